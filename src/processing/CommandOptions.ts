@@ -1,0 +1,29 @@
+/**
+ * What was decided when the process started and cannot be changed while it runs: folders, device, limits.
+ *
+ * The command line fills it from flags, a program from `Serena.layer`'s options.
+ */
+import * as Context from "effect/Context"
+import * as Layer from "effect/Layer"
+import { Limits } from "./Limits.ts"
+
+export class CommandOptions extends Context.Service<CommandOptions, {
+  /** Folder that holds model folders, searched before the embedded model. */
+  readonly modelsDir: string | undefined
+  /** Largest request that is taken. */
+  readonly limits: Limits
+  /** Where the networks run: onnxruntime's name of the execution provider. */
+  readonly device: "cpu" | "cuda" | "dml" | "coreml" | "webgpu"
+  /** Threads one network call may use; 0 lets onnxruntime decide. */
+  readonly threads: number
+}>()("serena/processing/CommandOptions") {
+  static readonly defaults: CommandOptions["Service"] = Object.freeze({
+    modelsDir: undefined,
+    limits: Limits.make({}),
+    device: "cpu",
+    threads: 0
+  })
+
+  static readonly layer = (options: Partial<CommandOptions["Service"]> = {}): Layer.Layer<CommandOptions> =>
+    Layer.succeed(CommandOptions, Object.freeze({ ...CommandOptions.defaults, ...options }))
+}

@@ -1,0 +1,30 @@
+/**
+ * How much one request may ask for.
+ *
+ * Limits protect the machine, not the model: they are checked before any memory is taken, by every door and again by the
+ * run itself, and belong to whoever starts the process (`CommandOptions`), never to the request.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+
+const limit = (value: number) =>
+  Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)).pipe(
+    Schema.withConstructorDefault(Effect.succeed(value)),
+    Schema.withDecodingDefault(Effect.succeed(value))
+  )
+
+export const Limits = Schema.Struct({
+  /** Largest width, in pixels. */
+  max_width: limit(2048),
+  /** Largest height, in pixels. */
+  max_height: limit(2048),
+  /** Most pictures sampled at once. */
+  max_batch_size: limit(16),
+  /** Most rounds of one request. */
+  max_n_iter: limit(100),
+  /** Most sampling steps. */
+  max_steps: limit(150),
+  /** Longest prompt, in bytes of UTF-8. */
+  max_prompt_bytes: limit(100_000)
+}).annotate({ identifier: "Limits" })
+export type Limits = typeof Limits.Type

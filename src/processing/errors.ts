@@ -1,0 +1,182 @@
+/**
+ * Everything that can go wrong with a request, as values.
+ *
+ * Each error is a `Schema.TaggedError`: it survives the wire, and its message is one sentence that says what happened
+ * and what to do about it. `ProcessingError` is their union, the error type of a whole run.
+ */
+import * as Schema from "effect/Schema"
+import type * as SchemaIssue from "effect/SchemaIssue"
+import { makeFormatterStandardSchemaV1 } from "effect/SchemaIssue"
+
+/** One thing that is wrong with an input: where (`steps`, `override_settings.samples_save`), and what. */
+export const Problem = Schema.Struct({ path: Schema.String, message: Schema.String })
+export type Problem = typeof Problem.Type
+
+const list = (problems: ReadonlyArray<Problem>): string =>
+  problems.map(({ message, path }) => path === "" ? message : `${path}: ${message}`).join("; ")
+
+const formatIssue = makeFormatterStandardSchemaV1()
+
+/** Every problem a failed decoding found, in the order of the input's keys. */
+export const problemsOf = (issue: SchemaIssue.Issue): ReadonlyArray<Problem> =>
+  formatIssue(issue).issues.map(({ message, path }) => ({
+    path: (path ?? []).map((segment) => String(typeof segment === "object" ? segment.key : segment)).join("."),
+    message
+  }))
+
+/** The known name closest to a mistyped one (edit distance), or none when nothing is near. */
+export const nearest = (name: string, known: ReadonlyArray<string>): string | undefined => {
+  const wanted = name.slice(0, 80).toLowerCase()
+  let best: string | undefined
+  let least = Math.max(2, Math.ceil(wanted.length / 2))
+  for (const candidate of known) {
+    const distance = editDistance(wanted, candidate.toLowerCase())
+    if (distance < least) {
+      least = distance
+      best = candidate
+    }
+  }
+  return best
+}
+
+const editDistance = (a: string, b: string): number => {
+  let previous = Array.from({ length: b.length + 1 }, (_, column) => column)
+  for (let row = 1; row <= a.length; row++) {
+    const current = [row]
+    for (let column = 1; column <= b.length; column++) {
+      const substitution = (previous[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1)
+      current.push(Math.min(substitution, (previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1))
+    }
+    previous = current
+  }
+  return previous[b.length] ?? 0
+}
+
+const didYouMean = (name: string, known: ReadonlyArray<string>): string => {
+  const near = nearest(name, known)
+  return `${near === undefined ? "" : `Did you mean "${near}"? `}Known: ${known.join(", ")}.`
+}
+
+/** The request itself is not one that can be made: wrong types, missing fields, values out of bounds. */
+export class InvalidProcessing extends Schema.TaggedError<InvalidProcessing>()("InvalidProcessing", {
+  problems: Schema.Array(Problem)
+}) {
+  override get message(): string {
+    return `The request cannot be processed. Correct ${list(this.problems)}.`
+  }
+}
+
+/** Options that do not fit: from a file, a flag, or `override_settings`. */
+export class InvalidOptions extends Schema.TaggedError<InvalidOptions>()("InvalidOptions", {
+  problems: Schema.Array(Problem)
+}) {
+  override get message(): string {
+    return `The options cannot be used. Correct ${list(this.problems)}.`
+  }
+}
+
+export class UnknownSampler extends Schema.TaggedError<UnknownSampler>()("UnknownSampler", {
+  name: Schema.String,
+  known: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return `No sampler is named "${this.name}". ${didYouMean(this.name, this.known)}`
+  }
+}
+
+export class UnknownScheduler extends Schema.TaggedError<UnknownScheduler>()("UnknownScheduler", {
+  name: Schema.String,
+  known: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return `No scheduler is named "${this.name}". ${didYouMean(this.name, this.known)}`
+  }
+}
+
+/** No model of that name, or no model at all, in the places that were searched. */
+export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNotFound", {
+  name: Schema.String,
+  searched: Schema.Array(Schema.String),
+  known: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    const places = `Looked in ${this.searched.join(" and ")}.`
+    return this.known.length === 0
+      ? `No model "${this.name}" was found. ${places} Put a model folder there or name another with --models-dir.`
+      : `No model "${this.name}" was found. ${places} ${didYouMean(this.name, this.known)}`
+  }
+}
+
+/** A model folder whose files are missing, unreadable or not what a Stable Diffusion folder holds. */
+export class InvalidModelFolder extends Schema.TaggedError<InvalidModelFolder>()("InvalidModelFolder", {
+  folder: Schema.String,
+  problems: Schema.Array(Problem)
+}) {
+  override get message(): string {
+    return `The model folder ${this.folder} cannot be used. Export it again or correct ${list(this.problems)}.`
+  }
+}
+
+/** A network's file that onnxruntime does not load: truncated, corrupt, or of an unsupported version. */
+export class NetworkLoadError extends Schema.TaggedError<NetworkLoadError>()("NetworkLoadError", {
+  file: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `The network ${this.file} does not load: ${this.reason}. Check that the file is complete, or export it again.`
+  }
+}
+
+/** A network that loaded but failed while it ran, out of memory for instance. */
+export class InferenceError extends Schema.TaggedError<InferenceError>()("InferenceError", {
+  file: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `The network ${this.file} failed while running: ${this.reason}. Try a smaller size or batch.`
+  }
+}
+
+/** The thread that runs the networks ended. The next call starts a new one. */
+export class NetworkThreadDied extends Schema.TaggedError<NetworkThreadDied>()("NetworkThreadDied", {
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `The thread that runs the networks ended unexpectedly: ${this.reason}. A new one is started: run the request again.`
+  }
+}
+
+/** Pixels that could not be written as an image, or bytes that are not one. */
+export class ImageCodecError extends Schema.TaggedError<ImageCodecError>()("ImageCodecError", {
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `The image cannot be read or written: ${this.reason}. Check that it is a whole PNG file.`
+  }
+}
+
+/** A picture that was made but could not be saved: no permission, a full disk. No partial file is left behind. */
+export class SaveError extends Schema.TaggedError<SaveError>()("SaveError", {
+  path: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `The image was not saved in ${this.path}: ${this.reason}. Free some space there or choose another folder with --outdir.`
+  }
+}
+
+/** Every way a run can fail. */
+export const ProcessingError = Schema.Union([
+  InvalidProcessing,
+  InvalidOptions,
+  UnknownSampler,
+  UnknownScheduler,
+  ModelNotFound,
+  InvalidModelFolder,
+  NetworkLoadError,
+  InferenceError,
+  NetworkThreadDied,
+  ImageCodecError,
+  SaveError
+])
+export type ProcessingError = typeof ProcessingError.Type
