@@ -1,0 +1,25 @@
+/**
+ * The three stages of image generation, as a service.
+ *
+ * The live layer is the diffusion engine; a test's layer can be three lines. The runner knows the stages only by this.
+ *
+ * @effect-expect-leaking RuntimeContext
+ */
+import * as Context from "effect/Context"
+import type { ProcessingError } from "../processing/errors.ts"
+import type { Generated, Processed } from "../processing/Processed.ts"
+import type { Processing } from "../processing/Processing.ts"
+import type { ProcessingState } from "../processing/ProcessingState.ts"
+import type { Stages } from "./Lifecycle.ts"
+import type { ProcessingRequest } from "./ProcessingRequest.ts"
+import type { RuntimeContext } from "./RuntimeContext.ts"
+
+/**
+ * Stages that turn a request into files.
+ *
+ * @effect-expect-leaking RuntimeContext
+ */
+export class Pipeline extends Context.Service<
+  Pipeline,
+  Stages<ProcessingRequest<Processing>, ProcessingState, Generated, Processed, ProcessingError, RuntimeContext>
+>()("serena/runner/Pipeline") {}

@@ -1,0 +1,25 @@
+/**
+ * The one execution surface: whatever asks for pictures ends up here.
+ */
+import * as Effect from "effect/Effect"
+import type { ProcessingError } from "../processing/errors.ts"
+import type { Processed } from "../processing/Processed.ts"
+import type { Processing } from "../processing/Processing.ts"
+import * as Lifecycle from "./Lifecycle.ts"
+import { Pipeline } from "./Pipeline.ts"
+import type { ProcessingRequest } from "./ProcessingRequest.ts"
+import { RunnerHooks } from "./RunnerHooks.ts"
+import type { RuntimeContext } from "./RuntimeContext.ts"
+
+/**
+ * Runs a request: prepare, onPrepare, execute, onExecute, finalize, onFinalize.
+ *
+ * It provides nothing to itself: pipeline, hooks and context are the caller's.
+ */
+export const run: (
+  request: ProcessingRequest<Processing>
+) => Effect.Effect<Processed, ProcessingError, Pipeline | RunnerHooks | RuntimeContext> = Effect.fnUntraced(
+  function*(request) {
+    return yield* Lifecycle.run(yield* Pipeline, yield* RunnerHooks, request)
+  }
+)

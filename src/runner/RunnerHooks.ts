@@ -1,0 +1,75 @@
+/**
+ * The observers of Serena's runs, as a service.
+ *
+ * `layerNoop` is what `Serena.layer` uses unless it is given another; `layer` and `layerEffect` put several sets of hooks
+ * together. A hook may read the run's `RuntimeContext`; whatever else it needs, it takes when its layer is built.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import type { Generated, Processed } from "../processing/Processed.ts"
+import type { ProcessingState } from "../processing/ProcessingState.ts"
+import { combine, type Hooks, noop, type Stage } from "./Lifecycle.ts"
+import type { RuntimeContext } from "./RuntimeContext.ts"
+
+/** Some of the hooks. Those left out do nothing. */
+export type HookSet = Partial<Hooks<ProcessingState, Generated, Processed, RuntimeContext>>
+
+/**
+ * Hooks of the runs.
+ *
+ * @effect-expect-leaking RuntimeContext
+ */
+export class RunnerHooks extends Context.Service<
+  RunnerHooks,
+  Hooks<ProcessingState, Generated, Processed, RuntimeContext>
+>()("serena/runner/RunnerHooks") {
+  /** No observers. */
+  static readonly layerNoop: Layer.Layer<RunnerHooks> = Layer.succeed(RunnerHooks, noop)
+
+  /** These sets, run in the order given. */
+  static readonly layer = (...sets: ReadonlyArray<HookSet>): Layer.Layer<RunnerHooks> =>
+    Layer.succeed(RunnerHooks, combine(sets))
+
+  /** Sets that need something to be made, e.g. `RunnerHooks.layerEffect(Effect.all([makeAudit, makeNotifier]))`. */
+  static readonly layerEffect = <E, R>(
+    make: Effect.Effect<ReadonlyArray<HookSet>, E, R>
+  ): Layer.Layer<RunnerHooks, E, R> => Layer.effect(RunnerHooks, Effect.map(make, (sets) => combine(sets)))
+
+  /** The same hooks, whose defects are logged instead of ending the run. Interruption still ends it. */
+  static readonly isolated = (set: HookSet): HookSet => {
+    const { around, onExecute, onFinalize, onPrepare } = set
+    return {
+      ...(onPrepare && { onPrepare: (state) => logged("onPrepare", () => onPrepare(state)) }),
+      ...(onExecute && { onExecute: (state, executed) => logged("onExecute", () => onExecute(state, executed)) }),
+      ...(onFinalize && { onFinalize: (state, result) => logged("onFinalize", () => onFinalize(state, result)) }),
+      ...(around && { around: isolatedAround(around) })
+    }
+  }
+}
+
+const report = (hook: string, cause: Cause.Cause<unknown>) =>
+  Effect.logError(`A hook failed in ${hook}; the run goes on without it.`, cause)
+
+const logged = <R>(hook: string, effect: () => Effect.Effect<void, never, R>) =>
+  Effect.catchCauseIf(Effect.suspend(effect), (cause) => !Cause.hasInterrupts(cause), (cause) => report(hook, cause))
+
+// What the stage itself gave is kept, so that a hook that fails before the stage leaves the stage to run, and one that
+// fails after it leaves the stage's own outcome.
+const isolatedAround =
+  (around: NonNullable<HookSet["around"]>): NonNullable<HookSet["around"]> =>
+  <A, E, R>(stage: Stage, effect: Effect.Effect<A, E, R>) =>
+    Effect.suspend(() => {
+      let outcome: Exit.Exit<A, E> | undefined
+      const watched = Effect.onExit(effect, (exit) =>
+        Effect.sync(() => {
+          outcome = exit
+        }))
+      return Effect.catchCause(Effect.suspend(() => around(stage, watched)), (cause) => {
+        if (Cause.hasInterrupts(cause)) return Effect.failCause(cause)
+        if (outcome === undefined) return Effect.andThen(report(`around ${stage}`, cause), effect)
+        return Exit.isFailure(outcome) ? outcome : Effect.andThen(report(`around ${stage}`, cause), outcome)
+      })
+    })
