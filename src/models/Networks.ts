@@ -1,0 +1,148 @@
+/**
+ * Neural networks in ONNX files, run in a thread of their own.
+ *
+ * `open` loads a file, `bind` ties buffers to it, `run` runs it. The buffers lie in shared memory: the caller writes the
+ * inputs and reads the outputs in place, and a run takes no memory and copies nothing on this side. The thread starts
+ * with the first network. If it dies, every call on it fails with `NetworkThreadDied`, and the next `open` starts another.
+ *
+ * Calls wait for each other in fair order. A call that has begun cannot be stopped half-way: interruption waits for it,
+ * so that no buffer is given back while the network still writes into it.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import { Worker } from "node:worker_threads"
+import { CommandOptions } from "../processing/CommandOptions.ts"
+import { InferenceError, NetworkLoadError, NetworkThreadDied } from "../processing/errors.ts"
+import type { Command, NetworkInfo, Reply, Request, SharedTensor } from "./networkProtocol.ts"
+
+export type { NetworkInfo, SharedTensor, TensorInfo, TensorType } from "./networkProtocol.ts"
+
+/** An open network. */
+export interface Network extends NetworkInfo {
+  readonly file: string
+  /** False once its thread has died: open the file again. */
+  readonly isOpen: () => boolean
+  /** Ties buffers to the network's inputs and outputs, by name, until the scope closes. */
+  readonly bind: (tensors: {
+    readonly inputs: Readonly<Record<string, SharedTensor>>
+    readonly outputs: Readonly<Record<string, SharedTensor>>
+  }) => Effect.Effect<NetworkCall, InferenceError | NetworkThreadDied, Scope.Scope>
+}
+
+export interface NetworkCall {
+  /** Reads the inputs, runs the network, fills the outputs. */
+  readonly run: Effect.Effect<void, InferenceError | NetworkThreadDied>
+}
+
+export class Networks extends Context.Service<Networks, {
+  /** Loads an ONNX file. It is closed with the scope. */
+  readonly open: (file: string) => Effect.Effect<Network, NetworkLoadError | NetworkThreadDied, Scope.Scope>
+}>()("serena/models/Networks") {
+  /** Networks in a worker thread of this process, on the device that the command options name. */
+  static readonly layer: Layer.Layer<Networks, never, CommandOptions> = Layer.effect(
+    Networks,
+    Effect.suspend(() => make(() => new Worker(threadUrl)))
+  )
+}
+
+const threadUrl = new URL(
+  import.meta.url.endsWith(".ts") ? "./networkThread.ts" : "./networkThread.js",
+  import.meta.url
+)
+
+type Ok = Extract<Reply, { readonly ok: true }>
+
+// A reply that says no, on its way to the error that fits the call.
+interface Refused {
+  readonly _tag: "Refused"
+  readonly reason: string
+}
+
+/** The service over any thread that speaks the protocol. */
+export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.Return<
+  Networks["Service"],
+  never,
+  CommandOptions | Scope.Scope
+> {
+  const { device, threads } = yield* CommandOptions
+  const turn = yield* Semaphore.make(1)
+  let thread: Thread | undefined
+
+  yield* Effect.addFinalizer(() => Effect.suspend(() => thread?.end ?? Effect.void))
+
+  const ask = <E>(on: Thread, command: Command, refused: (reason: string) => E) =>
+    turn.withPermit(Effect.uninterruptible(on.ask(command))).pipe(
+      Effect.mapError((error) => error._tag === "Refused" ? refused(error.reason) : error)
+    )
+
+  const open = Effect.fn("Networks.open")(function*(file: string) {
+    const unloaded = (reason: string) => new NetworkLoadError({ file, reason })
+    const failed = (reason: string) => new InferenceError({ file, reason })
+    const { info, on, session } = yield* Effect.acquireRelease(
+      Effect.gen(function*() {
+        if (thread === undefined || !thread.isAlive()) thread = startThread(spawn)
+        const on = thread
+        const reply = yield* ask(on, { op: "open", file, provider: device, threads }, unloaded)
+        return { on, session: reply.value, info: reply.info ?? { inputs: [], outputs: [] } }
+      }),
+      ({ on, session }) => on.isAlive() ? Effect.ignore(ask(on, { op: "close", session }, unloaded)) : Effect.void
+    )
+
+    const bind: Network["bind"] = Effect.fnUntraced(function*(tensors) {
+      const { value: call } = yield* Effect.acquireRelease(
+        ask(on, { op: "bind", session, ...tensors }, failed),
+        ({ value }) => on.isAlive() ? Effect.ignore(ask(on, { op: "unbind", call: value }, failed)) : Effect.void
+      )
+      return { run: Effect.asVoid(ask(on, { op: "run", call }, failed)) }
+    })
+
+    return { ...info, file, isOpen: on.isAlive, bind }
+  })
+
+  return Networks.of({ open })
+})
+
+interface Thread {
+  readonly isAlive: () => boolean
+  readonly ask: (command: Command) => Effect.Effect<Ok, Refused | NetworkThreadDied>
+  readonly end: Effect.Effect<void>
+}
+
+const startThread = (spawn: () => Worker): Thread => {
+  const waiting = new Map<number, (reply: Effect.Effect<Ok, Refused | NetworkThreadDied>) => void>()
+  const worker = spawn()
+  let asked = 0
+  let death: string | undefined
+
+  const die = (reason: string) => {
+    death ??= reason
+    for (const resume of waiting.values()) resume(new NetworkThreadDied({ reason: death }))
+    waiting.clear()
+  }
+  worker.on("error", (error) => die(error instanceof Error ? error.message : String(error)))
+  worker.on("exit", (code) => die(`it exited with code ${code}`))
+  worker.on("message", (reply: Reply) => {
+    const resume = waiting.get(reply.id)
+    waiting.delete(reply.id)
+    // Only a call in flight keeps the process alive.
+    if (waiting.size === 0) worker.unref()
+    resume?.(reply.ok ? Effect.succeed(reply) : Effect.fail({ _tag: "Refused", reason: reply.reason }))
+  })
+  worker.unref()
+
+  return {
+    isAlive: () => death === undefined,
+    ask: (command) =>
+      Effect.callback((resume) => {
+        if (death !== undefined) return resume(new NetworkThreadDied({ reason: death }))
+        const id = ++asked
+        waiting.set(id, resume)
+        worker.ref()
+        worker.postMessage({ id, command } satisfies Request)
+      }),
+    end: Effect.promise(() => worker.terminate())
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * CLIP's byte-level BPE: text to token ids, and ids to the fixed length that a text encoder reads.
+ *
+ * Special ids are the folder's own. A folder without `tokenizer.json`, as optimum exports many, is read from its
+ * `vocab.json` and `merges.txt`.
+ */
+import { Tokenizer as Bpe } from "@huggingface/tokenizers"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import * as Schema from "effect/Schema"
+import { InvalidModelFolder, type Problem } from "../processing/errors.ts"
+import { type ModelFolder, readJson } from "./ModelFolder.ts"
+
+export interface Tokenizer {
+  /** Token ids of `text` alone: no start, no end, no filling. */
+  readonly encode: (text: string) => ReadonlyArray<number>
+  /**
+   * Start, tokens, end, and end again up to `length`. Tokens that do not fit are left out.
+   */
+  readonly frame: (tokens: ReadonlyArray<number>) => ReadonlyArray<number>
+  /** Tokens a text encoder reads at once, start and end among them: 77. */
+  readonly length: number
+}
+
+const JsonObject = Schema.Record(Schema.String, Schema.Unknown)
+const Vocabulary = Schema.Record(Schema.String, Schema.Int)
+
+/** The tokenizer of a model folder. */
+export const read = Effect.fn("Tokenizer.read")(function*(
+  model: ModelFolder
+): Effect.fn.Return<Tokenizer, InvalidModelFolder, FileSystem.FileSystem | Path.Path> {
+  const path = yield* Path.Path
+  const fs = yield* FileSystem.FileSystem
+  const { config, folder } = model.tokenizer
+  const invalid = (file: string) => (problems: ReadonlyArray<Problem>) =>
+    new InvalidModelFolder({
+      folder: model.folder,
+      problems: problems.map(({ message, path }) => ({ path: `tokenizer/${file}${path === "" ? "" : `: ${path}`}`, message }))
+    })
+
+  const whole = path.join(folder, "tokenizer.json")
+  const definition = (yield* Effect.orElseSucceed(fs.exists(whole), () => false))
+    ? yield* Effect.mapError(readJson(whole, JsonObject), invalid("tokenizer.json"))
+    : clip(
+      yield* Effect.mapError(readJson(path.join(folder, "vocab.json"), Vocabulary), invalid("vocab.json")),
+      yield* Effect.mapError(
+        fs.readFileString(path.join(folder, "merges.txt")),
+        () => invalid("merges.txt")([{ path: "", message: "the file is missing or may not be read" }])
+      )
+    )
+
+  return yield* Effect.try({
+    try: () => make(new Bpe(definition, config), model),
+    catch: (cause) =>
+      invalid("tokenizer.json")([{ path: "", message: cause instanceof Error ? cause.message : String(cause) }])
+  })
+})
+
+const make = (bpe: Bpe, { textEncoder, tokenizer }: ModelFolder): Tokenizer => {
+  const id = (token: string | { readonly content: string }): number => {
+    const content = typeof token === "string" ? token : token.content
+    const found = bpe.token_to_id(content)
+    if (found === undefined) throw new Error(`the special token ${content} is not in the vocabulary`)
+    return found
+  }
+  const start = id(tokenizer.config.bos_token)
+  const end = id(tokenizer.config.eos_token)
+  const padding = tokenizer.config.pad_token ? id(tokenizer.config.pad_token) : end
+  const length = textEncoder.max_position_embeddings
+  return {
+    encode: (text) => bpe.encode(text, { add_special_tokens: false }).ids,
+    frame: (tokens) => {
+      const framed = [start, ...tokens.slice(0, length - 2), end]
+      while (framed.length < length) framed.push(padding)
+      return framed
+    },
+    length
+  }
+}
+
+/** The definition that CLIP's vocabulary and merges stand for, as a `tokenizer.json` would hold it. */
+const clip = (vocab: Readonly<Record<string, number>>, merges: string): object => ({
+  version: "1.0",
+  added_tokens: ["<|startoftext|>", "<|endoftext|>"].flatMap((content) => {
+    const id = vocab[content]
+    return id === undefined
+      ? []
+      : [{ id, content, special: true, normalized: false, lstrip: false, rstrip: false, single_word: false }]
+  }),
+  normalizer: {
+    type: "Sequence",
+    normalizers: [
+      { type: "NFC" },
+      { type: "Replace", pattern: { Regex: "\\s+" }, content: " " },
+      { type: "Lowercase" }
+    ]
+  },
+  pre_tokenizer: {
+    type: "Sequence",
+    pretokenizers: [
+      {
+        type: "Split",
+        pattern: { Regex: "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+" },
+        behavior: "Removed",
+        invert: true
+      },
+      { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true }
+    ]
+  },
+  model: {
+    type: "BPE",
+    unk_token: "<|endoftext|>",
+    continuing_subword_prefix: "",
+    end_of_word_suffix: "</w>",
+    vocab,
+    merges: merges.split("\n").filter((line) => line !== "" && !line.startsWith("#version"))
+  }
+})
