@@ -108,6 +108,8 @@ const clip = (vocab: Readonly<Record<string, number>>, merges: string): object =
       { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true }
     ]
   },
+  post_processor: null,
+  decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
   model: {
     type: "BPE",
     unk_token: "<|endoftext|>",

@@ -1,0 +1,162 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import { performance } from "node:perf_hooks"
+import { Worker } from "node:worker_threads"
+import * as NetworksModule from "../../src/models/Networks.ts"
+import { Networks } from "../../src/models/Networks.ts"
+import * as TensorBuffer from "../../src/models/TensorBuffer.ts"
+import { CommandOptions } from "../../src/processing/CommandOptions.ts"
+import { embedded } from "./fixtures.ts"
+
+const unet = `${embedded}/unet/model.onnx`
+
+// The real thread, in a place where a test can end it.
+const layerWatched = (threads: Array<Worker>) =>
+  Layer.effect(
+    Networks,
+    NetworksModule.make(() => {
+      const worker = new Worker(new URL("../../src/models/networkThread.ts", import.meta.url))
+      threads.push(worker)
+      return worker
+    })
+  ).pipe(Layer.provide(CommandOptions.layer({ threads: 1 })))
+
+const bindUnet = Effect.fnUntraced(function*(batch = 2) {
+  const network = yield* (yield* Networks).open(unet)
+  const sample = TensorBuffer.make("float32", [batch, 4, 16, 16])
+  const timestep = TensorBuffer.make("int64", [1])
+  const states = TensorBuffer.make("float32", [batch, 77, 128])
+  const out = TensorBuffer.make("float32", [batch, 4, 16, 16])
+  const call = yield* network.bind({
+    inputs: { sample: sample.tensor, timestep: timestep.tensor, encoder_hidden_states: states.tensor },
+    outputs: { out_sample: out.tensor }
+  })
+  return { ...call, network, out: out.values, sample: sample.values }
+})
+
+describe("Networks", () => {
+  it.effect("reads and writes shared buffers in place", () =>
+    Effect.gen(function*() {
+      const { out, run, sample } = yield* bindUnet()
+      sample.fill(0.5)
+      assert.isTrue(out.every((value) => value === 0))
+      yield* run
+      assert.isTrue(out.some((value) => value !== 0))
+      const first = out.slice()
+      yield* run
+      assert.deepStrictEqual(out.slice(), first)
+    }).pipe(Effect.provide(layerWatched([]))))
+
+  it.effect("says which inputs and outputs a network has, and of which type", () =>
+    Effect.gen(function*() {
+      const { inputs, outputs } = yield* (yield* Networks).open(unet)
+      assert.deepStrictEqual(inputs.map(({ name, type }) => [name, type]), [
+        ["sample", "float32"],
+        ["timestep", "int64"],
+        ["encoder_hidden_states", "float32"]
+      ])
+      assert.deepStrictEqual(outputs.map(({ name }) => name), ["out_sample"])
+    }).pipe(Effect.provide(layerWatched([]))))
+
+  it.effect("starts no thread before a network is opened, and one for all", () => {
+    const threads: Array<Worker> = []
+    return Effect.gen(function*() {
+      const { open } = yield* Networks
+      assert.strictEqual(threads.length, 0)
+      yield* Effect.all([open(unet), open(`${embedded}/vae_decoder/model.onnx`)], { concurrency: 2 })
+      assert.strictEqual(threads.length, 1)
+    }).pipe(Effect.provide(layerWatched(threads)))
+  })
+
+  it.effect("fails with a typed error when its thread dies in a call, and goes on with a new thread", () => {
+    const threads: Array<Worker> = []
+    return Effect.gen(function*() {
+      const { network, run } = yield* bindUnet()
+      const fiber = yield* Effect.forkChild(Effect.flip(Effect.forever(run)), { startImmediately: true })
+      yield* Effect.promise(() => threads[0]?.terminate() ?? Promise.resolve(0))
+      const error = yield* Fiber.join(fiber)
+      assert.strictEqual(error._tag, "NetworkThreadDied")
+      assert.isFalse(network.isOpen())
+      assert.strictEqual((yield* Effect.flip(run))._tag, "NetworkThreadDied")
+
+      const again = yield* bindUnet()
+      yield* again.run
+      assert.strictEqual(threads.length, 2)
+    }).pipe(Effect.provide(layerWatched(threads)))
+  })
+
+  it.effect("gives a typed error for buffers of a wrong shape, and stays usable", () =>
+    Effect.gen(function*() {
+      const network = yield* (yield* Networks).open(unet)
+      const wrong = TensorBuffer.make("float32", [1, 3])
+      const call = yield* network.bind({ inputs: { sample: wrong.tensor }, outputs: { out_sample: wrong.tensor } })
+      const error = yield* Effect.flip(call.run)
+      assert.strictEqual(error._tag, "InferenceError")
+      assert.include(error.message, unet)
+      const { run } = yield* bindUnet()
+      yield* run
+    }).pipe(Effect.provide(layerWatched([]))))
+
+  it.effect("is interrupted only after the call in flight has ended", () =>
+    Effect.gen(function*() {
+      const { out, run, sample } = yield* bindUnet(16)
+      sample.fill(0.5)
+      const begun = yield* Deferred.make<void>()
+      const fiber = yield* Effect.forkChild(Effect.andThen(Deferred.succeed(begun, undefined), run), {
+        startImmediately: true
+      })
+      yield* Deferred.await(begun)
+      assert.isTrue(out.every((value) => value === 0))
+      yield* Fiber.interrupt(fiber)
+      const written = out.slice()
+      assert.isTrue(written.some((value) => value !== 0))
+    }).pipe(Effect.provide(layerWatched([]))))
+
+  it.effect("leaves a waiting call at once when that is interrupted", () =>
+    Effect.gen(function*() {
+      const a = yield* bindUnet(16)
+      const b = yield* bindUnet(1)
+      b.sample.fill(0.5)
+      const first = yield* Effect.forkChild(a.run, { startImmediately: true })
+      const second = yield* Effect.forkChild(b.run, { startImmediately: true })
+      yield* Fiber.interrupt(second)
+      yield* Fiber.join(first)
+      assert.isTrue(b.out.every((value) => value === 0))
+    }).pipe(Effect.provide(layerWatched([]))))
+
+  it.live("leaves the main thread free: a 1 ms timer is never late by more than 20 ms", () =>
+    Effect.gen(function*() {
+      const { run } = yield* bindUnet(8)
+      yield* run
+      let last = performance.now()
+      let latest = 0
+      let ticks = 0
+      const timer = setInterval(() => {
+        const now = performance.now()
+        latest = Math.max(latest, now - last - 1)
+        last = now
+        ticks++
+      }, 1)
+      for (let call = 0; call < 20; call++) yield* run
+      clearInterval(timer)
+      assert.isAbove(ticks, 100)
+      assert.isBelow(latest, 20)
+    }).pipe(Effect.provide(layerWatched([]))))
+})
+
+describe("float16", () => {
+  it("is the nearest half of every number", () => {
+    for (let half = 0; half < 0x1_0000; half++) {
+      const value = TensorBuffer.fromFloat16(half)
+      if (Number.isNaN(value)) continue
+      assert.strictEqual(TensorBuffer.toFloat16(value), half)
+    }
+    assert.strictEqual(TensorBuffer.fromFloat16(TensorBuffer.toFloat16(65_520)), Infinity)
+    assert.strictEqual(TensorBuffer.fromFloat16(TensorBuffer.toFloat16(1 + 2 ** -11)), 1)
+    assert.strictEqual(TensorBuffer.fromFloat16(TensorBuffer.toFloat16(1 + 3 * 2 ** -11)), 1 + 2 ** -9)
+    assert.isNaN(TensorBuffer.fromFloat16(TensorBuffer.toFloat16(NaN)))
+  })
+})
