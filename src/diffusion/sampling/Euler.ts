@@ -1,0 +1,62 @@
+/** Samplers of first order on dx/dσ = (x - D)/σ. A step from σ to σ' keeps the share r = σ'/σ of x and takes 1 - r of D. */
+import * as Effect from "effect/Effect"
+import { add, combine } from "./Buffers.ts"
+import { ancestralSplit, eachSigma, type Method, type Run } from "./Sampler.ts"
+
+/**
+ * Raises the level of `run.x` from σ by fresh noise, when the options ask for it, and gives the level it then has.
+ *
+ * Karras et al., arXiv:2206.00364, alg. 2, lines 4-6. With `sChurn` a draw is made every step, within the bounds or not,
+ * so that they don't shift the draws after them.
+ */
+export const churn = <E, R>(run: Run<E, R>, sigma: number, next: number): number => {
+  const { sChurn, sNoise, sTmax, sTmin } = run.options
+  if (sChurn <= 0) return sigma
+  const noise = run.draw(sigma, next)
+  if (sigma < sTmin || (sTmax > 0 && sigma > sTmax)) return sigma
+  const raised = sigma * (1 + Math.min(sChurn / (run.sigmas.length - 1), Math.SQRT2 - 1))
+  add(run.x, sNoise * Math.sqrt(raised ** 2 - sigma ** 2), noise)
+  return raised
+}
+
+/**
+ * Euler: x + d·(σ' - σ), d = (x - D)/σ.
+ *
+ * Karras et al., arXiv:2206.00364, alg. 2 without its correction. Order 1, one call a step, one draw a step with churn.
+ */
+export const euler: Method = (run) =>
+  eachSigma(run, (sigma, next) =>
+    Effect.suspend(() => {
+      const raised = churn(run, sigma, next)
+      return Effect.map(run.denoise(run.x, raised), (denoised) => {
+        combine(run.x, next / raised, run.x, 1 - next / raised, denoised)
+        return denoised
+      })
+    }))
+
+/**
+ * Euler ancestral: an Euler step further down than σ', and fresh noise up to it.
+ *
+ * k-diffusion's `sample_euler_ancestral`. Order 1, one call a step, one draw a step but the last.
+ */
+export const eulerAncestral: Method = (run) =>
+  eachSigma(run, (sigma, next) =>
+    Effect.map(run.denoise(run.x, sigma), (denoised) => {
+      const { down, up } = ancestralSplit(sigma, next, run.options.eta)
+      combine(run.x, down / sigma, run.x, 1 - down / sigma, denoised)
+      if (up > 0) add(run.x, up * run.options.sNoise, run.draw(sigma, next))
+      return denoised
+    }))
+
+/**
+ * Euler with CFG++: guided prediction, noise direction of the unguided one. D + (x - D_uncond)·σ'/σ.
+ *
+ * Chung et al., "CFG++", arXiv:2406.08070, alg. 2 in k-diffusion's scale. Order 1, one call a step, no noise.
+ */
+export const eulerCfgPlusPlus: Method = (run) =>
+  eachSigma(run, (sigma, next) =>
+    Effect.map(run.denoise(run.x, sigma), (denoised) => {
+      combine(run.x, next / sigma, run.x, -next / sigma, run.unconditional())
+      add(run.x, 1, denoised)
+      return denoised
+    }))

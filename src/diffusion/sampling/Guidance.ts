@@ -1,0 +1,135 @@
+/**
+ * Guidance, emphasis and masks: what is done to predictions and embeddings around the network.
+ *
+ * Pure arithmetic into buffers that are given; `out` may be one of the inputs.
+ */
+import { add, combine, scale } from "./Buffers.ts"
+
+/** One prompt's prediction and its weight: several of them are the parts of a prompt with AND. */
+export interface Conditioned {
+  /** `[batch, channels, height, width]`. */
+  readonly values: Float32Array
+  readonly weight: number
+}
+
+/**
+ * Classifier-free guidance: U + Σ (C - U)·weight·scale. Ho and Salimans, arXiv:2207.12598, eq. 6, in the form in which
+ * scale 1 is no guidance.
+ *
+ * `out` must not be one of the conditioned predictions unless it is the only one.
+ */
+export const combineGuidance = (
+  out: Float32Array,
+  unconditional: Float32Array,
+  conditioned: ReadonlyArray<Conditioned>,
+  guidanceScale: number
+): void => {
+  const [first, ...others] = conditioned
+  const total = conditioned.reduce((sum, { weight }) => sum + weight * guidanceScale, 0)
+  if (first === undefined) return out.set(unconditional)
+  combine(out, 1 - total, unconditional, first.weight * guidanceScale, first.values)
+  for (const { values, weight } of others) add(out, weight * guidanceScale, values)
+}
+
+/** Guidance of edit models (instruct-pix2pix, arXiv:2211.09800, eq. 3): U + (C - I)·scale + (I - U)·imageScale. */
+export const combineEdit = (
+  out: Float32Array,
+  predictions: {
+    readonly conditional: Float32Array
+    /** With the picture, without the prompt. */
+    readonly image: Float32Array
+    /** Without both. */
+    readonly unconditional: Float32Array
+  },
+  guidanceScale: number,
+  imageScale: number
+): void => {
+  const { conditional, image, unconditional } = predictions
+  for (let i = 0; i < out.length; i++) {
+    const u = unconditional[i] as number
+    const c = conditional[i] as number
+    const m = image[i] as number
+    out[i] = u + guidanceScale * (c - m) + imageScale * (m - u)
+  }
+}
+
+const deviation = (values: Float32Array): number => {
+  let mean = 0
+  for (let i = 0; i < values.length; i++) mean += values[i] as number
+  mean /= values.length
+  let squares = 0
+  for (let i = 0; i < values.length; i++) squares += ((values[i] as number) - mean) ** 2
+  return Math.sqrt(squares / (values.length - 1))
+}
+
+/**
+ * Brings a guided prediction back to the contrast of the prompt's own, item by item: guided·(phi·σ_C/σ_guided + 1 - phi).
+ *
+ * Lin et al., arXiv:2305.08891, sec. 3.4. `phi` is from 0 (nothing) to 1; `guided` and `conditional` hold `batch` items.
+ */
+export const rescaleGuidance = (
+  out: Float32Array,
+  guided: Float32Array,
+  conditional: Float32Array,
+  phi: number,
+  batch: number
+): void => {
+  const length = out.length / batch
+  for (let item = 0; item < batch; item++) {
+    const part = guided.subarray(item * length, (item + 1) * length)
+    const own = deviation(part)
+    // A prediction without contrast cannot be given any.
+    const ratio = own === 0 ? 1 : deviation(conditional.subarray(item * length, (item + 1) * length)) / own
+    scale(out.subarray(item * length, (item + 1) * length), phi * ratio + 1 - phi, part)
+  }
+}
+
+const mean = (values: Float32Array): number => {
+  let sum = 0
+  for (let i = 0; i < values.length; i++) sum += values[i] as number
+  return sum / values.length
+}
+
+/**
+ * Emphasis: every token's embedding times its multiplier, and with `restoreMean` all of them scaled so that the mean over
+ * the whole tensor is what it was.
+ *
+ * `z` is `[batch, tokens, width]`, `multipliers` is `[batch, tokens]` (stable-diffusion-webui 1.10.1: "Original" restores
+ * the mean, "No norm" does not).
+ */
+export const emphasize = (
+  out: Float32Array,
+  z: Float32Array,
+  multipliers: ArrayLike<number>,
+  restoreMean: boolean
+): void => {
+  const width = z.length / multipliers.length
+  const before = restoreMean ? mean(z) : 0
+  for (let token = 0; token < multipliers.length; token++) {
+    const place = token * width
+    scale(out.subarray(place, place + width), multipliers[token] as number, z.subarray(place, place + width))
+  }
+  if (!restoreMean) return
+  const after = mean(out)
+  if (after !== 0) scale(out, before / after, out)
+}
+
+/**
+ * Inpainting: `current` where the mask is 1, `original` where it is 0, mixed between.
+ *
+ * `mask` is `[height, width]`, the same for every channel and item, or as long as the latents. Samplers of the sigma
+ * family blend the denoised prediction, those of the timestep family the network's input, both the finished latents.
+ */
+export const blend = (
+  out: Float32Array,
+  current: Float32Array,
+  original: Float32Array,
+  mask: Float32Array
+): void => {
+  for (let start = 0; start < out.length; start += mask.length) {
+    for (let i = 0; i < mask.length; i++) {
+      const share = mask[i] as number
+      out[start + i] = share * (current[start + i] as number) + (1 - share) * (original[start + i] as number)
+    }
+  }
+}

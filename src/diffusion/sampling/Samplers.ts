@@ -1,0 +1,326 @@
+/**
+ * Every sampler by name, and the one function that runs them.
+ *
+ * `get` and `parseName` find a sampler, `plan` settles the noise levels it will visit and how its first latents are mixed,
+ * `sample` runs it. Names, aliases, list order and remarks are those of stable-diffusion-webui 1.10.1; Euler CFG++, which
+ * it has not, comes last.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { at } from "./Buffers.ts"
+import { dpmpp2m } from "./DpmPlusPlus.ts"
+import { euler, eulerAncestral, eulerCfgPlusPlus } from "./Euler.ts"
+import * as NoiseSchedule from "./NoiseSchedule.ts"
+import {
+  defaultOptions,
+  type Denoiser,
+  type Method,
+  type NoiseKind,
+  type NoiseSource,
+  type Run,
+  type Sampler,
+  SamplerInputError,
+  type SamplerOptions,
+  type Step
+} from "./Sampler.ts"
+import * as Schedules from "./Schedules.ts"
+
+export {
+  type Denoiser,
+  type NoiseKind,
+  type NoiseSource,
+  type Sampler,
+  SamplerInputError,
+  type SamplerOptions,
+  type Step
+} from "./Sampler.ts"
+
+interface Definition extends Partial<Omit<Sampler, "name" | "aliases" | "options" | "method">> {
+  readonly solverType?: "heun"
+}
+
+const define = (
+  name: string,
+  aliases: ReadonlyArray<string>,
+  method: Method,
+  { solverType, ...definition }: Definition = {}
+): Sampler => {
+  const sampler: Omit<Sampler, "options"> = {
+    name,
+    aliases,
+    method,
+    defaults: {},
+    defaultScheduler: "automatic",
+    usesEnsd: false,
+    secondOrder: false,
+    discardNextToLastSigma: false,
+    noise: "none",
+    space: "sigma",
+    needsUnconditional: false,
+    guidanceDivisor: 1,
+    timestep: NoiseSchedule.sigmaToT,
+    ...definition
+  }
+  const { defaultScheduler } = sampler
+  return {
+    ...sampler,
+    options: {
+      ...(defaultScheduler !== "automatic" && defaultScheduler !== "lcm_automatic" && { scheduler: defaultScheduler }),
+      ...(sampler.discardNextToLastSigma && { discard_next_to_last_sigma: "True" }),
+      ...(sampler.usesEnsd && { uses_ensd: "True" }),
+      ...(sampler.secondOrder && { second_order: "True" }),
+      ...(sampler.noise === "brownian" && { brownian_noise: "True" }),
+      ...(solverType && { solver_type: solverType })
+    }
+  }
+}
+
+/** Every sampler, in list order. */
+export const all: ReadonlyArray<Sampler> = [
+  define("DPM++ 2M", ["k_dpmpp_2m"], dpmpp2m, { defaultScheduler: "karras" }),
+  define("Euler a", ["k_euler_a", "k_euler_ancestral"], eulerAncestral, { usesEnsd: true, noise: "ancestral" }),
+  define("Euler", ["k_euler"], euler, { noise: "churn" }),
+  define("Euler CFG++", ["euler_cfgpp"], eulerCfgPlusPlus, { needsUnconditional: true, guidanceDivisor: 12.5 })
+]
+
+// Case, separators, a leading "k_" and the spelling of "++" don't tell samplers apart: "dpmpp_2m" is "DPM++ 2M".
+const key = (name: string): string =>
+  name.trim().toLowerCase().replace(/^k_/, "").replaceAll("++", "pp").replaceAll(/[\s_-]/g, "")
+
+const named = new Map(all.flatMap((sampler) => [sampler.name, ...sampler.aliases].map((name) => [key(name), sampler])))
+
+/** The sampler of a name or alias, in any case and spelling. */
+export const get = (name: string): Option.Option<Sampler> => Option.fromUndefinedOr(named.get(key(name)))
+
+/** A sampler, and the schedule that followed its name. */
+export interface ParsedName {
+  readonly sampler: Sampler
+  readonly scheduler: Option.Option<Schedules.Scheduler>
+}
+
+/**
+ * Takes a name apart that may end with a schedule: `DPM++ 2M Karras`, `Euler a SGM Uniform`.
+ *
+ * The longest ending that is a schedule's name, label or alias counts, if a sampler's name stands before it.
+ */
+export const parseName = (name: string): Option.Option<ParsedName> => {
+  const whole = get(name)
+  if (Option.isSome(whole)) return Option.some({ sampler: whole.value, scheduler: Option.none() })
+  const words = name.trim().split(/[\s_]+/)
+  for (let i = 1; i < words.length; i++) {
+    const scheduler = Schedules.get(words.slice(i).join(" "))
+    const sampler = get(words.slice(0, i).join("_"))
+    if (Option.isSome(scheduler) && Option.isSome(sampler)) return Option.some({ sampler: sampler.value, scheduler })
+  }
+  return Option.none()
+}
+
+/** What `plan` starts from: a schedule's options without those that the sampler knows better. */
+export interface PlanOptions extends Omit<Schedules.SigmaOptions, "automatic"> {
+  readonly sampler: Sampler
+  /** For img2img and hires passes: start from a picture. */
+  readonly image?: {
+    /** Denoising strength, 0 to 1. */
+    readonly strength: number
+    /** Whether `steps` are made whatever the strength. */
+    readonly fixSteps?: boolean
+  }
+  /** Whether first noise is scaled by √(1 + σ²) instead of σ. */
+  readonly sgmNoiseMultiplier?: boolean
+}
+
+/** Noise levels to visit, and how the first latents are mixed. Its fields go to `sample` as they are. */
+export interface Plan {
+  readonly sampler: Sampler
+  /** For samplers of the sigma family; else empty. Empty as well when there is nothing to do: keep the picture then. */
+  readonly sigmas: Float64Array
+  /** For samplers of the timestep family; else empty. */
+  readonly timesteps: Int32Array
+  readonly noiseSchedule: NoiseSchedule.NoiseSchedule
+  /** First latents are image · the picture's latents + noise · unit noise. */
+  readonly start: { readonly image: number; readonly noise: number }
+}
+
+/** Settles which levels a sampler will visit for some steps, and how to start. */
+export const plan = (options: PlanOptions): Plan => {
+  const { image, noiseSchedule = NoiseSchedule.stableDiffusion, sampler } = options
+  const cut = image && Schedules.img2img({ steps: options.steps, ...image })
+  const nothing = { sampler, noiseSchedule, sigmas: new Float64Array(), timesteps: new Int32Array() }
+  if (cut?.denoisingSteps === 0) return { ...nothing, start: { image: 1, noise: 0 } }
+  const steps = cut?.scheduleSteps ?? options.steps
+
+  if (sampler.space === "timestep") {
+    const timesteps = Schedules.timesteps(steps, NoiseSchedule.size(noiseSchedule))
+    if (cut === undefined) return { ...nothing, timesteps, start: { image: 0, noise: 1 } }
+    const alpha = at(noiseSchedule.alphasCumprod, at(timesteps, Math.min(cut.tEnc, timesteps.length - 1)))
+    return {
+      ...nothing,
+      timesteps: timesteps.subarray(0, cut.tEnc),
+      start: { image: Math.sqrt(alpha), noise: Math.sqrt(1 - alpha) }
+    }
+  }
+
+  const whole = Schedules.sigmas({
+    ...options,
+    steps,
+    automatic: sampler.defaultScheduler,
+    discardNextToLast: options.discardNextToLast === true || sampler.discardNextToLastSigma
+  })
+  const sigmas = cut === undefined ? whole : whole.subarray(Math.min(cut.firstSigma, whole.length - 2))
+  const first = at(sigmas, 0)
+  return {
+    ...nothing,
+    sigmas,
+    start: cut === undefined
+      ? { image: 0, noise: options.sgmNoiseMultiplier === true ? Math.sqrt(1 + first ** 2) : first }
+      : { image: 1, noise: first }
+  }
+}
+
+/** What `sample` works on. */
+export interface SampleInput<E = never, R = never, E2 = never, R2 = never> {
+  /** A sampler, or its name. */
+  readonly sampler: Sampler | string
+  /** Levels to visit, descending; for samplers of the sigma family. */
+  readonly sigmas?: ArrayLike<number>
+  /** Training timesteps, ascending; for samplers of the timestep family. */
+  readonly timesteps?: ArrayLike<number>
+  /**
+   * First latents, `[batch, channels, height/8, width/8]`; they are not changed. Noise of standard deviation `sigmas[0]`
+   * for the sigma family, of variance 1 for the timestep family, or a picture with noise (see `Plan`).
+   */
+  readonly x: Float32Array
+  readonly denoiser: Denoiser<E, R>
+  /** Where fresh noise comes from. May be left out where none is drawn. */
+  readonly noise?: NoiseSource
+  readonly options?: Partial<SamplerOptions>
+  /** The model's; Stable Diffusion's, when left out. */
+  readonly noiseSchedule?: NoiseSchedule.NoiseSchedule
+  /** Runs after every step, before the next. */
+  readonly onStep?: (step: Step) => Effect.Effect<void, E2, R2>
+}
+
+/**
+ * Runs a sampler: from first latents to the latents of a picture, in a new buffer.
+ *
+ * All buffers are taken before the first step. Between steps, and in the denoiser, a run can be interrupted. Results of
+ * the timestep family are of variance 1 and at the (small) level of their first timestep, ready for decoding as they are.
+ *
+ * Fails with what the denoiser and `onStep` fail with, and with `SamplerInputError` for input that makes no sense.
+ */
+export const sample: <E, R, E2 = never, R2 = never>(
+  input: SampleInput<E, R, E2, R2>
+) => Effect.Effect<Float32Array, E | E2 | SamplerInputError, R | R2> = Effect.fn("Samplers.sample")(function*<
+  E,
+  R,
+  E2,
+  R2
+>(input: SampleInput<E, R, E2, R2>) {
+  const { denoiser, noise, noiseSchedule = NoiseSchedule.stableDiffusion, onStep } = input
+  const found = typeof input.sampler === "string" ? get(input.sampler) : Option.some(input.sampler)
+  if (Option.isNone(found)) {
+    return yield* new SamplerInputError({
+      sampler: `"${String(input.sampler)}"`,
+      reason: `no sampler has this name. Known: ${all.map(({ name }) => name).join(", ")}.`
+    })
+  }
+  const sampler = found.value
+  const options: SamplerOptions = { ...defaultOptions, ...sampler.defaults, ...input.options }
+  const sigmas = Float64Array.from(sampler.space === "sigma" ? input.sigmas ?? [] : [])
+  const timesteps = Int32Array.from(sampler.space === "timestep" ? input.timesteps ?? [] : [])
+
+  const problem = checkOptions(options) ?? checkInput(sampler, input, options) ??
+    (sampler.space === "sigma" ? checkSigmas(sigmas) : checkTimesteps(input.timesteps, noiseSchedule))
+  if (problem !== undefined) return yield* new SamplerInputError({ sampler: sampler.name, reason: problem })
+
+  const x = Float32Array.from(input.x)
+  const drawn = new Float32Array(noise === undefined ? 0 : x.length)
+  const run: Run<E | E2, R | R2> = {
+    x,
+    sigmas,
+    timesteps,
+    noiseSchedule,
+    options,
+    denoise: denoiser,
+    unconditional: () => denoiser.unconditional?.() ?? x,
+    draw: (sigma, sigmaNext) => {
+      noise?.(drawn, sigma, sigmaNext)
+      return drawn
+    },
+    buffer: () => new Float32Array(x.length),
+    onStep: onStep ?? (() => Effect.void)
+  }
+  yield* sampler.method(run)
+  return x
+})
+
+const checkOptions = (options: SamplerOptions): string | undefined => {
+  for (const [name, value] of Object.entries(options)) {
+    if (typeof value !== "number") continue
+    if (Number.isNaN(value) || value < 0 || (value === Infinity && name !== "sTmax")) {
+      return `${name} is ${value}. Give a number of at least 0.`
+    }
+  }
+  return options.rtol > 0 || options.atol > 0
+    ? undefined
+    : "rtol and atol are both 0. Give at least one of them above 0."
+}
+
+const checkInput = <E, R, E2, R2>(
+  { needsUnconditional, noise, space }: Sampler,
+  input: SampleInput<E, R, E2, R2>,
+  options: SamplerOptions
+): string | undefined => {
+  if (input.x.length === 0) return "the latents are empty. Give [batch, channels, height/8, width/8] values."
+  if (needsUnconditional && input.denoiser.unconditional === undefined) {
+    return "the denoiser gives no unconditional prediction. Give it an \"unconditional\", or take another sampler."
+  }
+  if (input.noise === undefined && drawsNoise(noise, options)) {
+    return "it draws noise, and there is no source for it. Give a noise source, or set eta and sChurn to 0."
+  }
+  if (space === "sigma" && input.sigmas === undefined) {
+    return "it walks over noise levels, and there are none. Give sigmas."
+  }
+  if (space === "timestep" && input.timesteps === undefined) {
+    return "it walks over timesteps, and there are none. Give timesteps."
+  }
+  return undefined
+}
+
+const drawsNoise = (kind: NoiseKind, { eta, sChurn }: SamplerOptions): boolean => {
+  switch (kind) {
+    case "none":
+      return false
+    case "churn":
+      return sChurn > 0
+    case "ancestral":
+    case "brownian":
+      return eta > 0
+    case "renoise":
+    case "restart":
+      return true
+  }
+}
+
+const checkSigmas = (sigmas: Float64Array): string | undefined => {
+  if (sigmas.length < 2) return `there are ${sigmas.length} sigmas. Give at least two, for one step.`
+  const wrong = sigmas.findIndex((sigma, i) =>
+    !Number.isFinite(sigma) || sigma < 0 || (i > 0 && sigma >= at(sigmas, i - 1))
+  )
+  return wrong === -1
+    ? undefined
+    : `sigmas[${wrong}] is ${at(sigmas, wrong)}. Give finite sigmas that fall from step to step, down to 0 at most; ` +
+      "fewer steps may be enough."
+}
+
+const checkTimesteps = (
+  timesteps: ArrayLike<number> | undefined,
+  noiseSchedule: NoiseSchedule.NoiseSchedule
+): string | undefined => {
+  const list = Array.from(timesteps ?? [])
+  const size = NoiseSchedule.size(noiseSchedule)
+  const wrong = list.findIndex((t, i) => !Number.isInteger(t) || t < 0 || t >= size || (i > 0 && t <= at(list, i - 1)))
+  return wrong === -1
+    ? undefined
+    : `timesteps[${wrong}] is ${at(list, wrong)}. Give ascending whole numbers from 0 to ${size - 1}.`
+}

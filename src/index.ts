@@ -1,0 +1,44 @@
+/**
+ * Image generation as typed Effect programs: one runner with three stages, hooks around them, one context for each run,
+ * and a real Stable Diffusion engine underneath.
+ */
+
+/** Process-wide decisions: folders, device, limits. */
+export { CommandOptions } from "./processing/CommandOptions.ts"
+/** Everything that can go wrong, as values. */
+export * from "./processing/errors.ts"
+/** The text that tells how a picture was made. */
+export * as Infotext from "./processing/Infotext.ts"
+/** How much one request may ask for. */
+export { Limits } from "./processing/Limits.ts"
+/** Settings, live and as a run's snapshot. */
+export { Options, OptionsPatch, OptionsSnapshot } from "./processing/Options.ts"
+/** What came out. */
+export type { Generated, GeneratedImage, Processed, ProcessedImage } from "./processing/Processed.ts"
+/** What to make. */
+export * as Processing from "./processing/Processing.ts"
+export { Txt2Img } from "./processing/Processing.ts"
+/** What prepare made of a request. */
+export type { ImagePlan, ProcessingState } from "./processing/ProcessingState.ts"
+/** Stages and hooks for work of any kind. */
+export * as Lifecycle from "./runner/Lifecycle.ts"
+/** What a run may ask of a model. */
+export type { DenoisingCall, Embedding, LoadedModel, NetworkError, NoiseConfig } from "./runner/LoadedModel.ts"
+/** The three stages of image generation, as a service. */
+export { Pipeline } from "./runner/Pipeline.ts"
+/** The door that every entrypoint uses. */
+export { processImages } from "./runner/processImages.ts"
+/** What wraps a `Processing` for one run. */
+export * as ProcessingRequest from "./runner/ProcessingRequest.ts"
+/** The one execution surface. */
+export * as ProcessingRunner from "./runner/ProcessingRunner.ts"
+/** The observers of runs. */
+export { type HookSet, RunnerHooks } from "./runner/RunnerHooks.ts"
+/** How far a run is, live. */
+export * as RunState from "./runner/RunState.ts"
+/** What a run happens in. */
+export { CaptureContext, type Device, RuntimeContext } from "./runner/RuntimeContext.ts"
+/** Everything put together. */
+export * as Serena from "./Serena.ts"
+/** The models there are. */
+export { type ModelEntry, ModelProvider } from "./models/ModelProvider.ts"

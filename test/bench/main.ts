@@ -1,0 +1,28 @@
+/**
+ * `npm run bench`: each figure with what it is measured against, both taken in this run, and their ratio.
+ */
+import { cpus } from "node:os"
+import { coldStart } from "./coldStart.ts"
+import { runnerOverhead } from "./runnerOverhead.ts"
+import { wholeRun } from "./wholeRun.ts"
+
+const print = (line: string) => process.stdout.write(`${line}\n`)
+const row = (name: string, value: number, against: string, base: number, unit: string) =>
+  print(
+    `${name.padEnd(44)} ${value.toFixed(2).padStart(9)} ${unit}   ${against.padEnd(34)} ${
+      base.toFixed(2).padStart(9)
+    } ${unit}   ratio ${(value / base).toFixed(3)}`
+  )
+
+print(`Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? "unknown processor"}; medians\n`)
+
+const run = await wholeRun()
+row("20-step run, picture in memory", run.inMemory, "the same onnxruntime calls, bare", run.bare, "ms")
+row("20-step run, picture synced to disk", run.saved, "the same onnxruntime calls, bare", run.bare, "ms")
+
+const runner = await runnerOverhead()
+row("ProcessingRunner.run, no-op hooks", runner.runner, "the same stages in one Effect.gen", runner.bare, "us")
+print(`  the runner adds ${(runner.runner - runner.bare).toFixed(2)} us to a run`)
+
+const start = coldStart()
+row("serena txt2img, process start to PNG", start.serena, "node -e 0", start.node, "ms")

@@ -1,0 +1,59 @@
+/**
+ * What the runner costs: `ProcessingRunner.run` under no-op hooks beside the same three stages in one bare `Effect.gen`.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { measure } from "mitata"
+import type { Processed } from "../../src/processing/Processed.ts"
+import { Txt2Img } from "../../src/processing/Processing.ts"
+import type { ProcessingState } from "../../src/processing/ProcessingState.ts"
+import { noop } from "../../src/runner/Lifecycle.ts"
+import { Pipeline } from "../../src/runner/Pipeline.ts"
+import * as ProcessingRunner from "../../src/runner/ProcessingRunner.ts"
+import { RunnerHooks } from "../../src/runner/RunnerHooks.ts"
+import { RuntimeContext } from "../../src/runner/RuntimeContext.ts"
+import * as TestContext from "../../src/testing/TestContext.ts"
+import { median } from "./median.ts"
+
+const request = { processing: Txt2Img.make({ prompt: "a red circle" }), runId: "bench" }
+const processed: Processed = { images: [], interrupted: false, warnings: [] }
+const state: ProcessingState = {
+  ...request,
+  width: 128,
+  height: 128,
+  sampler: "Euler",
+  scheduler: "Automatic",
+  batches: [],
+  warnings: []
+}
+
+const pipeline = Pipeline.of({
+  prepare: () => Effect.succeed(state),
+  execute: () => Effect.succeed(processed),
+  finalize: () => Effect.succeed(processed)
+})
+
+const bare = Effect.gen(function*() {
+  const state = yield* pipeline.prepare(request)
+  const executed = yield* pipeline.execute(state)
+  return yield* pipeline.finalize(state, executed)
+})
+
+/** Medians of a run, in microseconds. Both are timed in this process, in turn. */
+export const runnerOverhead = async () => {
+  const context = Context.make(Pipeline, pipeline).pipe(
+    Context.add(RunnerHooks, RunnerHooks.of(noop)),
+    Context.add(RuntimeContext, Effect.runSync(TestContext.make()))
+  )
+  const runSync = Effect.runSyncWith(context)
+  const rounds: Array<{ readonly bare: number; readonly runner: number }> = []
+  for (let round = 0; round < 5; round++) {
+    const { p50: bareNs } = await measure(() => runSync(bare), { min_cpu_time: 2e8 })
+    const { p50: runnerNs } = await measure(() => runSync(ProcessingRunner.run(request)), { min_cpu_time: 2e8 })
+    rounds.push({ bare: bareNs / 1000, runner: runnerNs / 1000 })
+  }
+  return {
+    bare: median(rounds.map(({ bare }) => bare)),
+    runner: median(rounds.map(({ runner }) => runner))
+  }
+}
