@@ -22,6 +22,8 @@ export const Limits = Schema.Struct({
   max_batch_size: limit(16),
   /** Most rounds of one request. */
   max_n_iter: limit(100),
+  /** Most pixels of all pictures of one request together: they are held in memory until it ends. */
+  max_total_pixels: limit(2 ** 28),
   /** Most sampling steps. */
   max_steps: limit(150),
   /** Longest prompt, in bytes of UTF-8. */

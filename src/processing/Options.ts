@@ -10,7 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
-import { InvalidOptions, problemsOf } from "./errors.ts"
+import { InvalidOptions, nearest, type Problem, problemsOf } from "./errors.ts"
 
 const fields = {
   /** Name of the model to use; empty for the first one found. */
@@ -55,6 +55,15 @@ export type OptionsPatch = typeof OptionsPatch.Type
 
 const decodePatch = Schema.decodeUnknownEffect(OptionsPatch, { errors: "all", onExcessProperty: "error" })
 
+const names = Object.keys(fields)
+
+// What is said of a name that no setting has.
+const unknownNamed = (problem: Problem): Problem => {
+  if (problem.path === "" || names.includes(problem.path)) return problem
+  const near = nearest(problem.path, names)
+  return { ...problem, message: `no setting has this name${near === undefined ? "" : `; did you mean "${near}"?`}` }
+}
+
 /** The live settings of this process. */
 export class Options extends Context.Service<Options, {
   /** The settings of this moment, frozen. Later changes make a new object. */
@@ -79,7 +88,7 @@ export class Options extends Context.Service<Options, {
           snapshot: Ref.get(current),
           set: Effect.fn("Options.set")(function*(patch) {
             const decoded = yield* decodePatch(patch).pipe(
-              Effect.mapError(({ issue }) => new InvalidOptions({ problems: problemsOf(issue) }))
+              Effect.mapError(({ issue }) => new InvalidOptions({ problems: problemsOf(issue).map(unknownNamed) }))
             )
             return yield* Ref.updateAndGet(current, (snapshot) => Options.patched(snapshot, decoded))
           })

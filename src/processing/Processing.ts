@@ -6,6 +6,7 @@
  * when the values are your own, or with `decode` when they come from outside.
  */
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { InvalidProcessing, type Problem, problemsOf } from "./errors.ts"
 import { Limits } from "./Limits.ts"
@@ -21,6 +22,7 @@ const withDefault = <S extends Schema.Top & Schema.WithoutConstructorDefault>(
   )
 
 const positive = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+const name = Schema.NonEmptyString.check(Schema.isMaxLength(200))
 const pixels = Schema.Int.check(Schema.isGreaterThanOrEqualTo(8))
 
 /** Text to image. */
@@ -35,9 +37,9 @@ export const Txt2Img = Schema.Struct({
   /** Sampling steps. */
   steps: withDefault(positive, 20),
   /** A sampler's name or alias; a schedule's name may follow, as in `DPM++ 2M Karras`. */
-  sampler_name: withDefault(Schema.NonEmptyString, "Euler"),
+  sampler_name: withDefault(name, "Euler"),
   /** A schedule's name or label; `Automatic` is the sampler's own. */
-  scheduler: withDefault(Schema.NonEmptyString, "Automatic"),
+  scheduler: withDefault(name, "Automatic"),
   /** Classifier-free guidance scale; 1 switches guidance, and half of the work, off. */
   cfg_scale: withDefault(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1000 })), 7),
   /** Size in pixels, a multiple of what the model needs (8 or 16). Left out: the model's own size. */
@@ -62,21 +64,35 @@ const utf8 = new TextEncoder()
 
 /** Where `processing` asks for more than `limits` allows: every place, none when it may run. */
 export const exceeded = (processing: Processing, limits: Limits): ReadonlyArray<Problem> => {
-  const problems: Array<Problem> = []
-  const check = (path: string, value: number | undefined, maximum: number, unit: string) => {
-    if (value !== undefined && value > maximum) {
-      problems.push({ path, message: `${value} is over the limit of ${maximum}${unit}` })
-    }
-  }
-  check("prompt", utf8.encode(processing.prompt).length, limits.max_prompt_bytes, " bytes")
-  check("negative_prompt", utf8.encode(processing.negative_prompt).length, limits.max_prompt_bytes, " bytes")
-  check("steps", processing.steps, limits.max_steps, "")
-  check("width", processing.width, limits.max_width, " pixels")
-  check("height", processing.height, limits.max_height, " pixels")
-  check("batch_size", processing.batch_size, limits.max_batch_size, "")
-  check("n_iter", processing.n_iter, limits.max_n_iter, "")
-  return problems
+  const problems = exceededEach(processing, limits)
+  const { batch_size, height = 8, n_iter, width = 8 } = processing
+  const pixels = batch_size * n_iter * width * height
+  // Only when each factor is within its own limit is their product something to tell of.
+  return problems.length > 0 || pixels <= limits.max_total_pixels ? problems : [{
+    path: "n_iter",
+    message: `${pixels} is over the limit of ${limits.max_total_pixels} pixels of all pictures together`
+  }]
 }
+
+// The limits of single fields; a field of a wrong type is no matter of limits.
+const exceededEach = (fields: Readonly<Record<string, unknown>>, limits: Limits): ReadonlyArray<Problem> =>
+  bounded.flatMap(([path, limit, unit]) => {
+    const field = fields[path]
+    const value = typeof field === "string" && unit === " bytes" ? utf8.encode(field).length : field
+    return typeof value === "number" && value > limits[limit]
+      ? [{ path, message: `${value} is over the limit of ${limits[limit]}${unit}` }]
+      : []
+  })
+
+const bounded = [
+  ["prompt", "max_prompt_bytes", " bytes"],
+  ["negative_prompt", "max_prompt_bytes", " bytes"],
+  ["steps", "max_steps", ""],
+  ["width", "max_width", " pixels"],
+  ["height", "max_height", " pixels"],
+  ["batch_size", "max_batch_size", ""],
+  ["n_iter", "max_n_iter", ""]
+] as const
 
 /** Fails with `InvalidProcessing` when `processing` asks for more than `limits` allows. */
 export const checkLimits = Effect.fnUntraced(function*(processing: Processing, limits: Limits) {
@@ -91,7 +107,13 @@ export const checkLimits = Effect.fnUntraced(function*(processing: Processing, l
  */
 export const decode = Effect.fn("Processing.decode")(function*(input: unknown, limits: Limits = Limits.make({})) {
   const processing = yield* decodeJson(input).pipe(
-    Effect.mapError(({ issue }) => new InvalidProcessing({ problems: problemsOf(issue) }))
+    Effect.mapError(({ issue }) => {
+      const problems = problemsOf(issue)
+      const beyond = Predicate.isObject(input) ? exceededEach(input, limits) : []
+      return new InvalidProcessing({
+        problems: [...problems, ...beyond.filter(({ path }) => !problems.some((problem) => problem.path === path))]
+      })
+    })
   )
   return yield* checkLimits(processing, limits)
 })

@@ -13,7 +13,7 @@ export const Problem = Schema.Struct({ path: Schema.String, message: Schema.Stri
 export type Problem = typeof Problem.Type
 
 const list = (problems: ReadonlyArray<Problem>): string =>
-  problems.map(({ message, path }) => path === "" ? message : `${path}: ${message}`).join("; ")
+  problems.map(({ message, path }) => `${path === "" ? "the whole" : path}: ${message}`).join("; ")
 
 const formatIssue = makeFormatterStandardSchemaV1()
 
@@ -76,34 +76,36 @@ export class InvalidOptions extends Schema.TaggedError<InvalidOptions>()("Invali
 }
 
 export class UnknownSampler extends Schema.TaggedError<UnknownSampler>()("UnknownSampler", {
-  name: Schema.String,
+  sampler: Schema.String,
   known: Schema.Array(Schema.String)
 }) {
   override get message(): string {
-    return `No sampler is named "${this.name}". ${didYouMean(this.name, this.known)}`
+    return `No sampler is named "${this.sampler}". ${didYouMean(this.sampler, this.known)} See also "serena samplers".`
   }
 }
 
 export class UnknownScheduler extends Schema.TaggedError<UnknownScheduler>()("UnknownScheduler", {
-  name: Schema.String,
+  scheduler: Schema.String,
   known: Schema.Array(Schema.String)
 }) {
   override get message(): string {
-    return `No scheduler is named "${this.name}". ${didYouMean(this.name, this.known)}`
+    return `No scheduler is named "${this.scheduler}". ${
+      didYouMean(this.scheduler, this.known)
+    } See also "serena samplers".`
   }
 }
 
 /** No model of that name, or no model at all, in the places that were searched. */
 export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNotFound", {
-  name: Schema.String,
+  model: Schema.String,
   searched: Schema.Array(Schema.String),
   known: Schema.Array(Schema.String)
 }) {
   override get message(): string {
     const places = `Looked in ${this.searched.join(" and ")}.`
     return this.known.length === 0
-      ? `No model "${this.name}" was found. ${places} Put a model folder there or name another with --models-dir.`
-      : `No model "${this.name}" was found. ${places} ${didYouMean(this.name, this.known)}`
+      ? `No model "${this.model}" was found. ${places} Put a model folder there or name another with --models-dir.`
+      : `No model "${this.model}" was found. ${places} ${didYouMean(this.model, this.known)}`
   }
 }
 

@@ -84,11 +84,11 @@ export const run: <Request, State, Executed, Result, E, R, RH = never>(
   hooks: Hooks<State, Executed, Result, RH>,
   request: Request
 ) => Effect.Effect<Result, E, R | RH> = Effect.fnUntraced(function*(stages, hooks, request) {
-  const state = yield* hooks.around("prepare", stages.prepare(request))
+  const state = yield* hooks.around("prepare", Effect.suspend(() => stages.prepare(request)))
   yield* hooks.onPrepare(state)
-  const executed = yield* hooks.around("execute", stages.execute(state))
+  const executed = yield* hooks.around("execute", Effect.suspend(() => stages.execute(state)))
   yield* hooks.onExecute(state, executed)
-  const result = yield* hooks.around("finalize", stages.finalize(state, executed))
+  const result = yield* hooks.around("finalize", Effect.suspend(() => stages.finalize(state, executed)))
   yield* hooks.onFinalize(state, result)
   return result
 })

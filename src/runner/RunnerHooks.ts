@@ -70,6 +70,20 @@ const isolatedAround =
       return Effect.catchCause(Effect.suspend(() => around(stage, watched)), (cause) => {
         if (Cause.hasInterrupts(cause)) return Effect.failCause(cause)
         if (outcome === undefined) return Effect.andThen(report(`around ${stage}`, cause), effect)
-        return Exit.isFailure(outcome) ? outcome : Effect.andThen(report(`around ${stage}`, cause), outcome)
+        const own = hooksOwn(cause, outcome)
+        return own === undefined ? outcome : Effect.andThen(report(`around ${stage}`, own), outcome)
       })
     })
+
+// The defects in `cause` that are not the stage's. When a finalizer fails, the error before it becomes a defect as well.
+const hooksOwn = (
+  cause: Cause.Cause<unknown>,
+  outcome: Exit.Exit<unknown, unknown>
+): Cause.Cause<never> | undefined => {
+  const known = Exit.isSuccess(outcome) ? [] : outcome.cause.reasons.map((reason) => {
+    if (Cause.isFailReason(reason)) return reason.error
+    return Cause.isDieReason(reason) ? reason.defect : undefined
+  })
+  const own = cause.reasons.filter(Cause.isDieReason).filter(({ defect }) => !known.includes(defect))
+  return own.length === 0 ? undefined : Cause.fromReasons(own)
+}

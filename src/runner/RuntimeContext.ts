@@ -4,15 +4,16 @@
  * Five members and no more. `opts` is frozen, `state` is live; two runs never share a context.
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type { CommandOptions } from "../processing/CommandOptions.ts"
+import { CommandOptions } from "../processing/CommandOptions.ts"
 import type { ProcessingError } from "../processing/errors.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
-import type { Processing } from "../processing/Processing.ts"
+import { Options, type OptionsSnapshot } from "../processing/Options.ts"
+import { checkLimits, type Processing } from "../processing/Processing.ts"
 import type { LoadedModel } from "./LoadedModel.ts"
 import type { ProcessingRequest } from "./ProcessingRequest.ts"
-import type { RunState } from "./RunState.ts"
+import * as RunState from "./RunState.ts"
 
 /** Where the networks run: onnxruntime's name of the execution provider. */
 export interface Device {
@@ -23,7 +24,7 @@ export class RuntimeContext extends Context.Service<RuntimeContext, {
   readonly model: LoadedModel
   readonly opts: OptionsSnapshot
   readonly device: Device
-  readonly state: RunState
+  readonly state: RunState.RunState
   readonly cmdOpts: CommandOptions["Service"]
 }>()("serena/runner/RuntimeContext") {}
 
@@ -32,4 +33,25 @@ export class CaptureContext extends Context.Service<CaptureContext, {
   readonly capture: (
     request: ProcessingRequest<Processing>
   ) => Effect.Effect<RuntimeContext["Service"], ProcessingError, Scope.Scope>
-}>()("serena/runner/CaptureContext") {}
+}>()("serena/runner/CaptureContext") {
+  /** Captures from the live settings of this process, with a way to load a model by its name. */
+  static readonly layer = (
+    load: (name: string) => Effect.Effect<LoadedModel, ProcessingError, Scope.Scope>
+  ): Layer.Layer<CaptureContext, never, CommandOptions | Options> =>
+    Layer.effect(
+      CaptureContext,
+      Effect.gen(function*() {
+        const cmdOpts = yield* CommandOptions
+        const options = yield* Options
+        return CaptureContext.of({
+          capture: Effect.fn("CaptureContext.capture")(function*({ processing, runId }) {
+            yield* checkLimits(processing, cmdOpts.limits)
+            const opts = Options.patched(yield* options.snapshot, processing.override_settings)
+            const state = yield* RunState.make(runId)
+            const model = yield* load(opts.sd_model_checkpoint)
+            return Object.freeze({ model, opts, device: { provider: cmdOpts.device }, state, cmdOpts })
+          })
+        })
+      })
+    )
+}

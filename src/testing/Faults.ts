@@ -1,0 +1,74 @@
+/**
+ * Stages that fail, die, hang or take their time: what a program does when a run goes wrong.
+ *
+ * ```ts
+ * TestPipeline.layer().pipe(Faults.layer(Faults.fail("execute", new InferenceError({ file: "unet", reason: "memory" }))))
+ * ```
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import type { ProcessingError } from "../processing/errors.ts"
+import type { Stage } from "../runner/Lifecycle.ts"
+import { Pipeline } from "../runner/Pipeline.ts"
+import type { RuntimeContext } from "../runner/RuntimeContext.ts"
+
+/** Makes a pipeline a worse one. */
+export type Fault = (pipeline: Pipeline["Service"]) => Pipeline["Service"]
+
+type Work<A> = Effect.Effect<A, ProcessingError, RuntimeContext>
+
+// Any work in place of a stage's, which it may go on with.
+const at = (stage: Stage, instead: <A>(work: Work<A>) => Work<A>): Fault => {
+  const when = <A>(here: Stage, work: () => Work<A>) => here === stage ? instead(Effect.suspend(work)) : work()
+  return (pipeline) => ({
+    prepare: (request) => when("prepare", () => pipeline.prepare(request)),
+    execute: (state) => when("execute", () => pipeline.execute(state)),
+    finalize: (state, executed) => when("finalize", () => pipeline.finalize(state, executed))
+  })
+}
+
+/** When a fault strikes: before the stage does anything, or when its work is done and would be given on. */
+export interface When {
+  readonly when?: "before" | "after" | undefined
+}
+
+const strike = (stage: Stage, fault: Work<never>, { when = "before" }: When = {}): Fault =>
+  at(stage, (work) => when === "before" ? fault : Effect.andThen(work, fault))
+
+/** The stage fails. */
+export const fail = (stage: Stage, error: ProcessingError, options?: When): Fault =>
+  strike(stage, Effect.fail(error), options)
+
+/** The stage has a defect. */
+export const die = (stage: Stage, defect: unknown, options?: When): Fault => strike(stage, Effect.die(defect), options)
+
+/** The stage begins later. */
+export const delay = (stage: Stage, duration: Duration.Input): Fault => at(stage, Effect.delay(duration))
+
+/** A stage that waits before it begins. */
+export interface Hanging {
+  readonly fault: Fault
+  /** Waits until a run hangs. */
+  readonly hanging: Effect.Effect<void>
+  /** Lets the runs that hang, and all later ones, go on. */
+  readonly release: Effect.Effect<void>
+}
+
+/** The stage hangs, for ever or until it is released. */
+export const hang = Effect.fnUntraced(function*(stage: Stage): Effect.fn.Return<Hanging> {
+  const reached = yield* Latch.make()
+  const released = yield* Latch.make()
+  return {
+    fault: at(stage, (work) => Effect.andThen(Effect.andThen(reached.open, released.await), work)),
+    hanging: reached.await,
+    release: released.open
+  }
+})
+
+/** Puts faults into a layer's pipeline; the first one strikes first. */
+export const layer =
+  (...faults: ReadonlyArray<Fault>) => <E, R>(pipeline: Layer.Layer<Pipeline, E, R>): Layer.Layer<Pipeline, E, R> =>
+    Layer.effect(Pipeline, Effect.map(Pipeline, (stages) => faults.reduceRight((worse, fault) => fault(worse), stages)))
+      .pipe(Layer.provide(pipeline))

@@ -1,0 +1,60 @@
+/**
+ * Contexts of runs with `TestModel` in them, and every part replaceable.
+ *
+ * `layer` is for programs that go through `processImages`, `layerRuntimeContext` and `make` for those that run
+ * `ProcessingRunner.run` or a single stage.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { CommandOptions } from "../processing/CommandOptions.ts"
+import { Options, type OptionsPatch } from "../processing/Options.ts"
+import type { LoadedModel } from "../runner/LoadedModel.ts"
+import * as RunState from "../runner/RunState.ts"
+import { CaptureContext, type Device, RuntimeContext } from "../runner/RuntimeContext.ts"
+import * as TestModel from "./TestModel.ts"
+
+export interface Overrides {
+  readonly model?: LoadedModel | undefined
+  /** Settings to begin with, over the defaults. */
+  readonly opts?: OptionsPatch | undefined
+  readonly device?: Device | undefined
+  /** One state for all runs; left out, each has its own. */
+  readonly state?: RunState.RunState | undefined
+  readonly cmdOpts?: Partial<CommandOptions["Service"]> | undefined
+}
+
+/** A context for one run. */
+export const make = Effect.fnUntraced(function*(
+  overrides: Overrides & { readonly runId?: string | undefined } = {}
+): Effect.fn.Return<RuntimeContext["Service"]> {
+  const cmdOpts = Object.freeze({ ...CommandOptions.defaults, ...overrides.cmdOpts })
+  return Object.freeze({
+    model: overrides.model ?? TestModel.make(),
+    opts: Options.patched(Options.defaults, overrides.opts ?? {}),
+    device: overrides.device ?? { provider: cmdOpts.device },
+    state: overrides.state ?? (yield* RunState.make(overrides.runId ?? "test-run")),
+    cmdOpts
+  })
+})
+
+/** The context that `make` gives. */
+export const layerRuntimeContext = (
+  overrides?: Overrides & { readonly runId?: string | undefined }
+): Layer.Layer<RuntimeContext> => Layer.effect(RuntimeContext, make(overrides))
+
+/** Captures a context for each run, from live settings. Any name of a model is right. */
+export const layer = (overrides: Overrides = {}): Layer.Layer<CaptureContext | CommandOptions | Options> => {
+  const { device, model = TestModel.make(), state } = overrides
+  return Layer.effect(
+    CaptureContext,
+    Effect.map(CaptureContext, ({ capture }) =>
+      CaptureContext.of({
+        capture: (request) =>
+          Effect.map(capture(request), (context) =>
+            Object.freeze({ ...context, device: device ?? context.device, state: state ?? context.state }))
+      }))
+  ).pipe(
+    Layer.provide(CaptureContext.layer(() => Effect.succeed(model))),
+    Layer.provideMerge(Layer.mergeAll(Options.layer(overrides.opts), CommandOptions.layer(overrides.cmdOpts)))
+  )
+}

@@ -1,0 +1,178 @@
+/**
+ * A model that is arithmetic instead of networks.
+ *
+ * It believes that latents are normally distributed around a mean that the prompt decides, and denoises exactly: its
+ * prediction is the closed-form posterior mean. Prompt, seed, size and sampler change its pictures as they change a real
+ * model's, and the same request gives the same bytes everywhere.
+ */
+import * as Effect from "effect/Effect"
+import type { DenoisingCall, Embedding, LoadedModel, NoiseConfig } from "../runner/LoadedModel.ts"
+
+const tokens = 77
+const width = 12
+// Start and end take a token each.
+const words = tokens - 2
+/** Variance of the latents around their mean. */
+const variance = 0.0625
+
+const noise: NoiseConfig = {
+  beta_start: 0.00085,
+  beta_end: 0.012,
+  beta_schedule: "scaled_linear",
+  num_train_timesteps: 1000,
+  prediction_type: "epsilon",
+  rescale_betas_zero_snr: false,
+  trained_betas: null
+}
+
+/**
+ * The model, with parts replaced by your own.
+ *
+ * It keeps to the `prediction_type`, `latentChannels` and `latentScale` of the overrides; of noise schedules it knows
+ * `scaled_linear`, Stable Diffusion's, only.
+ */
+export const make = (overrides: Partial<LoadedModel> = {}): LoadedModel => {
+  const { latentChannels = 4, latentScale = 8 } = overrides
+  const config = overrides.noise ?? noise
+  const cumulated = alphasCumprod(config)
+  return {
+    name: "test-model",
+    hash: Effect.succeed("7e57000000"),
+    defaultSize: { width: 64, height: 64 },
+    sizeMultiple: 8,
+    latentScale,
+    latentChannels,
+    noise: config,
+    warm: Effect.void,
+    embed: (prompt) => Effect.sync(() => embed(prompt)),
+    denoising: ({ batch, embedding, height, width }) =>
+      Effect.sync((): DenoisingCall => {
+        const sample = new Float32Array(batch * latentChannels * height * width)
+        const conditioning = new Float32Array(batch * embedding.tokens * embedding.width)
+        const prediction = new Float32Array(sample.length)
+        return {
+          sample,
+          conditioning,
+          prediction,
+          run: (t) =>
+            // A network's call is never done at once.
+            Effect.andThen(
+              Effect.yieldNow,
+              Effect.sync(() => {
+                const alpha = alphaAt(cumulated, t)
+                const size = conditioning.length / batch
+                const latent = latentChannels * height * width
+                for (let item = 0; item < batch; item++) {
+                  const prompt = conditioning.subarray(item * size, (item + 1) * size)
+                  const mean = meanOf(prompt, embedding.width, latentChannels, height, width)
+                  const from = item * latent
+                  for (let i = 0; i < latent; i++) {
+                    prediction[from + i] = predict(config.prediction_type, alpha, at(sample, from + i), at(mean, i))
+                  }
+                }
+              })
+            )
+        }
+      }),
+    decode: (latent, shape) => Effect.sync(() => decode(latent, shape, latentChannels, latentScale)),
+    ...overrides
+  }
+}
+
+const at = (values: ArrayLike<number>, index: number): number => values[index] ?? 0
+
+// Between -1 and 1, by operations that every machine rounds alike.
+const soft = (value: number): number => value / (1 + Math.abs(value))
+
+// A row for each word, hashed from its characters and its place (FNV-1a).
+const embed = (prompt: string): { readonly embedding: Embedding; readonly truncated: number } => {
+  const values = new Float32Array(tokens * width)
+  const all = prompt.split(/\s+/).filter((word) => word !== "")
+  for (const [place, word] of all.slice(0, words).entries()) {
+    for (let column = 0; column < width; column++) {
+      let hash = 0x811C9DC5 ^ (place * width + column)
+      for (let i = 0; i < word.length; i++) hash = Math.imul(hash ^ word.charCodeAt(i), 0x01000193)
+      hash = Math.imul(hash ^ (hash >>> 15), 0x2C1B3C6D)
+      values[(place + 1) * width + column] = ((hash ^ (hash >>> 13)) >>> 0) / 0x8000_0000 - 1
+    }
+  }
+  return { embedding: { values, tokens, width }, truncated: Math.max(0, all.length - words) }
+}
+
+const alphasCumprod = (config: NoiseConfig): ReadonlyArray<number> => {
+  const [first, last] = [Math.sqrt(config.beta_start), Math.sqrt(config.beta_end)]
+  let product = 1
+  return Array.from({ length: config.num_train_timesteps }, (_, t) => {
+    const beta = (first + (last - first) * t / (config.num_train_timesteps - 1)) ** 2
+    return product *= 1 - beta
+  })
+}
+
+// Between timesteps the noise level is interpolated in its logarithm, as samplers do it.
+const alphaAt = (cumulated: ReadonlyArray<number>, t: number): number => {
+  const clamped = Math.min(Math.max(t, 0), cumulated.length - 1)
+  const [low, high] = [Math.floor(clamped), Math.ceil(clamped)]
+  const logSigma = (t: number) => Math.log((1 - at(cumulated, t)) / at(cumulated, t)) / 2
+  const sigma = Math.exp(logSigma(low) + (logSigma(high) - logSigma(low)) * (clamped - low))
+  return 1 / (1 + sigma ** 2)
+}
+
+// A colour for each channel, and a slope across the picture and down it.
+const meanOf = (
+  conditioning: Float32Array,
+  columns: number,
+  channels: number,
+  height: number,
+  width: number
+): Float32Array => {
+  const weights = new Float32Array(channels * 3)
+  for (let i = 0; i < weights.length; i++) {
+    let sum = 0
+    for (let row = i % columns; row < conditioning.length; row += columns) sum += at(conditioning, row)
+    weights[i] = soft(sum)
+  }
+  const mean = new Float32Array(channels * height * width)
+  for (let channel = 0; channel < channels; channel++) {
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        mean[(channel * height + y) * width + x] = 1.5 * at(weights, channel * 3) +
+          at(weights, channel * 3 + 1) * (2 * (x + 0.5) / width - 1) +
+          at(weights, channel * 3 + 2) * (2 * (y + 0.5) / height - 1)
+      }
+    }
+  }
+  return mean
+}
+
+// x = sqrt(alpha) x0 + sqrt(1 - alpha) e, with x0 normally distributed: what x0, e or v is to be expected.
+const predict = (type: NoiseConfig["prediction_type"], alpha: number, x: number, mean: number): number => {
+  const [signal, noise] = [Math.sqrt(alpha), Math.sqrt(1 - alpha)]
+  const residual = (x - signal * mean) / (variance * alpha + 1 - alpha)
+  const original = mean + variance * signal * residual
+  const epsilon = noise * residual
+  if (type === "sample") return original
+  return type === "epsilon" ? epsilon : signal * epsilon - noise * original
+}
+
+// The first three channels are red, green and blue, the last one is light; each latent value is a square of pixels.
+const decode = (
+  latent: Float32Array,
+  { height, width }: { readonly height: number; readonly width: number },
+  channels: number,
+  scale: number
+): Float32Array => {
+  const area = height * width
+  const row = width * scale
+  const pixels = new Float32Array(3 * area * scale * scale)
+  for (let colour = 0; colour < 3; colour++) {
+    for (let y = 0; y < height * scale; y++) {
+      const from = Math.floor(y / scale) * width
+      for (let x = 0; x < row; x++) {
+        const place = from + Math.floor(x / scale)
+        const value = at(latent, (colour % channels) * area + place) + at(latent, (channels - 1) * area + place) / 4
+        pixels[(colour * height * scale + y) * row + x] = soft(value)
+      }
+    }
+  }
+  return pixels
+}

@@ -1,0 +1,82 @@
+/**
+ * A pipeline of the stages that matter to a test; the others are plain and deterministic.
+ *
+ * ```ts
+ * const layer = TestPipeline.layer({
+ *   execute: () => Effect.fail(new InferenceError({ file: "unet", reason: "out of memory" }))
+ * })
+ * ```
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Infotext from "../processing/Infotext.ts"
+import type { Generated, GeneratedImage, Processed } from "../processing/Processed.ts"
+import type { Processing } from "../processing/Processing.ts"
+import type { ImagePlan, ProcessingState } from "../processing/ProcessingState.ts"
+import { Pipeline } from "../runner/Pipeline.ts"
+import type { ProcessingRequest } from "../runner/ProcessingRequest.ts"
+import { RuntimeContext } from "../runner/RuntimeContext.ts"
+
+/** Some of the stages; those left out are this module's. */
+export type PartialStages = Partial<Pipeline["Service"]>
+
+/** Settles what was left open: the model's size, and seed 0. */
+export const prepare = Effect.fnUntraced(
+  function*({ processing, runId }: ProcessingRequest<Processing>): Effect.fn.Return<
+    ProcessingState,
+    never,
+    RuntimeContext
+  > {
+    const { model } = yield* RuntimeContext
+    const { batch_size, n_iter, negative_prompt: negativePrompt, prompt, sampler_name, scheduler, steps } = processing
+    const { height = model.defaultSize.height, width = model.defaultSize.width } = processing
+    const plan = (index: number): ImagePlan => {
+      const seed = Math.max(0, processing.seed) + index
+      const infotext = Infotext.format({
+        prompt,
+        negativePrompt,
+        parameters: [
+          ["Steps", steps],
+          ["Sampler", sampler_name],
+          ["Schedule type", scheduler],
+          ["CFG scale", Infotext.float(processing.cfg_scale)],
+          ["Seed", seed],
+          ["Size", `${width}x${height}`],
+          ["Model", model.name]
+        ]
+      })
+      return { index, seed, prompt, negativePrompt, infotext }
+    }
+    const batches = Array.from(
+      { length: n_iter },
+      (_, batch) => Array.from({ length: batch_size }, (_, item) => plan(batch * batch_size + item))
+    )
+    return { runId, processing, width, height, sampler: sampler_name, scheduler, batches, warnings: [] }
+  }
+)
+
+/** Pictures of one colour each, by their seeds. */
+export const execute = (state: ProcessingState): Effect.Effect<Generated> =>
+  Effect.sync(() => ({
+    images: state.batches.flat().map((plan) => image(plan, state)),
+    interrupted: false,
+    warnings: state.warnings
+  }))
+
+/** The pictures with no file to them: `png` is empty, and nothing is saved. */
+export const finalize = (_: ProcessingState, generated: Generated): Effect.Effect<Processed> =>
+  Effect.sync(() => ({
+    ...generated,
+    images: generated.images.map((image) => ({ ...image, png: new Uint8Array(), path: undefined }))
+  }))
+
+const image = (plan: ImagePlan, { height, width }: { readonly height: number; readonly width: number }) => {
+  const pixels = new Uint8Array(width * height * 3)
+  for (let i = 0; i < pixels.length; i += 3) pixels.set([plan.seed & 0xFF, (plan.seed >>> 8) & 0xFF, 128], i)
+  return { ...plan, width, height, pixels, complete: true } satisfies GeneratedImage
+}
+
+/** The pipeline itself. */
+export const make = (stages: PartialStages = {}): Pipeline["Service"] => ({ prepare, execute, finalize, ...stages })
+
+export const layer = (stages: PartialStages = {}): Layer.Layer<Pipeline> => Layer.succeed(Pipeline, make(stages))

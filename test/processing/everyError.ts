@@ -1,0 +1,34 @@
+/** One of each error, all tags there are: a new error without an example does not compile. */
+import {
+  ImageCodecError,
+  InferenceError,
+  InvalidModelFolder,
+  InvalidOptions,
+  InvalidProcessing,
+  ModelNotFound,
+  NetworkLoadError,
+  NetworkThreadDied,
+  type ProcessingError,
+  SaveError,
+  UnknownSampler,
+  UnknownScheduler
+} from "../../src/processing/errors.ts"
+
+const examples: { readonly [E in ProcessingError as E["_tag"]]: E } = {
+  InvalidProcessing: new InvalidProcessing({ problems: [{ path: "steps", message: "Expected an integer" }] }),
+  InvalidOptions: new InvalidOptions({ problems: [{ path: "samples_save", message: "Expected boolean" }] }),
+  UnknownSampler: new UnknownSampler({ sampler: "Eular", known: ["Euler", "Heun"] }),
+  UnknownScheduler: new UnknownScheduler({ scheduler: "Karas", known: ["Karras", "Beta"] }),
+  ModelNotFound: new ModelNotFound({ model: "shape", searched: ["/models"], known: ["shapes-128"] }),
+  InvalidModelFolder: new InvalidModelFolder({
+    folder: "/models/broken",
+    problems: [{ path: "unet/model.onnx", message: "is missing" }]
+  }),
+  NetworkLoadError: new NetworkLoadError({ file: "unet/model.onnx", reason: "protobuf parsing failed" }),
+  InferenceError: new InferenceError({ file: "unet/model.onnx", reason: "out of memory" }),
+  NetworkThreadDied: new NetworkThreadDied({ reason: "exit code 9" }),
+  ImageCodecError: new ImageCodecError({ reason: "no IEND" }),
+  SaveError: new SaveError({ path: "/full/1.png", reason: "ENOSPC" })
+}
+
+export const everyError: ReadonlyArray<ProcessingError> = Object.values(examples)

@@ -1,0 +1,149 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { LoadedModel } from "../../src/runner/LoadedModel.ts"
+import { TestModel } from "../../src/testing/index.ts"
+
+const size = { height: 4, width: 6 }
+const length = 4 * size.height * size.width
+const model = TestModel.make()
+
+/** What the model predicts for `sample` at timestep `t`. */
+const predict = Effect.fnUntraced(
+  function*(prompt: string, t: number, sample: (index: number) => number, using: LoadedModel = model) {
+    const { embedding } = yield* using.embed(prompt)
+    const call = yield* using.denoising({ batch: 1, ...size, embedding })
+    call.conditioning.set(embedding.values)
+    for (let i = 0; i < call.sample.length; i++) call.sample[i] = sample(i)
+    yield* call.run(t)
+    return Array.from(call.prediction)
+  },
+  Effect.scoped
+)
+const noise = (index: number) => Math.sin(index * 12.9898) * 2
+const withPrediction = (prediction_type: "epsilon" | "v_prediction" | "sample") =>
+  TestModel.make({ noise: { ...model.noise, prediction_type } })
+
+// The share of the signal at a whole timestep, from the definition.
+const alphaAt = (t: number) => {
+  let product = 1
+  for (let step = 0; step <= t; step++) {
+    product *= 1 - (Math.sqrt(0.00085) + (Math.sqrt(0.012) - Math.sqrt(0.00085)) * step / 999) ** 2
+  }
+  return product
+}
+
+describe("TestModel", () => {
+  it.effect("predicts the same for the same", () =>
+    Effect.gen(function*() {
+      const once = yield* predict("a cat", 500, noise)
+      assert.strictEqual(once.length, length)
+      assert.isTrue(once.every(Number.isFinite))
+      assert.deepStrictEqual(yield* predict("a cat", 500, noise, TestModel.make()), once)
+    }))
+
+  it.effect("predicts otherwise for another prompt, another sample, another timestep", () =>
+    Effect.gen(function*() {
+      const all = yield* Effect.all([
+        predict("a cat", 500, noise),
+        predict("a dog", 500, noise),
+        predict("cat a", 500, noise),
+        predict("", 500, noise),
+        predict("a cat", 500, (i) => noise(i + 1)),
+        predict("a cat", 500.5, noise)
+      ])
+      assert.strictEqual(new Set(all.map((prediction) => prediction.join())).size, all.length)
+    }))
+
+  it.effect("finds almost all of pure noise to be noise, and none of it at the last step", () =>
+    Effect.gen(function*() {
+      const start = yield* predict("", 999, noise)
+      start.forEach((value, i) => assert.closeTo(value, noise(i), 0.05))
+      const end = yield* predict("", 0, noise)
+      end.forEach((value, i) => assert.isBelow(Math.abs(value), Math.abs(noise(i)) + 0.05))
+    }))
+
+  it.effect.each([0, 100, 500, 999])(
+    "predicts noise, velocity and picture that agree at timestep %d",
+    (t) =>
+      Effect.gen(function*() {
+        const [epsilon, velocity, original] = yield* Effect.all([
+          predict("a cat", t, noise, withPrediction("epsilon")),
+          predict("a cat", t, noise, withPrediction("v_prediction")),
+          predict("a cat", t, noise, withPrediction("sample"))
+        ])
+        const [signal, rest] = [Math.sqrt(alphaAt(t)), Math.sqrt(1 - alphaAt(t))]
+        for (let i = 0; i < length; i++) {
+          const [e, v, x] = [epsilon[i] ?? NaN, velocity[i] ?? NaN, original[i] ?? NaN]
+          assert.closeTo(signal * x + rest * e, noise(i), 1e-5)
+          assert.closeTo(signal * e - rest * x, v, 1e-5)
+        }
+      })
+  )
+
+  it.effect("treats each latent of a batch on its own", () =>
+    Effect.gen(function*() {
+      const [cat, dog] = [yield* model.embed("a cat"), yield* model.embed("a dog")]
+      const call = yield* model.denoising({ batch: 2, ...size, embedding: cat.embedding })
+      call.conditioning.set(cat.embedding.values)
+      call.conditioning.set(dog.embedding.values, cat.embedding.values.length)
+      for (let i = 0; i < length; i++) call.sample[i] = call.sample[length + i] = noise(i)
+      yield* call.run(500)
+      assert.deepStrictEqual(Array.from(call.prediction.subarray(0, length)), yield* predict("a cat", 500, noise))
+      assert.deepStrictEqual(Array.from(call.prediction.subarray(length)), yield* predict("a dog", 500, noise))
+    }).pipe(Effect.scoped))
+
+  it.effect("counts the words that did not fit, and does not read them", () =>
+    Effect.gen(function*() {
+      const long = Array.from({ length: 80 }, (_, i) => `word${i}`)
+      const [cut, fits] = [yield* model.embed(long.join(" ")), yield* model.embed(long.slice(0, 75).join(" "))]
+      assert.strictEqual(cut.truncated, 5)
+      assert.strictEqual(fits.truncated, 0)
+      assert.deepStrictEqual(cut.embedding, fits.embedding)
+    }))
+
+  it.effect("decodes each latent value to a square of 8 by 8 pixels, within -1 and 1", () =>
+    Effect.gen(function*() {
+      const pixels = yield* model.decode(Float32Array.from({ length }, (_, i) => noise(i) * 3), size)
+      const [rows, columns] = [size.height * 8, size.width * 8]
+      assert.strictEqual(pixels.length, 3 * rows * columns)
+      assert.isTrue(pixels.every((value) => Math.abs(value) < 1))
+      const at = (y: number, x: number) => pixels[y * columns + x]
+      assert.strictEqual(at(0, 0), at(7, 7))
+      assert.notStrictEqual(at(0, 0), at(0, 8))
+      assert.notStrictEqual(at(0, 0), at(8, 0))
+    }))
+
+  it.effect("decodes a latent of nothing to grey", () =>
+    Effect.gen(function*() {
+      const pixels = yield* model.decode(new Float32Array(length), size)
+      assert.isTrue(pixels.every((value) => value === 0))
+    }))
+
+  it.effect("has every part replaced that is given", () =>
+    Effect.gen(function*() {
+      const small = TestModel.make({ name: "small", latentChannels: 3, latentScale: 2, hash: Effect.succeed("0") })
+      assert.strictEqual(small.name, "small")
+      assert.strictEqual(yield* small.hash, "0")
+      assert.strictEqual((yield* small.decode(new Float32Array(3), { height: 1, width: 1 })).length, 12)
+      assert.strictEqual((yield* predict("a cat", 1, noise, small)).length, 3 * size.height * size.width)
+    }))
+
+  it.effect.prop("embeds any text", [Schema.String], ([prompt]) =>
+    Effect.gen(function*() {
+      const { embedding, truncated } = yield* model.embed(prompt)
+      assert.strictEqual(embedding.values.length, embedding.tokens * embedding.width)
+      assert.isTrue(embedding.values.every((value) => Math.abs(value) <= 1))
+      assert.isAtLeast(truncated, 0)
+    }))
+
+  it.effect("lets other fibers run during a call", () =>
+    Effect.gen(function*() {
+      let ran = false
+      yield* Effect.forkChild(Effect.sync(() => {
+        ran = true
+      }))
+      yield* predict("a cat", 500, noise)
+      assert.isTrue(ran)
+    }))
+})
