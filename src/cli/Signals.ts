@@ -1,0 +1,82 @@
+/**
+ * Ctrl-C and SIGTERM, for the length of a run.
+ *
+ * The first one asks the run to end after its current step and to give what it has. The second one interrupts it. After
+ * that nothing is caught any more: a third ends the process as the system does it.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import type { HookSet } from "../runner/RunnerHooks.ts"
+import type { RunState } from "../runner/RunState.ts"
+import { RuntimeContext } from "../runner/RuntimeContext.ts"
+
+export type Signal = "SIGINT" | "SIGTERM"
+
+export interface Signals {
+  /** Lets a stop reach the run. */
+  readonly hooks: HookSet
+  /** Runs `effect` until it ends, or until the second signal, which gives nothing. */
+  readonly guard: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<Option.Option<A>, E, R>
+  /** The first signal that came. */
+  readonly received: Effect.Effect<Signal | undefined>
+}
+
+// npm passes on the Ctrl-C that the terminal has sent to this process as well. Both together are one wish.
+const samePress = 200
+
+export const make = Effect.fn("Signals.make")(function*(options: {
+  /** Says what happens next. */
+  readonly announce: (message: string) => Effect.Effect<void>
+}): Effect.fn.Return<Signals, never, Scope.Scope> {
+  const presses = yield* listen
+  let received: Signal | undefined
+  let running: RunState | undefined
+
+  const stop = Effect.gen(function*() {
+    received = yield* Queue.take(presses)
+    yield* options.announce("Stopping after this step; press Ctrl-C again to stop at once.")
+    if (running !== undefined) yield* running.interrupt
+    yield* Queue.take(presses)
+    yield* options.announce("Stopping at once.")
+  })
+
+  return {
+    hooks: {
+      around: (stage, effect) =>
+        stage !== "prepare" ? effect : Effect.flatMap(RuntimeContext, ({ state }) => {
+          running = state
+          return received === undefined ? effect : Effect.andThen(state.interrupt, effect)
+        })
+    },
+    guard: (effect) => Effect.raceFirst(Effect.asSome(effect), Effect.as(stop, Option.none())),
+    received: Effect.sync(() => received)
+  }
+})
+
+// The presses, two at most.
+const listen = Effect.gen(function*() {
+  const presses = yield* Queue.unbounded<Signal>()
+  let count = 0
+  let last = -Infinity
+  const onSignal = (signal: Signal) => {
+    const now = performance.now()
+    if (now - last < samePress) return
+    last = now
+    Queue.offerUnsafe(presses, signal)
+    if (++count === 2) silence()
+  }
+  const silence = () => {
+    process.off("SIGINT", onSignal)
+    process.off("SIGTERM", onSignal)
+  }
+  yield* Effect.acquireRelease(
+    Effect.sync(() => {
+      process.on("SIGINT", onSignal)
+      process.on("SIGTERM", onSignal)
+    }),
+    () => Effect.sync(silence)
+  )
+  return presses
+})

@@ -1,0 +1,85 @@
+/**
+ * What a command ends with: an exit code, and one sentence on standard error.
+ */
+import * as Cause from "effect/Cause"
+import type * as CliError from "effect/cli/CliError"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { ProcessingError } from "../processing/errors.ts"
+
+/** A file that a command was given and cannot use. */
+export class UnusableFile extends Schema.TaggedError<UnusableFile>()("UnusableFile", {
+  file: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `${this.file}: ${this.reason}`
+  }
+}
+
+/** A run that ended early because somebody asked it to. */
+export class Stopped extends Schema.TaggedError<Stopped>()("Stopped", {
+  signal: Schema.Literals(["SIGINT", "SIGTERM"]),
+  message: Schema.String
+}) {}
+
+/** Everything a command can fail with. */
+export type CommandError = CliError.CliError | ProcessingError | UnusableFile | Stopped
+
+/** Exit codes: 1 for a failure, 2 for bad usage, 128 and the signal's number for a stop. */
+export const exitCode = (error: CommandError): number => {
+  switch (error._tag) {
+    case "InvalidProcessing":
+    case "InvalidOptions":
+    case "UnknownSampler":
+    case "UnknownScheduler":
+      return 2
+    case "ShowHelp":
+      return error.errors.length === 0 ? 0 : 2
+    case "Stopped":
+      return error.signal === "SIGINT" ? 130 : 143
+    default:
+      return 1
+  }
+}
+
+/** Says what went wrong. Help was printed already by whoever showed it. */
+export const tell = (error: CommandError): Effect.Effect<void> =>
+  error._tag === "ShowHelp" || error.message === "" ? Effect.void : Console.error(error.message)
+
+/** A usage error in one sentence. */
+export const usage = (error: CliError.NonShowHelpErrors): string => {
+  switch (error._tag) {
+    case "UnrecognizedOption":
+      return `There is no flag ${error.option}.${suggest(error.suggestions)}`
+    case "UnknownSubcommand":
+      return `There is no command "${error.subcommand}".${suggest(error.suggestions)}`
+    case "UnexpectedArgument":
+      return `${error.arguments.map((argument) => JSON.stringify(argument)).join(", ")} is one argument too many. ` +
+        `Put quotes around a text of several words.`
+    case "InvalidValue":
+      // Effect's own checks of a path say in a sentence what is wrong.
+      return error.expected.startsWith("Path ")
+        ? `${error.kind === "flag" ? `--${error.option}` : error.option}: ${error.expected}`
+        : error.message
+    default:
+      return error.message
+  }
+}
+
+const suggest = (names: ReadonlyArray<string>): string =>
+  names.length === 0 ? "" : ` Did you mean ${names.join(" or ")}?`
+
+/** Tells of a mistake in Serena itself, without its stack. */
+export const tellDefect = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
+  const error = Cause.squash(cause)
+  return Console.error(
+    `Serena made a mistake: ${error instanceof Error ? error.message : String(error)}\n` +
+      `Please report it, with the command and what it prints under --log-level debug.`
+  )
+}
+
+/** Shows where a mistake was made, to who asked for it: inside a command the log level is the one of its flag. */
+export const logDefects = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.tapDefect(effect, (defect) => Effect.logDebug(Cause.die(defect)))

@@ -1,0 +1,79 @@
+/**
+ * A txt2img run from flags to files: the one part of the command line that loads the engine.
+ *
+ * Paths or JSON go to standard output when the run has ended, all else to standard error.
+ */
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Progress from "../instrumentation/Progress.ts"
+import type { Limits } from "../processing/Limits.ts"
+import type { Processed, ProcessedImage } from "../processing/Processed.ts"
+import type { Processing } from "../processing/Processing.ts"
+import { processImages } from "../runner/processImages.ts"
+import { RunnerHooks } from "../runner/RunnerHooks.ts"
+import * as Serena from "../Serena.ts"
+import { Stopped } from "./failures.ts"
+import * as Signals from "./Signals.ts"
+import type { Setup } from "./Txt2ImgFlags.ts"
+
+export interface Options {
+  readonly processing: Processing
+  readonly setup: Setup
+  readonly limits: Limits
+  readonly json: boolean
+  readonly quiet: boolean
+}
+
+/** Makes the pictures, prints them, and gives them. Fails with `Stopped` when a signal ended the run early. */
+export const generate = Effect.fn("generate")(function*({ json, limits, processing, quiet, setup }: Options) {
+  const signals = yield* Signals.make({ announce: (message) => quiet ? Effect.void : say(message) })
+  const progress = quiet ? [] : [yield* Progress.make({ columns })]
+
+  const processed = yield* processImages(processing).pipe(
+    Effect.provide(Serena.layer({
+      hooks: RunnerHooks.layer(signals.hooks, ...progress),
+      options: {
+        ...(setup.model !== undefined && { sd_model_checkpoint: setup.model }),
+        ...(setup.outdir !== undefined && { outdir_txt2img_samples: setup.outdir })
+      },
+      cmdOpts: {
+        limits,
+        ...(setup.models_dir !== undefined && { modelsDir: setup.models_dir }),
+        ...(setup.device !== undefined && { device: setup.device }),
+        ...(setup.threads !== undefined && { threads: setup.threads })
+      }
+    })),
+    signals.guard
+  )
+  const signal = yield* signals.received
+  if (Option.isNone(processed)) {
+    return yield* new Stopped({ signal: signal ?? "SIGINT", message: quiet ? "" : "Stopped." })
+  }
+  const { interrupted, warnings } = processed.value
+  const saved = savedImages(processed.value)
+  for (const image of saved) yield* Console.log(json ? jsonLine(image) : image.path)
+  if (!quiet) { for (const warning of warnings) yield* Console.error(`Warning: ${warning}`) }
+  if (interrupted && signal !== undefined) {
+    const asked = processing.batch_size * processing.n_iter
+    return yield* new Stopped({
+      signal,
+      message: quiet ? "" : `Stopped: ${saved.length} of ${asked} pictures were finished and saved.`
+    })
+  }
+  return saved
+}, Effect.scoped)
+
+type Saved = ProcessedImage & { readonly path: string }
+
+const savedImages = ({ images }: Processed): ReadonlyArray<Saved> =>
+  images.flatMap((image) => image.path === undefined ? [] : [{ ...image, path: image.path }])
+
+const jsonLine = ({ height, infotext, negativePrompt, path, prompt, seed, width }: Saved): string =>
+  JSON.stringify({ path, seed, width, height, prompt, negative_prompt: negativePrompt, infotext })
+
+// Progress may have left its line open: the sentence takes its place, and the next drawing goes below.
+const say = (message: string) =>
+  Effect.suspend(() => Console.error(process.stderr.isTTY ? `\r\u001B[K${message}` : message))
+
+const columns = Effect.sync(() => process.stderr.columns || 80)

@@ -1,0 +1,30 @@
+#!/usr/bin/env node
+/**
+ * The `serena` command.
+ *
+ * Nothing is imported before Node's version is known to be one that the rest runs on.
+ */
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
+
+if (major < 22 || (major === 22 && minor < 19)) {
+  process.stderr.write(
+    `Serena needs Node.js 22.19 or newer, and this is ${process.versions.node}. Install a newer one from https://nodejs.org.\n`
+  )
+  process.exitCode = 1
+} else {
+  const [Effect, { serena }] = await Promise.all([import("effect/Effect"), import("./serena.ts")])
+
+  // Whoever reads the output may stop at any time, as `head` does. What is left to say is dropped, the work goes on.
+  let lost: string | undefined
+  process.stderr.on("error", () => {})
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE" || lost !== undefined) return
+    lost = error.message
+    process.stderr.write(`The results could not be written to standard output: ${lost}.\n`)
+  })
+
+  const code = await Effect.runPromise(serena(process.argv.slice(2)))
+  // The process ends when both streams are written out and have told their errors. It does not wait for idle threads.
+  const end = () => process.exit(code === 0 && lost !== undefined ? 1 : code)
+  process.stdout.write("", () => process.stderr.write("", () => setImmediate(end)))
+}

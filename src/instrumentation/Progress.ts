@@ -1,0 +1,183 @@
+/**
+ * How far a run is, for people, on standard error.
+ *
+ * On a terminal it is one line that is drawn over itself; elsewhere, plain lines that a log can keep: never more than one
+ * every two seconds, and only after a new batch or another tenth of the work. The last state is always written, also when
+ * sampling fails or is interrupted. Drawing happens in a fiber of its own that passes over what it has no time for, so a
+ * run is never held up by it.
+ */
+import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
+import { fraction, type RunProgress, type RunState } from "../runner/RunState.ts"
+import { RuntimeContext } from "../runner/RuntimeContext.ts"
+
+export interface Options {
+  /** Width of the terminal, asked before each drawing; 80 when left out. */
+  readonly columns?: Effect.Effect<number> | undefined
+}
+
+/** Hooks that show each run's progress. */
+export const make = Effect.fn("Progress.make")(function*(
+  options: Options = {}
+): Effect.fn.Return<HookSet, never, Stdio.Stdio> {
+  const stdio = yield* Stdio.Stdio
+  const { canAnimate, canColor } = yield* capabilities(stdio)
+  const columns = options.columns ?? Effect.succeed(80)
+  // Standard error may be closed by whoever reads it. That is no reason to end a run.
+  const write = (text: string) => Effect.ignore(Stream.run(Stream.make(text), stdio.stderr()))
+  const display: Display = canAnimate
+    ? {
+      draw: (moment) => Effect.flatMap(columns, (columns) => write(`\r${bar(moment, columns, canColor)}${eraseToEnd}`)),
+      last: (moment) =>
+        Effect.flatMap(columns, (columns) => write(`\r${bar(moment, columns, canColor)}${eraseToEnd}\n`)),
+      pause: "50 millis"
+    }
+    : {
+      draw: (moment, before) => isWorthALine(moment, before) ? write(`${sentence(moment)}\n`) : undefined,
+      last: (moment) => moment.elapsed === undefined ? Effect.void : write(`${sentence(moment)}\n`),
+      pause: "200 millis"
+    }
+  return {
+    around: (stage, effect) =>
+      stage === "execute"
+        ? Effect.acquireUseRelease(show(display), () => effect, ({ end }) => end)
+        : effect
+  }
+})
+
+/** The same as a layer, for a program that needs no other hooks. */
+export const layer = (options?: Options): Layer.Layer<RunnerHooks, never, Stdio.Stdio> =>
+  RunnerHooks.layerEffect(Effect.map(make(options), (hooks) => [hooks]))
+
+/** One drawing's worth: the state, the time, and the pace so far. */
+interface Moment {
+  readonly progress: RunProgress
+  readonly now: number
+  /** Milliseconds since sampling began; nothing before. */
+  readonly elapsed: number | undefined
+  readonly steps: number
+  readonly stepsPerSecond: number | undefined
+  readonly secondsLeft: number | undefined
+}
+
+interface Display {
+  /** Draws a moment, or not, given the one that was drawn before. */
+  readonly draw: (moment: Moment, before: Moment | undefined) => Effect.Effect<void> | undefined
+  readonly last: (moment: Moment) => Effect.Effect<void>
+  /** Least time between two looks at the state. */
+  readonly pause: `${number} millis`
+}
+
+// Detection is Effect's own, asked of the stream that is drawn on. A value that somebody provided is taken as it is.
+const capabilities = Effect.fnUntraced(function*(stdio: Stdio.Stdio) {
+  const given = Context.getOrUndefined(yield* Effect.context(), TerminalCapabilities.TerminalCapabilities)
+  if (given !== undefined) return given
+  const context = yield* Layer.build(TerminalCapabilities.layer).pipe(
+    Effect.provideService(Stdio.Stdio, { ...stdio, stdoutIsTerminal: stdio.stderrIsTerminal })
+  )
+  return Context.get(context, TerminalCapabilities.TerminalCapabilities)
+}, Effect.scoped)
+
+// Begins to draw the run this is called in; `end` stops that and draws the last state.
+const show = Effect.fnUntraced(function*(display: Display) {
+  const { state } = yield* RuntimeContext
+  const measure = pace()
+  let drawn: Moment | undefined
+  const look = Effect.fnUntraced(function*(progress: RunProgress) {
+    const moment = measure(progress, yield* Clock.currentTimeMillis)
+    const drawing = display.draw(moment, drawn)
+    if (drawing !== undefined) {
+      drawn = moment
+      yield* drawing
+    }
+    // Until sampling begins no state is passed over, so that the pace is reckoned from the right moment.
+    if (moment.elapsed !== undefined) yield* Effect.sleep(display.pause)
+  })
+  const fiber = yield* Effect.forkChild(Stream.runForEach(state.changes, look))
+  return { end: Effect.andThen(Fiber.interrupt(fiber), drawLast(display, state, measure)) }
+})
+
+const drawLast = Effect.fnUntraced(function*(display: Display, state: RunState, measure: ReturnType<typeof pace>) {
+  yield* display.last(measure(yield* state.progress, yield* Clock.currentTimeMillis))
+})
+
+// Loading a model is not counted: time begins when sampling does.
+const pace = () => {
+  let began: { readonly at: number; readonly steps: number } | undefined
+  return (progress: RunProgress, now: number): Moment => {
+    const total = progress.jobCount * progress.samplingSteps
+    const steps = Math.round(fraction(progress) * total)
+    if (began === undefined && (progress.job === "sampling" || steps > 0)) began = { at: now, steps }
+    const elapsed = began && now - began.at
+    const done = steps - (began?.steps ?? 0)
+    const stepsPerSecond = done > 0 && elapsed !== undefined && elapsed > 0 ? (done * 1000) / elapsed : undefined
+    return {
+      progress,
+      now,
+      elapsed,
+      steps,
+      stepsPerSecond,
+      secondsLeft: stepsPerSecond === undefined ? undefined : (total - steps) / stepsPerSecond
+    }
+  }
+}
+
+const isWorthALine = (moment: Moment, before: Moment | undefined): boolean => {
+  if (moment.elapsed === undefined) return false
+  if (before === undefined) return moment.elapsed >= 2000
+  return moment.now - before.now >= 2000 &&
+    (moment.progress.jobNo > before.progress.jobNo ||
+      fraction(moment.progress) - fraction(before.progress) >= 0.1)
+}
+
+const eraseToEnd = "\u001B[K"
+
+const bar = (moment: Moment, columns: number, color: boolean): string => {
+  const text = [percent(moment).padStart(4), ...details(moment)].join("  ")
+  const width = Math.min(30, columns - text.length - 3)
+  if (width < 5) return text.slice(0, Math.max(0, columns - 1))
+  const filled = Math.round(fraction(moment.progress) * width)
+  const done = "━".repeat(filled)
+  const rest = width - filled
+  // Without colours the two parts must differ in shape.
+  return color
+    ? `\u001B[36m${done}\u001B[90m${"━".repeat(rest)}\u001B[0m  ${text}`
+    : `${done}${"┈".repeat(rest)}  ${text}`
+}
+
+const sentence = (moment: Moment): string => `Progress: ${[percent(moment), ...details(moment)].join(", ")}`
+
+const percent = ({ progress }: Moment): string => `${Math.floor(fraction(progress) * 100)}%`
+
+const details = ({ elapsed, progress, secondsLeft, steps, stepsPerSecond }: Moment): ReadonlyArray<string> => {
+  const { jobCount, jobNo, samplingStep, samplingSteps } = progress
+  if (elapsed === undefined) return [progress.job]
+  const rate = stepsPerSecond === undefined ? [] : [formatRate(stepsPerSecond)]
+  if (fraction(progress) === 1) return [`${steps} steps in ${(elapsed / 1000).toFixed(1)} s`, ...rate]
+  return [
+    `step ${samplingStep}/${samplingSteps}`,
+    ...(jobCount > 1 ? [`batch ${Math.min(jobNo + 1, jobCount)}/${jobCount}`] : []),
+    ...rate,
+    ...(secondsLeft === undefined || progress.interrupted ? [] : [`${formatDuration(secondsLeft)} left`]),
+    ...(progress.interrupted ? ["interrupted"] : [])
+  ]
+}
+
+const formatRate = (stepsPerSecond: number): string =>
+  stepsPerSecond >= 1 ? `${stepsPerSecond.toFixed(1)} it/s` : `${(1 / stepsPerSecond).toFixed(1)} s/it`
+
+const formatDuration = (seconds: number): string => {
+  const whole = Math.ceil(seconds)
+  const minutes = Math.floor(whole / 60)
+  const rest = String(whole % 60).padStart(2, "0")
+  return minutes < 60
+    ? `${minutes}:${rest}`
+    : `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}:${rest}`
+}

@@ -1,0 +1,101 @@
+/** The `serena` command as a process of its own. */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import type * as Scope from "effect/Scope"
+import { spawn } from "node:child_process"
+import { fileURLToPath } from "node:url"
+
+const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url))
+
+export interface Ended {
+  /** Null when a signal ended it. */
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface Running {
+  /** Waits until standard error has said something that fits. */
+  readonly said: (pattern: RegExp) => Effect.Effect<void>
+  readonly send: (signal: NodeJS.Signals) => Effect.Effect<void>
+  readonly end: Effect.Effect<Ended>
+}
+
+export interface Options {
+  readonly env?: Readonly<Record<string, string>>
+  /** Options of Node itself. */
+  readonly node?: ReadonlyArray<string>
+  /** Whether to hang up before the first output can be read. */
+  readonly closed?: boolean
+}
+
+/** Starts `serena ...args`. It ends with the scope at the latest. */
+export const start = (args: ReadonlyArray<string>, options: Options = {}): Effect.Effect<Running, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const { FORCE_COLOR: _, ...env } = process.env
+        const child = spawn(process.execPath, [...options.node ?? [], main, ...args], {
+          env: { ...env, ...options.env },
+          stdio: ["ignore", "pipe", "pipe"]
+        })
+        let stdout = ""
+        let stderr = ""
+        const listeners = new Set<() => void>()
+        const changed = () => {
+          for (const listener of listeners) listener()
+        }
+        let code: number | null | undefined
+        child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text)
+        child.stderr.setEncoding("utf8").on("data", (text: string) => {
+          stderr += text
+          changed()
+        })
+        if (options.closed === true) child.stdout.destroy()
+        child.on("close", (exit) => {
+          code = exit
+          changed()
+        })
+        const until = <A>(look: () => A | undefined) =>
+          Effect.callback<A>((resume) => {
+            const listener = () => {
+              const found = look()
+              if (found === undefined) return
+              listeners.delete(listener)
+              resume(Effect.succeed(found))
+            }
+            listeners.add(listener)
+            listener()
+            return Effect.sync(() => listeners.delete(listener))
+          })
+        return {
+          child,
+          said: (pattern: RegExp) =>
+            Effect.flatMap(
+              until(() => pattern.test(stderr) ? true : code !== undefined ? false : undefined),
+              (found) =>
+                found ? Effect.void : Effect.die(new Error(`It ended without saying ${pattern}, but:\n${stderr}`))
+            ),
+          send: (signal: NodeJS.Signals) => Effect.sync(() => child.kill(signal)),
+          end: until((): Ended | undefined => code === undefined ? undefined : { code, stdout, stderr })
+        }
+      }),
+      ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
+    ),
+    ({ end, said, send }) => ({ said, send, end })
+  )
+
+/** Runs `serena ...args` to its end. */
+export const serena = (args: ReadonlyArray<string>, options?: Options): Effect.Effect<Ended> =>
+  Effect.scoped(Effect.flatMap(start(args, options), ({ end }) => end))
+
+export const lines = (text: string): ReadonlyArray<string> => text.split("\n").filter((line) => line !== "")
+
+export const temporaryFolder = FileSystem.FileSystem.use((fs) => fs.makeTempDirectoryScoped())
+
+/** Every file below a folder, hidden ones too, sorted. */
+export const filesIn = Effect.fnUntraced(function*(folder: string) {
+  const fs = yield* FileSystem.FileSystem
+  const names = yield* fs.readDirectory(folder, { recursive: true })
+  return names.filter((name) => name.includes("/")).toSorted()
+})

@@ -1,0 +1,124 @@
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import { execFileSync } from "node:child_process"
+import { fileURLToPath } from "node:url"
+import { version } from "../../src/version.ts"
+import { lines, serena, temporaryFolder } from "./process.ts"
+
+const all = <const Effects extends ReadonlyArray<Effect.Effect<unknown>>>(effects: Effects) =>
+  Effect.all(effects, { concurrency: 2 })
+
+const project = fileURLToPath(new URL("../../", import.meta.url))
+
+describe("serena", () => {
+  it.live("tells its version, helps, and completes", () =>
+    Effect.gen(function*() {
+      const [number, bare, txt2img, completions] = yield* all([
+        serena(["--version"]),
+        serena([]),
+        serena(["txt2img", "--help"]),
+        serena(["--completions", "bash"])
+      ])
+      for (const { code, stderr } of [number, bare, txt2img, completions]) {
+        assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
+      }
+      assert.include(number.stdout, version)
+      for (const word of ["txt2img", "models", "samplers", "info", "demo", "--completions", "EXAMPLES"]) {
+        assert.include(bare.stdout, word)
+      }
+      assert.match(txt2img.stdout, /--steps <integer> .*default: 20/)
+      assert.match(txt2img.stdout, /--sampler <name> .*default: Euler/)
+      assert.include(txt2img.stdout, "EXAMPLES")
+      assert.include(completions.stdout, "--negative-prompt")
+      execFileSync("bash", ["-n"], { input: completions.stdout })
+    }))
+
+  it.live("tells in a sentence that Node is too old", () =>
+    Effect.gen(function*() {
+      const pretend = "data:text/javascript,Object.defineProperty(process.versions,'node',{value:'20.19.4'})"
+      const { code, stderr, stdout } = yield* serena(["--version"], { node: ["--import", pretend] })
+      assert.deepStrictEqual({ code, stdout }, { code: 1, stdout: "" })
+      assert.match(stderr, /^Serena needs Node\.js 22\.19 or newer, and this is 20\.19\.4\..*\n$/)
+    }))
+
+  it.live("says what is wrong with a command, exits with 2, and prints no result", () =>
+    Effect.gen(function*() {
+      const [flag, command, words, values, sampler] = yield* all([
+        serena(["txt2img", "--stepz", "3"]),
+        serena(["txt2imgg"]),
+        serena(["txt2img", "a", "star"]),
+        serena(
+          "txt2img star --prompt star --steps many --width 7 --cfg-scale 2000 --seed 1.5 --device abacus --threads -1"
+            .split(" ")
+        ),
+        serena(["txt2img", "--sampler", "Euller a"])
+      ])
+      for (const { code, stdout } of [flag, command, words, values, sampler]) {
+        assert.deepStrictEqual({ code, stdout }, { code: 2, stdout: "" })
+      }
+      assert.include(flag.stderr, "There is no flag --stepz. Did you mean --steps?")
+      assert.include(flag.stderr, "serena txt2img --help")
+      assert.include(command.stderr, "Did you mean txt2img?")
+      assert.include(words.stderr, "Put quotes around")
+      assert.lengthOf(lines(values.stderr), 1)
+      for (const name of ["prompt", "steps", "width", "cfg-scale", "seed", "device", "threads"]) {
+        assert.include(values.stderr, `--${name}: `)
+      }
+      assert.include(values.stderr, "\"many\" is not a number")
+      assert.lengthOf(lines(sampler.stderr), 1)
+      assert.include(sampler.stderr, "Did you mean \"Euler a\"?")
+    }))
+
+  it.live("obeys the limits, and moves them", () =>
+    Effect.gen(function*() {
+      const { code, stderr } = yield* serena("txt2img --width 4096 --height 64 --max-height 32 --steps 0".split(" "))
+      const over = yield* serena("txt2img --width 4096 --height 64 --max-height 32".split(" "))
+      assert.strictEqual(code, 2)
+      assert.include(stderr, "--steps: ")
+      assert.include(
+        over.stderr,
+        "--width: 4096 is over the limit of 2048 pixels; --height: 64 is over the limit of 32"
+      )
+    }))
+
+  it.live("lists models and samplers, and says where it looked for a model", () =>
+    Effect.gen(function*() {
+      const [models, samplers, missing, unknown] = yield* all([
+        serena(["models", "--json"]),
+        serena(["samplers", "--json"]),
+        serena(["txt2img", "--models-dir", "/nowhere/at/all", "--model", "x"]),
+        serena(["txt2img", "--model", "shapes-256"])
+      ])
+      const [model] = lines(models.stdout).map((line) => JSON.parse(line))
+      assert.deepStrictEqual(model, { name: "shapes-128", folder: `${project}models/shapes-128`, embedded: true })
+      const listed = lines(samplers.stdout).map((line) => JSON.parse(line))
+      assert(listed.some(({ sampler }) => sampler === "Euler a"))
+      assert(listed.some(({ scheduler }) => scheduler === "Karras"))
+      assert.strictEqual(missing.code, 1)
+      assert.include(missing.stderr, "/nowhere/at/all")
+      assert.strictEqual(unknown.code, 1)
+      assert.include(unknown.stderr, "Did you mean \"shapes-128\"?")
+      for (const { stderr } of [missing, unknown]) assert.lengthOf(lines(stderr), 1)
+    }))
+
+  it.live("says why a file gives no infotext", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* temporaryFolder
+      yield* fs.writeFileString(`${folder}/text.png`, "not a picture")
+      const results = yield* all([
+        serena(["info", `${folder}/missing.png`]),
+        serena(["info", `${folder}/text.png`]),
+        serena(["info", `${project}models/shapes-128/contact-sheet.png`])
+      ])
+      const sentences = ["there is no such file", "does not begin as a PNG file does", "does not tell how it was made"]
+      for (const [i, { code, stderr, stdout }] of results.entries()) {
+        assert.deepStrictEqual({ code, stdout }, { code: 1, stdout: "" })
+        assert.lengthOf(lines(stderr), 1)
+        assert.include(stderr, sentences[i] ?? "")
+        assert.include(stderr, ".png: ")
+      }
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+})
