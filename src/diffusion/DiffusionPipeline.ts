@@ -30,73 +30,76 @@ import * as Schedules from "./sampling/Schedules.ts"
 /** Largest seed that is drawn at random, as in stable-diffusion-webui. */
 const largestRandomSeed = 4_294_967_293
 
-/** Settles what the request leaves open and begins to open the networks. */
-const prepare = Effect.fn("prepare")(function*({ processing, runId }: ProcessingRequest<Processing>) {
-  const { cmdOpts, model, opts, state } = yield* RuntimeContext
-  yield* checkLimits(processing, cmdOpts.limits)
-  const { sampler, scheduler } = yield* resolveNames({
-    sampler: processing.sampler_name,
-    scheduler: processing.scheduler
-  })
-  const { height, width } = yield* settleSize(processing, model)
+/** Settles what the request leaves open, sees that pictures can be saved, and begins to open the networks. */
+const prepare = (store: ImageStore["Service"]) =>
+  Effect.fn("prepare")(function*({ processing, runId }: ProcessingRequest<Processing>) {
+    const { cmdOpts, model, opts, state } = yield* RuntimeContext
+    const { sampler, scheduler } = yield* resolveNames({
+      sampler: processing.sampler_name,
+      scheduler: processing.scheduler
+    })
+    const { height, width } = yield* settleSize(processing, model)
+    yield* checkLimits({ ...processing, height, width }, cmdOpts.limits)
 
-  // Whoever needs a network later waits for it then, and is told if it does not open.
-  yield* Effect.forkChild(Effect.ignore(Effect.all([model.warm, Png.warm], { concurrency: 2 })))
+    // A folder that cannot be written is better known now than after all the work.
+    if (opts.samples_save) yield* store.check(opts.outdir_txt2img_samples)
+    // Whoever needs a network later waits for it then, and is told if it does not open.
+    yield* Effect.forkChild(Effect.ignore(Effect.all([model.warm, Png.warm], { concurrency: 2 })))
 
-  const seed = processing.seed === -1 ? yield* Random.nextIntBetween(0, largestRandomSeed) : processing.seed
-  const hash = opts.add_model_hash_to_info ? yield* model.hash : undefined
-  const plan = (index: number): ImagePlan => ({
-    index,
-    seed: seed + index,
-    prompt: processing.prompt,
-    negativePrompt: processing.negative_prompt,
-    infotext: Infotext.format({
+    const seed = processing.seed === -1 ? yield* Random.nextIntBetween(0, largestRandomSeed) : processing.seed
+    const hash = opts.add_model_hash_to_info ? yield* model.hash : undefined
+    const plan = (index: number): ImagePlan => ({
+      index,
+      seed: seed + index,
       prompt: processing.prompt,
       negativePrompt: processing.negative_prompt,
-      parameters: [
-        ["Steps", processing.steps],
-        ["Sampler", sampler.name],
-        ["Schedule type", scheduleType(sampler, scheduler)],
-        ["CFG scale", Infotext.float(processing.cfg_scale)],
-        ["Seed", seed + index],
-        ["Size", `${width}x${height}`],
-        ["Model hash", hash],
-        ["Model", opts.add_model_name_to_info ? model.name : undefined],
-        ["ENSD", opts.eta_noise_seed_delta !== 0 && sampler.usesEnsd ? opts.eta_noise_seed_delta : undefined],
-        ["RNG", opts.randn_source === "GPU" ? undefined : opts.randn_source],
-        ["Version", opts.add_version_to_infotext ? `serena-${version}` : undefined]
-      ]
+      infotext: Infotext.format({
+        prompt: processing.prompt,
+        negativePrompt: processing.negative_prompt,
+        parameters: [
+          ["Steps", processing.steps],
+          ["Sampler", sampler.name],
+          ["Schedule type", scheduleType(sampler, scheduler)],
+          ["CFG scale", Infotext.float(processing.cfg_scale)],
+          ["Seed", seed + index],
+          ["Size", `${width}x${height}`],
+          ["Model hash", hash],
+          ["Model", opts.add_model_name_to_info ? model.name : undefined],
+          ["ENSD", opts.eta_noise_seed_delta !== 0 && sampler.usesEnsd ? opts.eta_noise_seed_delta : undefined],
+          ["RNG", opts.randn_source === "GPU" ? undefined : opts.randn_source],
+          ["Version", opts.add_version_to_infotext ? `serena-${version}` : undefined]
+        ]
+      })
     })
+    const { batch_size, n_iter, steps } = processing
+    const batches = Array.from(
+      { length: n_iter },
+      (_, round) => Array.from({ length: batch_size }, (_, i) => plan(round * batch_size + i))
+    )
+    yield* state.update({ job: "preparing", jobCount: n_iter, samplingSteps: steps })
+    const prepared: ProcessingState = {
+      runId,
+      processing,
+      width,
+      height,
+      sampler: sampler.name,
+      scheduler: scheduler.label,
+      batches,
+      warnings: []
+    }
+    return prepared
   })
-  const { batch_size, n_iter, steps } = processing
-  const batches = Array.from(
-    { length: n_iter },
-    (_, round) => Array.from({ length: batch_size }, (_, i) => plan(round * batch_size + i))
-  )
-  yield* state.update({ job: "preparing", jobCount: n_iter, samplingSteps: steps })
-  const prepared: ProcessingState = {
-    runId,
-    processing,
-    width,
-    height,
-    sampler: sampler.name,
-    scheduler: scheduler.label,
-    batches,
-    warnings: []
-  }
-  return prepared
-})
 
 /** The sampler and schedule that two names stand for; a schedule in the sampler's name beats the other. */
 const resolveNames = Effect.fnUntraced(function*(names: { readonly sampler: string; readonly scheduler: string }) {
   const parsed = Samplers.parseName(names.sampler)
   if (Option.isNone(parsed)) {
-    return yield* new UnknownSampler({ name: names.sampler, known: Samplers.all.map(({ name }) => name) })
+    return yield* new UnknownSampler({ sampler: names.sampler, known: Samplers.all.map(({ name }) => name) })
   }
   const { sampler } = parsed.value
   const scheduler = Option.orElse(parsed.value.scheduler, () => Schedules.get(names.scheduler))
   if (Option.isNone(scheduler)) {
-    return yield* new UnknownScheduler({ name: names.scheduler, known: Schedules.all.map(({ label }) => label) })
+    return yield* new UnknownScheduler({ scheduler: names.scheduler, known: Schedules.all.map(({ label }) => label) })
   }
   return { sampler, scheduler: scheduler.value }
 })
@@ -144,7 +147,7 @@ const execute = Effect.fn("execute")(function*(plan: ProcessingState) {
       const pixels = yield* Effect.withSpan(Effect.flatMap(model.decode(latent, shape), toPixels), "decode")
       images.push({ ...image, width: plan.width, height: plan.height, pixels, complete })
     }
-    yield* state.update({ jobNo: index + 1, samplingStep: 0 })
+    if (complete || !(yield* state.progress).interrupted) yield* state.update({ jobNo: index + 1, samplingStep: 0 })
   }
   const generated: Generated = {
     images,
@@ -192,5 +195,8 @@ const finalize = (store: ImageStore["Service"]) =>
 /** The stages on a store of pictures. */
 export const layer: Layer.Layer<Pipeline, never, ImageStore> = Layer.effect(
   Pipeline,
-  Effect.map(ImageStore, (store) => Pipeline.of(stages({ prepare, execute, finalize: finalize(store) })))
+  Effect.map(
+    ImageStore,
+    (store) => Pipeline.of(stages({ prepare: prepare(store), execute, finalize: finalize(store) }))
+  )
 )

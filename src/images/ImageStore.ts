@@ -15,6 +15,8 @@ import * as Random from "effect/Random"
 import { SaveError } from "../processing/errors.ts"
 
 export class ImageStore extends Context.Service<ImageStore, {
+  /** Sees that files can be saved in a folder, and makes the folder. */
+  readonly check: (folder: string) => Effect.Effect<void, SaveError>
   /** Saves a file and gives its path. */
   readonly save: (image: {
     /** The folder for all pictures of a kind; a folder for the day is made in it. */
@@ -51,6 +53,14 @@ export class ImageStore extends Context.Service<ImageStore, {
             ))
         )
 
+      const check: ImageStore["Service"]["check"] = Effect.fnUntraced(function*(folder) {
+        const dir = path.resolve(folder)
+        yield* fs.makeDirectory(dir, { recursive: true }).pipe(
+          Effect.andThen(fs.access(dir, { writable: true })),
+          Effect.mapError((error) => new SaveError({ path: dir, reason: reasonOf(error) }))
+        )
+      })
+
       const save: ImageStore["Service"]["save"] = Effect.fn("ImageStore.save")(function*({ folder, png, seed }) {
         const today = DateTime.formatIsoDate(DateTime.setZone(yield* DateTime.now, DateTime.zoneMakeLocal()))
         const dir = path.resolve(folder, today)
@@ -81,7 +91,7 @@ export class ImageStore extends Context.Service<ImageStore, {
         )
       })
 
-      return ImageStore.of({ save })
+      return ImageStore.of({ check, save })
     })
   )
 }

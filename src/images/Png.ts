@@ -74,7 +74,7 @@ const withText = (png: Uint8Array, text: string): Uint8Array => {
 }
 
 const textChunk = (text: string): Uint8Array => {
-  const isLatin1 = !/[^\u0001-\u00FF]/.test(text)
+  const isLatin1 = Buffer.from(text, "latin1").toString("latin1") === text && !text.includes("\0")
   // An international text chunk has four more fields before the text: two flags, language, translated keyword.
   return isLatin1
     ? chunk("tEXt", Buffer.from(`${keyword}\0${text}`, "latin1"))

@@ -65,7 +65,7 @@ export class ModelProvider extends Context.Service<ModelProvider, {
       const list = Effect.gen(function*() {
         if (modelsDir === undefined) return yield* search(embeddedDir, true)
         if (!(yield* Effect.orElseSucceed(fs.exists(modelsDir), () => false))) {
-          return yield* new ModelNotFound({ name: "", searched: [path.resolve(modelsDir)], known: [] })
+          return yield* new ModelNotFound({ model: "", searched: [path.resolve(modelsDir)], known: [] })
         }
         return [...(yield* search(path.resolve(modelsDir), false)), ...(yield* search(embeddedDir, true))]
       })
@@ -86,7 +86,7 @@ export class ModelProvider extends Context.Service<ModelProvider, {
         const wanted = name.toLowerCase()
         const entry = name === "" ? entries[0] : entries.find((entry) => entry.name.toLowerCase() === wanted)
         if (entry === undefined) {
-          return yield* new ModelNotFound({ name, searched, known: entries.map((entry) => entry.name) })
+          return yield* new ModelNotFound({ model: name, searched, known: entries.map((entry) => entry.name) })
         }
         return yield* get(entry.folder)
       })

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
-import * as Path from "effect/Path"
+import type * as Path from "effect/Path"
 import { TestClock } from "effect/testing"
 import { ImageStore } from "../../src/images/ImageStore.ts"
 import { platform } from "../models/fixtures.ts"
@@ -74,6 +74,19 @@ describe("ImageStore", () => {
         const [day = ""] = yield* fs.readDirectory(folder)
         assert.deepStrictEqual(yield* fs.readDirectory(`${folder}/${day}`), ["00000-5.png"])
         assert.deepStrictEqual(yield* fs.readFile(`${folder}/${day}/00000-5.png`), png)
+      })
+    ))
+
+  it.effect("makes a folder that is not there, and says before any work when it cannot", () =>
+    inTemporaryFolder((folder) =>
+      Effect.gen(function*() {
+        const { check } = yield* ImageStore
+        const fs = yield* FileSystem.FileSystem
+        yield* check(`${folder}/a/b`)
+        assert.isTrue(yield* fs.exists(`${folder}/a/b`))
+        yield* fs.writeFileString(`${folder}/file`, "in the way")
+        const error = yield* Effect.flip(check(`${folder}/file`))
+        assert.strictEqual(error._tag, "SaveError")
       })
     ))
 
