@@ -6,7 +6,7 @@
  * add noise on their way, continue the generators. Facts: stable-diffusion-webui 1.10.1, `modules/rng.py`.
  */
 import type { GeneratorKind, RandomGenerator } from "./RandomGenerator.ts"
-import { plus, type Seed } from "./Seed.ts"
+import { plus, type Seed, toBigInt } from "./Seed.ts"
 
 /** A latent's shape. */
 export interface LatentShape {
@@ -53,7 +53,7 @@ export const make = (options: ImageNoiseOptions): ImageNoise => {
       }
       started = true
       generators = seeds.map((seed, i) => start(out.subarray(i * size, (i + 1) * size), seed, i, options))
-      if (BigInt(etaNoiseSeedDelta) !== 0n) generators = seeds.map((seed) => generator(plus(seed, etaNoiseSeedDelta)))
+      if (toBigInt(etaNoiseSeedDelta) !== 0n) generators = seeds.map((seed) => generator(plus(seed, etaNoiseSeedDelta)))
     }
   }
 }

@@ -63,14 +63,14 @@ export const quantile = (p: number, a: number, b: number): number => {
   let low = 0
   let high = 1
   let x = a / (a + b)
-  for (let i = 0; i < 100 && high - low > 1e-16; i++) {
+  for (let i = 0; i < 200 && high - low > 1e-16 * high; i++) {
     const excess = cumulative(x, a, b) - p
     if (excess > 0) high = x
     else low = x
     const density = Math.exp((a - 1) * Math.log(x) + (b - 1) * Math.log1p(-x) - logBeta)
     const newton = x - excess / density
     const next = newton > low && newton < high ? newton : (low + high) / 2
-    if (Math.abs(next - x) < 1e-16) break
+    if (Math.abs(next - x) <= 1e-16 * x) break
     x = next
   }
   return x

@@ -62,7 +62,7 @@ const addNoise = <E, R>(run: Run<E, R>, noise: number, i: number, reached: Float
 /**
  * DDIM with CFG++: the guided prediction, with the noise of the unguided one.
  *
- * Chung et al., "CFG++", arXiv:2406.08070, alg. 2. The denoiser's guidance scale is the user's divided by 12.5. Order 1,
+ * Chung et al., "CFG++", arXiv:2406.08070. The denoiser's guidance scale is the user's divided by 12.5. Order 1,
  * one call a step, one draw a step if eta is above 0.
  */
 export const ddimCfgPlusPlus: Method = (run) => {
@@ -90,7 +90,7 @@ export const ddimCfgPlusPlus: Method = (run) => {
 /**
  * PLMS: DDIM's step with noise extrapolated over up to four predictions.
  *
- * Liu et al., "Pseudo Numerical Methods for Diffusion Models", arXiv:2202.09778, alg. 2 with Heun's method for its start.
+ * Liu et al., "Pseudo Numerical Methods for Diffusion Models", arXiv:2202.09778: the pseudo linear multistep method, with Heun's method for its start.
  * Order 2, multistep, one call a step and one more in the first, no noise.
  */
 export const plms: Method = (run) => {

@@ -56,7 +56,7 @@ export const dpmpp2sAncestral: Method = (run) => {
 /**
  * DPM++ SDE: a noisy trial step to the middle in λ, whose D is used for the noisy whole step.
  *
- * arXiv:2211.01095, sec. 4.3 and app. A for the SDE, with r = 1/2; k-diffusion's `sample_dpmpp_sde`. Two calls a step but
+ * arXiv:2211.01095, alg. 1 with r = 1/2 for the diffusion SDE; k-diffusion's `sample_dpmpp_sde`. Two calls a step but
  * the last; two draws a step, for (σ, √(σσ')) and for (σ, σ'), which overlap: use a Brownian path.
  */
 export const dpmppSde: Method = (run) => {
@@ -89,7 +89,7 @@ const sdeNoise = (next: number, eta: number, h: number): number => next * Math.s
 /**
  * DPM++ 2M SDE: the multistep method with fresh noise in every step.
  *
- * arXiv:2211.01095, eq. for SDE-DPM-Solver++(2M); k-diffusion's `sample_dpmpp_2m_sde`, with both of its ways to use the
+ * SDE-DPM-Solver++(2M) of arXiv:2211.01095; k-diffusion's `sample_dpmpp_2m_sde`, with both of its ways to use the
  * last prediction. Order 2 without noise, one call a step, one draw a step but the last.
  */
 export const dpmpp2mSde = (solver: "midpoint" | "heun"): Method => (run) => {
@@ -118,7 +118,7 @@ export const dpmpp2mSde = (solver: "midpoint" | "heun"): Method => (run) => {
 /**
  * DPM++ 3M SDE: as 2M SDE, with two past predictions.
  *
- * k-diffusion's `sample_dpmpp_3m_sde`, after arXiv:2211.01095, app. B. Its second-difference term has half of the Taylor
+ * k-diffusion's `sample_dpmpp_3m_sde`, after DPM-Solver++(3M) of arXiv:2211.01095. Its second-difference term has half of the Taylor
  * coefficient, so that it is of order 2; every picture made with it depends on that. One call a step, one draw a step but
  * the last.
  */

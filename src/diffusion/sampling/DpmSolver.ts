@@ -1,7 +1,7 @@
 /**
  * DPM-Solver: exponential integrators in λ = -ln σ that predict the noise ε = (x - D)/σ.
  *
- * Lu et al., "DPM-Solver", arXiv:2206.00927, alg. 1, 2, 4 and 5 and app. C, in k-diffusion's scale. Both samplers go from
+ * Lu et al., "DPM-Solver", arXiv:2206.00927, alg. 1 and 2 (orders 2 and 3), in k-diffusion's scale. Both samplers go from
  * the first level of their list to the last above 0 on steps of their own, and end there, without a last denoising.
  */
 import * as Effect from "effect/Effect"
@@ -87,7 +87,7 @@ const split = (from: number, to: number, end: number, eta: number) => {
 /**
  * DPM fast: as many calls as steps, in intervals of order 3 with a lower one at the end.
  *
- * DPM-Solver-fast, arXiv:2206.00927, sec. 3.4. A step is an interval of up to three calls; with eta one draw each.
+ * DPM-Solver-fast of arXiv:2206.00927. A step is an interval of up to three calls; with eta one draw each.
  */
 export const dpmFast: Method = (run) => {
   const { end, start } = ends(run.sigmas)
@@ -152,7 +152,7 @@ const shortest = 1 / 4096
 /**
  * DPM adaptive: steps as long as the difference of two orders allows.
  *
- * DPM-Solver-12 and -23, arXiv:2206.00927, app. C, with k-diffusion's step-size controller. Order 3 makes three calls a
+ * DPM-Solver-12 and -23 of arXiv:2206.00927, with k-diffusion's step-size controller. Order 3 makes three calls a
  * trial, order 2 two; a trial that is refused is made again with a shorter step. With eta one draw for each accepted step.
  * The error is measured over the whole batch. Steps are reported when accepted.
  */

@@ -1,6 +1,6 @@
 /** Samplers of first order on dx/dσ = (x - D)/σ. A step from σ to σ' keeps the share r = σ'/σ of x and takes 1 - r of D. */
 import * as Effect from "effect/Effect"
-import { add, combine } from "./Buffers.ts"
+import { add, combine, combine3 } from "./Buffers.ts"
 import { ancestralSplit, eachSigma, type Method, type Run } from "./Sampler.ts"
 
 /**
@@ -51,12 +51,11 @@ export const eulerAncestral: Method = (run) =>
 /**
  * Euler with CFG++: guided prediction, noise direction of the unguided one. D + (x - D_uncond)·σ'/σ.
  *
- * Chung et al., "CFG++", arXiv:2406.08070, alg. 2 in k-diffusion's scale. Order 1, one call a step, no noise.
+ * Chung et al., "CFG++", arXiv:2406.08070, in k-diffusion's scale. Order 1, one call a step, no noise.
  */
 export const eulerCfgPlusPlus: Method = (run) =>
   eachSigma(run, (sigma, next) =>
     Effect.map(run.denoise(run.x, sigma), (denoised) => {
-      combine(run.x, next / sigma, run.x, -next / sigma, run.unconditional())
-      add(run.x, 1, denoised)
+      combine3(run.x, next / sigma, run.x, 1, denoised, -next / sigma, run.unconditional())
       return denoised
     }))

@@ -53,6 +53,9 @@ export const walk = (sigmas: Float64Array): Walk => {
     sigmaMin: at(base, low),
     sigmaMax: at(base, high)
   })
+  // Its ends are levels of the base list, exactly: a rounding error would pass for another restart.
+  again.set([at(base, high)], 0)
+  again.set([at(base, low)], restartSteps)
   for (let i = 0; i < restarts; i++) append(again.subarray(0, -1))
   append(base.subarray(low))
   return { from, to }
@@ -61,7 +64,7 @@ export const walk = (sigmas: Float64Array): Walk => {
 /**
  * Restart: Heun steps that jump back up with fresh noise once or twice, and walk the middle levels again.
  *
- * Xu et al., "Restart Sampling", arXiv:2306.14878, alg. 1, with stable-diffusion-webui's choice of restarts. Order 2, two
+ * Xu et al., "Restart Sampling", arXiv:2306.14878, sec. 3, with stable-diffusion-webui's choice of restarts. Order 2, two
  * calls a step, one draw for each restart.
  */
 export const restart: Method = (run) => {

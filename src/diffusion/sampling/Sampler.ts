@@ -124,8 +124,10 @@ export interface Run<E, R> {
 /** An update rule. All samplers have this one signature. */
 export type Method = <E, R>(run: Run<E, R>) => Effect.Effect<void, E, R>
 
-/** When a sampler draws noise: never; with `sChurn`; with `eta`, as independent draws or along a Brownian path; at every
- * step; or between the restarts of Restart. */
+/**
+ * When a sampler draws noise: never (`none`); with `sChurn`; with `eta`, as independent draws (`ancestral`) or along a
+ * path (`brownian`, see `Brownian`); at every step but the last (`renoise`); or between the restarts of Restart.
+ */
 export type NoiseKind = "none" | "churn" | "ancestral" | "brownian" | "renoise" | "restart"
 
 /** A sampler: how it is called, what it needs, and its update rule. */
@@ -148,6 +150,11 @@ export interface Sampler {
   readonly noise: NoiseKind
   /** What it walks over: noise levels of its own choosing, or training timesteps with latents of variance 1. */
   readonly space: "sigma" | "timestep"
+  /**
+   * Whether it chooses its levels itself and takes from a list only its length and its ends (DPM fast, DPM adaptive). In
+   * txt2img the ends are then the model's, whatever the schedule.
+   */
+  readonly ownLevels: boolean
   /** Whether the denoiser must give its `unconditional` as well (CFG++). */
   readonly needsUnconditional: boolean
   /** What the denoiser's guidance scale is the user's divided by: 12.5 for CFG++, 1 for all others. */

@@ -8,9 +8,15 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { at } from "./Buffers.ts"
-import { dpmpp2m } from "./DpmPlusPlus.ts"
+import { ddim, ddimCfgPlusPlus, plms } from "./Ddim.ts"
+import { dpmpp2m, dpmpp2mSde, dpmpp2sAncestral, dpmpp3mSde, dpmppSde } from "./DpmPlusPlus.ts"
+import { dpmAdaptive, dpmFast } from "./DpmSolver.ts"
 import { euler, eulerAncestral, eulerCfgPlusPlus } from "./Euler.ts"
+import { dpm2, dpm2Ancestral, heun } from "./Heun.ts"
+import { lcm } from "./Lcm.ts"
+import { lms } from "./Lms.ts"
 import * as NoiseSchedule from "./NoiseSchedule.ts"
+import { restart } from "./Restart.ts"
 import {
   defaultOptions,
   type Denoiser,
@@ -24,6 +30,7 @@ import {
   type Step
 } from "./Sampler.ts"
 import * as Schedules from "./Schedules.ts"
+import { uniPc } from "./UniPc.ts"
 
 export {
   type Denoiser,
@@ -56,6 +63,7 @@ const define = (
     discardNextToLastSigma: false,
     noise: "none",
     space: "sigma",
+    ownLevels: false,
     needsUnconditional: false,
     guidanceDivisor: 1,
     timestep: NoiseSchedule.sigmaToT,
@@ -78,8 +86,66 @@ const define = (
 /** Every sampler, in list order. */
 export const all: ReadonlyArray<Sampler> = [
   define("DPM++ 2M", ["k_dpmpp_2m"], dpmpp2m, { defaultScheduler: "karras" }),
+  define("DPM++ SDE", ["k_dpmpp_sde"], dpmppSde, {
+    defaultScheduler: "karras",
+    secondOrder: true,
+    noise: "brownian"
+  }),
+  define("DPM++ 2M SDE", ["k_dpmpp_2m_sde"], dpmpp2mSde("midpoint"), {
+    defaultScheduler: "exponential",
+    noise: "brownian"
+  }),
+  define("DPM++ 2M SDE Heun", ["k_dpmpp_2m_sde_heun"], dpmpp2mSde("heun"), {
+    defaultScheduler: "exponential",
+    noise: "brownian",
+    solverType: "heun"
+  }),
+  define("DPM++ 2S a", ["k_dpmpp_2s_a"], dpmpp2sAncestral, {
+    defaultScheduler: "karras",
+    usesEnsd: true,
+    secondOrder: true,
+    noise: "ancestral"
+  }),
+  define("DPM++ 3M SDE", ["k_dpmpp_3m_sde"], dpmpp3mSde, {
+    defaultScheduler: "exponential",
+    discardNextToLastSigma: true,
+    noise: "brownian"
+  }),
   define("Euler a", ["k_euler_a", "k_euler_ancestral"], eulerAncestral, { usesEnsd: true, noise: "ancestral" }),
   define("Euler", ["k_euler"], euler, { noise: "churn" }),
+  define("LMS", ["k_lms"], lms, { defaults: { order: 4 } }),
+  define("Heun", ["k_heun"], heun, { secondOrder: true, noise: "churn" }),
+  define("DPM2", ["k_dpm_2"], dpm2, {
+    defaultScheduler: "karras",
+    discardNextToLastSigma: true,
+    secondOrder: true,
+    noise: "churn"
+  }),
+  define("DPM2 a", ["k_dpm_2_a"], dpm2Ancestral, {
+    defaultScheduler: "karras",
+    discardNextToLastSigma: true,
+    usesEnsd: true,
+    secondOrder: true,
+    noise: "ancestral"
+  }),
+  define("DPM fast", ["k_dpm_fast"], dpmFast, { usesEnsd: true, noise: "ancestral", ownLevels: true }),
+  define("DPM adaptive", ["k_dpm_ad"], dpmAdaptive, { usesEnsd: true, noise: "ancestral", ownLevels: true }),
+  define("Restart", ["restart"], restart, { defaultScheduler: "karras", secondOrder: true, noise: "restart" }),
+  define("DDIM", ["ddim"], ddim, { space: "timestep", noise: "ancestral", defaults: { eta: 0 } }),
+  define("DDIM CFG++", ["ddim_cfgpp"], ddimCfgPlusPlus, {
+    space: "timestep",
+    noise: "ancestral",
+    defaults: { eta: 0 },
+    needsUnconditional: true,
+    guidanceDivisor: 12.5
+  }),
+  define("PLMS", ["plms"], plms, { space: "timestep" }),
+  define("UniPC", ["unipc"], uniPc, { space: "timestep" }),
+  define("LCM", ["k_lcm"], lcm, {
+    defaultScheduler: "lcm_automatic",
+    noise: "renoise",
+    timestep: NoiseSchedule.sigmaToLcmT
+  }),
   define("Euler CFG++", ["euler_cfgpp"], eulerCfgPlusPlus, { needsUnconditional: true, guidanceDivisor: 12.5 })
 ]
 
@@ -163,6 +229,7 @@ export const plan = (options: PlanOptions): Plan => {
   const whole = Schedules.sigmas({
     ...options,
     steps,
+    ...(sampler.ownLevels && cut === undefined && { scheduler: "automatic" as const }),
     automatic: sampler.defaultScheduler,
     discardNextToLast: options.discardNextToLast === true || sampler.discardNextToLastSigma
   })
@@ -233,7 +300,7 @@ export const sample: <E, R, E2 = never, R2 = never>(
     (sampler.space === "sigma" ? checkSigmas(sigmas) : checkTimesteps(input.timesteps, noiseSchedule))
   if (problem !== undefined) return yield* new SamplerInputError({ sampler: sampler.name, reason: problem })
 
-  const x = Float32Array.from(input.x)
+  const x = new Float32Array(input.x)
   const drawn = new Float32Array(noise === undefined ? 0 : x.length)
   const run: Run<E | E2, R | R2> = {
     x,

@@ -173,7 +173,7 @@ const exponential: Formula = (n, { max, min }) => thenZero(linspace(Math.log(max
 const polyexponential: Formula = (n, { max, min, rho = 1 }) =>
   thenZero(linspace(1, 0, n).map((r) => Math.exp(Math.log(min) + r ** rho * (Math.log(max) - Math.log(min)))))
 
-/** Sabour et al., "Align Your Steps", arXiv:2404.14507, eq. for the KL bound under Gaussian data. */
+/** Sabour et al., "Align Your Steps", arXiv:2404.14507: the schedule that is best for Gaussian data. */
 const klOptimal: Formula = (n, { max, min }) =>
   linspace(0, 1, n + 1).map((share) => Math.tan(share * Math.atan(min) + (1 - share) * Math.atan(max)))
 
@@ -276,6 +276,9 @@ export interface Img2ImgCut {
   readonly denoisingSteps: number
 }
 
+// A strength next to 0 must not ask for a schedule without end.
+const longestSchedule = 10_000
+
 /**
  * How img2img cuts a schedule, for `steps` and a denoising strength from 0 to 1.
  *
@@ -294,6 +297,6 @@ export const img2img = (options: {
     return { scheduleSteps: steps, tEnc, firstSigma: steps - tEnc - 1, denoisingSteps: tEnc + 1 }
   }
   if (strength === 0) return { scheduleSteps: 0, tEnc: steps - 1, firstSigma: 0, denoisingSteps: 0 }
-  const scheduleSteps = Math.floor(steps / strength)
+  const scheduleSteps = Math.max(steps, Math.min(Math.floor(steps / strength), longestSchedule))
   return { scheduleSteps, tEnc: steps - 1, firstSigma: scheduleSteps - steps, denoisingSteps: steps }
 }

@@ -1,13 +1,16 @@
 /**
  * UniPC: a predictor and a corrector of any order that share their evaluations.
  *
- * Zhao et al., "UniPC", arXiv:2302.04867, alg. 1 and 2 with data prediction, in the multistep form and with the choices of
+ * Zhao et al., "UniPC", arXiv:2302.04867, alg. 1 (corrector) and 2 (predictor) with data prediction, in the multistep form and with the choices of
  * stable-diffusion-webui.
  */
 import * as Effect from "effect/Effect"
-import { add, at, combine, linspace, scale } from "./Buffers.ts"
+import { add, at, linspace, scale } from "./Buffers.ts"
 import type { NoiseSchedule } from "./NoiseSchedule.ts"
-import { drive, type Method, type Run, type SamplerOptions } from "./Sampler.ts"
+import { drive, type Method, type SamplerOptions } from "./Sampler.ts"
+
+// Equations of higher orders are too near to each other for doubles.
+const highestOrder = 6
 
 /** A moment of the continuous time that UniPC walks, from 1 down to 1/T, with what its formulas need of it. */
 interface Moment {
@@ -55,27 +58,123 @@ const moments = (schedule: NoiseSchedule, steps: number, start: number, skipType
   }
 }
 
-/** Solves `matrix`·ρ = `values` by elimination with pivots; of the size of an order, so at most a handful. */
-const solve = (matrix: ReadonlyArray<ReadonlyArray<number>>, values: ReadonlyArray<number>): ReadonlyArray<number> => {
-  const size = values.length
-  const rows = matrix.map((row, i) => [...row, at(values, i)])
-  for (let column = 0; column < size; column++) {
-    rows.sort((a, b) => {
-      const used = (row: ReadonlyArray<number>) => row.slice(0, column).every((value) => value === 0)
-      return Number(used(a)) - Number(used(b)) || Math.abs(at(b, column)) - Math.abs(at(a, column))
-    })
+/** Solves a system of equations, the rows of `matrix` with `values` at their right; as small as an order is. */
+const solve = (matrix: ReadonlyArray<ReadonlyArray<number>>, values: ReadonlyArray<number>): Float64Array => {
+  const rows = matrix.map((row, i) => Float64Array.from([...row, at(values, i)]))
+  const unknowns = new Float64Array(rows.length)
+  for (let column = 0; column < rows.length; column++) {
+    const below = rows.splice(column).sort((a, b) => Math.abs(at(b, column)) - Math.abs(at(a, column)))
+    const [pivot, ...others] = below
+    if (pivot === undefined) break
+    rows.push(
+      pivot,
+      ...others.map((row) => {
+        const factor = at(row, column) / at(pivot, column)
+        return row.map((value, i) => value - factor * at(pivot, i))
+      })
+    )
   }
-  return rows.map((row) => at(row, size))
+  for (const [i, row] of Array.from(rows.entries()).toReversed()) {
+    const known = unknowns.reduce((sum, value, j) => j > i ? sum + value * at(row, j) : sum, 0)
+    unknowns[i] = (at(row, rows.length) - known) / at(row, i)
+  }
+  return unknowns
 }
 
-/** UniPC. Order 3 (fewer at both ends), one call a step, no noise. */
-export const uniPc: Method = (run) =>
-  Effect.suspend(() => {
-    void solve
-    void add
-    void combine
-    void scale
-    void moments
-    void drive<never, never>
-    return Effect.void as Effect.Effect<void, never, never> & ReturnType<typeof run.onStep>
-  })
+/** A past prediction of the data, and the λ it was made at. */
+interface Prediction {
+  readonly values: Float32Array
+  lambda: number
+}
+
+/**
+ * What a step multiplies x, the predictions before it (newest first) and the one at its end with.
+ *
+ * With H = -h, x' = (noise'/noise)·x - alpha'·(e^H - 1)·m - alpha'·B·Σ ρ_j·(m_j - m)/r_j, where r_j is how far λ_j lies
+ * from the start in units of the step, and 1 for the prediction at its end.
+ */
+const weights = (from: Moment, to: Moment, lambdas: ReadonlyArray<number>, variant: "bh1" | "bh2") => {
+  const h = to.lambda - from.lambda
+  const growth = Math.expm1(-h)
+  const b = variant === "bh1" ? -h : growth
+  const order = lambdas.length
+  const ratios = [...lambdas.slice(1).map((lambda) => (lambda - from.lambda) / h), 1]
+  const powers = ratios.map((_, i) => ratios.map((ratio) => ratio ** i))
+  const values: Array<number> = []
+  let term = growth / -h - 1
+  let factorial = 1
+  for (let i = 1; i <= order; i++) {
+    values.push(term * factorial / b)
+    factorial *= i + 1
+    term = term / -h - 1 / factorial
+  }
+  const mix = (rhos: ArrayLike<number>, count: number) => {
+    const shares = Array.from({ length: count }, (_, j) => -to.alpha * b * at(rhos, j) / at(ratios, j))
+    return { newest: -to.alpha * growth - shares.reduce((sum, share) => sum + share, 0), others: shares }
+  }
+  const predictor = order === 2
+    ? [0.5]
+    : solve(powers.slice(0, -1).map((row) => row.slice(0, -1)), values.slice(0, -1))
+  const corrector = order === 1 ? [0.5] : solve(powers, values)
+  return { x: to.noise / from.noise, predictor: mix(predictor, order - 1), corrector: mix(corrector, order) }
+}
+
+/**
+ * UniPC: every prediction corrects the step that led to it and predicts the next.
+ *
+ * Order 3 (one more a step at the start, one less at the end, and never more than steps), one call a step, no noise. The
+ * first call is at the highest level whatever the timesteps are: only their number counts, and with `fromImage` the last.
+ */
+export const uniPc: Method = (run) => {
+  const { noiseSchedule, options, timesteps } = run
+  const steps = timesteps.length
+  const size = noiseSchedule.alphasCumprod.length
+  const start = options.fromImage && steps > 0 ? (at(timesteps, steps - 1) + 1) / size : 1
+  const walk = moments(noiseSchedule, steps, start, options.skipType)
+  const order = Math.min(Math.max(1, Math.floor(options.order)), steps, highestOrder)
+  const scaled = run.buffer()
+  const trial = run.buffer()
+  // The newest first; one more than a step's order, for the prediction at its end.
+  const history = Array.from({ length: order + 1 }, (): Prediction => ({ values: run.buffer(), lambda: 0 }))
+
+  const predict = (x: Float32Array, { alpha, lambda, sigma }: Moment) => {
+    scale(scaled, 1 / alpha, x)
+    return Effect.map(run.denoise(scaled, sigma), (denoised) => {
+      history.unshift(...history.splice(order))
+      const [newest] = history
+      if (newest !== undefined) {
+        newest.values.set(denoised)
+        newest.lambda = lambda
+      }
+      return denoised
+    })
+  }
+  const orderOf = (step: number) =>
+    step < order ? step : options.lowerOrderFinal ? Math.min(order, steps + 1 - step) : order
+
+  let denoised = run.x
+  return drive(
+    run,
+    walk.slice(1).map(({ sigma }) => sigma),
+    Effect.fnUntraced(function*(i: number) {
+      const [from, to] = walk.slice(i, i + 2)
+      if (from === undefined || to === undefined) return denoised
+      if (i === 0) denoised = yield* predict(run.x, from)
+      const used = history.slice(0, orderOf(i + 1))
+      const { corrector, predictor, x } = weights(from, to, used.map(({ lambda }) => lambda), options.variant)
+      const mix = (out: Float32Array, { newest, others }: typeof predictor, past: ReadonlyArray<Prediction>) => {
+        scale(out, x, run.x)
+        for (const [j, { values }] of past.entries()) add(out, j === 0 ? newest : at(others, j - 1), values)
+      }
+      if (i === steps - 1) {
+        mix(run.x, predictor, used)
+        return denoised
+      }
+      mix(trial, predictor, used)
+      denoised = yield* predict(trial, to)
+      const [end] = history
+      mix(run.x, corrector, end === undefined ? used : [...used, end])
+      return denoised
+    })
+  )
+}

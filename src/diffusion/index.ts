@@ -1,0 +1,24 @@
+/**
+ * The engine's parts, for those who build on them: samplers, schedules and noise for a denoiser of your own.
+ */
+
+/** Latents to pixels. */
+export * as Latents from "./latents.ts"
+/** The stages of image generation. */
+export * as DiffusionPipeline from "./DiffusionPipeline.ts"
+/** A model as samplers see it. */
+export * as GuidedDenoiser from "./GuidedDenoiser.ts"
+/** The noise of a batch of pictures. */
+export * as ImageNoise from "./rng/ImageNoise.ts"
+/** Generators of normal random numbers. */
+export * as RandomGenerator from "./rng/RandomGenerator.ts"
+/** What is done to predictions and embeddings around the network. */
+export * as Guidance from "./sampling/Guidance.ts"
+/** The noise levels that a model was trained on. */
+export * as NoiseSchedule from "./sampling/NoiseSchedule.ts"
+/** From what a network puts out to the latents without noise. */
+export * as Prediction from "./sampling/Prediction.ts"
+/** Every sampler by name, and the function that runs them. */
+export * as Samplers from "./sampling/Samplers.ts"
+/** Every schedule by name. */
+export * as Schedules from "./sampling/Schedules.ts"
