@@ -23,7 +23,14 @@ export type { ImagePlan, ProcessingState } from "./processing/ProcessingState.ts
 /** Stages and hooks for work of any kind. */
 export * as Lifecycle from "./runner/Lifecycle.ts"
 /** What a run may ask of a model. */
-export type { DenoisingCall, Embedding, LoadedModel, NetworkError, NoiseConfig } from "./runner/LoadedModel.ts"
+export type {
+  DenoisingCall,
+  Embedding,
+  LatentRgb,
+  LoadedModel,
+  NetworkError,
+  NoiseConfig
+} from "./runner/LoadedModel.ts"
 /** The three stages of image generation, as a service. */
 export { Pipeline } from "./runner/Pipeline.ts"
 /** The door that every entrypoint uses. */
@@ -34,6 +41,8 @@ export * as ProcessingRequest from "./runner/ProcessingRequest.ts"
 export * as ProcessingRunner from "./runner/ProcessingRunner.ts"
 /** The observers of runs. */
 export { type HookSet, RunnerHooks } from "./runner/RunnerHooks.ts"
+/** The runs of this process, by their ids. */
+export { Runs } from "./runner/Runs.ts"
 /** How far a run is, live. */
 export * as RunState from "./runner/RunState.ts"
 /** What a run happens in. */

@@ -8,8 +8,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
+import * as Scope from "effect/Scope"
+import { ImageEncoder } from "../images/ImageEncoder.ts"
 import { ImageStore } from "../images/ImageStore.ts"
-import * as Png from "../images/Png.ts"
 import { InvalidProcessing, type Problem, UnknownSampler, UnknownScheduler } from "../processing/errors.ts"
 import * as Infotext from "../processing/Infotext.ts"
 import type { Generated, GeneratedImage, ProcessedImage } from "../processing/Processed.ts"
@@ -31,7 +32,7 @@ import * as Schedules from "./sampling/Schedules.ts"
 const largestRandomSeed = 4_294_967_293
 
 /** Settles what the request leaves open, sees that pictures can be saved, and begins to open the networks. */
-const prepare = (store: ImageStore["Service"]) =>
+const prepare = (encoder: ImageEncoder["Service"], store: ImageStore["Service"]) =>
   Effect.fn("prepare")(function*({ processing, runId }: ProcessingRequest<Processing>) {
     const { cmdOpts, model, opts, state } = yield* RuntimeContext
     const { sampler, scheduler } = yield* resolveNames({
@@ -44,7 +45,7 @@ const prepare = (store: ImageStore["Service"]) =>
     // A folder that cannot be written is better known now than after all the work.
     if (opts.samples_save) yield* store.check(opts.outdir_txt2img_samples)
     // Whoever needs a network later waits for it then, and is told if it does not open.
-    yield* Effect.forkChild(Effect.ignore(Effect.all([model.warm, Png.warm], { concurrency: 2 })))
+    yield* forkInRun(Effect.ignore(Effect.all([model.warm, encoder.warm], { concurrency: 2 })))
 
     const seed = processing.seed === -1 ? yield* Random.nextIntBetween(0, largestRandomSeed) : processing.seed
     const hash = opts.add_model_hash_to_info ? yield* model.hash : undefined
@@ -59,7 +60,7 @@ const prepare = (store: ImageStore["Service"]) =>
         parameters: [
           ["Steps", processing.steps],
           ["Sampler", sampler.name],
-          ["Schedule type", scheduleType(sampler, scheduler)],
+          ["Schedule type", Schedules.forSampler(scheduler, sampler).label],
           ["CFG scale", Infotext.float(processing.cfg_scale)],
           ["Seed", seed + index],
           ["Size", `${width}x${height}`],
@@ -104,14 +105,13 @@ const resolveNames = Effect.fnUntraced(function*(names: { readonly sampler: stri
   return { sampler, scheduler: scheduler.value }
 })
 
-// Where the choice is the sampler's, the infotext names the schedule that it chooses, if that has a name.
-const scheduleType = (sampler: Samplers.Sampler, scheduler: Schedules.Scheduler): string =>
-  scheduler.name === "automatic"
-    ? Option.match(Schedules.get(sampler.defaultScheduler), {
-      onNone: () => scheduler.label,
-      onSome: ({ label }) => label
-    })
-    : scheduler.label
+// Beside the run, until it ends. A stage may run in a fiber of its own, under hooks that can end it, so a child of the
+// stage's fiber would not outlive the stage.
+const forkInRun = (effect: Effect.Effect<void>) =>
+  Effect.flatMap(
+    Effect.serviceOption(Scope.Scope),
+    (scope) => Option.isSome(scope) ? Effect.forkIn(effect, scope.value) : Effect.forkChild(effect)
+  )
 
 /** The size in pixels: the request's, or the model's own. */
 const settleSize = Effect.fnUntraced(function*(processing: Processing, model: LoadedModel) {
@@ -129,16 +129,22 @@ const settleSize = Effect.fnUntraced(function*(processing: Processing, model: Lo
 /** From words to pixels, batch after batch. */
 const execute = Effect.fn("execute")(function*(plan: ProcessingState) {
   const { model, state } = yield* RuntimeContext
-  yield* state.update({ job: "loading" })
+  yield* state.update({ job: "loading", text: `Loading ${model.name}` })
   const names = yield* resolveNames(plan)
-  const { conditioning, warnings } = yield* condition(plan)
+  const { conditioning, warnings } = yield* condition(plan, names.sampler)
   const shape = { height: plan.height / model.latentScale, width: plan.width / model.latentScale }
 
   const images: Array<GeneratedImage> = []
   for (const [index, batch] of plan.batches.entries()) {
     const { interrupted, stopping } = yield* state.progress
     if (interrupted || stopping) break
-    yield* state.update({ job: "sampling", samplingStep: 0, skipped: false })
+    yield* state.update({
+      job: "sampling",
+      text: plan.batches.length > 1 ? `Batch ${index + 1} of ${plan.batches.length}` : "",
+      samplingStep: 0,
+      skipped: false,
+      preview: undefined
+    })
     const { complete, latents } = yield* sampleBatch({ batch, conditioning, plan, ...names })
     yield* state.update({ job: "decoding" })
     for (const [i, latent] of latents.entries()) {
@@ -158,9 +164,9 @@ const execute = Effect.fn("execute")(function*(plan: ProcessingState) {
 })
 
 /** Embeds both prompts; the negative one only where guidance uses it. */
-const condition = Effect.fn("conditioning")(function*({ processing }: ProcessingState) {
+const condition = Effect.fn("conditioning")(function*({ processing }: ProcessingState, sampler: Samplers.Sampler) {
   const { model } = yield* RuntimeContext
-  const guided = processing.cfg_scale !== 1
+  const guided = processing.cfg_scale !== 1 || sampler.needsUnconditional
   const cond = yield* model.embed(processing.prompt)
   const uncond = guided ? yield* model.embed(processing.negative_prompt) : undefined
   const cut = (name: string, tokens: number) =>
@@ -173,14 +179,14 @@ const condition = Effect.fn("conditioning")(function*({ processing }: Processing
 })
 
 /** Pixels to files. A picture whose sampling was interrupted is encoded, and saved only when the settings say so. */
-const finalize = (store: ImageStore["Service"]) =>
+const finalize = (encoder: ImageEncoder["Service"], store: ImageStore["Service"]) =>
   Effect.fn("finalize")(function*(_: ProcessingState, generated: Generated) {
     const { opts, state } = yield* RuntimeContext
-    yield* state.update({ job: "saving" })
+    yield* state.update({ job: "saving", text: "" })
     const images = yield* Effect.forEach(
       generated.images,
       Effect.fnUntraced(function*(image) {
-        const png = yield* Effect.withSpan(Png.encode(image), "encode")
+        const png = yield* Effect.withSpan(encoder.encode(image), "encode")
         const path = opts.samples_save && (image.complete || opts.save_incomplete_images)
           ? yield* Effect.withSpan(store.save({ folder: opts.outdir_txt2img_samples, seed: image.seed, png }), "save")
           : undefined
@@ -192,11 +198,12 @@ const finalize = (store: ImageStore["Service"]) =>
     return { ...generated, images }
   })
 
-/** The stages on a store of pictures. */
-export const layer: Layer.Layer<Pipeline, never, ImageStore> = Layer.effect(
+/** The stages, on an encoder and a store of pictures. */
+export const layer: Layer.Layer<Pipeline, never, ImageEncoder | ImageStore> = Layer.effect(
   Pipeline,
-  Effect.map(
-    ImageStore,
-    (store) => Pipeline.of(stages({ prepare: prepare(store), execute, finalize: finalize(store) }))
-  )
+  Effect.gen(function*() {
+    const encoder = yield* ImageEncoder
+    const store = yield* ImageStore
+    return Pipeline.of(stages({ prepare: prepare(encoder, store), execute, finalize: finalize(encoder, store) }))
+  })
 )

@@ -7,8 +7,10 @@ import { InvalidProcessing } from "../processing/errors.ts"
 import type { ImagePlan, ProcessingState } from "../processing/ProcessingState.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 import * as GuidedDenoiser from "./GuidedDenoiser.ts"
+import * as previews from "./previews.ts"
 import * as ImageNoise from "./rng/ImageNoise.ts"
 import * as RandomGenerator from "./rng/RandomGenerator.ts"
+import * as Brownian from "./sampling/Brownian.ts"
 import { scale } from "./sampling/Buffers.ts"
 import * as NoiseSchedule from "./sampling/NoiseSchedule.ts"
 import * as Samplers from "./sampling/Samplers.ts"
@@ -58,15 +60,19 @@ export const sampleBatch = Effect.fn("sample")(function*(options: {
     noiseSchedule,
     steps: plan.processing.steps
   })
+  const generator = RandomGenerator.kind(opts.randn_source)
+  const seeds = batch.map(({ seed }) => seed)
   const noise = ImageNoise.make({
-    generator: RandomGenerator.kind(opts.randn_source),
+    generator,
     shape: { channels: model.latentChannels, height, width },
-    seeds: batch.map(({ seed }) => seed),
+    seeds,
     etaNoiseSeedDelta: opts.eta_noise_seed_delta
   })
   const x = new Float32Array(batch.length * size)
   noise.next(x)
   scale(x, start.noise, x)
+
+  const showPreview = yield* previews.make({ model, opts, state, height, width })
 
   const { complete, latents } = yield* Samplers.sample({
     sampler,
@@ -74,9 +80,10 @@ export const sampleBatch = Effect.fn("sample")(function*(options: {
     timesteps,
     x,
     denoiser,
-    noise: noise.next,
+    noise: sampler.noise === "brownian" ? Brownian.make({ seeds, size, generator }) : noise.next,
     noiseSchedule,
-    onStep: ({ step, steps }) => state.update({ samplingStep: step, samplingSteps: steps })
+    onStep: (step) =>
+      Effect.andThen(state.update({ samplingStep: step.step, samplingSteps: step.steps }), showPreview(step))
   }).pipe(
     Effect.map((latents) => ({ complete: true, latents })),
     Effect.catchTags({

@@ -62,8 +62,7 @@ export class ImageStore extends Context.Service<ImageStore, {
       })
 
       const save: ImageStore["Service"]["save"] = Effect.fn("ImageStore.save")(function*({ folder, png, seed }) {
-        const today = DateTime.formatIsoDate(DateTime.setZone(yield* DateTime.now, DateTime.zoneMakeLocal()))
-        const dir = path.resolve(folder, today)
+        const dir = path.resolve(folder, yield* today)
         const temporary = path.join(dir, `.${(yield* Random.nextIntBetween(0, 2 ** 48)).toString(36)}.partial`)
         return yield* Effect.gen(function*() {
           yield* fs.makeDirectory(dir, { recursive: true })
@@ -73,7 +72,7 @@ export class ImageStore extends Context.Service<ImageStore, {
             yield* file.sync
           }))
           for (let number = yield* nextNumber(dir);; number++) {
-            const file = path.join(dir, `${String(number).padStart(5, "0")}-${seed}.png`)
+            const file = path.join(dir, fileName(number, seed))
             const claimed = yield* claim(temporary, file).pipe(
               Effect.as(true),
               Effect.catchIf(isTaken, () => Effect.succeed(false))
@@ -95,6 +94,15 @@ export class ImageStore extends Context.Service<ImageStore, {
     })
   )
 }
+
+/** The name of the folder for this day. */
+export const today: Effect.Effect<string> = Effect.map(
+  DateTime.now,
+  (now) => DateTime.formatIsoDate(DateTime.setZone(now, DateTime.zoneMakeLocal()))
+)
+
+/** The name of a file in it. */
+export const fileName = (number: number, seed: number): string => `${String(number).padStart(5, "0")}-${seed}.png`
 
 const isTaken = (error: PlatformError.PlatformError): boolean => error.reason._tag === "AlreadyExists"
 

@@ -1,8 +1,8 @@
 /**
- * PNG files with their infotext.
+ * PNG files, chunk by chunk (PNG specification, third edition).
  *
- * Pixels are compressed by sharp, off the main thread; the text goes into a `parameters` chunk, where every tool of the
- * Stable Diffusion family looks for it (PNG specification, third edition, section 11.3.3).
+ * The infotext is in a `parameters` chunk, where every tool of the Stable Diffusion family looks for it (section 11.3.3).
+ * Pixels are compressed elsewhere, see `ImageEncoder`.
  */
 import * as Effect from "effect/Effect"
 import { crc32, inflateSync } from "node:zlib"
@@ -13,33 +13,6 @@ const keyword = "parameters"
 
 /** Longest text that is read back from a compressed chunk, in bytes. */
 const longestText = 16 * 1024 * 1024
-
-/**
- * 8-bit RGB `[height, width, 3]` as a PNG file, the same bytes for the same input.
- */
-export const encode = Effect.fn("Png.encode")(function*(image: {
-  readonly pixels: Uint8Array
-  readonly width: number
-  readonly height: number
-  /** Stored in the `parameters` chunk; an empty text is not stored. */
-  readonly infotext: string
-}) {
-  const { height, infotext, pixels, width } = image
-  const png = yield* Effect.tryPromise({
-    try: async () => {
-      const { default: sharp } = await loadSharp()
-      return await sharp(pixels, { raw: { width, height, channels: 3 } }).png().toBuffer()
-    },
-    catch: (cause) => new ImageCodecError({ reason: cause instanceof Error ? cause.message : String(cause) })
-  })
-  return infotext === "" ? new Uint8Array(png) : withText(png, infotext)
-})
-
-// Sharp brings a native library, so it is loaded when the first picture is written and not before.
-const loadSharp = () => import("sharp")
-
-/** Loads what `encode` needs, ahead of its first use. */
-export const warm: Effect.Effect<void> = Effect.ignore(Effect.tryPromise(loadSharp))
 
 /**
  * The infotext of a PNG file, or `undefined` for a picture without one.
@@ -59,19 +32,41 @@ export const readInfotext = Effect.fn("Png.readInfotext")((bytes: Uint8Array) =>
   })
 )
 
-const latin1 = new TextDecoder("latin1")
-const utf8 = new TextDecoder()
-
-// The header chunk is always 25 bytes long, so text put after it stands before the pixels.
-const withText = (png: Uint8Array, text: string): Uint8Array => {
+/** A PNG file with this infotext in it, put before the pixels. An empty text is not stored. */
+export const withInfotext = (png: Uint8Array, infotext: string): Uint8Array => {
+  if (infotext === "") return png
+  // The header chunk is always 25 bytes long.
   const header = signature.length + 25
-  const chunk = textChunk(text)
+  const chunk = textChunk(infotext)
   const out = new Uint8Array(png.length + chunk.length)
   out.set(png.subarray(0, header))
   out.set(chunk, header)
   out.set(png.subarray(header), header + chunk.length)
   return out
 }
+
+/** A PNG file of 8-bit RGB, from scanlines that are filtered and compressed already. */
+export const fromScanlines = (image: {
+  readonly width: number
+  readonly height: number
+  /** A zlib stream of `height` scanlines, a filter type and `width` pixels each. */
+  readonly compressed: Uint8Array
+}): Uint8Array => {
+  const header = Buffer.alloc(13)
+  header.writeUInt32BE(image.width, 0)
+  header.writeUInt32BE(image.height, 4)
+  // 8 bits for each sample, of red, green and blue.
+  header.set([8, 2], 8)
+  return new Uint8Array(Buffer.concat([
+    signature,
+    chunk("IHDR", header),
+    chunk("IDAT", image.compressed),
+    chunk("IEND", new Uint8Array())
+  ]))
+}
+
+const latin1 = new TextDecoder("latin1")
+const utf8 = new TextDecoder()
 
 const textChunk = (text: string): Uint8Array => {
   const isLatin1 = Buffer.from(text, "latin1").toString("latin1") === text && !text.includes("\0")

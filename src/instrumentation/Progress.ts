@@ -15,7 +15,8 @@ import * as Layer from "effect/Layer"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
-import { fraction, type RunProgress, type RunState } from "../runner/RunState.ts"
+import { Runs } from "../runner/Runs.ts"
+import type { RunProgress, RunState } from "../runner/RunState.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 
 export interface Options {
@@ -56,6 +57,10 @@ export const make = Effect.fn("Progress.make")(function*(
 export const layer = (options?: Options): Layer.Layer<RunnerHooks, never, Stdio.Stdio> =>
   RunnerHooks.layerEffect(Effect.map(make(options), (hooks) => [hooks]))
 
+/** The progress of a run, from now until it ends; waits for a run that has not begun. */
+export const stream = (runId: string): Stream.Stream<RunProgress, never, Runs> =>
+  Stream.unwrap(Effect.map(Runs, ({ watch }) => watch(runId)))
+
 /** One drawing's worth: the state, the time, and the pace so far. */
 interface Moment {
   readonly progress: RunProgress
@@ -63,6 +68,8 @@ interface Moment {
   /** Milliseconds since sampling began; nothing before. */
   readonly elapsed: number | undefined
   readonly steps: number
+  /** The share of all steps that is done, 0 to 1. */
+  readonly share: number
   readonly stepsPerSecond: number | undefined
   readonly secondsLeft: number | undefined
 }
@@ -113,7 +120,7 @@ const pace = () => {
   let began: { readonly at: number; readonly steps: number } | undefined
   return (progress: RunProgress, now: number): Moment => {
     const total = progress.jobCount * progress.samplingSteps
-    const steps = Math.round(fraction(progress) * total)
+    const steps = Math.min(total, progress.jobNo * progress.samplingSteps + progress.samplingStep)
     if (began === undefined && (progress.job === "sampling" || steps > 0)) began = { at: now, steps }
     const elapsed = began && now - began.at
     const done = steps - (began?.steps ?? 0)
@@ -123,6 +130,7 @@ const pace = () => {
       now,
       elapsed,
       steps,
+      share: total === 0 ? 0 : steps / total,
       stepsPerSecond,
       secondsLeft: stepsPerSecond === undefined ? undefined : (total - steps) / stepsPerSecond
     }
@@ -134,7 +142,7 @@ const isWorthALine = (moment: Moment, before: Moment | undefined): boolean => {
   if (before === undefined) return moment.elapsed >= 2000
   return moment.now - before.now >= 2000 &&
     (moment.progress.jobNo > before.progress.jobNo ||
-      fraction(moment.progress) - fraction(before.progress) >= 0.1)
+      moment.share - before.share >= 0.1)
 }
 
 const eraseToEnd = "\u001B[K"
@@ -143,7 +151,7 @@ const bar = (moment: Moment, columns: number, color: boolean): string => {
   const text = [percent(moment).padStart(4), ...details(moment)].join("  ")
   const width = Math.min(30, columns - text.length - 3)
   if (width < 5) return text.slice(0, Math.max(0, columns - 1))
-  const filled = Math.round(fraction(moment.progress) * width)
+  const filled = Math.round(moment.share * width)
   const done = "━".repeat(filled)
   const rest = width - filled
   // Without colours the two parts must differ in shape.
@@ -154,13 +162,13 @@ const bar = (moment: Moment, columns: number, color: boolean): string => {
 
 const sentence = (moment: Moment): string => `Progress: ${[percent(moment), ...details(moment)].join(", ")}`
 
-const percent = ({ progress }: Moment): string => `${Math.floor(fraction(progress) * 100)}%`
+const percent = ({ share }: Moment): string => `${Math.floor(share * 100)}%`
 
-const details = ({ elapsed, progress, secondsLeft, steps, stepsPerSecond }: Moment): ReadonlyArray<string> => {
+const details = ({ elapsed, progress, secondsLeft, share, steps, stepsPerSecond }: Moment): ReadonlyArray<string> => {
   const { jobCount, jobNo, samplingStep, samplingSteps } = progress
   if (elapsed === undefined) return [progress.job]
   const rate = stepsPerSecond === undefined ? [] : [formatRate(stepsPerSecond)]
-  if (fraction(progress) === 1) return [`${steps} steps in ${(elapsed / 1000).toFixed(1)} s`, ...rate]
+  if (share === 1) return [`${steps} steps in ${(elapsed / 1000).toFixed(1)} s`, ...rate]
   return [
     `step ${samplingStep}/${samplingSteps}`,
     ...(jobCount > 1 ? [`batch ${Math.min(jobNo + 1, jobCount)}/${jobCount}`] : []),

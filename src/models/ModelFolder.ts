@@ -9,7 +9,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
 import { InvalidModelFolder, type Problem, problemsOf } from "../processing/errors.ts"
-import type { NoiseConfig } from "../runner/LoadedModel.ts"
+import type { LatentRgb, NoiseConfig } from "../runner/LoadedModel.ts"
 
 const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
 const orElse = <S extends Schema.Top>(schema: S, value: S["Type"]) =>
@@ -49,6 +49,11 @@ const SchedulerConfig = Schema.Struct({
   trained_betas: orElse(Schema.NullOr(Schema.Array(Schema.Finite)), null)
 })
 
+const LatentRgbFile = Schema.Struct({
+  factors: Schema.Array(Schema.Array(Schema.Finite)),
+  bias: Schema.Array(Schema.Finite)
+})
+
 const SpecialToken = Schema.Union([Schema.String, Schema.Struct({ content: Schema.String })])
 
 const TokenizerConfig = Schema.StructWithRest(
@@ -74,6 +79,8 @@ export interface ModelFolder {
   readonly unet: typeof UNetConfig.Type
   readonly vae: typeof VaeConfig.Type
   readonly noise: NoiseConfig
+  /** From `latent_rgb.json`, where there is one. */
+  readonly latentRgb: LatentRgb | undefined
   readonly tokenizer: { readonly folder: string; readonly config: typeof TokenizerConfig.Type }
 }
 
@@ -123,6 +130,9 @@ export const read = Effect.fn("ModelFolder.read")(function*(
     config("scheduler/scheduler_config.json", SchedulerConfig),
     config("tokenizer/tokenizer_config.json", TokenizerConfig)
   ], { concurrency: "unbounded" })
+  const latentRgb = (yield* Effect.orElseSucceed(fs.exists(path.join(folder, "latent_rgb.json")), () => false))
+    ? (yield* config("latent_rgb.json", LatentRgbFile)) ?? undefined
+    : undefined
   const networks = yield* Effect.all({
     textEncoder: network("text_encoder/model.onnx"),
     unet: network("unet/model.onnx"),
@@ -163,6 +173,7 @@ export const read = Effect.fn("ModelFolder.read")(function*(
     unet,
     vae,
     noise,
+    latentRgb,
     tokenizer: { folder: path.join(folder, "tokenizer"), config: tokenizer }
   }
 })

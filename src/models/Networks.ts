@@ -73,9 +73,11 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
 
   yield* Effect.addFinalizer(() => Effect.suspend(() => thread?.end ?? Effect.void))
 
+  // Whatever was asked of the thread is waited for. Only runs queue here: the rest is answered after the run in flight.
   const ask = <E>(on: Thread, command: Command, refused: (reason: string) => E) =>
-    turn.withPermit(Effect.uninterruptible(on.ask(command))).pipe(
-      Effect.mapError((error) => error._tag === "Refused" ? refused(error.reason) : error)
+    Effect.mapError(
+      Effect.uninterruptible(on.ask(command)),
+      (error) => error._tag === "Refused" ? refused(error.reason) : error
     )
 
   const open = Effect.fn("Networks.open")(function*(file: string) {
@@ -96,7 +98,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
         ask(on, { op: "bind", session, ...tensors }, failed),
         ({ value }) => on.isAlive() ? Effect.ignore(ask(on, { op: "unbind", call: value }, failed)) : Effect.void
       )
-      return { run: Effect.asVoid(ask(on, { op: "run", call }, failed)) }
+      return { run: Effect.asVoid(turn.withPermit(ask(on, { op: "run", call }, failed))) }
     })
 
     return { ...info, file, isOpen: on.isAlive, bind }

@@ -127,6 +127,7 @@ export const make = Effect.fn("OnnxModel.make")(function*(
     latentScale,
     latentChannels: channels,
     noise: folder.noise,
+    latentRgb: folder.latentRgb,
     warm: Effect.all([textEncoder, unet, vaeDecoder, tokenizer], { concurrency: "unbounded", discard: true }),
     embed: (prompt) => Cache.get(embeddings, prompt),
     denoising,

@@ -25,6 +25,10 @@ const fields = {
   randn_source: Schema.Literals(["GPU", "CPU", "NV"]),
   /** Added to the seed of every noise draw after the first, when not 0. */
   eta_noise_seed_delta: Schema.Int,
+  /** Whether a run shows previews, every how many steps, and how: by the model's own matrix, or decoded in full. */
+  live_previews_enable: Schema.Boolean,
+  show_progress_every_n_steps: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
+  show_progress_type: Schema.Literals(["Approx cheap", "Full"]),
   /** Whether the infotext names the model's hash, name, and Serena's version. */
   add_model_hash_to_info: Schema.Boolean,
   add_model_name_to_info: Schema.Boolean,
@@ -38,6 +42,9 @@ const defaults: OptionsSnapshot = Object.freeze({
   outdir_txt2img_samples: "outputs/txt2img-images",
   randn_source: "CPU",
   eta_noise_seed_delta: 0,
+  live_previews_enable: true,
+  show_progress_every_n_steps: 5,
+  show_progress_type: "Approx cheap",
   add_model_hash_to_info: true,
   add_model_name_to_info: true,
   add_version_to_infotext: true

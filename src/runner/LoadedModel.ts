@@ -22,6 +22,14 @@ export interface NoiseConfig {
   readonly trained_betas: ReadonlyArray<number> | null
 }
 
+/** The affine map from a latent value's channels to the mean colour of its pixels, -1 to 1: a cheap preview. */
+export interface LatentRgb {
+  /** `[channels][3]`. */
+  readonly factors: ReadonlyArray<ReadonlyArray<number>>
+  /** `[3]`. */
+  readonly bias: ReadonlyArray<number>
+}
+
 /** A prompt as the denoising network reads it. */
 export interface Embedding {
   /** `[tokens, width]`. */
@@ -58,6 +66,8 @@ export interface LoadedModel {
   readonly latentScale: number
   readonly latentChannels: number
   readonly noise: NoiseConfig
+  /** Absent for models to which nobody has fitted it. */
+  readonly latentRgb: LatentRgb | undefined
   /** Opens every network that a txt2img run needs, ahead of its first use. */
   readonly warm: Effect.Effect<void, NetworkError>
   /**

@@ -6,14 +6,26 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
-import * as SubscriptionRef from "effect/SubscriptionRef"
+
+/** A small picture of what is being made, for people who wait. */
+export interface Preview {
+  /** The sampling step it shows. */
+  readonly step: number
+  readonly width: number
+  readonly height: number
+  /** 8-bit RGB, `[height, width, 3]`. */
+  readonly pixels: Uint8Array
+}
 
 /** One moment of a run. */
 export interface RunProgress {
   readonly runId: string
   /** What is being done, in a word or two: `loading`, `sampling`, `saving`. */
   readonly job: string
+  /** A sentence for people, such as `Batch 2 of 3`; empty when there is nothing to say. */
+  readonly text: string
   /** Batches finished, and batches in all. */
   readonly jobNo: number
   readonly jobCount: number
@@ -25,12 +37,20 @@ export interface RunProgress {
   readonly interrupted: boolean
   readonly skipped: boolean
   readonly stopping: boolean
+  /** The latest preview of this batch. */
+  readonly preview: Preview | undefined
+  /** True once the run is over, however it ended. */
+  readonly ended: boolean
 }
 
 export interface RunState {
+  readonly runId: string
   /** The newest value. */
   readonly progress: Effect.Effect<RunProgress>
-  /** The newest value and every later one, the latest only for a reader that falls behind. */
+  /**
+   * The newest value at once, then every later one, and the end with the run's. A reader that falls behind gets the latest
+   * only, and never holds up the run.
+   */
   readonly changes: Stream.Stream<RunProgress>
   /** For the run itself. */
   readonly update: (change: Partial<Omit<RunProgress, "runId">>) => Effect.Effect<void>
@@ -43,9 +63,10 @@ export interface RunState {
 }
 
 export const make = Effect.fnUntraced(function*(runId: string): Effect.fn.Return<RunState> {
-  const ref = yield* SubscriptionRef.make<RunProgress>({
+  let current: RunProgress = {
     runId,
     job: "waiting",
+    text: "",
     jobNo: 0,
     jobCount: 0,
     samplingStep: 0,
@@ -53,12 +74,19 @@ export const make = Effect.fnUntraced(function*(runId: string): Effect.fn.Return
     timeStarted: yield* Clock.currentTimeMillis,
     interrupted: false,
     skipped: false,
-    stopping: false
-  })
-  const update: RunState["update"] = (change) => SubscriptionRef.update(ref, (progress) => ({ ...progress, ...change }))
+    stopping: false,
+    preview: undefined,
+    ended: false
+  }
+  // One place for all readers: a later value takes it from an earlier one that somebody has not read yet.
+  const latest = yield* PubSub.sliding<RunProgress>({ capacity: 1, replay: 1 })
+  yield* PubSub.publish(latest, current)
+  const update: RunState["update"] = (change) =>
+    Effect.suspend(() => PubSub.publish(latest, current = { ...current, ...change }))
   return {
-    progress: SubscriptionRef.get(ref),
-    changes: Stream.buffer(SubscriptionRef.changes(ref), { capacity: 1, strategy: "sliding" }),
+    runId,
+    progress: Effect.sync(() => current),
+    changes: Stream.takeUntil(Stream.fromPubSub(latest), ({ ended }) => ended),
     update,
     interrupt: update({ interrupted: true }),
     skip: update({ skipped: true }),
@@ -67,12 +95,23 @@ export const make = Effect.fnUntraced(function*(runId: string): Effect.fn.Return
 })
 
 /**
- * The share of the run that is done, 0 to 1: finished batches, and the current one's steps, as stable-diffusion-webui
- * counts them.
+ * The share of the run that is done, 0 to 1, as stable-diffusion-webui counts it: finished batches, the current one's
+ * steps, and 0.01 for having begun.
  */
-export const fraction = (progress: RunProgress): number => {
-  if (progress.jobCount === 0) return 0
-  const batches = progress.jobNo / progress.jobCount
-  const steps = progress.samplingSteps === 0 ? 0 : progress.samplingStep / progress.samplingSteps / progress.jobCount
-  return Math.min(1, batches + steps)
+export const fraction = ({ jobCount, jobNo, samplingStep, samplingSteps }: RunProgress): number => {
+  if (jobCount === 0) return 0
+  const steps = samplingSteps === 0 ? 0 : samplingStep / samplingSteps / jobCount
+  return Math.min(1, 0.01 + jobNo / jobCount + steps)
+}
+
+/**
+ * Seconds until the run will have ended, at the pace so far: elapsed / fraction - elapsed. 0 before it began.
+ *
+ * `now` is in milliseconds since the epoch.
+ */
+export const eta = (progress: RunProgress, now: number): number => {
+  const done = fraction(progress)
+  if (done === 0) return 0
+  const elapsed = Math.max(0, now - progress.timeStarted) / 1000
+  return elapsed / done - elapsed
 }

@@ -13,6 +13,7 @@ import { Options, type OptionsSnapshot } from "../processing/Options.ts"
 import { checkLimits, type Processing } from "../processing/Processing.ts"
 import type { LoadedModel } from "./LoadedModel.ts"
 import type { ProcessingRequest } from "./ProcessingRequest.ts"
+import { Runs } from "./Runs.ts"
 import * as RunState from "./RunState.ts"
 
 /** Where the networks run: onnxruntime's name of the execution provider. */
@@ -37,17 +38,19 @@ export class CaptureContext extends Context.Service<CaptureContext, {
   /** Captures from the live settings of this process, with a way to load a model by its name. */
   static readonly layer = (
     load: (name: string) => Effect.Effect<LoadedModel, ProcessingError, Scope.Scope>
-  ): Layer.Layer<CaptureContext, never, CommandOptions | Options> =>
+  ): Layer.Layer<CaptureContext, never, CommandOptions | Options | Runs> =>
     Layer.effect(
       CaptureContext,
       Effect.gen(function*() {
         const cmdOpts = yield* CommandOptions
         const options = yield* Options
+        const runs = yield* Runs
         return CaptureContext.of({
           capture: Effect.fn("CaptureContext.capture")(function*({ processing, runId }) {
             yield* checkLimits(processing, cmdOpts.limits)
             const opts = Options.patched(yield* options.snapshot, processing.override_settings)
             const state = yield* RunState.make(runId)
+            yield* runs.enter(state)
             const model = yield* load(opts.sd_model_checkpoint)
             return Object.freeze({ model, opts, device: { provider: cmdOpts.device }, state, cmdOpts })
           })

@@ -25,7 +25,10 @@ export const processImages: (
     const request = yield* ProcessingRequest.make(processing, options)
     const { capture } = yield* CaptureContext
     const context = yield* capture(request)
-    return yield* Effect.provideService(ProcessingRunner.run(request), RuntimeContext, context)
+    return yield* ProcessingRunner.run(request).pipe(
+      Effect.provideService(RuntimeContext, context),
+      Effect.ensuring(context.state.update({ ended: true }))
+    )
   },
   Effect.scoped
 )

@@ -2,7 +2,7 @@
  * Stages that fail, die, hang or take their time: what a program does when a run goes wrong.
  *
  * ```ts
- * TestPipeline.layer().pipe(Faults.layer(Faults.fail("execute", new InferenceError({ file: "unet", reason: "memory" }))))
+ * TestRuntime.layer({ faults: [Faults.fail("execute", new InferenceError({ file: "unet", reason: "memory" }))] })
  * ```
  */
 import type * as Duration from "effect/Duration"

@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import { Options, type OptionsPatch } from "../processing/Options.ts"
 import type { LoadedModel } from "../runner/LoadedModel.ts"
+import { Runs } from "../runner/Runs.ts"
 import * as RunState from "../runner/RunState.ts"
 import { CaptureContext, type Device, RuntimeContext } from "../runner/RuntimeContext.ts"
 import * as TestModel from "./TestModel.ts"
@@ -43,7 +44,7 @@ export const layerRuntimeContext = (
 ): Layer.Layer<RuntimeContext> => Layer.effect(RuntimeContext, make(overrides))
 
 /** Captures a context for each run, from live settings. Any name of a model is right. */
-export const layer = (overrides: Overrides = {}): Layer.Layer<CaptureContext | CommandOptions | Options> => {
+export const layer = (overrides: Overrides = {}): Layer.Layer<CaptureContext | CommandOptions | Options | Runs> => {
   const { device, model = TestModel.make(), state } = overrides
   return Layer.effect(
     CaptureContext,
@@ -55,6 +56,8 @@ export const layer = (overrides: Overrides = {}): Layer.Layer<CaptureContext | C
       }))
   ).pipe(
     Layer.provide(CaptureContext.layer(() => Effect.succeed(model))),
-    Layer.provideMerge(Layer.mergeAll(Options.layer(overrides.opts), CommandOptions.layer(overrides.cmdOpts)))
+    Layer.provideMerge(
+      Layer.mergeAll(Options.layer(overrides.opts), CommandOptions.layer(overrides.cmdOpts), Runs.layer)
+    )
   )
 }

@@ -5,6 +5,7 @@
  * prediction is the closed-form posterior mean. Prompt, seed, size and sampler change its pictures as they change a real
  * model's, and the same request gives the same bytes everywhere.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { DenoisingCall, Embedding, LoadedModel, NoiseConfig } from "../runner/LoadedModel.ts"
 
@@ -25,16 +26,26 @@ const noise: NoiseConfig = {
   trained_betas: null
 }
 
+export interface Options extends Partial<LoadedModel> {
+  /**
+   * How long each denoising call takes, on Effect's clock: with `TestClock.adjust`, a test moves a run step by step. As a
+   * network's call, it cannot be interrupted half-way. Left out, a call takes no time, and lets others run.
+   */
+  readonly stepDuration?: Duration.Input | undefined
+}
+
 /**
  * The model, with parts replaced by your own.
  *
  * It keeps to the `prediction_type`, `latentChannels` and `latentScale` of the overrides; of noise schedules it knows
  * `scaled_linear`, Stable Diffusion's, only.
  */
-export const make = (overrides: Partial<LoadedModel> = {}): LoadedModel => {
+export const make = ({ stepDuration, ...overrides }: Options = {}): LoadedModel => {
   const { latentChannels = 4, latentScale = 8 } = overrides
   const config = overrides.noise ?? noise
   const cumulated = alphasCumprod(config)
+  // A network's call is never done at once.
+  const pass = stepDuration === undefined ? Effect.yieldNow : Effect.uninterruptible(Effect.sleep(stepDuration))
   return {
     name: "test-model",
     hash: Effect.succeed("7e57000000"),
@@ -43,6 +54,7 @@ export const make = (overrides: Partial<LoadedModel> = {}): LoadedModel => {
     latentScale,
     latentChannels,
     noise: config,
+    latentRgb: { factors: [[0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5], [0.1, 0.1, 0.1]], bias: [0, 0, 0] },
     warm: Effect.void,
     embed: (prompt) => Effect.sync(() => embed(prompt)),
     denoising: ({ batch, embedding, height, width }) =>
@@ -55,9 +67,8 @@ export const make = (overrides: Partial<LoadedModel> = {}): LoadedModel => {
           conditioning,
           prediction,
           run: (t) =>
-            // A network's call is never done at once.
             Effect.andThen(
-              Effect.yieldNow,
+              pass,
               Effect.sync(() => {
                 const alpha = alphaAt(cumulated, t)
                 const size = conditioning.length / batch

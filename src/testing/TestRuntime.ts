@@ -1,39 +1,63 @@
 /**
- * Everything that `processImages` asks for, at once.
+ * Everything that `processImages` asks for, at once: the diffusion pipeline on a model that is arithmetic.
  *
  * ```ts
  * it.effect("greets with a picture", () => greet("Ada").pipe(Effect.provide(TestRuntime.layer())))
  * ```
+ *
+ * Requests are checked, sampled, decoded, encoded and saved as in production, within a few milliseconds. No model is
+ * read, no native module loaded, and no file written: see `SavedImages`.
  */
 import * as Layer from "effect/Layer"
+import * as DiffusionPipeline from "../diffusion/DiffusionPipeline.ts"
+import type { ImageEncoder } from "../images/ImageEncoder.ts"
+import type { ImageStore } from "../images/ImageStore.ts"
 import type { CommandOptions } from "../processing/CommandOptions.ts"
 import type { Options } from "../processing/Options.ts"
 import type { Pipeline } from "../runner/Pipeline.ts"
 import { RunnerHooks } from "../runner/RunnerHooks.ts"
+import type { Runs } from "../runner/Runs.ts"
 import type { CaptureContext } from "../runner/RuntimeContext.ts"
+import * as Faults from "./Faults.ts"
+import * as PlainEncoder from "./PlainEncoder.ts"
 import { RecordingHooks } from "./RecordingHooks.ts"
+import { SavedImages } from "./SavedImages.ts"
 import * as TestContext from "./TestContext.ts"
-import * as TestPipeline from "./TestPipeline.ts"
 
 /** What `layer` gives. */
-export type Services = CaptureContext | CommandOptions | Options | Pipeline | RunnerHooks
+export type Services = Process | CaptureContext | Pipeline | RunnerHooks | SavedImages
 
-export interface LayerOptions<E = never, R = never> extends TestContext.Overrides {
-  /** Observers of every run; none when left out. */
-  readonly hooks?: Layer.Layer<RunnerHooks, E, R> | undefined
-  /** The stages; plain ones when left out. */
-  readonly pipeline?: Layer.Layer<Pipeline> | undefined
+/** What hooks may take when their layer is built, as from `Serena.layer`. */
+export type Process = CommandOptions | Options | Runs
+
+export interface PipelineOptions extends TestContext.Overrides {
+  /** The stages; the diffusion pipeline when left out. */
+  readonly pipeline?: Layer.Layer<Pipeline, never, ImageEncoder | ImageStore> | undefined
+  /** What goes wrong in the stages. For a model's faults, see `ModelFaults`. */
+  readonly faults?: ReadonlyArray<Faults.Fault> | undefined
 }
 
-export const layer = <E = never, R = never>(options: LayerOptions<E, R> = {}): Layer.Layer<Services, E, R> =>
-  Layer.mergeAll(
-    TestContext.layer(options),
-    options.pipeline ?? TestPipeline.layer(),
-    options.hooks ?? RunnerHooks.layerNoop
+export interface LayerOptions<E = never, R = never> extends PipelineOptions {
+  /** Observers of every run; none when left out. */
+  readonly hooks?: Layer.Layer<RunnerHooks, E, R> | undefined
+}
+
+const layerPipeline = ({ faults = [], pipeline = DiffusionPipeline.layer }: PipelineOptions) =>
+  pipeline.pipe(
+    Faults.layer(...faults),
+    Layer.provideMerge(SavedImages.layer),
+    Layer.provide(PlainEncoder.layer)
   )
 
+export const layer = <E = never, R = never>(
+  options: LayerOptions<E, R> = {}
+): Layer.Layer<Services, E, Exclude<R, Process>> => {
+  const context = TestContext.layer(options)
+  const process: Layer.Layer<Process> = context
+  const hooks = options.hooks ?? RunnerHooks.layerNoop
+  return Layer.mergeAll(context, layerPipeline(options), hooks.pipe(Layer.provide(process)))
+}
+
 /** The same, with every call of a hook recorded. */
-export const layerRecording = (
-  options: Omit<LayerOptions, "hooks"> = {}
-): Layer.Layer<Services | RecordingHooks> =>
-  Layer.mergeAll(TestContext.layer(options), options.pipeline ?? TestPipeline.layer(), RecordingHooks.layer)
+export const layerRecording = (options: PipelineOptions = {}): Layer.Layer<Services | RecordingHooks> =>
+  Layer.mergeAll(TestContext.layer(options), layerPipeline(options), RecordingHooks.layer)

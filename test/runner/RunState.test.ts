@@ -15,6 +15,7 @@ describe("RunState", () => {
       assert.deepStrictEqual(yield* progress, {
         runId: "run",
         job: "waiting",
+        text: "",
         jobNo: 0,
         jobCount: 0,
         samplingStep: 0,
@@ -22,7 +23,9 @@ describe("RunState", () => {
         timeStarted: 1234,
         interrupted: false,
         skipped: false,
-        stopping: false
+        stopping: false,
+        preview: undefined,
+        ended: false
       })
     }))
 
@@ -121,16 +124,44 @@ describe("RunState.fraction", () => {
   it.effect.each(
     [
       [{}, 0],
-      [{ jobCount: 2 }, 0],
-      [{ jobCount: 2, samplingSteps: 20, samplingStep: 5 }, 0.125],
-      [{ jobCount: 2, jobNo: 1, samplingSteps: 20 }, 0.5],
-      [{ jobCount: 2, jobNo: 1, samplingSteps: 20, samplingStep: 10 }, 0.75],
+      [{ jobCount: 2 }, 0.01],
+      [{ jobCount: 1, samplingSteps: 8, samplingStep: 2 }, 0.26],
+      [{ jobCount: 2, samplingSteps: 20, samplingStep: 5 }, 0.135],
+      [{ jobCount: 2, jobNo: 1, samplingSteps: 20 }, 0.51],
+      [{ jobCount: 2, jobNo: 1, samplingSteps: 20, samplingStep: 10 }, 0.76],
       [{ jobCount: 1, samplingSteps: 20, samplingStep: 20 }, 1],
       [{ jobCount: 1, jobNo: 1, samplingSteps: 20, samplingStep: 20 }, 1],
       [{ samplingSteps: 20, samplingStep: 20 }, 0]
     ] as const
-  )("of %j is %d", ([progress, share]) =>
+  )("of %j is %d, as stable-diffusion-webui counts", ([progress, share]) =>
     Effect.gen(function*() {
-      assert.strictEqual(yield* fractionOf(progress), share)
+      assert.closeTo(yield* fractionOf(progress), share, 1e-12)
+    }))
+})
+
+describe("RunState.eta", () => {
+  it.effect("is the time that is left at the pace so far", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(10_000)
+      const { progress, update } = yield* RunState.make("run")
+      assert.strictEqual(RunState.eta(yield* progress, 20_000), 0)
+      yield* update({ jobCount: 1, samplingSteps: 8, samplingStep: 2 })
+      assert.closeTo(RunState.eta(yield* progress, 11_000), 1 / 0.26 - 1, 1e-9)
+      yield* update({ jobNo: 1, samplingStep: 8 })
+      assert.strictEqual(RunState.eta(yield* progress, 14_000), 0)
+    }))
+})
+
+describe("the end of a run", () => {
+  it.effect("is the end of its changes, for early and late readers", () =>
+    Effect.gen(function*() {
+      const { changes, update } = yield* RunState.make("run")
+      const early = yield* Effect.forkChild(Stream.runLast(changes), { startImmediately: true })
+      yield* update({ samplingStep: 3 })
+      yield* update({ ended: true })
+      for (const last of [yield* Fiber.join(early), yield* Stream.runLast(changes)]) {
+        const { ended, samplingStep } = yield* Effect.fromOption(last)
+        assert.deepStrictEqual([ended, samplingStep], [true, 3])
+      }
     }))
 })

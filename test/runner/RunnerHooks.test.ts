@@ -60,7 +60,7 @@ describe("RunnerHooks.layerNoop", () => {
       assert.deepStrictEqual(processed, yield* under(RunnerHooks.layer(named("observer", []))))
       assert.deepStrictEqual(
         processed,
-        yield* processImages(cat).pipe(Effect.provide(TestRuntime.layerRecording()))
+        yield* processImages(cat).pipe(Effect.provide(TestRuntime.layerRecording({ pipeline: TestPipeline.layer() })))
       )
     }))
 })

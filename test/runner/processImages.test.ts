@@ -13,6 +13,7 @@ import { Pipeline } from "../../src/runner/Pipeline.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import type { ProcessingRequest } from "../../src/runner/ProcessingRequest.ts"
 import { RunnerHooks } from "../../src/runner/RunnerHooks.ts"
+import { Runs } from "../../src/runner/Runs.ts"
 import { CaptureContext, RuntimeContext } from "../../src/runner/RuntimeContext.ts"
 import { Faults, TestContext, TestModel, TestPipeline, TestRuntime } from "../../src/testing/index.ts"
 
@@ -189,7 +190,7 @@ describe("the context of a run", () => {
     Effect.gen(function*() {
       const { contexts, pipeline } = watched()
       const capture = CaptureContext.layer(() => Effect.succeed(TestModel.make())).pipe(
-        Layer.provide(Layer.merge(Options.layer(), CommandOptions.layer()))
+        Layer.provide(Layer.mergeAll(Options.layer(), CommandOptions.layer(), Runs.layer))
       )
       yield* processImages({ ...cat, override_settings: { samples_save: false } }).pipe(
         Effect.provide(Layer.mergeAll(capture, pipeline, RunnerHooks.layerNoop))
@@ -291,6 +292,9 @@ describe("the context of a run", () => {
         Effect.provide(TestRuntime.layer({ pipeline }))
       )
       assert.isTrue(Exit.hasDies(failed))
-      assert.deepStrictEqual(next, yield* processImages(cat).pipe(Effect.provide(TestRuntime.layer())))
+      assert.deepStrictEqual(
+        next,
+        yield* processImages(cat).pipe(Effect.provide(TestRuntime.layer({ pipeline: TestPipeline.layer() })))
+      )
     }))
 })

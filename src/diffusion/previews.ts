@@ -1,0 +1,80 @@
+/**
+ * Small pictures of what is being made, for people who wait.
+ *
+ * A preview is made while the network is busy with the next step, from a copy of the denoised latents. When one is still
+ * being made, the next is left out: sampling never waits for it.
+ */
+import * as Effect from "effect/Effect"
+import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { LatentRgb, LoadedModel } from "../runner/LoadedModel.ts"
+import type { Preview, RunState } from "../runner/RunState.ts"
+import { toPixels } from "./latents.ts"
+import type { Step } from "./sampling/Samplers.ts"
+
+/**
+ * What to do after a step so that `state` has a preview of the batch's first picture.
+ *
+ * The settings say whether, how often, and by which method: the cheap one multiplies latents with the model's own matrix,
+ * the full one decodes them, which takes the network's time. Previews end with the scope.
+ */
+export const make = Effect.fnUntraced(function*(options: {
+  readonly model: LoadedModel
+  readonly opts: OptionsSnapshot
+  readonly state: RunState
+  /** In latent values: pixels / 8. */
+  readonly height: number
+  readonly width: number
+}) {
+  const { height, model, opts, state, width } = options
+  const { latentRgb } = model
+  const cheap = opts.show_progress_type === "Approx cheap"
+  const scope = yield* Effect.scope
+  if (!opts.live_previews_enable || (cheap && latentRgb === undefined)) return () => Effect.void
+
+  const latent = new Float32Array(model.latentChannels * height * width)
+  let busy = false
+  const draw = Effect.fnUntraced(function*(step: number) {
+    const preview: Preview = cheap && latentRgb !== undefined
+      ? { step, width, height, pixels: approximate(latent, latentRgb) }
+      : {
+        step,
+        width: width * model.latentScale,
+        height: height * model.latentScale,
+        pixels: yield* Effect.flatMap(model.decode(latent, { height, width }), toPixels)
+      }
+    yield* state.update({ preview })
+  })
+
+  return ({ denoised, step }: Step) =>
+    Effect.suspend(() => {
+      if (busy || step % opts.show_progress_every_n_steps !== 0) return Effect.void
+      busy = true
+      latent.set(denoised.subarray(0, latent.length))
+      return draw(step).pipe(
+        // A picture that is only for looking at is no reason to end a run.
+        Effect.ignore,
+        Effect.ensuring(Effect.sync(() => {
+          busy = false
+        })),
+        Effect.forkIn(scope)
+      )
+    })
+})
+
+/** Latents `[channels, height, width]` as 8-bit RGB `[height, width, 3]`, one pixel for each position. */
+export const approximate = (latent: Float32Array, { bias, factors }: LatentRgb): Uint8Array => {
+  const area = latent.length / factors.length
+  const pixels = new Uint8Array(area * 3)
+  for (let colour = 0; colour < 3; colour++) {
+    const base = bias[colour] ?? 0
+    const column = factors.map((row) => row[colour] ?? 0)
+    for (let place = 0; place < area; place++) {
+      let value = base
+      for (let channel = 0; channel < column.length; channel++) {
+        value += (column[channel] as number) * (latent[channel * area + place] as number)
+      }
+      pixels[place * 3 + colour] = Math.min(255, Math.max(0, (value + 1) * 127.5))
+    }
+  }
+  return pixels
+}

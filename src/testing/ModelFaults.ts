@@ -1,0 +1,113 @@
+/**
+ * Models whose networks fail, die, hang or take their time.
+ *
+ * ```ts
+ * TestRuntime.layer({ model: ModelFaults.outOfMemory({ step: 3 })(TestModel.make()) })
+ * ```
+ *
+ * Any model can be made worse, the embedded one as well.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import { InferenceError, NetworkThreadDied } from "../processing/errors.ts"
+import type { LoadedModel, NetworkError } from "../runner/LoadedModel.ts"
+import type { Hanging as HangingStage } from "./Faults.ts"
+
+/** Makes a model a worse one. */
+export type ModelFault = (model: LoadedModel) => LoadedModel
+
+/**
+ * Where a fault strikes: when a prompt is embedded, when a picture is decoded, or at a denoising call, counted from 1 for
+ * each batch. Samplers of the first order make one such call for each step.
+ */
+export type Place = "embed" | "decode" | { readonly step: number }
+
+/** A call of a network. */
+export type Call<A> = Effect.Effect<A, NetworkError>
+
+export interface Options {
+  /** How often the fault strikes, every time when left out. */
+  readonly times?: number | undefined
+}
+
+/** Any work in place of a call's, which it may go on with. */
+export const at = (
+  place: Place,
+  instead: <A>(call: Call<A>) => Call<A>,
+  { times = Infinity }: Options = {}
+): ModelFault => {
+  let struck = 0
+  const strike = <A>(call: Call<A>): Call<A> => Effect.suspend(() => struck++ < times ? instead(call) : call)
+  return (model) => ({
+    ...model,
+    embed: (prompt) => place === "embed" ? strike(model.embed(prompt)) : model.embed(prompt),
+    decode: (latent, shape) => place === "decode" ? strike(model.decode(latent, shape)) : model.decode(latent, shape),
+    denoising: (shape) =>
+      Effect.map(model.denoising(shape), (call) => {
+        let step = 0
+        const run = (t: number) => Effect.suspend(() => call.run(t))
+        return {
+          ...call,
+          run: (t) => Effect.suspend(() => typeof place === "object" && ++step === place.step ? strike(run(t)) : run(t))
+        }
+      })
+  })
+}
+
+/** The call fails. */
+export const fail = (place: Place, error: NetworkError, options?: Options): ModelFault =>
+  at(place, () => Effect.fail(error), options)
+
+/** The call has a defect. */
+export const die = (place: Place, defect: unknown, options?: Options): ModelFault =>
+  at(place, () => Effect.die(defect), options)
+
+/** The call takes longer. It cannot be interrupted meanwhile, as no call of a network can. */
+export const delay = (place: Place, duration: Duration.Input, options?: Options): ModelFault =>
+  at(place, (call) => Effect.uninterruptible(Effect.delay(call, duration)), options)
+
+/** The machine has no memory left for the call, in onnxruntime's own words. */
+export const outOfMemory = (place: Place, options?: Options): ModelFault =>
+  fail(
+    place,
+    new InferenceError({
+      file: `${networks[typeof place === "object" ? "step" : place]}/model.onnx`,
+      reason: "Non-zero status code returned while running Conv node. Name:'/conv_in/Conv' Status Message: " +
+        "/onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:376 void* " +
+        "onnxruntime::BFCArena::AllocateRawInternal(size_t, bool, onnxruntime::Stream*) " +
+        "Failed to allocate memory for requested buffer of size 17179869184"
+    }),
+    options
+  )
+
+const networks = { embed: "text_encoder", step: "unet", decode: "vae_decoder" } as const
+
+/** The networks' thread dies during the call: once, unless told otherwise, as the next call starts another thread. */
+export const threadDied = (place: Place, options: Options = { times: 1 }): ModelFault =>
+  fail(place, new NetworkThreadDied({ reason: "it exited with code 134" }), options)
+
+/** A call that waits before it begins. */
+export interface Hanging extends Omit<HangingStage, "fault"> {
+  readonly fault: ModelFault
+}
+
+/**
+ * The call hangs, for ever or until it is released.
+ *
+ * It can be interrupted, as a call that waits for its turn; `inFlight` makes it one that has begun, for whose end an
+ * interruption waits.
+ */
+export const hang = Effect.fnUntraced(function*(
+  place: Place,
+  { inFlight = false, ...options }: Options & { readonly inFlight?: boolean | undefined } = {}
+): Effect.fn.Return<Hanging> {
+  const reached = yield* Latch.make()
+  const released = yield* Latch.make()
+  const wait = Effect.andThen(reached.open, released.await)
+  return {
+    fault: at(place, (call) => Effect.andThen(inFlight ? Effect.uninterruptible(wait) : wait, call), options),
+    hanging: reached.await,
+    release: released.open
+  }
+})
