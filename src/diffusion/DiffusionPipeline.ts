@@ -145,14 +145,21 @@ const execute = Effect.fn("execute")(function*(plan: ProcessingState) {
       skipped: false,
       preview: undefined
     })
-    const { complete, latents } = yield* sampleBatch({ batch, conditioning, plan, ...names })
-    yield* state.update({ job: "decoding" })
-    for (const [i, latent] of latents.entries()) {
-      const image = batch[i]
-      if (image === undefined) continue
-      const pixels = yield* Effect.withSpan(Effect.flatMap(model.decode(latent, shape), toPixels), "decode")
-      images.push({ ...image, width: plan.width, height: plan.height, pixels, complete })
-    }
+    const complete = yield* Effect.gen(function*() {
+      const { complete, latents } = yield* sampleBatch({ batch, conditioning, plan, ...names })
+      yield* state.update({ job: "decoding" })
+      for (const [i, latent] of latents.entries()) {
+        const image = batch[i]
+        if (image === undefined) continue
+        const pixels = yield* Effect.withSpan(Effect.flatMap(model.decode(latent, shape), toPixels), "decode", {
+          attributes: { "serena.image.index": image.index }
+        })
+        images.push({ ...image, width: plan.width, height: plan.height, pixels, complete })
+      }
+      return complete
+    }).pipe(
+      Effect.withSpan("batch", { attributes: { "serena.batch.index": index, "serena.batch.images": batch.length } })
+    )
     if (complete || !(yield* state.progress).interrupted) yield* state.update({ jobNo: index + 1, samplingStep: 0 })
   }
   const generated: Generated = {
@@ -186,9 +193,14 @@ const finalize = (encoder: ImageEncoder["Service"], store: ImageStore["Service"]
     const images = yield* Effect.forEach(
       generated.images,
       Effect.fnUntraced(function*(image) {
-        const png = yield* Effect.withSpan(encoder.encode(image), "encode")
+        const attributes = { "serena.image.index": image.index }
+        const png = yield* Effect.withSpan(encoder.encode(image), "encode", { attributes })
         const path = opts.samples_save && (image.complete || opts.save_incomplete_images)
-          ? yield* Effect.withSpan(store.save({ folder: opts.outdir_txt2img_samples, seed: image.seed, png }), "save")
+          ? yield* Effect.withSpan(
+            store.save({ folder: opts.outdir_txt2img_samples, seed: image.seed, png }),
+            "save",
+            { attributes }
+          )
           : undefined
         const processed: ProcessedImage = { ...image, png, path }
         return processed

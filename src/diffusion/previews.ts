@@ -62,7 +62,7 @@ export const make = Effect.fnUntraced(function*(options: {
 })
 
 /** Latents `[channels, height, width]` as 8-bit RGB `[height, width, 3]`, one pixel for each position. */
-export const approximate = (latent: Float32Array, { bias, factors }: LatentRgb): Uint8Array => {
+const approximate = (latent: Float32Array, { bias, factors }: LatentRgb): Uint8Array => {
   const area = latent.length / factors.length
   const pixels = new Uint8Array(area * 3)
   for (let colour = 0; colour < 3; colour++) {

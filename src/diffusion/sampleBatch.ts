@@ -1,8 +1,11 @@
 /**
  * From noise to latents, for the pictures of one batch.
  */
+import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
 import { InvalidProcessing } from "../processing/errors.ts"
 import type { ImagePlan, ProcessingState } from "../processing/ProcessingState.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
@@ -72,6 +75,7 @@ export const sampleBatch = Effect.fn("sample")(function*(options: {
   noise.next(x)
   scale(x, start.noise, x)
 
+  const noteStep = yield* stepNotes
   const showPreview = yield* previews.make({ model, opts, state, height, width })
 
   const { complete, latents } = yield* Samplers.sample({
@@ -83,7 +87,10 @@ export const sampleBatch = Effect.fn("sample")(function*(options: {
     noise: sampler.noise === "brownian" ? Brownian.make({ seeds, size, generator }) : noise.next,
     noiseSchedule,
     onStep: (step) =>
-      Effect.andThen(state.update({ samplingStep: step.step, samplingSteps: step.steps }), showPreview(step))
+      state.update({ samplingStep: step.step, samplingSteps: step.steps }).pipe(
+        Effect.andThen(noteStep(step)),
+        Effect.andThen(showPreview(step))
+      )
   }).pipe(
     Effect.map((latents) => ({ complete: true, latents })),
     Effect.catchTags({
@@ -97,3 +104,18 @@ export const sampleBatch = Effect.fn("sample")(function*(options: {
     latents: latents === undefined ? [] : batch.map((_, i) => latents.subarray(i * size, (i + 1) * size))
   }
 }, Effect.scoped)
+
+const stepsTaken = Metric.counter("serena_steps_total", { description: "Sampling steps made", incremental: true })
+
+// Each step is an event of the span that samples, and is counted.
+const stepNotes = Effect.gen(function*() {
+  const clock = yield* Clock.Clock
+  const span = yield* Effect.option(Effect.currentSpan)
+  return ({ sigma, step }: Samplers.Step) =>
+    Effect.suspend(() => {
+      if (Option.isSome(span)) {
+        span.value.event("step", clock.currentTimeNanosUnsafe(), { "serena.step": step, "serena.sigma": sigma })
+      }
+      return Metric.update(stepsTaken, 1)
+    })
+})

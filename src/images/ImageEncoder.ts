@@ -28,7 +28,7 @@ export class ImageEncoder extends Context.Service<ImageEncoder, {
   /** Files written by sharp. */
   static readonly layer: Layer.Layer<ImageEncoder> = Layer.sync(ImageEncoder, () =>
     ImageEncoder.of({
-      encode: Effect.fn("ImageEncoder.encode")(function*({ height, infotext, pixels, width }) {
+      encode: Effect.fnUntraced(function*({ height, infotext, pixels, width }) {
         const png = yield* Effect.tryPromise({
           try: async () => {
             const { default: sharp } = await loadSharp()

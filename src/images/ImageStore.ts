@@ -61,7 +61,7 @@ export class ImageStore extends Context.Service<ImageStore, {
         )
       })
 
-      const save: ImageStore["Service"]["save"] = Effect.fn("ImageStore.save")(function*({ folder, png, seed }) {
+      const save: ImageStore["Service"]["save"] = Effect.fnUntraced(function*({ folder, png, seed }) {
         const dir = path.resolve(folder, yield* today)
         const temporary = path.join(dir, `.${(yield* Random.nextIntBetween(0, 2 ** 48)).toString(36)}.partial`)
         return yield* Effect.gen(function*() {

@@ -16,9 +16,10 @@ import * as Semaphore from "effect/Semaphore"
 import { Worker } from "node:worker_threads"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import { InferenceError, NetworkLoadError, NetworkThreadDied } from "../processing/errors.ts"
+import * as metrics from "./metrics.ts"
 import type { Command, NetworkInfo, Reply, Request, SharedTensor } from "./networkProtocol.ts"
 
-export type { NetworkInfo, SharedTensor, TensorInfo, TensorType } from "./networkProtocol.ts"
+export type { NetworkInfo, SharedTensor, TensorType } from "./networkProtocol.ts"
 
 /** An open network. */
 export interface Network extends NetworkInfo {
@@ -80,7 +81,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
       (error) => error._tag === "Refused" ? refused(error.reason) : error
     )
 
-  const open = Effect.fn("Networks.open")(function*(file: string) {
+  const open = Effect.fnUntraced(function*(file: string) {
     const unloaded = (reason: string) => new NetworkLoadError({ file, reason })
     const failed = (reason: string) => new InferenceError({ file, reason })
     const { info, on, session } = yield* Effect.acquireRelease(
@@ -98,7 +99,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
         ask(on, { op: "bind", session, ...tensors }, failed),
         ({ value }) => on.isAlive() ? Effect.ignore(ask(on, { op: "unbind", call: value }, failed)) : Effect.void
       )
-      return { run: Effect.asVoid(turn.withPermit(ask(on, { op: "run", call }, failed))) }
+      return { run: Effect.asVoid(metrics.inTurn(turn, ask(on, { op: "run", call }, failed))) }
     })
 
     return { ...info, file, isOpen: on.isAlive, bind }

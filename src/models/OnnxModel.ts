@@ -5,15 +5,17 @@
  * folder's own files.
  */
 import * as Cache from "effect/Cache"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
-import type * as Path from "effect/Path"
+import * as Path from "effect/Path"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import { InvalidModelFolder } from "../processing/errors.ts"
 import type { Embedding, LoadedModel } from "../runner/LoadedModel.ts"
+import * as metrics from "./metrics.ts"
 import type { ModelFolder } from "./ModelFolder.ts"
 import { type Network, type NetworkInfo, Networks, type TensorType } from "./Networks.ts"
 import * as TensorBuffer from "./TensorBuffer.ts"
@@ -23,17 +25,26 @@ import * as Tokenizer from "./Tokenizer.ts"
 const rememberedPrompts = 64
 
 /** A model whose networks and memory are given back with the scope. */
-export const make = Effect.fn("OnnxModel.make")(function*(
+export const make = Effect.fnUntraced(function*(
   folder: ModelFolder
 ): Effect.fn.Return<LoadedModel, never, Networks | FileSystem.FileSystem | Path.Path | Scope.Scope> {
   const fs = yield* FileSystem.FileSystem
   const scope = yield* Effect.scope
-  const services = yield* Effect.context<Networks | FileSystem.FileSystem | Path.Path>()
+  // No more than that: the span of the run that loads a model is none of the later runs.
+  const services = Context.pick(Networks, FileSystem.FileSystem, Path.Path)(
+    yield* Effect.context<Networks | FileSystem.FileSystem | Path.Path>()
+  )
 
   const network = (part: string, file: string, expected: Expected) =>
     remembered(
-      openChecked(folder, part, file, expected).pipe(Scope.provide(scope), Effect.provideContext(services)),
-      ({ network }) => network.isOpen()
+      openChecked(folder, part, file, expected).pipe(
+        openedWithin(scope),
+        Effect.withSpan("model.load", {
+          attributes: { "serena.model": folder.name, "serena.network": part }
+        }),
+        Effect.provideContext(services)
+      ),
+      { isFresh: ({ network }) => network.isOpen() }
     )
   const textEncoder = yield* network("text_encoder", folder.networks.textEncoder, {
     inputs: ["input_ids"],
@@ -47,7 +58,9 @@ export const make = Effect.fn("OnnxModel.make")(function*(
     inputs: ["latent_sample"],
     outputs: ["sample"]
   })
-  const tokenizer = yield* remembered(Tokenizer.read(folder).pipe(Effect.provideContext(services)))
+  const tokenizer = yield* remembered(Tokenizer.read(folder).pipe(Effect.provideContext(services)), {
+    lookedUp: (found) => metrics.lookedUp("tokenizer", found)
+  })
   const hash = yield* remembered(shortHash(folder).pipe(Effect.provideService(FileSystem.FileSystem, fs)))
 
   const latentScale = 2 ** (folder.vae.block_out_channels.length - 1)
@@ -129,7 +142,11 @@ export const make = Effect.fn("OnnxModel.make")(function*(
     noise: folder.noise,
     latentRgb: folder.latentRgb,
     warm: Effect.all([textEncoder, unet, vaeDecoder, tokenizer], { concurrency: "unbounded", discard: true }),
-    embed: (prompt) => Cache.get(embeddings, prompt),
+    embed: (prompt) =>
+      Cache.has(embeddings, prompt).pipe(
+        Effect.flatMap((found) => metrics.lookedUp("embedding", found)),
+        Effect.andThen(Cache.get(embeddings, prompt))
+      ),
     denoising,
     decode
   }
@@ -170,18 +187,36 @@ const openChecked = Effect.fnUntraced(function*(folder: ModelFolder, part: strin
   return opened
 })
 
+// What was opened is closed with the scope; at once when the opening then fails or is interrupted, as nobody has it.
+const openedWithin = (scope: Scope.Scope) => <A, E, R>(opening: Effect.Effect<A, E, R | Scope.Scope>) =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Scope.fork(scope), (own) =>
+      Effect.onExit(
+        restore(Scope.provide(opening, own)),
+        (exit) => Exit.isFailure(exit) ? Scope.close(own, exit) : Effect.void
+      ))
+  )
+
 // Computed by the first who needs it, for all, until it is stale. A failure is not remembered, and a waiter that is
 // interrupted takes nothing from the others.
 const remembered = <A, E>(
   effect: Effect.Effect<A, E>,
-  isFresh: (value: A) => boolean = () => true
+  { isFresh = () => true, lookedUp }: {
+    readonly isFresh?: (value: A) => boolean
+    /** Told each time whether the value was there, or already on its way. */
+    readonly lookedUp?: (found: boolean) => Effect.Effect<void>
+  } = {}
 ): Effect.Effect<Effect.Effect<A, E>> =>
-  Effect.map(Cache.makeWith((_: "value") => effect, { capacity: 1, timeToLive: onlySuccess }), (cache) =>
-    Effect.filterOrElse(Cache.get(cache, "value"), isFresh, () =>
+  Effect.map(Cache.makeWith((_: "value") => effect, { capacity: 1, timeToLive: onlySuccess }), (cache) => {
+    const value: Effect.Effect<A, E> = Effect.filterOrElse(Cache.get(cache, "value"), isFresh, () =>
       Effect.andThen(
         Cache.invalidateWhen(cache, "value", (value) => !isFresh(value)),
         Cache.get(cache, "value")
-      )))
+      ))
+    return lookedUp === undefined
+      ? value
+      : Effect.andThen(Effect.flatMap(Cache.has(cache, "value"), lookedUp), value)
+  })
 
 const onlySuccess = (exit: Exit.Exit<unknown, unknown>) => Exit.isSuccess(exit) ? "Infinity" : 0
 

@@ -5,7 +5,6 @@ import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import type * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import * as Png from "../../src/images/Png.ts"
 import type { GeneratedImage } from "../../src/processing/Processed.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
 import { processImages } from "../../src/runner/processImages.ts"
@@ -107,15 +106,6 @@ layer(Serena.layer())("the engine on the embedded model", (it) => {
       }
     }))
 
-  it.effect("draws a random seed for -1, and says which", () =>
-    Effect.gen(function*() {
-      const [first, second] = [yield* run({ seed: -1, steps: 1 }), yield* run({ seed: -1, steps: 1 })]
-      const seed = first.images[0]?.seed ?? -1
-      assert.isAtLeast(seed, 0)
-      assert.notStrictEqual(seed, second.images[0]?.seed)
-      assert.include(first.images[0]?.infotext, `Seed: ${seed}`)
-    }))
-
   it.effect("keeps the negative prompt away, and does without it at CFG scale 1", () =>
     Effect.gen(function*() {
       const prompt = "a large circle"
@@ -131,66 +121,6 @@ layer(Serena.layer())("the engine on the embedded model", (it) => {
     Effect.gen(function*() {
       const { images: [image] } = yield* run({ width: 192, height: 96, steps: 2 })
       assert.deepStrictEqual([image?.width, image?.height, image?.pixels.length], [192, 96, 192 * 96 * 3])
-    }))
-
-  it.effect("stores the infotext in the picture", () =>
-    Effect.gen(function*() {
-      const { images: [image] } = yield* run({
-        sampler_name: "DPM++ 2M",
-        negative_prompt: "blurry",
-        width: 64,
-        height: 64
-      })
-      assert.isDefined(image)
-      assert.strictEqual(yield* Png.readInfotext(image.png), image.infotext)
-      assert.match(
-        image.infotext,
-        /^a red circle on a blue background\nNegative prompt: blurry\nSteps: 8, Sampler: DPM\+\+ 2M, Schedule type: Karras, CFG scale: 4.0, Seed: 1, Size: 64x64, Model hash: [0-9a-f]{10}, Model: shapes-128, RNG: CPU, Version: serena-/
-      )
-    }))
-
-  it.effect("draws other noise from the NVIDIA source, and names it", () =>
-    Effect.gen(function*() {
-      const cpu = yield* run()
-      const nv = yield* run({ override_settings: { samples_save: false, randn_source: "NV" } })
-      const gpu = yield* run({ override_settings: { samples_save: false, randn_source: "GPU" } })
-      assert.isFalse(sameBytes(cpu.images[0]?.pixels, nv.images[0]?.pixels))
-      assert.isTrue(sameBytes(cpu.images[0]?.pixels, gpu.images[0]?.pixels))
-      assert.include(nv.images[0]?.infotext, "RNG: NV")
-      assert.notInclude(gpu.images[0]?.infotext, "RNG")
-    }))
-
-  it.effect("warns of a prompt that was cut", () =>
-    Effect.gen(function*() {
-      const { warnings } = yield* run({ prompt: "red ".repeat(80), steps: 1 })
-      assert.deepStrictEqual(warnings, ["The prompt was too long: its last 5 tokens were left out."])
-    }))
-
-  it.effect("names every size that the model cannot make, and the nearest that it can", () =>
-    Effect.gen(function*() {
-      const error = yield* Effect.flip(run({ width: 100, height: 8 }))
-      assert.strictEqual(error._tag, "InvalidProcessing")
-      assert.include(error.message, "width: 100 is not a multiple of 16, as shapes-128 needs it; 96 and 112 are")
-      assert.include(error.message, "height: 8 is not a multiple of 16, as shapes-128 needs it; 16 is")
-    }))
-
-  it.effect("refuses what is over the limits before it takes memory", () =>
-    Effect.gen(function*() {
-      const before = process.memoryUsage().arrayBuffers
-      const error = yield* Effect.flip(run({ width: 1_000_000, height: 1_000_000, batch_size: 1000, steps: 10_000 }))
-      assert.strictEqual(error._tag, "InvalidProcessing")
-      for (const field of ["width", "height", "batch_size", "steps"]) assert.include(error.message, `${field}: `)
-      assert.isBelow(process.memoryUsage().arrayBuffers - before, 1_000_000)
-    }))
-
-  it.effect("names the nearest sampler or schedule for a name that nothing has", () =>
-    Effect.gen(function*() {
-      const sampler = yield* Effect.flip(run({ sampler_name: "Eulr a" }))
-      assert.strictEqual(sampler._tag, "UnknownSampler")
-      assert.include(sampler.message, "Did you mean \"Euler a\"?")
-      const scheduler = yield* Effect.flip(run({ scheduler: "Karas" }))
-      assert.strictEqual(scheduler._tag, "UnknownScheduler")
-      assert.include(scheduler.message, "Did you mean \"Karras\"?")
     }))
 
   it.effect("makes several requests at once as it makes each alone", () =>

@@ -71,6 +71,18 @@ describe("Networks", () => {
     }).pipe(Effect.provide(layerWatched(threads)))
   })
 
+  it.effect("ends its thread, and all networks with it, when the layer's scope closes", () => {
+    const threads: Array<Worker> = []
+    return Effect.gen(function*() {
+      yield* Effect.gen(function*() {
+        const { run } = yield* bindUnet()
+        yield* run
+        assert.notStrictEqual(threads[0]?.threadId, -1)
+      }).pipe(Effect.scoped, Effect.provide(layerWatched(threads)))
+      assert.strictEqual(threads[0]?.threadId, -1)
+    })
+  })
+
   it.effect("fails with a typed error when its thread dies in a call, and goes on with a new thread", () => {
     const threads: Array<Worker> = []
     return Effect.gen(function*() {

@@ -1,8 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { TestClock } from "effect/testing"
+import { Txt2Img } from "../../src/processing/Processing.ts"
 import type { LoadedModel } from "../../src/runner/LoadedModel.ts"
-import { TestModel } from "../../src/testing/index.ts"
+import { processImages } from "../../src/runner/processImages.ts"
+import { Runs } from "../../src/runner/Runs.ts"
+import { TestModel, TestRuntime } from "../../src/testing/index.ts"
 
 const size = { height: 4, width: 6 }
 const length = 4 * size.height * size.width
@@ -146,4 +152,22 @@ describe("TestModel", () => {
       yield* predict("a cat", 500, noise)
       assert.isTrue(ran)
     }))
+
+  it.effect("takes its time for each denoising call, so that a test moves a run step by step", () => {
+    const steps = 5
+    return Effect.gen(function*() {
+      const { get } = yield* Runs
+      const fiber = yield* Effect.forkChild(
+        processImages(Txt2Img.make({ prompt: "a cat", steps }), { runId: "slow" })
+      )
+      for (let step = 0; step < steps; step++) {
+        yield* TestClock.adjust(step === 0 ? "1999 millis" : "2 seconds")
+        const { samplingStep } = yield* Option.getOrThrow(yield* get("slow")).progress
+        assert.strictEqual(samplingStep, step)
+        assert.isUndefined(fiber.pollUnsafe())
+      }
+      yield* TestClock.adjust("1 milli")
+      yield* Fiber.join(fiber)
+    }).pipe(Effect.provide(TestRuntime.layer({ model: TestModel.make({ stepDuration: "2 seconds" }) })))
+  })
 })

@@ -26,7 +26,12 @@ describe("TestPipeline", () => {
       assert.isFalse(interrupted)
       assert.isEmpty(warnings)
     }).pipe(
-      Effect.provide(TestRuntime.layer({ model: TestModel.make({ defaultSize: { width: 128, height: 64 } }) }))
+      Effect.provide(
+        TestRuntime.layer({
+          pipeline: TestPipeline.layer(),
+          model: TestModel.make({ defaultSize: { width: 128, height: 64 } })
+        })
+      )
     ))
 
   it.effect("writes an infotext", () =>
@@ -37,7 +42,7 @@ describe("TestPipeline", () => {
         "a cat\nNegative prompt: dog\nSteps: 20, Sampler: Euler, Schedule type: Automatic, CFG scale: 7.0, Seed: 8, " +
           "Size: 64x64, Model: test-model"
       )
-    }).pipe(Effect.provide(TestRuntime.layer())))
+    }).pipe(Effect.provide(TestRuntime.layer({ pipeline: TestPipeline.layer() }))))
 
   it.effect("gives pictures of one colour each, by their seeds", () =>
     Effect.gen(function*() {
@@ -48,7 +53,7 @@ describe("TestPipeline", () => {
         return colour.join()
       })
       assert.strictEqual(new Set(colours).size, images.length)
-    }).pipe(Effect.provide(TestRuntime.layer())))
+    }).pipe(Effect.provide(TestRuntime.layer({ pipeline: TestPipeline.layer() }))))
 
   it.effect("takes the seed 0 for a random one, so that every run is the same", () =>
     Effect.gen(function*() {
@@ -56,7 +61,7 @@ describe("TestPipeline", () => {
       const { images } = yield* processImages(random)
       assert.deepStrictEqual(images.map(({ seed }) => seed), [0])
       assert.deepStrictEqual(images, (yield* processImages(random)).images)
-    }).pipe(Effect.provide(TestRuntime.layer())))
+    }).pipe(Effect.provide(TestRuntime.layer({ pipeline: TestPipeline.layer() }))))
 
   it.effect("has each stage replaced that is given", () => {
     const error = new InferenceError({ file: "unet", reason: "out of memory" })

@@ -7,6 +7,7 @@ import type { LoadedModel } from "../../src/runner/LoadedModel.ts"
 import type { Pipeline } from "../../src/runner/Pipeline.ts"
 import type { processImages } from "../../src/runner/processImages.ts"
 import type { RunnerHooks } from "../../src/runner/RunnerHooks.ts"
+import type { Runs } from "../../src/runner/Runs.ts"
 import {
   type RecordingHooks,
   type TestContext,
@@ -33,6 +34,12 @@ describe("TestRuntime.layer", () => {
   it("gives everything that processImages asks for", () => {
     expectTypeOf<Effect.Services<ReturnType<typeof processImages>>>().toExtend<TestRuntime.Services>()
     expectTypeOf<typeof TestRuntime.layer<never, never>>().returns.toEqualTypeOf<Layer.Layer<TestRuntime.Services>>()
+  })
+
+  it("provides hooks with what lives as long as the process", () => {
+    expectTypeOf<typeof TestRuntime.layer<never, Runs | "database">>().returns.toEqualTypeOf<
+      Layer.Layer<TestRuntime.Services, never, "database">
+    >()
   })
 
   it("has the errors and requirements of the hooks it is given", () => {

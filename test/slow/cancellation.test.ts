@@ -1,0 +1,164 @@
+import { assert, it } from "@effect/vitest"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { performance } from "node:perf_hooks"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import type { Processed } from "../../src/processing/Processed.ts"
+import { Txt2Img } from "../../src/processing/Processing.ts"
+import { processImages } from "../../src/runner/processImages.ts"
+import { Runs } from "../../src/runner/Runs.ts"
+import * as Serena from "../../src/Serena.ts"
+
+const moments = 100
+/** What the machine's own noise may add. */
+const tolerance = 50
+
+const processing = Txt2Img.make({
+  prompt: "a red circle on a blue background",
+  seed: 1,
+  steps: 20,
+  width: 192,
+  height: 192,
+  override_settings: { samples_save: false }
+})
+
+setFlagsFromString("--expose-gc")
+const collectGarbage: () => void = runInNewContext("gc")
+
+const megabytes = () => {
+  collectGarbage()
+  return process.memoryUsage().rss / 2 ** 20
+}
+
+/** How long each of a run's steps took, and all that came after the last one, in milliseconds. */
+const watched = Effect.fnUntraced(function*(runId: string) {
+  const { watch } = yield* Runs
+  const times: Array<number> = []
+  let seen = 0
+  const watching = yield* Effect.forkChild(
+    Stream.runForEach(watch(runId), ({ samplingStep }) =>
+      Effect.sync(() => {
+        if (samplingStep > seen) times.push(performance.now())
+        seen = samplingStep
+      })),
+    { startImmediately: true }
+  )
+  yield* processImages(processing, { runId })
+  const end = performance.now()
+  yield* Fiber.interrupt(watching)
+  return { steps: times.slice(1).map((time, i) => time - (times[i] ?? NaN)), rest: end - (times.at(-1) ?? NaN) }
+})
+
+const quantile = (values: ReadonlyArray<number>, share: number) =>
+  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? NaN
+const median = (values: ReadonlyArray<number>) => quantile(values, 0.5)
+const largest = (values: ReadonlyArray<number>) => quantile(values, 1)
+const inWords = (values: ReadonlyArray<number>) =>
+  `median ${median(values).toFixed(1)} ms, 95% ${quantile(values, 0.95).toFixed(1)} ms, longest ${
+    largest(values).toFixed(1)
+  } ms`
+
+/** What was measured, of the machine and of the runs that were ended. */
+interface Measured {
+  /** How long steps take, and all that comes after the last. */
+  readonly steps: Array<number>
+  readonly rests: Array<number>
+  readonly latencies: Array<number>
+}
+
+/**
+ * Ends a run at each of `moments` moments of it, spread evenly, in an order that has nothing to do with them. Whole runs
+ * in between tell how fast the machine is just then; what it does besides falls on both alike.
+ */
+const measure = Effect.fnUntraced(function*<E, R>(
+  end: (moment: number, i: number) => Effect.Effect<number | undefined, E, R>
+) {
+  const measured: Measured = { steps: [], rests: [], latencies: [] }
+  let duration = 0
+  for (let i = 0; i < moments; i++) {
+    if (i % 5 === 0) {
+      const start = performance.now()
+      const { rest, steps } = yield* watched(`whole ${i}`)
+      duration = performance.now() - start
+      measured.steps.push(...steps)
+      measured.rests.push(rest)
+    }
+    const latency = yield* end(((i * 37) % moments + 0.5) / moments * duration, i)
+    if (latency !== undefined) measured.latencies.push(latency)
+  }
+  return measured
+})
+
+const bytes = ({ images }: Processed) => images.map(({ png }) => Buffer.from(png).toString("base64"))
+
+it.live("an interrupted run ends within a step and 50 ms, leaks nothing, and leaves the next run unharmed", () =>
+  Effect.gen(function*() {
+    const { list } = yield* Runs
+    const expected = bytes(yield* processImages(processing))
+    let before = NaN
+    const { latencies, rests, steps } = yield* measure(Effect.fnUntraced(function*(moment, i) {
+      // The first fifth brings memory to its level: onnxruntime keeps what it has taken once.
+      if (i === moments / 5) before = megabytes()
+      const fiber = yield* Effect.forkChild(processImages(processing), { startImmediately: true })
+      yield* Effect.sleep(moment)
+      const ended = fiber.pollUnsafe() !== undefined
+      const start = performance.now()
+      yield* Fiber.interrupt(fiber)
+      const latency = performance.now() - start
+      assert.deepStrictEqual(yield* list, [])
+      if (ended) return undefined
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
+      return latency
+    }))
+    const growth = megabytes() - before
+    yield* Console.log([
+      `A step: ${inWords(steps)}. Decoding and the rest: ${inWords(rests)}.`,
+      `From interruption to return, at ${latencies.length} moments: ${inWords(latencies)}.`,
+      `Memory grew by ${growth.toFixed(1)} MB over the last ${moments * 4 / 5} interrupted runs.`
+    ].join("\n"))
+
+    assert.isAtLeast(latencies.length, moments * 0.8)
+    assert.isBelow(median(latencies), median(steps) + tolerance)
+    // Decoding is one call as a step is one: neither can be cut short.
+    assert.isAtMost(quantile(latencies, 0.95), Math.max(largest(steps), largest(rests)) + tolerance)
+    assert.isBelow(growth, 40)
+    assert.deepStrictEqual(bytes(yield* processImages(processing)), expected)
+  }).pipe(Effect.provide(Serena.layer())))
+
+it.live("a run that is asked to end does so within a step, the picture's decoding, and 50 ms", () =>
+  Effect.gen(function*() {
+    const { get } = yield* Runs
+    const expected = bytes(yield* processImages(processing))
+    let kept = 0
+    const { latencies, rests, steps } = yield* measure(Effect.fnUntraced(function*(moment, i) {
+      const runId = `asked ${i}`
+      const fiber = yield* Effect.forkChild(processImages(processing, { runId }), { startImmediately: true })
+      yield* Effect.sleep(moment)
+      const state = yield* get(runId)
+      if (Option.isNone(state)) {
+        yield* Fiber.join(fiber)
+        return undefined
+      }
+      const start = performance.now()
+      yield* state.value.interrupt
+      const { images, interrupted } = yield* Fiber.join(fiber)
+      assert.strictEqual(interrupted, images.every(({ complete }) => !complete))
+      kept += images.length
+      return performance.now() - start
+    }))
+    yield* Console.log([
+      `A step: ${inWords(steps)}. Decoding and the rest: ${inWords(rests)}.`,
+      `From the wish to the picture, at ${latencies.length} moments: ${inWords(latencies)}.`
+    ].join("\n"))
+
+    assert.isAtLeast(latencies.length, moments * 0.8)
+    assert.isAtLeast(kept, latencies.length * 0.8)
+    assert.isBelow(median(latencies), median(steps) + median(rests) + tolerance)
+    assert.isAtMost(quantile(latencies, 0.95), largest(steps) + largest(rests) + tolerance)
+    assert.deepStrictEqual(bytes(yield* processImages(processing)), expected)
+  }).pipe(Effect.provide(Serena.layer())))
