@@ -1,0 +1,13 @@
+/**
+ * `npm run docs`: writes the pages that are made from the code.
+ */
+import { mkdir, writeFile } from "node:fs/promises"
+import { fileURLToPath } from "node:url"
+import { generatedPages } from "./reference.ts"
+
+for (const { path, text } of await generatedPages()) {
+  const file = new URL(`../../${path}`, import.meta.url)
+  await mkdir(new URL(".", file), { recursive: true })
+  await writeFile(file, text)
+  process.stdout.write(`${fileURLToPath(file)}\n`)
+}

@@ -1,0 +1,228 @@
+/**
+ * The pages that are made from the code: what the command line says of itself, and what the schemas say of every field.
+ */
+import * as Schema from "effect/Schema"
+import { execFile } from "node:child_process"
+import { readFile } from "node:fs/promises"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import * as Samplers from "../../src/diffusion/sampling/Samplers.ts"
+import * as Schedules from "../../src/diffusion/sampling/Schedules.ts"
+import { CommandOptions } from "../../src/processing/CommandOptions.ts"
+import { Limits } from "../../src/processing/Limits.ts"
+import { Options, OptionsSnapshot } from "../../src/processing/Options.ts"
+import { Txt2Img } from "../../src/processing/Processing.ts"
+
+const project = new URL("../../", import.meta.url)
+
+/** A page that is made, and where it belongs. */
+export interface GeneratedPage {
+  /** Path from the project's folder. */
+  readonly path: string
+  readonly text: string
+}
+
+/** All of them, as they should be. */
+export const generatedPages = async (): Promise<ReadonlyArray<GeneratedPage>> => [
+  { path: "docs/reference/cli.md", text: await cliPage() },
+  { path: "docs/reference/options.md", text: await optionsPage() },
+  { path: "docs/reference/samplers.md", text: samplersPage() }
+]
+
+const made = "<!-- Made by `npm run docs` from the code. Do not edit. -->"
+
+const page = (...parts: ReadonlyArray<string>): string => `${parts.join("\n\n")}\n`
+
+// Columns are padded as the formatter pads them.
+const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const widths = head.map((title, column) => Math.max(3, title.length, ...rows.map((row) => row[column]?.length ?? 0)))
+  const line = (cells: ReadonlyArray<string>, fill: string) =>
+    `| ${widths.map((width, column) => (cells[column] ?? "").padEnd(width, fill)).join(" | ")} |`
+  return [line(head, " "), line([], "-"), ...rows.map((row) => line(row, " "))].join("\n")
+}
+
+// --- The command line
+
+const main = fileURLToPath(new URL("src/cli/main.ts", project))
+
+const help = async (command: ReadonlyArray<string>): Promise<string> => {
+  const { FORCE_COLOR: _, ...env } = process.env
+  const { stdout } = await promisify(execFile)(process.execPath, [main, ...command, "--help"], { env })
+  return stdout.split("\n").map((line) => line.trimEnd()).join("\n").trim()
+}
+
+const cliPage = async (): Promise<string> => {
+  const root = await help([])
+  const names = [...(root.split("SUBCOMMANDS\n")[1] ?? "").split("EXAMPLES")[0]?.matchAll(/^ {2}(\S+)/gm) ?? []]
+  const commands = await Promise.all(names.map(async ([, name = ""]) => ({ name, text: await help([name]) })))
+  return page(
+    "# The command line",
+    made,
+    "This is what `serena --help` and the help of each command print. Results go to standard output, everything else to " +
+      "standard\nerror.",
+    table(["exit code", "meaning"], [
+      ["0", "done"],
+      ["1", "the run failed, a file could not be used, or a model was not found"],
+      ["2", "something in the command is wrong"],
+      ["130", "stopped by Ctrl-C"],
+      ["143", "stopped by SIGTERM"]
+    ]),
+    "## serena",
+    "```text\n" + root + "\n```",
+    ...commands.flatMap(({ name, text }) => [`## serena ${name}`, "```text\n" + text + "\n```"])
+  )
+}
+
+// --- Fields
+
+const Node = Schema.Struct({
+  $ref: Schema.optionalKey(Schema.String),
+  type: Schema.optionalKey(Schema.String),
+  enum: Schema.optionalKey(Schema.Array(Schema.String)),
+  minimum: Schema.optionalKey(Schema.Finite),
+  maximum: Schema.optionalKey(Schema.Finite),
+  minLength: Schema.optionalKey(Schema.Finite),
+  maxLength: Schema.optionalKey(Schema.Finite)
+})
+type Node = typeof Node.Type
+
+const Document = Schema.Struct({
+  schema: Schema.Struct({ $ref: Schema.String }),
+  definitions: Schema.Record(
+    Schema.String,
+    Schema.Struct({
+      properties: Schema.optionalKey(Schema.Record(
+        Schema.String,
+        Schema.Union([Schema.Struct({ anyOf: Schema.NonEmptyArray(Node) }), Node])
+      ))
+    })
+  )
+})
+
+const fieldsOf = (schema: Schema.Constraint): ReadonlyArray<readonly [name: string, node: Node]> => {
+  const { definitions, schema: { $ref } } = Schema.decodeUnknownSync(Document)(Schema.toJsonSchemaDocument(schema))
+  const properties = definitions[$ref.replace("#/$defs/", "")]?.properties ?? {}
+  return Object.entries(properties).map(([name, node]) => [name, "anyOf" in node ? node.anyOf[0] : node])
+}
+
+const list = (values: ReadonlyArray<string>): string =>
+  values.length < 2 ? values.join("") : `${values.slice(0, -1).join(", ")} or ${values.at(-1)}`
+
+const code = (value: unknown): string => `\`${JSON.stringify(value)}\``
+
+const range = ({ maximum = Infinity, minimum = -Infinity }: Node): string => {
+  const [from, to] = [minimum > Number.MIN_SAFE_INTEGER, maximum < Number.MAX_SAFE_INTEGER]
+  if (from && to) return `, ${minimum} to ${maximum}`
+  return from ? `, at least ${minimum}` : to ? `, at most ${maximum}` : ""
+}
+
+const kind = (node: Node): string => {
+  if (node.$ref !== undefined) return "some settings, see below"
+  if (node.enum !== undefined) return list(node.enum.map((value) => code(value)))
+  switch (node.type) {
+    case "integer":
+      return `whole number${range(node)}`
+    case "number":
+      return `number${range(node)}`
+    case "boolean":
+      return "`true` or `false`"
+    default:
+      return ["text", ...(node.minLength === undefined ? [] : ["not empty"])]
+        .concat(node.maxLength === undefined ? [] : [`at most ${node.maxLength} characters`]).join(", ")
+  }
+}
+
+/** What the source says above each field. A field with nothing above it shares the comment of the one before. */
+const commentsIn = async (file: string): Promise<(name: string) => string> => {
+  const source = await readFile(new URL(file, project), "utf8")
+  const comments = new Map<string, string>()
+  let comment = ""
+  for (const [, about, name] of source.matchAll(/\/\*\* (.*?) \*\/|^ {2}(?:readonly )?(\w+): /gm)) {
+    if (about !== undefined) comment = about
+    if (name === undefined || comments.has(name)) continue
+    comments.set(name, comment)
+    comment = "as above"
+  }
+  return (name) => {
+    const found = comments.get(name)
+    if (found === undefined || found === "") throw new Error(`${file} says nothing of ${name}`)
+    return found.replaceAll("|", "\\|")
+  }
+}
+
+const entries = (values: object): Readonly<Record<string, unknown>> => Object.fromEntries(Object.entries(values))
+
+const optionsPage = async (): Promise<string> => {
+  const [ofProcessing, ofOptions, ofLimits, ofCommandOptions] = await Promise.all(
+    ["Processing", "Options", "Limits", "CommandOptions"].map((name) => commentsIn(`src/processing/${name}.ts`))
+  )
+  if (!ofProcessing || !ofOptions || !ofLimits || !ofCommandOptions) throw new Error("a source is missing")
+  const request = entries(Txt2Img.make({}))
+  const settings = entries(Options.defaults)
+  const limits = entries(Limits.make({}))
+  const own = new Set(["limits"])
+  return page(
+    "# Fields, settings and limits",
+    made,
+    "Names, defaults and meaning are those of stable-diffusion-webui wherever it has the same thing.",
+    "## A request: `Txt2Img`",
+    "What `Txt2Img.make` and `Processing.decode` take. Every field may be left out.",
+    table(
+      ["field", "value", "default", "meaning"],
+      fieldsOf(Txt2Img).filter(([name]) => name !== "_tag").map(([name, node]) => [
+        `\`${name}\``,
+        kind(node),
+        name in request ? code(request[name]) : "the model's",
+        ofProcessing(name)
+      ])
+    ),
+    "`Txt2Img.make` throws for a value out of bounds, because such a value is a mistake of the program. `Processing.decode` " +
+      "fails\nwith `InvalidProcessing`, which names every problem. It takes a null for a missing field and passes over " +
+      "fields it does not\nknow.",
+    "## Settings: `Options`",
+    "What `Serena.layer({ options })`, `Options.set` and a request's `override_settings` take. A run sees a frozen snapshot " +
+      "of them.",
+    table(
+      ["setting", "value", "default", "meaning"],
+      fieldsOf(OptionsSnapshot).map((
+        [name, node]
+      ) => [`\`${name}\``, kind(node), code(settings[name]), ofOptions(name)])
+    ),
+    "## Limits",
+    "What `Serena.layer({ cmdOpts: { limits: Limits.make({ ... }) } })` and the `--max-...` flags take. They belong to " +
+      "whoever\nstarts the process. A request over a limit fails with `InvalidProcessing` before any memory is taken for it.",
+    table(
+      ["limit", "value", "default", "meaning"],
+      fieldsOf(Limits).map(([name, node]) => [`\`${name}\``, kind(node), code(limits[name]), ofLimits(name)])
+    ),
+    "## The process: `CommandOptions`",
+    "What `Serena.layer({ cmdOpts })` takes besides the limits. It cannot be changed while the process runs.",
+    table(
+      ["name", "default", "meaning"],
+      Object.entries(CommandOptions.defaults).filter(([name]) => !own.has(name)).map(([name, value]) => [
+        `\`${name}\``,
+        value === undefined ? "none" : code(value),
+        ofCommandOptions(name)
+      ])
+    )
+  )
+}
+
+// --- Samplers
+
+const names = (all: ReadonlyArray<string>): string => all.map((name) => `\`${name}\``).join(", ")
+
+const samplersPage = (): string =>
+  page(
+    "# Samplers and schedules",
+    made,
+    "`serena samplers` prints the same list. Capital letters do not matter. A sampler's name may carry a schedule's name, as " +
+      "in\n`DPM++ 2M Karras`.",
+    "## Samplers",
+    table(["`sampler_name`", "other names"], Samplers.all.map(({ aliases, name }) => [`\`${name}\``, names(aliases)])),
+    "## Schedules",
+    table(
+      ["`scheduler`", "other names"],
+      Schedules.all.map(({ aliases, label, name }) => [`\`${label}\``, names([name, ...aliases])])
+    )
+  )
