@@ -92,7 +92,7 @@ export const isModelFolder = Effect.fnUntraced(function*(folder: string) {
 })
 
 /** Reads and checks a model folder. Fails with every missing file, wrong class and wrong value named. */
-export const read = Effect.fn("ModelFolder.read")(function*(
+export const read = Effect.fnUntraced(function*(
   folder: string
 ): Effect.fn.Return<ModelFolder, InvalidModelFolder, FileSystem.FileSystem | Path.Path> {
   const fs = yield* FileSystem.FileSystem

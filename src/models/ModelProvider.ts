@@ -15,6 +15,7 @@ import { fileURLToPath } from "node:url"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import { type InvalidModelFolder, ModelNotFound } from "../processing/errors.ts"
 import type { LoadedModel } from "../runner/LoadedModel.ts"
+import * as metrics from "./metrics.ts"
 import * as ModelFolder from "./ModelFolder.ts"
 import type { Networks } from "./Networks.ts"
 import * as OnnxModel from "./OnnxModel.ts"
@@ -71,14 +72,14 @@ export class ModelProvider extends Context.Service<ModelProvider, {
       })
 
       const models = yield* RcMap.make({
-        lookup: (folder: string) => Effect.flatMap(ModelFolder.read(folder), OnnxModel.make),
+        lookup: (folder: string) => Effect.tap(Effect.flatMap(ModelFolder.read(folder), OnnxModel.make), metrics.loaded),
         idleTimeToLive: "Infinity"
       })
       const get = (folder: string) =>
         // A folder that could not be read may be mended while the process runs.
         Effect.tapError(RcMap.get(models, folder), () => RcMap.invalidate(models, folder))
 
-      const load = Effect.fn("ModelProvider.load")(function*(name: string) {
+      const load = Effect.fnUntraced(function*(name: string) {
         if (/[\\/]/.test(name) && (yield* Effect.orElseSucceed(fs.exists(name), () => false))) {
           return yield* get(path.resolve(name))
         }
@@ -89,7 +90,7 @@ export class ModelProvider extends Context.Service<ModelProvider, {
           return yield* new ModelNotFound({ model: name, searched, known: entries.map((entry) => entry.name) })
         }
         return yield* get(entry.folder)
-      })
+      }, Effect.tapError(metrics.loadFailed))
 
       return ModelProvider.of({ list, load })
     })

@@ -45,7 +45,7 @@ export class Networks extends Context.Service<Networks, {
   /** Networks in a worker thread of this process, on the device that the command options name. */
   static readonly layer: Layer.Layer<Networks, never, CommandOptions> = Layer.effect(
     Networks,
-    Effect.suspend(() => make(() => new Worker(threadUrl)))
+    Effect.suspend(() => make(() => new Worker(threadUrl, { execArgv: [] })))
   )
 }
 

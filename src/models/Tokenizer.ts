@@ -27,7 +27,7 @@ const JsonObject = Schema.Record(Schema.String, Schema.Unknown)
 const Vocabulary = Schema.Record(Schema.String, Schema.Int)
 
 /** The tokenizer of a model folder. */
-export const read = Effect.fn("Tokenizer.read")(function*(
+export const read = Effect.fnUntraced(function*(
   model: ModelFolder
 ): Effect.fn.Return<Tokenizer, InvalidModelFolder, FileSystem.FileSystem | Path.Path> {
   const path = yield* Path.Path

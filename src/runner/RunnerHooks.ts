@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import type { Generated, Processed } from "../processing/Processed.ts"
 import type { ProcessingState } from "../processing/ProcessingState.ts"
 import { combine, type Hooks, noop, type Stage } from "./Lifecycle.ts"
@@ -36,7 +37,8 @@ export class RunnerHooks extends Context.Service<
   /** Sets that need something to be made, e.g. `RunnerHooks.layerEffect(Effect.all([makeAudit, makeNotifier]))`. */
   static readonly layerEffect = <E, R>(
     make: Effect.Effect<ReadonlyArray<HookSet>, E, R>
-  ): Layer.Layer<RunnerHooks, E, R> => Layer.effect(RunnerHooks, Effect.map(make, (sets) => combine(sets)))
+  ): Layer.Layer<RunnerHooks, E, Exclude<R, Scope.Scope>> =>
+    Layer.effect(RunnerHooks, Effect.map(make, (sets) => combine(sets)))
 
   /** The same hooks, whose defects are logged instead of ending the run. Interruption still ends it. */
   static readonly isolated = (set: HookSet): HookSet => {

@@ -46,11 +46,13 @@ export class CaptureContext extends Context.Service<CaptureContext, {
         const options = yield* Options
         const runs = yield* Runs
         return CaptureContext.of({
-          capture: Effect.fn("CaptureContext.capture")(function*({ processing, runId }) {
+          capture: Effect.fnUntraced(function*({ processing, runId }) {
             yield* checkLimits(processing, cmdOpts.limits)
             const opts = Options.patched(yield* options.snapshot, processing.override_settings)
             const state = yield* RunState.make(runId)
             yield* runs.enter(state)
+            // However the run ends, also when its model does not load.
+            yield* Effect.addFinalizer(() => state.update({ ended: true }))
             const model = yield* load(opts.sd_model_checkpoint)
             return Object.freeze({ model, opts, device: { provider: cmdOpts.device }, state, cmdOpts })
           })

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import type { ProcessingError } from "../processing/errors.ts"
 import type { Processed } from "../processing/Processed.ts"
 import type { Processing } from "../processing/Processing.ts"
+import { errorType } from "./errorType.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import * as ProcessingRequest from "./ProcessingRequest.ts"
 import * as ProcessingRunner from "./ProcessingRunner.ts"
@@ -25,10 +26,11 @@ export const processImages: (
     const request = yield* ProcessingRequest.make(processing, options)
     const { capture } = yield* CaptureContext
     const context = yield* capture(request)
-    return yield* ProcessingRunner.run(request).pipe(
-      Effect.provideService(RuntimeContext, context),
-      Effect.ensuring(context.state.update({ ended: true }))
-    )
+    return yield* Effect.provideService(ProcessingRunner.run(request), RuntimeContext, context)
   },
-  Effect.scoped
+  Effect.scoped,
+  Effect.tapCause((cause) => {
+    const type = errorType(cause)
+    return type === undefined ? Effect.void : Effect.annotateCurrentSpan("error.type", type)
+  })
 )

@@ -5,12 +5,14 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Progress from "../../src/instrumentation/Progress.ts"
-import { InferenceError } from "../../src/processing/errors.ts"
+import { CommandOptions } from "../../src/processing/CommandOptions.ts"
+import { InferenceError, ModelNotFound } from "../../src/processing/errors.ts"
+import { Options } from "../../src/processing/Options.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import { RunnerHooks } from "../../src/runner/RunnerHooks.ts"
 import { Runs } from "../../src/runner/Runs.ts"
-import { RuntimeContext } from "../../src/runner/RuntimeContext.ts"
+import { CaptureContext, RuntimeContext } from "../../src/runner/RuntimeContext.ts"
 import { Faults, TestContext, TestPipeline, TestRuntime } from "../../src/testing/index.ts"
 
 const cat = Txt2Img.make({ prompt: "a cat" })
@@ -72,6 +74,20 @@ describe("Runs", () => {
       assert.strictEqual(seen.at(-1)?.text, "from a hook")
     }).pipe(Effect.provide(TestRuntime.layer({ hooks, pipeline: TestPipeline.layer() })))
   })
+
+  it.effect("ends the stream of a run whose model does not load", () =>
+    Effect.gen(function*() {
+      const watching = yield* Effect.forkChild(Stream.runLast(Progress.stream("mine")), { startImmediately: true })
+      yield* Effect.flip(run("mine"))
+      const last = yield* Fiber.join(watching)
+      assert.strictEqual(Option.getOrUndefined(last)?.ended, true)
+    }).pipe(Effect.provide(
+      Layer.mergeAll(
+        CaptureContext.layer((model) => Effect.fail(new ModelNotFound({ model, searched: [], known: [] }))),
+        TestPipeline.layer(),
+        RunnerHooks.layerNoop
+      ).pipe(Layer.provideMerge(Layer.mergeAll(Options.layer(), CommandOptions.layer(), Runs.layer)))
+    )))
 
   it.effect("ends the stream of a run that fails", () =>
     Effect.gen(function*() {

@@ -1,0 +1,33 @@
+// fetch.mts
+import { Effect, Fiber, ManagedRuntime, Stream } from "effect"
+import { processImages, Processing, Runs, RunState, Serena } from "serena-runtime"
+
+export const runtime = ManagedRuntime.make(Serena.layer({ options: { samples_save: false } }))
+
+const event = (name: string, data: unknown) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`
+
+const events = Effect.fnUntraced(function*(body: unknown) {
+  const processing = yield* Processing.decode(body)
+  const { watch } = yield* Runs
+  const runId = crypto.randomUUID()
+  const run = yield* Effect.forkScoped(processImages(processing, { runId }))
+  const progress = watch(runId).pipe(
+    Stream.interruptWhen(Fiber.await(run)),
+    Stream.map((moment) => event("progress", RunState.fraction(moment)))
+  )
+  const pictures = Stream.fromEffect(Fiber.join(run)).pipe(
+    Stream.map(({ images }) => event("pictures", images.map(({ png }) => Buffer.from(png).toString("base64"))))
+  )
+  return Stream.concat(progress, pictures)
+}, Stream.unwrap)
+
+/** Streams the progress of a run, and then its pictures. A client that goes away ends the run. */
+export const POST = async (request: Request): Promise<Response> => {
+  const stream = Stream.fromEffect(Effect.promise(() => request.json())).pipe(
+    Stream.flatMap(events),
+    Stream.catch(({ message }) => Stream.succeed(event("failed", message))),
+    Stream.encodeText,
+    Stream.toReadableStreamEffect()
+  )
+  return new Response(await runtime.runPromise(stream), { headers: { "content-type": "text/event-stream" } })
+}

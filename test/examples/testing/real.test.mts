@@ -1,0 +1,14 @@
+// real.test.mts
+import { assert, layer } from "@effect/vitest"
+import { Effect } from "effect"
+import { Serena } from "serena-runtime"
+import { picture } from "./picture.mts"
+
+layer(Serena.layer({ options: { samples_save: false } }), { excludeTestServices: true })("picture", (it) => {
+  it.effect("is a real one", () =>
+    Effect.gen(function*() {
+      const [image] = yield* picture("red circle")
+      assert.strictEqual(image?.width, 64)
+      assert.deepStrictEqual([...image?.png.subarray(0, 4) ?? []], [0x89, 0x50, 0x4E, 0x47])
+    }))
+})
