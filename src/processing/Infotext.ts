@@ -1,7 +1,11 @@
 /**
  * The text that tells how a picture was made, in stable-diffusion-webui's format: prompt, negative prompt, and one line
  * of `Key: value` pairs. It is stored in the picture (PNG `parameters` chunk) and read by every tool of that family.
+ *
+ * `format` writes it, `parse` reads it, whoever wrote it: the webui, Forge, ComfyUI, Serena. What a text leaves unsaid
+ * is in `InfotextDefaults`, and `InfotextRequest` makes a request of it.
  */
+import * as InfotextDefaults from "./InfotextDefaults.ts"
 
 /** A pair's value: a string, an integer, or a `Float`, which is written as Python writes it (`7.0`). */
 export type InfotextValue = string | number | Float | undefined
@@ -48,5 +52,216 @@ export const format = (options: {
     return [`${key}: ${text}`]
   })
   const negative = options.negativePrompt === "" ? "" : `\nNegative prompt: ${options.negativePrompt}`
-  return `${options.prompt}${negative}\n${pairs.join(", ")}`.trim()
+  return strip(`${options.prompt}${negative}\n${pairs.join(", ")}`)
+}
+
+/** What a text says of one key: nearly always a string; numbers, flags and lists are conclusions. */
+export type Field = string | number | boolean | ReadonlyArray<string>
+
+/** Fields by their keys, in the order of the text. */
+export type Fields = Readonly<Record<string, Field>>
+
+export interface Parsed {
+  /** What the text says, and what follows from it: `Prompt`, `Negative prompt`, then the pairs. */
+  readonly fields: Fields
+  /** What the keys that it does not have stand for. */
+  readonly defaults: Fields
+}
+
+/** Words to be added to prompts, kept under a name. */
+export interface Style {
+  readonly name: string
+  readonly prompt: string
+  readonly negativePrompt: string
+}
+
+export interface ParseOptions {
+  /** Styles to look for at the end of the prompts, or around them; those found are listed in `Styles array`. */
+  readonly styles?: ReadonlyArray<Style> | undefined
+  /** Whether texts of old versions get the settings that make the same picture today; on when left out. */
+  readonly backcompat?: boolean | undefined
+}
+
+/**
+ * Reads any text. One without a line of parameters is all prompt.
+ *
+ * Never fails, and takes time in proportion to the text's length.
+ */
+export const parse = (text: string, options: ParseOptions = {}): Parsed => {
+  const lines = strip(text).split("\n")
+  const found = pairsOf(lines.at(-1) ?? "")
+  const hasParameters = found.length >= 3
+  const prompts = stylesOf(promptsOf(hasParameters ? lines.slice(0, -1) : lines), options.styles ?? [])
+
+  const fields = new Map<string, Field>()
+  for (const [key, written] of hasParameters ? found : []) {
+    if (written === "") continue
+    const value = unquote(written)
+    const [, first, second] = /^(\p{Nd}+)x(\p{Nd}+)$/u.exec(value) ?? []
+    if (first === undefined || second === undefined) {
+      fields.set(key, value)
+    } else {
+      fields.set(`${key}-1`, first)
+      fields.set(`${key}-2`, second)
+    }
+  }
+  fields.delete("Prompt")
+  fields.delete("Negative prompt")
+  if (prompts.styles.length > 0) fields.set("Styles array", prompts.styles)
+  return InfotextDefaults.settle({
+    prompt: prompts.prompt,
+    negativePrompt: prompts.negativePrompt,
+    fields,
+    backcompat: options.backcompat ?? true
+  })
+}
+
+/** Everything at once: what the text says, over the defaults. */
+export const withDefaults = ({ defaults, fields }: Parsed): Fields => ({ ...fields, ...defaults })
+
+// White space as Python's `strip` knows it.
+const isSpace = (code: number): boolean =>
+  code === 32 || (code >= 9 && code <= 13) || (code >= 28 && code <= 31) || code === 0x85 || code === 0xA0 ||
+  code === 0x1680 || (code >= 0x2000 && code <= 0x200A) || code === 0x2028 || code === 0x2029 || code === 0x202F ||
+  code === 0x205F || code === 0x3000
+
+const strip = (text: string): string => {
+  let [start, end] = [0, text.length]
+  while (start < end && isSpace(text.charCodeAt(start))) start++
+  while (end > start && isSpace(text.charCodeAt(end - 1))) end--
+  return text.slice(start, end)
+}
+
+const label = "Negative prompt:"
+
+interface Prompts {
+  readonly prompt: string
+  readonly negativePrompt: string
+}
+
+const promptsOf = (lines: ReadonlyArray<string>): Prompts => {
+  const stripped = lines.map(strip)
+  const first = stripped.findIndex((line) => line.startsWith(label))
+  const end = first < 0 ? stripped.length : first
+  return {
+    prompt: joined(stripped.slice(0, end)),
+    negativePrompt: joined(
+      stripped.slice(end).map((line) => line.startsWith(label) ? strip(line.slice(label.length)) : line)
+    )
+  }
+}
+
+// Empty lines before the first words do not count.
+const joined = (lines: ReadonlyArray<string>): string => {
+  const first = lines.findIndex((line) => line !== "")
+  return first < 0 ? "" : lines.slice(first).join("\n")
+}
+
+type Pair = readonly [key: string, value: string]
+
+// Finds pairs in one pass. A key is looked for character by character: a regular expression would start again at each
+// character of a long word that turns out to be none.
+const pairsOf = (line: string): ReadonlyArray<Pair> => {
+  const pairs: Array<Pair> = []
+  let at = 0
+  // Where the key began that may be under way, and how many characters it has.
+  let [start, length] = [-1, 0]
+  while (at < line.length) {
+    const character = String.fromCodePoint(line.codePointAt(at) ?? 0)
+    if (character === ":" && length >= 2) {
+      const value = valueAt(line, at + 1)
+      pairs.push([line.slice(start, at), value.text])
+      at = value.next
+      length = 0
+      continue
+    }
+    if (isWord(character)) {
+      if (length === 0) start = at
+      length++
+    } else {
+      length = length > 0 && isInKey(character) ? length + 1 : 0
+    }
+    at += character.length
+  }
+  return pairs
+}
+
+const isInKey = (character: string): boolean => character === " " || character === "-" || character === "/"
+
+const isWord = (character: string): boolean => /[\p{L}\p{N}_]/u.test(character)
+
+// The value that stands behind a colon, and where to read on.
+const valueAt = (line: string, afterColon: number): { readonly text: string; readonly next: number } => {
+  let at = afterColon
+  while (at < line.length && isSpace(line.charCodeAt(at))) at++
+  const quoted = line[at] === "\"" ? closingQuote(line, at) : -1
+  if (quoted > at + 1 && (quoted + 1 === line.length || line[quoted + 1] === ",")) {
+    return { text: line.slice(at, quoted + 1), next: quoted + 2 }
+  }
+  const comma = line.indexOf(",", at)
+  const end = comma < 0 ? line.length : comma
+  return { text: line.slice(at, end), next: end + 1 }
+}
+
+const closingQuote = (line: string, opening: number): number => {
+  for (let at = opening + 1; at < line.length; at++) {
+    if (line[at] === "\\") at++
+    else if (line[at] === "\"") return at
+  }
+  return -1
+}
+
+const unquote = (text: string): string => isJsonString(text) ? String(JSON.parse(text)) : text
+
+// Looked at first, as many failures of `JSON.parse` would take long.
+const isJsonString = (text: string): boolean => {
+  const end = text.length - 1
+  if (end < 1 || text[0] !== "\"" || text[end] !== "\"") return false
+  for (let at = 1; at < end; at++) {
+    if (text[at] === "\"" || text.charCodeAt(at) < 32) return false
+    if (text[at] !== "\\") continue
+    const escape = text[++at] ?? ""
+    if (at === end || !"\"\\/bfnrtu".includes(escape)) return false
+    if (escape === "u" && !/^[\da-f]{4}$/i.test(text.slice(at + 1, Math.min(at + 5, end)))) return false
+  }
+  return true
+}
+
+// Takes styles off the prompts, the last one applied first.
+const stylesOf = (prompts: Prompts, styles: ReadonlyArray<Style>): Prompts & { readonly styles: Array<string> } => {
+  const left = new Set(styles.filter(({ negativePrompt, prompt }) => prompt !== "" || negativePrompt !== ""))
+  const found: Array<string> = []
+  let { negativePrompt, prompt } = prompts
+  for (let searching = true; searching;) {
+    searching = false
+    const [bare, bareNegative] = [singleSpaced(prompt), singleSpaced(negativePrompt)]
+    for (const style of left) {
+      const without = withoutStyle(bare, style.prompt)
+      const negativeWithout = withoutStyle(bareNegative, style.negativePrompt)
+      if (without === undefined || negativeWithout === undefined) continue
+      prompt = without
+      negativePrompt = negativeWithout
+      found.unshift(style.name)
+      left.delete(style)
+      searching = true
+      break
+    }
+  }
+  return { prompt, negativePrompt, styles: found }
+}
+
+const singleSpaced = (text: string): string => strip(text).replaceAll(/ {2,}/g, " ")
+
+const withoutStyle = (prompt: string, style: string): string | undefined => {
+  const text = singleSpaced(style)
+  const place = text.indexOf("{prompt}")
+  if (place < 0) {
+    if (!prompt.endsWith(text)) return undefined
+    const rest = prompt.slice(0, prompt.length - text.length)
+    return rest.endsWith(", ") ? rest.slice(0, -2) : rest
+  }
+  const [before, after] = [text.slice(0, place), text.slice(place + "{prompt}".length)]
+  return prompt.length >= before.length + after.length && prompt.startsWith(before) && prompt.endsWith(after)
+    ? prompt.slice(before.length, prompt.length - after.length)
+    : undefined
 }

@@ -66,6 +66,14 @@ describe("Infotext.format", () => {
     )
   })
 
+  it("writes what was restored before the size", () => {
+    const parameters = [["Seed", 5], ["Face restoration", "CodeFormer"], ["Size", "64x64"], ["Tiling", "True"]] as const
+    assert.strictEqual(
+      Infotext.format({ prompt: "", negativePrompt: "", parameters: [...parameters, version] }),
+      "Seed: 5, Face restoration: CodeFormer, Size: 64x64, Tiling: True, Version: 1.10.1"
+    )
+  })
+
   it("leaves out pairs without a value and writes a value that equals its key as the bare key", () => {
     assert.strictEqual(
       Infotext.format({
@@ -112,7 +120,20 @@ describe("Infotext.format", () => {
       "Denoising strength: 0.5, Hires resize: 96x0"
     ],
     [[["Tiling", "True"]], "Tiling: True"],
+    [
+      [
+        ["Denoising strength", Infotext.float(0.75)],
+        ["Mask mode", "Inpaint not masked"],
+        ["Mask blur", 4],
+        ["Inpaint area", "Only masked"],
+        ["Masked area padding", 0],
+        ["Masked content", "fill"]
+      ],
+      "Denoising strength: 0.75, Mask mode: Inpaint not masked, Mask blur: 4, Inpaint area: Only masked, " +
+      "Masked area padding: 0, Masked content: fill"
+    ],
     [[["Eta", Infotext.float(0.5)]], "Eta: 0.5"],
+    [[["Eta DDIM", Infotext.float(0.5)]], "Eta DDIM: 0.5"],
     [
       [["Beta schedule alpha", Infotext.float(0.6)], ["Beta schedule beta", Infotext.float(0.6)]],
       "Beta schedule alpha: 0.6, Beta schedule beta: 0.6"

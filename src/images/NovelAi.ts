@@ -1,0 +1,60 @@
+/**
+ * Pictures by NovelAI: their texts name other things than an infotext, and mean the same.
+ */
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Infotext from "../processing/Infotext.ts"
+
+const Comment = Schema.fromJsonString(Schema.Struct({
+  uc: Schema.String,
+  steps: Schema.Finite,
+  scale: Schema.Finite,
+  seed: Schema.Finite,
+  sampler: Schema.String
+}))
+
+const decode = Schema.decodeUnknownOption(Comment)
+
+/** The service's names for samplers. All others are taken for Euler a, its first. */
+const samplers: ReadonlyMap<string, string> = new Map([
+  ["k_euler", "Euler"],
+  ["k_euler_ancestral", "Euler a"],
+  ["k_dpmpp_2m", "DPM++ 2M"],
+  ["k_dpmpp_2m_sde", "DPM++ 2M SDE"],
+  ["k_dpmpp_2s_ancestral", "DPM++ 2S a"],
+  ["k_dpmpp_sde", "DPM++ SDE"],
+  ["k_dpm_2", "DPM2"],
+  ["k_dpm_2_ancestral", "DPM2 a"],
+  ["k_dpm_fast", "DPM fast"],
+  ["k_dpm_adaptive", "DPM adaptive"],
+  ["k_heun", "Heun"],
+  ["k_lms", "LMS"],
+  ["ddim", "DDIM"],
+  ["plms", "PLMS"]
+])
+
+/** The infotext of a picture with these texts, or `undefined` when NovelAI did not make it. */
+export const infotextOf = (picture: {
+  readonly texts: ReadonlyMap<string, string>
+  readonly width: number
+  readonly height: number
+}): string | undefined => {
+  if (picture.texts.get("Software") !== "NovelAI") return undefined
+  const comment = decode(picture.texts.get("Comment"))
+  const prompt = picture.texts.get("Description")
+  if (Option.isNone(comment) || prompt === undefined) return undefined
+  const { sampler, scale, seed, steps, uc } = comment.value
+  return Infotext.format({
+    prompt,
+    negativePrompt: uc,
+    parameters: [
+      ["Steps", steps],
+      ["Sampler", samplers.get(sampler) ?? "Euler a"],
+      ["CFG scale", Infotext.float(scale)],
+      ["Seed", seed],
+      ["Size", `${picture.width}x${picture.height}`],
+      ["Clip skip", 2],
+      ["ENSD", 31337]
+    ]
+  })
+}

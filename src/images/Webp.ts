@@ -1,0 +1,95 @@
+/**
+ * WebP files, chunk by chunk (RFC 9649).
+ */
+
+export interface Chunk {
+  readonly type: string
+  readonly data: Uint8Array
+}
+
+export const isWebp = (bytes: Uint8Array): boolean =>
+  ascii(bytes.subarray(0, 4)) === "RIFF" && ascii(bytes.subarray(8, 12)) === "WEBP"
+
+const ascii = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
+
+/** All chunks in their order. Throws where the file is damaged. */
+export function* chunks(bytes: Uint8Array): Generator<Chunk> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  let at = 12
+  while (at < bytes.length) {
+    const length = at + 8 <= bytes.length ? view.getUint32(at + 4, true) : bytes.length
+    const end = at + 8 + length
+    if (end > bytes.length) throw new Error("the file ends in the middle of a chunk")
+    yield { type: ascii(bytes.subarray(at, at + 4)), data: bytes.subarray(at + 8, end) }
+    // Chunks begin at even places.
+    at = end + (length % 2)
+  }
+}
+
+/** The EXIF block of a file. */
+export const exifOf = (bytes: Uint8Array): Uint8Array | undefined =>
+  [...chunks(bytes)].find(({ type }) => type === "EXIF")?.data
+
+const extended = "VP8X"
+const exifFlag = 0x08
+const alphaFlag = 0x10
+
+/** A file with this EXIF block in place of its own. Throws when the file is damaged. */
+export const withExif = (webp: Uint8Array, block: Uint8Array): Uint8Array => {
+  const all = [...chunks(webp)].filter(({ type }) => type !== "EXIF")
+  const [first, ...rest] = all
+  if (first === undefined) throw new Error("it has no picture in it")
+  const header = first.type === extended ? Buffer.from(first.data) : headerFor(first)
+  header[0] = (header[0] ?? 0) | exifFlag
+  const pictures = (first.type === extended ? rest : all).filter(({ type }) => type !== "XMP ")
+  const written = Buffer.concat([
+    Buffer.from("WEBP", "latin1"),
+    ...[{ type: extended, data: header }, ...pictures, { type: "EXIF", data: block }].map(toBytes),
+    ...all.filter(({ type }) => type === "XMP ").map(toBytes)
+  ])
+  const riff = Buffer.from("RIFF\0\0\0\0", "latin1")
+  riff.writeUInt32LE(written.length, 4)
+  return new Uint8Array(Buffer.concat([riff, written]))
+}
+
+const toBytes = ({ data, type }: Chunk): Uint8Array => {
+  const bytes = Buffer.alloc(8 + data.length + (data.length % 2))
+  bytes.write(type, 0, "latin1")
+  bytes.writeUInt32LE(data.length, 4)
+  bytes.set(data, 8)
+  return bytes
+}
+
+// Only a file with this header may have more in it than a picture. It repeats the picture's size.
+const headerFor = ({ data, type }: Chunk): Buffer => {
+  const { alpha, height, width } = type === "VP8L" ? losslessSize(data) : lossySize(data)
+  const header = Buffer.alloc(10)
+  header[0] = alpha ? alphaFlag : 0
+  header.writeUIntLE(width - 1, 4, 3)
+  header.writeUIntLE(height - 1, 7, 3)
+  return header
+}
+
+interface Size {
+  readonly width: number
+  readonly height: number
+  readonly alpha: boolean
+}
+
+const lossySize = (data: Uint8Array): Size => {
+  const bytes = Buffer.from(data.subarray(0, 10))
+  if (bytes.length < 10 || bytes.readUIntBE(3, 3) !== 0x9D012A) throw new Error("its picture is damaged")
+  return sized(bytes.readUInt16LE(6) & 0x3FFF, bytes.readUInt16LE(8) & 0x3FFF, false)
+}
+
+const losslessSize = (data: Uint8Array): Size => {
+  const bytes = Buffer.from(data.subarray(0, 5))
+  if (bytes.length < 5 || bytes[0] !== 0x2F) throw new Error("its picture is damaged")
+  const bits = bytes.readUInt32LE(1)
+  return sized((bits & 0x3FFF) + 1, ((bits >>> 14) & 0x3FFF) + 1, ((bits >>> 28) & 1) === 1)
+}
+
+const sized = (width: number, height: number, alpha: boolean): Size => {
+  if (width === 0 || height === 0) throw new Error("its picture is damaged")
+  return { width, height, alpha }
+}
