@@ -8,6 +8,16 @@ export * as Latents from "./latents.ts"
 export * as DiffusionPipeline from "./DiffusionPipeline.ts"
 /** A model as samplers see it. */
 export * as GuidedDenoiser from "./GuidedDenoiser.ts"
+/** The prompt language: from a request's text to the texts of each step. */
+export * as Prompt from "./prompt/Prompt.ts"
+/** When which text of a prompt holds. */
+export * as PromptSchedule from "./prompt/PromptSchedule.ts"
+/** Texts as chunks of tokens with weights. */
+export * as Encoding from "./prompt/Encoding.ts"
+/** What weights do to embeddings. */
+export * as Emphasis from "./prompt/Emphasis.ts"
+/** Prompts kept under a name. */
+export * as Styles from "./prompt/Styles.ts"
 /** The noise of a batch of pictures. */
 export * as ImageNoise from "./rng/ImageNoise.ts"
 /** Generators of normal random numbers. */
@@ -18,6 +28,8 @@ export * as Guidance from "./sampling/Guidance.ts"
 export * as NoiseSchedule from "./sampling/NoiseSchedule.ts"
 /** From what a network puts out to the latents without noise. */
 export * as Prediction from "./sampling/Prediction.ts"
+/** Noise that belongs to intervals of the noise level. */
+export * as Brownian from "./sampling/Brownian.ts"
 /** Every sampler by name, and the function that runs them. */
 export * as Samplers from "./sampling/Samplers.ts"
 /** Every schedule by name. */

@@ -42,7 +42,7 @@ const openBare = async () => {
   }
 }
 
-/** Medians in milliseconds, of both sides in turn, in this process. */
+/** Medians in milliseconds, and of the ratios of neighbours; both sides in turn, in this process. */
 export const wholeRun = async () => {
   const outdir = mkdtempSync(join(tmpdir(), "serena-bench-"))
   const runtime = ManagedRuntime.make(Serena.layer({ options: { outdir_txt2img_samples: outdir } }))
@@ -62,13 +62,26 @@ export const wholeRun = async () => {
     await bare()
     await run(-1, true)
     const times = { bare: Array<number>(), inMemory: Array<number>(), saved: Array<number>() }
+    const ratios = { inMemory: Array<number>(), saved: Array<number>() }
+    let before = await time(bare)
     for (let round = 0; round < rounds; round++) {
-      times.bare.push(await time(bare))
-      times.inMemory.push(await time(() => run(round * 2, false)))
-      times.bare.push(await time(bare))
-      times.saved.push(await time(() => run(round * 2 + 1, true)))
+      const inMemory = await time(() => run(round * 2, false))
+      const between = await time(bare)
+      const saved = await time(() => run(round * 2 + 1, true))
+      const after = await time(bare)
+      // Each run is held against the bare calls before and after it, so that a machine that slows down slows both.
+      ratios.inMemory.push(inMemory / ((before + between) / 2))
+      ratios.saved.push(saved / ((between + after) / 2))
+      times.inMemory.push(inMemory)
+      times.saved.push(saved)
+      times.bare.push(between, after)
+      before = after
     }
-    return { bare: median(times.bare), inMemory: median(times.inMemory), saved: median(times.saved) }
+    return {
+      bare: median(times.bare),
+      inMemory: { time: median(times.inMemory), ratio: median(ratios.inMemory) },
+      saved: { time: median(times.saved), ratio: median(ratios.saved) }
+    }
   } finally {
     await runtime.dispose()
     rmSync(outdir, { recursive: true, force: true })

@@ -1,0 +1,198 @@
+/**
+ * Attention: `(words)`, `(words:1.2)` and `[words]` give pieces of a text a weight (stable-diffusion-webui 1.10.1).
+ */
+import { placesOfWord, skipWhiteSpace, trimEnd } from "./Characters.ts"
+import type { Emphasis } from "./Emphasis.ts"
+
+/** Words and how much they count; see `isBreak` for the one exception. */
+export interface Piece {
+  readonly text: string
+  readonly weight: number
+}
+
+const breakWord = "BREAK"
+
+/** Whether a piece is no text but the end of a chunk. */
+export const isBreak = ({ text, weight }: Piece): boolean => text === breakWord && weight === -1
+
+const strong = 1.1
+const weak = 1 / 1.1
+
+/** A bracket's multiplier reaches a piece through this many brackets within it; deeper ones are without it. */
+const deepest = 256
+
+interface Bracket {
+  readonly outer: Bracket | undefined
+  multiplier: number
+  /** Orders brackets as they were closed; those that stay open come last. */
+  closed: number
+}
+
+interface Token {
+  readonly text: string
+  readonly weight: number
+  readonly round: Bracket | undefined
+  readonly square: Bracket | undefined
+}
+
+/**
+ * The pieces of a text, at least one, no two neighbours of equal weight.
+ *
+ * With the emphasis `None` brackets, backslashes and `BREAK` are characters like all others. A weight that is not a number
+ * (`(a:1.2.3)`) is text. Round and square brackets close independently, as in `(a [b) c]`.
+ */
+export const parse = (text: string, emphasis: Emphasis = "Original"): ReadonlyArray<Piece> =>
+  emphasis === "None"
+    ? [{ text, weight: 1 }]
+    : merge(tokens(text).map((token) => ({ text: token.text, weight: weigh(token) })))
+
+const tokens = (text: string): ReadonlyArray<Token> => {
+  const found: Array<Token> = []
+  let round: Bracket | undefined
+  let square: Bracket | undefined
+  let closings = 0
+  const add = (text: string, weight = 1) => void found.push({ text, weight, round, square })
+  const close = (bracket: Bracket, multiplier: number) => {
+    bracket.multiplier = multiplier
+    bracket.closed = closings++
+    return bracket.outer
+  }
+  for (let at = 0; at < text.length;) {
+    const character = text[at]
+    if (character === "\\") {
+      const escapes = at + 1 < text.length && "()[]\\".includes(text.charAt(at + 1))
+      add(escapes ? text.charAt(at + 1) : "")
+      at += escapes ? 2 : 1
+    } else if (character === "(") {
+      round = { outer: round, multiplier: strong, closed: Infinity }
+      at++
+    } else if (character === "[") {
+      square = { outer: square, multiplier: weak, closed: Infinity }
+      at++
+    } else if (character === ")" && round !== undefined) {
+      round = close(round, strong)
+      at++
+    } else if (character === "]" && square !== undefined) {
+      square = close(square, weak)
+      at++
+    } else if (character === ")" || character === "]") {
+      add(text.charAt(at++))
+    } else if (character === ":") {
+      const given = round === undefined ? undefined : readWeight(text, at)
+      if (round === undefined || given === undefined) {
+        add(":")
+        at++
+      } else {
+        round = close(round, given.weight)
+        at = given.end
+      }
+    } else {
+      special.lastIndex = at
+      const end = special.exec(text)?.index ?? text.length
+      addWords(text.slice(at, end), add)
+      at = end
+    }
+  }
+  return found
+}
+
+const special = /[\\()[\]:]/g
+const weightText = /[+-]?(?:\d+\.?\d*|\.\d+)/y
+
+// `:w)`, from its colon.
+const readWeight = (text: string, colon: number) => {
+  weightText.lastIndex = skipWhiteSpace(text, colon + 1)
+  const digits = weightText.exec(text)?.[0]
+  const close = skipWhiteSpace(text, weightText.lastIndex)
+  return digits !== undefined && text[close] === ")" ? { weight: Number(digits), end: close + 1 } : undefined
+}
+
+// Text without any special character, cut at the word BREAK.
+const addWords = (words: string, add: (text: string, weight?: number) => void) => {
+  let from = 0
+  for (const at of placesOfWord(words, breakWord)) {
+    add(trimEnd(words.slice(from, at)))
+    add(breakWord, -1)
+    from = skipWhiteSpace(words, at + breakWord.length)
+  }
+  add(words.slice(from))
+}
+
+// The brackets around a token, in the order in which they were closed: that of the multiplications, for equal rounding.
+const weigh = (token: Token): number => {
+  let { round, square, weight } = token
+  for (let depth = 0; depth < deepest; depth++) {
+    if (round !== undefined && (square === undefined || round.closed <= square.closed)) {
+      weight *= round.multiplier
+      round = round.outer
+    } else if (square !== undefined) {
+      weight *= square.multiplier
+      square = square.outer
+    } else {
+      break
+    }
+  }
+  return weight
+}
+
+/** Joins neighbours of equal weight; nothing at all becomes one empty piece. */
+export const merge = (pieces: ReadonlyArray<Piece>): ReadonlyArray<Piece> => {
+  const merged: Array<Piece> = []
+  for (let from = 0, to = 1; from < pieces.length; to++) {
+    const weight = pieces[from]?.weight ?? 1
+    if (pieces[to]?.weight === weight) continue
+    merged.push({ text: pieces.slice(from, to).map(({ text }) => text).join(""), weight })
+    from = to
+  }
+  return merged.length === 0 ? [{ text: "", weight: 1 }] : merged
+}
+
+/** The text that reads back as these pieces, if no two neighbours are of equal weight. */
+export const print = (pieces: ReadonlyArray<Piece>): string => {
+  if (pieces.length === 1 && pieces[0]?.text === "" && pieces[0].weight === 1) return ""
+  const plain = (piece: Piece | undefined) => piece?.weight === 1
+  const breaks = pieces.map((piece, i) => isBreak(piece) && plain(pieces[i - 1]) && plain(pieces[i + 1]))
+  return pieces.map((piece, i) => {
+    const { text, weight } = piece
+    if (breaks[i] === true) {
+      const before = pieces[i - 1]?.text ?? ""
+      const after = pieces[i + 1]?.text ?? ""
+      // BREAK takes the white space around it, unless an empty pair of brackets is between.
+      const left = trimEnd(before) !== before ? "()" : before === "" && i === 1 ? "" : " "
+      const right = skipWhiteSpace(after, 0) !== 0 ? "()" : after === "" && i === pieces.length - 2 ? "" : " "
+      return `${left}${breakWord}${right}`
+    }
+    if (weight === 1 && (text !== "" || breaks[i - 1] === true || breaks[i + 1] === true)) return printText(text)
+    // A backslash alone is a piece without text.
+    const words = text === "" ? "\\" : printText(text)
+    if (Number.isNaN(weight)) return `((${words}:${printNumber(Infinity)}):0)`
+    return `(${words}:${printNumber(weight)})`
+  }).join("")
+}
+
+// A word BREAK that is meant as a word is cut in two by a backslash.
+const printText = (text: string): string => {
+  const words: Array<string> = []
+  let from = 0
+  for (const at of placesOfWord(text, breakWord)) {
+    words.push(escape(text.slice(from, at + 1)))
+    from = at + 1
+  }
+  words.push(escape(text.slice(from)))
+  return words.join("\\")
+}
+
+const escape = (text: string): string => text.replace(/[\\()[\]]/g, "\\$&")
+
+// A number without exponent, to the last bit.
+const printNumber = (value: number): string => {
+  const sign = value < 0 || Object.is(value, -0) ? "-" : ""
+  const size = Math.abs(value)
+  if (size === Infinity) return `${sign}1${"0".repeat(309)}`
+  const [mantissa = "0", exponent = "0"] = size.toExponential().split("e")
+  const digits = mantissa.replace(".", "")
+  const point = Number(exponent) + 1
+  if (point <= 0) return `${sign}0.${"0".repeat(-point)}${digits}`
+  if (point >= digits.length) return `${sign}${digits.padEnd(point, "0")}`
+  return `${sign}${digits.slice(0, point)}.${digits.slice(point)}`
+}

@@ -1,0 +1,166 @@
+/**
+ * Styles: named texts that are merged into prompt and negative prompt (stable-diffusion-webui 1.10.1, `styles.csv`).
+ */
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { trim } from "./Characters.ts"
+
+export interface Style {
+  readonly name: string
+  readonly prompt: string
+  readonly negativePrompt: string
+}
+
+/** What is merged into: both prompts of a request. */
+export interface PromptPair {
+  readonly prompt: string
+  readonly negativePrompt: string
+}
+
+/** Longest text that styles may make of a prompt. Each style can multiply the prompt, so a few could fill all memory. */
+export const longestPrompt = 1_000_000
+
+/** Styles that would make a prompt of more than `longestPrompt` characters. */
+export class StyledPromptTooLong extends Schema.TaggedError<StyledPromptTooLong>()("StyledPromptTooLong", {
+  style: Schema.String,
+  length: Schema.Finite
+}) {
+  override get message(): string {
+    return `With the style "${this.style}" the prompt has ${this.length} characters; at most ${longestPrompt} are read. ` +
+      "Name fewer styles."
+  }
+}
+
+const placeholder = "{prompt}"
+
+/**
+ * A style's text with a prompt in it: at every `{prompt}`, or else before the style, joined with a comma. Both are trimmed
+ * then, and an empty one leaves the other alone.
+ */
+export const merge = (style: string, prompt: string): string =>
+  style.includes(placeholder)
+    ? style.split(placeholder).join(prompt)
+    : [trim(prompt), trim(style)].filter((text) => text !== "").join(", ")
+
+// An upper bound of what `merge` gives, without doing it.
+const mergedLength = (style: string, prompt: string): number =>
+  style.length + Math.max(1, style.split(placeholder).length - 1) * prompt.length + 2
+
+/** Merges the named styles in the order of their names. Unknown names do nothing. */
+export const apply = (
+  styles: ReadonlyArray<Style>,
+  names: ReadonlyArray<string>,
+  pair: PromptPair
+): Result.Result<PromptPair, StyledPromptTooLong> => {
+  const byName = new Map(styles.map((style) => [style.name, style]))
+  let { negativePrompt, prompt } = pair
+  for (const name of names) {
+    const style = byName.get(name)
+    if (style === undefined) continue
+    const length = Math.max(mergedLength(style.prompt, prompt), mergedLength(style.negativePrompt, negativePrompt))
+    if (length > longestPrompt) return Result.fail(new StyledPromptTooLong({ style: name, length }))
+    prompt = merge(style.prompt, prompt)
+    negativePrompt = merge(style.negativePrompt, negativePrompt)
+  }
+  return Result.succeed({ prompt, negativePrompt })
+}
+
+/** A row that is no style, or hides one, and the line of the file on which it begins. */
+export interface RowProblem {
+  readonly line: number
+  readonly message: string
+}
+
+/**
+ * Reads a `styles.csv`: columns `name`, `prompt` (`text` in old files) and `negative_prompt`, in any order.
+ *
+ * Fields may be quoted and then hold commas, newlines and doubled quotes. Empty rows and rows whose name begins with `#`
+ * are left out. A row that cannot be read is left out and told; of styles with one name the last counts.
+ */
+export const parse = (
+  csv: string
+): { readonly styles: ReadonlyArray<Style>; readonly problems: ReadonlyArray<RowProblem> } => {
+  const problems: Array<RowProblem> = []
+  const [header, ...rows] = readRows(csv.startsWith("\ufeff") ? csv.slice(1) : csv)
+  if (header === undefined) return { styles: [], problems }
+  const names = header.fields.map(trim)
+  const nameAt = names.indexOf("name")
+  const promptAt = names.includes("prompt") ? names.indexOf("prompt") : names.indexOf("text")
+  const negativeAt = names.indexOf("negative_prompt")
+  if (nameAt === -1 || promptAt === -1) {
+    const message = `the columns are ${names.join(", ")}; name and prompt are needed`
+    return { styles: [], problems: [{ line: header.line, message }] }
+  }
+
+  const styles = new Map<string, Style>()
+  for (const { fields, line, unclosed } of rows) {
+    const name = fields[nameAt] ?? ""
+    const prompt = fields[promptAt]
+    const tell = (message: string) => problems.push({ line, message })
+    if (name.startsWith("#")) continue
+    if (unclosed) {
+      tell("a quoted field is not closed")
+    } else if (fields.length > names.length) {
+      tell(`there are ${fields.length} fields for ${names.length} columns; a text with commas must be quoted`)
+    } else if (name === "") {
+      tell("the style has no name")
+    } else if (prompt === undefined) {
+      tell(`the style "${name}" has no prompt`)
+    } else {
+      if (styles.delete(name)) tell(`the style "${name}" was there before; this one counts`)
+      styles.set(name, { name, prompt, negativePrompt: fields[negativeAt] ?? "" })
+    }
+  }
+  return { styles: Array.from(styles.values()), problems }
+}
+
+interface Row {
+  readonly line: number
+  readonly fields: ReadonlyArray<string>
+  readonly unclosed: boolean
+}
+
+// Rows of a CSV text; those without any character are left out. Spaces after a comma are no part of the field.
+const readRows = (csv: string): ReadonlyArray<Row> => {
+  const rows: Array<Row> = []
+  let at = 0
+  let line = 1
+  while (at < csv.length) {
+    const first = line
+    const fields: Array<string> = []
+    let unclosed = false
+    for (let more = true; more;) {
+      while (csv[at] === " ") at++
+      const pieces: Array<string> = []
+      if (csv[at] === "\"") {
+        at++
+        for (let open = true; open;) {
+          const quote = csv.indexOf("\"", at)
+          const end = quote === -1 ? csv.length : quote
+          const piece = csv.slice(at, end)
+          pieces.push(piece)
+          line += piece.split(/\r\n|\r|\n/).length - 1
+          at = end + 1
+          unclosed = quote === -1
+          open = !unclosed && csv[at] === "\""
+          if (open) {
+            pieces.push("\"")
+            at++
+          }
+        }
+      }
+      fieldEnd.lastIndex = at
+      const end = fieldEnd.exec(csv)?.index ?? csv.length
+      pieces.push(csv.slice(at, end))
+      fields.push(pieces.join(""))
+      more = csv[end] === ","
+      at = end + 1
+    }
+    if (csv[at - 1] === "\r" && csv[at] === "\n") at++
+    line++
+    if (fields.length > 1 || fields[0] !== "") rows.push({ line: first, fields, unclosed })
+  }
+  return rows
+}
+
+const fieldEnd = /[,\r\n]/g
