@@ -20,7 +20,7 @@ import { decode as decodeProcessing, type Processing, Txt2Img } from "../process
 
 interface Description {
   readonly flag: string
-  readonly value: "text" | "name" | "folder" | "integer" | "number"
+  readonly value: "text" | "name" | "folder" | "url" | "integer" | "number"
   readonly about: string
   /** What holds without the flag. */
   readonly otherwise: string | number
@@ -92,6 +92,12 @@ const setup = {
     value: "integer",
     about: "Threads for one network call; 0 for as many as suit it",
     otherwise: CommandOptions.defaults.threads
+  },
+  otlp_endpoint: {
+    flag: "otlp-endpoint",
+    value: "url",
+    about: "OpenTelemetry collector that is sent a trace of the run, and metrics",
+    otherwise: "OTEL_EXPORTER_OTLP_ENDPOINT"
   }
 } satisfies Record<keyof Setup, Description>
 
@@ -158,7 +164,14 @@ const Setup = Schema.Struct({
   models_dir: Schema.optionalKey(Schema.String),
   outdir: Schema.optionalKey(Schema.String),
   device: Schema.optionalKey(Schema.Literals(["cpu", "cuda", "dml", "coreml", "webgpu"])),
-  threads: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)))
+  threads: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))),
+  otlp_endpoint: Schema.optionalKey(
+    Schema.String.check(
+      Schema.makeFilter((text) =>
+        /^https?:$/.test(URL.parse(text)?.protocol ?? "") || "it is not a URL such as http://localhost:4318"
+      )
+    )
+  )
 })
 export type Setup = typeof Setup.Type
 

@@ -5,7 +5,9 @@
  */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as References from "effect/References"
 import * as Progress from "../instrumentation/Progress.ts"
 import type { Limits } from "../processing/Limits.ts"
 import type { Processed, ProcessedImage } from "../processing/Processed.ts"
@@ -26,13 +28,19 @@ export interface Options {
 }
 
 /** Makes the pictures, prints them, and gives them. Fails with `Stopped` when a signal ended the run early. */
-export const generate = Effect.fn("generate")(function*({ json, limits, processing, quiet, setup }: Options) {
+export const generate = Effect.fnUntraced(function*({ json, limits, processing, quiet, setup }: Options) {
   const signals = yield* Signals.make({ announce: (message) => quiet ? Effect.void : say(message) })
   const progress = quiet ? [] : [yield* Progress.make({ columns })]
+  const telemetry = yield* observe(setup.otlp_endpoint)
+  // Sent when all is said: a collector that does not answer must not hold back the pictures.
+  const exporter = yield* Layer.build(telemetry.layer).pipe(
+    Effect.updateService(References.MinimumLogLevel, (level) => quiet ? "Error" : level)
+  )
 
   const processed = yield* processImages(processing).pipe(
+    telemetry.continued,
     Effect.provide(Serena.layer({
-      hooks: RunnerHooks.layer(signals.hooks, ...progress),
+      hooks: RunnerHooks.layer(signals.hooks, ...progress, ...telemetry.hooks),
       options: {
         ...(setup.model !== undefined && { sd_model_checkpoint: setup.model }),
         ...(setup.outdir !== undefined && { outdir_txt2img_samples: setup.outdir })
@@ -44,6 +52,7 @@ export const generate = Effect.fn("generate")(function*({ json, limits, processi
         ...(setup.threads !== undefined && { threads: setup.threads })
       }
     })),
+    Effect.provideContext(exporter),
     signals.guard
   )
   const signal = yield* signals.received
@@ -63,6 +72,23 @@ export const generate = Effect.fn("generate")(function*({ json, limits, processi
   }
   return saved
 }, Effect.scoped)
+
+// What sends telemetry takes a while to load, so it is loaded only when there is somebody to send it to.
+const observe = Effect.fnUntraced(function*(endpoint: string | undefined) {
+  if (
+    endpoint === undefined && !Object.keys(process.env).some((name) => /^OTEL_EXPORTER_OTLP_.*ENDPOINT$/.test(name))
+  ) {
+    return { layer: Layer.empty, hooks: [], continued: unchanged }
+  }
+  const { Metrics, Tracing } = yield* Effect.promise(() => import("../instrumentation/index.ts"))
+  return {
+    layer: Tracing.layerOtlp({ endpoint }),
+    hooks: [Tracing.make(), Metrics.make()],
+    continued: Tracing.continueFrom(process.env["TRACEPARENT"])
+  }
+})
+
+const unchanged = <A, E, R>(run: Effect.Effect<A, E, R>) => run
 
 type Saved = ProcessedImage & { readonly path: string }
 

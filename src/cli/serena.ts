@@ -142,7 +142,7 @@ const layer = Layer.mergeAll(
 ).pipe(Layer.provideMerge(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer)))
 
 /** Runs the command line `args` and gives the exit code. All that went wrong has been told by then. */
-export const serena: (args: ReadonlyArray<string>) => Effect.Effect<number> = Effect.fn("serena")(
+export const serena: (args: ReadonlyArray<string>) => Effect.Effect<number> = Effect.fnUntraced(
   function*(args) {
     return yield* Command.runWith(root, { version })(args).pipe(
       Effect.as(0),

@@ -3,7 +3,9 @@
  */
 import { cpus } from "node:os"
 import { coldStart } from "./coldStart.ts"
+import { instrumentationCost } from "./instrumentationCost.ts"
 import { runnerOverhead } from "./runnerOverhead.ts"
+import { slowReaders } from "./slowReaders.ts"
 import { wholeRun } from "./wholeRun.ts"
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
@@ -24,6 +26,16 @@ row("20-step run, picture synced to disk", run.saved.time, calls, run.bare, "ms"
 const runner = await runnerOverhead()
 row("ProcessingRunner.run, no-op hooks", runner.runner, "the same stages in one Effect.gen", runner.bare, "us")
 print(`  the runner adds ${(runner.runner - runner.bare).toFixed(2)} us to a run`)
+
+const readers = await slowReaders()
+row("20-step run, 100 slow readers of it", readers.hundred, "nobody reads", readers.none, "ms", readers.ratio)
+
+const { run: watched, small } = await instrumentationCost()
+for (const name of ["tracing", "metrics", "both"] as const) {
+  row(`20-step run, ${name}`, watched[name], "nothing switched on", watched.nothing, "ms")
+  const added = small[name] - small.nothing
+  print(`  adds ${added.toFixed(0)} us to a run, by a model that is no work: ${(added / watched.nothing / 10).toFixed(3)} %`)
+}
 
 const start = coldStart()
 row("serena txt2img, process start to PNG", start.serena, "node -e 0", start.node, "ms")

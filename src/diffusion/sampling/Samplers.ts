@@ -277,7 +277,7 @@ export interface SampleInput<E = never, R = never, E2 = never, R2 = never> {
  */
 export const sample: <E, R, E2 = never, R2 = never>(
   input: SampleInput<E, R, E2, R2>
-) => Effect.Effect<Float32Array, E | E2 | SamplerInputError, R | R2> = Effect.fn("Samplers.sample")(function*<
+) => Effect.Effect<Float32Array, E | E2 | SamplerInputError, R | R2> = Effect.fnUntraced(function*<
   E,
   R,
   E2,

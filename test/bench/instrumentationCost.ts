@@ -1,0 +1,112 @@
+/**
+ * What watching a run costs: nothing, a trace sent to a collector by OTLP, metrics, and both, of the same run.
+ *
+ * Whole runs of the embedded model vary more from one to the next than instrumentation adds to them. So the same is done
+ * with a model that is almost no work: what comes on top there, in microseconds, comes on top of any run of these steps.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import { once } from "node:events"
+import { Worker } from "node:worker_threads"
+import * as Metrics from "../../src/instrumentation/Metrics.ts"
+import * as Tracing from "../../src/instrumentation/Tracing.ts"
+import { Txt2Img } from "../../src/processing/Processing.ts"
+import { combine } from "../../src/runner/Lifecycle.ts"
+import type { Pipeline } from "../../src/runner/Pipeline.ts"
+import { processImages } from "../../src/runner/processImages.ts"
+import { type HookSet, RunnerHooks } from "../../src/runner/RunnerHooks.ts"
+import type { CaptureContext } from "../../src/runner/RuntimeContext.ts"
+import * as Serena from "../../src/Serena.ts"
+import * as TestRuntime from "../../src/testing/TestRuntime.ts"
+import { median } from "./median.ts"
+
+const steps = 20
+
+const processing = (size: number) =>
+  Txt2Img.make({
+    prompt: "a red circle",
+    seed: 1,
+    steps,
+    width: size,
+    height: size,
+    override_settings: { samples_save: false, live_previews_enable: false }
+  })
+
+// In a thread of its own, as a collector is another process.
+const collector = `
+  const { parentPort } = require("node:worker_threads")
+  const server = require("node:http").createServer((request, response) => request.resume().on("end", () => response.end("{}")))
+  server.listen(0, "127.0.0.1", () => parentPort.postMessage("http://127.0.0.1:" + server.address().port))
+`
+
+type Services = CaptureContext | Pipeline | RunnerHooks
+
+/**
+ * Medians, of all four in turn, in this process: `run` in milliseconds for a 20-step run of the embedded model, `small` in
+ * microseconds for one of the arithmetic model.
+ */
+export const instrumentationCost = async () => {
+  const thread = new Worker(collector, { eval: true })
+  const [endpoint] = await once(thread, "message")
+  const scope = Scope.makeUnsafe()
+  const build = <A>(layer: Layer.Layer<A>) => Effect.runPromise(Layer.buildWithScope(layer, scope))
+  try {
+    const exporter = await build(Tracing.layerOtlp({ endpoint: String(endpoint) }))
+    const variants: ReadonlyArray<readonly [keyof Cost, ReadonlyArray<HookSet>, Context.Context<never>]> = [
+      ["nothing", [], Context.empty()],
+      ["tracing", [Tracing.make()], exporter],
+      ["metrics", [Metrics.make()], Context.empty()],
+      ["both", [Tracing.make(), Metrics.make()], exporter]
+    ]
+    const measure = async (services: Context.Context<Services>, size: number, rounds: number): Promise<Cost> => {
+      const request = processing(size)
+      const run = (hooks: ReadonlyArray<HookSet>, exporter: Context.Context<never>) =>
+        Effect.runPromiseWith(
+          services.pipe(Context.add(RunnerHooks, RunnerHooks.of(combine(hooks))), Context.merge(exporter))
+        )(processImages(request))
+      const times: Record<keyof Cost, Array<number>> = { nothing: [], tracing: [], metrics: [], both: [] }
+      for (const [, hooks, exporter] of variants) await run(hooks, exporter)
+      for (let round = 0; round < rounds; round++) {
+        // Each has each place in the order as often.
+        for (let i = 0; i < variants.length; i++) {
+          const variant = variants[(i + round) % variants.length]
+          if (variant === undefined) continue
+          const [name, hooks, exporter] = variant
+          const begun = performance.now()
+          await run(hooks, exporter)
+          times[name].push(performance.now() - begun)
+        }
+      }
+      return {
+        nothing: median(times.nothing),
+        tracing: median(times.tracing),
+        metrics: median(times.metrics),
+        both: median(times.both)
+      }
+    }
+    const run = await measure(await build(Serena.layer()), 128, 30)
+    const small = await measure(await build(TestRuntime.layer()), 8, 400)
+    return {
+      run,
+      small: {
+        nothing: small.nothing * 1000,
+        tracing: small.tracing * 1000,
+        metrics: small.metrics * 1000,
+        both: small.both * 1000
+      }
+    }
+  } finally {
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+    await thread.terminate()
+  }
+}
+
+export interface Cost {
+  readonly nothing: number
+  readonly tracing: number
+  readonly metrics: number
+  readonly both: number
+}
