@@ -7,6 +7,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: ["test/slow/**", "node_modules/**"],
     testTimeout: 30_000,
+    maxWorkers: 2,
     typecheck: { enabled: true, checker: "tsc", ignoreSourceErrors: true },
     coverage: {
       provider: "v8",
