@@ -7,8 +7,12 @@
 export { CommandOptions } from "./processing/CommandOptions.ts"
 /** Everything that can go wrong, as values. */
 export * from "./processing/errors.ts"
+/** What a picture's file tells beside the picture: how it was made, and other texts. */
+export * as Metadata from "./images/Metadata.ts"
 /** The text that tells how a picture was made. */
 export * as Infotext from "./processing/Infotext.ts"
+/** From such a text back to a request. */
+export * as InfotextRequest from "./processing/InfotextRequest.ts"
 /** How much one request may ask for. */
 export { Limits } from "./processing/Limits.ts"
 /** Settings, live and as a run's snapshot. */

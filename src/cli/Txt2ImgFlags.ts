@@ -14,6 +14,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import { InvalidProcessing, type Problem, problemsOf } from "../processing/errors.ts"
+import * as InfotextRequest from "../processing/InfotextRequest.ts"
 import { Limits } from "../processing/Limits.ts"
 import { Options } from "../processing/Options.ts"
 import { decode as decodeProcessing, type Processing, Txt2Img } from "../processing/Processing.ts"
@@ -146,6 +147,11 @@ export const json = (about: string) =>
 export const config = {
   words: Argument.String("prompt").pipe(Argument.withDescription("What to show"), Argument.optional),
   request: Record.map(request, toFlag),
+  from: Flag.File("from").pipe(
+    Flag.withMetavar("<file>"),
+    Flag.withDescription("Picture whose infotext says what the flags above leave out (default: none)"),
+    Flag.optional
+  ),
   setup: Record.map(setup, toFlag),
   json: json("Print one line of JSON for each picture instead of its path"),
   quiet: Flag.Boolean("quiet").pipe(
@@ -178,17 +184,24 @@ export type Setup = typeof Setup.Type
 const decodeSetup = Schema.decodeUnknownEffect(Setup, { errors: "all" })
 const decodeLimits = Schema.decodeUnknownEffect(Limits, { errors: "all" })
 
+/** What holds where no flag was written. */
+export interface Below {
+  readonly defaults?: Partial<Processing> | undefined
+  /** Of the picture that `--from` names; takes the place of the defaults. */
+  readonly infotext?: string | undefined
+}
+
 /**
- * What the flags say, over `defaults`: what to make, and how the process is set up for it.
+ * What the flags say, over an infotext or else over `defaults`: what to make, and how the process is set up for it.
  *
- * Fails with `InvalidProcessing` that names every flag whose value cannot be used.
+ * Fails with `InvalidProcessing` that names every flag whose value cannot be used, whoever gave it.
  */
-export const decode = Effect.fn("Txt2ImgFlags.decode")(function*(input: Input, defaults: Partial<Processing> = {}) {
+export const decode = Effect.fn("Txt2ImgFlags.decode")(function*(input: Input, below: Below = {}) {
   const words = Option.isSome(input.words) ? { prompt: input.words.value } : {}
-  const asked = { ...defaults, ...words, ...written(input.request) }
+  const asked = { ...words, ...written(input.request) }
   const setup = yield* Effect.result(Effect.mapError(decodeSetup(written(input.setup)), problemsIn))
   const limits = yield* Effect.result(Effect.mapError(decodeLimits(written(input.limits)), problemsIn))
-  const processing = yield* decodeProcessing(asked, Result.getOrUndefined(limits)).pipe(
+  const processing = yield* decodeRequest(asked, below, Result.getOrUndefined(limits)).pipe(
     Effect.mapError(({ problems }) => problems),
     Effect.result
   )
@@ -207,6 +220,15 @@ export const decode = Effect.fn("Txt2ImgFlags.decode")(function*(input: Input, d
   return { processing: processing.success, setup: setup.success, limits: limits.success }
 })
 
+const decodeRequest = (
+  asked: Readonly<Record<string, unknown>>,
+  { defaults, infotext }: Below,
+  limits: Limits | undefined
+) =>
+  infotext === undefined
+    ? decodeProcessing({ ...defaults, ...asked }, limits)
+    : InfotextRequest.fromInfotext(infotext, asked, { opts: Options.defaults, limits })
+
 const descriptions: Readonly<Record<string, Description>> = { ...request, ...setup, ...limits }
 
 const failed = <A>(part: Result.Result<A, ReadonlyArray<Problem>>): ReadonlyArray<Problem> =>
@@ -215,9 +237,15 @@ const failed = <A>(part: Result.Result<A, ReadonlyArray<Problem>>): ReadonlyArra
 const problemsIn = ({ issue }: Schema.SchemaError): ReadonlyArray<Problem> => problemsOf(issue)
 
 const named = ({ message, path }: Problem): Problem => {
+  // No flag is for settings: those there are come from a picture.
+  if (path.startsWith(settingsPath)) {
+    return { path: "--from", message: `${path.slice(settingsPath.length)}: ${message}` }
+  }
   const description = descriptions[path]
   return { path: description === undefined ? path : `--${description.flag}`, message }
 }
+
+const settingsPath = "override_settings."
 
 type Flags = Readonly<Record<string, Option.Option<string>>>
 

@@ -18,17 +18,34 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { LogToStderr } from "effect/Logger"
+import * as Option from "effect/Option"
+import type { Processing } from "../processing/Processing.ts"
 import { version } from "../version.ts"
 import { type CommandError, exitCode, logDefects, tell, tellDefect, usage } from "./failures.ts"
 import * as Txt2ImgFlags from "./Txt2ImgFlags.ts"
+
+// Makes what the flags say, and of the rest what the picture says that they name.
+const makePictures = Effect.fnUntraced(function*(input: Txt2ImgFlags.Input, defaults?: Partial<Processing>) {
+  const original = Option.isNone(input.from) ? undefined : yield* readOriginal(input.from.value)
+  const asked = yield* Txt2ImgFlags.decode(input, { defaults, infotext: original?.infotext })
+  const { generate } = yield* Effect.promise(() => import("./generate.ts"))
+  const saved = yield* generate({ ...asked, json: input.json, quiet: input.quiet })
+  const differences = saved[0] === undefined || input.quiet ? [] : original?.differences(saved[0].infotext) ?? []
+  for (const difference of differences) yield* Console.error(`Warning: ${difference}`)
+  return { asked, saved }
+})
+
+const readOriginal = Effect.fnUntraced(function*(file: string) {
+  const { differences, readPicture } = yield* Effect.promise(() => import("./pictures.ts"))
+  const { infotext } = yield* readPicture(file)
+  return { infotext, differences: (made: string) => differences(infotext, made) }
+})
 
 const txt2img = Command.make(
   "txt2img",
   Txt2ImgFlags.config,
   Effect.fnUntraced(function*(input) {
-    const asked = yield* Txt2ImgFlags.decode(input)
-    const { generate } = yield* Effect.promise(() => import("./generate.ts"))
-    yield* generate({ ...asked, json: input.json, quiet: input.quiet })
+    yield* makePictures(input)
   }, logDefects)
 ).pipe(
   Command.withDescription("Make pictures from a text, save them, and print their paths"),
@@ -43,6 +60,10 @@ const txt2img = Command.make(
       description: "Eight pictures in a folder of your own"
     },
     {
+      command: "serena txt2img --from picture.png --seed 8",
+      description: "What a picture tells of itself, but for the seed"
+    },
+    {
       command: "serena txt2img \"a red cross\" --json --quiet | jq -r .seed",
       description: "For programs: one line of JSON for each picture"
     }
@@ -54,9 +75,7 @@ const demo = Command.make(
   Txt2ImgFlags.config,
   Effect.fnUntraced(function*(input) {
     const { defaults, epilogue } = yield* Effect.promise(() => import("./demo.ts"))
-    const asked = yield* Txt2ImgFlags.decode(input, defaults)
-    const { generate } = yield* Effect.promise(() => import("./generate.ts"))
-    const saved = yield* generate({ ...asked, json: input.json, quiet: input.quiet })
+    const { asked, saved } = yield* makePictures(input, defaults)
     if (!input.quiet) yield* epilogue(asked.processing, saved)
   }, logDefects)
 ).pipe(
@@ -97,8 +116,10 @@ const samplers = Command.make(
 const info = Command.make(
   "info",
   {
-    file: Argument.File("file").pipe(Argument.withDescription("A PNG file")),
-    json: Txt2ImgFlags.json("Print {\"infotext\": ...}")
+    file: Argument.File("file").pipe(Argument.withDescription("A PNG, JPEG, WebP, GIF or AVIF file")),
+    json: Txt2ImgFlags.json(
+      "Print {\"infotext\", \"items\", \"parameters\"}: the text, others beside it, and what it means"
+    )
   },
   Effect.fnUntraced(function*({ file, json }) {
     const { printInfotext } = yield* Effect.promise(() => import("./printInfotext.ts"))

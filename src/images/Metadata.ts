@@ -5,7 +5,6 @@
  * comment. Only what stands around the pixels is read, and no text is unpacked to more than 16 MB.
  */
 import * as Effect from "effect/Effect"
-import { inflateSync } from "node:zlib"
 import { ImageCodecError } from "../processing/errors.ts"
 import * as Exif from "./Exif.ts"
 import * as Gif from "./Gif.ts"
@@ -50,7 +49,7 @@ export const readMetadata = Effect.fn("Metadata.read")(function*(bytes: Uint8Arr
 export const withInfotext = Effect.fn("Metadata.withInfotext")((bytes: Uint8Array, infotext: string) =>
   attempt(() => {
     if (infotext === "") return bytes
-    if (isPng(bytes)) return Png.withInfotext(bytes, infotext)
+    if (Png.isPng(bytes)) return Png.withInfotext(bytes, infotext)
     if (Jpeg.isJpeg(bytes)) return Jpeg.withExif(bytes, Exif.fromUserComment(infotext))
     if (Webp.isWebp(bytes)) return Webp.withExif(bytes, Exif.fromUserComment(infotext))
     throw new Error("infotexts are stored in PNG, JPEG and WebP files only")
@@ -84,7 +83,7 @@ const passedOver: ReadonlySet<string> = new Set([
 const isPassedOver = (keyword: string): boolean => passedOver.has(keyword) || keyword.startsWith("jfif")
 
 const find = (bytes: Uint8Array): Found => {
-  if (isPng(bytes)) return findInPng(bytes)
+  if (Png.isPng(bytes)) return findInPng(bytes)
   if (Jpeg.isJpeg(bytes)) return { exif: Jpeg.exifOf(bytes), texts: commentIn(commentOfJpeg(bytes)) }
   if (Webp.isWebp(bytes)) return { exif: Webp.exifOf(bytes) }
   if (Gif.isGif(bytes)) return { texts: commentIn(Gif.commentOf(bytes)) }
@@ -115,66 +114,20 @@ const findInAvif = (bytes: Uint8Array): Effect.Effect<Found, ImageCodecError> =>
     catch: toError
   }).pipe(Effect.uninterruptible)
 
-const signature = Uint8Array.of(0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A)
-
-const isPng = (bytes: Uint8Array): boolean => signature.every((byte, i) => bytes[i] === byte)
-
 const findInPng = (bytes: Uint8Array): Found => {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const texts = new Map<string, string>()
-  const unpack = unpacker()
+  const textOf = Png.textReader()
+  let header: Png.Chunk | undefined
   let exif: Uint8Array | undefined
-  for (let at = signature.length; at < bytes.length;) {
-    const length = at + 12 <= bytes.length ? view.getUint32(at) : bytes.length
-    const end = at + 8 + length
-    if (end + 4 > bytes.length) throw new Error("the file ends in the middle of a chunk")
-    const [type, data] = [latin1(bytes.subarray(at + 4, at + 8)), bytes.subarray(at + 8, end)]
-    const [keyword, text] = textOf(type, data, unpack) ?? []
+  for (const chunk of Png.chunks(bytes)) {
+    header ??= chunk
+    const [keyword, text] = textOf(chunk) ?? []
     if (keyword !== undefined && text !== undefined && !texts.has(keyword)) texts.set(keyword, text)
-    if (type === "eXIf") exif ??= data
-    at = end + 4
+    if (chunk.type === "eXIf") exif ??= chunk.data
   }
-  // The first chunk is the header, which begins with the size.
-  if (bytes.length < 33) throw new Error("the file ends before the picture")
-  const novelAi = NovelAi.infotextOf({ texts, width: view.getUint32(16), height: view.getUint32(20) })
+  if (header === undefined || header.data.length < 8) throw new Error("the file ends before the picture")
+  // The header begins with the size.
+  const size = new DataView(header.data.buffer, header.data.byteOffset, 8)
+  const novelAi = NovelAi.infotextOf({ texts, width: size.getUint32(0), height: size.getUint32(4) })
   return { texts, exif, novelAi }
-}
-
-const longestTexts = 16 * 1024 * 1024
-
-// Unpacks compressed texts until they are too long together.
-const unpacker = () => {
-  let left = longestTexts
-  return (data: Uint8Array): Uint8Array => {
-    if (left === 0) throw new Error("its texts are longer than 16 MB")
-    const text = inflateSync(data, { maxOutputLength: left })
-    left -= text.length
-    return text
-  }
-}
-
-const textOf = (
-  type: string,
-  data: Uint8Array,
-  unpack: (data: Uint8Array) => Uint8Array
-): readonly [keyword: string, text: string] | undefined => {
-  const end = data.indexOf(0)
-  if (end < 0) return undefined
-  const keyword = latin1(data.subarray(0, end))
-  switch (type) {
-    case "tEXt":
-      return [keyword, latin1(data.subarray(end + 1))]
-    case "zTXt":
-      return [keyword, latin1(unpack(data.subarray(end + 2)))]
-    case "iTXt": {
-      // Two flags, then a language and the keyword in that language, each up to a zero.
-      const language = data.indexOf(0, end + 3)
-      const translated = language < 0 ? -1 : data.indexOf(0, language + 1)
-      if (translated < 0) return undefined
-      const text = data.subarray(translated + 1)
-      return [keyword, utf8.decode(data[end + 1] === 1 ? unpack(text) : text)]
-    }
-    default:
-      return undefined
-  }
 }

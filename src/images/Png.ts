@@ -4,45 +4,104 @@
  * The infotext is in a `parameters` chunk, where every tool of the Stable Diffusion family looks for it (section 11.3.3).
  * Pixels are compressed elsewhere, see `ImageEncoder`.
  */
-import * as Effect from "effect/Effect"
 import { crc32, inflateSync } from "node:zlib"
-import { ImageCodecError } from "../processing/errors.ts"
+import * as Exif from "./Exif.ts"
+
+export interface Chunk {
+  readonly type: string
+  readonly data: Uint8Array
+  /** Where it begins in the file, and where the next one does. */
+  readonly start: number
+  readonly end: number
+}
 
 const signature = Uint8Array.of(0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A)
 const keyword = "parameters"
 
-/** Longest text that is read back from a compressed chunk, in bytes. */
-const longestText = 16 * 1024 * 1024
+/** Longest texts that are unpacked of one file, in bytes. */
+const longestTexts = 16 * 1024 * 1024
+
+export const isPng = (bytes: Uint8Array): boolean => signature.every((byte, i) => bytes[i] === byte)
+
+const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
+
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
+
+/** All chunks in their order. Throws where the file is damaged. */
+export function* chunks(bytes: Uint8Array): Generator<Chunk> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  let start = signature.length
+  while (start < bytes.length) {
+    const length = start + 12 <= bytes.length ? view.getUint32(start) : bytes.length
+    const end = start + 12 + length
+    if (end > bytes.length) throw new Error("the file ends in the middle of a chunk")
+    yield {
+      type: latin1(bytes.subarray(start + 4, start + 8)),
+      data: bytes.subarray(start + 8, end - 4),
+      start,
+      end
+    }
+    start = end
+  }
+}
+
+/** Reads texts of chunks: `tEXt`, `zTXt` and `iTXt`. Throws when those of one file would unpack to more than 16 MB. */
+export const textReader = () => {
+  let left = longestTexts
+  const unpack = (data: Uint8Array): Uint8Array => {
+    if (left === 0) throw new Error("its texts are longer than 16 MB")
+    const text = inflateSync(data, { maxOutputLength: left })
+    left -= text.length
+    return text
+  }
+  /** The text of a chunk, or `undefined` when there is none in it. */
+  return ({ data, type }: Chunk): readonly [keyword: string, text: string] | undefined => {
+    const end = data.indexOf(0)
+    if (end < 0) return undefined
+    const keyword = () => latin1(data.subarray(0, end))
+    switch (type) {
+      case "tEXt":
+        return [keyword(), latin1(data.subarray(end + 1))]
+      case "zTXt":
+        return [keyword(), latin1(unpack(data.subarray(end + 2)))]
+      case "iTXt": {
+        // Two flags, then a language and the keyword in that language, each up to a zero.
+        const language = data.indexOf(0, end + 3)
+        const translated = language < 0 ? -1 : data.indexOf(0, language + 1)
+        if (translated < 0) return undefined
+        const text = data.subarray(translated + 1)
+        return [keyword(), utf8.decode(data[end + 1] === 1 ? unpack(text) : text)]
+      }
+      default:
+        return undefined
+    }
+  }
+}
 
 /**
- * The infotext of a PNG file, or `undefined` for a picture without one.
- *
- * Takes `tEXt`, `zTXt` and `iTXt`. Fails with `ImageCodecError` when the bytes are not a PNG file.
+ * A PNG file with this infotext in it, put before the pixels, in place of its own. An empty text is not stored. Throws
+ * when the file is damaged.
  */
-export const readInfotext = Effect.fn("Png.readInfotext")((bytes: Uint8Array) =>
-  Effect.try({
-    try: () => {
-      for (const [type, data] of chunks(bytes)) {
-        const text = textOf(type, data)
-        if (text?.keyword === keyword) return text.text
-      }
-      return undefined
-    },
-    catch: (cause) => new ImageCodecError({ reason: cause instanceof Error ? cause.message : String(cause) })
-  })
-)
-
-/** A PNG file with this infotext in it, put before the pixels. An empty text is not stored. */
 export const withInfotext = (png: Uint8Array, infotext: string): Uint8Array => {
   if (infotext === "") return png
-  // The header chunk is always 25 bytes long.
-  const header = signature.length + 25
-  const chunk = textChunk(infotext)
-  const out = new Uint8Array(png.length + chunk.length)
-  out.set(png.subarray(0, header))
-  out.set(chunk, header)
-  out.set(png.subarray(header), header + chunk.length)
-  return out
+  const [header, ...others] = chunks(png)
+  if (header === undefined) throw new Error("the file ends before the picture")
+  const kept = others.filter((chunk) => !tellsInfotext(chunk)).map(({ end, start }) => png.subarray(start, end))
+  return new Uint8Array(Buffer.concat([png.subarray(0, header.end), textChunk(infotext), ...kept]))
+}
+
+const tellsInfotext = ({ data, type }: Chunk): boolean => {
+  switch (type) {
+    case "tEXt":
+    case "zTXt":
+    case "iTXt":
+      return latin1(data.subarray(0, keyword.length + 1)) === `${keyword}\0`
+    // Readers take a comment there for the infotext, before any other text.
+    case "eXIf":
+      return (Exif.readUserComment(data) ?? "") !== ""
+    default:
+      return false
+  }
 }
 
 /** A PNG file of 8-bit RGB, from scanlines that are filtered and compressed already. */
@@ -65,9 +124,6 @@ export const fromScanlines = (image: {
   ]))
 }
 
-const latin1 = new TextDecoder("latin1")
-const utf8 = new TextDecoder()
-
 const textChunk = (text: string): Uint8Array => {
   const isLatin1 = Buffer.from(text, "latin1").toString("latin1") === text && !text.includes("\0")
   // An international text chunk has four more fields before the text: two flags, language, translated keyword.
@@ -84,35 +140,3 @@ const chunk = (type: string, data: Uint8Array): Uint8Array => {
   bytes.writeUInt32BE(crc32(bytes.subarray(4, data.length + 8)), data.length + 8)
   return bytes
 }
-
-function* chunks(bytes: Uint8Array): Generator<readonly [type: string, data: Uint8Array]> {
-  if (bytes.length < signature.length || !signature.every((byte, i) => bytes[i] === byte)) {
-    throw new Error("it does not begin as a PNG file does")
-  }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  let at = signature.length
-  while (at < bytes.length) {
-    if (at + 12 > bytes.length) throw new Error("the file ends in the middle of a chunk")
-    const length = view.getUint32(at)
-    if (at + 12 + length > bytes.length) throw new Error("the file ends in the middle of a chunk")
-    yield [latin1.decode(bytes.subarray(at + 4, at + 8)), bytes.subarray(at + 8, at + 8 + length)]
-    at += length + 12
-  }
-}
-
-const textOf = (type: string, data: Uint8Array): { readonly keyword: string; readonly text: string } | undefined => {
-  if (type !== "tEXt" && type !== "zTXt" && type !== "iTXt") return undefined
-  const end = data.indexOf(0)
-  if (end < 0) return undefined
-  const keyword = latin1.decode(data.subarray(0, end))
-  if (type === "tEXt") return { keyword, text: latin1.decode(data.subarray(end + 1)) }
-  if (type === "zTXt") return { keyword, text: latin1.decode(inflate(data.subarray(end + 2))) }
-  const compressed = data[end + 1] === 1
-  const language = data.indexOf(0, end + 3)
-  const translated = language < 0 ? -1 : data.indexOf(0, language + 1)
-  if (translated < 0) return undefined
-  const text = data.subarray(translated + 1)
-  return { keyword, text: utf8.decode(compressed ? inflate(text) : text) }
-}
-
-const inflate = (data: Uint8Array) => inflateSync(data, { maxOutputLength: longestText })

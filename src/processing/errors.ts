@@ -153,7 +153,7 @@ export class ImageCodecError extends Schema.TaggedError<ImageCodecError>()("Imag
   reason: Schema.String
 }) {
   override get message(): string {
-    return `The image cannot be read or written: ${this.reason}. Check that it is a whole PNG file.`
+    return `The image cannot be read or written: ${this.reason}. Check that it is a whole image file.`
   }
 }
 

@@ -34,7 +34,9 @@ const { run: watched, small } = await instrumentationCost()
 for (const name of ["tracing", "metrics", "both"] as const) {
   row(`20-step run, ${name}`, watched[name], "nothing switched on", watched.nothing, "ms")
   const added = small[name] - small.nothing
-  print(`  adds ${added.toFixed(0)} us to a run, by a model that is no work: ${(added / watched.nothing / 10).toFixed(3)} %`)
+  print(
+    `  adds ${added.toFixed(0)} us to a run, by a model that is no work: ${(added / watched.nothing / 10).toFixed(3)} %`
+  )
 }
 
 const start = coldStart()

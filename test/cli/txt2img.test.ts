@@ -3,6 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import sharp from "sharp"
+import { readMetadata, withInfotext } from "../../src/images/Metadata.ts"
+import { PlainEncoder } from "../../src/testing/index.ts"
 import { filesIn, lines, serena, temporaryFolder } from "./process.ts"
 
 const png = (bytes: Uint8Array) => Buffer.from(bytes.subarray(1, 4)).toString("latin1")
@@ -34,7 +37,9 @@ describe("serena txt2img", () => {
         { concurrency: 2 }
       )
       assert.deepStrictEqual(text, { code: 0, stdout: `${pictures[0].infotext}\n`, stderr: "" })
-      assert.deepStrictEqual(JSON.parse(json.stdout), { infotext: pictures[1].infotext })
+      const { infotext, items, parameters } = JSON.parse(json.stdout)
+      assert.deepStrictEqual({ infotext, items }, { infotext: pictures[1].infotext, items: {} })
+      assert.deepInclude(parameters, { Prompt: "a green star", Seed: "6", "Size-1": "128", "Clip skip": "1" })
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
   it.live("makes the same bytes for the same seed, beside another process in the same folder", () =>
@@ -52,6 +57,66 @@ describe("serena txt2img", () => {
       for (const [i, path] of mine.entries()) {
         assert.deepStrictEqual(yield* fs.readFile(path), yield* fs.readFile(yours[i] ?? ""))
       }
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live("makes a picture again from what it tells, but for what the flags say", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const outdir = yield* temporaryFolder
+      const make = Effect.fnUntraced(function*(...args: ReadonlyArray<string>) {
+        const { code, stderr, stdout } = yield* serena([...args, "--outdir", outdir, "--quiet"])
+        assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
+        const path = stdout.trim()
+        const bytes = yield* fs.readFile(path)
+        return { path, bytes, infotext: (yield* readMetadata(bytes)).infotext ?? "" }
+      })
+      const first = yield* make(
+        "txt2img",
+        "a green star, \"big\": é 猫",
+        ..."--negative-prompt red --steps 4 --cfg-scale 3.5 --seed 9 --width 96 --height 112".split(" "),
+        "--sampler",
+        "DPM++ 2M Karras"
+      )
+      const jpeg = `${outdir}/picture.jpg`
+      const pixels = yield* Effect.promise(async () => new Uint8Array(await sharp(first.bytes).jpeg().toBuffer()))
+      yield* fs.writeFile(jpeg, yield* withInfotext(pixels, first.infotext))
+      const [again, fromJpeg, other] = yield* Effect.all([
+        make("txt2img", "--from", first.path),
+        make("demo", "--from", jpeg),
+        make("txt2img", "--from", first.path, "--seed", "5")
+      ], { concurrency: 2 })
+      assert.notStrictEqual(again.path, first.path)
+      assert.deepStrictEqual(again.bytes, first.bytes)
+      assert.deepStrictEqual(fromJpeg.bytes, first.bytes)
+      assert.strictEqual(other.infotext, first.infotext.replace("Seed: 9", "Seed: 5"))
+      assert.notDeepEqual(other.bytes, first.bytes)
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live("names by its flag what a picture tells and cannot be made, and says what is not the same", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* temporaryFolder
+      const bytes = yield* PlainEncoder.encode({ pixels: new Uint8Array(3), width: 1, height: 1, infotext: "" })
+      const save = Effect.fnUntraced(function*(name: string, infotext: string) {
+        yield* fs.writeFile(`${folder}/${name}`, yield* withInfotext(bytes, infotext))
+        return `${folder}/${name}`
+      })
+      const bad = yield* save("bad.png", "Steps: many, Sampler: Euler, CFG scale: 7, Size: 4096x64, RNG: TPU, Seed: 1")
+      const wrong = yield* serena(["txt2img", "--from", bad, "--threads", "-1"])
+      assert.deepStrictEqual({ code: wrong.code, stdout: wrong.stdout }, { code: 2, stdout: "" })
+      assert.lengthOf(lines(wrong.stderr), 1)
+      for (const problem of ["--steps: the infotext says", "--width: 4096", "--from: randn_source: ", "--threads: "]) {
+        assert.include(wrong.stderr, problem)
+      }
+      const foreign = yield* save(
+        "foreign.png",
+        "a heart\nSteps: 20, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 64x64, Model hash: 535cf750e0, Model: tiny, " +
+          "Clip skip: 2"
+      )
+      const { code, stderr } = yield* serena(["txt2img", "--from", foreign, "--steps", "1", "--outdir", folder])
+      assert.strictEqual(code, 0, stderr)
+      assert.include(stderr, "Warning: the picture was made with what is not built yet: CLIP_stop_at_last_layers.\n")
+      assert.match(stderr, /Warning: the picture was made by tiny 535cf750e0, not by shapes-128 \w+\. .*--model\.\n/)
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
   it.live("leaves nothing behind when the folder cannot be used, and survives a reader that hangs up", () =>

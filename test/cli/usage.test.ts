@@ -108,12 +108,24 @@ describe("serena", () => {
       const fs = yield* FileSystem.FileSystem
       const folder = yield* temporaryFolder
       yield* fs.writeFileString(`${folder}/text.png`, "not a picture")
+      yield* fs.writeFileString(`${folder}/huge.png`, "")
+      yield* fs.truncate(`${folder}/huge.png`, 300 * 1024 * 1024)
       const results = yield* all([
         serena(["info", `${folder}/missing.png`]),
         serena(["info", `${folder}/text.png`]),
-        serena(["info", `${project}models/shapes-128/contact-sheet.png`])
+        serena(["info", `${folder}/huge.png`]),
+        serena(["info", `${project}models/shapes-128/contact-sheet.png`]),
+        serena(["txt2img", "--from", `${folder}/missing.png`]),
+        serena(["demo", "--from", `${project}models/shapes-128/contact-sheet.png`])
       ])
-      const sentences = ["there is no such file", "does not begin as a PNG file does", "does not tell how it was made"]
+      const sentences = [
+        "there is no such file",
+        "neither a PNG, JPEG, WebP, GIF nor AVIF file",
+        "larger than 256 MB",
+        "does not tell how it was made",
+        "there is no such file",
+        "does not tell how it was made"
+      ]
       for (const [i, { code, stderr, stdout }] of results.entries()) {
         assert.deepStrictEqual({ code, stdout }, { code: 1, stdout: "" })
         assert.lengthOf(lines(stderr), 1)

@@ -2,7 +2,7 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Samplers from "../../src/diffusion/sampling/Samplers.ts"
-import * as Png from "../../src/images/Png.ts"
+import { readMetadata } from "../../src/images/Metadata.ts"
 import { Limits } from "../../src/processing/Limits.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
 import { processImages } from "../../src/runner/processImages.ts"
@@ -67,7 +67,7 @@ layer(TestRuntime.layer())("the pipeline", (it) => {
         height: 64
       })
       assert.isDefined(image)
-      assert.strictEqual(yield* Png.readInfotext(image.png), image.infotext)
+      assert.strictEqual((yield* readMetadata(image.png)).infotext, image.infotext)
       assert.match(
         image.infotext,
         /^a cat\nNegative prompt: blurry\nSteps: 8, Sampler: DPM\+\+ 2M, Schedule type: Karras, CFG scale: 4.0, Seed: 1, Size: 72x64, Model hash: 7e57000000, Model: test-model, RNG: CPU, Version: serena-/

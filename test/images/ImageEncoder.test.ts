@@ -5,7 +5,7 @@ import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import sharp from "sharp"
 import { ImageEncoder } from "../../src/images/ImageEncoder.ts"
-import * as Png from "../../src/images/Png.ts"
+import { readMetadata } from "../../src/images/Metadata.ts"
 import { PlainEncoder } from "../../src/testing/index.ts"
 
 const pixels = Uint8Array.from({ length: 16 * 8 * 3 }, (_, i) => (i * 7) % 256)
@@ -39,8 +39,8 @@ const suite = (name: string, layer: Layer.Layer<ImageEncoder>) =>
 
     it.effect.prop("stores any text", [Schema.String], ([text]) =>
       Effect.gen(function*() {
-        const read = yield* Png.readInfotext(yield* encode(image(text)))
-        assert.strictEqual(read, text === "" ? undefined : text.toWellFormed())
+        const { infotext } = yield* readMetadata(yield* encode(image(text)))
+        assert.strictEqual(infotext, text === "" ? undefined : text.toWellFormed())
       }), { arbitrary: { runs: 20 } })
 
     it.effect("gives a typed error for pixels that do not fill the picture", () =>

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import {
+  ImageCodecError,
   InvalidProcessing,
   ModelNotFound,
   nearest,
@@ -28,6 +29,13 @@ describe("ProcessingError", () => {
   it.each(everyError)("$_tag says what happened, and then what to do", (error) => {
     assert.match(error.message, /^(The|No) .+\. ?.+[.]$/s)
     assert.match(error.message, /[Cc]orrect |Did you mean |Known: |Check |Try |run the request again|Free some space/)
+  })
+
+  it("speaks of image files of every format", () => {
+    assert.strictEqual(
+      new ImageCodecError({ reason: "it ends too early" }).message,
+      "The image cannot be read or written: it ends too early. Check that it is a whole image file."
+    )
   })
 
   it.each(everyError)("$_tag is an Error like any other", (error) => {

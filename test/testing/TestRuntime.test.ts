@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { execFileSync } from "node:child_process"
 import { performance } from "node:perf_hooks"
 import { fileURLToPath } from "node:url"
-import * as Png from "../../src/images/Png.ts"
+import { readMetadata } from "../../src/images/Metadata.ts"
 import { InferenceError } from "../../src/processing/errors.ts"
 import { Options } from "../../src/processing/Options.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
@@ -25,7 +25,7 @@ layer(TestRuntime.layer())("TestRuntime", (it) => {
         image.infotext,
         /^a cat\nSteps: 20, Sampler: Euler, Schedule type: \w+, CFG scale: 7.0, Seed: 7, Size: 64x64, Model hash: 7e57000000, Model: test-model, RNG: CPU, Version: serena-/
       )
-      assert.strictEqual(yield* Png.readInfotext(image.png), image.infotext)
+      assert.strictEqual((yield* readMetadata(image.png)).infotext, image.infotext)
     }))
 
   it.effect("saves them in memory", () =>
