@@ -38,7 +38,8 @@ export class ImageStore extends Context.Service<ImageStore, {
       const nextNumber = Effect.fnUntraced(function*(folder: string) {
         let next = 0
         for (const name of yield* fs.readDirectory(folder)) {
-          const number = /^(\d+)-/.exec(name)?.[1]
+          // A longer number is nobody's count, and could not be counted on from exactly.
+          const number = /^(\d{1,12})-/.exec(name)?.[1]
           if (number !== undefined) next = Math.max(next, Number(number) + 1)
         }
         return next

@@ -52,6 +52,18 @@ describe("ImageStore", () => {
       })
     ))
 
+  it.effect("passes over a number that is too long to count on from", () =>
+    inTemporaryFolder((folder) =>
+      Effect.gen(function*() {
+        const fs = yield* FileSystem.FileSystem
+        yield* TestClock.setTime(Date.UTC(2026, 1, 3, 12))
+        yield* fs.makeDirectory(`${folder}/2026-02-03`)
+        yield* fs.writeFileString(`${folder}/2026-02-03/${"9".repeat(30)}-1.png`, "odd")
+        const path = yield* (yield* ImageStore).save({ folder, seed: 1, png })
+        assert.isTrue(path.endsWith("/00000-1.png"))
+      })
+    ))
+
   it.effect("never replaces a file, also when many save the same seed at once", () =>
     inTemporaryFolder((folder) =>
       Effect.gen(function*() {
