@@ -27,8 +27,13 @@ const runner = await runnerOverhead()
 row("ProcessingRunner.run, no-op hooks", runner.runner, "the same stages in one Effect.gen", runner.bare, "us")
 print(`  the runner adds ${(runner.runner - runner.bare).toFixed(2)} us to a run`)
 
+// What comes on top of a run of any model, as a model that is no work shows it.
+const adds = (microseconds: number, of: number) =>
+  print(`  adds ${microseconds.toFixed(0)} us to a run: ${(microseconds / of / 10).toFixed(3)} %`)
+
 const readers = await slowReaders()
-row("20-step run, 100 slow readers of it", readers.hundred, "nobody reads", readers.none, "ms", readers.ratio)
+row("20-step run, 100 slow readers of it", readers.run.hundred, "nobody reads", readers.run.none, "ms")
+adds((readers.small.hundred - readers.small.none) * 1000, readers.run.none)
 
 const { run: watched, small } = await instrumentationCost()
 for (const name of ["tracing", "metrics", "both"] as const) {
