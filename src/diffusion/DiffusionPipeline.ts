@@ -11,7 +11,7 @@ import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import { ImageEncoder } from "../images/ImageEncoder.ts"
 import { ImageStore } from "../images/ImageStore.ts"
-import { InvalidProcessing, type Problem, UnknownSampler, UnknownScheduler } from "../processing/errors.ts"
+import { InvalidProcessing, nearest, type Problem, UnknownSampler, UnknownScheduler } from "../processing/errors.ts"
 import * as Infotext from "../processing/Infotext.ts"
 import type { Generated, GeneratedImage, ProcessedImage } from "../processing/Processed.ts"
 import { checkLimits, type Processing } from "../processing/Processing.ts"
@@ -40,6 +40,7 @@ const prepare = (encoder: ImageEncoder["Service"], store: ImageStore["Service"])
       scheduler: processing.scheduler
     })
     const { height, width } = yield* settleSize(processing, model)
+    yield* checkSeeds(processing)
     yield* checkLimits({ ...processing, height, width }, cmdOpts.limits)
 
     // A folder that cannot be written is better known now than after all the work.
@@ -95,6 +96,10 @@ const prepare = (encoder: ImageEncoder["Service"], store: ImageStore["Service"])
 const resolveNames = Effect.fnUntraced(function*(names: { readonly sampler: string; readonly scheduler: string }) {
   const parsed = Samplers.parseName(names.sampler)
   if (Option.isNone(parsed)) {
+    const schedule = mistypedSchedule(names.sampler)
+    if (schedule !== undefined) {
+      return yield* new UnknownScheduler({ scheduler: schedule, known: Schedules.all.map(({ label }) => label) })
+    }
     return yield* new UnknownSampler({ sampler: names.sampler, known: Samplers.all.map(({ name }) => name) })
   }
   const { sampler } = parsed.value
@@ -112,6 +117,31 @@ const forkInRun = (effect: Effect.Effect<void>) =>
     Effect.serviceOption(Scope.Scope),
     (scope) => Option.isSome(scope) ? Effect.forkIn(effect, scope.value) : Effect.forkChild(effect)
   )
+
+// What follows a sampler's name, if it is nearly a schedule's: "Karas" of "DPM++ 2M Karas".
+const mistypedSchedule = (name: string): string | undefined => {
+  const words = name.trim().split(/\s+/)
+  const labels = Schedules.all.map(({ label }) => label)
+  for (let i = words.length - 1; i > 0; i--) {
+    const rest = words.slice(i).join(" ")
+    if (Option.isSome(Samplers.get(words.slice(0, i).join(" ")))) {
+      return nearest(rest, labels) === undefined ? undefined : rest
+    }
+  }
+  return undefined
+}
+
+// Beyond the safe integers two pictures would get one seed.
+const checkSeeds = ({ batch_size, n_iter, seed }: Processing) => {
+  const largest = Number.MAX_SAFE_INTEGER - (batch_size * n_iter - 1)
+  return seed <= largest
+    ? Effect.void
+    : Effect.fail(
+      new InvalidProcessing({
+        problems: [{ path: "seed", message: `${seed} is over ${largest}, the largest for so many pictures` }]
+      })
+    )
+}
 
 /** The size in pixels: the request's, or the model's own. */
 const settleSize = Effect.fnUntraced(function*(processing: Processing, model: LoadedModel) {

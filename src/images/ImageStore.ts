@@ -48,7 +48,7 @@ export class ImageStore extends Context.Service<ImageStore, {
       // Hard links never replace a file. Where the file system has none, the name is taken first, then the file moved.
       const claim = (temporary: string, file: string) =>
         fs.link(temporary, file).pipe(
-          Effect.catchIf((error) => !isTaken(error), () =>
+          Effect.catchIf(hasNoLinks, () =>
             fs.writeFile(file, new Uint8Array(), { flag: "wx" }).pipe(
               Effect.andThen(Effect.onError(fs.rename(temporary, file), () => Effect.ignore(fs.remove(file))))
             ))
@@ -107,6 +107,13 @@ export const fileName = (number: number, seed: number): string => `${String(numb
 
 const isTaken = (error: PlatformError.PlatformError): boolean => error.reason._tag === "AlreadyExists"
 
+// What a link fails with where the file system has none.
+const hasNoLinks = ({ reason }: PlatformError.PlatformError): boolean =>
+  ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EXDEV", "EMLINK"].includes(codeOf(reason) ?? "")
+
+const codeOf = ({ cause }: PlatformError.PlatformError["reason"]): string | undefined =>
+  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined
+
 const reasons: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full",
   EDQUOT: "the disk quota is used up",
@@ -118,7 +125,6 @@ const reasons: Readonly<Record<string, string>> = {
 }
 
 const reasonOf = ({ reason }: PlatformError.PlatformError): string => {
-  const cause = reason.cause
-  const code = cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined
+  const code = codeOf(reason)
   return (code === undefined ? undefined : reasons[code]) ?? (code ?? reason.message)
 }

@@ -19,11 +19,18 @@ export class CommandOptions extends Context.Service<CommandOptions, {
 }>()("serena/processing/CommandOptions") {
   static readonly defaults: CommandOptions["Service"] = Object.freeze({
     modelsDir: undefined,
-    limits: Limits.make({}),
+    limits: Object.freeze(Limits.make({})),
     device: "cpu",
     threads: 0
   })
 
   static readonly layer = (options: Partial<CommandOptions["Service"]> = {}): Layer.Layer<CommandOptions> =>
-    Layer.succeed(CommandOptions, Object.freeze({ ...CommandOptions.defaults, ...options }))
+    Layer.succeed(
+      CommandOptions,
+      Object.freeze({
+        ...CommandOptions.defaults,
+        ...options,
+        limits: Object.freeze({ ...(options.limits ?? CommandOptions.defaults.limits) })
+      })
+    )
 }

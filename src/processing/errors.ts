@@ -104,7 +104,9 @@ export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNot
   override get message(): string {
     const places = `Looked in ${this.searched.join(" and ")}.`
     return this.known.length === 0
-      ? `No model "${this.model}" was found. ${places} Put a model folder there or name another with --models-dir.`
+      ? `${
+        this.model === "" ? "No model" : `No model "${this.model}"`
+      } was found. ${places} Put a model folder there or name another with --models-dir.`
       : `No model "${this.model}" was found. ${places} ${didYouMean(this.model, this.known)}`
   }
 }

@@ -14,12 +14,13 @@ import type { RuntimeContext } from "./RuntimeContext.ts"
 /**
  * Runs a request: prepare, onPrepare, execute, onExecute, finalize, onFinalize.
  *
- * It provides nothing to itself: pipeline, hooks and context are the caller's.
+ * It provides nothing to itself but a scope that ends with the run: pipeline, hooks and context are the caller's.
  */
 export const run: (
   request: ProcessingRequest<Processing>
 ) => Effect.Effect<Processed, ProcessingError, Pipeline | RunnerHooks | RuntimeContext> = Effect.fnUntraced(
   function*(request) {
     return yield* Lifecycle.run(yield* Pipeline, yield* RunnerHooks, request)
-  }
+  },
+  Effect.scoped
 )

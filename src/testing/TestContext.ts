@@ -51,8 +51,14 @@ export const layer = (overrides: Overrides = {}): Layer.Layer<CaptureContext | C
     Effect.map(CaptureContext, ({ capture }) =>
       CaptureContext.of({
         capture: (request) =>
-          Effect.map(capture(request), (context) =>
-            Object.freeze({ ...context, device: device ?? context.device, state: state ?? context.state }))
+          Effect.gen(function*() {
+            const context = yield* capture(request)
+            // A state that serves several runs begins and ends with each.
+            if (state !== undefined) {
+              yield* Effect.acquireRelease(state.update({ ended: false }), () => state.update({ ended: true }))
+            }
+            return Object.freeze({ ...context, device: device ?? context.device, state: state ?? context.state })
+          })
       }))
   ).pipe(
     Layer.provide(CaptureContext.layer(() => Effect.succeed(model))),

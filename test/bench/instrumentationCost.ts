@@ -1,5 +1,6 @@
 /**
- * What watching a run costs: nothing, a trace sent to a collector by OTLP, metrics, and both, of the same run.
+ * What each hook set costs: a trace sent to a collector by OTLP, metrics, progress on standard error, ways to end a run, and
+ * all of them, of the same run.
  *
  * Whole runs of the embedded model vary more from one to the next than instrumentation adds to them. So the same is done
  * with a model that is almost no work: what comes on top there, in microseconds, comes on top of any run of these steps.
@@ -9,9 +10,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import * as Stdio from "effect/Stdio"
 import { once } from "node:events"
 import { Worker } from "node:worker_threads"
+import * as Cancellation from "../../src/instrumentation/Cancellation.ts"
 import * as Metrics from "../../src/instrumentation/Metrics.ts"
+import * as Progress from "../../src/instrumentation/Progress.ts"
 import * as Tracing from "../../src/instrumentation/Tracing.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
 import { combine } from "../../src/runner/Lifecycle.ts"
@@ -45,7 +49,7 @@ const collector = `
 type Services = CaptureContext | Pipeline | RunnerHooks
 
 /**
- * Medians, of all four in turn, in this process: `run` in milliseconds for a 20-step run of the embedded model, `small` in
+ * Medians, of all in turn, in this process: `run` in milliseconds for a 20-step run of the embedded model, `small` in
  * microseconds for one of the arithmetic model.
  */
 export const instrumentationCost = async () => {
@@ -54,12 +58,19 @@ export const instrumentationCost = async () => {
   const scope = Scope.makeUnsafe()
   const build = <A>(layer: Layer.Layer<A>) => Effect.runPromise(Layer.buildWithScope(layer, scope))
   try {
+    const progress = await Effect.runPromise(Effect.provide(Progress.make(), Stdio.layerTest({})))
     const exporter = await build(Tracing.layerOtlp({ endpoint: String(endpoint) }))
     const variants: ReadonlyArray<readonly [keyof Cost, ReadonlyArray<HookSet>, Context.Context<never>]> = [
       ["nothing", [], Context.empty()],
       ["tracing", [Tracing.make()], exporter],
       ["metrics", [Metrics.make()], Context.empty()],
-      ["both", [Tracing.make(), Metrics.make()], exporter]
+      ["progress", [progress], Context.empty()],
+      [
+        "cancellation",
+        [Cancellation.timeout("1 hour"), Cancellation.onSignal(new AbortController().signal)],
+        Context.empty()
+      ],
+      ["all", [Tracing.make(), Metrics.make(), progress, Cancellation.timeout("1 hour")], exporter]
     ]
     const measure = async (services: Context.Context<Services>, size: number, rounds: number): Promise<Cost> => {
       const request = processing(size)
@@ -67,7 +78,14 @@ export const instrumentationCost = async () => {
         Effect.runPromiseWith(
           services.pipe(Context.add(RunnerHooks, RunnerHooks.of(combine(hooks))), Context.merge(exporter))
         )(processImages(request))
-      const times: Record<keyof Cost, Array<number>> = { nothing: [], tracing: [], metrics: [], both: [] }
+      const times: Record<keyof Cost, Array<number>> = {
+        nothing: [],
+        tracing: [],
+        metrics: [],
+        progress: [],
+        cancellation: [],
+        all: []
+      }
       for (const [, hooks, exporter] of variants) await run(hooks, exporter)
       for (let round = 0; round < rounds; round++) {
         // Each has each place in the order as often.
@@ -84,18 +102,22 @@ export const instrumentationCost = async () => {
         nothing: median(times.nothing),
         tracing: median(times.tracing),
         metrics: median(times.metrics),
-        both: median(times.both)
+        progress: median(times.progress),
+        cancellation: median(times.cancellation),
+        all: median(times.all)
       }
     }
-    const run = await measure(await build(Serena.layer()), 128, 30)
-    const small = await measure(await build(TestRuntime.layer()), 8, 400)
+    const run = await measure(await build(Serena.layer()), 128, 15)
+    const small = await measure(await build(TestRuntime.layer()), 8, 200)
     return {
       run,
       small: {
         nothing: small.nothing * 1000,
         tracing: small.tracing * 1000,
         metrics: small.metrics * 1000,
-        both: small.both * 1000
+        progress: small.progress * 1000,
+        cancellation: small.cancellation * 1000,
+        all: small.all * 1000
       }
     }
   } finally {
@@ -108,5 +130,7 @@ export interface Cost {
   readonly nothing: number
   readonly tracing: number
   readonly metrics: number
-  readonly both: number
+  readonly progress: number
+  readonly cancellation: number
+  readonly all: number
 }

@@ -36,7 +36,7 @@ row("20-step run, 100 slow readers of it", readers.run.hundred, "nobody reads", 
 adds((readers.small.hundred - readers.small.none) * 1000, readers.run.none)
 
 const { run: watched, small } = await instrumentationCost()
-for (const name of ["tracing", "metrics", "both"] as const) {
+for (const name of ["tracing", "metrics", "progress", "cancellation", "all"] as const) {
   row(`20-step run, ${name}`, watched[name], "nothing switched on", watched.nothing, "ms")
   const added = small[name] - small.nothing
   print(

@@ -170,6 +170,24 @@ layer(TestRuntime.layer())("the pipeline", (it) => {
 })
 
 describe("the pipeline", () => {
+  it.effect("refuses seeds that would not be told apart", () =>
+    Effect.gen(function*() {
+      const seed = Number.MAX_SAFE_INTEGER
+      const error = yield* Effect.flip(run({ seed, batch_size: 2 }))
+      assert.strictEqual(error._tag, "InvalidProcessing")
+      assert.include(error.message, "seed: 9007199254740991 is over 9007199254740990")
+      assert.strictEqual((yield* run({ seed, steps: 1 })).images[0]?.seed, seed)
+    }).pipe(Effect.provide(TestRuntime.layer())))
+
+  it.effect("tells a mistyped schedule behind a sampler's name from a mistyped sampler", () =>
+    Effect.gen(function*() {
+      const schedule = yield* Effect.flip(run({ sampler_name: "DPM++ 2M Karas" }))
+      assert.strictEqual(schedule._tag, "UnknownScheduler")
+      assert.include(schedule.message, "Did you mean \"Karras\"?")
+      const sampler = yield* Effect.flip(run({ sampler_name: "DPM++ 2N" }))
+      assert.strictEqual(sampler._tag, "UnknownSampler")
+    }).pipe(Effect.provide(TestRuntime.layer())))
+
   it.effect("measures the model's own size against the limits, too", () =>
     Effect.gen(function*() {
       const error = yield* failure({})

@@ -60,9 +60,9 @@ layer(TestRuntime.layer())("TestRuntime", (it) => {
           yield* processImages(cat)
           return performance.now() - start
         }))
-      const median = times.toSorted((a, b) => a - b)[25] ?? NaN
-      // The machine may be busy: what is meant is 5.
-      assert.isBelow(median, 25)
+      const fastest = Math.min(...times)
+      // The fastest is the one that a busy machine has disturbed least.
+      assert.isBelow(fastest, 5)
     }))
 })
 
