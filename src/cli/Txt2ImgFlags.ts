@@ -236,7 +236,8 @@ const failed = <A>(part: Result.Result<A, ReadonlyArray<Problem>>): ReadonlyArra
 
 const problemsIn = ({ issue }: Schema.SchemaError): ReadonlyArray<Problem> => problemsOf(issue)
 
-const named = ({ message, path }: Problem): Problem => {
+/** A problem of a request, by the flag that is to be corrected. */
+export const named = ({ message, path }: Problem): Problem => {
   // No flag is for settings: those there are come from a picture.
   if (path.startsWith(settingsPath)) {
     return { path: "--from", message: `${path.slice(settingsPath.length)}: ${message}` }

@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Progress from "../instrumentation/Progress.ts"
+import { InvalidProcessing } from "../processing/errors.ts"
 import type { Limits } from "../processing/Limits.ts"
 import type { Processed, ProcessedImage } from "../processing/Processed.ts"
 import type { Processing } from "../processing/Processing.ts"
@@ -17,7 +18,7 @@ import { RunnerHooks } from "../runner/RunnerHooks.ts"
 import * as Serena from "../Serena.ts"
 import { Stopped } from "./failures.ts"
 import * as Signals from "./Signals.ts"
-import type { Setup } from "./Txt2ImgFlags.ts"
+import { named, type Setup } from "./Txt2ImgFlags.ts"
 
 export interface Options {
   readonly processing: Processing
@@ -53,6 +54,11 @@ export const generate = Effect.fnUntraced(function*({ json, limits, processing, 
       }
     })),
     Effect.provideContext(exporter),
+    // What only the model could tell is told by the flag's name as well.
+    Effect.catchTag(
+      "InvalidProcessing",
+      ({ problems }) => Effect.fail(new InvalidProcessing({ problems: problems.map(named) }))
+    ),
     signals.guard
   )
   const signal = yield* signals.received
