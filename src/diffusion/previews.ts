@@ -15,7 +15,7 @@ import type { Step } from "./sampling/Samplers.ts"
  * What to do after a step so that `state` has a preview of the batch's first picture.
  *
  * The settings say whether, how often, and by which method: the cheap one multiplies latents with the model's own matrix,
- * the full one decodes them, which takes the network's time. Previews end with the scope.
+ * the full one decodes them in the background. Previews end with the scope.
  */
 export const make = Effect.fnUntraced(function*(options: {
   readonly model: LoadedModel
@@ -27,6 +27,7 @@ export const make = Effect.fnUntraced(function*(options: {
 }) {
   const { height, model, opts, state, width } = options
   const { latentRgb } = model
+  const decode = model.decodePreview ?? model.decode
   const cheap = opts.show_progress_type === "Approx cheap"
   const scope = yield* Effect.scope
   if (!opts.live_previews_enable || (cheap && latentRgb === undefined)) return () => Effect.void
@@ -40,7 +41,7 @@ export const make = Effect.fnUntraced(function*(options: {
         step,
         width: width * model.latentScale,
         height: height * model.latentScale,
-        pixels: yield* Effect.flatMap(model.decode(latent, { height, width }), toPixels)
+        pixels: yield* Effect.flatMap(decode(latent, { height, width }), toPixels)
       }
     yield* state.update({ preview })
   })

@@ -39,8 +39,11 @@ export interface NetworkCall {
 }
 
 export class Networks extends Context.Service<Networks, {
-  /** Loads an ONNX file. It is closed with the scope. */
-  readonly open: (file: string) => Effect.Effect<Network, NetworkLoadError | NetworkThreadDied, Scope.Scope>
+  /**
+   * Loads an ONNX file. It is closed with the scope. In the background it has a thread apart from all others', and one
+   * core of the machine: what runs there does not make the rest wait for its turn.
+   */
+  readonly open: (file: string, options?: { readonly background?: boolean | undefined }) => Effect.Effect<Network, NetworkLoadError | NetworkThreadDied, Scope.Scope>
 }>()("serena/models/Networks") {
   /** Networks in a worker thread of this process, on the device that the command options name. */
   static readonly layer: Layer.Layer<Networks, never, CommandOptions> = Layer.effect(
@@ -69,10 +72,12 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
   CommandOptions | Scope.Scope
 > {
   const { device, threads } = yield* CommandOptions
-  const turn = yield* Semaphore.make(1)
-  let thread: Thread | undefined
+  const foreground: Lane = { turn: yield* Semaphore.make(1), threads, thread: undefined }
+  const background: Lane = { turn: yield* Semaphore.make(1), threads: 1, thread: undefined }
 
-  yield* Effect.addFinalizer(() => Effect.suspend(() => thread?.end ?? Effect.void))
+  yield* Effect.addFinalizer(() =>
+    Effect.forEach([foreground, background], ({ thread }) => thread?.end ?? Effect.void, { discard: true })
+  )
 
   // Whatever was asked of the thread is waited for. Only runs queue here: the rest is answered after the run in flight.
   const ask = <E>(on: Thread, command: Command, refused: (reason: string) => E) =>
@@ -81,14 +86,15 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
       (error) => error._tag === "Refused" ? refused(error.reason) : error
     )
 
-  const open = Effect.fnUntraced(function*(file: string) {
+  const open: Networks["Service"]["open"] = Effect.fnUntraced(function*(file, options) {
+    const lane = options?.background === true ? background : foreground
     const unloaded = (reason: string) => new NetworkLoadError({ file, reason })
     const failed = (reason: string) => new InferenceError({ file, reason })
     const { info, on, session } = yield* Effect.acquireRelease(
       Effect.gen(function*() {
-        if (thread === undefined || !thread.isAlive()) thread = startThread(spawn)
-        const on = thread
-        const reply = yield* ask(on, { op: "open", file, provider: device, threads }, unloaded)
+        if (lane.thread === undefined || !lane.thread.isAlive()) lane.thread = startThread(spawn)
+        const on = lane.thread
+        const reply = yield* ask(on, { op: "open", file, provider: device, threads: lane.threads }, unloaded)
         return { on, session: reply.value, info: reply.info ?? { inputs: [], outputs: [] } }
       }),
       ({ on, session }) => on.isAlive() ? Effect.ignore(ask(on, { op: "close", session }, unloaded)) : Effect.void
@@ -99,7 +105,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
         ask(on, { op: "bind", session, ...tensors }, failed),
         ({ value }) => on.isAlive() ? Effect.ignore(ask(on, { op: "unbind", call: value }, failed)) : Effect.void
       )
-      return { run: Effect.asVoid(metrics.inTurn(turn, ask(on, { op: "run", call }, failed))) }
+      return { run: Effect.asVoid(metrics.inTurn(lane.turn, ask(on, { op: "run", call }, failed))) }
     })
 
     return { ...info, file, isOpen: on.isAlive, bind }
@@ -107,6 +113,13 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
 
   return Networks.of({ open })
 })
+
+// Calls that wait for each other.
+interface Lane {
+  readonly turn: Semaphore.Semaphore
+  readonly threads: number
+  thread: Thread | undefined
+}
 
 interface Thread {
   readonly isAlive: () => boolean

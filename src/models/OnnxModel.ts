@@ -54,10 +54,9 @@ export const make = Effect.fnUntraced(function*(
     inputs: ["sample", "timestep", "encoder_hidden_states"],
     outputs: ["out_sample"]
   })
-  const vaeDecoder = yield* network("vae_decoder", folder.networks.vaeDecoder, {
-    inputs: ["latent_sample"],
-    outputs: ["sample"]
-  })
+  const decoder: Expected = { inputs: ["latent_sample"], outputs: ["sample"] }
+  const vaeDecoder = yield* network("vae_decoder", folder.networks.vaeDecoder, decoder)
+  const previewDecoder = yield* network("vae_decoder", folder.networks.vaeDecoder, { ...decoder, background: true })
   const tokenizer = yield* remembered(Tokenizer.read(folder).pipe(Effect.provideContext(services)), {
     lookedUp: (found) => metrics.lookedUp("tokenizer", found)
   })
@@ -118,8 +117,8 @@ export const make = Effect.fnUntraced(function*(
     }
   })
 
-  const decode: LoadedModel["decode"] = Effect.fnUntraced(function*(latent, { height, width }) {
-    const { network, type } = yield* vaeDecoder
+  const decodeBy = (decoder: typeof vaeDecoder): LoadedModel["decode"] => Effect.fnUntraced(function*(latent, { height, width }) {
+    const { network, type } = yield* decoder
     const input = TensorBuffer.make(type("latent_sample"), [1, channels, height, width])
     const output = TensorBuffer.make(type("sample"), [1, 3, height * latentScale, width * latentScale])
     for (let i = 0; i < latent.length; i++) input.values[i] = (latent[i] as number) / folder.vae.scaling_factor
@@ -148,11 +147,14 @@ export const make = Effect.fnUntraced(function*(
         Effect.andThen(Cache.get(embeddings, prompt))
       ),
     denoising,
-    decode
+    decode: decodeBy(vaeDecoder),
+    decodePreview: decodeBy(previewDecoder)
   }
 })
 
 interface Expected {
+  /** Whether the network runs apart from the others. */
+  readonly background?: boolean
   readonly inputs: ReadonlyArray<string>
   readonly outputs: ReadonlyArray<string>
 }
@@ -166,7 +168,7 @@ interface Opened {
 // Opens a network and sees that it has the inputs and outputs it is going to be used with.
 const openChecked = Effect.fnUntraced(function*(folder: ModelFolder, part: string, file: string, expected: Expected) {
   const { open } = yield* Networks
-  const network = yield* open(file)
+  const network = yield* open(file, { background: expected.background })
   const types = new Map<string, TensorType>()
   const problems = (["inputs", "outputs"] as const).flatMap((side) => {
     const found: NetworkInfo["inputs"] = network[side]

@@ -84,6 +84,8 @@ export interface LoadedModel {
     readonly width: number
     readonly embedding: Embedding
   }) => Effect.Effect<DenoisingCall, NetworkError, Scope.Scope>
+  /** The same as `decode` for pictures that are only looked at, away from the runs' own calls; else `decode` serves. */
+  readonly decodePreview?: LoadedModel["decode"]
   /** One latent `[channels, height, width]` to RGB `[3, height * 8, width * 8]`, about -1 to 1. */
   readonly decode: (
     latent: Float32Array,

@@ -71,6 +71,26 @@ describe("Networks", () => {
     }).pipe(Effect.provide(layerWatched(threads)))
   })
 
+  it.effect("runs what is in the background in a thread apart, without a turn among the others", () => {
+    const threads: Array<Worker> = []
+    return Effect.gen(function*() {
+      const { run } = yield* bindUnet(16)
+      const decoder = yield* (yield* Networks).open(`${embedded}/vae_decoder/model.onnx`, { background: true })
+      const latent = TensorBuffer.make("float32", [1, 4, 2, 2])
+      const picture = TensorBuffer.make("float32", [1, 3, 16, 16])
+      const preview = yield* decoder.bind({
+        inputs: { latent_sample: latent.tensor },
+        outputs: { sample: picture.tensor }
+      })
+      const runs = yield* Effect.forkChild(Effect.all([run, run, run]), { startImmediately: true })
+      yield* preview.run
+      assert.isUndefined(runs.pollUnsafe())
+      assert.isTrue(picture.values.some((value) => value !== 0))
+      assert.strictEqual(threads.length, 2)
+      yield* Fiber.join(runs)
+    }).pipe(Effect.provide(layerWatched(threads)))
+  })
+
   it.effect("ends its thread, and all networks with it, when the layer's scope closes", () => {
     const threads: Array<Worker> = []
     return Effect.gen(function*() {
