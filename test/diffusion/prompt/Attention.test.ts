@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import * as Attention from "../../../src/diffusion/prompt/Attention.ts"
-import { assertLinear, Fragments, hostile, join } from "./fixtures.ts"
+import { Fragments, hostile, join } from "./fixtures.ts"
 
 type Row = readonly [prompt: string, pieces: ReadonlyArray<readonly [string, number]>]
 
@@ -96,8 +96,6 @@ describe("Attention.parse", () => {
   it.prop("reads any string", [Schema.String], ([text]) => {
     assert.isAtLeast(Attention.parse(text).length, 1)
   })
-
-  it("takes time in proportion to the text", () => assertLinear(Attention.parse))
 })
 
 const assertRoundTrip = (pieces: ReadonlyArray<Attention.Piece>) => {
