@@ -26,6 +26,9 @@ export const Limits = Schema.Struct({
   max_total_pixels: limit(2 ** 28),
   /** Most sampling steps. */
   max_steps: limit(150),
+  /** Largest file of one picture that comes with a request, in bytes, and most pixels in it. */
+  max_image_bytes: limit(64 * 2 ** 20),
+  max_image_pixels: limit(2 ** 26),
   /** Longest prompt, in bytes of UTF-8. */
   max_prompt_bytes: limit(100_000)
 }).annotate({ identifier: "Limits" })

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { InvalidProcessing, type Problem, problemsOf } from "./errors.ts"
+import { ImageBytes } from "./ImageBytes.ts"
 import { Limits } from "./Limits.ts"
 import { OptionsPatch } from "./Options.ts"
 
@@ -25,15 +26,28 @@ const positive = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
 const name = Schema.NonEmptyString.check(Schema.isMaxLength(200))
 const pixels = Schema.Int.check(Schema.isGreaterThanOrEqualTo(8))
 
-/** Text to image. */
-export const Txt2Img = Schema.Struct({
-  _tag: Schema.tag("Txt2Img").pipe(Schema.withDecodingDefaultType(Effect.succeed("Txt2Img" as const))),
-  /** What to show. */
+const strength = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
+const side = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 20 }))
+const factor = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
+
+/** What every kind of request has. */
+const shared = {
+  /** What to show, in the prompt language. */
   prompt: withDefault(Schema.String, ""),
   /** What to keep away from; guides only when `cfg_scale` is not 1. */
   negative_prompt: withDefault(Schema.String, ""),
+  /** Names of styles, whose texts are merged into both prompts. */
+  styles: withDefault(Schema.Array(Schema.String), []),
+  /** Whether tags of extra networks (`<lora:name:1>`) are taken out without a word. */
+  disable_extra_networks: withDefault(Schema.Boolean, false),
   /** Seed of the first picture, the next ones count on from it; -1 for a random one. */
   seed: withDefault(Schema.Int, -1),
+  /** Variation seed (-1 for a random one), and how much of its noise there is: 0 for none, 1 for all. */
+  subseed: withDefault(Schema.Int, -1),
+  subseed_strength: withDefault(strength, 0),
+  /** Size whose noise is put into the middle, in pixels; 0 or less for none. */
+  seed_resize_from_w: withDefault(Schema.Int, -1),
+  seed_resize_from_h: withDefault(Schema.Int, -1),
   /** Sampling steps. */
   steps: withDefault(positive, 20),
   /** A sampler's name or alias; a schedule's name may follow, as in `DPM++ 2M Karras`. */
@@ -49,16 +63,90 @@ export const Txt2Img = Schema.Struct({
   batch_size: withDefault(positive, 1),
   /** Rounds, one after the other. */
   n_iter: withDefault(positive, 1),
+  /** Share of fresh noise in ancestral, SDE and DDIM steps. Left out: the settings `eta_ancestral` and `eta_ddim`. */
+  eta: Schema.optional(strength),
+  /** Churn of Euler, Heun and DPM2. Left out: the settings of these names. */
+  s_churn: Schema.optional(factor),
+  s_tmin: Schema.optional(factor),
+  s_tmax: Schema.optional(factor),
+  s_noise: Schema.optional(factor),
+  /** Noise level below which the negative prompt is used in every second call only. Left out: the setting. */
+  s_min_uncond: Schema.optional(factor),
+  /** Whether the picture can be laid beside itself without seams. Left out: the setting. */
+  tiling: Schema.optional(Schema.Boolean),
+  /** Model that takes over, and when: at this share of the steps. Left out: none. */
+  refiner_checkpoint: Schema.optional(Schema.String),
+  refiner_switch_at: Schema.optional(strength),
   /** Settings for this request only. */
   override_settings: withDefault(OptionsPatch, {})
+}
+
+/** Text to image, and with `enable_hr` a second pass in a larger size. */
+export const Txt2Img = Schema.Struct({
+  _tag: Schema.tag("Txt2Img").pipe(Schema.withDecodingDefaultType(Effect.succeed("Txt2Img" as const))),
+  ...shared,
+  /** Whether there is a second pass (hires fix). */
+  enable_hr: withDefault(Schema.Boolean, false),
+  /** How much the second pass changes: 0 nothing, 1 all. */
+  denoising_strength: withDefault(strength, 0.75),
+  /** How much larger the second pass is. */
+  hr_scale: withDefault(Schema.Finite.check(Schema.isBetween({ minimum: 1, maximum: 16 })), 2),
+  /** Size of the second pass in pixels, in place of `hr_scale`; of one that is 0, the proportions decide. */
+  hr_resize_x: withDefault(side, 0),
+  hr_resize_y: withDefault(side, 0),
+  /** A latent upscale mode, or an upscaler's name. */
+  hr_upscaler: withDefault(name, "Latent"),
+  /** Steps of the second pass; 0 for as many as `steps`. */
+  hr_second_pass_steps: withDefault(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)), 0),
+  /** Model, sampler and schedule of the second pass. Left out: those of the first. */
+  hr_checkpoint_name: Schema.optional(Schema.String),
+  hr_sampler_name: Schema.optional(name),
+  hr_scheduler: Schema.optional(name),
+  /** Prompts of the second pass; empty for those of the first. */
+  hr_prompt: withDefault(Schema.String, ""),
+  hr_negative_prompt: withDefault(Schema.String, "")
 }).annotate({ identifier: "Txt2Img" })
 export type Txt2Img = typeof Txt2Img.Type
 
+/** Image to image, and with a `mask` inpainting. */
+export const Img2Img = Schema.Struct({
+  _tag: Schema.tag("Img2Img"),
+  ...shared,
+  /** Pictures to start from: one for the whole batch, or one for each picture of it. */
+  init_images: Schema.NonEmptyArray(ImageBytes),
+  /** How much is changed: 0 nothing, 1 all. */
+  denoising_strength: withDefault(strength, 0.75),
+  /** How a picture gets the asked size: 0 stretched, 1 cropped, 2 filled at the sides, 3 stretched as latents. */
+  resize_mode: withDefault(Schema.Literals([0, 1, 2, 3]), 0),
+  /** What is made anew: the white part of this picture, or where it is not transparent. */
+  mask: Schema.optional(ImageBytes),
+  /** Blur of the mask's edge in pixels, across and down. */
+  mask_blur_x: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 })), 4),
+  mask_blur_y: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 })), 4),
+  /** Whether each latent value is either kept or made anew. */
+  mask_round: withDefault(Schema.Boolean, true),
+  /** What is under the mask to begin with: 0 its blurred surroundings, 1 the picture, 2 noise, 3 nothing. */
+  inpainting_fill: withDefault(Schema.Literals([0, 1, 2, 3]), 1),
+  /** Whether only the masked part, and so many pixels around it, is made in the asked size and put back. */
+  inpaint_full_res: withDefault(Schema.Boolean, true),
+  inpaint_full_res_padding: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1024 })), 32),
+  /** 1 to make anew what the mask leaves out. */
+  inpainting_mask_invert: withDefault(Schema.Literals([0, 1]), 0),
+  /** Factor on the noise that is laid over the picture. Left out: the setting. */
+  initial_noise_multiplier: Schema.optional(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 10 })))
+}).annotate({ identifier: "Img2Img" })
+export type Img2Img = typeof Img2Img.Type
+
 /** Everything that can be asked for. */
-export const Processing = Txt2Img
+export const Processing = Schema.Union([Txt2Img, Img2Img])
 export type Processing = typeof Processing.Type
 
-const decodeJson = Schema.decodeUnknownEffect(Schema.toCodecJson(Processing), { errors: "all" })
+const decodeTxt2Img = Schema.decodeUnknownEffect(Schema.toCodecJson(Txt2Img), { errors: "all" })
+const decodeImg2Img = Schema.decodeUnknownEffect(Schema.toCodecJson(Img2Img), { errors: "all" })
+
+// By its tag, so that only problems of the kind that was meant are named.
+const decodeJson = (input: unknown): Effect.Effect<Processing, Schema.SchemaError> =>
+  Predicate.hasProperty(input, "_tag") && input._tag === "Img2Img" ? decodeImg2Img(input) : decodeTxt2Img(input)
 
 const utf8 = new TextEncoder()
 

@@ -95,6 +95,16 @@ export class UnknownScheduler extends Schema.TaggedError<UnknownScheduler>()("Un
   }
 }
 
+/** No upscaler of that name, or one that is not of the kind that is needed there. */
+export class UnknownUpscaler extends Schema.TaggedError<UnknownUpscaler>()("UnknownUpscaler", {
+  upscaler: Schema.String,
+  known: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return `No upscaler is named "${this.upscaler}". ${didYouMean(this.upscaler, this.known)}`
+  }
+}
+
 /** No model of that name, or no model at all, in the places that were searched. */
 export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNotFound", {
   model: Schema.String,
@@ -175,6 +185,7 @@ export const ProcessingError = Schema.Union([
   InvalidOptions,
   UnknownSampler,
   UnknownScheduler,
+  UnknownUpscaler,
   ModelNotFound,
   InvalidModelFolder,
   NetworkLoadError,
