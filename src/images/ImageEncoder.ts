@@ -1,47 +1,109 @@
 /**
- * Pictures as files.
+ * Pictures as files: PNG, JPEG or WebP.
  *
  * The live layer has sharp compress the pixels, off the main thread. The same picture gives the same bytes.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { Sharp } from "sharp"
 import { ImageCodecError } from "../processing/errors.ts"
-import * as Png from "./Png.ts"
+import type { OptionsSnapshot } from "../processing/Options.ts"
+import * as Metadata from "./Metadata.ts"
+import type { Raster } from "./Raster.ts"
 
 /** What is to be written. */
 export interface Image {
-  /** 8-bit RGB, `[height, width, 3]`. */
-  readonly pixels: Uint8Array
-  readonly width: number
-  readonly height: number
+  readonly raster: Raster
   /** Stored in the file; an empty text is not stored. */
   readonly infotext: string
 }
 
+/** How it is to be written. */
+export interface ImageFormat {
+  /** Also the file's extension. */
+  readonly format: "png" | "jpg" | "webp"
+  /** 1 to 100, of JPEG files, and of WebP files that lose something. */
+  readonly quality: number
+  /** Whether WebP files keep every pixel as it is. */
+  readonly lossless: boolean
+}
+
 export class ImageEncoder extends Context.Service<ImageEncoder, {
-  /** A PNG file with the infotext in its `parameters` chunk. */
-  readonly encode: (image: Image) => Effect.Effect<Uint8Array, ImageCodecError>
+  /**
+   * A file with the infotext in it, as stable-diffusion-webui stores it: PNG files in a `parameters` chunk, JPEG and WebP
+   * files in the EXIF user comment. A JPEG file has no room for more than 32,737 characters: with a longer text it is
+   * written without, as the picture counts for more. JPEG files know no transparency: it is laid over white.
+   */
+  readonly encode: (image: Image, format: ImageFormat) => Effect.Effect<Uint8Array, ImageCodecError>
   /** Loads what `encode` needs, ahead of its first use. */
   readonly warm: Effect.Effect<void>
 }>()("serena/images/ImageEncoder") {
   /** Files written by sharp. */
   static readonly layer: Layer.Layer<ImageEncoder> = Layer.sync(ImageEncoder, () =>
     ImageEncoder.of({
-      encode: Effect.fnUntraced(function*({ height, infotext, pixels, width }) {
-        const png = yield* Effect.tryPromise({
+      encode: Effect.fnUntraced(function*({ infotext, raster }, format) {
+        yield* checkFilled(raster)
+        const { channels, data, height, width } = raster
+        const file = yield* Effect.tryPromise({
           try: async () => {
             const { default: sharp } = await loadSharp()
-            return await sharp(pixels, { raw: { width, height, channels: 3 } }).png().toBuffer()
+            const picture = sharp(data, { raw: { width, height, channels } })
+            // Left to itself, sharp writes grey as RGB.
+            if (channels === 1) picture.toColourspace("b-w")
+            return new Uint8Array(await inFormat(picture, format).toBuffer())
           },
           catch: (cause) => new ImageCodecError({ reason: cause instanceof Error ? cause.message : String(cause) })
           // What sharp has begun it finishes: whoever is interrupted here waits, so that nothing goes on behind his back.
         }).pipe(Effect.uninterruptible)
-        return Png.withInfotext(new Uint8Array(png), infotext)
+        const whole = Metadata.withInfotext(file, infotext)
+        // Nothing but the text's length can be wrong with a file that was just written.
+        return yield* format.format === "jpg"
+          ? Effect.catchTag(whole, "ImageCodecError", () => Effect.succeed(file))
+          : whole
       }),
       warm: Effect.ignore(Effect.tryPromise(loadSharp))
     }))
 }
 
+/** What the settings say of files: of pictures, or of the grid that several pictures are put into. */
+export const formatOf = (opts: OptionsSnapshot, which: "samples" | "grid" = "samples"): ImageFormat => {
+  const format = which === "grid" ? opts.grid_format : opts.samples_format
+  return {
+    format: format === "jpeg" ? "jpg" : format,
+    quality: opts.jpeg_quality,
+    lossless: opts.webp_lossless
+  }
+}
+
+/** PNG for a picture that is larger than its format allows (JPEG 65,535 pixels, WebP 16,383), as in the webui. */
+export const formatFor = (
+  { height, width }: { readonly height: number; readonly width: number },
+  format: ImageFormat
+): ImageFormat => Math.max(height, width) > longestSides[format.format] ? { ...format, format: "png" } : format
+
+const longestSides = { png: 2 ** 31 - 1, jpg: 65_535, webp: 16_383 } as const
+
+/** Fails for a picture without pixels, and for data that are too short or too long for its size. */
+export const checkFilled = ({ channels, data, height, width }: Raster): Effect.Effect<void, ImageCodecError> =>
+  width >= 1 && height >= 1 && data.length === width * height * channels
+    ? Effect.void
+    : Effect.fail(
+      new ImageCodecError({
+        reason: `${data.length} bytes are not ${width}x${height} pixels of ${channels} channels`
+      })
+    )
+
 // Sharp brings a native library, so it is loaded when the first picture is written and not before.
 const loadSharp = () => import("sharp")
+
+const inFormat = (picture: Sharp, { format, lossless, quality }: ImageFormat): Sharp => {
+  switch (format) {
+    case "png":
+      return picture.png()
+    case "jpg":
+      return picture.flatten({ background: "#ffffff" }).jpeg({ quality })
+    case "webp":
+      return picture.webp({ quality, lossless })
+  }
+}

@@ -1,29 +1,48 @@
 /**
- * Where pictures are kept: `<folder>/<date>/<number>-<seed>.png`.
+ * Where pictures are kept: `<folder>/<directory>/<number>-<name>.png`.
  *
- * A file appears whole or not at all, and no file is ever replaced, also when several processes save into one folder: it
- * is written under a temporary name, synced, and then linked to the first free number.
+ * A file appears whole or not at all, and no picture is ever replaced, also when several processes save into one folder:
+ * it is written under a temporary name, synced, and then linked to the first free name.
  */
 import * as Context from "effect/Context"
-import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import type * as PlatformError from "effect/PlatformError"
-import * as Random from "effect/Random"
+import { randomBytes } from "node:crypto"
 import { SaveError } from "../processing/errors.ts"
+
+/** A file to be saved. For `directory` and `name` see `FileNames`. */
+export interface FileToSave {
+  /** The folder for all pictures of a kind. */
+  readonly folder: string
+  /** A folder in it, which is made; empty for none. */
+  readonly directory: string
+  /** Name without number and extension; empty for the number alone. */
+  readonly name: string
+  /**
+   * Whether a number goes in front, one above the highest there: `00012-name.png`, or `grid-0012.png` for grids. Without
+   * it a name that is taken gets `-1`, `-2`, and so on. An empty name is numbered in any case.
+   */
+  readonly number: boolean | "grid"
+  /** Without the dot. */
+  readonly extension: string
+  readonly bytes: Uint8Array
+  /** Saved beside it under the same name, as `.txt` with a final newline. */
+  readonly text?: string | undefined
+}
 
 export class ImageStore extends Context.Service<ImageStore, {
   /** Sees that files can be saved in a folder, and makes the folder. */
   readonly check: (folder: string) => Effect.Effect<void, SaveError>
   /** Saves a file and gives its path. */
-  readonly save: (image: {
-    /** The folder for all pictures of a kind; a folder for the day is made in it. */
-    readonly folder: string
-    readonly seed: number
-    readonly png: Uint8Array
-  }) => Effect.Effect<string, SaveError>
+  readonly save: (file: FileToSave) => Effect.Effect<string, SaveError>
+  /** Writes a text file, in place of an older one, and gives its path. Readers see the old text or the new one. */
+  readonly replace: (
+    path: { readonly folder: string; readonly name: string },
+    text: string
+  ) => Effect.Effect<string, SaveError>
 }>()("serena/images/ImageStore") {
   /** Pictures in the file system. */
   static readonly layer: Layer.Layer<ImageStore, never, FileSystem.FileSystem | Path.Path> = Layer.effect(
@@ -35,24 +54,60 @@ export class ImageStore extends Context.Service<ImageStore, {
       const sync = (file: string) =>
         Effect.scoped(Effect.flatMap(fs.open(file, { flag: "r" }), (opened) => opened.sync))
 
-      const nextNumber = Effect.fnUntraced(function*(folder: string) {
-        let next = 0
-        for (const name of yield* fs.readDirectory(folder)) {
-          // A longer number is nobody's count, and could not be counted on from exactly.
-          const number = /^(\d{1,12})-/.exec(name)?.[1]
-          if (number !== undefined) next = Math.max(next, Number(number) + 1)
-        }
-        return next
+      // Writes a file under a name that nobody looks for, and removes it after its use, if it is still there.
+      const withTemporary = Effect.fnUntraced(function*<A>(
+        dir: string,
+        bytes: Uint8Array,
+        use: (temporary: string) => Effect.Effect<A, PlatformError.PlatformError>
+      ) {
+        // Not of `Random`: processes that are given the same seed would take the same name.
+        const temporary = path.join(dir, `.${yield* Effect.sync(() => randomBytes(9).toString("base64url"))}.partial`)
+        return yield* Effect.gen(function*() {
+          yield* Effect.scoped(Effect.gen(function*() {
+            const file = yield* fs.open(temporary, { flag: "wx" })
+            yield* file.writeAll(bytes)
+            yield* file.sync
+          }))
+          return yield* use(temporary)
+        }).pipe(Effect.ensuring(Effect.ignore(fs.remove(temporary, { force: true }))))
       })
 
-      // Hard links never replace a file. Where the file system has none, the name is taken first, then the file moved.
+      // Gives a file its name, if that is free. Hard links never replace a file. Where the file system has none, the name
+      // is taken first, then the file moved.
       const claim = (temporary: string, file: string) =>
         fs.link(temporary, file).pipe(
           Effect.catchIf(hasNoLinks, () =>
             fs.writeFile(file, new Uint8Array(), { flag: "wx" }).pipe(
               Effect.andThen(Effect.onError(fs.rename(temporary, file), () => Effect.ignore(fs.remove(file))))
-            ))
+            )),
+          Effect.as(true),
+          Effect.catchIf(isTaken, () => Effect.succeed(false))
         )
+
+      // A text is claimed before its picture: a picture is never seen without it.
+      const claimBoth = (
+        temporary: string,
+        file: string,
+        text: { readonly file: string; readonly bytes: Uint8Array }
+      ) =>
+        Effect.gen(function*() {
+          const isFree = yield* withTemporary(path.dirname(text.file), text.bytes, (other) => claim(other, text.file))
+          if (!isFree) return false
+          const remove = Effect.ignore(fs.remove(text.file))
+          const isSaved = yield* Effect.onError(claim(temporary, file), () => remove)
+          if (!isSaved) yield* remove
+          return isSaved
+        })
+
+      const isOutside = (folder: string, file: string): boolean => {
+        const way = path.relative(folder, path.resolve(folder, file))
+        return way === ".." || way.startsWith(`..${path.sep}`) || path.isAbsolute(way)
+      }
+
+      const stayInside = (folder: string, ...files: ReadonlyArray<string>) =>
+        files.some((file) => isOutside(folder, file))
+          ? Effect.fail(new SaveError({ path: folder, reason: "the name leads out of the folder" }))
+          : Effect.void
 
       const check: ImageStore["Service"]["check"] = Effect.fnUntraced(function*(folder) {
         const dir = path.resolve(folder)
@@ -62,48 +117,82 @@ export class ImageStore extends Context.Service<ImageStore, {
         )
       })
 
-      const save: ImageStore["Service"]["save"] = Effect.fnUntraced(function*({ folder, png, seed }) {
-        const dir = path.resolve(folder, yield* today)
-        const temporary = path.join(dir, `.${(yield* Random.nextIntBetween(0, 2 ** 48)).toString(36)}.partial`)
+      const save: ImageStore["Service"]["save"] = Effect.fnUntraced(function*(saved) {
+        const folder = path.resolve(saved.folder)
+        const dir = path.resolve(folder, saved.directory)
+        yield* stayInside(folder, saved.directory, path.join(saved.directory, saved.name))
+        const text = saved.text === undefined ? undefined : new TextEncoder().encode(`${saved.text}\n`)
         return yield* Effect.gen(function*() {
           yield* fs.makeDirectory(dir, { recursive: true })
-          yield* Effect.scoped(Effect.gen(function*() {
-            const file = yield* fs.open(temporary, { flag: "wx" })
-            yield* file.writeAll(png)
-            yield* file.sync
-          }))
-          for (let number = yield* nextNumber(dir);; number++) {
-            const file = path.join(dir, fileName(number, seed))
-            const claimed = yield* claim(temporary, file).pipe(
-              Effect.as(true),
-              Effect.catchIf(isTaken, () => Effect.succeed(false))
-            )
-            if (claimed) {
-              yield* Effect.ignore(sync(dir))
-              return file
-            }
-          }
+          return yield* withTemporary(
+            dir,
+            saved.bytes,
+            Effect.fnUntraced(function*(temporary) {
+              const taken = new Set(yield* fs.readDirectory(dir))
+              const nameAt = namesFor(saved, taken)
+              for (let attempt = 0;; attempt++) {
+                const name = nameAt(attempt)
+                if (taken.has(`${name}.${saved.extension}`) || (text && taken.has(`${name}.txt`))) continue
+                const file = path.join(dir, `${name}.${saved.extension}`)
+                const isSaved = yield* text === undefined
+                  ? claim(temporary, file)
+                  : claimBoth(temporary, file, { file: path.join(dir, `${name}.txt`), bytes: text })
+                if (isSaved) {
+                  yield* Effect.ignore(sync(dir))
+                  return file
+                }
+              }
+            })
+          )
         }).pipe(
-          Effect.ensuring(Effect.ignore(fs.remove(temporary, { force: true }))),
           // A file that is being written is finished, whoever no longer waits for it.
           Effect.uninterruptible,
           Effect.mapError((error) => new SaveError({ path: dir, reason: reasonOf(error) }))
         )
       })
 
-      return ImageStore.of({ check, save })
+      const replace: ImageStore["Service"]["replace"] = Effect.fnUntraced(function*({ folder, name }, text) {
+        const dir = path.resolve(folder)
+        const file = path.resolve(dir, name)
+        yield* stayInside(dir, name)
+        return yield* fs.makeDirectory(dir, { recursive: true }).pipe(
+          Effect.andThen(withTemporary(dir, new TextEncoder().encode(text), (temporary) => fs.rename(temporary, file))),
+          Effect.andThen(Effect.ignore(sync(dir))),
+          Effect.as(file),
+          Effect.uninterruptible,
+          Effect.mapError((error) => new SaveError({ path: dir, reason: reasonOf(error) }))
+        )
+      })
+
+      return ImageStore.of({ check, save, replace })
     })
   )
 }
 
-/** The name of the folder for this day. */
-export const today: Effect.Effect<string> = Effect.map(
-  DateTime.now,
-  (now) => DateTime.formatIsoDate(DateTime.setZone(now, DateTime.zoneMakeLocal()))
-)
+/** Names to try one after the other, without extension, for a file in a folder where these names are taken. */
+export const namesFor = (
+  { name, number }: Pick<FileToSave, "name" | "number">,
+  taken: Iterable<string>
+): (attempt: number) => string => {
+  if (number === false && name !== "") return (attempt) => attempt === 0 ? name : `${name}-${attempt}`
+  const [prefix, digits] = number === "grid" ? ["grid-", 4] as const : ["", 5] as const
+  const rest = name === "" ? "" : `-${name}`
+  const next = nextNumber(prefix, taken)
+  return (attempt) => `${prefix}${String(next + attempt).padStart(digits, "0")}${rest}`
+}
 
-/** The name of a file in it. */
-export const fileName = (number: number, seed: number): string => `${String(number).padStart(5, "0")}-${seed}.png`
+const nextNumber = (prefix: string, names: Iterable<string>): number => {
+  let next = 0
+  for (const name of names) {
+    // Folders, such as those of days, have no extension. A longer number is nobody's count, and could not be counted on
+    // from exactly.
+    const number = name.startsWith(prefix)
+      ? /^(\d{1,12})(?:-.*)?\.\w+$/s.exec(name.slice(prefix.length))?.[1]
+      : undefined
+    if (number !== undefined) next = Math.max(next, Number(number) + 1)
+  }
+  return next
+}
 
 const isTaken = (error: PlatformError.PlatformError): boolean => error.reason._tag === "AlreadyExists"
 
@@ -121,7 +210,10 @@ const reasons: Readonly<Record<string, string>> = {
   EACCES: "there is no permission to write there",
   EPERM: "there is no permission to write there",
   EROFS: "the file system is read-only",
-  ENOTDIR: "a part of the path is a file, not a folder"
+  EEXIST: "a file has the name of the folder",
+  ENOTDIR: "a part of the path is a file, not a folder",
+  EISDIR: "a folder has the name of the file",
+  ENAMETOOLONG: "the name is too long"
 }
 
 const reasonOf = ({ reason }: PlatformError.PlatformError): string => {

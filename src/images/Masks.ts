@@ -1,0 +1,183 @@
+/**
+ * Masks for inpainting: grey pictures, white where something new is made and black where the picture is kept.
+ *
+ * Steps in their order: `fromImage`, `invert`, `blur`, then `cropRegion` and `expandRegion` for the masked part alone, or
+ * `overlayMask` for the whole; `latentMask` for the sampler.
+ */
+import { type Raster, type Region, type Size, toRgb } from "./Raster.ts"
+import { resize } from "./Resample.ts"
+
+/** A picture of one channel. */
+export type Mask = Raster & { readonly channels: 1 }
+
+const make = ({ height, width }: Size, data: Uint8Array): Mask => ({ width, height, channels: 1, data })
+
+/** Every sample of a picture of one channel by the same function. */
+const mapped = (mask: Raster, f: (value: number) => number): Mask => make(mask, mask.data.map(f))
+
+/**
+ * The mask that a picture stands for: its alpha, when it is not opaque throughout, otherwise its grey (ITU-R 601).
+ *
+ * `round` makes an alpha above 128 white and all else black; a grey is left as it is, as in the webui.
+ */
+export const fromImage = (raster: Raster, { round }: { readonly round: boolean }): Mask => {
+  const { channels, data } = raster
+  if (channels === 1) return make(raster, Uint8Array.from(data))
+  const mask = new Uint8Array(raster.width * raster.height)
+  if (channels === 4 && hasTransparency(data)) {
+    for (let i = 0; i < mask.length; i++) {
+      const alpha = data[i * 4 + 3] as number
+      mask[i] = round ? (alpha > 128 ? 255 : 0) : alpha
+    }
+  } else {
+    for (let i = 0, from = 0; i < mask.length; i++, from += channels) {
+      const luma = (data[from] as number) * 19595 + (data[from + 1] as number) * 38470 +
+        (data[from + 2] as number) * 7471
+      mask[i] = (luma + 0x8000) >> 16
+    }
+  }
+  return make(raster, mask)
+}
+
+const hasTransparency = (rgba: Uint8Array): boolean => {
+  for (let i = 3; i < rgba.length; i += 4) if (rgba[i] !== 255) return true
+  return false
+}
+
+/** White for black. */
+export const invert = (mask: Raster): Mask => mapped(mask, (value) => 255 - value)
+
+/**
+ * A mask blurred by Gaussians of these standard deviations, in pixels, along x and then along y; 0 leaves it sharp.
+ *
+ * As OpenCV's `GaussianBlur` on bytes: weights of 8 bits behind the point, pixels outside mirrored at the outermost one.
+ */
+export const blur = (mask: Raster, x: number, y: number): Mask => {
+  const wide = x > 0 ? blurAlong(mask.data, mask.width, 1, mask.height, mask.width, gaussianWeights(x)) : mask.data
+  const high = y > 0 ? blurAlong(wide, mask.height, mask.width, mask.width, 1, gaussianWeights(y)) : wide
+  return make(mask, high)
+}
+
+/** The weights for a standard deviation: `2 * int(2.5 * sigma + 0.5) + 1` whole numbers that sum to 256. */
+export const gaussianWeights = (sigma: number): Int32Array => {
+  const half = Math.trunc(2.5 * sigma + 0.5)
+  const exact = Array.from({ length: half }, (_, i) => Math.exp(-((half - i) ** 2) / (2 * sigma * sigma)))
+  const sum = 1 + 2 * exact.reduce((total, weight) => total + weight, 0)
+  const weights = new Int32Array(2 * half + 1)
+  // What rounding takes from one weight goes to the next, and what is left to the middle.
+  let error = 0
+  let middle = 256
+  for (const [i, weight] of exact.entries()) {
+    const wanted = weight / sum * 256 + error
+    const given = roundToEven(wanted)
+    error = wanted - given
+    weights[i] = weights[2 * half - i] = given
+    middle -= 2 * given
+  }
+  weights[half] = middle
+  return weights
+}
+
+const roundToEven = (value: number): number => {
+  const floor = Math.floor(value)
+  const rest = value - floor
+  return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor
+}
+
+// Lines of `length` samples that are `step` apart; the lines begin `lineStep` apart.
+const blurAlong = (
+  data: Uint8Array,
+  length: number,
+  step: number,
+  lines: number,
+  lineStep: number,
+  weights: Int32Array
+): Uint8Array => {
+  const half = (weights.length - 1) / 2
+  const out = new Uint8Array(data.length)
+  const line = new Uint8Array(length + 2 * half)
+  const mirrored = Int32Array.from(line, (_, i) => reflect(i - half, length) * step)
+  for (let index = 0; index < lines; index++) {
+    const begin = index * lineStep
+    for (let i = 0; i < line.length; i++) line[i] = data[begin + (mirrored[i] as number)] as number
+    for (let i = 0; i < length; i++) {
+      let sum = 128
+      for (let tap = 0; tap < weights.length; tap++) sum += (line[i + tap] as number) * (weights[tap] as number)
+      out[begin + i * step] = sum >> 8
+    }
+  }
+  return out
+}
+
+// The outermost sample is the mirror and is not repeated (BORDER_REFLECT_101).
+const reflect = (at: number, length: number): number => {
+  if (length === 1) return 0
+  const period = 2 * (length - 1)
+  const inside = ((at % period) + period) % period
+  return inside < length ? inside : period - inside
+}
+
+/** The smallest region with all that is not black, grown by `padding` pixels inside the mask; none if all is black. */
+export const cropRegion = (mask: Raster, padding: number): Region | undefined => {
+  const { data, height, width } = mask
+  let [left, top, right, bottom] = [width, height, 0, 0]
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      if (data[y * width + x] === 0) continue
+      if (x < left) left = x
+      if (x >= right) right = x + 1
+      if (y < top) top = y
+      bottom = y + 1
+    }
+  }
+  if (right === 0) return undefined
+  return {
+    left: Math.max(0, left - padding),
+    top: Math.max(0, top - padding),
+    right: Math.min(width, right + padding),
+    bottom: Math.min(height, bottom + padding)
+  }
+}
+
+/**
+ * A region widened, or made higher, to the proportions of the size at which it is processed. It stays inside the image,
+ * where that has room for it; otherwise it takes all of the image along that side.
+ */
+export const expandRegion = (region: Region, processing: Size, image: Size): Region => {
+  const width = region.right - region.left
+  const height = region.bottom - region.top
+  const ratio = processing.width / processing.height
+  if (width / height > ratio) {
+    const [top, bottom] = grown(region.top, region.bottom, Math.trunc(width / ratio - height), image.height)
+    return { ...region, top, bottom }
+  }
+  const [left, right] = grown(region.left, region.right, Math.trunc(height * ratio - width), image.width)
+  return { ...region, left, right }
+}
+
+const grown = (begin: number, end: number, by: number, size: number): readonly [number, number] => {
+  const before = Math.floor(by / 2)
+  const moved = Math.max(0, end + by - before - size)
+  const start = begin - before - moved
+  return [Math.max(0, start), Math.min(size, end + by - before - moved + Math.max(0, -start))]
+}
+
+/** The mask for the overlay when the whole picture is made: twice as white, so that nothing half-masked stays. */
+export const overlayMask = (mask: Raster): Mask => mapped(mask, (value) => Math.min(255, 2 * value))
+
+/**
+ * The mask for latents of a picture of this size in pixels: `[height / 8, width / 8]`, 0 keeps and 1 makes anew.
+ *
+ * Bicubic, as Pillow resizes; `round` leaves 0 and 1 only.
+ */
+export const latentMask = (
+  mask: Raster,
+  { height, width }: Size,
+  { round }: { readonly round: boolean }
+): Float32Array => {
+  const small = resize(toRgb(mask), Math.floor(width / 8), Math.floor(height / 8), "bicubic")
+  return Float32Array.from({ length: small.width * small.height }, (_, i) => {
+    const value = (small.data[i * 3] as number) / 255
+    return round ? roundToEven(value) : value
+  })
+}

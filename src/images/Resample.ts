@@ -1,0 +1,290 @@
+/**
+ * Resizing, of pictures as Pillow does it and of latents as torch does it: both to the bit, or to the last one.
+ *
+ * Every filter but the nearest is two passes over windows of weights, one along the width and one along the height.
+ */
+import { filled, premultiply, type Raster, type Region, regionOf, type Size, unpremultiply } from "./Raster.ts"
+
+export type Filter = "nearest" | "box" | "bilinear" | "bicubic" | "lanczos"
+
+interface Kernel {
+  /** Half its width, in samples of the larger side. */
+  readonly support: number
+  readonly weight: (x: number) => number
+}
+
+const cubic = (a: number) => (at: number): number => {
+  const x = Math.abs(at)
+  if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1
+  return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0
+}
+
+const sinc = (x: number): number => x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI)
+
+const kernels: Readonly<Record<Exclude<Filter, "nearest">, Kernel>> = {
+  box: { support: 0.5, weight: (x) => x > -0.5 && x <= 0.5 ? 1 : 0 },
+  bilinear: { support: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) },
+  bicubic: { support: 2, weight: cubic(-0.5) },
+  lanczos: { support: 3, weight: (x) => x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0 }
+}
+
+/** For each sample of the result: where its window begins, how long it is, and its weights. */
+interface Windows {
+  /** Room for each window's weights. */
+  readonly stride: number
+  readonly starts: Int32Array
+  readonly lengths: Int32Array
+  /** `[size, stride]`, the weights of each window sum to 1. */
+  readonly weights: Float64Array
+}
+
+const makeWindows = (size: number, stride: number): Windows => ({
+  stride,
+  starts: new Int32Array(size),
+  lengths: new Int32Array(size),
+  weights: new Float64Array(size * stride)
+})
+
+// Windows of a kernel that grows with the scale when it shrinks, over the samples from `begin` to `end`.
+const windowsOf = (size: number, to: number, kernel: Kernel, begin = 0, end = size): Windows => {
+  const scale = (end - begin) / to
+  const growth = Math.max(1, scale)
+  const support = kernel.support * growth
+  const windows = makeWindows(to, Math.ceil(support) * 2 + 1)
+  const { lengths, starts, stride, weights } = windows
+  for (let i = 0; i < to; i++) {
+    const centre = begin + (i + 0.5) * scale
+    const start = Math.max(0, Math.trunc(centre - support + 0.5))
+    const length = Math.min(size, Math.trunc(centre + support + 0.5)) - start
+    let sum = 0
+    for (let tap = 0; tap < length; tap++) {
+      sum += weights[i * stride + tap] = kernel.weight((tap + start - centre + 0.5) * (1 / growth))
+    }
+    if (sum !== 0) {
+      for (let tap = 0; tap < length; tap++) weights[i * stride + tap] = (weights[i * stride + tap] ?? 0) / sum
+    }
+    starts[i] = start
+    lengths[i] = length
+  }
+  return windows
+}
+
+// Bits behind the point of a weight: 8 are for the sample, 2 for sums above 1 and below 0.
+const precision = 32 - 8 - 2
+const one = 2 ** precision
+
+const fixedPoint = (weights: Float64Array): Int32Array =>
+  Int32Array.from(weights, (weight) => Math.trunc(weight * one + (weight < 0 ? -0.5 : 0.5)))
+
+/**
+ * A picture of `width` by `height`, as Pillow's `Image.resize` makes it of 8-bit samples: along the width first, weights
+ * in fixed point, every pass rounded. Transparent pictures are resized with their colours multiplied by alpha.
+ *
+ * `from` is the part of the picture that is taken; it may be empty, which gives the values at that edge.
+ */
+export const resize = (
+  raster: Raster,
+  width: number,
+  height: number,
+  filter: Filter,
+  from: Region = regionOf(raster)
+): Raster => {
+  checkSize(raster)
+  checkSize({ width, height })
+  const isWhole = from.left === 0 && from.top === 0 && from.right === raster.width && from.bottom === raster.height
+  if (isWhole && width === raster.width && height === raster.height) {
+    return { ...raster, data: Uint8Array.from(raster.data) }
+  }
+  if (filter === "nearest") return resizeNearest(raster, width, height, from)
+  if (raster.channels === 4) return unpremultiply(resample(premultiply(raster), width, height, kernels[filter], from))
+  return resample(raster, width, height, kernels[filter], from)
+}
+
+const checkSize = ({ height, width }: Size): void => {
+  if (!(Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0)) {
+    throw new RangeError(`a picture cannot be ${width}x${height} pixels`)
+  }
+}
+
+const resizeNearest = (raster: Raster, width: number, height: number, from: Region): Raster => {
+  const { channels, data } = raster
+  const columns = nearestOf(raster.width, width, from.left, from.right)
+  const rows = nearestOf(raster.height, height, from.top, from.bottom)
+  const out = filled({ width, height }, channels)
+  let to = 0
+  for (const row of rows) {
+    for (const column of columns) {
+      const at = (row * raster.width + column) * channels
+      for (let channel = 0; channel < channels; channel++) out.data[to++] = data[at + channel] as number
+    }
+  }
+  return out
+}
+
+// Pillow adds the scale up sample by sample, so that its rounding is that of the sums.
+const nearestOf = (size: number, to: number, begin: number, end: number): Int32Array => {
+  const scale = (end - begin) / to
+  let at = begin + scale * 0.5
+  return Int32Array.from({ length: to }, () => {
+    const index = Math.min(size - 1, Math.floor(at))
+    at += scale
+    return index
+  })
+}
+
+const resample = (raster: Raster, width: number, height: number, kernel: Kernel, from: Region): Raster => {
+  const isNarrowed = from.left !== 0 || from.right !== raster.width
+  const isShortened = from.top !== 0 || from.bottom !== raster.height
+  const wide = width === raster.width && !isNarrowed
+    ? raster
+    : resampleRows(raster, windowsOf(raster.width, width, kernel, from.left, from.right))
+  return height === raster.height && !isShortened
+    ? wide
+    : resampleColumns(wide, windowsOf(raster.height, height, kernel, from.top, from.bottom))
+}
+
+const clip8 = (sum: number): number => {
+  const value = sum >> precision
+  return value < 0 ? 0 : value > 255 ? 255 : value
+}
+
+const resampleRows = (raster: Raster, { lengths, starts, stride, weights }: Windows): Raster => {
+  const { channels, data, height } = raster
+  const width = starts.length
+  const fixed = fixedPoint(weights)
+  const out = filled({ width, height }, channels)
+  for (let y = 0, to = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const begin = (y * raster.width + (starts[x] as number)) * channels
+      const length = lengths[x] as number
+      for (let channel = 0; channel < channels; channel++) {
+        let sum = one / 2
+        for (let tap = 0, at = begin + channel; tap < length; tap++, at += channels) {
+          sum += (data[at] as number) * (fixed[x * stride + tap] as number)
+        }
+        out.data[to++] = clip8(sum)
+      }
+    }
+  }
+  return out
+}
+
+const resampleColumns = (raster: Raster, { lengths, starts, stride, weights }: Windows): Raster => {
+  const { channels, data, width } = raster
+  const height = starts.length
+  const fixed = fixedPoint(weights)
+  const out = filled({ width, height }, channels)
+  const row = width * channels
+  const sums = new Int32Array(row)
+  for (let y = 0; y < height; y++) {
+    sums.fill(one / 2)
+    for (let tap = 0; tap < (lengths[y] as number); tap++) {
+      const weight = fixed[y * stride + tap] as number
+      const begin = ((starts[y] as number) + tap) * row
+      for (let x = 0; x < row; x++) sums[x] = (sums[x] as number) + (data[begin + x] as number) * weight
+    }
+    for (let x = 0; x < row; x++) out.data[y * row + x] = clip8(sums[x] as number)
+  }
+  return out
+}
+
+export type InterpolationMode =
+  | "bilinear"
+  | "bilinear-antialiased"
+  | "bicubic"
+  | "bicubic-antialiased"
+  | "nearest"
+  | "nearest-exact"
+
+/** The upscalers that work on latents, in the webui's order, and how each interpolates. */
+export const latentUpscaleModes: ReadonlyArray<{ readonly name: string; readonly mode: InterpolationMode }> = [
+  { name: "Latent", mode: "bilinear" },
+  { name: "Latent (antialiased)", mode: "bilinear-antialiased" },
+  { name: "Latent (bicubic)", mode: "bicubic" },
+  { name: "Latent (bicubic antialiased)", mode: "bicubic-antialiased" },
+  { name: "Latent (nearest)", mode: "nearest" },
+  { name: "Latent (nearest-exact)", mode: "nearest-exact" }
+]
+
+/**
+ * Planes of `[channels, height, width]` in another size, as torch's `interpolate` makes them with `align_corners=False`.
+ *
+ * The cubic's a is -0.75, and -0.5 when antialiased, as in torch. Sums are of doubles, where torch has floats.
+ */
+export const interpolate = (
+  values: Float32Array,
+  shape: { readonly channels: number; readonly height: number; readonly width: number },
+  to: Size,
+  mode: InterpolationMode
+): Float32Array => {
+  checkSize(shape)
+  checkSize(to)
+  const { channels, height, width } = shape
+  if (values.length !== channels * height * width) throw new RangeError("the values do not fill their shape")
+  const along = interpolationWindows[mode]
+  const columns = along(width, to.width)
+  const rows = along(height, to.height)
+  const wide = new Float64Array(channels * height * to.width)
+  for (let row = 0; row < channels * height; row++) {
+    for (let x = 0; x < to.width; x++) {
+      const begin = row * width + (columns.starts[x] as number)
+      let sum = 0
+      for (let tap = 0; tap < (columns.lengths[x] as number); tap++) {
+        sum += (values[begin + tap] as number) * (columns.weights[x * columns.stride + tap] as number)
+      }
+      wide[row * to.width + x] = sum
+    }
+  }
+  const out = new Float32Array(channels * to.height * to.width)
+  for (let channel = 0, at = 0; channel < channels; channel++) {
+    for (let y = 0; y < to.height; y++) {
+      const begin = channel * height + (rows.starts[y] as number)
+      for (let x = 0; x < to.width; x++) {
+        let sum = 0
+        for (let tap = 0; tap < (rows.lengths[y] as number); tap++) {
+          sum += (wide[(begin + tap) * to.width + x] as number) * (rows.weights[y * rows.stride + tap] as number)
+        }
+        out[at++] = sum
+      }
+    }
+  }
+  return out
+}
+
+// Windows of a kernel that keeps its width; weights of samples outside belong to the outermost one.
+const clampedWindows = (kernel: Kernel, isClamped: boolean) => (size: number, to: number): Windows => {
+  const windows = makeWindows(to, kernel.support * 2)
+  const { lengths, starts, stride, weights } = windows
+  for (let i = 0; i < to; i++) {
+    const exact = (i + 0.5) * (size / to) - 0.5
+    const at = isClamped ? Math.max(0, exact) : exact
+    const first = Math.floor(at) - kernel.support + 1
+    const start = Math.min(size - 1, Math.max(0, first))
+    starts[i] = start
+    lengths[i] = Math.min(size - start, stride)
+    for (let tap = first; tap < first + stride; tap++) {
+      const slot = i * stride + Math.min(size - 1, Math.max(0, tap)) - start
+      weights[slot] = (weights[slot] ?? 0) + kernel.weight(tap - at)
+    }
+  }
+  return windows
+}
+
+// Torch computes the scale and the place in floats.
+const nearestWindows = (offset: number) => (size: number, to: number): Windows => {
+  const windows = makeWindows(to, 1)
+  const scale = Math.fround(size / to)
+  windows.weights.fill(1)
+  windows.lengths.fill(1)
+  for (let i = 0; i < to; i++) windows.starts[i] = Math.min(size - 1, Math.floor(Math.fround((i + offset) * scale)))
+  return windows
+}
+
+const interpolationWindows: Readonly<Record<InterpolationMode, (size: number, to: number) => Windows>> = {
+  bilinear: clampedWindows(kernels.bilinear, true),
+  "bilinear-antialiased": (size, to) => windowsOf(size, to, kernels.bilinear),
+  bicubic: clampedWindows({ support: 2, weight: cubic(-0.75) }, false),
+  "bicubic-antialiased": (size, to) => windowsOf(size, to, kernels.bicubic),
+  nearest: nearestWindows(0),
+  "nearest-exact": nearestWindows(0.5)
+}

@@ -1,0 +1,239 @@
+/**
+ * Upscalers: what makes a picture larger before it is sampled again, or at the end.
+ *
+ * `None`, `Lanczos` and `Nearest` are always there and need no network. Others are networks that multiply a picture's
+ * sides by a fixed number: they are applied until the picture is large enough, up to three times, and what is too much
+ * then is taken away with a Lanczos filter, as stable-diffusion-webui does (`Upscaler.upscale`, `resize_image`).
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { InferenceError, UnknownUpscaler } from "../processing/errors.ts"
+import type { NetworkError } from "../runner/LoadedModel.ts"
+import type { Raster } from "./Raster.ts"
+import { resize } from "./Resample.ts"
+import type { Size } from "./Tiles.ts"
+
+export interface UpscalerEntry {
+  readonly name: string
+  /** Null, as `path`, for those that are no network. */
+  readonly modelName: string | null
+  /** The network's file. */
+  readonly path: string | null
+  /** How much larger one application makes a picture. Those that are no network take any factor, and say 4. */
+  readonly scale: number
+}
+
+export interface UpscaleOptions {
+  /** Side of the tiles that a network sees, in pixels of the small picture: 192. 0 for the whole. */
+  readonly tile?: number | undefined
+  /** Least overlap of two tiles, in pixels: 8. At most half a tile. */
+  readonly overlap?: number | undefined
+  /** Told after each tile: how many are done, of how many in all applications. */
+  readonly onTile?: ((done: number, of: number) => Effect.Effect<void>) | undefined
+}
+
+/** An open network that multiplies a picture's sides by `scale`. */
+export interface OpenUpscaler {
+  readonly file: string
+  readonly scale: number
+  /** Tiles that one application to a picture of this size takes. */
+  readonly countTiles: (size: Size, options: Tiling) => number
+  /** An RGB picture, larger; `afterTile` runs after each tile. */
+  readonly apply: (
+    raster: Raster,
+    options: Tiling & { readonly afterTile: Effect.Effect<void> }
+  ) => Effect.Effect<Raster, NetworkError>
+}
+
+export interface Tiling {
+  readonly tile: number
+  readonly overlap: number
+}
+
+/** An upscaler that is a network, closed as long as nobody uses it. */
+export interface NetworkUpscaler {
+  readonly entry: UpscalerEntry
+  readonly open: Effect.Effect<OpenUpscaler, NetworkError, Scope.Scope>
+}
+
+export class Upscalers extends Context.Service<Upscalers, {
+  /** `None`, `Lanczos`, `Nearest`, then networks. */
+  readonly list: Effect.Effect<ReadonlyArray<UpscalerEntry>>
+  /**
+   * A picture of exactly the size `to`. One that grows in no direction is not given to the upscaler but resized with a
+   * Lanczos filter; so are grey pictures, and the alpha of those that go to a network. The name may be in any case.
+   *
+   * Memory for the result is taken without asking: sizes must have been checked before.
+   */
+  readonly upscale: (
+    name: string,
+    raster: Raster,
+    to: Size,
+    options?: UpscaleOptions
+  ) => Effect.Effect<Raster, UnknownUpscaler | NetworkError>
+  /**
+   * A picture `factor` times as large, each side cut to a multiple of 8 (at least 8), as stable-diffusion-webui's
+   * extras are. A network is applied once for a factor of 1, and its result made as small as the picture was.
+   */
+  readonly scaleBy: (
+    name: string,
+    raster: Raster,
+    factor: number,
+    options?: UpscaleOptions
+  ) => Effect.Effect<Raster, UnknownUpscaler | NetworkError>
+}>()("serena/images/Upscalers") {
+  /** `None`, `Lanczos` and `Nearest`. */
+  static readonly layerBuiltIn: Layer.Layer<Upscalers> = Layer.sync(Upscalers, () => make(Effect.succeed([])))
+}
+
+type BuiltIn = "None" | "Lanczos" | "Nearest"
+
+const builtIns: ReadonlyArray<UpscalerEntry & { readonly name: BuiltIn }> = (["None", "Lanczos", "Nearest"] as const)
+  .map((name) => ({ name, modelName: null, path: null, scale: 4 }))
+
+/** Most applications of a network to one picture. */
+const mostPasses = 3
+
+/** Most pixels of what a network makes: 16384 x 16384. Larger pictures would not fit into memory. */
+const mostPixels = 2 ** 28
+
+/** The three upscalers that are always there, and these networks, searched at each use. */
+export const make = (networks: Effect.Effect<ReadonlyArray<NetworkUpscaler>>): Upscalers["Service"] => {
+  const list = Effect.map(networks, (found) => [...builtIns, ...found.map(({ entry }) => entry)])
+
+  const find = Effect.fnUntraced(function*(name: string) {
+    const wanted = name.toLowerCase()
+    const builtIn = builtIns.find((entry) => entry.name.toLowerCase() === wanted)
+    if (builtIn !== undefined) return builtIn.name
+    const found = yield* networks
+    const network = found.find(({ entry }) => entry.name === name) ??
+      found.find(({ entry }) => entry.name.toLowerCase() === wanted)
+    if (network !== undefined) return network
+    return yield* new UnknownUpscaler({
+      upscaler: name,
+      known: [...builtIns, ...found.map(({ entry }) => entry)].map((entry) => entry.name)
+    })
+  })
+
+  const upscale = Effect.fn("Upscalers.upscale")(function*(
+    name: string,
+    raster: Raster,
+    to: Size,
+    options: UpscaleOptions = {}
+  ) {
+    const upscaler = yield* find(name)
+    if (raster.width === to.width && raster.height === to.height) return raster
+    if (typeof upscaler !== "string") return yield* byNetwork(upscaler, raster, to, options)
+    return resize(raster, to.width, to.height, upscaler === "Nearest" && grows(raster, to) ? "nearest" : "lanczos")
+  })
+
+  const scaleBy = Effect.fn("Upscalers.scaleBy")(function*(
+    name: string,
+    raster: Raster,
+    factor: number,
+    options: UpscaleOptions = {}
+  ) {
+    const upscaler = yield* find(name)
+    const to = { height: cutToEight(raster.height * factor), width: cutToEight(raster.width * factor) }
+    if (typeof upscaler !== "string") return yield* byNetwork(upscaler, raster, to, options, factor === 1)
+    // The filter gives the exact factor, whatever is then cut.
+    const exact = upscaler === "None" || factor <= 1
+      ? raster
+      : resize(
+        raster,
+        Math.floor(raster.width * factor),
+        Math.floor(raster.height * factor),
+        upscaler === "Nearest" ? "nearest" : "lanczos"
+      )
+    return lanczos(exact, to)
+  })
+
+  return Upscalers.of({ list, upscale, scaleBy })
+}
+
+const cutToEight = (length: number): number => Math.max(8, Math.floor(length / 8) * 8)
+
+const grows = (from: Size, to: Size): boolean => from.width < to.width || from.height < to.height
+
+const lanczos = (raster: Raster, to: Size): Raster =>
+  raster.width === to.width && raster.height === to.height ? raster : resize(raster, to.width, to.height, "lanczos")
+
+const byNetwork = Effect.fnUntraced(function*(
+  { entry, open }: NetworkUpscaler,
+  raster: Raster,
+  to: Size,
+  { onTile, overlap = 8, tile = 192 }: UpscaleOptions,
+  atLeastOnce = false
+): Effect.fn.Return<Raster, NetworkError> {
+  if (raster.channels === 1 || (!atLeastOnce && !grows(raster, to))) return lanczos(raster, to)
+  const { alpha, rgb } = raster.channels === 4 ? separated(raster) : { alpha: undefined, rgb: raster }
+
+  const large = yield* Effect.scoped(Effect.gen(function*() {
+    const network = yield* open
+    const sizes = yield* passes(entry, network.scale, raster, to, atLeastOnce)
+    const of = sizes.reduce((sum, size) => sum + network.countTiles(size, { tile, overlap }), 0)
+    let done = 0
+    const afterTile = Effect.suspend(() => onTile?.(++done, of) ?? Effect.void)
+    let picture = rgb
+    for (let pass = 0; pass < sizes.length; pass++) {
+      picture = yield* network.apply(picture, { tile, overlap, afterTile })
+    }
+    return picture
+  }))
+
+  const result = lanczos(large, to)
+  return alpha === undefined ? result : joined(result, lanczos(alpha, to))
+})
+
+// Sizes of the pictures to which the network is applied.
+const passes = Effect.fnUntraced(function*(
+  { name, path }: UpscalerEntry,
+  scale: number,
+  { height, width }: Size,
+  to: Size,
+  atLeastOnce: boolean
+) {
+  const sizes: Array<Size> = []
+  let size = { height, width }
+  let isNeeded = atLeastOnce || grows(size, to)
+  while (isNeeded) {
+    sizes.push(size)
+    size = { height: size.height * scale, width: size.width * scale }
+    if (size.height * size.width > mostPixels) {
+      return yield* new InferenceError({
+        file: path ?? name,
+        reason: `it makes pictures ${scale} times as large, and one of ${size.width}x${size.height} is too large`
+      })
+    }
+    isNeeded = scale > 1 && sizes.length < mostPasses && grows(size, to)
+  }
+  return sizes
+})
+
+const separated = ({ data, height, width }: Raster): { readonly rgb: Raster; readonly alpha: Raster } => {
+  const rgb = new Uint8Array(width * height * 3)
+  const alpha = new Uint8Array(width * height)
+  for (let i = 0; i < alpha.length; i++) {
+    rgb[i * 3] = data[i * 4] as number
+    rgb[i * 3 + 1] = data[i * 4 + 1] as number
+    rgb[i * 3 + 2] = data[i * 4 + 2] as number
+    alpha[i] = data[i * 4 + 3] as number
+  }
+  return {
+    rgb: { width, height, channels: 3, data: rgb },
+    alpha: { width, height, channels: 1, data: alpha }
+  }
+}
+
+const joined = ({ data: rgb, height, width }: Raster, { data: alpha }: Raster): Raster => {
+  const data = new Uint8Array(width * height * 4)
+  for (let i = 0; i < alpha.length; i++) {
+    data[i * 4] = rgb[i * 3] as number
+    data[i * 4 + 1] = rgb[i * 3 + 1] as number
+    data[i * 4 + 2] = rgb[i * 3 + 2] as number
+    data[i * 4 + 3] = alpha[i] as number
+  }
+  return { width, height, channels: 4, data }
+}

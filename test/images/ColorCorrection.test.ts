@@ -1,0 +1,57 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Schema from "effect/Schema"
+import * as ColorCorrection from "../../src/images/ColorCorrection.ts"
+import { filled, type Raster } from "../../src/images/Raster.ts"
+
+const size = { width: 16, height: 16 }
+const gradient = (red: number, green: number, blue: number): Raster => ({
+  ...size,
+  channels: 3,
+  data: Uint8Array.from({ length: 768 }, (_, i) => ([red, green, blue][i % 3] ?? 0) * (64 + Math.floor(i / 6)) / 255)
+})
+const luminosity = (rgb: Uint8Array, at: number) =>
+  0.299 * (rgb[at] ?? 0) + 0.587 * (rgb[at + 1] ?? 0) + 0.114 * (rgb[at + 2] ?? 0)
+
+describe("L*a*b*", () => {
+  it("has OpenCV's numbers", () => {
+    const lab = (...rgb: ReadonlyArray<number>) => [...ColorCorrection.toLab(Uint8Array.from(rgb))]
+    assert.deepStrictEqual(lab(255, 255, 255), [255, 128, 128])
+    assert.deepStrictEqual(lab(0, 0, 0), [0, 128, 128])
+    assert.deepStrictEqual(lab(255, 0, 0), [136, 208, 195])
+    assert.deepStrictEqual(lab(0, 255, 0), [224, 42, 211])
+    assert.deepStrictEqual(lab(0, 0, 255), [82, 207, 20])
+  })
+
+  const sample = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 }))
+  it.prop("comes back from greys", [sample], ([value]) => {
+    const back = ColorCorrection.fromLab(ColorCorrection.toLab(Uint8Array.of(value, value, value)))
+    assert.isTrue(back.every((channel) => Math.abs(channel - value) <= 1))
+  })
+})
+
+describe("apply", () => {
+  it("changes the colours of a picture with the right ones by no more than the conversion", () => {
+    const picture = gradient(200, 180, 160)
+    const { data } = ColorCorrection.apply(ColorCorrection.setup(picture), picture)
+    assert.isTrue(data.every((value, i) => Math.abs(value - (picture.data[i] ?? 0)) <= 6))
+  })
+
+  it("brings back the colours, and keeps the luminosity", () => {
+    const [original, result] = [gradient(220, 120, 60), gradient(120, 130, 220)]
+    const corrected = ColorCorrection.apply(ColorCorrection.setup(original), result)
+    const mean = ({ data }: Raster, channel: number) =>
+      data.reduce((sum, value, i) => i % 3 === channel ? sum + value / 256 : sum, 0)
+    assert.isAbove(mean(result, 2), mean(result, 0))
+    assert.isAbove(mean(corrected, 0), mean(corrected, 2) + 40)
+    for (let i = 0; i < 768; i += 3) {
+      assert.closeTo(luminosity(corrected.data, i), luminosity(result.data, i), 1)
+    }
+  })
+
+  it("keeps black black and white white", () => {
+    const target = ColorCorrection.setup(gradient(220, 120, 60))
+    for (const value of [0, 255]) {
+      assert.deepStrictEqual(ColorCorrection.apply(target, filled(size, 3, value)), filled(size, 3, value))
+    }
+  })
+})

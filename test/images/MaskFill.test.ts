@@ -1,0 +1,58 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Schema from "effect/Schema"
+import { fill, gaussianBlur } from "../../src/images/MaskFill.ts"
+import { filled, paste, type Raster } from "../../src/images/Raster.ts"
+
+const noise = (width: number, height: number, channels: 3 | 4): Raster => ({
+  width,
+  height,
+  channels,
+  data: Uint8Array.from({ length: width * height * channels }, (_, i) => Math.imul(i + 1, 2654435761) >>> 24)
+})
+const side = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 40 }))
+const size = { width: 40, height: 24 }
+const hole = paste(filled(size, 1), filled({ width: 20, height: 12 }, 1, 255), 10, 6)
+
+describe("gaussianBlur", () => {
+  it.prop("keeps one value, whatever the size and the radius", [side, side, side], ([width, height, radius]) => {
+    const flat = filled({ width, height }, 4, 201)
+    assert.deepStrictEqual(gaussianBlur(flat, radius * 8), flat)
+  })
+
+  it("is three boxes with parts of a pixel at their ends, each rounded", () => {
+    // Each pass has a third of the variance: whole pixels for a radius of 1, and a part of those next to them.
+    const line = filled({ width: 41, height: 1 }, 4)
+    line.data.fill(255, 20 * 4, 21 * 4)
+    const blurred = gaussianBlur(line, 2).data.filter((_, i) => i % 4 === 0)
+    const variance = 4 / 3
+    const part = 3 * (1 * 2 - 3 * variance) / (6 * (variance - 4))
+    const weights = [part, 1, 1, 1, part].map((weight) => weight / (3 + 2 * part))
+    const once = (from: ReadonlyArray<number>) =>
+      from.map((_, x) => Math.round(weights.reduce((sum, weight, i) => sum + weight * (from[x + i - 2] ?? 0), 0)))
+    const impulse = Array.from({ length: 41 }, (_, x) => x === 20 ? 255 : 0)
+    assert.deepStrictEqual([...blurred], once(once(once(impulse))))
+  })
+})
+
+describe("fill", () => {
+  it("leaves what is not masked", () => {
+    const picture = noise(40, 24, 3)
+    const filledIn = fill(picture, hole)
+    assert.strictEqual(filledIn.channels, 3)
+    assert.isTrue(filledIn.data.every((value, i) => hole.data[Math.floor(i / 3)] === 255 || value === picture.data[i]))
+  })
+
+  it("makes the hole of its surroundings", () => {
+    const around = filled(size, 3, 90)
+    const picture = paste(around, filled({ width: 20, height: 12 }, 3, 255), 10, 6)
+    const { data } = fill(picture, hole)
+    // Divided by a small alpha, a rounded colour is some steps off.
+    assert.isTrue(data.every((value) => Math.abs(value - 90) <= 4))
+  })
+
+  it("gives the picture for a black mask, and black for a white one", () => {
+    const picture = noise(40, 24, 3)
+    assert.deepStrictEqual(fill(picture, filled(size, 1)), picture)
+    assert.deepStrictEqual(fill(picture, filled(size, 1, 255)), filled(size, 3))
+  })
+})

@@ -1,0 +1,119 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Schema from "effect/Schema"
+import * as Masks from "../../src/images/Masks.ts"
+import { filled, paste, type Raster } from "../../src/images/Raster.ts"
+
+const pixels = (channels: Raster["channels"], ...values: ReadonlyArray<number>): Raster => ({
+  width: values.length / channels,
+  height: 1,
+  channels,
+  data: Uint8Array.from(values)
+})
+/** Black, with a white rectangle. */
+const rectangle = (width: number, height: number, left: number, top: number, right: number, bottom: number) =>
+  paste(filled({ width, height }, 1), filled({ width: right - left, height: bottom - top }, 1, 255), left, top)
+
+const int = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+
+describe("fromImage", () => {
+  it("is the grey of ITU-R 601", () => {
+    const rgb = pixels(3, 255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255)
+    assert.deepStrictEqual([...Masks.fromImage(rgb, { round: true }).data], [76, 150, 29, 255])
+  })
+
+  it("is the alpha, when there is any", () => {
+    const rgba = pixels(4, 9, 9, 9, 128, 9, 9, 9, 129, 9, 9, 9, 0)
+    assert.deepStrictEqual([...Masks.fromImage(rgba, { round: true }).data], [0, 255, 0])
+    assert.deepStrictEqual([...Masks.fromImage(rgba, { round: false }).data], [128, 129, 0])
+    assert.deepStrictEqual([...Masks.fromImage(pixels(4, 9, 9, 9, 255), { round: true }).data], [9])
+  })
+})
+
+describe("blur", () => {
+  it("has OpenCV's weights", () => {
+    assert.deepStrictEqual([...Masks.gaussianWeights(1)], [1, 14, 62, 102, 62, 14, 1])
+    assert.strictEqual(Masks.gaussianWeights(4).length, 21)
+  })
+
+  it("mirrors at the outermost pixel", () => {
+    const [w3 = 0, w2 = 0, w1 = 0, w0 = 0] = Masks.gaussianWeights(1)
+    const blurred = Masks.blur(pixels(1, 0, 255, 0, 0, 0, 0, 0, 0), 1, 0)
+    const expected = [2 * w1, w0 + w2, w1 + w3, w2, w3, 0, 0, 0].map((weight) => (weight * 255 + 128) >> 8)
+    assert.deepStrictEqual([...blurred.data], expected)
+  })
+
+  it.prop("keeps one value, and masks of one pixel", [int(0, 255), int(0, 20), int(1, 9)], ([value, sigma, size]) => {
+    const mask = filled({ width: size, height: 3 }, 1, value)
+    assert.deepStrictEqual(Masks.blur(mask, sigma, sigma), mask)
+  })
+
+  it("blurs along x and along y alike", () => {
+    const wide = Masks.blur(rectangle(9, 9, 3, 3, 6, 6), 2, 0).data
+    const high = Masks.blur(rectangle(9, 9, 3, 3, 6, 6), 0, 2).data
+    assert.deepStrictEqual(high, wide.map((_, i) => wide[(i % 9) * 9 + Math.floor(i / 9)] ?? 0))
+  })
+})
+
+describe("cropRegion", () => {
+  it("is the bounding box with padding, inside the mask", () => {
+    const mask = rectangle(20, 10, 4, 1, 6, 3)
+    assert.deepStrictEqual(Masks.cropRegion(mask, 0), { left: 4, top: 1, right: 6, bottom: 3 })
+    assert.deepStrictEqual(Masks.cropRegion(mask, 3), { left: 1, top: 0, right: 9, bottom: 6 })
+    assert.deepStrictEqual(Masks.cropRegion(mask, 99), { left: 0, top: 0, right: 20, bottom: 10 })
+  })
+
+  it("is none when all is black", () => {
+    assert.isUndefined(Masks.cropRegion(filled({ width: 5, height: 5 }, 1), 32))
+  })
+})
+
+describe("expandRegion", () => {
+  const image = { width: 100, height: 80 }
+
+  it("widens to the proportions, and moves inside", () => {
+    const square = { width: 512, height: 512 }
+    const narrow = { left: 40, top: 10, right: 50, bottom: 40 }
+    assert.deepStrictEqual(Masks.expandRegion(narrow, square, image), { left: 30, top: 10, right: 60, bottom: 40 })
+    const atRight = { left: 90, top: 10, right: 100, bottom: 40 }
+    assert.deepStrictEqual(Masks.expandRegion(atRight, square, image), { left: 70, top: 10, right: 100, bottom: 40 })
+    const atTop = { left: 10, top: 0, right: 40, bottom: 10 }
+    assert.deepStrictEqual(Masks.expandRegion(atTop, square, image), { left: 10, top: 0, right: 40, bottom: 30 })
+    const whole = { left: 0, top: 0, right: 100, bottom: 10 }
+    assert.deepStrictEqual(Masks.expandRegion(whole, square, image), { left: 0, top: 0, right: 100, bottom: 80 })
+  })
+
+  it.prop(
+    "never loses a part of the region, nor leaves the image",
+    [int(0, 99), int(1, 100), int(0, 79), int(1, 80), int(1, 16), int(1, 16)],
+    ([left, width, top, height, w, h]) => {
+      const region = { left, top, right: Math.min(100, left + width), bottom: Math.min(80, top + height) }
+      const grown = Masks.expandRegion(region, { width: w * 64, height: h * 64 }, image)
+      assert.isTrue(grown.left >= 0 && grown.top >= 0 && grown.right <= 100 && grown.bottom <= 80)
+      assert.isTrue(grown.left <= region.left && grown.top <= region.top)
+      assert.isTrue(grown.right >= region.right && grown.bottom >= region.bottom)
+    }
+  )
+})
+
+describe("overlayMask and invert", () => {
+  it("double up to white, and turn white to black", () => {
+    assert.deepStrictEqual([...Masks.overlayMask(pixels(1, 0, 1, 127, 128, 255)).data], [0, 2, 254, 255, 255])
+    assert.deepStrictEqual([...Masks.invert(pixels(1, 0, 1, 255)).data], [255, 254, 0])
+  })
+})
+
+describe("latentMask", () => {
+  it("is of the latents' size, 0 to 1", () => {
+    const mask = rectangle(64, 32, 32, 0, 64, 32)
+    const latent = Masks.latentMask(mask, { width: 64, height: 32 }, { round: true })
+    assert.deepStrictEqual([...latent], Array.from({ length: 32 }, (_, i) => i % 8 < 4 ? 0 : 1))
+  })
+
+  it.prop("holds nothing but 0 and 1 when rounded", [int(0, 24), int(0, 24), int(1, 8)], ([left, top, size]) => {
+    const mask = Masks.blur(rectangle(32, 32, left, top, left + size, top + size), 3, 3)
+    const size32 = { width: 32, height: 32 }
+    const soft = Masks.latentMask(mask, size32, { round: false })
+    const hard = Masks.latentMask(mask, size32, { round: true })
+    assert.isTrue(soft.every((value, i) => value >= 0 && value <= 1 && hard[i] === (value > 0.5 ? 1 : 0)))
+  })
+})

@@ -1,0 +1,70 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Schema from "effect/Schema"
+import type { Mask } from "../../src/images/Masks.ts"
+import * as Overlay from "../../src/images/Overlay.ts"
+import { crop, filled, paste, type Raster } from "../../src/images/Raster.ts"
+import { resize } from "../../src/images/Resample.ts"
+
+const size = { width: 12, height: 10 }
+const noise = (seed: number): Raster => ({
+  ...size,
+  channels: 3,
+  data: Uint8Array.from({ length: 360 }, (_, i) => Math.imul(i + seed, 2654435761) >>> 24)
+})
+const maskOf = (values: (x: number, y: number) => number): Mask => ({
+  ...size,
+  channels: 1,
+  data: Uint8Array.from({ length: 120 }, (_, i) => values(i % 12, Math.floor(i / 12)))
+})
+const half = maskOf((x) => x < 6 ? 0 : 255)
+const left = { left: 0, top: 0, right: 6, bottom: 10 }
+const right = { left: 6, top: 0, right: 12, bottom: 10 }
+
+describe("apply", () => {
+  it("keeps what is not masked, and shows the result under the mask", () => {
+    const [original, result] = [noise(1), noise(99)]
+    const out = Overlay.apply(result, Overlay.overlay(original, half))
+    assert.strictEqual(out.channels, 3)
+    assert.deepStrictEqual(crop(out, left), crop(original, left))
+    assert.deepStrictEqual(crop(out, right), crop(result, right))
+  })
+
+  it("puts a result back into the region that it was made for", () => {
+    const region = { left: 6, top: 2, right: 11, bottom: 7 }
+    const mask = maskOf((x, y) => x >= 6 && x < 11 && y >= 2 && y < 7 ? 255 : 0)
+    const original = noise(1)
+    const result = resize(noise(5), 20, 20, "bicubic")
+    const out = Overlay.apply(result, Overlay.overlay(original, mask), region)
+    assert.deepStrictEqual(out, paste(original, resize(result, 5, 5, "lanczos"), 6, 2))
+  })
+
+  const value = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 }))
+  it.prop("mixes where the mask is grey, between the two", [value, value, value], ([share, a, b]) => {
+    const overlay = Overlay.overlay(filled(size, 3, a), maskOf(() => share))
+    const { data } = Overlay.apply(filled(size, 3, b), overlay)
+    // A colour of small alpha is known only roughly: by 255 / alpha, of which alpha / 255 shows.
+    assert.isAtMost(Math.abs((data[0] ?? 0) - (b * share + a * (255 - share)) / 255), 2.5)
+  })
+})
+
+describe("maskComposite", () => {
+  it("shows the result under the mask alone", () => {
+    const result = noise(7)
+    const { channels, data } = Overlay.maskComposite(result, half)
+    assert.strictEqual(channels, 4)
+    for (let i = 0; i < 120; i++) {
+      const expected = i % 12 < 6 ? [0, 0, 0, 0] : [...result.data.subarray(i * 3, i * 3 + 3), 255]
+      assert.deepStrictEqual([...data.subarray(i * 4, i * 4 + 4)], expected)
+    }
+  })
+
+  it("has the mask's size with a region, the result's without", () => {
+    const result = filled({ width: 24, height: 20 }, 3, 50)
+    assert.deepInclude(Overlay.maskComposite(result, half, right), size)
+    assert.deepInclude(Overlay.maskComposite(result, half), { width: 24, height: 20 })
+  })
+
+  it("refuses a mask of another size where none is brought to it", () => {
+    assert.throws(() => Overlay.overlay(filled({ width: 2, height: 2 }, 3), half), RangeError)
+  })
+})

@@ -1,0 +1,153 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Schema from "effect/Schema"
+import type { Raster } from "../../src/images/Raster.ts"
+import * as Resample from "../../src/images/Resample.ts"
+
+const grey = (width: number, height: number, values: ReadonlyArray<number>): Raster => ({
+  width,
+  height,
+  channels: 1,
+  data: Uint8Array.from(values)
+})
+const row = (...values: ReadonlyArray<number>) => grey(values.length, 1, values)
+const noise = (width: number, height: number, channels: Raster["channels"]): Raster => ({
+  width,
+  height,
+  channels,
+  data: Uint8Array.from({ length: width * height * channels }, (_, i) => Math.imul(i + 1, 2654435761) >>> 24)
+})
+const filters = ["nearest", "box", "bilinear", "bicubic", "lanczos"] as const
+
+const side = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 24 }))
+const Filter = Schema.Literals(filters)
+const Channels = Schema.Literals([1, 3, 4])
+
+describe("resize", () => {
+  it("takes the nearest sample", () => {
+    assert.deepStrictEqual([...Resample.resize(row(1, 2, 3), 6, 1, "nearest").data], [1, 1, 2, 2, 3, 3])
+    assert.deepStrictEqual([...Resample.resize(row(1, 2, 3, 4), 2, 1, "nearest").data], [2, 4])
+  })
+
+  it("averages under a box, halves rounded up", () => {
+    assert.deepStrictEqual([...Resample.resize(row(0, 10, 20, 31), 2, 1, "box").data], [5, 26])
+    assert.deepStrictEqual([...Resample.resize(grey(2, 2, [0, 10, 20, 31]), 1, 1, "box").data], [16])
+  })
+
+  it("has the weights of Pillow's filters", () => {
+    // Places 1/4 and 3/4 between the two samples.
+    assert.deepStrictEqual([...Resample.resize(row(0, 200), 4, 1, "bilinear").data], [0, 50, 150, 200])
+    // Triangle of twice the width around 0.5 + 0.5: weights 3/7, 3/7, 1/7.
+    assert.deepStrictEqual([...Resample.resize(row(70, 140, 210, 0), 2, 1, "bilinear").data], [120, 110])
+    // At a quarter of a sample, a = -0.5: -0.0703125, 0.8671875, 0.2265625, -0.0234375.
+    const [, , , , , , value] = Resample.resize(row(0, 0, 0, 255, 0, 0, 0, 0), 16, 1, "bicubic").data
+    assert.strictEqual(value, Math.round(255 * 0.8671875))
+  })
+
+  it("has the windowed sinc of Lanczos, normalised", () => {
+    const sinc = (x: number) => x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x)
+    const weights = [-2.25, -1.25, -0.25, 0.75, 1.75, 2.75].map((x) => sinc(x) * sinc(x / 3))
+    const sum = weights.reduce((a, b) => a + b)
+    const samples = [10, 200, 30, 140, 90, 250, 0, 60]
+    const wanted = weights.reduce((total, weight, i) => total + weight / sum * (samples[i] ?? 0), 0)
+    // Sample 5 of 16 stands at (5 + 0.5) / 2 = 2.75, a quarter beyond the middle of sample 2.
+    assert.strictEqual(Resample.resize(row(...samples), 16, 1, "lanczos").data[5], Math.round(wanted))
+  })
+
+  it("goes on beyond an edge for a part of no width", () => {
+    const edge = Resample.resize(row(100, 60), 2, 1, "bicubic", { left: 0, top: 0, right: 0, bottom: 1 })
+    assert.deepStrictEqual([...edge.data], [105, 105])
+  })
+
+  it("gives what is transparent no part in the colours", () => {
+    const data = Uint8Array.of(255, 0, 0, 255, 0, 255, 0, 0)
+    const small = Resample.resize({ width: 2, height: 1, channels: 4, data }, 1, 1, "box")
+    assert.deepStrictEqual([...small.data], [255, 0, 0, 128])
+  })
+
+  it.prop("keeps one colour", [Filter, Channels, side, side, side, side], ([filter, channels, w, h, toW, toH]) => {
+    const data = new Uint8Array(w * h * channels).map((_, i) => i % channels === 3 ? 255 : 77)
+    const resized = Resample.resize({ width: w, height: h, channels, data }, toW, toH, filter)
+    assert.strictEqual(resized.data.length, toW * toH * channels)
+    assert.isTrue(resized.data.every((value, i) => value === (i % channels === 3 ? 255 : 77)))
+  })
+
+  it.prop("leaves a picture of the same size", [Filter, Channels, side, side], ([filter, channels, w, h]) => {
+    assert.deepStrictEqual(Resample.resize(noise(w, h, channels), w, h, filter), noise(w, h, channels))
+  })
+
+  it.prop("is one pass along the width and one along the height", [Filter, side, side], ([filter, w, h]) => {
+    const picture = noise(9, 7, 3)
+    const both = Resample.resize(picture, w, h, filter)
+    assert.deepStrictEqual(both, Resample.resize(Resample.resize(picture, w, 7, filter), w, h, filter))
+  })
+
+  it("refuses sizes that are none", () => {
+    assert.throws(() => Resample.resize(row(1), 0, 1, "box"), RangeError)
+    assert.throws(() => Resample.resize(row(1), 1.5, 1, "nearest"), RangeError)
+  })
+})
+
+describe("interpolate", () => {
+  const line = (values: ReadonlyArray<number>, to: number, mode: Resample.InterpolationMode) => [
+    ...Resample.interpolate(
+      Float32Array.from(values),
+      { channels: 1, height: 1, width: values.length },
+      { width: to, height: 1 },
+      mode
+    )
+  ]
+
+  it("has torch's numbers", () => {
+    assert.deepStrictEqual(line([0, 1], 4, "bilinear"), [0, 0.25, 0.75, 1])
+    assert.deepStrictEqual(line([0, 1], 4, "bilinear-antialiased"), [0, 0.25, 0.75, 1])
+    assert.deepStrictEqual(line([0, 1, 2, 3], 2, "bilinear"), [0.5, 2.5])
+    // Antialiased: weights 3/7, 3/7, 1/7.
+    assert.closeTo(line([0, 1, 2, 3], 2, "bilinear-antialiased")[0] ?? NaN, 5 / 7, 1e-6)
+    assert.deepStrictEqual(line([0, 1, 2], 2, "nearest"), [0, 1])
+    assert.deepStrictEqual(line([0, 1, 2], 2, "nearest-exact"), [0, 2])
+    assert.deepStrictEqual(line([5, 7], 4, "nearest"), [5, 5, 7, 7])
+  })
+
+  it("has a cubic of -0.75, and of -0.5 when antialiased", () => {
+    const weights = (a: number) => {
+      const inner = (x: number) => (a + 2) * x ** 3 - (a + 3) * x ** 2 + 1
+      const outer = (x: number) => a * x ** 3 - 5 * a * x ** 2 + 8 * a * x - 4 * a
+      return [outer(1.25), inner(0.25), inner(0.75), outer(1.75)]
+    }
+    const dot = (values: ReadonlyArray<number>, a: number) =>
+      weights(a).reduce((sum, weight, i) => sum + weight * (values[i] ?? 0), 0)
+    const values = [3, -1, 4, 1, 5, -9]
+    // Sample 5 of 12 stands a quarter beyond the middle of sample 2.
+    assert.closeTo(line(values, 12, "bicubic")[5] ?? NaN, dot([-1, 4, 1, 5], -0.75), 1e-6)
+    assert.closeTo(line(values, 12, "bicubic-antialiased")[5] ?? NaN, dot([-1, 4, 1, 5], -0.5), 1e-6)
+    // At the edge the outermost sample counts for those outside: sample 0 stands a quarter before the middle of 0.
+    assert.closeTo(line(values, 12, "bicubic")[0] ?? NaN, dot([-1, 3, 3, 3], -0.75), 1e-6)
+  })
+
+  const Mode = Schema.Literals(Resample.latentUpscaleModes.map(({ mode }) => mode))
+  it.prop("keeps every plane apart, and constants constant", [Mode, side, side, side], ([mode, width, height, to]) => {
+    const values = Float32Array.from({ length: 4 * width * height }, (_, i) => Math.floor(i / (width * height)) - 1.5)
+    const out = Resample.interpolate(values, { channels: 4, height, width }, { width: to, height: 5 }, mode)
+    assert.strictEqual(out.length, 4 * to * 5)
+    assert.isTrue(out.every((value, i) => Math.abs(value - (Math.floor(i / (to * 5)) - 1.5)) < 1e-6))
+  })
+
+  it.prop("leaves planes of the same size", [Mode, side, side], ([mode, width, height]) => {
+    const values = Float32Array.from({ length: width * height }, (_, i) => Math.sin(i * i))
+    assert.deepStrictEqual(
+      Resample.interpolate(values, { channels: 1, height, width }, { width, height }, mode),
+      values
+    )
+  })
+
+  it("knows the webui's names in their order", () => {
+    assert.deepStrictEqual(Resample.latentUpscaleModes.map(({ name }) => name), [
+      "Latent",
+      "Latent (antialiased)",
+      "Latent (bicubic)",
+      "Latent (bicubic antialiased)",
+      "Latent (nearest)",
+      "Latent (nearest-exact)"
+    ])
+  })
+})
