@@ -6,18 +6,22 @@
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
-import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import * as DiffusionPipeline from "./diffusion/DiffusionPipeline.ts"
+import { StyleBook } from "./diffusion/StyleBook.ts"
+import { ImageDecoder } from "./images/ImageDecoder.ts"
 import { ImageEncoder } from "./images/ImageEncoder.ts"
 import { ImageStore } from "./images/ImageStore.ts"
+import type { Upscalers } from "./images/Upscalers.ts"
 import { ModelProvider } from "./models/ModelProvider.ts"
 import { Networks } from "./models/Networks.ts"
+import * as UpscalerProvider from "./models/UpscalerProvider.ts"
 import { CommandOptions } from "./processing/CommandOptions.ts"
 import { Options, type OptionsPatch } from "./processing/Options.ts"
 import type { Pipeline } from "./runner/Pipeline.ts"
+import type { Models } from "./runner/Models.ts"
 import { RunnerHooks } from "./runner/RunnerHooks.ts"
 import { Runs } from "./runner/Runs.ts"
 import { CaptureContext } from "./runner/RuntimeContext.ts"
@@ -26,7 +30,7 @@ import { CaptureContext } from "./runner/RuntimeContext.ts"
 export type Services = Process | CaptureContext | Pipeline | RunnerHooks
 
 /** What lives as long as the process; hooks may take it when their layer is built. */
-export type Process = CommandOptions | ModelProvider | Options | Runs
+export type Process = CommandOptions | ModelProvider | Models | Options | Runs | StyleBook | Upscalers
 
 export interface LayerOptions<E = never, R = never> {
   /** Observers of every run; none when left out. They may ask for `Process` and for the file system. */
@@ -37,9 +41,6 @@ export interface LayerOptions<E = never, R = never> {
   readonly cmdOpts?: Partial<CommandOptions["Service"]> | undefined
 }
 
-// A run's model is one that was found on this machine.
-const layerCapture = Layer.unwrap(Effect.map(ModelProvider, ({ load }) => CaptureContext.layer(load)))
-
 /**
  * The whole of Serena: `program.pipe(Effect.provide(Serena.layer()))`.
  *
@@ -49,20 +50,18 @@ export const layer = <E = never, R = never>(
   options: LayerOptions<E, R> = {}
 ): Layer.Layer<Services, E, Exclude<R, Process | FileSystem.FileSystem | Path.Path>> => {
   const platform = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer)
-  const process = ModelProvider.layer.pipe(
+  const process = Layer.mergeAll(ModelProvider.layer, UpscalerProvider.layer, StyleBook.layer).pipe(
     Layer.provide(Networks.layer),
     Layer.provideMerge(
       Layer.mergeAll(Options.layer(options.options), CommandOptions.layer(options.cmdOpts), Runs.layer)
     ),
     Layer.provide(platform)
   )
+  const images = Layer.mergeAll(ImageDecoder.layer, ImageEncoder.layer, ImageStore.layer).pipe(Layer.provide(platform))
   const hooks = options.hooks ?? RunnerHooks.layerNoop
   return Layer.mergeAll(
-    layerCapture.pipe(Layer.provide(process)),
-    DiffusionPipeline.layer.pipe(
-      Layer.provide(Layer.mergeAll(ImageEncoder.layer, ImageStore.layer)),
-      Layer.provide(platform)
-    ),
+    CaptureContext.layer.pipe(Layer.provide(process)),
+    DiffusionPipeline.layer.pipe(Layer.provide(Layer.mergeAll(images, process))),
     hooks.pipe(Layer.provide(Layer.mergeAll(process, platform))),
     process
   )

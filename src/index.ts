@@ -18,23 +18,55 @@ export { Limits } from "./processing/Limits.ts"
 /** Settings, live and as a run's snapshot. */
 export { Options, OptionsPatch, OptionsSnapshot } from "./processing/Options.ts"
 /** What came out. */
-export type { Generated, GeneratedImage, Processed, ProcessedImage } from "./processing/Processed.ts"
+export type {
+  ExtraImage,
+  ExtraKind,
+  Generated,
+  GeneratedImage,
+  ImageFile,
+  Processed,
+  ProcessedImage
+} from "./processing/Processed.ts"
 /** What to make. */
 export * as Processing from "./processing/Processing.ts"
-export { Txt2Img } from "./processing/Processing.ts"
+export { Img2Img, Txt2Img } from "./processing/Processing.ts"
+/** A picture that comes with a request. */
+export { ImageBytes } from "./processing/ImageBytes.ts"
+/** A picture in memory. */
+export type { Raster } from "./images/Raster.ts"
+/** What makes pictures larger. */
+export { type UpscalerEntry, Upscalers } from "./images/Upscalers.ts"
+/** Prompts kept under a name. */
+export { StyleBook } from "./diffusion/StyleBook.ts"
 /** What prepare made of a request. */
-export type { ImagePlan, ProcessingState } from "./processing/ProcessingState.ts"
+export type {
+  HiresPlan,
+  ImagePlan,
+  MaskPlan,
+  PassPlan,
+  ProcessingState,
+  RefinerPlan,
+  Region,
+  SourcePlan
+} from "./processing/ProcessingState.ts"
 /** Stages and hooks for work of any kind. */
 export * as Lifecycle from "./runner/Lifecycle.ts"
 /** What a run may ask of a model. */
 export type {
   DenoisingCall,
-  Embedding,
+  DenoisingInputs,
+  EncodedChunk,
   LatentRgb,
+  LatentSize,
   LoadedModel,
   NetworkError,
-  NoiseConfig
+  NoiseConfig,
+  Seams,
+  TextEncoder,
+  Vocabulary
 } from "./runner/LoadedModel.ts"
+/** Where a run gets its models. */
+export { Models } from "./runner/Models.ts"
 /** The three stages of image generation, as a service. */
 export { Pipeline } from "./runner/Pipeline.ts"
 /** The door that every entrypoint uses. */

@@ -1,168 +1,56 @@
 /**
  * The live pipeline: Stable Diffusion on whatever model the run's context holds.
  *
- * prepare settles every choice, execute goes from words to pixels (conditioning, noise, sampling, decoding), finalize
- * makes files. It writes the run's progress and obeys its wish to stop; it knows no entrypoint and no hook.
+ * prepare settles every choice (`settle`), execute goes from words to pixels (conditioning, latents, sampling in one pass
+ * or two, decoding), finalize makes files (`output`). It writes the run's progress and obeys its wish to stop; it knows no
+ * entrypoint and no hook.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Random from "effect/Random"
-import * as Scope from "effect/Scope"
-import { ImageEncoder } from "../images/ImageEncoder.ts"
-import { ImageStore } from "../images/ImageStore.ts"
-import { InvalidProcessing, nearest, type Problem, UnknownSampler, UnknownScheduler } from "../processing/errors.ts"
-import * as Infotext from "../processing/Infotext.ts"
-import type { Generated, GeneratedImage, ProcessedImage } from "../processing/Processed.ts"
-import { checkLimits, type Processing } from "../processing/Processing.ts"
-import type { ImagePlan, ProcessingState } from "../processing/ProcessingState.ts"
+import * as ColorCorrection from "../images/ColorCorrection.ts"
+import type { ImageDecoder } from "../images/ImageDecoder.ts"
+import type { ImageEncoder } from "../images/ImageEncoder.ts"
+import type { ImageStore } from "../images/ImageStore.ts"
+import * as Overlay from "../images/Overlay.ts"
+import type { Raster } from "../images/Raster.ts"
+import type { Upscalers } from "../images/Upscalers.ts"
+import { InvalidProcessing } from "../processing/errors.ts"
+import type { ExtraKind, Generated, GeneratedImage } from "../processing/Processed.ts"
+import type { HiresPlan, ImagePlan, PassPlan, ProcessingState } from "../processing/ProcessingState.ts"
 import { stages } from "../runner/Lifecycle.ts"
 import type { LoadedModel } from "../runner/LoadedModel.ts"
+import { Models } from "../runner/Models.ts"
 import { Pipeline } from "../runner/Pipeline.ts"
-import type { ProcessingRequest } from "../runner/ProcessingRequest.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
-import { version } from "../version.ts"
-import type { Conditioning } from "./GuidedDenoiser.ts"
-import { toPixels } from "./latents.ts"
-import { sampleBatch } from "./sampleBatch.ts"
-import * as Samplers from "./sampling/Samplers.ts"
-import * as Schedules from "./sampling/Schedules.ts"
+import type { Conditioning } from "./conditioning.ts"
+import { enlarge, sameLatents } from "./enlarge.ts"
+import * as output from "./output.ts"
+import { resolveNames } from "./resolveNames.ts"
+import { callsOf, condition, type Refiner, type Sampled, samplePass } from "./samplePass.ts"
+import { settle } from "./settle.ts"
+import { besideNothing, isInpainting, latentSize, sourceLatents } from "./sourceLatents.ts"
+import type { StyleBook } from "./StyleBook.ts"
+import * as vae from "./vae.ts"
 
-/** Largest seed that is drawn at random, as in stable-diffusion-webui. */
-const largestRandomSeed = 4_294_967_293
-
-/** Settles what the request leaves open, sees that pictures can be saved, and begins to open the networks. */
-const prepare = (encoder: ImageEncoder["Service"], store: ImageStore["Service"]) =>
-  Effect.fn("prepare")(function*({ processing, runId }: ProcessingRequest<Processing>) {
-    const { cmdOpts, model, opts, state } = yield* RuntimeContext
-    const { sampler, scheduler } = yield* resolveNames({
-      sampler: processing.sampler_name,
-      scheduler: processing.scheduler
-    })
-    const { height, width } = yield* settleSize(processing, model)
-    yield* checkSeeds(processing)
-    yield* checkLimits({ ...processing, height, width }, cmdOpts.limits)
-
-    // A folder that cannot be written is better known now than after all the work.
-    if (opts.samples_save) yield* store.check(opts.outdir_txt2img_samples)
-    // Whoever needs a network later waits for it then, and is told if it does not open.
-    yield* forkInRun(Effect.ignore(Effect.all([model.warm, encoder.warm], { concurrency: 2 })))
-
-    const seed = processing.seed === -1 ? yield* Random.nextIntBetween(0, largestRandomSeed) : processing.seed
-    const hash = opts.add_model_hash_to_info ? yield* model.hash : undefined
-    const plan = (index: number): ImagePlan => ({
-      index,
-      seed: seed + index,
-      prompt: processing.prompt,
-      negativePrompt: processing.negative_prompt,
-      infotext: Infotext.format({
-        prompt: processing.prompt,
-        negativePrompt: processing.negative_prompt,
-        parameters: [
-          ["Steps", processing.steps],
-          ["Sampler", sampler.name],
-          ["Schedule type", Schedules.forSampler(scheduler, sampler).label],
-          ["CFG scale", Infotext.float(processing.cfg_scale)],
-          ["Seed", seed + index],
-          ["Size", `${width}x${height}`],
-          ["Model hash", hash],
-          ["Model", opts.add_model_name_to_info ? model.name : undefined],
-          ["ENSD", opts.eta_noise_seed_delta !== 0 && sampler.usesEnsd ? opts.eta_noise_seed_delta : undefined],
-          ["RNG", opts.randn_source === "GPU" ? undefined : opts.randn_source],
-          ["Version", opts.add_version_to_infotext ? `serena-${version}` : undefined]
-        ]
-      })
-    })
-    const { batch_size, n_iter, steps } = processing
-    const batches = Array.from(
-      { length: n_iter },
-      (_, round) => Array.from({ length: batch_size }, (_, i) => plan(round * batch_size + i))
-    )
-    yield* state.update({ job: "preparing", jobCount: n_iter, samplingSteps: steps })
-    const prepared: ProcessingState = {
-      runId,
-      processing,
-      width,
-      height,
-      sampler: sampler.name,
-      scheduler: scheduler.label,
-      batches,
-      warnings: []
-    }
-    return prepared
-  })
-
-/** The sampler and schedule that two names stand for; a schedule in the sampler's name beats the other. */
-const resolveNames = Effect.fnUntraced(function*(names: { readonly sampler: string; readonly scheduler: string }) {
-  const parsed = Samplers.parseName(names.sampler)
-  if (Option.isNone(parsed)) {
-    const schedule = mistypedSchedule(names.sampler)
-    if (schedule !== undefined) {
-      return yield* new UnknownScheduler({ scheduler: schedule, known: Schedules.all.map(({ label }) => label) })
-    }
-    return yield* new UnknownSampler({ sampler: names.sampler, known: Samplers.all.map(({ name }) => name) })
-  }
-  const { sampler } = parsed.value
-  const scheduler = Option.orElse(parsed.value.scheduler, () => Schedules.get(names.scheduler))
-  if (Option.isNone(scheduler)) {
-    return yield* new UnknownScheduler({ scheduler: names.scheduler, known: Schedules.all.map(({ label }) => label) })
-  }
-  return { sampler, scheduler: scheduler.value }
-})
-
-// Beside the run, until it ends. A stage may run in a fiber of its own, under hooks that can end it, so a child of the
-// stage's fiber would not outlive the stage.
-const forkInRun = (effect: Effect.Effect<void>) =>
-  Effect.flatMap(
-    Effect.serviceOption(Scope.Scope),
-    (scope) => Option.isSome(scope) ? Effect.forkIn(effect, scope.value) : Effect.forkChild(effect)
-  )
-
-// What follows a sampler's name, if it is nearly a schedule's: "Karas" of "DPM++ 2M Karas".
-const mistypedSchedule = (name: string): string | undefined => {
-  const words = name.trim().split(/\s+/)
-  const labels = Schedules.all.map(({ label }) => label)
-  for (let i = words.length - 1; i > 0; i--) {
-    const rest = words.slice(i).join(" ")
-    if (Option.isSome(Samplers.get(words.slice(0, i).join(" ")))) {
-      return nearest(rest, labels) === undefined ? undefined : rest
-    }
-  }
-  return undefined
+/** A pass with the model that makes it, and what leads it there. */
+interface Pass {
+  readonly plan: PassPlan
+  readonly model: LoadedModel
+  readonly conditioning: Conditioning
+  readonly refiner: Refiner | undefined
+  readonly stepsBefore: number | undefined
 }
-
-// Beyond the safe integers two pictures would get one seed.
-const checkSeeds = ({ batch_size, n_iter, seed }: Processing) => {
-  const largest = Number.MAX_SAFE_INTEGER - (batch_size * n_iter - 1)
-  return seed <= largest
-    ? Effect.void
-    : Effect.fail(
-      new InvalidProcessing({
-        problems: [{ path: "seed", message: `${seed} is over ${largest}, the largest for so many pictures` }]
-      })
-    )
-}
-
-/** The size in pixels: the request's, or the model's own. */
-const settleSize = Effect.fnUntraced(function*(processing: Processing, model: LoadedModel) {
-  const { defaultSize, sizeMultiple } = model
-  const { height = defaultSize.height, width = defaultSize.width } = processing
-  const problems = [["width", width] as const, ["height", height] as const].flatMap(([path, value]): Array<Problem> => {
-    const below = Math.floor(value / sizeMultiple) * sizeMultiple
-    if (below === value) return []
-    const near = below === 0 ? `${sizeMultiple} is` : `${below} and ${below + sizeMultiple} are`
-    return [{ path, message: `${value} is not a multiple of ${sizeMultiple}, as ${model.name} needs it; ${near}` }]
-  })
-  return problems.length === 0 ? { height, width } : yield* new InvalidProcessing({ problems })
-})
 
 /** From words to pixels, batch after batch. */
 const execute = Effect.fn("execute")(function*(plan: ProcessingState) {
-  const { model, state } = yield* RuntimeContext
+  const { model, opts, state } = yield* RuntimeContext
   yield* state.update({ job: "loading", text: `Loading ${model.name}` })
-  const names = yield* resolveNames(plan)
-  const { conditioning, warnings } = yield* condition(plan, names.sampler)
-  const shape = { height: plan.height / model.latentScale, width: plan.width / model.latentScale }
+  const warnings = yield* clipSkipWarnings(plan, model)
+  const first = yield* preparePass(plan, plan, model)
+  const second = plan.hires === undefined ? undefined : yield* prepareSecond(plan, plan.hires, model)
+  const last = second ?? first
+  const passes = second === undefined ? 1 : 2
+  const decoding: vae.Options = { model: last.model, opts, seamless: plan.seamless }
 
   const images: Array<GeneratedImage> = []
   for (const [index, batch] of plan.batches.entries()) {
@@ -176,21 +64,45 @@ const execute = Effect.fn("execute")(function*(plan: ProcessingState) {
       preview: undefined
     })
     const complete = yield* Effect.gen(function*() {
-      const { complete, latents } = yield* sampleBatch({ batch, conditioning, plan, ...names })
+      const sampled = yield* sampleFirst(plan, first, batch)
+      // What was stopped in the first pass is shown as it is.
+      const goesOn = second !== undefined && plan.hires !== undefined && sampled.complete &&
+        !(yield* state.progress).interrupted
+      const made = goesOn && sampled.latents !== undefined
+        ? yield* sampleSecond(plan, plan.hires, first, second, batch, sampled.latents, index * passes)
+        : { ...sampled, pass: first, before: undefined }
       yield* state.update({ job: "decoding" })
-      for (const [i, latent] of latents.entries()) {
-        const image = batch[i]
-        if (image === undefined) continue
-        const pixels = yield* Effect.withSpan(Effect.flatMap(model.decode(latent, shape), toPixels), "decode", {
-          attributes: { "serena.image.index": image.index }
+      const isWhole = made.complete && (second === undefined || goesOn)
+      if (made.latents === undefined) return isWhole
+      const { plan: pass } = made.pass
+      const shape = latentSize(made.pass.model, pass)
+      const length = made.latents.length / batch.length
+      for (const [i, image] of batch.entries()) {
+        const latent = made.latents.subarray(i * length, (i + 1) * length)
+        const data = yield* Effect.withSpan(
+          vae.decode({ ...decoding, model: made.pass.model }, latent, shape),
+          "decode",
+          { attributes: { "serena.image.index": image.index } }
+        )
+        const raster: Raster = { width: pass.width, height: pass.height, channels: 3, data }
+        const { extras, raster: finished } = yield* finish(plan, raster, i)
+        const before = made.before?.[i]
+        images.push({
+          ...image,
+          width: finished.width,
+          height: finished.height,
+          pixels: finished.data,
+          complete: isWhole,
+          extras: [...(before === undefined ? [] : [{ kind: "before highres fix" as const, raster: before }]), ...extras]
         })
-        images.push({ ...image, width: plan.width, height: plan.height, pixels, complete })
       }
-      return complete
+      return isWhole
     }).pipe(
       Effect.withSpan("batch", { attributes: { "serena.batch.index": index, "serena.batch.images": batch.length } })
     )
-    if (complete || !(yield* state.progress).interrupted) yield* state.update({ jobNo: index + 1, samplingStep: 0 })
+    if (complete || !(yield* state.progress).interrupted) {
+      yield* state.update({ jobNo: (index + 1) * passes, samplingStep: 0 })
+    }
   }
   const generated: Generated = {
     images,
@@ -198,54 +110,164 @@ const execute = Effect.fn("execute")(function*(plan: ProcessingState) {
     warnings: [...plan.warnings, ...warnings]
   }
   return generated
+}, Effect.scoped)
+
+// Asking for more layers than a text encoder's file gives is told of, and does not end the run.
+const clipSkipWarnings = Effect.fnUntraced(function*({ clipSkip }: ProcessingState, model: LoadedModel) {
+  const [encoder] = model.textEncoders
+  if (clipSkip === 1 || model.family !== "sd1") return []
+  const largest = yield* encoder.largestClipSkip
+  if (clipSkip <= largest) return []
+  return [
+    largest === 1
+      ? `Clip skip was left out: the text encoder of ${model.name} gives no hidden states. Export it with them.`
+      : `Clip skip ${clipSkip} is more than the text encoder of ${model.name} has layers for; ${largest} was used.`
+  ]
 })
 
-/** Embeds both prompts; the negative one only where guidance uses it. */
-const condition = Effect.fn("conditioning")(function*({ processing }: ProcessingState, sampler: Samplers.Sampler) {
-  const { model } = yield* RuntimeContext
-  const guided = processing.cfg_scale !== 1 || sampler.needsUnconditional
-  const cond = yield* model.embed(processing.prompt)
-  const uncond = guided ? yield* model.embed(processing.negative_prompt) : undefined
-  const cut = (name: string, tokens: number) =>
-    tokens > 0 ? [`The ${name} was too long: its last ${tokens} tokens were left out.`] : []
-  const conditioning: Conditioning = { cond: cond.embedding, uncond: uncond?.embedding }
-  return {
-    conditioning,
-    warnings: [...cut("prompt", cond.truncated), ...cut("negative prompt", uncond?.truncated ?? 0)]
+const preparePass = Effect.fnUntraced(function*(
+  plan: ProcessingState,
+  pass: PassPlan,
+  model: LoadedModel,
+  stepsBefore?: number
+) {
+  const { opts } = yield* RuntimeContext
+  const isSecond = pass !== plan
+  const whose = opts.hires_fix_refiner_pass
+  const refines = plan.hires === undefined || whose === "both passes" || (whose === "second pass") === isSecond
+  const refiner = plan.refiner === undefined || !refines ? undefined : {
+    model: yield* loadBeside(plan.refiner.checkpoint, "refiner_checkpoint", model),
+    switchAt: plan.refiner.switchAt
   }
+  const prepared: Pass = {
+    plan: pass,
+    model,
+    conditioning: yield* condition({ plan, pass, model, stepsBefore }),
+    refiner,
+    stepsBefore
+  }
+  return prepared
 })
 
-/** Pixels to files. A picture whose sampling was interrupted is encoded, and saved only when the settings say so. */
-const finalize = (encoder: ImageEncoder["Service"], store: ImageStore["Service"]) =>
-  Effect.fn("finalize")(function*(_: ProcessingState, generated: Generated) {
-    const { opts, state } = yield* RuntimeContext
-    yield* state.update({ job: "saving", text: "" })
-    const images = yield* Effect.forEach(
-      generated.images,
-      Effect.fnUntraced(function*(image) {
-        const attributes = { "serena.image.index": image.index }
-        const png = yield* Effect.withSpan(encoder.encode(image), "encode", { attributes })
-        const path = opts.samples_save && (image.complete || opts.save_incomplete_images)
-          ? yield* Effect.withSpan(
-            store.save({ folder: opts.outdir_txt2img_samples, seed: image.seed, png }),
-            "save",
-            { attributes }
-          )
-          : undefined
-        const processed: ProcessedImage = { ...image, png, path }
-        return processed
-      })
-    )
-    yield* state.update({ job: "done" })
-    return { ...generated, images }
-  })
+const prepareSecond = Effect.fnUntraced(function*(plan: ProcessingState, hires: HiresPlan, first: LoadedModel) {
+  const { sampler } = yield* resolveNames(plan)
+  const model = hires.checkpoint === undefined
+    ? first
+    : yield* loadBeside(hires.checkpoint, "hr_checkpoint_name", first)
+  return yield* preparePass(plan, hires, model, callsOf(plan, sampler))
+})
 
-/** The stages, on an encoder and a store of pictures. */
-export const layer: Layer.Layer<Pipeline, never, ImageEncoder | ImageStore> = Layer.effect(
+// Another model that goes on with the same latents.
+const loadBeside = Effect.fnUntraced(function*(name: string, path: string, first: LoadedModel) {
+  const { load } = yield* Models
+  const model = yield* load(name)
+  if (sameLatents(first, model)) return model
+  return yield* new InvalidProcessing({
+    problems: [{ path, message: `${model.name} cannot go on with the latents of ${first.name}: they are of another kind` }]
+  })
+})
+
+const sampleFirst = Effect.fnUntraced(function*(plan: ProcessingState, pass: Pass, batch: ReadonlyArray<ImagePlan>) {
+  const { opts } = yield* RuntimeContext
+  const { model } = pass
+  const { processing, source } = plan
+  const options = { model, opts, seamless: plan.seamless }
+  const common = { ...pass, plan, pass: pass.plan, batch }
+  if (processing._tag === "Txt2Img" || source === undefined) {
+    return yield* samplePass({
+      ...common,
+      beside: isInpainting(model) ? yield* besideNothing({ ...options, pass: pass.plan, batch }) : undefined
+    })
+  }
+  const { beside, latents, mask } = yield* sourceLatents({ ...options, processing, source, pass: pass.plan, batch })
+  return yield* samplePass({
+    ...common,
+    start: {
+      latents,
+      strength: source.denoisingStrength,
+      fixSteps: opts.img2img_fix_steps,
+      noiseMultiplier: processing.initial_noise_multiplier ?? opts.initial_noise_multiplier
+    },
+    mask,
+    beside
+  })
+})
+
+const sampleSecond = Effect.fnUntraced(function*(
+  plan: ProcessingState,
+  hires: HiresPlan,
+  first: Pass,
+  second: Pass,
+  batch: ReadonlyArray<ImagePlan>,
+  latents: Float32Array,
+  jobNo: number
+) {
+  const { opts, state } = yield* RuntimeContext
+  const { seamless } = plan
+  const from = { model: first.model, opts, seamless }
+  const to = { model: second.model, opts, seamless }
+  const before: Array<Raster> = []
+  if (output.isWanted("before highres fix", opts)) {
+    const length = latents.length / batch.length
+    const { height, width } = first.plan
+    for (const [i] of batch.entries()) {
+      const latent = latents.subarray(i * length, (i + 1) * length)
+      const data = yield* vae.decode(from, latent, latentSize(first.model, first.plan))
+      before.push({ width, height, channels: 3, data })
+    }
+  }
+  yield* state.update({ jobNo: jobNo + 1, job: "enlarging", samplingStep: 0 })
+  const larger = yield* enlarge({ first: from, second: to, pass: first.plan, hires, latents })
+  yield* state.update({ job: "sampling", preview: undefined })
+  const sampled: Sampled = yield* samplePass({
+    ...second,
+    plan,
+    pass: second.plan,
+    batch,
+    start: { latents: larger, strength: hires.denoisingStrength, fixSteps: true, noiseMultiplier: 1 },
+    beside: isInpainting(second.model) ? yield* besideNothing({ ...to, pass: second.plan, batch }) : undefined
+  })
+  // Stopped before its first step, the enlarged picture is what there is.
+  return { complete: sampled.complete, latents: sampled.latents ?? larger, pass: second, before }
+})
+
+// Colours as they were, and what lies outside of the mask put back.
+const finish = Effect.fnUntraced(function*({ source }: ProcessingState, made: Raster, place: number) {
+  const { opts } = yield* RuntimeContext
+  const extras: Array<{ readonly kind: ExtraKind; readonly raster: Raster }> = []
+  const keep = (kind: ExtraKind, raster: Raster) => {
+    if (output.isWanted(kind, opts)) extras.push({ kind, raster })
+  }
+  if (source === undefined) return { raster: made, extras }
+  let raster = made
+  const original = source.images[place % source.images.length] ?? source.images[0]
+  if (opts.img2img_color_correction) {
+    keep("before color correction", made)
+    raster = ColorCorrection.apply(ColorCorrection.setup(original), made)
+  }
+  const bare = raster
+  const overlay = source.overlays[place % source.overlays.length]
+  if (overlay !== undefined) raster = Overlay.apply(raster, overlay, source.mask?.region)
+  if (source.mask !== undefined) {
+    keep("mask", source.mask.overlay)
+    keep("mask composite", Overlay.maskComposite(bare, source.mask.overlay, source.mask.region))
+  }
+  return { raster, extras }
+})
+
+/** What the stages take when their layer is built. */
+export type Requirements = ImageDecoder | ImageEncoder | ImageStore | Models | StyleBook | Upscalers
+
+/** The stages, on codecs, a store of pictures, models, upscalers and styles. */
+export const layer: Layer.Layer<Pipeline, never, Requirements> = Layer.effect(
   Pipeline,
   Effect.gen(function*() {
-    const encoder = yield* ImageEncoder
-    const store = yield* ImageStore
-    return Pipeline.of(stages({ prepare: prepare(encoder, store), execute, finalize: finalize(encoder, store) }))
+    const services = yield* Effect.context<Requirements>()
+    const provide = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.provideContext(effect, services)
+    return Pipeline.of(stages({
+      prepare: (request) => provide(settle(request)),
+      execute: (state) => provide(execute(state)),
+      finalize: (state, generated) => provide(output.finalize(state, generated))
+    }))
   })
 )

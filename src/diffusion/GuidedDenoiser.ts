@@ -1,87 +1,211 @@
 /**
  * A model as samplers see it: a function that takes noisy latents and their noise level, and gives the clean ones.
  *
- * It scales the input, asks the network for its prediction with and without the prompt in one call, puts both together by
- * classifier-free guidance, and turns the outcome into denoised latents. No memory is taken after `make`.
+ * It scales the input, asks the network for its prediction with and without the prompt, puts both together by
+ * classifier-free guidance, turns the outcome into denoised latents, and keeps what a mask keeps. No memory is taken after
+ * `make`.
  */
 import * as Effect from "effect/Effect"
-import type { Embedding, LoadedModel, NetworkError } from "../runner/LoadedModel.ts"
-import { combineGuidance } from "./sampling/Guidance.ts"
-import type { NoiseSchedule } from "./sampling/NoiseSchedule.ts"
+import type * as Scope from "effect/Scope"
+import type { LatentSize, LoadedModel, NetworkError } from "../runner/LoadedModel.ts"
+import type { Conditioning } from "./conditioning.ts"
+import * as networkRows from "./networkRows.ts"
+import { at } from "./sampling/Buffers.ts"
+import { blend, combineGuidance, type Conditioned } from "./sampling/Guidance.ts"
+import * as NoiseSchedule from "./sampling/NoiseSchedule.ts"
 import * as Prediction from "./sampling/Prediction.ts"
 import type { Denoiser, Sampler } from "./sampling/Samplers.ts"
 
-/** What a batch is led by; `uncond` is absent when there is no guidance. */
-export interface Conditioning {
-  readonly cond: Embedding
-  readonly uncond: Embedding | undefined
+/** When the negative prompt is left out to save time. */
+export interface Skipping {
+  /** For this share of the first calls. */
+  readonly early: number
+  /** Below this noise level, in every second call, or in every call. */
+  readonly below: number
+  readonly everyCall: boolean
+}
+
+/** What stays as it is. */
+export interface LatentMask {
+  /** `[height/8, width/8]`: 1 where the picture is made anew, 0 where it stays. */
+  readonly values: Float32Array
+  /** `[batch, channels, height/8, width/8]`: what stays, without noise. */
+  readonly original: Float32Array
+}
+
+/** What SDXL is told of the picture's size, with the prompt and with the negative one. */
+export interface TimeIds {
+  readonly prompt: ReadonlyArray<number>
+  readonly negative: ReadonlyArray<number>
+}
+
+export interface Options<E> extends LatentSize {
+  readonly model: LoadedModel
+  readonly noiseSchedule: NoiseSchedule.NoiseSchedule
+  readonly sampler: Sampler
+  readonly batch: number
+  readonly conditioning: Conditioning
+  readonly cfgScale: number
+  /** Calls that the steps will need, as prompt schedules count them. */
+  readonly calls: number
+  /** Is run before each call of the network; its failure ends the sampling. */
+  readonly gate: Effect.Effect<void, E>
+  readonly seamless?: boolean | undefined
+  readonly skipping?: Skipping | undefined
+  readonly mask?: LatentMask | undefined
+  readonly timeIds?: TimeIds | undefined
+  /** What inpainting models see beside the latents, see `networkRows.Options`. */
+  readonly beside?: Float32Array | undefined
 }
 
 /** A denoiser, and the latest of what it gave: nothing before its first call. */
 export interface GuidedDenoiser<E> {
   readonly denoiser: Denoiser<E>
   readonly latest: () => Float32Array | undefined
+  /** Goes on counting calls from here: for a model that takes over. */
+  readonly continueFrom: (call: number) => void
 }
 
 /**
- * A denoiser of `[batch, channels, height, width]` latents for a sampler.
+ * A denoiser of `[batch, channels, height/8, width/8]` latents for a sampler.
  *
- * Both copies of the batch, with and without the prompt, go through the network in one call; without guidance there is
- * only one. What the denoiser gives is its own buffer and holds until its next call. `gate` is run before each call of the
- * network, and its failure ends the sampling.
+ * All copies of the batch, for each part of the prompt and without it, go through the network in one call, or in two where
+ * prompt and negative prompt are of different length. What the denoiser gives is its own buffer and holds until its next
+ * call.
  */
-export const make = Effect.fnUntraced(function*<E>(options: {
-  readonly model: LoadedModel
-  readonly noiseSchedule: NoiseSchedule
-  readonly sampler: Sampler
-  readonly batch: number
-  /** In latent values: pixels / 8. */
-  readonly height: number
-  readonly width: number
-  readonly conditioning: Conditioning
-  readonly cfgScale: number
-  readonly gate: Effect.Effect<void, E>
-}) {
-  const { batch, conditioning: { cond, uncond }, height, model, noiseSchedule, sampler, width } = options
-  const copies = uncond === undefined ? 1 : 2
-  const call = yield* model.denoising({ batch: batch * copies, height, width, embedding: cond })
-  for (let item = 0; item < batch; item++) {
-    call.conditioning.set(cond.values, item * cond.values.length)
-    if (uncond !== undefined) call.conditioning.set(uncond.values, (batch + item) * cond.values.length)
-  }
-
-  const size = batch * model.latentChannels * height * width
-  const input = call.sample.subarray(0, size)
-  const conditional = call.prediction.subarray(0, size)
-  const unguided = call.prediction.subarray(size)
-  const predictions = [{ values: conditional, weight: 1 }]
-  const scale = options.cfgScale / sampler.guidanceDivisor
-  const guided = new Float32Array(size)
-  const denoised = new Float32Array(size)
-  const unconditional = new Float32Array(sampler.needsUnconditional ? size : 0)
-  const type = model.noise.prediction_type
-
-  let latest: Float32Array | undefined
-
-  const denoise = (x: Float32Array, sigma: number): Effect.Effect<Float32Array, NetworkError> =>
-    Effect.suspend(() => {
-      Prediction.networkInput(input, x, sigma)
-      if (copies === 2) call.sample.copyWithin(size, 0, size)
-      return Effect.map(call.run(sampler.timestep(noiseSchedule, sigma)), () => {
-        if (copies === 2) combineGuidance(guided, unguided, predictions, scale)
-        if (sampler.needsUnconditional) {
-          Prediction.denoised(type, unconditional, x, copies === 2 ? unguided : conditional, sigma)
-        }
-        Prediction.denoised(type, denoised, x, copies === 2 ? guided : conditional, sigma)
-        return latest = denoised
+export const make: <E>(
+  options: Options<E>
+) => Effect.Effect<GuidedDenoiser<E | NetworkError>, NetworkError, Scope.Scope> = Effect.fnUntraced(
+  function*<E>(options: Options<E>) {
+    const { batch, conditioning, height, model, noiseSchedule, sampler, skipping, width } = options
+    const { negative, negativeTokens, parts, tokens } = conditioning
+    const timeIds = options.timeIds ?? { prompt: [], negative: [] }
+    const rows = (members: ReadonlyArray<networkRows.Member>, tokens: number) =>
+      networkRows.make({
+        model,
+        batch,
+        height,
+        width,
+        members,
+        tokens,
+        seamless: options.seamless === true,
+        beside: options.beside,
+        guidanceScale: options.cfgScale
       })
-    })
-  const guidedDenoiser: GuidedDenoiser<E | NetworkError> = {
-    denoiser: Object.assign(
-      (x: Float32Array, sigma: number) => Effect.andThen(options.gate, denoise(x, sigma)),
-      { unconditional: () => unconditional }
-    ),
-    latest: () => latest
+    const prompt = parts.map((conditioned) => ({ conditioned, timeIds: timeIds.prompt }))
+    const unled = negative === undefined ? [] : [{ conditioned: negative, timeIds: timeIds.negative }]
+    const together = negative !== undefined && negativeTokens === tokens
+
+    // Prompt and negative prompt in one call; or the prompt's own call, where the other one is apart or left out at times.
+    const both = together ? yield* rows([...prompt, ...unled], tokens) : undefined
+    const skips = skipping !== undefined && (skipping.early > 0 || skipping.below > 0)
+    const alone = both === undefined || skips ? yield* rows(prompt, tokens) : undefined
+    const apart = negative === undefined || together ? undefined : yield* rows(unled, negativeTokens)
+
+    const size = batch * model.latentChannels * height * width
+    const scale = options.cfgScale / sampler.guidanceDivisor
+    const type = model.noise.prediction_type
+    const guided = new Float32Array(size)
+    const denoised = new Float32Array(size)
+    const epsilon = new Float32Array(size)
+    const unconditional = new Float32Array(sampler.needsUnconditional ? size : 0)
+    const weighted = ({ predictions }: networkRows.NetworkRows): ReadonlyArray<Conditioned> =>
+      parts.map(({ weight }, i) => ({ weight, values: predictions[i] ?? guided }))
+    const weights = { both: both && weighted(both), alone: alone && weighted(alone) }
+    // Timestep samplers blend what the network sees, the others what it makes of it.
+    const before = sampler.space === "timestep" ? options.mask : undefined
+    const after = sampler.space === "sigma" ? options.mask : undefined
+
+    let calls = 0
+    let latest: Float32Array | undefined
+
+    const isSkipped = (sigma: number): boolean => {
+      if (!skips || skipping === undefined) return false
+      if (skipping.early > 0 && calls / options.calls <= skipping.early) return true
+      return (calls % 2 === 1 || skipping.everyCall) && sigma < skipping.below
+    }
+
+    const see = (rows: networkRows.NetworkRows, x: Float32Array, sigma: number): void => {
+      Prediction.networkInput(rows.input, x, sigma)
+      if (before !== undefined) blend(rows.input, rows.input, before.original, before.values)
+    }
+
+    const toDenoised = (
+      out: Float32Array,
+      x: Float32Array,
+      seen: Float32Array,
+      prediction: Float32Array,
+      sigma: number
+    ): void => {
+      if (before === undefined || type !== "v_prediction") return Prediction.denoised(type, out, x, prediction, sigma)
+      // What the network saw is not x: its noise is found in what it saw, and taken out of x.
+      Prediction.epsilonOfVelocity(epsilon, seen, prediction, NoiseSchedule.alphaBar(sigma))
+      Prediction.fromEpsilon(out, x, epsilon, sigma)
+    }
+
+    const finish = (x: Float32Array, sigma: number, skipped: boolean): Float32Array => {
+      const joint = skipped ? undefined : both
+      const used = joint ?? alone
+      if (used === undefined) return denoised
+      const [first = guided] = used.predictions
+      const without = skipped || negative === undefined
+        ? undefined
+        : apart?.predictions[0] ?? used.predictions[parts.length]
+      let prediction = first
+      if (without !== undefined || parts.length > 1) {
+        const own = joint === undefined ? weights.alone : weights.both
+        // Where there is no prediction without the prompt, its first part stands for it.
+        combineGuidance(guided, without ?? first, own ?? [], without === undefined ? 1 : scale)
+        prediction = guided
+      }
+      if (sampler.needsUnconditional) toDenoised(unconditional, x, used.input, without ?? first, sigma)
+      toDenoised(denoised, x, used.input, prediction, sigma)
+      if (after !== undefined) blend(denoised, denoised, after.original, after.values)
+      return denoised
+    }
+
+    const denoise = (x: Float32Array, sigma: number): Effect.Effect<Float32Array, NetworkError> =>
+      Effect.suspend(() => {
+        const skipped = isSkipped(sigma)
+        const t = sampler.timestep(noiseSchedule, sigma)
+        const call = calls++
+        const asked: Array<networkRows.NetworkRows> = []
+        if (both !== undefined && !skipped) asked.push(both)
+        else {
+          if (alone !== undefined) asked.push(alone)
+          if (apart !== undefined && !skipped) asked.push(apart)
+        }
+        for (const rows of asked) see(rows, x, sigma)
+        const [first, second] = asked
+        if (first === undefined) return Effect.succeed(denoised)
+        const run = second === undefined
+          ? first.run(t, call)
+          : Effect.andThen(first.run(t, call), Effect.suspend(() => second.run(t, call)))
+        return Effect.map(run, () => latest = finish(x, sigma, skipped))
+      })
+
+    const guidedDenoiser: GuidedDenoiser<E | NetworkError> = {
+      denoiser: Object.assign(
+        (x: Float32Array, sigma: number) => Effect.andThen(options.gate, denoise(x, sigma)),
+        { unconditional: () => unconditional }
+      ),
+      latest: () => latest,
+      continueFrom: (call) => {
+        calls = call
+      }
+    }
+    return guidedDenoiser
   }
-  return guidedDenoiser
-})
+)
+
+/** Whether a negative prompt changes anything at all. */
+export const usesNegative = (options: {
+  readonly model: LoadedModel
+  readonly sampler: Sampler
+  readonly cfgScale: number
+  readonly weights: ReadonlyArray<number>
+}): boolean =>
+  // A network that reads the guidance scale was trained to guide itself.
+  options.model.inputs.guidance === 0 &&
+  (options.cfgScale !== 1 || options.sampler.needsUnconditional || options.weights.length !== 1 ||
+    at(options.weights, 0) !== 1)

@@ -1,84 +1,177 @@
 /**
- * From noise to latents, for the pictures of one batch.
+ * One pass of sampling: from noise, or from latents with noise on them, to latents, for the pictures of one batch.
  */
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
-import { InvalidProcessing } from "../processing/errors.ts"
-import type { ImagePlan, ProcessingState } from "../processing/ProcessingState.ts"
+import * as Scope from "effect/Scope"
+import { InvalidProcessing, type ProcessingError } from "../processing/errors.ts"
+import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { ImagePlan, PassPlan, ProcessingState } from "../processing/ProcessingState.ts"
+import type { LoadedModel } from "../runner/LoadedModel.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
+import * as conditioning from "./conditioning.ts"
 import * as GuidedDenoiser from "./GuidedDenoiser.ts"
 import * as previews from "./previews.ts"
+import * as Prompt from "./prompt/Prompt.ts"
+import { totalSteps } from "./prompt/PromptSchedule.ts"
+import { resolveNames } from "./resolveNames.ts"
 import * as ImageNoise from "./rng/ImageNoise.ts"
 import * as RandomGenerator from "./rng/RandomGenerator.ts"
 import * as Brownian from "./sampling/Brownian.ts"
-import { scale } from "./sampling/Buffers.ts"
+import { add, combine, scale } from "./sampling/Buffers.ts"
+import { blend } from "./sampling/Guidance.ts"
 import * as NoiseSchedule from "./sampling/NoiseSchedule.ts"
 import * as Samplers from "./sampling/Samplers.ts"
-import type { Scheduler } from "./sampling/Schedules.ts"
 
 // Ends sampling from within the denoiser when the run was asked to stop; it never leaves this file.
 class SamplingStopped extends Data.TaggedError("SamplingStopped") {}
 
-/**
- * Samples one batch.
- *
- * Gives a latent `[channels, height/8, width/8]` for each picture. When the run is interrupted or the batch is skipped,
- * they are the denoised latents of the last step, as stable-diffusion-webui gives them, and `complete` is false; when not
- * even one step was made there are none.
- */
-export const sampleBatch = Effect.fn("sample")(function*(options: {
-  readonly batch: ReadonlyArray<ImagePlan>
-  readonly conditioning: GuidedDenoiser.Conditioning
-  readonly plan: ProcessingState
-  readonly sampler: Samplers.Sampler
-  readonly scheduler: Scheduler
-}) {
-  const { batch, conditioning, plan, sampler, scheduler } = options
-  const { model, opts, state } = yield* RuntimeContext
-  const height = plan.height / model.latentScale
-  const width = plan.width / model.latentScale
-  const size = model.latentChannels * height * width
+/** A model that takes over when this share of the steps is made. */
+export interface Refiner {
+  readonly model: LoadedModel
+  readonly switchAt: number
+}
 
-  const noiseSchedule = NoiseSchedule.make(model.noise)
-  const { denoiser, latest } = yield* GuidedDenoiser.make({
+export interface Options {
+  readonly plan: ProcessingState
+  readonly pass: PassPlan
+  /** Steps of the pass before this one, as its sampler counts them; prompts go on counting from there. */
+  readonly stepsBefore?: number | undefined
+  readonly model: LoadedModel
+  /** What `condition` made of the pass's prompts for this model. */
+  readonly conditioning: conditioning.Conditioning
+  readonly refiner: Refiner | undefined
+  readonly batch: ReadonlyArray<ImagePlan>
+  /** What the pass starts from; noise alone when left out. */
+  readonly start?: {
+    /** `[batch, channels, height/8, width/8]`, without noise. */
+    readonly latents: Float32Array
+    /** How much is changed, 0 to 1. */
+    readonly strength: number
+    /** Whether all steps are made whatever the strength. */
+    readonly fixSteps: boolean
+    /** Factor on the noise. */
+    readonly noiseMultiplier: number
+  } | undefined
+  readonly mask?: GuidedDenoiser.LatentMask | undefined
+  /** What an inpainting model sees beside the latents. */
+  readonly beside?: Float32Array | undefined
+}
+
+export interface Sampled {
+  /** `[batch, channels, height/8, width/8]`; absent when not even one step was made. */
+  readonly latents: Float32Array | undefined
+  /** False when the run was interrupted or the batch skipped: the latents are then the denoised ones of the last step. */
+  readonly complete: boolean
+}
+
+/** Steps of a pass as prompts count them. */
+export const callsOf = (pass: PassPlan, sampler: Samplers.Sampler): number => totalSteps(pass.steps, sampler)
+
+/** What leads a pass on a model; it serves all batches. */
+export const condition = Effect.fnUntraced(function*(options: {
+  readonly plan: ProcessingState
+  readonly pass: PassPlan
+  readonly stepsBefore?: number | undefined
+  readonly model: LoadedModel
+}): Effect.fn.Return<conditioning.Conditioning, ProcessingError, RuntimeContext> {
+  const { model, pass, plan, stepsBefore } = options
+  const { opts } = yield* RuntimeContext
+  const { sampler } = yield* resolveNames(pass)
+  const reading: Prompt.ParseOptions = {
+    steps: callsOf(pass, sampler),
+    firstPassSteps: stepsBefore,
+    useOldScheduling: opts.use_old_scheduling,
+    // They were cut when the request was settled.
+    comments: false
+  }
+  const prompt = Prompt.parse(pass.prompt, reading)
+  const isGuided = GuidedDenoiser.usesNegative({
     model,
-    noiseSchedule,
     sampler,
-    batch: batch.length,
-    height,
-    width,
-    conditioning,
     cfgScale: plan.processing.cfg_scale,
-    gate: Effect.flatMap(
-      state.progress,
-      ({ interrupted, skipped }) => interrupted || skipped ? Effect.fail(new SamplingStopped()) : Effect.void
-    )
+    weights: prompt.parts.map(({ weight }) => weight)
   })
-  const { sigmas, start, timesteps } = Samplers.plan({
+  return yield* conditioning.make({
+    model,
+    opts,
+    prompt,
+    negative: isGuided ? Prompt.parseNegative(pass.negativePrompt, reading) : undefined
+  })
+})
+
+/** The noise levels of a model, bent to end in pure noise if the settings say so. */
+const noiseScheduleOf = (model: LoadedModel, opts: OptionsSnapshot): NoiseSchedule.NoiseSchedule =>
+  NoiseSchedule.make(
+    opts.sd_noise_schedule === "Zero Terminal SNR" ? { ...model.noise, rescale_betas_zero_snr: true } : model.noise
+  )
+
+/** Samples one pass of one batch. */
+export const samplePass: (options: Options) => Effect.Effect<Sampled, ProcessingError, RuntimeContext> = Effect.fn(
+  "sample"
+)(function*(options) {
+  const { batch, mask, model, pass, plan, start } = options
+  const { opts, state } = yield* RuntimeContext
+  const { sampler, scheduler } = yield* resolveNames(pass)
+  const height = pass.height / model.latentScale
+  const width = pass.width / model.latentScale
+  const size = model.latentChannels * height * width
+  const noiseSchedule = noiseScheduleOf(model, opts)
+
+  const { denoiser, latest } = yield* makeDenoiser({ ...options, height, width, noiseSchedule, sampler })
+  const { sigmas, start: mix, timesteps } = Samplers.plan({
     sampler,
     scheduler,
     noiseSchedule,
-    steps: plan.processing.steps
+    steps: pass.steps,
+    sgmNoiseMultiplier: opts.sgm_noise_multiplier,
+    discardNextToLast: opts.always_discard_next_to_last_sigma,
+    betaAlpha: opts.beta_dist_alpha,
+    betaBeta: opts.beta_dist_beta,
+    alignYourSteps: model.family.startsWith("sdxl") ? "sdxl" : "sd1",
+    ...(opts.sigma_min > 0 && { sigmaMin: opts.sigma_min }),
+    ...(opts.sigma_max > 0 && { sigmaMax: opts.sigma_max }),
+    ...(opts.rho > 0 && { rho: opts.rho }),
+    ...(start && { image: { strength: start.strength, fixSteps: start.fixSteps } })
   })
+
   const generator = RandomGenerator.kind(opts.randn_source)
+  const { processing } = plan
   const seeds = batch.map(({ seed }) => seed)
   const noise = ImageNoise.make({
     generator,
     shape: { channels: model.latentChannels, height, width },
     seeds,
+    subseeds: batch.map(({ subseed }) => subseed),
+    subseedStrength: processing.subseed_strength,
+    resizeFrom: {
+      height: Math.floor(Math.max(0, processing.seed_resize_from_h) / model.latentScale),
+      width: Math.floor(Math.max(0, processing.seed_resize_from_w) / model.latentScale)
+    },
     etaNoiseSeedDelta: opts.eta_noise_seed_delta
   })
   const x = new Float32Array(batch.length * size)
   noise.next(x)
-  scale(x, start.noise, x)
+  if (start === undefined) {
+    scale(x, mix.noise, x)
+  } else {
+    const drawn = opts.img2img_extra_noise > 0 ? x.slice() : undefined
+    combine(x, mix.image, start.latents, mix.noise * start.noiseMultiplier, x)
+    // More noise than the sampler knows of; timestep samplers see the picture's share of it.
+    if (drawn !== undefined) {
+      const share = sampler.space === "timestep" ? mix.image : 1
+      add(x, opts.img2img_extra_noise * start.noiseMultiplier * share, drawn)
+    }
+  }
 
   const noteStep = yield* stepNotes
   const showPreview = yield* previews.make({ model, opts, state, height, width })
 
-  const { complete, latents } = yield* Samplers.sample({
+  const nothingToDo = sigmas.length === 0 && timesteps.length === 0
+  const { complete, latents } = nothingToDo ? { complete: true, latents: x } : yield* Samplers.sample({
     sampler,
     sigmas,
     timesteps,
@@ -86,24 +179,144 @@ export const sampleBatch = Effect.fn("sample")(function*(options: {
     denoiser,
     noise: sampler.noise === "brownian" ? Brownian.make({ seeds, size, generator }) : noise.next,
     noiseSchedule,
+    options: samplerOptions(plan, opts, sampler, start !== undefined),
     onStep: (step) =>
       state.update({ samplingStep: step.step, samplingSteps: step.steps }).pipe(
         Effect.andThen(noteStep(step)),
         Effect.andThen(showPreview(step))
       )
   }).pipe(
-    Effect.map((latents) => ({ complete: true, latents })),
+    Effect.map((latents): Sampled => ({ complete: true, latents })),
     Effect.catchTags({
-      SamplingStopped: () => Effect.succeed({ complete: false, latents: latest() }),
+      SamplingStopped: () => Effect.succeed<Sampled>({ complete: false, latents: latest()?.slice() }),
       SamplerInputError: ({ message }) =>
         Effect.fail(new InvalidProcessing({ problems: [{ path: "sampler_name", message }] }))
     })
   )
-  return {
-    complete,
-    latents: latents === undefined ? [] : batch.map((_, i) => latents.subarray(i * size, (i + 1) * size))
-  }
+  if (latents !== undefined && mask !== undefined) blend(latents, latents, mask.original, mask.values)
+  return { complete, latents }
 }, Effect.scoped)
+
+const samplerOptions = (
+  { eta, processing }: ProcessingState,
+  opts: OptionsSnapshot,
+  sampler: Samplers.Sampler,
+  fromImage: boolean
+): Partial<Samplers.SamplerOptions> => ({
+  eta,
+  sChurn: processing.s_churn ?? opts.s_churn,
+  sTmin: processing.s_tmin ?? opts.s_tmin,
+  sTmax: processing.s_tmax ?? opts.s_tmax,
+  sNoise: processing.s_noise ?? opts.s_noise,
+  variant: opts.uni_pc_variant,
+  skipType: opts.uni_pc_skip_type,
+  lowerOrderFinal: opts.uni_pc_lower_order_final,
+  ...(sampler.name === "UniPC" && { order: opts.uni_pc_order }),
+  fromImage
+})
+
+interface DenoiserOptions extends Options {
+  /** In latent values: pixels / 8. */
+  readonly height: number
+  readonly width: number
+  readonly noiseSchedule: NoiseSchedule.NoiseSchedule
+  readonly sampler: Samplers.Sampler
+}
+
+type Guided = GuidedDenoiser.GuidedDenoiser<SamplingStopped | ProcessingError>
+
+const makeDenoiser = Effect.fnUntraced(function*(
+  options: DenoiserOptions
+): Effect.fn.Return<Guided, ProcessingError, RuntimeContext | Scope.Scope> {
+  const { model, noiseSchedule, refiner } = options
+  const { state } = yield* RuntimeContext
+  const scope = yield* Effect.scope
+  const stopped: Effect.Effect<void, SamplingStopped> = Effect.flatMap(
+    state.progress,
+    ({ interrupted, skipped }) => interrupted || skipped ? Effect.fail(new SamplingStopped()) : Effect.void
+  )
+  const first = yield* denoiserOf(model, options, stopped)
+  if (refiner === undefined) return first
+
+  const { opts } = yield* RuntimeContext
+  const calls = callsOf(options.pass, options.sampler)
+  const services = yield* Effect.context<RuntimeContext>()
+  const second = condition({ ...options, model: refiner.model }).pipe(
+    Effect.flatMap((conditioning) =>
+      denoiserOf(refiner.model, { ...options, conditioning, beside: undefined }, stopped)
+    ),
+    Effect.provideContext(services),
+    Scope.provide(scope)
+  )
+  let call = 0
+  let current: Guided = first
+  let isRefined = false
+  const denoise = (x: Float32Array, sigma: number) =>
+    Effect.suspend(() => {
+      const done = opts.refiner_switch_by_sample_steps
+        ? call / calls
+        : 1 - (NoiseSchedule.sigmaToTQuantized(noiseSchedule, sigma) + 1) / NoiseSchedule.size(noiseSchedule)
+      call++
+      if (isRefined || done < refiner.switchAt) return current.denoiser(x, sigma)
+      isRefined = true
+      return Effect.flatMap(second, (denoiser) => {
+        denoiser.continueFrom(call - 1)
+        current = denoiser
+        return denoiser.denoiser(x, sigma)
+      })
+    })
+  const refined: Guided = {
+    denoiser: Object.assign(denoise, { unconditional: () => current.denoiser.unconditional?.() ?? new Float32Array() }),
+    latest: () => current.latest() ?? first.latest(),
+    continueFrom: first.continueFrom
+  }
+  return refined
+})
+
+const denoiserOf = Effect.fnUntraced(function*(
+  model: LoadedModel,
+  options: DenoiserOptions,
+  gate: Effect.Effect<void, SamplingStopped>
+) {
+  const { pass, plan, sampler } = options
+  const { opts } = yield* RuntimeContext
+  const { processing } = plan
+  return yield* GuidedDenoiser.make({
+    model,
+    noiseSchedule: options.noiseSchedule,
+    sampler,
+    batch: options.batch.length,
+    height: options.height,
+    width: options.width,
+    conditioning: options.conditioning,
+    cfgScale: processing.cfg_scale,
+    calls: callsOf(pass, sampler),
+    gate,
+    seamless: plan.seamless,
+    skipping: {
+      early: opts.skip_early_cond,
+      below: processing.s_min_uncond ?? opts.s_min_uncond,
+      everyCall: opts.s_min_uncond_all
+    },
+    mask: options.mask,
+    timeIds: timeIds(model, pass, opts),
+    beside: options.beside
+  })
+})
+
+/**
+ * What SDXL is told of a picture: its size, where it was cut out, and the size it is to have; its refiner is told of its
+ * beauty instead of the last.
+ */
+const timeIds = (model: LoadedModel, { height, width }: PassPlan, opts: OptionsSnapshot): GuidedDenoiser.TimeIds => {
+  const place = [height, width, opts.sdxl_crop_top, opts.sdxl_crop_left]
+  return model.inputs.timeIds === 5
+    ? {
+      prompt: [...place, opts.sdxl_refiner_high_aesthetic_score],
+      negative: [...place, opts.sdxl_refiner_low_aesthetic_score]
+    }
+    : { prompt: [...place, height, width], negative: [...place, height, width] }
+}
 
 const stepsTaken = Metric.counter("serena_steps_total", { description: "Sampling steps made", incremental: true })
 

@@ -11,7 +11,7 @@ import { InvalidProcessing, type Problem } from "./errors.ts"
 import * as Infotext from "./Infotext.ts"
 import type { Limits } from "./Limits.ts"
 import { OptionsPatch, type OptionsSnapshot } from "./Options.ts"
-import { decode, Txt2Img } from "./Processing.ts"
+import { decode, Img2Img, type Processing, Txt2Img } from "./Processing.ts"
 
 export interface Options extends Infotext.ParseOptions {
   /** The settings in force: those that the text agrees with are not overridden. */
@@ -24,19 +24,22 @@ export interface Options extends Infotext.ParseOptions {
 /**
  * The request that an infotext tells of. What `given` has stands, whatever the text says.
  *
+ * It is a `Txt2Img`, or an `Img2Img` when `given` has that `_tag`; pictures are no part of a text and come from `given`.
+ *
  * Fails with `InvalidProcessing` that names every field whose value, from either side, cannot be used.
  */
 export const fromInfotext: (
   text: string,
   given?: Readonly<Record<string, unknown>>,
   options?: Options
-) => Effect.Effect<Txt2Img, InvalidProcessing> = Effect.fn("Txt2Img.fromInfotext")(
+) => Effect.Effect<Processing, InvalidProcessing> = Effect.fn("Processing.fromInfotext")(
   function*(text, given = {}, options = {}) {
+    const known = given._tag === "Img2Img" ? Img2Img.fields : Txt2Img.fields
     const said = Infotext.withDefaults(Infotext.parse(text, options))
     const overrides = given.override_settings ?? {}
     const inForce: Readonly<Record<string, unknown>> = options.opts ?? {}
-    const fields = fieldsOf(said).filter(({ name }) =>
-      Object.hasOwn(Txt2Img.fields, name) && (given[name] === undefined || given[name] === null)
+    const fields = fieldsOf(said).filter(({ name, value }) =>
+      Object.hasOwn(known, name) && (given[name] === undefined || given[name] === null) && value !== null
     )
     const settings = settingsOf(said).filter(({ name, problem, value }) =>
       Object.hasOwn(OptionsPatch.fields, name) && (problem !== undefined || inForce[name] !== value) &&
@@ -44,7 +47,7 @@ export const fromInfotext: (
       !(Predicate.isObject(overrides) && Object.hasOwn(overrides, name))
     )
     const decoded = yield* Effect.result(decode({
-      ...given,
+      ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
       ...values(fields),
       override_settings: Predicate.isObject(overrides) ? { ...values(settings), ...overrides } : overrides
     }, options.limits))
@@ -161,14 +164,17 @@ const fieldRows: ReadonlyArray<Row> = [
   row("hr_prompt", "Hires prompt", text),
   row("hr_negative_prompt", "Hires negative prompt", text),
   row("inpainting_mask_invert", "Mask mode", oneOf({ "Inpaint masked": 0, "Inpaint not masked": 1 })),
-  row("mask_blur", "Mask blur", whole),
+  row("mask_blur_x", "Mask blur", whole),
+  row("mask_blur_y", "Mask blur", whole),
   row(
     "inpainting_fill",
     "Masked content",
     oneOf({ "fill": 0, "original": 1, "latent noise": 2, "latent nothing": 3 })
   ),
   row("inpaint_full_res", "Inpaint area", oneOf({ "Whole picture": false, "Only masked": true })),
-  row("inpaint_full_res_padding", "Masked area padding", whole)
+  row("inpaint_full_res_padding", "Masked area padding", whole),
+  // The webui has it set the setting of this name; the request's own field does the same, and takes larger values.
+  row("initial_noise_multiplier", "Noise multiplier", number)
 ]
 
 const settingRows: ReadonlyArray<Row> = [
@@ -183,7 +189,6 @@ const settingRows: ReadonlyArray<Row> = [
   row("sd_vae_encode_method", "VAE Encoder", text),
   row("sd_vae_decode_method", "VAE Decoder", text),
   row("inpainting_mask_weight", "Conditional mask weight", number),
-  row("initial_noise_multiplier", "Noise multiplier", number),
   row("img2img_extra_noise", "Extra noise", number),
   row("s_min_uncond", "NGMS", number),
   row("s_min_uncond_all", "NGMS all steps", flag),

@@ -77,6 +77,8 @@ const fields = {
   skip_early_cond: share,
   /** Whether the refiner's turn is counted in steps; else in noise levels. */
   refiner_switch_by_sample_steps: Schema.Boolean,
+  /** Which passes of a picture with two a refiner works on. */
+  hires_fix_refiner_pass: Schema.Literals(["first pass", "second pass", "both passes"]),
   /** Where SDXL believes a picture was cut out, in pixels. */
   sdxl_crop_top: wholeAtLeast(0),
   sdxl_crop_left: wholeAtLeast(0),
@@ -203,6 +205,7 @@ const defaults: OptionsSnapshot = Object.freeze({
   s_min_uncond_all: false,
   skip_early_cond: 0,
   refiner_switch_by_sample_steps: false,
+  hires_fix_refiner_pass: "second pass",
   sdxl_crop_top: 0,
   sdxl_crop_left: 0,
   sdxl_refiner_high_aesthetic_score: 6,

@@ -7,7 +7,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
 import { InvalidProcessing, type Problem, problemsOf } from "./errors.ts"
 import { ImageBytes } from "./ImageBytes.ts"
 import { Limits } from "./Limits.ts"
@@ -29,6 +31,20 @@ const pixels = Schema.Int.check(Schema.isGreaterThanOrEqualTo(8))
 const strength = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
 const side = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 20 }))
 const factor = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
+const bit = Schema.Literals([0, 1])
+
+// Of 0, 1, true and false, clients send either pair for the other.
+const booleanOrBit = Schema.Union([Schema.Boolean, bit]).pipe(Schema.decodeTo(
+  Schema.Boolean,
+  SchemaTransformation.transform({ decode: (value) => value === true || value === 1, encode: (value) => value })
+))
+const bitOrBoolean = Schema.Union([bit, Schema.Boolean]).pipe(Schema.decodeTo(
+  bit,
+  SchemaTransformation.transform({
+    decode: (value: 0 | 1 | boolean): 0 | 1 => value === true || value === 1 ? 1 : 0,
+    encode: (value: 0 | 1): 0 | 1 | boolean => value
+  })
+))
 
 /** What every kind of request has. */
 const shared = {
@@ -128,10 +144,10 @@ export const Img2Img = Schema.Struct({
   /** What is under the mask to begin with: 0 its blurred surroundings, 1 the picture, 2 noise, 3 nothing. */
   inpainting_fill: withDefault(Schema.Literals([0, 1, 2, 3]), 1),
   /** Whether only the masked part, and so many pixels around it, is made in the asked size and put back. */
-  inpaint_full_res: withDefault(Schema.Boolean, true),
+  inpaint_full_res: withDefault(booleanOrBit, true),
   inpaint_full_res_padding: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1024 })), 32),
   /** 1 to make anew what the mask leaves out. */
-  inpainting_mask_invert: withDefault(Schema.Literals([0, 1]), 0),
+  inpainting_mask_invert: withDefault(bitOrBoolean, 0),
   /** Factor on the noise that is laid over the picture. Left out: the setting. */
   initial_noise_multiplier: Schema.optional(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 10 })))
 }).annotate({ identifier: "Img2Img" })
@@ -152,25 +168,32 @@ const utf8 = new TextEncoder()
 
 /** Where `processing` asks for more than `limits` allows: every place, none when it may run. */
 export const exceeded = (processing: Processing, limits: Limits): ReadonlyArray<Problem> => {
-  const problems = exceededEach(processing, limits)
+  const problems = [
+    ...exceededEach(processing, limits),
+    ...(processing._tag === "Img2Img" ? exceededPictures(processing, limits) : exceededHires(processing, limits))
+  ]
   const { batch_size, height = 8, n_iter, width = 8 } = processing
-  const pixels = batch_size * n_iter * width * height
+  const second = secondPass(processing)
+  const pixels = batch_size * n_iter * Math.max(width * height, second === undefined ? 0 : second.enlarged)
   // Only when each factor is within its own limit is their product something to tell of.
   return problems.length > 0 || pixels <= limits.max_total_pixels ? problems : [{
-    path: "n_iter",
+    path: second === undefined || batch_size * n_iter > 1 ? "n_iter" : second.path,
     message: `${pixels} is over the limit of ${limits.max_total_pixels} pixels of all pictures together`
   }]
 }
 
 // The limits of single fields; a field of a wrong type is no matter of limits.
-const exceededEach = (fields: Readonly<Record<string, unknown>>, limits: Limits): ReadonlyArray<Problem> =>
-  bounded.flatMap(([path, limit, unit]) => {
+const exceededEach = (fields: Readonly<Record<string, unknown>>, limits: Limits): ReadonlyArray<Problem> => [
+  ...bounded.flatMap(([path, limit, unit]) => {
     const field = fields[path]
     const value = typeof field === "string" && unit === " bytes" ? utf8.encode(field).length : field
     return typeof value === "number" && value > limits[limit]
       ? [{ path, message: `${value} is over the limit of ${limits[limit]}${unit}` }]
       : []
-  })
+  }),
+  ...names.flatMap((path) => longName(path, fields[path])),
+  ...exceededStyles(fields["styles"])
+]
 
 const bounded = [
   ["prompt", "max_prompt_bytes", " bytes"],
@@ -179,29 +202,137 @@ const bounded = [
   ["width", "max_width", " pixels"],
   ["height", "max_height", " pixels"],
   ["batch_size", "max_batch_size", ""],
-  ["n_iter", "max_n_iter", ""]
+  ["n_iter", "max_n_iter", ""],
+  ["seed_resize_from_w", "max_width", " pixels"],
+  ["seed_resize_from_h", "max_height", " pixels"],
+  ["hr_second_pass_steps", "max_steps", ""],
+  ["hr_prompt", "max_prompt_bytes", " bytes"],
+  ["hr_negative_prompt", "max_prompt_bytes", " bytes"]
 ] as const
 
+const names = ["refiner_checkpoint", "hr_checkpoint_name"] as const
+const longestName = 1000
+const mostStyles = 100
+
+const longName = (path: string, value: unknown): ReadonlyArray<Problem> =>
+  typeof value === "string" && value.length > longestName
+    ? [{ path, message: `${value.length} is over the limit of ${longestName} characters` }]
+    : []
+
+const exceededStyles = (styles: unknown): ReadonlyArray<Problem> =>
+  !Array.isArray(styles)
+    ? []
+    : styles.length > mostStyles
+    ? [{ path: "styles", message: `${styles.length} is over the limit of ${mostStyles} styles` }]
+    : styles.flatMap((style, i) => longName(`styles.${i}`, style))
+
+/** The second pass of hires fix: its size, the pixels of the picture that it is cut from, and the field that decides. */
+const secondPass = (processing: Processing) => {
+  if (processing._tag !== "Txt2Img" || !processing.enable_hr) return undefined
+  const { height = 8, hr_resize_x: x, hr_resize_y: y, hr_scale, width = 8 } = processing
+  if (x === 0 && y === 0) {
+    const [w, h] = [Math.trunc(width * hr_scale), Math.trunc(height * hr_scale)]
+    return { width: w, height: h, enlarged: w * h, path: "hr_scale" }
+  }
+  const scale = Math.max(x / width, y / height)
+  return {
+    width: x === 0 ? Math.trunc(width * scale) : x,
+    height: y === 0 ? Math.trunc(height * scale) : y,
+    enlarged: Math.trunc(width * scale) * Math.trunc(height * scale),
+    path: x === 0 ? "hr_resize_y" : "hr_resize_x"
+  }
+}
+
+const exceededHires = (processing: Txt2Img, limits: Limits): ReadonlyArray<Problem> => {
+  const second = secondPass(processing)
+  if (second === undefined) return []
+  const problem = (
+    own: "hr_resize_x" | "hr_resize_y",
+    side: "width" | "height",
+    limit: number
+  ): ReadonlyArray<Problem> =>
+    second[side] <= limit ? [] : [{
+      path: processing[own] > 0 ? own : second.path,
+      message: `the ${side} of the second pass, ${second[side]}, is over the limit of ${limit} pixels`
+    }]
+  return [
+    ...problem("hr_resize_x", "width", limits.max_width),
+    ...problem("hr_resize_y", "height", limits.max_height)
+  ]
+}
+
+const exceededPictures = (
+  { batch_size, init_images, mask }: Img2Img,
+  limits: Limits
+): ReadonlyArray<Problem> => {
+  const problem = (path: string, { length }: Uint8Array): ReadonlyArray<Problem> =>
+    length > limits.max_image_bytes ? [{ path, message: tooLarge(length, limits) }] : []
+  return [
+    ...(init_images.length > batch_size
+      ? [{ path: "init_images", message: `${init_images.length} pictures are too many for a batch of ${batch_size}` }]
+      : []),
+    ...init_images.flatMap((bytes, i) => problem(`init_images.${i}`, bytes)),
+    ...(mask === undefined ? [] : problem("mask", mask))
+  ]
+}
+
+const tooLarge = (bytes: number, { max_image_bytes }: Limits): string =>
+  `${bytes} is over the limit of ${max_image_bytes} bytes of a picture's file`
+
 /** Fails with `InvalidProcessing` when `processing` asks for more than `limits` allows. */
-export const checkLimits = Effect.fnUntraced(function*(processing: Processing, limits: Limits) {
+export const checkLimits = Effect.fnUntraced(function*<P extends Processing>(processing: P, limits: Limits) {
   const problems = exceeded(processing, limits)
   return problems.length === 0 ? processing : yield* new InvalidProcessing({ problems })
 })
 
 /**
- * Any JSON value as a `Processing`: missing fields and nulls take their defaults, unknown fields are passed over.
+ * Any JSON value as a `Processing`: missing fields and nulls take their defaults, unknown fields are passed over, and an
+ * empty `mask` is none.
  *
- * Fails with `InvalidProcessing`, every problem named with its path, before any memory is taken for the request.
+ * Fails with `InvalidProcessing`, every problem named with its path, before any memory is taken for the request: also
+ * pictures are only decoded when their text is not too long.
  */
 export const decode = Effect.fn("Processing.decode")(function*(input: unknown, limits: Limits = Limits.make({})) {
-  const processing = yield* decodeJson(input).pipe(
-    Effect.mapError(({ issue }) => {
-      const problems = problemsOf(issue)
-      const beyond = Predicate.isObject(input) ? exceededEach(input, limits) : []
-      return new InvalidProcessing({
-        problems: [...problems, ...beyond.filter(({ path }) => !problems.some((problem) => problem.path === path))]
-      })
-    })
-  )
-  return yield* checkLimits(processing, limits)
+  const { problems: tooLong, short } = withoutLongPictures(input, limits)
+  const decoded = yield* Effect.result(decodeJson(short))
+  const wrong = [...tooLong, ...(Result.isFailure(decoded) ? problemsOf(decoded.failure.issue) : [])]
+  const beyond = Result.isSuccess(decoded)
+    ? exceeded(decoded.success, limits)
+    : Predicate.isObject(short)
+    ? exceededEach(short, limits)
+    : []
+  const problems = [...wrong, ...beyond.filter(({ path }) => !wrong.some((problem) => problem.path === path))]
+  return Result.isFailure(decoded) || problems.length > 0
+    ? yield* new InvalidProcessing({ problems })
+    : decoded.success
 })
+
+// Takes out what would be too large once it was decoded, so that the rest can be looked at all the same.
+const withoutLongPictures = (
+  input: unknown,
+  limits: Limits
+): { readonly short: unknown; readonly problems: ReadonlyArray<Problem> } => {
+  if (!Predicate.isObject(input) || !Predicate.hasProperty(input, "_tag") || input._tag !== "Img2Img") {
+    return { short: input, problems: [] }
+  }
+  const problems: Array<Problem> = []
+  const shortened = (path: string, text: unknown): unknown => {
+    if (typeof text !== "string" || text.length <= mostCharacters(limits)) return text
+    problems.push({ path, message: tooLarge(Math.floor(text.length * 3 / 4), limits) })
+    return "AA=="
+  }
+  const fields: Record<string, unknown> = { ...input }
+  const { init_images: images, mask } = fields
+  if (mask !== undefined) fields["mask"] = mask === "" ? null : shortened("mask", mask)
+  if (Array.isArray(images)) {
+    const most = limits.max_batch_size
+    if (images.length > most) {
+      problems.push({ path: "init_images", message: `${images.length} pictures are over the limit of ${most}` })
+    }
+    fields["init_images"] = images.slice(0, most).map((image, i) => shortened(`init_images.${i}`, image))
+  }
+  return { short: fields, problems }
+}
+
+// In base64, with room for line breaks and the beginning of a data URL. What is a little too long is found afterwards.
+const mostCharacters = ({ max_image_bytes }: Limits): number => max_image_bytes * 1.5 + 300

@@ -13,6 +13,7 @@ import { Options, type OptionsSnapshot } from "../processing/Options.ts"
 import { checkLimits, type Processing } from "../processing/Processing.ts"
 import type { LoadedModel } from "./LoadedModel.ts"
 import type { ProcessingRequest } from "./ProcessingRequest.ts"
+import { Models } from "./Models.ts"
 import { Runs } from "./Runs.ts"
 import * as RunState from "./RunState.ts"
 
@@ -35,28 +36,26 @@ export class CaptureContext extends Context.Service<CaptureContext, {
     request: ProcessingRequest<Processing>
   ) => Effect.Effect<RuntimeContext["Service"], ProcessingError, Scope.Scope>
 }>()("serena/runner/CaptureContext") {
-  /** Captures from the live settings of this process, with a way to load a model by its name. */
-  static readonly layer = (
-    load: (name: string) => Effect.Effect<LoadedModel, ProcessingError, Scope.Scope>
-  ): Layer.Layer<CaptureContext, never, CommandOptions | Options | Runs> =>
-    Layer.effect(
-      CaptureContext,
-      Effect.gen(function*() {
-        const cmdOpts = yield* CommandOptions
-        const options = yield* Options
-        const runs = yield* Runs
-        return CaptureContext.of({
-          capture: Effect.fnUntraced(function*({ processing, runId }) {
-            yield* checkLimits(processing, cmdOpts.limits)
-            const opts = Options.patched(yield* options.snapshot, processing.override_settings)
-            const state = yield* RunState.make(runId)
-            yield* runs.enter(state)
-            // However the run ends, also when its model does not load.
-            yield* Effect.addFinalizer(() => state.update({ ended: true }))
-            const model = yield* load(opts.sd_model_checkpoint)
-            return Object.freeze({ model, opts, device: { provider: cmdOpts.device }, state, cmdOpts })
-          })
+  /** Captures from the live settings of this process. */
+  static readonly layer: Layer.Layer<CaptureContext, never, CommandOptions | Models | Options | Runs> = Layer.effect(
+    CaptureContext,
+    Effect.gen(function*() {
+      const cmdOpts = yield* CommandOptions
+      const { load } = yield* Models
+      const options = yield* Options
+      const runs = yield* Runs
+      return CaptureContext.of({
+        capture: Effect.fnUntraced(function*({ processing, runId }) {
+          yield* checkLimits(processing, cmdOpts.limits)
+          const opts = Options.patched(yield* options.snapshot, processing.override_settings)
+          const state = yield* RunState.make(runId)
+          yield* runs.enter(state)
+          // However the run ends, also when its model does not load.
+          yield* Effect.addFinalizer(() => state.update({ ended: true }))
+          const model = yield* load(opts.sd_model_checkpoint)
+          return Object.freeze({ model, opts, device: { provider: cmdOpts.device }, state, cmdOpts })
         })
       })
-    )
+    })
+  )
 }

@@ -7,21 +7,22 @@
  *
  * Any model can be made worse, the embedded one as well.
  */
+import * as Arr from "effect/Array"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import { InferenceError, NetworkThreadDied } from "../processing/errors.ts"
-import type { LoadedModel, NetworkError } from "../runner/LoadedModel.ts"
+import type { LoadedModel, NetworkError, TextEncoder } from "../runner/LoadedModel.ts"
 import type { Hanging as HangingStage } from "./Faults.ts"
 
 /** Makes a model a worse one. */
 export type ModelFault = (model: LoadedModel) => LoadedModel
 
 /**
- * Where a fault strikes: when a prompt is embedded, when a picture is decoded, or at a denoising call, counted from 1 for
+ * Where a fault strikes: when a prompt is embedded, when a picture is encoded or decoded, or at a denoising call, counted from 1 for
  * each batch. Samplers of the first order make one such call for each step.
  */
-export type Place = "embed" | "decode" | { readonly step: number }
+export type Place = "embed" | "encode" | "decode" | { readonly step: number }
 
 /** A call of a network. */
 export type Call<A> = Effect.Effect<A, NetworkError>
@@ -41,7 +42,8 @@ export const at = (
   const strike = <A>(call: Call<A>): Call<A> => Effect.suspend(() => struck++ < times ? instead(call) : call)
   return (model) => ({
     ...model,
-    embed: (prompt) => place === "embed" ? strike(model.embed(prompt)) : model.embed(prompt),
+    textEncoders: place === "embed" ? Arr.map(model.textEncoders, worseEncoder(strike)) : model.textEncoders,
+    encode: (pixels, shape) => place === "encode" ? strike(model.encode(pixels, shape)) : model.encode(pixels, shape),
     decode: (latent, shape) => place === "decode" ? strike(model.decode(latent, shape)) : model.decode(latent, shape),
     denoising: (shape) =>
       Effect.map(model.denoising(shape), (call) => {
@@ -54,6 +56,11 @@ export const at = (
       })
   })
 }
+
+const worseEncoder = (strike: <A>(call: Call<A>) => Call<A>) => (encoder: TextEncoder): TextEncoder => ({
+  ...encoder,
+  encode: (ids, options) => strike(encoder.encode(ids, options))
+})
 
 /** The call fails. */
 export const fail = (place: Place, error: NetworkError, options?: Options): ModelFault =>
@@ -81,7 +88,7 @@ export const outOfMemory = (place: Place, options?: Options): ModelFault =>
     options
   )
 
-const networks = { embed: "text_encoder", step: "unet", decode: "vae_decoder" } as const
+const networks = { embed: "text_encoder", step: "unet", encode: "vae_encoder", decode: "vae_decoder" } as const
 
 /** The networks' thread dies during the call: once, unless told otherwise, as the next call starts another thread. */
 export const threadDied = (place: Place, options: Options = { times: 1 }): ModelFault =>

@@ -10,34 +10,63 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { fileName, ImageStore, today } from "../images/ImageStore.ts"
+import { ImageStore, namesFor } from "../images/ImageStore.ts"
 
 export class SavedImages extends Context.Service<SavedImages, {
-  /** The files by their paths, in the order in which they were saved. */
+  /** The pictures by their paths, in the order in which they were saved. */
   readonly files: Effect.Effect<ReadonlyMap<string, Uint8Array>>
+  /** The texts by their paths: those beside pictures, and those that replaced others. */
+  readonly texts: Effect.Effect<ReadonlyMap<string, string>>
   /** Removes them all. */
   readonly clear: Effect.Effect<void>
 }>()("serena/testing/SavedImages") {
   /** A store in memory, named and numbered as the one on disk. */
   static readonly layer: Layer.Layer<ImageStore | SavedImages> = Layer.effectContext(Effect.sync(() => {
     const files = new Map<string, Uint8Array>()
-    const numbers = new Map<string, number>()
+    const texts = new Map<string, string>()
+    // Names of the files in each folder.
+    const folders = new Map<string, Set<string>>()
+    const taken = (folder: string): Set<string> => {
+      const names = folders.get(folder) ?? new Set<string>()
+      folders.set(folder, names)
+      return names
+    }
     const store = ImageStore.of({
       check: () => Effect.void,
-      save: ({ folder, png, seed }) =>
-        Effect.map(today, (day) => {
-          const number = numbers.get(`${folder}/${day}`) ?? 0
-          numbers.set(`${folder}/${day}`, number + 1)
-          const path = `${folder}/${day}/${fileName(number, seed)}`
-          files.set(path, png)
+      save: ({ bytes, directory, extension, folder, text, ...naming }) =>
+        Effect.sync(() => {
+          const dir = directory === "" ? folder : `${folder}/${directory}`
+          const names = taken(dir)
+          const nameAt = namesFor(naming, names)
+          const isTaken = (name: string) =>
+            names.has(`${name}.${extension}`) || (text !== undefined && names.has(`${name}.txt`))
+          let attempt = 0
+          while (isTaken(nameAt(attempt))) attempt++
+          const name = nameAt(attempt)
+          const path = `${dir}/${name}.${extension}`
+          names.add(`${name}.${extension}`)
+          files.set(path, bytes)
+          if (text !== undefined) {
+            names.add(`${name}.txt`)
+            texts.set(`${dir}/${name}.txt`, `${text}\n`)
+          }
+          return path
+        }),
+      replace: ({ folder, name }, text) =>
+        Effect.sync(() => {
+          const path = `${folder}/${name}`
+          taken(folder).add(name)
+          texts.set(path, text)
           return path
         })
     })
     const saved = SavedImages.of({
       files: Effect.sync(() => new Map(files)),
+      texts: Effect.sync(() => new Map(texts)),
       clear: Effect.sync(() => {
         files.clear()
-        numbers.clear()
+        texts.clear()
+        folders.clear()
       })
     })
     return Context.make(ImageStore, store).pipe(Context.add(SavedImages, saved))

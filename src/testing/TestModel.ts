@@ -7,12 +7,17 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { DenoisingCall, Embedding, LoadedModel, NoiseConfig } from "../runner/LoadedModel.ts"
+import type {
+  DenoisingCall,
+  DenoisingInputs,
+  EncodedChunk,
+  LoadedModel,
+  NoiseConfig,
+  TextEncoder,
+  Vocabulary
+} from "../runner/LoadedModel.ts"
 
-const tokens = 77
 const width = 12
-// Start and end take a token each.
-const words = tokens - 2
 /** Variance of the latents around their mean. */
 const variance = 0.0625
 
@@ -42,29 +47,37 @@ export interface Options extends Partial<LoadedModel> {
  */
 export const make = ({ stepDuration, ...overrides }: Options = {}): LoadedModel => {
   const { latentChannels = 4, latentScale = 8 } = overrides
+  const inputs: DenoisingInputs = overrides.inputs ??
+    { channels: latentChannels, context: width, pooled: 0, timeIds: 0, guidance: 0 }
   const config = overrides.noise ?? noise
   const cumulated = alphasCumprod(config)
   // A network's call is never done at once.
   const pass = stepDuration === undefined ? Effect.yieldNow : Effect.uninterruptible(Effect.sleep(stepDuration))
   return {
     name: "test-model",
+    family: "sd1",
     hash: Effect.succeed("7e57000000"),
     defaultSize: { width: 64, height: 64 },
     sizeMultiple: 8,
     latentScale,
     latentChannels,
     noise: config,
+    inputs,
     latentRgb: { factors: [[0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5], [0.1, 0.1, 0.1]], bias: [0, 0, 0] },
     warm: Effect.void,
-    embed: (prompt) => Effect.sync(() => embed(prompt)),
-    denoising: ({ batch, embedding, height, width }) =>
+    textEncoders: [textEncoder],
+    denoising: ({ batch, height, tokens, width }) =>
       Effect.sync((): DenoisingCall => {
-        const sample = new Float32Array(batch * latentChannels * height * width)
-        const conditioning = new Float32Array(batch * embedding.tokens * embedding.width)
-        const prediction = new Float32Array(sample.length)
+        const area = height * width
+        const sample = new Float32Array(batch * inputs.channels * area)
+        const conditioning = new Float32Array(batch * tokens * inputs.context)
+        const prediction = new Float32Array(batch * latentChannels * area)
         return {
           sample,
           conditioning,
+          pooled: new Float32Array(batch * inputs.pooled),
+          timeIds: new Float32Array(batch * inputs.timeIds),
+          guidance: new Float32Array(batch * inputs.guidance),
           prediction,
           run: (t) =>
             Effect.andThen(
@@ -72,13 +85,14 @@ export const make = ({ stepDuration, ...overrides }: Options = {}): LoadedModel 
               Effect.sync(() => {
                 const alpha = alphaAt(cumulated, t)
                 const size = conditioning.length / batch
-                const latent = latentChannels * height * width
+                const latent = latentChannels * area
                 for (let item = 0; item < batch; item++) {
                   const prompt = conditioning.subarray(item * size, (item + 1) * size)
-                  const mean = meanOf(prompt, embedding.width, latentChannels, height, width)
-                  const from = item * latent
+                  const mean = meanOf(prompt, inputs.context, latentChannels, height, width)
+                  const from = item * inputs.channels * area
                   for (let i = 0; i < latent; i++) {
-                    prediction[from + i] = predict(config.prediction_type, alpha, at(sample, from + i), at(mean, i))
+                    const x = at(sample, from + i)
+                    prediction[item * latent + i] = predict(config.prediction_type, alpha, x, at(mean, i))
                   }
                 }
               })
@@ -86,6 +100,7 @@ export const make = ({ stepDuration, ...overrides }: Options = {}): LoadedModel 
         }
       }),
     decode: (latent, shape) => Effect.sync(() => decode(latent, shape, latentChannels, latentScale)),
+    encode: (pixels, shape) => Effect.sync(() => encode(pixels, shape, latentChannels, latentScale)),
     ...overrides
   }
 }
@@ -95,19 +110,42 @@ const at = (values: ArrayLike<number>, index: number): number => values[index] ?
 // Between -1 and 1, by operations that every machine rounds alike.
 const soft = (value: number): number => value / (1 + Math.abs(value))
 
-// A row for each word, hashed from its characters and its place (FNV-1a).
-const embed = (prompt: string): { readonly embedding: Embedding; readonly truncated: number } => {
-  const values = new Float32Array(tokens * width)
-  const all = prompt.split(/\s+/).filter((word) => word !== "")
-  for (const [place, word] of all.slice(0, words).entries()) {
+const [start, end, firstWord] = [1, 2, 16]
+
+// Commas are words of their own. A word's id is hashed from its characters (FNV-1a).
+const wordId = (word: string): number => {
+  let hash = 0x811C9DC5
+  for (let i = 0; i < word.length; i++) hash = Math.imul(hash ^ word.charCodeAt(i), 0x01000193)
+  return firstWord + ((hash ^ (hash >>> 15)) >>> 0) % 0xFFFFF
+}
+
+const vocabulary: Vocabulary = {
+  encode: (text) => (text.match(/,|[^\s,]+/g) ?? []).map(wordId),
+  comma: wordId(","),
+  start,
+  end,
+  padding: end
+}
+
+// A row for each word, hashed from its id and its place; none for start and end.
+const encodeText = (ids: ReadonlyArray<number>, clipSkip: number): EncodedChunk => {
+  const values = new Float32Array(ids.length * width)
+  for (const [place, id] of ids.entries()) {
+    if (id < firstWord) continue
     for (let column = 0; column < width; column++) {
-      let hash = 0x811C9DC5 ^ (place * width + column)
-      for (let i = 0; i < word.length; i++) hash = Math.imul(hash ^ word.charCodeAt(i), 0x01000193)
-      hash = Math.imul(hash ^ (hash >>> 15), 0x2C1B3C6D)
-      values[(place + 1) * width + column] = ((hash ^ (hash >>> 13)) >>> 0) / 0x8000_0000 - 1
+      let hash = Math.imul(id ^ (place * width + column) ^ ((clipSkip - 1) << 20), 0x2C1B3C6D)
+      hash = Math.imul(hash ^ (hash >>> 15), 0x297A2D39)
+      values[place * width + column] = ((hash ^ (hash >>> 13)) >>> 0) / 0x8000_0000 - 1
     }
   }
-  return { embedding: { values, tokens, width }, truncated: Math.max(0, all.length - words) }
+  return { values, pooled: new Float32Array() }
+}
+
+const textEncoder: TextEncoder = {
+  vocabulary: Effect.succeed(vocabulary),
+  width,
+  largestClipSkip: Effect.succeed(12),
+  encode: (ids, { clipSkip }) => Effect.sync(() => encodeText(ids, clipSkip))
 }
 
 const alphasCumprod = (config: NoiseConfig): ReadonlyArray<number> => {
@@ -187,3 +225,31 @@ const decode = (
   }
   return pixels
 }
+
+// Of a square of pixels, the first three channels are its colour; the others are 0. The inverse of `decode` for squares of
+// one colour.
+const encode = (
+  pixels: Float32Array,
+  { height, width }: { readonly height: number; readonly width: number },
+  channels: number,
+  scale: number
+): Float32Array => {
+  const area = height * width
+  const latent = new Float32Array(channels * area)
+  for (let colour = 0; colour < Math.min(3, channels); colour++) {
+    for (let place = 0; place < area; place++) {
+      const [top, left] = [Math.floor(place / width) * scale, (place % width) * scale]
+      let sum = 0
+      for (let y = 0; y < scale; y++) {
+        for (let x = 0; x < scale; x++) {
+          sum += at(pixels, (colour * height * scale + top + y) * width * scale + left + x)
+        }
+      }
+      latent[colour * area + place] = hard(sum / scale ** 2)
+    }
+  }
+  return latent
+}
+
+// Undoes `soft`; the ends stand for 20.
+const hard = (value: number): number => value / Math.max(0.05, 1 - Math.abs(value))

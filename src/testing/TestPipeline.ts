@@ -45,13 +45,33 @@ export const prepare = Effect.fnUntraced(
           ["Model", model.name]
         ]
       })
-      return { index, seed, prompt, negativePrompt, infotext }
+      return { index, seed, subseed: 0, prompt, negativePrompt, infotext }
     }
     const batches = Array.from(
       { length: n_iter },
       (_, batch) => Array.from({ length: batch_size }, (_, item) => plan(batch * batch_size + item))
     )
-    return { runId, processing, width, height, sampler: sampler_name, scheduler, batches, warnings: [] }
+    return {
+      runId,
+      processing,
+      width,
+      height,
+      sampler: sampler_name,
+      scheduler,
+      steps,
+      prompt,
+      negativePrompt,
+      hires: undefined,
+      refiner: undefined,
+      source: undefined,
+      seamless: false,
+      clipSkip: 1,
+      eta: 1,
+      model: { name: model.name, hash: undefined, isInpainting: false },
+      startedAt: 0,
+      batches,
+      warnings: []
+    }
   }
 )
 
@@ -63,17 +83,19 @@ export const execute = (state: ProcessingState): Effect.Effect<Generated> =>
     warnings: state.warnings
   }))
 
-/** The pictures with no file to them: `png` is empty, and nothing is saved. */
-export const finalize = (_: ProcessingState, generated: Generated): Effect.Effect<Processed> =>
+/** The pictures with no file to them: `bytes` is empty, and nothing is saved. */
+export const finalize = (state: ProcessingState, generated: Generated): Effect.Effect<Processed> =>
   Effect.sync(() => ({
     ...generated,
-    images: generated.images.map((image) => ({ ...image, png: new Uint8Array(), path: undefined }))
+    images: generated.images.map((image) => ({ ...image, bytes: new Uint8Array(), format: "png", path: undefined })),
+    extraImages: [],
+    state
   }))
 
 const image = (plan: ImagePlan, { height, width }: { readonly height: number; readonly width: number }) => {
   const pixels = new Uint8Array(width * height * 3)
   for (let i = 0; i < pixels.length; i += 3) pixels.set([plan.seed & 0xFF, (plan.seed >>> 8) & 0xFF, 128], i)
-  return { ...plan, width, height, pixels, complete: true } satisfies GeneratedImage
+  return { ...plan, width, height, pixels, complete: true, extras: [] } satisfies GeneratedImage
 }
 
 /** The pipeline itself. */

@@ -10,10 +10,13 @@
  */
 import * as Layer from "effect/Layer"
 import * as DiffusionPipeline from "../diffusion/DiffusionPipeline.ts"
-import type { ImageEncoder } from "../images/ImageEncoder.ts"
-import type { ImageStore } from "../images/ImageStore.ts"
+import type { Style } from "../diffusion/prompt/Styles.ts"
+import { StyleBook } from "../diffusion/StyleBook.ts"
+import { ImageDecoder } from "../images/ImageDecoder.ts"
+import { Upscalers } from "../images/Upscalers.ts"
 import type { CommandOptions } from "../processing/CommandOptions.ts"
 import type { Options } from "../processing/Options.ts"
+import type { Models } from "../runner/Models.ts"
 import type { Pipeline } from "../runner/Pipeline.ts"
 import { RunnerHooks } from "../runner/RunnerHooks.ts"
 import type { Runs } from "../runner/Runs.ts"
@@ -28,11 +31,13 @@ import * as TestContext from "./TestContext.ts"
 export type Services = Process | CaptureContext | Pipeline | RunnerHooks | SavedImages
 
 /** What hooks may take when their layer is built, as from `Serena.layer`. */
-export type Process = CommandOptions | Options | Runs
+export type Process = CommandOptions | Models | Options | Runs | StyleBook | Upscalers
 
 export interface PipelineOptions extends TestContext.Overrides {
   /** The stages; the diffusion pipeline when left out. */
-  readonly pipeline?: Layer.Layer<Pipeline, never, ImageEncoder | ImageStore> | undefined
+  readonly pipeline?: Layer.Layer<Pipeline, never, DiffusionPipeline.Requirements> | undefined
+  /** Styles that requests can name; none when left out. */
+  readonly styles?: ReadonlyArray<Style> | undefined
   /** What goes wrong in the stages. For a model's faults, see `ModelFaults`. */
   readonly faults?: ReadonlyArray<Faults.Fault> | undefined
 }
@@ -46,18 +51,25 @@ const layerPipeline = ({ faults = [], pipeline = DiffusionPipeline.layer }: Pipe
   pipeline.pipe(
     Faults.layer(...faults),
     Layer.provideMerge(SavedImages.layer),
-    Layer.provide(PlainEncoder.layer)
+    Layer.provide(Layer.mergeAll(ImageDecoder.layer, PlainEncoder.layer))
   )
+
+const layerProcess = (options: PipelineOptions) =>
+  Layer.mergeAll(TestContext.layer(options), StyleBook.layerOf(options.styles ?? []), Upscalers.layerBuiltIn)
 
 export const layer = <E = never, R = never>(
   options: LayerOptions<E, R> = {}
 ): Layer.Layer<Services, E, Exclude<R, Process>> => {
-  const context = TestContext.layer(options)
-  const process: Layer.Layer<Process> = context
+  const process: Layer.Layer<CaptureContext | Process> = layerProcess(options)
   const hooks = options.hooks ?? RunnerHooks.layerNoop
-  return Layer.mergeAll(context, layerPipeline(options), hooks.pipe(Layer.provide(process)))
+  const provided: Layer.Layer<Process> = process
+  return Layer.mergeAll(
+    process,
+    layerPipeline(options).pipe(Layer.provide(provided)),
+    hooks.pipe(Layer.provide(provided))
+  )
 }
 
 /** The same, with every call of a hook recorded. */
 export const layerRecording = (options: PipelineOptions = {}): Layer.Layer<Services | RecordingHooks> =>
-  Layer.mergeAll(TestContext.layer(options), layerPipeline(options), RecordingHooks.layer)
+  Layer.mergeAll(layerPipeline(options), RecordingHooks.layer).pipe(Layer.provideMerge(layerProcess(options)))

@@ -85,7 +85,7 @@ layer(Serena.layer())("the engine on the embedded model", (it) => {
   it.effect("gives the same bytes for the same seed, and others for another", () =>
     Effect.gen(function*() {
       const [first, again, other] = [yield* run(), yield* run(), yield* run({ seed: 2 })]
-      assert.isTrue(sameBytes(first.images[0]?.png, again.images[0]?.png))
+      assert.isTrue(sameBytes(first.images[0]?.bytes, again.images[0]?.bytes))
       assert.isFalse(sameBytes(first.images[0]?.pixels, other.images[0]?.pixels))
     }))
 
@@ -129,7 +129,7 @@ layer(Serena.layer())("the engine on the embedded model", (it) => {
       const alone = yield* Effect.forEach(seeds, (seed) => run({ seed }))
       const together = yield* Effect.forEach(seeds, (seed) => run({ seed }), { concurrency: "unbounded" })
       for (const [i, { images }] of together.entries()) {
-        assert.isTrue(sameBytes(images[0]?.png, alone[i]?.images[0]?.png))
+        assert.isTrue(sameBytes(images[0]?.bytes, alone[i]?.images[0]?.bytes))
       }
     }))
 
@@ -142,7 +142,7 @@ layer(Serena.layer())("the engine on the embedded model", (it) => {
         yield* Fiber.interrupt(fiber)
       }
       const after = yield* run()
-      assert.isTrue(sameBytes(after.images[0]?.png, expected.images[0]?.png))
+      assert.isTrue(sameBytes(after.images[0]?.bytes, expected.images[0]?.bytes))
     }))
 
   it.effect("leaves the main thread free", () =>
@@ -172,7 +172,7 @@ describe("hooks", () => {
       assert.strictEqual(seen.length, 9)
       for (const other of [noop, three]) {
         assert.deepStrictEqual(other, none)
-        assert.isTrue(other.images.every(({ png }, i) => sameBytes(png, none.images[i]?.png)))
+        assert.isTrue(other.images.every(({ bytes }, i) => sameBytes(png, none.images[i]?.bytes)))
       }
     }))
 

@@ -24,7 +24,7 @@ layer(TestRuntime.layer())("the pipeline", (it) => {
           yield* run({ sampler_name }),
           yield* run({ sampler_name, seed: 2 })
         ]
-        assert.deepStrictEqual(first.images[0]?.png, again.images[0]?.png)
+        assert.deepStrictEqual(first.images[0]?.bytes, again.images[0]?.bytes)
         assert.notDeepEqual(first.images[0]?.pixels, other.images[0]?.pixels)
       })
   )
@@ -54,7 +54,7 @@ layer(TestRuntime.layer())("the pipeline", (it) => {
       assert.notStrictEqual(seed, second.images[0]?.seed)
       assert.include(first.images[0]?.infotext, `Seed: ${seed}`)
       const { images: [again] } = yield* run({ seed })
-      assert.deepStrictEqual(again?.png, first.images[0]?.png)
+      assert.deepStrictEqual(again?.bytes, first.images[0]?.bytes)
     }))
 
   it.effect("stores the infotext in the picture", () =>
@@ -152,7 +152,7 @@ layer(TestRuntime.layer())("the pipeline", (it) => {
       const alone = yield* Effect.forEach(seeds, (seed) => run({ seed }))
       const together = yield* Effect.forEach(seeds, (seed) => run({ seed }), { concurrency: "unbounded" })
       for (const [i, { images }] of together.entries()) {
-        assert.deepStrictEqual(images[0]?.png, alone[i]?.images[0]?.png)
+        assert.deepStrictEqual(images[0]?.bytes, alone[i]?.images[0]?.bytes)
       }
     }))
 
@@ -161,7 +161,7 @@ layer(TestRuntime.layer())("the pipeline", (it) => {
       const { clear, files } = yield* SavedImages
       yield* clear
       const { images } = yield* run({ n_iter: 2 })
-      assert.deepStrictEqual([...yield* files], images.map(({ path, png }) => [path, png]))
+      assert.deepStrictEqual([...yield* files], images.map(({ bytes, path }) => [path, bytes]))
       yield* clear
       const unsaved = yield* run({ override_settings: { samples_save: false } })
       assert.isUndefined(unsaved.images[0]?.path)
@@ -203,7 +203,7 @@ describe("the pipeline", () => {
         const model = ModelFaults.outOfMemory(place, { times: 1 })(TestModel.make())
         yield* Effect.gen(function*() {
           assert.strictEqual((yield* failure({}))._tag, "InferenceError")
-          assert.deepStrictEqual((yield* run()).images[0]?.png, expected.images[0]?.png)
+          assert.deepStrictEqual((yield* run()).images[0]?.bytes, expected.images[0]?.bytes)
         }).pipe(Effect.provide(TestRuntime.layer({ model })))
       })
   )
@@ -232,7 +232,7 @@ describe("the pipeline", () => {
         const quick = yield* run()
         assert.isUndefined(slow.pollUnsafe())
         yield* release
-        assert.deepStrictEqual((yield* Fiber.join(slow)).images[0]?.png, quick.images[0]?.png)
+        assert.deepStrictEqual((yield* Fiber.join(slow)).images[0]?.bytes, quick.images[0]?.bytes)
       }).pipe(Effect.provide(TestRuntime.layer({ model: fault(TestModel.make()) })))
     }))
 })

@@ -2,22 +2,11 @@
  * Chunks: the pieces of a text as token ids, in the portions of 77 that a CLIP text encoder reads
  * (stable-diffusion-webui 1.10.1).
  */
+import type { Vocabulary } from "../../runner/LoadedModel.ts"
 import { isBreak, type Piece } from "./Attention.ts"
 
 /** Tokens of the prompt in a chunk. */
 export const capacity = 75
-
-/** A tokenizer, as far as chunks need it. */
-export interface Vocabulary {
-  /** Ids of a text alone, without start and end. */
-  readonly encode: (text: string) => ReadonlyArray<number>
-  /** The last id of ",". */
-  readonly comma: number
-  readonly start: number
-  readonly end: number
-  /** What follows the first end token: the end token itself, or 0 for Stable Diffusion 2. */
-  readonly padding: number
-}
 
 /** A textual inversion that was found in a text: `tokens` ids of its name stand for `vectors` embeddings. */
 export interface Inversion {

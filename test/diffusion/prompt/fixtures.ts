@@ -1,7 +1,7 @@
 /** Inputs that tests of the prompt language share. */
 import { assert } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import type { Vocabulary } from "../../../src/diffusion/prompt/Chunks.ts"
+import type { Vocabulary } from "../../../src/runner/LoadedModel.ts"
 
 /** Fragments of the language, to be joined into prompts that are often nearly right. */
 export const Fragments = Schema.Array(

@@ -1,0 +1,80 @@
+/**
+ * Between the two passes of hires fix: from the first one's latents to larger ones.
+ */
+import * as Effect from "effect/Effect"
+import { interpolate, latentUpscaleModes } from "../images/Resample.ts"
+import { Upscalers } from "../images/Upscalers.ts"
+import type { HiresPlan, PassPlan } from "../processing/ProcessingState.ts"
+import type { LatentSize, LoadedModel } from "../runner/LoadedModel.ts"
+import { latentSize } from "./sourceLatents.ts"
+import * as vae from "./vae.ts"
+
+/** The latent upscale mode of a name, in any case. */
+export const latentMode = (name: string) => {
+  const wanted = name.trim().toLowerCase()
+  return latentUpscaleModes.find((mode) => mode.name.toLowerCase() === wanted)
+}
+
+/**
+ * Enlarges latents `[batch, channels, height/8, width/8]` as they are, or as pictures by an upscaler, and cuts what is more
+ * than the second pass needs, half on each side.
+ *
+ * `first` is the model that made them, `second` the one that goes on.
+ */
+export const enlarge = Effect.fn("enlarge")(function*(options: {
+  readonly first: vae.Options
+  readonly second: vae.Options
+  readonly pass: PassPlan
+  readonly hires: HiresPlan
+  readonly latents: Float32Array
+}) {
+  const { first, hires, latents, pass, second } = options
+  const channels = first.model.latentChannels
+  const from = latentSize(first.model, pass)
+  const enlarged = latentSize(first.model, { ...hires, ...hires.enlarged })
+  const to = latentSize(second.model, hires)
+  const length = channels * from.height * from.width
+  const batch = latents.length / length
+  const out = new Float32Array(batch * channels * to.height * to.width)
+  const { upscale } = yield* Upscalers
+  for (let item = 0; item < batch; item++) {
+    const latent = latents.subarray(item * length, (item + 1) * length)
+    const mode = latentMode(hires.upscaler)
+    const larger = mode === undefined
+      ? yield* Effect.gen(function*() {
+        const pixels = yield* vae.decode(first, latent, from)
+        const raster = yield* upscale(
+          hires.upscaler,
+          { width: pass.width, height: pass.height, channels: 3, data: pixels },
+          hires.enlarged,
+          { tile: first.opts.ESRGAN_tile, overlap: first.opts.ESRGAN_tile_overlap }
+        )
+        return (yield* vae.encodeRaster(second, raster)).latent
+      })
+      : interpolate(latent, { channels, ...from }, enlarged, mode.mode)
+    middle(out.subarray(item * out.length / batch, (item + 1) * out.length / batch), larger, channels, enlarged, to)
+  }
+  return out
+})
+
+// The middle of larger latents.
+const middle = (
+  out: Float32Array,
+  values: Float32Array,
+  channels: number,
+  from: LatentSize,
+  to: LatentSize
+): void => {
+  const top = Math.floor((from.height - to.height) / 2)
+  const left = Math.floor((from.width - to.width) / 2)
+  for (let channel = 0; channel < channels; channel++) {
+    for (let y = 0; y < to.height; y++) {
+      const start = (channel * from.height + top + y) * from.width + left
+      out.set(values.subarray(start, start + to.width), (channel * to.height + y) * to.width)
+    }
+  }
+}
+
+/** Whether two models' latents are of one kind. */
+export const sameLatents = (a: LoadedModel, b: LoadedModel): boolean =>
+  a.latentChannels === b.latentChannels && a.latentScale === b.latentScale

@@ -1,0 +1,64 @@
+/**
+ * Between pixels and latents. Large pictures go through the networks in tiles, so that memory stays bounded.
+ */
+import * as Effect from "effect/Effect"
+import * as Raster from "../images/Raster.ts"
+import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { LatentSize, LoadedModel, NetworkError } from "../runner/LoadedModel.ts"
+import { toPixels } from "./latents.ts"
+import * as vaeTiles from "./vaeTiles.ts"
+
+/** Pixels by which tiles overlap: what lies farther away hardly changes a pixel. */
+const overlap = 128
+
+export interface Options {
+  readonly model: LoadedModel
+  readonly opts: OptionsSnapshot
+  readonly seamless: boolean
+}
+
+// Tiles of half the threshold's side, in latent values; absent for pictures that are taken as a whole.
+const tilesFor = ({ model, opts, seamless }: Options, { height, width }: LatentSize) => {
+  const threshold = opts.vae_tile_threshold / model.latentScale
+  return threshold === 0 || seamless || height * width <= threshold ** 2
+    ? undefined
+    : { tile: Math.max(8, Math.floor(threshold / 2)), overlap: overlap / model.latentScale }
+}
+
+/** One latent `[channels, height/8, width/8]` as 8-bit RGB `[height, width, 3]`. */
+export const decode: (
+  options: Options,
+  latent: Float32Array,
+  shape: LatentSize
+) => Effect.Effect<Uint8Array, NetworkError> = Effect.fnUntraced(function*(options, latent, shape) {
+  const { model, seamless } = options
+  const tiles = tilesFor(options, shape)
+  const planar = tiles === undefined
+    ? yield* model.decode(latent, { ...shape, seamless })
+    : yield* vaeTiles.decodeTiled(model.decode, latent, shape, tiles, model)
+  return yield* toPixels(planar)
+})
+
+/** Planar RGB `[3, height, width]`, -1 to 1, as a latent `[channels, height/8, width/8]`. */
+export const encode: (
+  options: Options,
+  planar: Float32Array,
+  shape: LatentSize
+) => Effect.Effect<Float32Array, NetworkError> = Effect.fnUntraced(function*(options, planar, shape) {
+  const { model, seamless } = options
+  const tiles = tilesFor(options, shape)
+  return tiles === undefined
+    ? yield* model.encode(planar, { ...shape, seamless })
+    : yield* vaeTiles.encodeTiled(model.encode, planar, shape, tiles, model)
+})
+
+/** A picture as a latent, and the latent's size: what does not fill a latent value at the right and the bottom is cut. */
+export const encodeRaster = Effect.fnUntraced(function*(options: Options, raster: Raster.Raster) {
+  const { latentScale } = options.model
+  const size = { width: Math.floor(raster.width / latentScale), height: Math.floor(raster.height / latentScale) }
+  const [right, bottom] = [size.width * latentScale, size.height * latentScale]
+  const whole = right === raster.width && bottom === raster.height
+    ? raster
+    : Raster.crop(raster, { left: 0, top: 0, right, bottom })
+  return { size, latent: yield* encode(options, Raster.toPlanar(whole), size) }
+})

@@ -1,0 +1,94 @@
+/**
+ * Between latents and large pictures in tiles, so that the autoencoder's memory does not grow with the picture.
+ *
+ * Each tile is decoded or encoded alone and blended linearly into the whole where it overlaps others. The result
+ * differs a little from the untiled one, as an autoencoder's normalisation and attention see one tile at a time. What
+ * is no larger than a tile is not tiled.
+ */
+import * as Effect from "effect/Effect"
+import * as Tiles from "../images/Tiles.ts"
+import type { LatentSize, LoadedModel, NetworkError, Seams } from "../runner/LoadedModel.ts"
+
+/** Side of a tile, and least overlap of two, in latent values. */
+export interface TileSize {
+  readonly tile: number
+  readonly overlap: number
+}
+
+/** Numbers that are added before other fibers get their turn: a few milliseconds of work. */
+const numbersAtOnce = 1 << 20
+
+const gridOf = ({ height, seamless, width }: LatentSize & Seams, { overlap, tile }: TileSize): Tiles.Grid =>
+  Tiles.grid({ height, width, tile: { height: tile, width: tile }, overlap, seamless })
+
+interface Planes {
+  readonly grid: Tiles.Grid
+  readonly channels: number
+}
+
+// Runs each tile of `values` and blends the results. The network knows nothing of seams then: the grid goes round.
+const tiled = Effect.fnUntraced(function*(
+  run: LoadedModel["decode"],
+  values: Float32Array,
+  shape: LatentSize,
+  from: Planes,
+  to: Planes
+): Effect.fn.Return<Float32Array, NetworkError> {
+  const { columns, rows } = to.grid
+  const result = new Float32Array(to.channels * rows.length * columns.length)
+  const part = new Float32Array(from.channels * from.grid.rows.tile * from.grid.columns.tile)
+  const step = Math.max(1, Math.floor(numbersAtOnce / (to.channels * columns.tile)))
+  for (const tile of from.grid.tiles) {
+    Tiles.cut(part, values, from.channels, from.grid, tile)
+    const made = yield* run(part, shape)
+    for (let row = 0; row < rows.tile; row += step) {
+      Tiles.add(result, made, to.channels, to.grid, tile, { from: row, to: Math.min(rows.tile, row + step) })
+      yield* Effect.yieldNow
+    }
+  }
+  return result
+})
+
+/**
+ * `decode` tile by tile: a latent `[channels, height, width]` to RGB `[3, height * latentScale, width * latentScale]`.
+ * Beside the picture there is never more than one tile in memory.
+ */
+export const decodeTiled = Effect.fnUntraced(function*(
+  decode: LoadedModel["decode"],
+  latent: Float32Array,
+  shape: LatentSize & Seams,
+  size: TileSize,
+  { latentChannels, latentScale }: Pick<LoadedModel, "latentChannels" | "latentScale">
+): Effect.fn.Return<Float32Array, NetworkError> {
+  const grid = gridOf(shape, size)
+  if (grid.tiles.length === 1) return yield* decode(latent, shape)
+  return yield* tiled(
+    decode,
+    latent,
+    { height: grid.rows.tile, width: grid.columns.tile },
+    { grid, channels: latentChannels },
+    { grid: Tiles.scaled(grid, latentScale), channels: 3 }
+  )
+})
+
+/**
+ * `encode` tile by tile: RGB `[3, height * latentScale, width * latentScale]` to a latent `[channels, height, width]`.
+ * `shape` is the latent's.
+ */
+export const encodeTiled = Effect.fnUntraced(function*(
+  encode: LoadedModel["encode"],
+  pixels: Float32Array,
+  shape: LatentSize & Seams,
+  size: TileSize,
+  { latentChannels, latentScale }: Pick<LoadedModel, "latentChannels" | "latentScale">
+): Effect.fn.Return<Float32Array, NetworkError> {
+  const grid = gridOf(shape, size)
+  if (grid.tiles.length === 1) return yield* encode(pixels, shape)
+  return yield* tiled(
+    encode,
+    pixels,
+    { height: grid.rows.tile, width: grid.columns.tile },
+    { grid: Tiles.scaled(grid, latentScale), channels: 3 },
+    { grid, channels: latentChannels }
+  )
+})
