@@ -93,7 +93,10 @@ const execute = Effect.fn("execute")(function*(plan: ProcessingState) {
           height: finished.height,
           pixels: finished.data,
           complete: isWhole,
-          extras: [...(before === undefined ? [] : [{ kind: "before highres fix" as const, raster: before }]), ...extras]
+          extras: [
+            ...(before === undefined ? [] : [{ kind: "before highres fix" as const, raster: before }]),
+            ...extras
+          ]
         })
       }
       return isWhole
@@ -163,7 +166,10 @@ const loadBeside = Effect.fnUntraced(function*(name: string, path: string, first
   const model = yield* load(name)
   if (sameLatents(first, model)) return model
   return yield* new InvalidProcessing({
-    problems: [{ path, message: `${model.name} cannot go on with the latents of ${first.name}: they are of another kind` }]
+    problems: [{
+      path,
+      message: `${model.name} cannot go on with the latents of ${first.name}: they are of another kind`
+    }]
   })
 })
 

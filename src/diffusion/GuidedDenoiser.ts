@@ -56,6 +56,8 @@ export interface Options<E> extends LatentSize {
   readonly timeIds?: TimeIds | undefined
   /** What inpainting models see beside the latents, see `networkRows.Options`. */
   readonly beside?: Float32Array | undefined
+  /** Tiles in which large latents are predicted, see `networkRows.Options`. */
+  readonly tiles?: networkRows.Options["tiles"]
 }
 
 /** A denoiser, and the latest of what it gave: nothing before its first call. */
@@ -90,6 +92,7 @@ export const make: <E>(
         tokens,
         seamless: options.seamless === true,
         beside: options.beside,
+        tiles: options.tiles,
         guidanceScale: options.cfgScale
       })
     const prompt = parts.map((conditioned) => ({ conditioned, timeIds: timeIds.prompt }))

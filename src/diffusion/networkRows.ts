@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { DenoisingCall, LatentSize, LoadedModel, NetworkError } from "../runner/LoadedModel.ts"
 import { type Conditioned, textAt } from "./conditioning.ts"
+import * as latentTiles from "./latentTiles.ts"
 
 export interface NetworkRows {
   /** What the network is to see: `[batch, latentChannels, height/8, width/8]` of variance 1. Write it before `run`. */
@@ -39,63 +40,130 @@ export interface Options extends LatentSize {
   readonly beside: Float32Array | undefined
   /** The guidance scale for networks that read it (latent consistency models). */
   readonly guidanceScale: number
+  /** Tiles, in latent values, in which larger latents are predicted; the whole at once when left out. */
+  readonly tiles?: { readonly size: number; readonly overlap: number } | undefined
 }
 
-export const make: (options: Options) => Effect.Effect<NetworkRows, NetworkError, Scope.Scope> = Effect.fnUntraced(
-  function*(options) {
-    const { batch, height, members, model, seamless, tokens, width } = options
-    const call = yield* model.denoising({ batch: batch * members.length, tokens, height, width, seamless })
-    writeConstants(call, options)
+export const make: (options: Options) => Effect.Effect<NetworkRows, NetworkError, Scope.Scope> = (options) => {
+  const { height, seamless, tiles, width } = options
+  if (tiles === undefined) return makeWhole(options)
+  const tile = { height: Math.min(tiles.size, height), width: Math.min(tiles.size, width) }
+  const plan = latentTiles.plan({ height, width }, { tile, overlap: tiles.overlap }, seamless)
+  return plan.isWhole ? makeWhole(options) : makeTiled(options, plan)
+}
 
-    const { latentChannels } = model
-    const size = batch * latentChannels * height * width
-    const predictions = members.map((_, member) => call.prediction.subarray(member * size, (member + 1) * size))
-    const texts = textWriter(call, options)
-    if (options.beside === undefined) {
-      return {
-        input: call.sample.subarray(0, size),
-        predictions,
-        run: (t, number) => {
-          for (let member = 1; member < members.length; member++) call.sample.copyWithin(member * size, 0, size)
-          texts(number)
-          return call.run(t)
-        }
-      }
-    }
-    const input = new Float32Array(size)
-    const latent = latentChannels * height * width
-    const seen = model.inputs.channels * height * width
-    return {
-      input,
+const makeWhole = Effect.fnUntraced(function*(options: Options) {
+  const { batch, beside, height, members, model, seamless, tokens, width } = options
+  const call = yield* model.denoising({ batch: batch * members.length, tokens, height, width, seamless })
+  writeConstants(call, options)
+  const size = batch * model.latentChannels * height * width
+  const predictions = predictionsOf(call, members.length, size)
+  const texts = textWriter(call, options)
+  if (beside === undefined) {
+    const rows: NetworkRows = {
+      input: call.sample.subarray(0, size),
       predictions,
       run: (t, number) => {
-        for (let row = 0; row < batch * members.length; row++) {
-          const item = row % batch
-          call.sample.set(input.subarray(item * latent, (item + 1) * latent), row * seen)
-        }
+        for (let member = 1; member < members.length; member++) call.sample.copyWithin(member * size, 0, size)
         texts(number)
         return call.run(t)
       }
     }
+    return rows
   }
-)
+  writeBeside(call, beside, options, options)
+  const rows: NetworkRows = {
+    input: new Float32Array(size),
+    predictions,
+    run: (t, number) => {
+      writeLatents(call, rows.input, options, options)
+      texts(number)
+      return call.run(t)
+    }
+  }
+  return rows
+})
+
+// Tile after tile; each is predicted as if it were all, and all are blended. Tiles of seamless latents go round the edges.
+const makeTiled = Effect.fnUntraced(function*(options: Options, plan: latentTiles.TilePlan) {
+  const { batch, beside, height, members, model, tokens, width } = options
+  const call = yield* model.denoising({ ...plan.tile, batch: batch * members.length, tokens, seamless: false })
+  writeConstants(call, options)
+  const texts = textWriter(call, options)
+  const channels = batch * model.latentChannels
+  const size = channels * height * width
+  const tileSize = channels * plan.tile.height * plan.tile.width
+  const ofTile = predictionsOf(call, members.length, tileSize)
+  const part = new Float32Array(tileSize)
+  const others = batch * (model.inputs.channels - model.latentChannels)
+  const besidePart = new Float32Array(others * plan.tile.height * plan.tile.width)
+
+  const rows: NetworkRows = {
+    input: new Float32Array(size),
+    predictions: members.map(() => new Float32Array(size)),
+    run: (t, number) => {
+      texts(number)
+      for (const prediction of rows.predictions) prediction.fill(0)
+      return Effect.forEach(plan.tiles, (tile) =>
+        Effect.suspend(() => {
+          latentTiles.gather(part, rows.input, channels, plan, tile)
+          writeLatents(call, part, options, plan.tile)
+          if (beside !== undefined) {
+            latentTiles.gather(besidePart, beside, others, plan, tile)
+            writeBeside(call, besidePart, options, plan.tile)
+          }
+          return Effect.map(call.run(t), () => {
+            for (const [member, prediction] of rows.predictions.entries()) {
+              latentTiles.scatterAdd(prediction, ofTile[member] ?? part, channels, plan, tile)
+            }
+          })
+        }), { discard: true })
+    }
+  }
+  return rows
+})
+
+const predictionsOf = ({ prediction }: DenoisingCall, members: number, size: number): ReadonlyArray<Float32Array> =>
+  Array.from({ length: members }, (_, member) => prediction.subarray(member * size, (member + 1) * size))
+
+// The latents of each item, for every member.
+const writeLatents = (
+  call: DenoisingCall,
+  latents: Float32Array,
+  { batch, members, model }: Options,
+  { height, width }: LatentSize
+): void => {
+  const latent = model.latentChannels * height * width
+  const seen = model.inputs.channels * height * width
+  for (let row = 0; row < batch * members.length; row++) {
+    const item = row % batch
+    call.sample.set(latents.subarray(item * latent, (item + 1) * latent), row * seen)
+  }
+}
+
+// What inpainting models see, behind the latents of each item.
+const writeBeside = (
+  call: DenoisingCall,
+  beside: Float32Array,
+  { batch, members, model: { inputs, latentChannels } }: Options,
+  { height, width }: LatentSize
+): void => {
+  const area = height * width
+  const others = (inputs.channels - latentChannels) * area
+  for (let row = 0; row < batch * members.length; row++) {
+    const item = row % batch
+    call.sample.set(
+      beside.subarray(item * others, (item + 1) * others),
+      (row * inputs.channels + latentChannels) * area
+    )
+  }
+}
 
 // What stays the same over all calls.
 const writeConstants = (call: DenoisingCall, options: Options): void => {
-  const { batch, beside, guidanceScale, height, members, model, width } = options
-  const { inputs, latentChannels } = model
+  const { batch, guidanceScale, members, model } = options
+  const { inputs } = model
   const rows = batch * members.length
-  if (beside !== undefined) {
-    const area = height * width
-    const others = (inputs.channels - latentChannels) * area
-    for (let row = 0; row < rows; row++) {
-      const item = row % batch
-      call.sample.set(
-        beside.subarray(item * others, (item + 1) * others),
-        (row * inputs.channels + latentChannels) * area
-      )
-    }
-  }
   for (const [member, { timeIds }] of members.entries()) {
     if (inputs.timeIds === 0) break
     for (let item = 0; item < batch; item++) call.timeIds.set(timeIds, (member * batch + item) * inputs.timeIds)

@@ -300,9 +300,16 @@ const denoiserOf = Effect.fnUntraced(function*(
     },
     mask: options.mask,
     timeIds: timeIds(model, pass, opts),
+    tiles: opts.latent_tile_size === 0 ? undefined : {
+      // At least what the network halves and halves again.
+      size: Math.max(model.sizeMultiple, floorTo(opts.latent_tile_size, model.sizeMultiple)) / model.latentScale,
+      overlap: Math.floor(opts.latent_tile_overlap / model.latentScale)
+    },
     beside: options.beside
   })
 })
+
+const floorTo = (length: number, multiple: number): number => Math.floor(length / multiple) * multiple
 
 /**
  * What SDXL is told of a picture: its size, where it was cut out, and the size it is to have; its refiner is told of its

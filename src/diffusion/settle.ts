@@ -135,8 +135,7 @@ export const settle = Effect.fn("prepare")(function*({ processing: asked, runId 
 const isNone = (name: string | undefined): name is undefined =>
   name === undefined || name === "" || name.toLowerCase() === "none"
 
-const seedOf = (seed: number) =>
-  seed === -1 ? Random.nextIntBetween(0, largestRandomSeed) : Effect.succeed(seed)
+const seedOf = (seed: number) => seed === -1 ? Random.nextIntBetween(0, largestRandomSeed) : Effect.succeed(seed)
 
 // Several pictures make a batch of their own size.
 const withBatchOf = (processing: Processing, pictures: Pictures | undefined): Processing =>
@@ -255,7 +254,11 @@ const settleHires = Effect.fnUntraced(function*(
   first: PassPlan,
   styled: StyledPrompts,
   model: LoadedModel
-): Effect.fn.Return<HiresPlan, InvalidProcessing | UnknownUpscaler | Effect.Error<ReturnType<typeof resolveNames>>, Upscalers> {
+): Effect.fn.Return<
+  HiresPlan,
+  InvalidProcessing | UnknownUpscaler | Effect.Error<ReturnType<typeof resolveNames>>,
+  Upscalers
+> {
   const { sampler, scheduler } = yield* resolveNames({
     sampler: isSame(processing.hr_sampler_name) ? first.sampler : processing.hr_sampler_name,
     scheduler: isSame(processing.hr_scheduler) ? first.scheduler : processing.hr_scheduler

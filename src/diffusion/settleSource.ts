@@ -70,32 +70,38 @@ export const settleSource = Effect.fnUntraced(function*(options: {
       : upscale(upscaler, raster, { width, height }, { tile: opts.ESRGAN_tile, overlap: opts.ESRGAN_tile_overlap })
 
   const overlays: Array<Raster.Raster> = []
-  const images = yield* Effect.forEach(pictures.images, Effect.fnUntraced(function*(picture) {
-    let image = Raster.toRgb(picture, colourOf(opts.img2img_background_color))
-    const isCut = mask?.region !== undefined
-    if (!isCut && mode !== 3) image = yield* resizeMode(scaling, image, width, height, grow)
-    if (mask !== undefined) {
-      const { height, width } = isCut || mode !== 3 ? image : mask.overlay
-      const size = isCut ? image : { width, height }
-      const over = mask.overlay.width === size.width && mask.overlay.height === size.height
-        ? mask.overlay
-        : grey(yield* resizeMode(scaling, mask.overlay, size.width, size.height))
-      if (opts.overlay_inpaint) {
-        const under = image.width === size.width && image.height === size.height
-          ? image
-          : yield* resizeMode(scaling, image, size.width, size.height)
-        overlays.push(Overlay.overlay(under, over))
+  const images = yield* Effect.forEach(
+    pictures.images,
+    Effect.fnUntraced(function*(picture) {
+      let image = Raster.toRgb(picture, colourOf(opts.img2img_background_color))
+      const isCut = mask?.region !== undefined
+      if (!isCut && mode !== 3) image = yield* resizeMode(scaling, image, width, height, grow)
+      if (mask !== undefined) {
+        const { height, width } = isCut || mode !== 3 ? image : mask.overlay
+        const size = isCut ? image : { width, height }
+        const over = mask.overlay.width === size.width && mask.overlay.height === size.height
+          ? mask.overlay
+          : grey(yield* resizeMode(scaling, mask.overlay, size.width, size.height))
+        if (opts.overlay_inpaint) {
+          const under = image.width === size.width && image.height === size.height
+            ? image
+            : yield* resizeMode(scaling, image, size.width, size.height)
+          overlays.push(Overlay.overlay(under, over))
+        }
       }
-    }
-    if (mask?.region !== undefined) {
-      image = yield* resizeMode(2, Raster.crop(image, mask.region), width, height, grow)
-    }
-    return mask !== undefined && processing.inpainting_fill !== 1
-      ? MaskFill.fill(image, mask.pass.width === image.width && mask.pass.height === image.height
-        ? mask.pass
-        : resize(mask.pass, image.width, image.height, "lanczos"))
-      : image
-  }))
+      if (mask?.region !== undefined) {
+        image = yield* resizeMode(2, Raster.crop(image, mask.region), width, height, grow)
+      }
+      return mask !== undefined && processing.inpainting_fill !== 1
+        ? MaskFill.fill(
+          image,
+          mask.pass.width === image.width && mask.pass.height === image.height
+            ? mask.pass
+            : resize(mask.pass, image.width, image.height, "lanczos")
+        )
+        : image
+    })
+  )
   const source: SourcePlan = {
     images: Arr.isReadonlyArrayNonEmpty(images) ? images : [blank],
     overlays,

@@ -27,12 +27,14 @@ export interface SourceLatents {
 export const isInpainting = ({ inputs, latentChannels }: LoadedModel): boolean => inputs.channels > latentChannels
 
 /** The latents of a batch of img2img. */
-export const sourceLatents = Effect.fn("encode")(function*(options: vae.Options & {
-  readonly processing: Img2Img
-  readonly source: SourcePlan
-  readonly pass: PassPlan
-  readonly batch: ReadonlyArray<ImagePlan>
-}) {
+export const sourceLatents = Effect.fn("encode")(function*(
+  options: vae.Options & {
+    readonly processing: Img2Img
+    readonly source: SourcePlan
+    readonly pass: PassPlan
+    readonly batch: ReadonlyArray<ImagePlan>
+  }
+) {
   const { batch, model, opts, pass, processing, source } = options
   const size = latentSize(model, pass)
   const shape = { channels: model.latentChannels, ...size }
@@ -51,7 +53,9 @@ export const sourceLatents = Effect.fn("encode")(function*(options: vae.Options 
   for (const [i] of batch.entries()) latents.set(encoded[i % encoded.length] ?? new Float32Array(), i * length)
 
   const values = source.mask &&
-    Masks.latentMask(source.mask.pass, { width: size.width * 8, height: size.height * 8 }, { round: processing.mask_round })
+    Masks.latentMask(source.mask.pass, { width: size.width * 8, height: size.height * 8 }, {
+      round: processing.mask_round
+    })
   if (values !== undefined && processing.inpainting_fill >= 2) {
     const fill = new Float32Array(latents.length)
     if (processing.inpainting_fill === 2) noiseOf(batch, shape, opts).next(fill)

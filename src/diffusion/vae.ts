@@ -18,9 +18,9 @@ export interface Options {
 }
 
 // Tiles of half the threshold's side, in latent values; absent for pictures that are taken as a whole.
-const tilesFor = ({ model, opts, seamless }: Options, { height, width }: LatentSize) => {
+const tilesFor = ({ model, opts }: Options, { height, width }: LatentSize) => {
   const threshold = opts.vae_tile_threshold / model.latentScale
-  return threshold === 0 || seamless || height * width <= threshold ** 2
+  return threshold === 0 || height * width <= threshold ** 2
     ? undefined
     : { tile: Math.max(8, Math.floor(threshold / 2)), overlap: overlap / model.latentScale }
 }
@@ -35,7 +35,7 @@ export const decode: (
   const tiles = tilesFor(options, shape)
   const planar = tiles === undefined
     ? yield* model.decode(latent, { ...shape, seamless })
-    : yield* vaeTiles.decodeTiled(model.decode, latent, shape, tiles, model)
+    : yield* vaeTiles.decodeTiled(model.decode, latent, { ...shape, seamless }, tiles, model)
   return yield* toPixels(planar)
 })
 
@@ -49,7 +49,7 @@ export const encode: (
   const tiles = tilesFor(options, shape)
   return tiles === undefined
     ? yield* model.encode(planar, { ...shape, seamless })
-    : yield* vaeTiles.encodeTiled(model.encode, planar, shape, tiles, model)
+    : yield* vaeTiles.encodeTiled(model.encode, planar, { ...shape, seamless }, tiles, model)
 })
 
 /** A picture as a latent, and the latent's size: what does not fill a latent value at the right and the bottom is cut. */

@@ -9,8 +9,8 @@ import * as Layer from "effect/Layer"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import { Options, type OptionsPatch } from "../processing/Options.ts"
 import type { LoadedModel } from "../runner/LoadedModel.ts"
-import { Runs } from "../runner/Runs.ts"
 import { Models } from "../runner/Models.ts"
+import { Runs } from "../runner/Runs.ts"
 import * as RunState from "../runner/RunState.ts"
 import { CaptureContext, type Device, RuntimeContext } from "../runner/RuntimeContext.ts"
 import * as TestModel from "./TestModel.ts"
@@ -45,7 +45,9 @@ export const layerRuntimeContext = (
 ): Layer.Layer<RuntimeContext> => Layer.effect(RuntimeContext, make(overrides))
 
 /** Captures a context for each run, from live settings. Any name of a model is right. */
-export const layer = (overrides: Overrides = {}): Layer.Layer<CaptureContext | CommandOptions | Models | Options | Runs> => {
+export const layer = (
+  overrides: Overrides = {}
+): Layer.Layer<CaptureContext | CommandOptions | Models | Options | Runs> => {
   const { device, model = TestModel.make(), state } = overrides
   return Layer.effect(
     CaptureContext,
@@ -64,7 +66,12 @@ export const layer = (overrides: Overrides = {}): Layer.Layer<CaptureContext | C
   ).pipe(
     Layer.provide(CaptureContext.layer),
     Layer.provideMerge(
-      Layer.mergeAll(Layer.succeed(Models, { load: () => Effect.succeed(model) }), Options.layer(overrides.opts), CommandOptions.layer(overrides.cmdOpts), Runs.layer)
+      Layer.mergeAll(
+        Layer.succeed(Models, { load: () => Effect.succeed(model) }),
+        Options.layer(overrides.opts),
+        CommandOptions.layer(overrides.cmdOpts),
+        Runs.layer
+      )
     )
   )
 }
