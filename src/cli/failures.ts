@@ -34,6 +34,7 @@ export const exitCode = (error: CommandError): number => {
     case "InvalidOptions":
     case "UnknownSampler":
     case "UnknownScheduler":
+    case "UnknownUpscaler":
       return 2
     case "ShowHelp":
       return error.errors.length === 0 ? 0 : 2

@@ -1,5 +1,5 @@
 /**
- * A txt2img run from flags to files: the one part of the command line that loads the engine.
+ * A run from flags to files: the one part of the command line that loads the engine.
  *
  * Paths or JSON go to standard output when the run has ended, all else to standard error.
  */
@@ -10,26 +10,21 @@ import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Progress from "../instrumentation/Progress.ts"
 import { InvalidProcessing } from "../processing/errors.ts"
-import type { Limits } from "../processing/Limits.ts"
 import type { Processed, ProcessedImage } from "../processing/Processed.ts"
-import type { Processing } from "../processing/Processing.ts"
 import { processImages } from "../runner/processImages.ts"
 import { RunnerHooks } from "../runner/RunnerHooks.ts"
 import * as Serena from "../Serena.ts"
 import { Stopped } from "./failures.ts"
+import type { Asked } from "./GenerateFlags.ts"
 import * as Signals from "./Signals.ts"
-import { named, type Setup } from "./Txt2ImgFlags.ts"
 
-export interface Options {
-  readonly processing: Processing
-  readonly setup: Setup
-  readonly limits: Limits
+export interface Options extends Asked {
   readonly json: boolean
   readonly quiet: boolean
 }
 
 /** Makes the pictures, prints them, and gives them. Fails with `Stopped` when a signal ended the run early. */
-export const generate = Effect.fnUntraced(function*({ json, limits, processing, quiet, setup }: Options) {
+export const generate = Effect.fnUntraced(function*({ json, limits, named, processing, quiet, setup }: Options) {
   const signals = yield* Signals.make({ announce: (message) => quiet ? Effect.void : say(message) })
   const progress = quiet ? [] : [yield* Progress.make({ columns })]
   const telemetry = yield* observe(setup.otlp_endpoint)
@@ -44,13 +39,16 @@ export const generate = Effect.fnUntraced(function*({ json, limits, processing, 
       hooks: RunnerHooks.layer(signals.hooks, ...progress, ...telemetry.hooks),
       options: {
         ...(setup.model !== undefined && { sd_model_checkpoint: setup.model }),
-        ...(setup.outdir !== undefined && { outdir_txt2img_samples: setup.outdir })
+        ...(setup.outdir !== undefined && foldersIn(setup.outdir))
       },
       cmdOpts: {
         limits,
         ...(setup.models_dir !== undefined && { modelsDir: setup.models_dir }),
         ...(setup.device !== undefined && { device: setup.device }),
-        ...(setup.threads !== undefined && { threads: setup.threads })
+        ...(setup.threads !== undefined && { threads: setup.threads }),
+        ...(setup.max_models !== undefined && { maxModels: setup.max_models }),
+        ...(setup.lowvram !== undefined && { lowvram: setup.lowvram }),
+        ...(setup.styles_file !== undefined && { stylesFile: setup.styles_file })
       }
     })),
     Effect.provideContext(exporter),
@@ -65,12 +63,15 @@ export const generate = Effect.fnUntraced(function*({ json, limits, processing, 
   if (Option.isNone(processed)) {
     return yield* new Stopped({ signal: signal ?? "SIGINT", message: quiet ? "" : "Stopped." })
   }
-  const { interrupted, warnings } = processed.value
+  const { extraImages, interrupted, state, warnings } = processed.value
   const saved = savedImages(processed.value)
   for (const image of saved) yield* Console.log(json ? jsonLine(image) : image.path)
+  for (const { kind, path } of extraImages) {
+    if (path !== undefined) yield* Console.log(json ? JSON.stringify({ path, kind }) : path)
+  }
   if (!quiet) { for (const warning of warnings) yield* Console.error(`Warning: ${warning}`) }
   if (interrupted && signal !== undefined) {
-    const asked = processing.batch_size * processing.n_iter
+    const asked = state.batches.flat().length
     return yield* new Stopped({
       signal,
       message: quiet ? "" : `Stopped: ${saved.length} of ${asked} pictures were finished and saved.`
@@ -95,6 +96,14 @@ const observe = Effect.fnUntraced(function*(endpoint: string | undefined) {
 })
 
 const unchanged = <A, E, R>(run: Effect.Effect<A, E, R>) => run
+
+// All pictures of a run go to one folder.
+const foldersIn = (folder: string) => ({
+  outdir_txt2img_samples: folder,
+  outdir_img2img_samples: folder,
+  outdir_txt2img_grids: folder,
+  outdir_img2img_grids: folder
+})
 
 type Saved = ProcessedImage & { readonly path: string }
 

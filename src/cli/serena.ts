@@ -22,15 +22,17 @@ import * as Option from "effect/Option"
 import type { Processing } from "../processing/Processing.ts"
 import { version } from "../version.ts"
 import { type CommandError, exitCode, logDefects, tell, tellDefect, usage } from "./failures.ts"
-import * as Txt2ImgFlags from "./Txt2ImgFlags.ts"
+import * as GenerateFlags from "./GenerateFlags.ts"
 
 // Makes what the flags say, and of the rest what the picture says that they name.
-const makePictures = Effect.fnUntraced(function*(input: Txt2ImgFlags.Input, defaults?: Partial<Processing>) {
+const makePictures = Effect.fnUntraced(function*(input: GenerateFlags.Input, defaults?: Partial<Processing>) {
   const original = Option.isNone(input.from) ? undefined : yield* readOriginal(input.from.value)
-  const asked = yield* Txt2ImgFlags.decode(input, { defaults, infotext: original?.infotext })
+  const asked = yield* GenerateFlags.decode(input, { defaults, infotext: original?.infotext })
   const { generate } = yield* Effect.promise(() => import("./generate.ts"))
   const saved = yield* generate({ ...asked, json: input.json, quiet: input.quiet })
-  const differences = saved[0] === undefined || input.quiet ? [] : original?.differences(saved[0].infotext) ?? []
+  const differences = saved[0] === undefined || input.quiet
+    ? []
+    : original?.differences(saved[0].infotext, asked.processing) ?? []
   for (const difference of differences) yield* Console.error(`Warning: ${difference}`)
   return { asked, saved }
 })
@@ -38,12 +40,12 @@ const makePictures = Effect.fnUntraced(function*(input: Txt2ImgFlags.Input, defa
 const readOriginal = Effect.fnUntraced(function*(file: string) {
   const { differences, readPicture } = yield* Effect.promise(() => import("./pictures.ts"))
   const { infotext } = yield* readPicture(file)
-  return { infotext, differences: (made: string) => differences(infotext, made) }
+  return { infotext, differences: (made: string, { _tag }: Processing) => differences(infotext, made, _tag) }
 })
 
 const txt2img = Command.make(
   "txt2img",
-  Txt2ImgFlags.config,
+  GenerateFlags.txt2img,
   Effect.fnUntraced(function*(input) {
     yield* makePictures(input)
   }, logDefects)
@@ -70,9 +72,33 @@ const txt2img = Command.make(
   ])
 )
 
+const img2img = Command.make(
+  "img2img",
+  GenerateFlags.img2img,
+  Effect.fnUntraced(function*(input) {
+    yield* makePictures(input)
+  }, logDefects)
+).pipe(
+  Command.withDescription("Make pictures from a picture and a text, save them, and print their paths"),
+  Command.withExamples([
+    {
+      command: "serena img2img sketch.png \"a green star on a black background\" --denoising-strength 0.6",
+      description: "Another picture like it"
+    },
+    {
+      command: "serena img2img photo.jpg \"a red ring\" --mask mask.png --inpainting-fill 0",
+      description: "Only where the mask is white"
+    },
+    {
+      command: "serena img2img one.png --init two.png --batch-size 2 --from made.png",
+      description: "Two pictures, each from its own, as a third one was made"
+    }
+  ])
+)
+
 const demo = Command.make(
   "demo",
-  Txt2ImgFlags.config,
+  GenerateFlags.txt2img,
   Effect.fnUntraced(function*(input) {
     const { defaults, epilogue } = yield* Effect.promise(() => import("./demo.ts"))
     const { asked, saved } = yield* makePictures(input, defaults)
@@ -88,7 +114,7 @@ const demo = Command.make(
 
 const models = Command.make(
   "models",
-  { modelsDir: Txt2ImgFlags.modelsDir, json: Txt2ImgFlags.json("Print one line of JSON for each model") },
+  { modelsDir: GenerateFlags.modelsDir, json: GenerateFlags.json("Print one line of JSON for each model") },
   Effect.fnUntraced(function*(input) {
     const { listModels } = yield* Effect.promise(() => import("./listModels.ts"))
     yield* listModels(input)
@@ -103,7 +129,7 @@ const models = Command.make(
 
 const samplers = Command.make(
   "samplers",
-  { json: Txt2ImgFlags.json("Print one line of JSON for each sampler and each schedule") },
+  { json: GenerateFlags.json("Print one line of JSON for each sampler and each schedule") },
   Effect.fnUntraced(function*({ json }) {
     const { listSamplers } = yield* Effect.promise(() => import("./listSamplers.ts"))
     yield* listSamplers(json)
@@ -117,7 +143,7 @@ const info = Command.make(
   "info",
   {
     file: Argument.File("file").pipe(Argument.withDescription("A PNG, JPEG, WebP, GIF or AVIF file")),
-    json: Txt2ImgFlags.json(
+    json: GenerateFlags.json(
       "Print {\"infotext\", \"items\", \"parameters\"}: the text, others beside it, and what it means"
     )
   },
@@ -132,7 +158,7 @@ const info = Command.make(
 
 const root = Command.make("serena").pipe(
   Command.withDescription("Make pictures from words with Stable Diffusion models, on this machine"),
-  Command.withSubcommands([txt2img, models, samplers, info, demo]),
+  Command.withSubcommands([txt2img, img2img, models, samplers, info, demo]),
   Command.withExamples([
     { command: "serena demo", description: "A first picture" },
     { command: "serena txt2img --help", description: "Everything that can be asked for" },

@@ -13,6 +13,7 @@ import { ImageEncoder } from "../images/ImageEncoder.ts"
 import { Upscalers } from "../images/Upscalers.ts"
 import { InvalidProcessing, type Problem, UnknownUpscaler } from "../processing/errors.ts"
 import * as InfotextWriter from "../processing/InfotextWriter.ts"
+import type { Limits } from "../processing/Limits.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import { checkLimits, type Processing, type Txt2Img } from "../processing/Processing.ts"
 import type {
@@ -60,7 +61,7 @@ export const settle = Effect.fn("prepare")(function*({ processing: asked, runId 
   yield* checkSeeds(processing)
   yield* checkLimits({ ...processing, height, width }, cmdOpts.limits)
 
-  const styled = yield* settlePrompts(processing, opts)
+  const styled = yield* settlePrompts(processing, opts, cmdOpts.limits)
   const pass: PassPlan = {
     width,
     height,
@@ -183,7 +184,7 @@ interface StyledPrompts {
 }
 
 /** Merges styles, cuts comments, and sees that no extra network is asked for. */
-const settlePrompts = Effect.fnUntraced(function*(processing: Processing, opts: OptionsSnapshot) {
+const settlePrompts = Effect.fnUntraced(function*(processing: Processing, opts: OptionsSnapshot, limits: Limits) {
   const { problems: told, styles } = processing.styles.length === 0
     ? { styles: [], problems: [] }
     : yield* (yield* StyleBook).read
@@ -216,6 +217,13 @@ const settlePrompts = Effect.fnUntraced(function*(processing: Processing, opts: 
     if (Result.isFailure(merged)) {
       problems.push({ path: "styles", message: merged.failure.message })
       return pair
+    }
+    const bytes = Math.max(Buffer.byteLength(merged.success.prompt), Buffer.byteLength(merged.success.negativePrompt))
+    if (bytes > limits.max_prompt_bytes) {
+      problems.push({
+        path: "styles",
+        message: `with them a prompt has ${bytes} bytes, over the limit of ${limits.max_prompt_bytes}`
+      })
     }
     return {
       prompt: settleOne(path, merged.success.prompt),

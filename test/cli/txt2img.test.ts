@@ -96,7 +96,8 @@ describe("serena txt2img", () => {
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const folder = yield* temporaryFolder
-      const bytes = yield* PlainEncoder.encode({ pixels: new Uint8Array(3), width: 1, height: 1, infotext: "" })
+      const raster = { data: new Uint8Array(3), width: 1, height: 1, channels: 3 } as const
+      const bytes = yield* PlainEncoder.encode({ raster, infotext: "" })
       const save = Effect.fnUntraced(function*(name: string, infotext: string) {
         yield* fs.writeFile(`${folder}/${name}`, yield* withInfotext(bytes, infotext))
         return `${folder}/${name}`
@@ -111,11 +112,11 @@ describe("serena txt2img", () => {
       const foreign = yield* save(
         "foreign.png",
         "a heart\nSteps: 20, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 64x64, Model hash: 535cf750e0, Model: tiny, " +
-          "Clip skip: 2"
+          "Face restoration: CodeFormer"
       )
       const { code, stderr } = yield* serena(["txt2img", "--from", foreign, "--steps", "1", "--outdir", folder])
       assert.strictEqual(code, 0, stderr)
-      assert.include(stderr, "Warning: the picture was made with what is not built yet: CLIP_stop_at_last_layers.\n")
+      assert.include(stderr, "Warning: the picture was made with what is not built yet: face_restoration.\n")
       assert.match(stderr, /Warning: the picture was made by tiny 535cf750e0, not by shapes-128 \w+\. .*--model\.\n/)
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 

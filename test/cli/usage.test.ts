@@ -25,7 +25,7 @@ describe("serena", () => {
         assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
       }
       assert.include(number.stdout, version)
-      for (const word of ["txt2img", "models", "samplers", "info", "demo", "--completions", "EXAMPLES"]) {
+      for (const word of ["txt2img", "img2img", "models", "samplers", "info", "demo", "--completions", "EXAMPLES"]) {
         assert.include(bare.stdout, word)
       }
       assert.match(txt2img.stdout, /--steps <integer> .*default: 20/)
@@ -70,6 +70,47 @@ describe("serena", () => {
       assert.lengthOf(lines(sampler.stderr), 1)
       assert.include(sampler.stderr, "Did you mean \"Euler a\"?")
     }))
+
+  it.live("names what is wrong with settings, files and fields of every kind by its flag", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const file = `${yield* temporaryFolder}/bytes`
+      yield* fs.writeFileString(file, "xyz")
+      const settings = "--set samples_savee=1 --set emphasis --set CLIP_stop_at_last_layers=99 --format gif"
+      const [txt2img, img2img, twice, none, missing, large, device] = yield* all([
+        serena(`txt2img --hr-scale 20 --enable-hr --max-models x --s-churn -1 ${settings}`.split(" ")),
+        serena(`img2img ${file} cat --resize-mode 7 --no-mask-round --inpainting-mask-invert ${settings}`.split(" ")),
+        serena(`img2img ${file} --init ${file}`.split(" ")),
+        serena(["img2img"]),
+        serena(`img2img ${file} --mask ${file}.not`.split(" ")),
+        serena(`img2img ${file} --max-image-bytes 2`.split(" ")),
+        serena(["img2img", "/dev/zero"])
+      ])
+      for (const { code, stderr, stdout } of [txt2img, img2img, twice, none]) {
+        assert.deepStrictEqual({ code, stdout }, { code: 2, stdout: "" }, stderr)
+      }
+      for (const { stderr } of [txt2img, img2img]) {
+        assert.lengthOf(lines(stderr), 1)
+        assert.include(stderr, "--set: no setting is named \"samples_savee\"; did you mean \"samples_save\"?")
+        assert.include(stderr, "--set: emphasis has no value")
+        assert.include(stderr, "--set: CLIP_stop_at_last_layers: ")
+        assert.include(stderr, "--format: ")
+      }
+      for (const name of ["hr-scale", "max-models", "s-churn"]) assert.include(txt2img.stderr, `--${name}: `)
+      assert.include(img2img.stderr, "--resize-mode: ")
+      assert.include(twice.stderr, "--init: 2 pictures are too many for a batch of 1")
+      assert.include(none.stderr, "picture")
+      for (
+        const [sentence, { code, stderr, stdout }] of [
+          ["bytes.not: there is no such file", missing],
+          ["the file is larger than 2 bytes", large],
+          ["/dev/zero: it cannot be read", device]
+        ] as const
+      ) {
+        assert.deepStrictEqual({ code, stdout }, { code: 1, stdout: "" })
+        assert.include(stderr, sentence)
+      }
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
 
   it.live("obeys the limits, and moves them", () =>
     Effect.gen(function*() {

@@ -5,21 +5,60 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import { InvalidProcessing } from "../../src/processing/errors.ts"
 import { Limits } from "../../src/processing/Limits.ts"
-import { checkLimits, decode, exceeded, Processing, Txt2Img } from "../../src/processing/Processing.ts"
+import { checkLimits, decode, exceeded, Img2Img, Processing, Txt2Img } from "../../src/processing/Processing.ts"
 
-const defaults = {
-  _tag: "Txt2Img",
+const shared = {
   prompt: "",
   negative_prompt: "",
+  styles: [],
+  disable_extra_networks: false,
   seed: -1,
+  subseed: -1,
+  subseed_strength: 0,
+  seed_resize_from_w: -1,
+  seed_resize_from_h: -1,
   steps: 20,
   sampler_name: "Euler",
   scheduler: "Automatic",
   cfg_scale: 7,
   batch_size: 1,
   n_iter: 1,
-  override_settings: {}
+  override_settings: {},
+  denoising_strength: 0.75
 } as const
+const defaults = {
+  _tag: "Txt2Img",
+  ...shared,
+  enable_hr: false,
+  hr_scale: 2,
+  hr_resize_x: 0,
+  hr_resize_y: 0,
+  hr_upscaler: "Latent",
+  hr_second_pass_steps: 0,
+  hr_prompt: "",
+  hr_negative_prompt: ""
+} as const
+const img2imgDefaults = {
+  _tag: "Img2Img",
+  ...shared,
+  resize_mode: 0,
+  mask_blur_x: 4,
+  mask_blur_y: 4,
+  mask_round: true,
+  inpainting_fill: 1,
+  inpaint_full_res: true,
+  inpaint_full_res_padding: 32,
+  inpainting_mask_invert: 0
+} as const
+
+const bytes = new Uint8Array([251, 255, 190, 1])
+const base64 = "+/++AQ=="
+// Two fields that are equal, whether those that are undefined are there or not.
+const sameFields = (actual: object, expected: object) =>
+  assert.deepStrictEqual(
+    Object.fromEntries(Object.entries(actual).filter(([, value]) => value !== undefined)),
+    expected
+  )
 
 const boundless = Limits.make({
   max_width: Number.MAX_SAFE_INTEGER,
@@ -28,6 +67,8 @@ const boundless = Limits.make({
   max_n_iter: Number.MAX_SAFE_INTEGER,
   max_total_pixels: Number.MAX_SAFE_INTEGER,
   max_steps: Number.MAX_SAFE_INTEGER,
+  max_image_bytes: Number.MAX_SAFE_INTEGER,
+  max_image_pixels: Number.MAX_SAFE_INTEGER,
   max_prompt_bytes: Number.MAX_SAFE_INTEGER
 })
 
@@ -40,6 +81,7 @@ const paths = (input: unknown, limits?: Limits) =>
   Effect.map(problems(input, limits), (problems) => [...new Set(problems.map(({ path }) => path))])
 
 const fieldNames = Object.keys(Txt2Img.fields)
+const img2imgNames = Object.keys(Img2Img.fields)
 const anyJson = Arbitrary.schema(Schema.Json)
 // Requests that are nearly right: known fields with any value.
 const anyFields = Arbitrary.map(
@@ -63,10 +105,9 @@ describe("Processing.decode", () => {
   it.effect("takes a null for a missing field", () =>
     Effect.gen(function*() {
       const nulls = Object.fromEntries(fieldNames.map((name) => [name, null]))
-      const { height, width, ...rest } = yield* decode(nulls)
-      assert.deepStrictEqual(rest, defaults)
-      assert.isUndefined(width)
-      assert.isUndefined(height)
+      sameFields(yield* decode(nulls), defaults)
+      const pictured = { ...Object.fromEntries(img2imgNames.map((name) => [name, null])), _tag: "Img2Img" }
+      sameFields(yield* decode({ ...pictured, init_images: [base64] }), { ...img2imgDefaults, init_images: [bytes] })
     }))
 
   it.effect("passes over unknown fields", () =>
@@ -104,7 +145,7 @@ describe("Processing.decode", () => {
         n_iter: 3,
         override_settings: { samples_save: false, randn_source: "NV" }
       }
-      assert.deepStrictEqual<unknown>(yield* decode(input), input)
+      assert.deepStrictEqual<unknown>(yield* decode(input), { ...defaults, ...input })
     }))
 
   it.effect("names every problem with its path", () =>
@@ -149,7 +190,7 @@ describe("Processing.decode", () => {
 
   it.effect("refuses another kind of processing than there is", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* paths({ _tag: "Img2Img" }), ["_tag"])
+      assert.deepStrictEqual(yield* paths({ _tag: "Upscale" }), ["_tag"])
     }))
 
   it.effect.each([1e300, -1e300, 0.1, 2 ** 53, "1", true, {}])(
@@ -192,7 +233,14 @@ describe("Processing.decode", () => {
     Effect.gen(function*() {
       const arrays = nested(1_000_000, (inner) => [inner])
       const objects = nested(1_000_000, (inner) => ({ prompt: inner }))
-      for (const name of fieldNames) assert.deepStrictEqual(yield* paths({ [name]: arrays }), [name])
+      for (const name of fieldNames) {
+        const [path = "", ...others] = yield* paths({ [name]: arrays })
+        assert.deepStrictEqual([path.split(".")[0], others], [name, []])
+      }
+      for (const name of img2imgNames.filter((name) => name !== "_tag")) {
+        const found = yield* paths({ _tag: "Img2Img", init_images: [base64], [name]: arrays })
+        assert.deepStrictEqual(found.map((path) => path.split(".")[0]), [name])
+      }
       for (const deep of [arrays, objects]) {
         assert.deepStrictEqual(yield* paths({ seed: deep }), ["seed"])
         assert.deepStrictEqual(yield* decode({ other: deep }), defaults)
@@ -216,9 +264,66 @@ describe("Processing.decode", () => {
     }))
 })
 
-describe("a Processing", () => {
-  it.effect.prop("comes back from JSON as it was", [Txt2Img], ([processing]) =>
+describe("Processing.decode, of an Img2Img", () => {
+  const img2img = { _tag: "Img2Img", init_images: [base64] }
+
+  it.effect("takes pictures in base64, as a data URL, with line breaks, without padding, or for URLs", () =>
     Effect.gen(function*() {
+      for (const text of [`data:image/png;base64,${base64}`, "+/++\r\nAQ==\n", "+/++AQ", "-_--AQ=="]) {
+        const processing = yield* decode({ ...img2img, init_images: [base64, text], mask: text, batch_size: 2 })
+        assert.deepStrictEqual<unknown>(processing, {
+          ...img2imgDefaults,
+          batch_size: 2,
+          init_images: [bytes, bytes],
+          mask: bytes
+        })
+      }
+    }))
+
+  it.effect("refuses what is no picture, and a request without one", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(
+        yield* paths({
+          ...img2img,
+          init_images: [base64, "", "?", 5, null, base64],
+          batch_size: 6,
+          mask: "https://x.y/z"
+        }),
+        ["init_images.1", "init_images.2", "init_images.3", "init_images.4", "mask"]
+      )
+      for (const init_images of [undefined, null, [], "AA==", {}]) {
+        const found = yield* paths({ ...img2img, init_images })
+        assert.deepStrictEqual(found.map((path) => path.split(".")[0]), ["init_images"])
+      }
+    }))
+
+  it.effect("takes an empty mask for none", () =>
+    Effect.gen(function*() {
+      sameFields(yield* decode({ ...img2img, mask: "" }), { ...img2imgDefaults, init_images: [bytes] })
+    }))
+
+  it.effect("takes numbers for flags and flags for numbers where clients send either", () =>
+    Effect.gen(function*() {
+      for (
+        const [inpaint_full_res, inpainting_mask_invert] of [[1, true], [true, 1], [0, false], [false, 0]] as const
+      ) {
+        const processing = yield* decode({ ...img2img, inpaint_full_res, inpainting_mask_invert })
+        const isOn = Boolean(inpaint_full_res)
+        assert.deepInclude(processing, { inpaint_full_res: isOn, inpainting_mask_invert: isOn ? 1 : 0 })
+      }
+      assert.deepStrictEqual(yield* paths({ ...img2img, inpaint_full_res: 2, inpainting_mask_invert: "true" }), [
+        "inpaint_full_res",
+        "inpainting_mask_invert"
+      ])
+    }))
+})
+
+describe("a Processing", () => {
+  it.effect.prop("comes back from JSON as it was", [Processing], ([any]) =>
+    Effect.gen(function*() {
+      // No more pictures to start from than are made.
+      const least = any._tag === "Img2Img" ? any.init_images.length : 1
+      const processing = { ...any, batch_size: Math.max(any.batch_size, least) }
       const encoded = yield* Schema.encodeEffect(Schema.toCodecJson(Processing))(processing)
       const back = yield* decode(JSON.parse(JSON.stringify(encoded)), boundless)
       // Through text, which knows neither -0 nor undefined.
@@ -233,6 +338,7 @@ describe("a Processing", () => {
   it("cannot be made out of bounds by a program", () => {
     assert.throws(() => Txt2Img.make({ steps: 0 }))
     assert.throws(() => Txt2Img.make({ sampler_name: "" }))
+    assert.throws(() => Img2Img.make({ init_images: [bytes], denoising_strength: 2 }))
   })
 })
 
@@ -268,6 +374,83 @@ describe("limits", () => {
         { path: "batch_size", message: "17 is over the limit of 16" },
         { path: "n_iter", message: "101 is over the limit of 100" }
       ])
+    }))
+
+  it.effect("hold for the second pass, the noise's size, and names as well", () =>
+    Effect.gen(function*() {
+      const found = yield* problems({
+        enable_hr: true,
+        width: 1024,
+        height: 512,
+        hr_scale: 2.5,
+        hr_second_pass_steps: 151,
+        hr_prompt: "x".repeat(100_001),
+        hr_negative_prompt: "x".repeat(100_001),
+        hr_checkpoint_name: "x".repeat(1001),
+        seed_resize_from_w: 2049,
+        seed_resize_from_h: 1e9,
+        styles: ["a", "x".repeat(1001)]
+      })
+      assert.deepStrictEqual(found, [
+        { path: "seed_resize_from_w", message: "2049 is over the limit of 2048 pixels" },
+        { path: "seed_resize_from_h", message: "1000000000 is over the limit of 2048 pixels" },
+        { path: "hr_second_pass_steps", message: "151 is over the limit of 150" },
+        { path: "hr_prompt", message: "100001 is over the limit of 100000 bytes" },
+        { path: "hr_negative_prompt", message: "100001 is over the limit of 100000 bytes" },
+        { path: "hr_checkpoint_name", message: "1001 is over the limit of 1000 characters" },
+        { path: "styles.1", message: "1001 is over the limit of 1000 characters" },
+        { path: "hr_scale", message: "the width of the second pass, 2560, is over the limit of 2048 pixels" }
+      ])
+      assert.deepStrictEqual(yield* paths({ styles: Array.from({ length: 101 }, () => "a") }), ["styles"])
+    }))
+
+  it.effect("count a second pass as large as it is, by scale or by size", () =>
+    Effect.gen(function*() {
+      const hr = { enable_hr: true, width: 512, height: 1024 }
+      yield* decode({ ...hr, hr_scale: 2 })
+      yield* decode({ ...hr, hr_resize_x: 1024, hr_scale: 16 })
+      yield* decode({ ...hr, hr_scale: 16, enable_hr: false })
+      yield* decode({ ...hr, hr_resize_x: 2048, hr_resize_y: 2048 })
+      assert.deepStrictEqual(yield* paths({ ...hr, hr_scale: 2.1 }), ["hr_scale"])
+      assert.deepStrictEqual(yield* paths({ ...hr, hr_resize_x: 1100 }), ["hr_resize_x"])
+      assert.deepStrictEqual(yield* paths({ ...hr, hr_resize_y: 2056 }), ["hr_resize_y"])
+      assert.deepStrictEqual(yield* paths({ ...hr, hr_resize_x: 2056, hr_resize_y: 64 }), ["hr_resize_x"])
+      // It is cut out of a picture of 2048x524288.
+      assert.deepStrictEqual(
+        yield* paths({ enable_hr: true, width: 8, height: 2048, hr_resize_x: 2048, hr_resize_y: 2048 }),
+        ["hr_resize_x"]
+      )
+      assert.deepStrictEqual(yield* paths({ ...hr, hr_scale: 2, batch_size: 16, n_iter: 10 }), ["n_iter"])
+    }))
+
+  it.effect("stop pictures that are too large before they are decoded, or too many for the batch", () =>
+    Effect.gen(function*() {
+      const limits = Limits.make({ max_image_bytes: 1000, max_batch_size: 4 })
+      const text = (bytes: number) => "A".repeat(Math.ceil(bytes / 3) * 4)
+      const img2img = { _tag: "Img2Img", batch_size: 4 }
+      yield* decode({ ...img2img, init_images: [text(999)], mask: text(999) }, limits)
+      const long = [text(999), text(1002), text(5000), "!"]
+      assert.deepStrictEqual(
+        (yield* problems({ ...img2img, init_images: long, mask: text(50_001), steps: 0 }, limits)).map(({ path }) =>
+          path
+        ),
+        ["mask", "init_images.2", "steps", "init_images.3"]
+      )
+      assert.deepStrictEqual(yield* problems({ ...img2img, init_images: [text(1002)] }, limits), [
+        { path: "init_images.0", message: "1002 is over the limit of 1000 bytes of a picture's file" }
+      ])
+      assert.deepStrictEqual(yield* problems({ ...img2img, init_images: ["AA==", "AA=="], batch_size: 1 }, limits), [
+        { path: "init_images", message: "2 pictures are too many for a batch of 1" }
+      ])
+      const many = Array.from({ length: 100_000 }, () => "AA==")
+      assert.deepStrictEqual(yield* problems({ ...img2img, init_images: many }, limits), [
+        { path: "init_images", message: "100000 pictures are over the limit of 4" }
+      ])
+      const made = Img2Img.make({
+        init_images: [new Uint8Array(1000), new Uint8Array(1001)],
+        mask: new Uint8Array(1001)
+      })
+      assert.deepStrictEqual(exceeded(made, limits).map(({ path }) => path), ["init_images", "init_images.1", "mask"])
     }))
 
   it.effect("are told together with everything else that is wrong", () =>
@@ -320,7 +503,8 @@ describe("limits", () => {
     assert.throws(() => decodeLimits({ max_width: 0.5 }))
   })
 
-  it.prop("are exceeded by no Processing when they are boundless", [Txt2Img], ([processing]) => {
-    assert.isEmpty(exceeded(processing, boundless))
+  it.prop("are exceeded by no Processing when they are boundless", [Processing], ([processing]) => {
+    // But there are never more pictures than places in the batch.
+    assert.isEmpty(exceeded(processing, boundless).filter(({ path }) => path !== "init_images"))
   })
 })

@@ -11,7 +11,8 @@ import {
   type ProcessingError,
   SaveError,
   UnknownSampler,
-  UnknownScheduler
+  UnknownScheduler,
+  UnknownUpscaler
 } from "../../src/processing/errors.ts"
 
 const examples: { readonly [E in ProcessingError as E["_tag"]]: E } = {
@@ -19,6 +20,7 @@ const examples: { readonly [E in ProcessingError as E["_tag"]]: E } = {
   InvalidOptions: new InvalidOptions({ problems: [{ path: "samples_save", message: "Expected boolean" }] }),
   UnknownSampler: new UnknownSampler({ sampler: "Eular", known: ["Euler", "Heun"] }),
   UnknownScheduler: new UnknownScheduler({ scheduler: "Karas", known: ["Karras", "Beta"] }),
+  UnknownUpscaler: new UnknownUpscaler({ upscaler: "Lanzos", known: ["Lanczos", "Nearest"] }),
   ModelNotFound: new ModelNotFound({ model: "shape", searched: ["/models"], known: ["shapes-128"] }),
   InvalidModelFolder: new InvalidModelFolder({
     folder: "/models/broken",

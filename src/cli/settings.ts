@@ -1,0 +1,51 @@
+/**
+ * Settings that are named on the command line: `--set name=value`.
+ */
+import * as Schema from "effect/Schema"
+import { nearest, type Problem } from "../processing/errors.ts"
+import { OptionsPatch } from "../processing/Options.ts"
+
+const names = Object.keys(OptionsPatch.fields)
+
+/** What the flags say, the last one of a name last: settings by their names, and what is wrong. */
+export const settingsOf = (
+  pairs: ReadonlyArray<string>
+): { readonly settings: Readonly<Record<string, unknown>>; readonly problems: ReadonlyArray<Problem> } => {
+  const settings: Record<string, unknown> = {}
+  const problems: Array<Problem> = []
+  for (const pair of pairs) {
+    const end = pair.indexOf("=")
+    const name = pair.slice(0, end < 0 ? pair.length : end).trim()
+    if (!names.includes(name)) {
+      const near = nearest(name, names)
+      problems.push({
+        path: "--set",
+        message: `no setting is named ${JSON.stringify(name.slice(0, 80))}${
+          near === undefined ? "" : `; did you mean "${near}"?`
+        }`
+      })
+    } else if (end < 0) {
+      problems.push({ path: "--set", message: `${name} has no value; write --set ${name}=value` })
+    } else {
+      settings[name] = valueOf(name, pair.slice(end + 1))
+    }
+  }
+  return { settings, problems }
+}
+
+// Each by itself, to know whether a text is meant where a number could be read.
+const isValue = Schema.is(OptionsPatch)
+
+const valueOf = (name: string, text: string): unknown => {
+  const json = parsed(text)
+  return isValue({ [name]: json }) || !isValue({ [name]: text }) ? json : text
+}
+
+const parsed = (text: string): unknown => {
+  try {
+    const value: unknown = JSON.parse(text)
+    return value
+  } catch {
+    return text
+  }
+}
