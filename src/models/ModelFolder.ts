@@ -7,81 +7,54 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
-import * as Schema from "effect/Schema"
-import { InvalidModelFolder, type Problem, problemsOf } from "../processing/errors.ts"
-import type { LatentRgb, NoiseConfig } from "../runner/LoadedModel.ts"
+import type * as Schema from "effect/Schema"
+import { InvalidModelFolder, type Problem } from "../processing/errors.ts"
+import type { DenoisingInputs, LatentRgb, LoadedModel, NoiseConfig } from "../runner/LoadedModel.ts"
+import * as files from "./configFiles.ts"
 
-const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
-const orElse = <S extends Schema.Top>(schema: S, value: S["Type"]) =>
-  schema.pipe(Schema.withDecodingDefaultType(Effect.succeed(value)))
+/**
+ * The pipeline classes whose folders hold CLIP text encoders, a UNet and a VAE. What a pipeline does with them (img2img,
+ * inpainting) does not matter: the networks are the same.
+ */
+const pipelines = ["StableDiffusion", "StableDiffusionXL", "LatentConsistencyModel"]
+const isSupported = (className: string) =>
+  new RegExp(`^(ORT|Onnx)?(${pipelines.join("|")})(Img2Img|Inpaint)?Pipeline$`).test(className)
 
-const ModelIndex = Schema.Struct({ _class_name: Schema.String })
+const tokenizers = { text_encoder: "tokenizer", text_encoder_2: "tokenizer_2" } as const
 
-const TextEncoderConfig = Schema.Struct({
-  hidden_size: count,
-  max_position_embeddings: orElse(count, 77),
-  bos_token_id: Schema.optional(Schema.Int),
-  eos_token_id: Schema.optional(Schema.Int),
-  pad_token_id: Schema.optional(Schema.Int)
-})
-
-const UNetConfig = Schema.Struct({
-  _class_name: Schema.optional(Schema.String),
-  in_channels: count,
-  sample_size: orElse(Schema.Union([count, Schema.Array(count)]), 64),
-  down_block_types: Schema.Array(Schema.String)
-})
-
-const VaeConfig = Schema.Struct({
-  _class_name: Schema.optional(Schema.String),
-  block_out_channels: Schema.Array(count),
-  latent_channels: orElse(count, 4),
-  scaling_factor: orElse(Schema.Finite, 0.18215)
-})
-
-const SchedulerConfig = Schema.Struct({
-  beta_start: orElse(Schema.Finite, 0.00085),
-  beta_end: orElse(Schema.Finite, 0.012),
-  beta_schedule: orElse(Schema.Literals(["linear", "scaled_linear", "squaredcos_cap_v2"]), "scaled_linear"),
-  num_train_timesteps: orElse(count, 1000),
-  prediction_type: orElse(Schema.Literals(["epsilon", "v_prediction", "sample"]), "epsilon"),
-  rescale_betas_zero_snr: orElse(Schema.Boolean, false),
-  trained_betas: orElse(Schema.NullOr(Schema.Array(Schema.Finite)), null)
-})
-
-const LatentRgbFile = Schema.Struct({
-  factors: Schema.Array(Schema.Array(Schema.Finite)),
-  bias: Schema.Array(Schema.Finite)
-})
-
-const SpecialToken = Schema.Union([Schema.String, Schema.Struct({ content: Schema.String })])
-
-const TokenizerConfig = Schema.StructWithRest(
-  Schema.Struct({
-    bos_token: orElse(SpecialToken, "<|startoftext|>"),
-    eos_token: orElse(SpecialToken, "<|endoftext|>"),
-    pad_token: Schema.optional(Schema.NullOr(SpecialToken)),
-    model_max_length: orElse(Schema.Finite, 77)
-  }),
-  [Schema.Record(Schema.String, Schema.Unknown)]
-)
-
-/** The pipeline classes whose folders hold one CLIP text encoder, a UNet and a VAE. */
-const pipelines = ["StableDiffusionPipeline", "ORTStableDiffusionPipeline", "OnnxStableDiffusionPipeline"]
+/** A text encoder of the folder, with its tokenizer. */
+export interface TextEncoderFolder {
+  /** Name of its folder within the model's. */
+  readonly part: keyof typeof tokenizers
+  /** Path of the network. */
+  readonly network: string
+  readonly config: typeof files.TextEncoderConfig.Type
+  readonly tokenizer: {
+    readonly part: (typeof tokenizers)[keyof typeof tokenizers]
+    readonly folder: string
+    readonly config: typeof files.TokenizerConfig.Type
+  }
+}
 
 /** What a model folder says of itself. */
 export interface ModelFolder {
   readonly folder: string
   readonly name: string
-  /** Paths of the networks. */
-  readonly networks: { readonly textEncoder: string; readonly unet: string; readonly vaeDecoder: string }
-  readonly textEncoder: typeof TextEncoderConfig.Type
-  readonly unet: typeof UNetConfig.Type
-  readonly vae: typeof VaeConfig.Type
+  readonly family: LoadedModel["family"]
+  /** Paths of the networks beside the text encoders. */
+  readonly networks: {
+    readonly unet: string
+    readonly vaeDecoder: string
+    /** Older exports have none. */
+    readonly vaeEncoder: string | undefined
+  }
+  readonly textEncoders: readonly [TextEncoderFolder, ...ReadonlyArray<TextEncoderFolder>]
+  readonly unet: typeof files.UNetConfig.Type
+  readonly inputs: DenoisingInputs
+  readonly vae: typeof files.VaeConfig.Type
   readonly noise: NoiseConfig
   /** From `latent_rgb.json`, where there is one. */
   readonly latentRgb: LatentRgb | undefined
-  readonly tokenizer: { readonly folder: string; readonly config: typeof TokenizerConfig.Type }
 }
 
 /** Whether `folder` claims to hold a model: it has a `model_index.json`. */
@@ -102,12 +75,15 @@ export const read = Effect.fnUntraced(function*(
 
   const stat = yield* Effect.option(fs.stat(folder))
   if (stat._tag === "None" || stat.value.type !== "Directory") {
-    problems.push({ path: "", message: stat._tag === "None" ? "it does not exist or may not be read" : "it is not a folder" })
+    problems.push({
+      path: "",
+      message: stat._tag === "None" ? "it does not exist or may not be read" : "it is not a folder"
+    })
     return yield* invalid()
   }
 
   const config = <A, I>(file: string, schema: Schema.Codec<A, I>) =>
-    readJson(path.join(folder, file), schema).pipe(
+    files.readJson(path.join(folder, file), schema).pipe(
       Effect.catch((found) => {
         for (const { message, path } of found) {
           problems.push({ path: path === "" ? file : `${file}: ${path}`, message })
@@ -122,27 +98,61 @@ export const read = Effect.fnUntraced(function*(
     return path.join(folder, file)
   })
 
-  const [index, textEncoder, unet, vae, noise, tokenizer] = yield* Effect.all([
-    config("model_index.json", ModelIndex),
-    config("text_encoder/config.json", TextEncoderConfig),
-    config("unet/config.json", UNetConfig),
-    config("vae_decoder/config.json", VaeConfig),
-    config("scheduler/scheduler_config.json", SchedulerConfig),
-    config("tokenizer/tokenizer_config.json", TokenizerConfig)
+  const exists = (file: string) => Effect.orElseSucceed(fs.exists(path.join(folder, file)), () => false)
+
+  const [index, unet, vae, noise, hasFirst] = yield* Effect.all([
+    config("model_index.json", files.ModelIndex),
+    config("unet/config.json", files.UNetConfig),
+    config("vae_decoder/config.json", files.VaeConfig),
+    config("scheduler/scheduler_config.json", files.SchedulerConfig),
+    exists("text_encoder")
   ], { concurrency: "unbounded" })
-  const latentRgb = (yield* Effect.orElseSucceed(fs.exists(path.join(folder, "latent_rgb.json")), () => false))
-    ? (yield* config("latent_rgb.json", LatentRgbFile)) ?? undefined
+  const latentRgb = (yield* exists("latent_rgb.json"))
+    ? yield* config("latent_rgb.json", files.LatentRgbFile)
     : undefined
+
+  // XL folders have two text encoders, the refiner's the second one alone.
+  const isXL = index?._class_name.includes("XL") === true || unet?.addition_embed_type === "text_time"
+  const isRefiner = isXL && !hasFirst && (index?.text_encoder ?? []).every((name) => name === null)
+  const parts = (["text_encoder", "text_encoder_2"] as const)
+    .filter((part) => part === "text_encoder" ? !isRefiner : isXL)
+  const encoders = yield* Effect.forEach(parts, (part) => {
+    const tokenizer = tokenizers[part]
+    return Effect.all({
+      part: Effect.succeed(part),
+      config: config(`${part}/config.json`, files.TextEncoderConfig),
+      tokenizer: Effect.map(
+        config(`${tokenizer}/tokenizer_config.json`, files.TokenizerConfig),
+        (config) => config && { part: tokenizer, folder: path.join(folder, tokenizer), config }
+      )
+    }, { concurrency: "unbounded" })
+  }, { concurrency: "unbounded" })
+  const textEncoders = yield* Effect.forEach(
+    encoders,
+    ({ config, part, tokenizer }) =>
+      Effect.map(
+        network(`${part}/model.onnx`),
+        (network): ReadonlyArray<TextEncoderFolder> =>
+          config === undefined || tokenizer === undefined ? [] : [{ part, network, config, tokenizer }]
+      ),
+    { concurrency: "unbounded" }
+  )
+  const [first, ...others] = textEncoders.flat()
   const networks = yield* Effect.all({
-    textEncoder: network("text_encoder/model.onnx"),
     unet: network("unet/model.onnx"),
-    vaeDecoder: network("vae_decoder/model.onnx")
+    vaeDecoder: network("vae_decoder/model.onnx"),
+    vaeEncoder: Effect.flatMap(
+      exists("vae_encoder/model.onnx"),
+      (found) => found ? network("vae_encoder/model.onnx") : Effect.undefined
+    )
   }, { concurrency: "unbounded" })
 
-  if (index !== undefined && !pipelines.includes(index._class_name)) {
+  if (index !== undefined && !isSupported(index._class_name)) {
     problems.push({
       path: "model_index.json: _class_name",
-      message: `"${index._class_name}" is not supported, only ${pipelines.join(", ")}`
+      message: `"${index._class_name}" is not supported, only ${
+        pipelines.map((name) => `${name}Pipeline`).join(", ")
+      } and their Img2Img, Inpaint, ORT and Onnx variants`
     })
   }
   const className = (file: string, found: string | undefined, expected: string) => {
@@ -152,47 +162,69 @@ export const read = Effect.fnUntraced(function*(
   }
   className("unet/config.json", unet?._class_name, "UNet2DConditionModel")
   className("vae_decoder/config.json", vae?._class_name, "AutoencoderKL")
-  if (unet !== undefined && vae !== undefined && unet.in_channels !== vae.latent_channels) {
-    problems.push({
-      path: "unet/config.json: in_channels",
-      message: `${unet.in_channels} channels do not fit the VAE's ${vae.latent_channels}; inpainting models are not supported`
-    })
+  const wrong = (field: keyof typeof files.UNetConfig.Type, message: string) =>
+    problems.push({ path: `unet/config.json: ${field}`, message })
+  if (unet !== undefined && vae !== undefined) {
+    const latent = vae.latent_channels
+    if (unet.in_channels !== latent && unet.in_channels !== latent * 2 + 1) {
+      wrong(
+        "in_channels",
+        `${unet.in_channels} channels fit neither the VAE's ${latent} nor an inpainting model's ${latent * 2 + 1}`
+      )
+    }
   }
+  const complete = first !== undefined && others.length === parts.length - 1
+  const inputs = unet !== undefined && complete ? denoisingInputs(unet, [first, ...others], isXL, wrong) : undefined
 
   if (
-    problems.length > 0 || textEncoder === undefined || unet === undefined || vae === undefined ||
-    noise === undefined || tokenizer === undefined
+    problems.length > 0 || first === undefined || inputs === undefined || unet === undefined || vae === undefined ||
+    noise === undefined
   ) {
     return yield* invalid()
   }
   return {
     folder,
     name: path.basename(path.resolve(folder)),
+    family: isRefiner ? "sdxl-refiner" : isXL ? "sdxl" : isOpenClip(first) ? "sd2" : "sd1",
     networks,
-    textEncoder,
+    textEncoders: [first, ...others],
     unet,
+    inputs,
     vae,
     noise,
-    latentRgb,
-    tokenizer: { folder: path.join(folder, "tokenizer"), config: tokenizer }
+    latentRgb: latentRgb ?? undefined
   }
 })
 
-/** A JSON file as `schema` says, or every problem with it. */
-export const readJson = Effect.fnUntraced(function*<A, I>(
-  file: string,
-  schema: Schema.Codec<A, I>
-): Effect.fn.Return<A, ReadonlyArray<Problem>, FileSystem.FileSystem> {
-  const fs = yield* FileSystem.FileSystem
-  const text = yield* Effect.mapError(
-    fs.readFileString(file),
-    (error) => [{
-      path: "",
-      message: error.reason._tag === "NotFound" ? "the file is missing" : `the file cannot be read (${error.reason._tag})`
-    }]
-  )
-  return yield* Effect.mapError(
-    Schema.decodeEffect(Schema.fromJsonString(schema), { errors: "all" })(text),
-    ({ issue }) => problemsOf(issue)
-  )
-})
+// Stable Diffusion 2 reads OpenCLIP's ViT-H, 1 reads OpenAI's ViT-L: they differ in width and activation.
+const isOpenClip = ({ config }: TextEncoderFolder) => config.hidden_act === "gelu" || config.hidden_size === 1024
+
+// What the UNet reads, as far as its configuration fits the text encoders'.
+const denoisingInputs = (
+  unet: typeof files.UNetConfig.Type,
+  encoders: readonly [TextEncoderFolder, ...ReadonlyArray<TextEncoderFolder>],
+  isXL: boolean,
+  wrong: (field: keyof typeof files.UNetConfig.Type, message: string) => void
+): DenoisingInputs => {
+  const context = encoders.reduce((sum, { config }) => sum + config.hidden_size, 0)
+  const expected = unet.cross_attention_dim
+  if (expected !== null && [expected].flat().some((width) => width !== context)) {
+    wrong("cross_attention_dim", `${[expected].flat().join(", ")} does not fit the text encoders' width, ${context}`)
+  }
+  if (isXL ? unet.addition_embed_type !== "text_time" : unet.addition_embed_type !== null) {
+    wrong(
+      "addition_embed_type",
+      `"${unet.addition_embed_type}" is not supported${isXL ? ", XL models have \"text_time\"" : ""}`
+    )
+  }
+  const pooled = isXL ? (encoders.at(-1) ?? encoders[0]).config.projection_dim : 0
+  const { addition_time_embed_dim: each, projection_class_embeddings_input_dim: all } = unet
+  const timeIds = !isXL ? 0 : each !== null && all !== null ? (all - pooled) / each : encoders.length === 1 ? 5 : 6
+  if (isXL && timeIds !== 5 && timeIds !== 6) {
+    wrong(
+      "projection_class_embeddings_input_dim",
+      `${all} is not ${pooled} for the text and ${each} for each of 6 or 5 sizes`
+    )
+  }
+  return { channels: unet.in_channels, context, pooled, timeIds, guidance: unet.time_cond_proj_dim ?? 0 }
+}

@@ -2,22 +2,25 @@
  * The models there are, and the one a run asks for.
  *
  * Model folders are searched in the folder that the command options name; when there is none, the embedded model is
- * given. A model is loaded once and shared until the layer's scope closes.
+ * given. A model is loaded once and shared by the runs that use it. When none does it is kept for the next one, as long as
+ * there are no more of them in memory than the command options allow.
  */
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
-import * as RcMap from "effect/RcMap"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import { fileURLToPath } from "node:url"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import { type InvalidModelFolder, ModelNotFound } from "../processing/errors.ts"
 import type { LoadedModel } from "../runner/LoadedModel.ts"
+import { Models } from "../runner/Models.ts"
 import * as metrics from "./metrics.ts"
 import * as ModelFolder from "./ModelFolder.ts"
-import type { Networks } from "./Networks.ts"
+import { Networks } from "./Networks.ts"
 import * as OnnxModel from "./OnnxModel.ts"
 
 /** A model that could be loaded. */
@@ -34,20 +37,30 @@ const embeddedDir = fileURLToPath(new URL("../../models/", import.meta.url))
 export class ModelProvider extends Context.Service<ModelProvider, {
   /** Every model folder found, by name; the embedded ones come last. */
   readonly list: Effect.Effect<ReadonlyArray<ModelEntry>, ModelNotFound>
-  /** A model by name or path, or the first one for an empty name. */
+  /**
+   * A model by its name in any case, by name and hash as the webui writes them (`name [0123456789]`, of which the hash is
+   * not looked at), or by path; the first one for an empty name. It stays in memory as long as the scope at least.
+   */
   readonly load: (name: string) => Effect.Effect<LoadedModel, ModelNotFound | InvalidModelFolder, Scope.Scope>
+  /** Gives back the memory of every model that no scope holds. */
+  readonly unload: Effect.Effect<void>
+  /** Names of the models in memory, the one used last first. */
+  readonly resident: Effect.Effect<ReadonlyArray<string>>
 }>()("serena/models/ModelProvider") {
+  /** The models of this machine, for whoever lists them and for the runs. */
   static readonly layer: Layer.Layer<
-    ModelProvider,
+    ModelProvider | Models,
     never,
     Networks | CommandOptions | FileSystem.FileSystem | Path.Path
-  > = Layer.effect(
-    ModelProvider,
+  > = Layer.effectContext(
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const path = yield* Path.Path
-      const { modelsDir } = yield* CommandOptions
-      const services = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+      const { maxModels, modelsDir } = yield* CommandOptions
+      // No more than that: the span of whoever builds the layer is none of the runs that load a model.
+      const services = Context.pick(Networks, FileSystem.FileSystem, Path.Path)(
+        yield* Effect.context<Networks | FileSystem.FileSystem | Path.Path>()
+      )
       const searched = [...(modelsDir === undefined ? [] : [path.resolve(modelsDir)]), embeddedDir]
 
       const search = Effect.fnUntraced(function*(dir: string, embedded: boolean) {
@@ -71,28 +84,128 @@ export class ModelProvider extends Context.Service<ModelProvider, {
         return [...(yield* search(path.resolve(modelsDir), false)), ...(yield* search(embeddedDir, true))]
       })
 
-      const models = yield* RcMap.make({
-        lookup: (folder: string) => Effect.tap(Effect.flatMap(ModelFolder.read(folder), OnnxModel.make), metrics.loaded),
-        idleTimeToLive: "Infinity"
-      })
-      const get = (folder: string) =>
-        // A folder that could not be read may be mended while the process runs.
-        Effect.tapError(RcMap.get(models, folder), () => RcMap.invalidate(models, folder))
+      const models = yield* makeShared(maxModels, (folder: string) =>
+        ModelFolder.read(folder).pipe(
+          Effect.flatMap(OnnxModel.make),
+          Effect.tap(metrics.loaded),
+          Effect.provideContext(services)
+        ))
 
-      const load = Effect.fnUntraced(function*(name: string) {
-        if (/[\\/]/.test(name) && (yield* Effect.orElseSucceed(fs.exists(name), () => false))) {
-          return yield* get(path.resolve(name))
+      // A name may itself end like one with a hash, so that is tried first.
+      const folderOf = Effect.fnUntraced(function*(name: string) {
+        const wanted = [name, name.replace(/ \[[0-9a-f]{10}\]$/i, "")]
+        for (const given of wanted) {
+          if (/[\\/]/.test(given) && (yield* Effect.orElseSucceed(fs.exists(given), () => false))) {
+            return path.resolve(given)
+          }
         }
         const entries = yield* list
-        const wanted = name.toLowerCase()
-        const entry = name === "" ? entries[0] : entries.find((entry) => entry.name.toLowerCase() === wanted)
-        if (entry === undefined) {
-          return yield* new ModelNotFound({ model: name, searched, known: entries.map((entry) => entry.name) })
-        }
-        return yield* get(entry.folder)
-      }, Effect.tapError(metrics.loadFailed))
+        const entry = name === "" ? entries[0] : wanted
+          .map((given) => entries.find((entry) => entry.name.toLowerCase() === given.toLowerCase()))
+          .find((entry) => entry !== undefined)
+        return entry === undefined
+          ? yield* new ModelNotFound({ model: name, searched, known: entries.map((entry) => entry.name) })
+          : entry.folder
+      })
 
-      return ModelProvider.of({ list, load })
+      const load: ModelProvider["Service"]["load"] = (name) =>
+        folderOf(name).pipe(Effect.flatMap(models.get), Effect.tapError(metrics.loadFailed))
+
+      return Context.make(
+        ModelProvider,
+        ModelProvider.of({
+          list,
+          load,
+          unload: models.trim(0),
+          resident: Effect.map(models.keys, (folders) => folders.map((folder) => path.basename(folder)))
+        })
+      ).pipe(Context.add(Models, Models.of({ load })))
     })
   )
 }
+
+// One value of a key, with the number of those who use it.
+interface Shared<A, E> {
+  readonly made: Deferred.Deferred<A, E>
+  /** Gives it back; there is none before it is made. */
+  close: Effect.Effect<void> | undefined
+  users: number
+}
+
+/**
+ * Values made once for each key and shared by the scopes that ask for them, and kept when none does: at most `most` of
+ * them in all, of which those that were used least lately go first. What could not be made is not kept.
+ */
+const makeShared = Effect.fnUntraced(function*<A, E>(
+  most: number,
+  make: (key: string) => Effect.Effect<A, E, Scope.Scope>
+) {
+  const all = yield* Effect.scope
+  // In the order of their last use.
+  const values = new Map<string, Shared<A, E>>()
+
+  const isCurrent = (key: string, value: Shared<A, E>) => values.get(key) === value
+
+  // In a fiber of its own: an interruption of the one who asked first takes nothing from the others.
+  const begin = (key: string, value: Shared<A, E>) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.fork(all)
+        const exit = yield* Effect.exit(restore(Scope.provide(make(key), scope)))
+        if (Exit.isSuccess(exit)) {
+          value.close = Scope.close(scope, Exit.void)
+        } else {
+          if (isCurrent(key, value)) values.delete(key)
+          yield* Scope.close(scope, exit)
+        }
+        yield* Deferred.done(value.made, exit)
+        yield* trim(most)
+      })
+    ).pipe(Effect.forkIn(all))
+
+  // Those that go are taken out first, so that whoever asks meanwhile gets a new one.
+  const trim = (most: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const closing: Array<Effect.Effect<void>> = []
+      for (const [key, { close, users }] of values) {
+        if (values.size <= most) break
+        if (users > 0 || close === undefined) continue
+        values.delete(key)
+        closing.push(close)
+      }
+      return Effect.uninterruptible(Effect.all(closing, { discard: true }))
+    })
+
+  const change = (key: string, value: Shared<A, E>, users: number) => {
+    value.users += users
+    if (!isCurrent(key, value)) return
+    values.delete(key)
+    values.set(key, value)
+  }
+
+  const take = (key: string) =>
+    Effect.suspend(() => {
+      if (all.state._tag === "Closed") return Effect.interrupt
+      const found = values.get(key)
+      const value = found ?? { made: Deferred.makeUnsafe<A, E>(), close: undefined, users: 0 }
+      values.set(key, value)
+      change(key, value, 1)
+      return found === undefined ? Effect.as(begin(key, value), value) : Effect.succeed(value)
+    })
+
+  const get = (key: string): Effect.Effect<A, E, Scope.Scope> =>
+    Effect.acquireRelease(
+      take(key),
+      (value) =>
+        Effect.suspend(() => {
+          change(key, value, -1)
+          return trim(most)
+        })
+    ).pipe(Effect.flatMap(({ made }) => Deferred.await(made)))
+
+  return {
+    get,
+    trim,
+    keys: Effect.sync(() => [...values].flatMap(([key, { close }]) => close === undefined ? [] : [key]).toReversed())
+  }
+})

@@ -7,6 +7,9 @@
  *
  * Calls wait for each other in fair order. A call that has begun cannot be stopped half-way: interruption waits for it,
  * so that no buffer is given back while the network still writes into it.
+ *
+ * With the command option `lowvram` only the network that was used last is in memory. Another one that is opened or run
+ * takes its place, and it is opened again when it is run again; those who use it notice nothing but the time.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -17,7 +20,7 @@ import { Worker } from "node:worker_threads"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import { InferenceError, NetworkLoadError, NetworkThreadDied } from "../processing/errors.ts"
 import * as metrics from "./metrics.ts"
-import type { Command, NetworkInfo, Reply, Request, SharedTensor } from "./networkProtocol.ts"
+import type { Command, NetworkInfo, Reply, Request, Sessions, SharedTensor } from "./networkProtocol.ts"
 
 export type { NetworkInfo, SharedTensor, TensorType } from "./networkProtocol.ts"
 
@@ -34,16 +37,29 @@ export interface Network extends NetworkInfo {
 }
 
 export interface NetworkCall {
-  /** Reads the inputs, runs the network, fills the outputs. */
-  readonly run: Effect.Effect<void, InferenceError | NetworkThreadDied>
+  /** Reads the inputs, runs the network, fills the outputs. It loads the file again where memory is short. */
+  readonly run: Effect.Effect<void, InferenceError | NetworkLoadError | NetworkThreadDied>
+}
+
+export interface OpenOptions {
+  /**
+   * In the background a network has a thread apart from all others', and one core of the machine: what runs there does not
+   * make the rest wait for its turn. With `lowvram` there is no background.
+   */
+  readonly background?: boolean | undefined
+  /**
+   * Opens the network with convolutions that read across the edges, so that its pictures can be laid side by side: what
+   * stable-diffusion-webui's `tiling` does. Such a network is another one than the plain one of the same file.
+   */
+  readonly seamless?: boolean | undefined
 }
 
 export class Networks extends Context.Service<Networks, {
-  /**
-   * Loads an ONNX file. It is closed with the scope. In the background it has a thread apart from all others', and one
-   * core of the machine: what runs there does not make the rest wait for its turn.
-   */
-  readonly open: (file: string, options?: { readonly background?: boolean | undefined }) => Effect.Effect<Network, NetworkLoadError | NetworkThreadDied, Scope.Scope>
+  /** Loads an ONNX file. It is closed with the scope, and its memory given back. */
+  readonly open: (
+    file: string,
+    options?: OpenOptions
+  ) => Effect.Effect<Network, NetworkLoadError | NetworkThreadDied, Scope.Scope>
 }>()("serena/models/Networks") {
   /** Networks in a worker thread of this process, on the device that the command options name. */
   static readonly layer: Layer.Layer<Networks, never, CommandOptions> = Layer.effect(
@@ -63,6 +79,7 @@ type Ok = Extract<Reply, { readonly ok: true }>
 interface Refused {
   readonly _tag: "Refused"
   readonly reason: string
+  readonly unloaded: boolean
 }
 
 /** The service over any thread that speaks the protocol. */
@@ -71,7 +88,8 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
   never,
   CommandOptions | Scope.Scope
 > {
-  const { device, threads } = yield* CommandOptions
+  const { device, lowvram, threads } = yield* CommandOptions
+  const countSessions = yield* metrics.sessions
   const foreground: Lane = { turn: yield* Semaphore.make(1), threads, thread: undefined }
   const background: Lane = { turn: yield* Semaphore.make(1), threads: 1, thread: undefined }
 
@@ -80,32 +98,42 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
   )
 
   // Whatever was asked of the thread is waited for. Only runs queue here: the rest is answered after the run in flight.
-  const ask = <E>(on: Thread, command: Command, refused: (reason: string) => E) =>
+  const ask = <E>(on: Thread, command: Command, refused: (refusal: Refused) => E) =>
     Effect.mapError(
       Effect.uninterruptible(on.ask(command)),
-      (error) => error._tag === "Refused" ? refused(error.reason) : error
+      (error) => error._tag === "Refused" ? refused(error) : error
     )
 
-  const open: Networks["Service"]["open"] = Effect.fnUntraced(function*(file, options) {
-    const lane = options?.background === true ? background : foreground
-    const unloaded = (reason: string) => new NetworkLoadError({ file, reason })
-    const failed = (reason: string) => new InferenceError({ file, reason })
-    const { info, on, session } = yield* Effect.acquireRelease(
+  const open: Networks["Service"]["open"] = Effect.fnUntraced(function*(file, options = {}) {
+    const lane = options.background === true && !lowvram ? background : foreground
+    const unloaded = ({ reason }: Refused) => new NetworkLoadError({ file, reason })
+    const failed = ({ reason }: Refused) => new InferenceError({ file, reason })
+    const { info, network, on } = yield* Effect.acquireRelease(
       Effect.gen(function*() {
-        if (lane.thread === undefined || !lane.thread.isAlive()) lane.thread = startThread(spawn)
+        if (lane.thread === undefined || !lane.thread.isAlive()) lane.thread = startThread(spawn, countSessions)
         const on = lane.thread
-        const reply = yield* ask(on, { op: "open", file, provider: device, threads: lane.threads }, unloaded)
-        return { on, session: reply.value, info: reply.info ?? { inputs: [], outputs: [] } }
+        const reply = yield* ask(on, {
+          op: "open",
+          options: {
+            file,
+            provider: device,
+            threads: lane.threads,
+            seamless: options.seamless === true,
+            alone: lowvram
+          }
+        }, unloaded)
+        return { on, network: reply.value, info: reply.info ?? { inputs: [], outputs: [] } }
       }),
-      ({ on, session }) => on.isAlive() ? Effect.ignore(ask(on, { op: "close", session }, unloaded)) : Effect.void
+      ({ network, on }) => on.isAlive() ? Effect.ignore(ask(on, { op: "close", network }, unloaded)) : Effect.void
     )
 
     const bind: Network["bind"] = Effect.fnUntraced(function*(tensors) {
       const { value: call } = yield* Effect.acquireRelease(
-        ask(on, { op: "bind", session, ...tensors }, failed),
+        ask(on, { op: "bind", network, ...tensors }, failed),
         ({ value }) => on.isAlive() ? Effect.ignore(ask(on, { op: "unbind", call: value }, failed)) : Effect.void
       )
-      return { run: Effect.asVoid(metrics.inTurn(lane.turn, ask(on, { op: "run", call }, failed))) }
+      const refused = (refusal: Refused) => refusal.unloaded ? unloaded(refusal) : failed(refusal)
+      return { run: Effect.asVoid(metrics.inTurn(lane.turn, ask(on, { op: "run", call }, refused))) }
     })
 
     return { ...info, file, isOpen: on.isAlive, bind }
@@ -127,25 +155,39 @@ interface Thread {
   readonly end: Effect.Effect<void>
 }
 
-const startThread = (spawn: () => Worker): Thread => {
+const startThread = (spawn: () => Worker, countSessions: (change: number) => void): Thread => {
   const waiting = new Map<number, (reply: Effect.Effect<Ok, Refused | NetworkThreadDied>) => void>()
   const worker = spawn()
   let asked = 0
   let death: string | undefined
+  let sessions = 0
 
+  const setSessions = (count: number) => {
+    countSessions(count - sessions)
+    sessions = count
+  }
   const die = (reason: string) => {
     death ??= reason
+    setSessions(0)
     for (const resume of waiting.values()) resume(new NetworkThreadDied({ reason: death }))
     waiting.clear()
   }
   worker.on("error", (error) => die(error instanceof Error ? error.message : String(error)))
   worker.on("exit", (code) => die(`it exited with code ${code}`))
-  worker.on("message", (reply: Reply) => {
+  worker.on("message", (reply: Reply | Sessions) => {
+    if ("sessions" in reply) {
+      if (death === undefined) setSessions(reply.sessions)
+      return
+    }
     const resume = waiting.get(reply.id)
     waiting.delete(reply.id)
     // Only a call in flight keeps the process alive.
     if (waiting.size === 0) worker.unref()
-    resume?.(reply.ok ? Effect.succeed(reply) : Effect.fail({ _tag: "Refused", reason: reply.reason }))
+    resume?.(
+      reply.ok
+        ? Effect.succeed(reply)
+        : Effect.fail({ _tag: "Refused", reason: reply.reason, unloaded: reply.unloaded })
+    )
   })
   worker.unref()
 

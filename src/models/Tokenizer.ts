@@ -1,5 +1,5 @@
 /**
- * CLIP's byte-level BPE: text to token ids, and ids to the fixed length that a text encoder reads.
+ * CLIP's byte-level BPE: text to token ids, and the special ids that frame them.
  *
  * Special ids are the folder's own. A folder without `tokenizer.json`, as optimum exports many, is read from its
  * `vocab.json` and `merges.txt`.
@@ -10,40 +10,35 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
 import { InvalidModelFolder, type Problem } from "../processing/errors.ts"
-import { type ModelFolder, readJson } from "./ModelFolder.ts"
-
-export interface Tokenizer {
-  /** Token ids of `text` alone: no start, no end, no filling. */
-  readonly encode: (text: string) => ReadonlyArray<number>
-  /**
-   * Start, tokens, end, and end again up to `length`. Tokens that do not fit are left out.
-   */
-  readonly frame: (tokens: ReadonlyArray<number>) => ReadonlyArray<number>
-  /** Tokens a text encoder reads at once, start and end among them: 77. */
-  readonly length: number
-}
+import type { Vocabulary } from "../runner/LoadedModel.ts"
+import { readJson } from "./configFiles.ts"
+import type { ModelFolder, TextEncoderFolder } from "./ModelFolder.ts"
 
 const JsonObject = Schema.Record(Schema.String, Schema.Unknown)
-const Vocabulary = Schema.Record(Schema.String, Schema.Int)
+const VocabFile = Schema.Record(Schema.String, Schema.Int)
 
-/** The tokenizer of a model folder. */
+/** The vocabulary of one of a model folder's text encoders. */
 export const read = Effect.fnUntraced(function*(
-  model: ModelFolder
-): Effect.fn.Return<Tokenizer, InvalidModelFolder, FileSystem.FileSystem | Path.Path> {
+  model: ModelFolder,
+  encoder: TextEncoderFolder
+): Effect.fn.Return<Vocabulary, InvalidModelFolder, FileSystem.FileSystem | Path.Path> {
   const path = yield* Path.Path
   const fs = yield* FileSystem.FileSystem
-  const { config, folder } = model.tokenizer
+  const { config, folder, part } = encoder.tokenizer
   const invalid = (file: string) => (problems: ReadonlyArray<Problem>) =>
     new InvalidModelFolder({
       folder: model.folder,
-      problems: problems.map(({ message, path }) => ({ path: `tokenizer/${file}${path === "" ? "" : `: ${path}`}`, message }))
+      problems: problems.map(({ message, path }) => ({
+        path: `${part}/${file}${path === "" ? "" : `: ${path}`}`,
+        message
+      }))
     })
 
   const whole = path.join(folder, "tokenizer.json")
   const definition = (yield* Effect.orElseSucceed(fs.exists(whole), () => false))
     ? yield* Effect.mapError(readJson(whole, JsonObject), invalid("tokenizer.json"))
     : clip(
-      yield* Effect.mapError(readJson(path.join(folder, "vocab.json"), Vocabulary), invalid("vocab.json")),
+      yield* Effect.mapError(readJson(path.join(folder, "vocab.json"), VocabFile), invalid("vocab.json")),
       yield* Effect.mapError(
         fs.readFileString(path.join(folder, "merges.txt")),
         () => invalid("merges.txt")([{ path: "", message: "the file is missing or may not be read" }])
@@ -51,31 +46,32 @@ export const read = Effect.fnUntraced(function*(
     )
 
   return yield* Effect.try({
-    try: () => make(new Bpe(definition, config), model),
+    try: () => make(new Bpe(definition, config), model.family, encoder),
     catch: (cause) =>
       invalid("tokenizer.json")([{ path: "", message: cause instanceof Error ? cause.message : String(cause) }])
   })
 })
 
-const make = (bpe: Bpe, { textEncoder, tokenizer }: ModelFolder): Tokenizer => {
+const make = (bpe: Bpe, family: ModelFolder["family"], { part, tokenizer }: TextEncoderFolder): Vocabulary => {
   const id = (token: string | { readonly content: string }): number => {
     const content = typeof token === "string" ? token : token.content
     const found = bpe.token_to_id(content)
     if (found === undefined) throw new Error(`the special token ${content} is not in the vocabulary`)
     return found
   }
+  const encode = (text: string) => bpe.encode(text, { add_special_tokens: false }).ids
   const start = id(tokenizer.config.bos_token)
   const end = id(tokenizer.config.eos_token)
-  const padding = tokenizer.config.pad_token ? id(tokenizer.config.pad_token) : end
-  const length = textEncoder.max_position_embeddings
+  // OpenAI's CLIP was trained with the end token behind a text. OpenCLIP was trained with 0; the webui always gives it
+  // that, though many folders of Stable Diffusion 2 name the end token.
+  const isOpenClip = family === "sd2" || part === "text_encoder_2"
+  const named = tokenizer.config.pad_token ? id(tokenizer.config.pad_token) : end
   return {
-    encode: (text) => bpe.encode(text, { add_special_tokens: false }).ids,
-    frame: (tokens) => {
-      const framed = [start, ...tokens.slice(0, length - 2), end]
-      while (framed.length < length) framed.push(padding)
-      return framed
-    },
-    length
+    encode,
+    comma: encode(",").at(-1) ?? -1,
+    start,
+    end,
+    padding: !isOpenClip ? end : named === end ? 0 : named
   }
 }
 

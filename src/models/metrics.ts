@@ -1,5 +1,5 @@
 /**
- * What the models' room counts: loads, calls that wait for their turn, answers that were remembered.
+ * What the models' room counts: loads, networks in memory, calls that wait for their turn, answers that were remembered.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -25,6 +25,14 @@ export const loaded: Effect.Effect<void, never, Scope.Scope> = Effect.andThen(
 /** Counts a model that could not be loaded. */
 export const loadFailed = ({ _tag }: { readonly _tag: string }): Effect.Effect<void> =>
   Metric.update(Metric.withAttributes(loadFailures, { error_type: _tag }), 1)
+
+const sessionsOpen = Metric.gauge("serena_network_sessions_open", { description: "Networks in memory" })
+
+/** Counts networks as they come into memory and leave it. For callbacks that no fiber runs. */
+export const sessions: Effect.Effect<(change: number) => void> = Effect.map(
+  Effect.context<never>(),
+  (context) => (change) => sessionsOpen.modifyUnsafe(change, context)
+)
 
 const queueLength = Metric.gauge("serena_network_queue_length", {
   description: "Network calls that wait for their turn"

@@ -20,12 +20,25 @@ export interface TensorInfo {
   readonly dims: ReadonlyArray<number | string>
 }
 
+/** How a network is opened. */
+export interface OpenOptions {
+  readonly file: string
+  /** onnxruntime's name of the execution provider. */
+  readonly provider: string
+  /** Threads one call may use; 0 lets onnxruntime decide. */
+  readonly threads: number
+  /** Whether its convolutions read across the edges. */
+  readonly seamless: boolean
+  /** Whether it shares the memory: it is out of memory whenever another one is opened or run, and comes back by itself. */
+  readonly alone: boolean
+}
+
 export type Command =
-  | { readonly op: "open"; readonly file: string; readonly provider: string; readonly threads: number }
-  | { readonly op: "close"; readonly session: number }
+  | { readonly op: "open"; readonly options: OpenOptions }
+  | { readonly op: "close"; readonly network: number }
   | {
     readonly op: "bind"
-    readonly session: number
+    readonly network: number
     readonly inputs: Readonly<Record<string, SharedTensor>>
     readonly outputs: Readonly<Record<string, SharedTensor>>
   }
@@ -40,7 +53,13 @@ export interface Request {
 
 export type Reply =
   | { readonly id: number; readonly ok: true; readonly value: number; readonly info?: NetworkInfo | undefined }
-  | { readonly id: number; readonly ok: false; readonly reason: string }
+  /** `unloaded` tells that the network's file did not load. */
+  | { readonly id: number; readonly ok: false; readonly reason: string; readonly unloaded: boolean }
+
+/** Told unasked, each time a session was opened or closed: how many there are in the thread. */
+export interface Sessions {
+  readonly sessions: number
+}
 
 export interface NetworkInfo {
   readonly inputs: ReadonlyArray<TensorInfo>

@@ -1,22 +1,89 @@
 /**
  * The thread that runs the networks. onnxruntime's `run` blocks the thread that calls it, so this thread does nothing else.
  *
- * It holds sessions (an open network) and calls (a session with its input and output buffers bound), both by number, and
- * answers requests one after the other. It is started by `Networks` and by nothing else.
+ * It holds networks and calls (a network with its input and output buffers bound), both by number, and answers requests
+ * one after the other. A network that shares the memory has a session only while it is the latest one used. It is started
+ * by `Networks` and by nothing else.
  */
+import { readFile } from "node:fs/promises"
+import { dirname, resolve } from "node:path"
 import { parentPort } from "node:worker_threads"
 import { InferenceSession, Tensor } from "onnxruntime-node"
-import type { Command, NetworkInfo, Reply, Request, SharedTensor } from "./networkProtocol.ts"
+import type { Command, NetworkInfo, OpenOptions, Reply, Request, Sessions, SharedTensor } from "./networkProtocol.ts"
+import { seamless } from "./seamless.ts"
+
+// onnxruntime takes bytes of half precision as a Float16Array where the language has one, and its native part then finds
+// no numbers in them (onnxruntime 1.30 on Node 24). Without the class it takes them as the Uint16Array that they are.
+Reflect.deleteProperty(globalThis, "Float16Array")
+
+interface Network {
+  readonly options: OpenOptions
+  session: InferenceSession | undefined
+}
 
 interface Call {
-  readonly session: InferenceSession
+  readonly network: Network
   readonly feeds: Record<string, Tensor>
   readonly fetches: Record<string, Tensor>
 }
 
-const sessions = new Map<number, InferenceSession>()
+const networks = new Map<number, Network>()
 const calls = new Map<number, Call>()
 let count = 0
+let sessions = 0
+
+// The network that has the session among those that share the memory.
+let latest: Network | undefined
+
+class Unloaded extends Error {}
+
+const create = async ({ file, provider, seamless: isSeamless, threads }: OpenOptions): Promise<InferenceSession> => {
+  const options = {
+    executionProviders: provider === "cpu" ? ["cpu"] : [provider, "cpu"],
+    ...(threads > 0 && { intraOpNumThreads: threads }),
+    interOpNumThreads: 1,
+    // A pattern is a second copy of the largest call's working memory, kept for good. It makes no call faster.
+    enableMemPattern: false,
+    // Errors come back as exceptions; printing them as well would only disturb the terminal.
+    logSeverityLevel: 4
+  } as const
+  if (!isSeamless) return await InferenceSession.create(file, options)
+  return await InferenceSession.create(seamless(await readFile(file)), {
+    ...options,
+    // Where weights lie that are in files beside this one.
+    extra: { session: { model_external_initializers_file_folder_path: dirname(resolve(file)) } }
+  })
+}
+
+const counted = (change: number) => {
+  sessions += change
+  parentPort?.postMessage({ sessions } satisfies Sessions)
+}
+
+const release = async (network: Network | undefined) => {
+  const session = network?.session
+  if (network === undefined || session === undefined) return
+  network.session = undefined
+  if (latest === network) latest = undefined
+  await session.release()
+  counted(-1)
+}
+
+// The network's session. One that shares the memory takes the place of the one before it.
+const sessionOf = async (network: Network): Promise<InferenceSession> => {
+  if (network.session !== undefined) return network.session
+  if (network.options.alone) {
+    await release(latest)
+    latest = network
+  }
+  try {
+    network.session = await create(network.options)
+  } catch (error) {
+    throw new Unloaded(messageOf(error))
+  }
+  counted(1)
+  return network.session
+}
 
 const known = <A>(table: Map<number, A>, key: number): A => {
   const value = table.get(key)
@@ -38,25 +105,20 @@ const info = (session: InferenceSession): NetworkInfo => {
 const perform = async (command: Command): Promise<{ value: number; info?: NetworkInfo }> => {
   switch (command.op) {
     case "open": {
-      const session = await InferenceSession.create(command.file, {
-        executionProviders: command.provider === "cpu" ? ["cpu"] : [command.provider, "cpu"],
-        ...(command.threads > 0 && { intraOpNumThreads: command.threads }),
-        interOpNumThreads: 1,
-        // Errors come back as exceptions; printing them as well would only disturb the terminal.
-        logSeverityLevel: 4
-      })
-      sessions.set(++count, session)
+      const network: Network = { options: command.options, session: undefined }
+      const session = await sessionOf(network)
+      networks.set(++count, network)
       return { value: count, info: info(session) }
     }
     case "close": {
-      const session = known(sessions, command.session)
-      sessions.delete(command.session)
-      await session.release()
+      const network = known(networks, command.network)
+      networks.delete(command.network)
+      await release(network)
       return { value: 0 }
     }
     case "bind": {
-      const session = known(sessions, command.session)
-      calls.set(++count, { session, feeds: tensors(command.inputs), fetches: tensors(command.outputs) })
+      const network = known(networks, command.network)
+      calls.set(++count, { network, feeds: tensors(command.inputs), fetches: tensors(command.outputs) })
       return { value: count }
     }
     case "unbind": {
@@ -64,18 +126,21 @@ const perform = async (command: Command): Promise<{ value: number; info?: Networ
       return { value: 0 }
     }
     case "run": {
-      const { feeds, fetches, session } = known(calls, command.call)
+      const { feeds, fetches, network } = known(calls, command.call)
+      const session = await sessionOf(network)
       await session.run(feeds, fetches)
       return { value: 0 }
     }
   }
 }
 
+const messageOf = (error: unknown) => error instanceof Error ? error.message : String(error)
+
 const answer = async ({ command, id }: Request): Promise<Reply> => {
   try {
     return { id, ok: true, ...(await perform(command)) }
   } catch (error) {
-    return { id, ok: false, reason: error instanceof Error ? error.message : String(error) }
+    return { id, ok: false, reason: messageOf(error), unloaded: error instanceof Unloaded }
   }
 }
 

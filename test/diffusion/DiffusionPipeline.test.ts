@@ -172,7 +172,7 @@ describe("hooks", () => {
       assert.strictEqual(seen.length, 9)
       for (const other of [noop, three]) {
         assert.deepStrictEqual(other, none)
-        assert.isTrue(other.images.every(({ bytes }, i) => sameBytes(png, none.images[i]?.bytes)))
+        assert.isTrue(other.images.every(({ bytes }, i) => sameBytes(bytes, none.images[i]?.bytes)))
       }
     }))
 

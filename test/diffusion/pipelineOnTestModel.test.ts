@@ -67,7 +67,7 @@ layer(TestRuntime.layer())("the pipeline", (it) => {
         height: 64
       })
       assert.isDefined(image)
-      assert.strictEqual((yield* readMetadata(image.png)).infotext, image.infotext)
+      assert.strictEqual((yield* readMetadata(image.bytes)).infotext, image.infotext)
       assert.match(
         image.infotext,
         /^a cat\nNegative prompt: blurry\nSteps: 8, Sampler: DPM\+\+ 2M, Schedule type: Karras, CFG scale: 4.0, Seed: 1, Size: 72x64, Model hash: 7e57000000, Model: test-model, RNG: CPU, Version: serena-/

@@ -85,7 +85,7 @@ layer(Serena.layer())("previews of a run", (it) => {
       const off = yield* run({ live_previews_enable: false })
       for (const show_progress_type of ["Approx cheap", "Full"] as const) {
         const on = yield* run({ show_progress_type, show_progress_every_n_steps: 1 })
-        assert.strictEqual(Buffer.compare(on.image.png, off.image.png), 0)
+        assert.strictEqual(Buffer.compare(on.image.bytes, off.image.bytes), 0)
       }
     }))
 })

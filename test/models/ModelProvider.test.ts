@@ -1,9 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
+import * as Metric from "effect/Metric"
 import * as Path from "effect/Path"
 import * as ModelFolder from "../../src/models/ModelFolder.ts"
 import { ModelProvider } from "../../src/models/ModelProvider.ts"
+import type { LoadedModel } from "../../src/runner/LoadedModel.ts"
+import { Models } from "../../src/runner/Models.ts"
 import { brokenCopy, embedded, layerModels, platform } from "./fixtures.ts"
 
 const edit = (file: string, change: (json: Record<string, unknown>) => object) => (folder: string) =>
@@ -170,5 +174,127 @@ describe("ModelProvider", () => {
         yield* fs.rename(`${folder}/away`, `${folder}/unet`)
         assert.strictEqual((yield* models.load(folder)).name, "broken")
       }).pipe(Effect.provide(layerModels()))
+    }).pipe(Effect.provide(platform)))
+})
+
+/** A models folder with the embedded model under several names. */
+const folderOf = Effect.fnUntraced(function*(...names: ReadonlyArray<string>) {
+  const fs = yield* FileSystem.FileSystem
+  const dir = yield* fs.makeTempDirectoryScoped()
+  yield* Effect.forEach(names, (name) => fs.symlink(embedded, `${dir}/${name}`))
+  return dir
+})
+
+const sessionsOpen = Effect.map(Metric.snapshot, (all) => {
+  const gauge = all.find(({ id }) => id === "serena_network_sessions_open")
+  return gauge?.type === "Gauge" ? Number(gauge.state.value) : NaN
+})
+
+/** Opens one network of a model. */
+const decode = (model: LoadedModel) => model.decode(new Float32Array(4 * 2 * 2), { height: 2, width: 2 })
+
+const use = (name: string) =>
+  Effect.scoped(Effect.flatMap(ModelProvider, ({ load }) => Effect.flatMap(load(name), decode)))
+
+const resident = Effect.flatMap(ModelProvider, (models) => models.resident)
+
+describe("models in memory", () => {
+  it.effect("are as many as allowed, and those used least lately are closed", () =>
+    Effect.gen(function*() {
+      const modelsDir = yield* folderOf("a", "b", "c")
+      yield* Effect.gen(function*() {
+        assert.deepStrictEqual(yield* resident, [])
+        yield* use("a")
+        yield* use("b")
+        assert.deepStrictEqual(yield* resident, ["b", "a"])
+        assert.strictEqual(yield* sessionsOpen, 2)
+        yield* use("a")
+        yield* use("c")
+        assert.deepStrictEqual(yield* resident, ["c", "a"])
+        assert.strictEqual(yield* sessionsOpen, 2)
+        yield* use("b")
+        assert.deepStrictEqual(yield* resident, ["b", "c"])
+      }).pipe(Effect.provide(layerModels({ modelsDir, maxModels: 2, threads: 1 })))
+      assert.strictEqual(yield* sessionsOpen, 0)
+    }).pipe(Effect.provide(platform)))
+
+  it.effect("stay while a run uses them, however many they are", () =>
+    Effect.gen(function*() {
+      const modelsDir = yield* folderOf("a", "b", "c")
+      yield* Effect.gen(function*() {
+        const { load } = yield* ModelProvider
+        yield* Effect.scoped(Effect.gen(function*() {
+          const a = yield* load("a")
+          yield* decode(a)
+          yield* use("b")
+          assert.deepStrictEqual(yield* resident, ["a"])
+          yield* Effect.scoped(Effect.gen(function*() {
+            yield* load("b")
+            yield* decode(yield* load("c"))
+            assert.deepStrictEqual(yield* resident, ["c", "b", "a"])
+          }))
+          assert.deepStrictEqual(yield* resident, ["a"])
+          yield* decode(a)
+          assert.strictEqual(yield* sessionsOpen, 1)
+        }))
+        assert.deepStrictEqual(yield* resident, ["a"])
+      }).pipe(Effect.provide(layerModels({ modelsDir, maxModels: 1, threads: 1 })))
+    }).pipe(Effect.provide(platform)))
+
+  it.effect("are none when none may be kept", () =>
+    Effect.gen(function*() {
+      yield* use("")
+      assert.deepStrictEqual(yield* resident, [])
+      assert.strictEqual(yield* sessionsOpen, 0)
+    }).pipe(Effect.provide(layerModels({ maxModels: 0, threads: 1 }))))
+
+  it.effect("go when they are unloaded, but for those in use", () =>
+    Effect.gen(function*() {
+      const modelsDir = yield* folderOf("a", "b")
+      yield* Effect.gen(function*() {
+        const { load, unload } = yield* ModelProvider
+        yield* use("a")
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* decode(yield* load("b"))
+          yield* unload
+          assert.deepStrictEqual(yield* resident, ["b"])
+          assert.strictEqual(yield* sessionsOpen, 1)
+        }))
+        yield* unload
+        assert.deepStrictEqual(yield* resident, [])
+        assert.strictEqual(yield* sessionsOpen, 0)
+        yield* use("a")
+        assert.deepStrictEqual(yield* resident, ["a"])
+      }).pipe(Effect.provide(layerModels({ modelsDir, threads: 1 })))
+    }).pipe(Effect.provide(platform)))
+
+  it.effect("are loaded once for all who ask at the same time, also when the first one is interrupted", () =>
+    Effect.gen(function*() {
+      const { load } = yield* ModelProvider
+      const first = yield* Effect.forkChild(load(embedded), { startImmediately: true })
+      const others = yield* Effect.forkChild(Effect.all([load(embedded), load(embedded)], { concurrency: 2 }), {
+        startImmediately: true
+      })
+      yield* Fiber.interrupt(first)
+      const [a, b] = yield* Fiber.join(others)
+      assert.strictEqual(a, b)
+      assert.strictEqual(yield* load(embedded), a)
+      assert.strictEqual(yield* (yield* Models).load("shapes-128"), a)
+    }).pipe(Effect.scoped, Effect.provide(layerModels())))
+
+  it.effect("are found by their name in any case, with or without a hash", () =>
+    Effect.gen(function*() {
+      const modelsDir = yield* folderOf("Plain", "ends [0123456789]")
+      yield* Effect.gen(function*() {
+        const { load } = yield* ModelProvider
+        const plain = yield* load("Plain")
+        const ends = yield* load("ends [0123456789]")
+        assert.notStrictEqual(plain, ends)
+        for (const name of ["plain", "PLAIN [a1b2c3d4e5]", `${modelsDir}/Plain`, `${modelsDir}/Plain [0000000000]`]) {
+          assert.strictEqual(yield* load(name), plain)
+        }
+        assert.strictEqual(yield* load("Ends [0123456789] [a1b2c3d4e5]"), ends)
+        assert.strictEqual((yield* Effect.flip(load("plain [a1b2]")))._tag, "ModelNotFound")
+      }).pipe(Effect.provide(layerModels({ modelsDir })))
     }).pipe(Effect.provide(platform)))
 })

@@ -1,12 +1,14 @@
-import { assert, describe, layer } from "@effect/vitest"
+import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as ModelFolder from "../../src/models/ModelFolder.ts"
 import { ModelProvider } from "../../src/models/ModelProvider.ts"
 import * as Tokenizer from "../../src/models/Tokenizer.ts"
+import type { TextEncoder } from "../../src/runner/LoadedModel.ts"
 import reference from "../goldens/shapes-128.json" with { type: "json" }
 import { brokenCopy, embedded, layerModels } from "./fixtures.ts"
+import { framed } from "./texts.ts"
 
 interface Statistics {
   readonly first: ReadonlyArray<number>
@@ -25,35 +27,65 @@ const assertAgrees = (name: string, data: Float32Array, expected: Statistics) =>
 }
 
 const latent = Float32Array.from({ length: 1024 }, (_, i) => Math.sin(i * 0.37) * 1.3)
+const pixels = Float32Array.from({ length: 3 * 128 * 128 }, (_, i) => Math.sin(i * 0.011))
+const size = { height: 16, width: 16 }
+
+const encodeText = Effect.fnUntraced(function*({ encode, vocabulary }: TextEncoder, text: string, clipSkip = 1) {
+  return yield* encode(framed(yield* vocabulary, text), { clipSkip })
+})
 
 layer(layerModels())("the embedded model", (it) => {
   it.effect("gives the numbers that its training wrote down", () =>
     Effect.gen(function*() {
       const model = yield* (yield* ModelProvider).load("shapes-128")
       for (const prompt of reference.prompts) {
-        const { embedding, truncated } = yield* model.embed(prompt.prompt)
-        assert.strictEqual(truncated, 0)
-        assertAgrees("last_hidden_state", embedding.values, prompt.last_hidden_state)
-        const call = yield* model.denoising({ batch: 1, height: 16, width: 16, embedding })
+        const { pooled, values } = yield* encodeText(model.textEncoders[0], prompt.prompt)
+        assert.strictEqual(pooled.length, 0)
+        assertAgrees("last_hidden_state", values, prompt.last_hidden_state)
+        const call = yield* model.denoising({ batch: 1, ...size, tokens: 77 })
         call.sample.set(latent)
-        call.conditioning.set(embedding.values)
+        call.conditioning.set(values)
         yield* call.run(500)
         assertAgrees("out_sample", call.prediction, prompt.unet.out_sample)
       }
-      const decoded = yield* model.decode(latent.map((value) => value * reference.scaling_factor), {
-        height: 16,
-        width: 16
-      })
+      const decoded = yield* model.decode(latent.map((value) => value * reference.scaling_factor), size)
       assertAgrees("vae_decoder sample", decoded, reference.vae_decoder.sample)
+    }))
+
+  it.effect("encodes a picture to the mean of its latent, scaled", () =>
+    Effect.gen(function*() {
+      const model = yield* (yield* ModelProvider).load("shapes-128")
+      const encoded = yield* model.encode(pixels, size)
+      assert.strictEqual(encoded.length, 4 * 16 * 16)
+      // The reference is of all 8 channels; the first numbers are the first mean's.
+      for (const [i, value] of reference.vae_encoder.latent_parameters.first.entries()) {
+        assert.closeTo((encoded[i] ?? NaN) / reference.scaling_factor, value, reference.tolerance)
+      }
+    }))
+
+  it.effect("gives back a picture of its own that it encoded and decoded", () =>
+    Effect.gen(function*() {
+      const model = yield* (yield* ModelProvider).load("shapes-128")
+      // A red disc on blue, one of the shapes that it was trained on.
+      const picture = Float32Array.from({ length: 3 * 128 * 128 }, (_, i) => {
+        const channel = Math.floor(i / 16384)
+        const isInside = Math.hypot((i % 128) - 64, (Math.floor(i / 128) % 128) - 64) < 36
+        return channel === (isInside ? 0 : 2) ? 0.7 : -0.7
+      })
+      const again = yield* model.decode(yield* model.encode(picture, size), size)
+      const error = again.reduce((sum, value, i) => sum + Math.abs(value - (picture[i] ?? 0)), 0) / again.length
+      assert.isBelow(error, 0.15)
     }))
 
   it.effect("says of itself what its files say", () =>
     Effect.gen(function*() {
       const model = yield* (yield* ModelProvider).load("")
       assert.strictEqual(model.name, "shapes-128")
+      assert.strictEqual(model.family, "sd1")
       assert.deepStrictEqual(model.defaultSize, { width: 128, height: 128 })
       assert.strictEqual(model.sizeMultiple, 16)
       assert.strictEqual(model.latentScale, 8)
+      assert.deepStrictEqual(model.inputs, { channels: 4, context: 128, pooled: 0, timeIds: 0, guidance: 0 })
       assert.match(yield* model.hash, /^[0-9a-f]{10}$/)
       assert.strictEqual(model.noise.prediction_type, "epsilon")
     }))
@@ -64,28 +96,35 @@ layer(layerModels())("the embedded model", (it) => {
       const path = yield* Path.Path
       const old = yield* brokenCopy((folder) => fs.remove(path.join(folder, "tokenizer/tokenizer.json")))
       for (const folder of [embedded, old]) {
-        const { encode, frame } = yield* Tokenizer.read(yield* ModelFolder.read(folder))
-        for (const { input_ids, prompt } of reference.prompts) assert.deepStrictEqual(frame(encode(prompt)), input_ids)
-        assert.deepStrictEqual(frame(encode("")).slice(0, 3), [814, 815, 815])
+        const model = yield* ModelFolder.read(folder)
+        const vocabulary = yield* Tokenizer.read(model, model.textEncoders[0])
+        for (const { input_ids, prompt } of reference.prompts) {
+          assert.deepStrictEqual(framed(vocabulary, prompt), input_ids)
+        }
+        const { comma, encode, end, padding, start } = vocabulary
+        assert.deepStrictEqual([start, end, padding, comma], [814, 815, 815, 267])
         assert.deepStrictEqual(encode("A RED  circle"), encode("a red circle"))
-        const cut = frame(Array.from({ length: 200 }, () => 5))
-        assert.strictEqual(cut.length, 77)
-        assert.strictEqual(cut[76], 815)
+        assert.deepStrictEqual(encode(""), [])
       }
     }))
 
-  it.effect("tells how many tokens of a prompt did not fit", () =>
+  it.effect("remembers the embedding of a text, apart for each clip skip", () =>
     Effect.gen(function*() {
-      const model = yield* (yield* ModelProvider).load("")
-      const { truncated } = yield* model.embed("red ".repeat(80))
-      assert.strictEqual(truncated, 5)
+      const [encoder] = (yield* (yield* ModelProvider).load("")).textEncoders
+      const first = yield* encodeText(encoder, "a blue ring")
+      assert.strictEqual(yield* encodeText(encoder, "a blue ring"), first)
+      const second = yield* encodeText(encoder, "a blue ring", 2)
+      assert.notDeepEqual(second.values, first.values)
+      assert.strictEqual(yield* encodeText(encoder, "a blue ring", 2), second)
     }))
 
-  it.effect("remembers the embedding of a prompt", () =>
+  it.effect("leaves out as many layers as it has, and acts as that for more", () =>
     Effect.gen(function*() {
-      const model = yield* (yield* ModelProvider).load("")
-      const first = yield* model.embed("a blue ring")
-      assert.strictEqual((yield* model.embed("a blue ring")).embedding, first.embedding)
+      const [encoder] = (yield* (yield* ModelProvider).load("")).textEncoders
+      assert.strictEqual(yield* encoder.largestClipSkip, 3)
+      const last = yield* encodeText(encoder, "a blue ring", 3)
+      assert.strictEqual(yield* encodeText(encoder, "a blue ring", 12), last)
+      assert.strictEqual(yield* encodeText(encoder, "a blue ring", 0), yield* encodeText(encoder, "a blue ring", 1))
     }))
 
   it.effect("is loaded once for runs that ask for it at the same time", () =>
@@ -94,23 +133,18 @@ layer(layerModels())("the embedded model", (it) => {
       const [a, b] = yield* Effect.all([models.load(""), models.load("SHAPES-128")], { concurrency: 2 })
       assert.strictEqual(a, b)
     }))
-})
 
-describe("number types", () => {
-  layer(layerModels())("of the network's own file", (it) => {
-    it.effect("decide how a timestep is written: int64 is rounded", () =>
-      Effect.gen(function*() {
-        const model = yield* (yield* ModelProvider).load("")
-        const { embedding } = yield* model.embed("")
-        const call = yield* model.denoising({ batch: 1, height: 16, width: 16, embedding })
-        call.sample.set(latent)
-        call.conditioning.set(embedding.values)
-        yield* call.run(499.6)
-        const rounded = call.prediction.slice()
-        yield* call.run(500)
-        assert.deepStrictEqual(rounded, call.prediction.slice())
-        yield* call.run(499.4)
-        assert.notDeepEqual(rounded, call.prediction.slice())
-      }))
-  })
+  it.effect("writes a timestep in the number type of its own file: int64 is rounded", () =>
+    Effect.gen(function*() {
+      const model = yield* (yield* ModelProvider).load("")
+      const call = yield* model.denoising({ batch: 1, ...size, tokens: 77 })
+      call.sample.set(latent)
+      call.conditioning.set((yield* encodeText(model.textEncoders[0], "")).values)
+      yield* call.run(499.6)
+      const rounded = call.prediction.slice()
+      yield* call.run(500)
+      assert.deepStrictEqual(rounded, call.prediction.slice())
+      yield* call.run(499.4)
+      assert.notDeepEqual(rounded, call.prediction.slice())
+    }))
 })

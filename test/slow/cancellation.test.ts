@@ -94,7 +94,7 @@ const measure = Effect.fnUntraced(function*<E, R>(
   return measured
 })
 
-const bytes = ({ images }: Processed) => images.map(({ png }) => Buffer.from(png).toString("base64"))
+const bytes = ({ images }: Processed) => images.map(({ bytes }) => Buffer.from(bytes).toString("base64"))
 
 it.live("an interrupted run ends within a step and 50 ms, leaks nothing, and leaves the next run unharmed", () =>
   Effect.gen(function*() {

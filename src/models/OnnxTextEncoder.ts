@@ -1,0 +1,127 @@
+/**
+ * One of a model's CLIP text encoders: 77 ids to embeddings, of the layer that the model's family reads.
+ *
+ * Which layer that is, is the webui's choice. Stable Diffusion 1: the last one, or with clip skip an earlier one under
+ * the final layer norm. Stable Diffusion 2: always the last of those exported. XL: the last but one, without the norm.
+ */
+import * as Cache from "effect/Cache"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import type { EncodedChunk, NetworkError, TextEncoder } from "../runner/LoadedModel.ts"
+import * as finalNorm from "./finalNorm.ts"
+import * as metrics from "./metrics.ts"
+import type { ModelFolder, TextEncoderFolder } from "./ModelFolder.ts"
+import { onlySuccess, type Opened, type Opener, remembered } from "./opening.ts"
+import * as TensorBuffer from "./TensorBuffer.ts"
+import * as Tokenizer from "./Tokenizer.ts"
+
+/** Embeddings that each encoder remembers. One of Stable Diffusion 1.5's is 230 kB. */
+const capacity = 64
+
+/** A text encoder, and what opens it ahead of its first use. */
+export interface OnnxTextEncoder extends TextEncoder {
+  readonly warm: Effect.Effect<void, NetworkError>
+}
+
+export const make = Effect.fnUntraced(function*(
+  model: ModelFolder,
+  folder: TextEncoderFolder,
+  open: Opener
+): Effect.fn.Return<OnnxTextEncoder, never, FileSystem.FileSystem | Path.Path> {
+  // No more than that: the span of the run that loads a model is none of the later runs.
+  const services = Context.pick(FileSystem.FileSystem, Path.Path)(
+    yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+  )
+  const { hidden_size: width, layer_norm_eps: epsilon, num_hidden_layers: layers, projection_dim } = folder.config
+  const isXL = model.family === "sdxl" || model.family === "sdxl-refiner"
+  // The second encoder's pooled output is the text's.
+  const pooledWidth = isXL && folder.part === "text_encoder_2" ? projection_dim : 0
+  const hiddenState = (fromEnd: number) => `hidden_states.${layers + 1 - fromEnd}`
+  const regular = isXL ? hiddenState(2) : "last_hidden_state"
+
+  const network = yield* open({
+    part: folder.part,
+    file: folder.network,
+    inputs: ["input_ids"],
+    outputs: [regular, ...(pooledWidth > 0 ? ["text_embeds"] : [])],
+    hint: isXL ? "; export it with output_hidden_states set in its configuration" : undefined
+  })
+  const vocabulary = yield* remembered(Tokenizer.read(model, folder).pipe(Effect.provideContext(services)), {
+    lookedUp: (found) => metrics.lookedUp("tokenizer", found)
+  })
+
+  // Every layer but the embeddings below the first, where all of them are among the outputs.
+  const skippable = ({ network }: Opened) => {
+    if (model.family === "sd2" || folder.part === "text_encoder_2") return 1
+    const names = new Set(network.outputs.map(({ name }) => name))
+    for (let fromEnd = 1; fromEnd <= layers; fromEnd++) if (!names.has(hiddenState(fromEnd))) return 1
+    return layers
+  }
+
+  const encode = Effect.fnUntraced(function*({ clipSkip, ids }: Chunk) {
+    const { network: opened, type } = yield* network
+    const output = (name: string, dims: ReadonlyArray<number>) => ({
+      name,
+      buffer: TensorBuffer.make(type(name), dims)
+    })
+    const states = output(clipSkip === 1 ? regular : hiddenState(clipSkip), [1, ids.length, width])
+    const pooled = pooledWidth > 0 ? output("text_embeds", [1, pooledWidth]) : undefined
+    const norm = !isXL && clipSkip > 1
+      ? {
+        before: output(hiddenState(1), [1, ids.length, width]),
+        after: output("last_hidden_state", [1, ids.length, width])
+      }
+      : undefined
+    const outputs = [states, ...(pooled ? [pooled] : []), ...(norm ? [norm.before, norm.after] : [])]
+
+    const input = TensorBuffer.make(type("input_ids"), [1, ids.length])
+    input.values.set(ids)
+    input.push()
+    yield* Effect.scoped(Effect.gen(function*() {
+      const call = yield* opened.bind({
+        inputs: { input_ids: input.tensor },
+        outputs: Object.fromEntries(outputs.map(({ buffer, name }) => [name, buffer.tensor]))
+      })
+      yield* call.run
+    }))
+    for (const { buffer } of outputs) buffer.pull()
+    if (norm !== undefined) {
+      finalNorm.apply(states.buffer.values, {
+        before: norm.before.buffer.values,
+        after: norm.after.buffer.values,
+        width,
+        epsilon
+      })
+    }
+    const chunk: EncodedChunk = { values: states.buffer.values, pooled: pooled?.buffer.values ?? new Float32Array(0) }
+    return chunk
+  })
+  const chunks = yield* Cache.makeWith((key: string) => encode(chunkOf(key)), { capacity, timeToLive: onlySuccess })
+
+  return {
+    vocabulary,
+    width,
+    largestClipSkip: Effect.map(network, skippable),
+    encode: Effect.fnUntraced(function*(ids, { clipSkip }) {
+      const largest = clipSkip <= 1 ? 1 : skippable(yield* network)
+      const key = keyOf({ ids, clipSkip: Math.max(1, Math.min(largest, clipSkip)) })
+      yield* metrics.lookedUp("embedding", yield* Cache.has(chunks, key))
+      return yield* Cache.get(chunks, key)
+    }),
+    warm: Effect.all([network, vocabulary], { concurrency: 2, discard: true })
+  }
+})
+
+interface Chunk {
+  readonly ids: ReadonlyArray<number>
+  readonly clipSkip: number
+}
+
+// The cache compares its keys by value, and must not see an array that changes.
+const keyOf = ({ clipSkip, ids }: Chunk) => `${clipSkip} ${ids.join(" ")}`
+const chunkOf = (key: string): Chunk => {
+  const [clipSkip = 1, ...ids] = key.split(" ").map(Number)
+  return { clipSkip, ids }
+}

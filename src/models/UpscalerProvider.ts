@@ -1,0 +1,75 @@
+/**
+ * Upscaling networks in the folder that the command options name, beside the upscalers that need no network.
+ *
+ * A network is an `.onnx` file in one of its folders `ESRGAN`, `RealESRGAN` and `upscalers`, named as the file is. The
+ * folders are searched at each use, and a network is open only while it is used: its memory is given back after it.
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Path from "effect/Path"
+import { make, type NetworkUpscaler, Upscalers } from "../images/Upscalers.ts"
+import { CommandOptions } from "../processing/CommandOptions.ts"
+import { Networks } from "./Networks.ts"
+import * as OnnxUpscaler from "./OnnxUpscaler.ts"
+
+const folders = ["ESRGAN", "RealESRGAN", "upscalers"]
+
+/** The upscalers, with the networks found. */
+export const layer: Layer.Layer<
+  Upscalers,
+  never,
+  Networks | CommandOptions | FileSystem.FileSystem | Path.Path
+> = Layer.effect(
+  Upscalers,
+  Effect.gen(function*() {
+    const fs = yield* FileSystem.FileSystem
+    const path = yield* Path.Path
+    const networks = yield* Networks
+    const { modelsDir } = yield* CommandOptions
+    // Scales of the networks that were used, by file.
+    const known = new Map<string, number>()
+
+    const upscaler = (file: string): NetworkUpscaler => {
+      const name = path.basename(file).slice(0, -".onnx".length)
+      const scale = known.get(file) ?? scaleIn(name)
+      return {
+        entry: { name, modelName: name, path: file, scale },
+        open: OnnxUpscaler.open(file, scale).pipe(
+          Effect.tap((open) => Effect.sync(() => known.set(file, open.scale))),
+          Effect.provideService(Networks, networks)
+        )
+      }
+    }
+
+    const search = Effect.fnUntraced(function*(dir: string) {
+      const names = yield* Effect.orElseSucceed(fs.readDirectory(dir), () => [])
+      return names.filter((name) => name.toLowerCase().endsWith(".onnx")).toSorted()
+        .map((name) => upscaler(path.join(dir, name)))
+    })
+
+    return make(
+      modelsDir === undefined
+        ? Effect.succeed([])
+        : Effect.map(
+          Effect.forEach(folders, (folder) => search(path.resolve(modelsDir, folder))),
+          (found) => firstOfEachName(found.flat())
+        )
+    )
+  })
+)
+
+// The scale that a file's name tells, as in "4x-Name" or "Name_x2plus"; 4 is the most usual.
+const scaleIn = (name: string): number => {
+  const [, before, after] = /(?:^|[^a-z0-9])(?:([1-9]|16)x|x([1-9]|16))(?![0-9])/i.exec(name) ?? []
+  return Number(before ?? after ?? 4)
+}
+
+const firstOfEachName = (networks: ReadonlyArray<NetworkUpscaler>): ReadonlyArray<NetworkUpscaler> => {
+  const names = new Set<string>()
+  return networks.filter(({ entry: { name } }) => {
+    const isNew = !names.has(name)
+    names.add(name)
+    return isNew
+  })
+}

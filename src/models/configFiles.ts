@@ -1,0 +1,103 @@
+/**
+ * The small files of a model folder: JSON that diffusers, transformers and optimum write, as far as Serena reads it.
+ *
+ * A field that may be missing has the value that its writer stands for.
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Schema from "effect/Schema"
+import { type Problem, problemsOf } from "../processing/errors.ts"
+
+const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+const orElse = <S extends Schema.Top>(schema: S, value: S["Type"]) =>
+  schema.pipe(Schema.withDecodingDefaultType(Effect.succeed(value)))
+
+/** `model_index.json`: the pipeline, and what it consists of. */
+export const ModelIndex = Schema.Struct({
+  _class_name: Schema.String,
+  /** Library and class; nulls where the pipeline has none. */
+  text_encoder: Schema.optional(Schema.NullOr(Schema.Array(Schema.NullOr(Schema.String))))
+})
+
+/** `text_encoder/config.json` and `text_encoder_2/config.json`, as transformers writes them. */
+export const TextEncoderConfig = Schema.Struct({
+  hidden_size: count,
+  num_hidden_layers: orElse(count, 12),
+  hidden_act: orElse(Schema.String, "quick_gelu"),
+  layer_norm_eps: orElse(Schema.Finite, 1e-5),
+  projection_dim: orElse(count, 512)
+})
+
+const optionalCount = orElse(Schema.NullOr(count), null)
+
+/** `unet/config.json`. */
+export const UNetConfig = Schema.Struct({
+  _class_name: Schema.optional(Schema.String),
+  in_channels: count,
+  sample_size: orElse(Schema.Union([count, Schema.Array(count)]), 64),
+  down_block_types: Schema.Array(Schema.String),
+  cross_attention_dim: orElse(Schema.NullOr(Schema.Union([count, Schema.Array(count)])), null),
+  addition_embed_type: orElse(Schema.NullOr(Schema.String), null),
+  addition_time_embed_dim: optionalCount,
+  projection_class_embeddings_input_dim: optionalCount,
+  time_cond_proj_dim: optionalCount
+})
+
+/** `vae_decoder/config.json`. */
+export const VaeConfig = Schema.Struct({
+  _class_name: Schema.optional(Schema.String),
+  block_out_channels: Schema.Array(count),
+  latent_channels: orElse(count, 4),
+  scaling_factor: orElse(Schema.Finite, 0.18215)
+})
+
+/** `scheduler/scheduler_config.json`: the noise levels the model was trained on. */
+export const SchedulerConfig = Schema.Struct({
+  beta_start: orElse(Schema.Finite, 0.00085),
+  beta_end: orElse(Schema.Finite, 0.012),
+  beta_schedule: orElse(Schema.Literals(["linear", "scaled_linear", "squaredcos_cap_v2"]), "scaled_linear"),
+  num_train_timesteps: orElse(count, 1000),
+  prediction_type: orElse(Schema.Literals(["epsilon", "v_prediction", "sample"]), "epsilon"),
+  rescale_betas_zero_snr: orElse(Schema.Boolean, false),
+  trained_betas: orElse(Schema.NullOr(Schema.Array(Schema.Finite)), null)
+})
+
+/** `latent_rgb.json`, which only some folders have. */
+export const LatentRgbFile = Schema.Struct({
+  factors: Schema.Array(Schema.Array(Schema.Finite)),
+  bias: Schema.Array(Schema.Finite)
+})
+
+const SpecialToken = Schema.Union([Schema.String, Schema.Struct({ content: Schema.String })])
+
+/** `tokenizer/tokenizer_config.json` and `tokenizer_2/tokenizer_config.json`. */
+export const TokenizerConfig = Schema.StructWithRest(
+  Schema.Struct({
+    bos_token: orElse(SpecialToken, "<|startoftext|>"),
+    eos_token: orElse(SpecialToken, "<|endoftext|>"),
+    pad_token: Schema.optional(Schema.NullOr(SpecialToken)),
+    model_max_length: orElse(Schema.Finite, 77)
+  }),
+  [Schema.Record(Schema.String, Schema.Unknown)]
+)
+
+/** A JSON file as `schema` says, or every problem with it. */
+export const readJson = Effect.fnUntraced(function*<A, I>(
+  file: string,
+  schema: Schema.Codec<A, I>
+): Effect.fn.Return<A, ReadonlyArray<Problem>, FileSystem.FileSystem> {
+  const fs = yield* FileSystem.FileSystem
+  const text = yield* Effect.mapError(
+    fs.readFileString(file),
+    (error) => [{
+      path: "",
+      message: error.reason._tag === "NotFound"
+        ? "the file is missing"
+        : `the file cannot be read (${error.reason._tag})`
+    }]
+  )
+  return yield* Effect.mapError(
+    Schema.decodeEffect(Schema.fromJsonString(schema), { errors: "all" })(text),
+    ({ issue }) => problemsOf(issue)
+  )
+})

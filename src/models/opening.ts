@@ -1,0 +1,116 @@
+/**
+ * How a model's networks are opened: checked, once for all who need them, and held by the model's scope.
+ */
+import * as Cache from "effect/Cache"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import { InvalidModelFolder } from "../processing/errors.ts"
+import type { NetworkError } from "../runner/LoadedModel.ts"
+import type { ModelFolder } from "./ModelFolder.ts"
+import { type Network, type NetworkInfo, Networks, type TensorType } from "./Networks.ts"
+import * as TensorBuffer from "./TensorBuffer.ts"
+
+/** Which network of a folder, and what it must have. */
+export interface Part {
+  /** Name of its folder within the model's. */
+  readonly part: string
+  readonly file: string
+  /** Whether the network runs apart from the others. */
+  readonly background?: boolean | undefined
+  readonly seamless?: boolean | undefined
+  readonly inputs: ReadonlyArray<string>
+  readonly outputs: ReadonlyArray<string>
+  /** Said beside an output that is missing. */
+  readonly hint?: string | undefined
+}
+
+/** A network that has the inputs and outputs it is going to be used with. */
+export interface Opened {
+  readonly network: Network
+  /** Number type of an input or output; float32 for one that is not there. */
+  readonly type: (name: string) => TensorType
+}
+
+/** Opens networks of one folder, each when it is first asked for, until the scope closes. */
+export type Opener = (part: Part) => Effect.Effect<Effect.Effect<Opened, NetworkError>>
+
+/** The opener of a folder's networks, which are closed with the scope. */
+export const opener = Effect.fnUntraced(function*(
+  folder: ModelFolder
+): Effect.fn.Return<Opener, never, Networks | Scope.Scope> {
+  const scope = yield* Effect.scope
+  const networks = yield* Networks
+  return (part) =>
+    remembered(
+      openChecked(folder, part).pipe(
+        openedWithin(scope),
+        Effect.withSpan("model.load", {
+          attributes: { "serena.model": folder.name, "serena.network": part.part }
+        }),
+        Effect.provideService(Networks, networks)
+      ),
+      { isFresh: ({ network }) => network.isOpen() }
+    )
+})
+
+// Opens a network and sees that it has what it is going to be used with.
+const openChecked = Effect.fnUntraced(function*(folder: ModelFolder, { file, hint = "", part, ...expected }: Part) {
+  const { open } = yield* Networks
+  const network = yield* open(file, { background: expected.background, seamless: expected.seamless })
+  const types = new Map<string, TensorType>()
+  const problems = (["inputs", "outputs"] as const).flatMap((side) => {
+    const found: NetworkInfo["inputs"] = network[side]
+    for (const { name, type } of found) {
+      const known = TensorBuffer.tensorType(type)
+      if (known !== undefined) types.set(name, known)
+    }
+    return expected[side].flatMap((name) => {
+      const tensor = found.find((tensor) => tensor.name === name)
+      if (tensor === undefined) {
+        const names = found.map((tensor) => tensor.name).join(", ")
+        return [{ path: `${part}/model.onnx`, message: `its ${side} are ${names}, without "${name}"${hint}` }]
+      }
+      return types.has(name) ? [] : [{ path: `${part}/model.onnx`, message: `"${name}" is of type ${tensor.type}` }]
+    })
+  })
+  if (problems.length > 0) return yield* new InvalidModelFolder({ folder: folder.folder, problems })
+  const opened: Opened = { network, type: (name) => types.get(name) ?? "float32" }
+  return opened
+})
+
+// What was opened is closed with the scope; at once when the opening then fails or is interrupted, as nobody has it.
+const openedWithin = (scope: Scope.Scope) => <A, E, R>(opening: Effect.Effect<A, E, R | Scope.Scope>) =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Scope.fork(scope), (own) =>
+      Effect.onExit(
+        restore(Scope.provide(opening, own)),
+        (exit) => Exit.isFailure(exit) ? Scope.close(own, exit) : Effect.void
+      ))
+  )
+
+/**
+ * Computed by the first who needs it, for all, until it is stale. A failure is not remembered, and a waiter that is
+ * interrupted takes nothing from the others.
+ */
+export const remembered = <A, E>(
+  effect: Effect.Effect<A, E>,
+  { isFresh = () => true, lookedUp }: {
+    readonly isFresh?: (value: A) => boolean
+    /** Told each time whether the value was there, or already on its way. */
+    readonly lookedUp?: (found: boolean) => Effect.Effect<void>
+  } = {}
+): Effect.Effect<Effect.Effect<A, E>> =>
+  Effect.map(Cache.makeWith<"value", A, E, never>(() => effect, { capacity: 1, timeToLive: onlySuccess }), (cache) => {
+    const value: Effect.Effect<A, E> = Effect.filterOrElse(Cache.get(cache, "value"), isFresh, () =>
+      Effect.andThen(
+        Cache.invalidateWhen(cache, "value", (value) => !isFresh(value)),
+        Cache.get(cache, "value")
+      ))
+    return lookedUp === undefined
+      ? value
+      : Effect.andThen(Effect.flatMap(Cache.has(cache, "value"), lookedUp), value)
+  })
+
+/** How long a cache keeps an exit: failures are tried again. */
+export const onlySuccess = (exit: Exit.Exit<unknown, unknown>) => Exit.isSuccess(exit) ? "Infinity" : 0

@@ -1,0 +1,17 @@
+/** Texts as text encoders read them: 77 ids. */
+import * as Effect from "effect/Effect"
+import type { LoadedModel, Vocabulary } from "../../src/runner/LoadedModel.ts"
+
+/** A text between start and end, filled up with padding. */
+export const framed = ({ encode, end, padding, start }: Vocabulary, text: string): ReadonlyArray<number> => {
+  const ids = [start, ...encode(text), end]
+  return [...ids, ...Array.from({ length: 77 - ids.length }, () => padding)]
+}
+
+/** The ids of one text as each of a model's text encoders reads them. */
+export const idsFor = Effect.fnUntraced(function*(model: LoadedModel, text = "a red circle, small") {
+  return yield* Effect.forEach(
+    model.textEncoders,
+    ({ vocabulary }) => Effect.map(vocabulary, (vocabulary) => framed(vocabulary, text))
+  )
+})
