@@ -50,8 +50,13 @@ export const layer = <E = never, R = never>(
   options: LayerOptions<E, R> = {}
 ): Layer.Layer<Services, E, Exclude<R, Process | FileSystem.FileSystem | Path.Path>> => {
   const platform = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer)
-  const process = Layer.mergeAll(ModelProvider.layer, UpscalerProvider.layer, StyleBook.layer).pipe(
-    Layer.provide(Networks.layer),
+  // Layers that depend on these options are this layer's own, also where another program shares the memory of layers.
+  const process = Layer.mergeAll(
+    Layer.fresh(ModelProvider.layer),
+    Layer.fresh(UpscalerProvider.layer),
+    Layer.fresh(StyleBook.layer)
+  ).pipe(
+    Layer.provide(Layer.fresh(Networks.layer)),
     Layer.provideMerge(
       Layer.mergeAll(Options.layer(options.options), CommandOptions.layer(options.cmdOpts), Runs.layer)
     ),
@@ -60,8 +65,8 @@ export const layer = <E = never, R = never>(
   const images = Layer.mergeAll(ImageDecoder.layer, ImageEncoder.layer, ImageStore.layer).pipe(Layer.provide(platform))
   const hooks = options.hooks ?? RunnerHooks.layerNoop
   return Layer.mergeAll(
-    CaptureContext.layer.pipe(Layer.provide(process)),
-    DiffusionPipeline.layer.pipe(Layer.provide(Layer.mergeAll(images, process))),
+    Layer.fresh(CaptureContext.layer).pipe(Layer.provide(process)),
+    Layer.fresh(DiffusionPipeline.layer).pipe(Layer.provide(Layer.mergeAll(images, process))),
     hooks.pipe(Layer.provide(Layer.mergeAll(process, platform))),
     process
   )

@@ -23,7 +23,7 @@ const decodeText = SchemaGetter.transformEffect((text: string, options) => {
 
 const text = Schema.String.annotate({ expected: "a picture in base64", contentEncoding: "base64" })
 
-export const ImageBytes = Schema.instanceOf(globalThis.Uint8Array, {
+export const ImageBytes = Schema.instanceOf(globalThis.Uint8Array<ArrayBufferLike>, {
   expected: "Uint8Array",
   toCodecJson: () =>
     Schema.link<Uint8Array<ArrayBufferLike>>()(text, {

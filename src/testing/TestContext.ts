@@ -64,7 +64,7 @@ export const layer = (
           })
       }))
   ).pipe(
-    Layer.provide(CaptureContext.layer),
+    Layer.provide(Layer.fresh(CaptureContext.layer)),
     Layer.provideMerge(
       Layer.mergeAll(
         Layer.succeed(Models, { load: () => Effect.succeed(model) }),

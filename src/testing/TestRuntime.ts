@@ -48,7 +48,7 @@ export interface LayerOptions<E = never, R = never> extends PipelineOptions {
 }
 
 const layerPipeline = ({ faults = [], pipeline = DiffusionPipeline.layer }: PipelineOptions) =>
-  pipeline.pipe(
+  Layer.fresh(pipeline).pipe(
     Faults.layer(...faults),
     Layer.provideMerge(SavedImages.layer),
     Layer.provide(Layer.mergeAll(ImageDecoder.layer, PlainEncoder.layer))

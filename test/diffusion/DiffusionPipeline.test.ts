@@ -27,7 +27,7 @@ const request = (input: Input = {}) =>
     ...input
   })
 
-const run = (input?: Input) => processImages(request(input))
+const run = (input?: Input) => processImages(request(input), { runId: "r1" })
 
 const colours = {
   red: [226, 49, 39],
@@ -154,8 +154,8 @@ layer(Serena.layer())("the engine on the embedded model", (it) => {
 })
 
 describe("hooks", () => {
-  const withHooks = (hooks: Layer.Layer<RunnerHooks>) =>
-    run({ batch_size: 2 }).pipe(Effect.provide(Serena.layer({ hooks })))
+  const two = run({ batch_size: 2, subseed: 3 })
+  const withHooks = (hooks: Layer.Layer<RunnerHooks>) => Effect.provide(two, Serena.layer({ hooks }))
 
   it.effect("change nothing: none, no-op ones and three observers give the same bytes and metadata", () =>
     Effect.gen(function*() {
@@ -166,7 +166,7 @@ describe("hooks", () => {
         onFinalize: () => Effect.sync(() => seen.push(`${name} onFinalize`)),
         around: <A, E, R>(_: string, effect: Effect.Effect<A, E, R>) => Effect.delay(effect, 0)
       })
-      const none = yield* run({ batch_size: 2 }).pipe(Effect.provide(Serena.layer()))
+      const none = yield* Effect.provide(two, Serena.layer())
       const noop = yield* withHooks(RunnerHooks.layerNoop)
       const three = yield* withHooks(RunnerHooks.layer(observer("a"), observer("b"), observer("c")))
       assert.strictEqual(seen.length, 9)

@@ -104,13 +104,32 @@ layer(TestRuntime.layer())("the pipeline", (it) => {
       assert.deepStrictEqual(unguided.images[0]?.pixels, same.images[0]?.pixels)
     }))
 
-  it.effect("warns of a prompt that was cut", () =>
+  it.effect("reads a prompt of 200 words to its last one, and the negative prompt as well", () =>
     Effect.gen(function*() {
-      const { warnings } = yield* run({ prompt: "red ".repeat(80), negative_prompt: "blue ".repeat(76) })
-      assert.deepStrictEqual(warnings, [
-        "The prompt was too long: its last 5 tokens were left out.",
-        "The negative prompt was too long: its last 1 tokens were left out."
-      ])
+      const words = Array.from({ length: 200 }, (_, i) => `word${i}`)
+      const [whole, ends] = [words.join(" "), [...words.slice(0, -1), "otherwise"].join(" ")]
+      const runs = [
+        yield* run({ prompt: whole }),
+        yield* run({ prompt: ends }),
+        yield* run({ prompt: words.slice(0, 75).join(" ") }),
+        yield* run({ negative_prompt: whole }),
+        yield* run({ negative_prompt: ends })
+      ]
+      for (const { warnings } of runs) assert.deepStrictEqual(warnings, [])
+      const pictures = runs.map(({ images: [image] }) => Buffer.from(image?.pixels ?? []).toString("base64"))
+      assert.strictEqual(new Set(pictures).size, runs.length)
+      const { images: [again] } = yield* run({ prompt: whole })
+      assert.deepStrictEqual(again?.pixels, runs[0]?.images[0]?.pixels)
+    }))
+
+  it.effect("guides by prompts of different lengths", () =>
+    Effect.gen(function*() {
+      const long = Array.from({ length: 100 }, (_, i) => `word${i}`).join(" ")
+      const [first, second] = [
+        yield* run({ prompt: "a cat", negative_prompt: long }),
+        yield* run({ prompt: long, negative_prompt: "a cat" })
+      ]
+      assert.notDeepEqual(first.images[0]?.pixels, second.images[0]?.pixels)
     }))
 
   it.effect("makes other sizes, wide and tall", () =>
