@@ -198,12 +198,12 @@ export const samplePass: (options: Options) => Effect.Effect<Sampled, Processing
 }, Effect.scoped)
 
 const samplerOptions = (
-  { eta, processing }: ProcessingState,
+  { processing }: ProcessingState,
   opts: OptionsSnapshot,
   sampler: Samplers.Sampler,
   fromImage: boolean
 ): Partial<Samplers.SamplerOptions> => ({
-  eta,
+  eta: processing.eta ?? (sampler.space === "timestep" ? opts.eta_ddim : opts.eta_ancestral),
   sChurn: processing.s_churn ?? opts.s_churn,
   sTmin: processing.s_tmin ?? opts.s_tmin,
   sTmax: processing.s_tmax ?? opts.s_tmax,

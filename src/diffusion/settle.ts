@@ -30,12 +30,11 @@ import { RuntimeContext } from "../runner/RuntimeContext.ts"
 import { version } from "../version.ts"
 import { latentMode } from "./enlarge.ts"
 import * as output from "./output.ts"
-import * as Attention from "./prompt/Attention.ts"
 import * as ExtraNetworks from "./prompt/ExtraNetworks.ts"
 import * as Prompt from "./prompt/Prompt.ts"
 import * as Styles from "./prompt/Styles.ts"
 import { resolveNames } from "./resolveNames.ts"
-import type * as Samplers from "./sampling/Samplers.ts"
+import * as Samplers from "./sampling/Samplers.ts"
 import * as Schedules from "./sampling/Schedules.ts"
 import { type Pictures, readPictures, settleSource } from "./settleSource.ts"
 import { isInpainting } from "./sourceLatents.ts"
@@ -96,7 +95,6 @@ export const settle = Effect.fn("prepare")(function*({ processing: asked, runId 
     source: source?.source,
     seamless: processing.tiling ?? opts.tiling,
     clipSkip: opts.CLIP_stop_at_last_layers,
-    eta: processing.eta ?? (sampler.defaults.eta === 0 ? opts.eta_ddim : opts.eta_ancestral),
     model: {
       name: model.name,
       hash: opts.add_model_hash_to_info ? yield* model.hash : undefined,
@@ -246,9 +244,8 @@ const settlePrompts = Effect.fnUntraced(function*(processing: Processing, opts: 
   const styled: StyledPrompts = {
     ...first,
     hires,
-    usesBrackets: [first.prompt, first.negativePrompt].some((text) =>
-      Attention.parse(text).some(({ weight }) => weight !== 1 && weight !== -1)
-    ),
+    // Whatever they are for, as the webui asks; the other signs are read by some kinds of emphasis only.
+    usesBrackets: [first, hires].some((pair) => /[([\\]|BREAK/.test(`${pair?.prompt}${pair?.negativePrompt}`)),
     warnings
   }
   return styled
@@ -346,11 +343,8 @@ const infotextOf = (
   }
 ): string => {
   const { hires, method, opts, processing } = facts
-  const labelOf = (label: string) =>
-    Option.match(Schedules.get(label), {
-      onNone: () => label,
-      onSome: (scheduler) => Schedules.forSampler(scheduler, method).label
-    })
+  const second = hires === undefined ? method : Option.getOrElse(Samplers.get(hires.sampler), () => method)
+  const scheduleLabel = labelOf(facts.scheduler, method)
   return InfotextWriter.format({
     processing,
     opts,
@@ -358,7 +352,7 @@ const infotextOf = (
     negativePrompt: facts.negativePrompt,
     steps: facts.steps,
     sampler: method,
-    scheduleLabel: labelOf(facts.scheduler),
+    scheduleLabel,
     seed: facts.seed,
     subseed: facts.subseed,
     width: facts.width,
@@ -368,21 +362,27 @@ const infotextOf = (
     ...(hires && {
       hires: {
         ...(hires.checkpoint !== undefined && { checkpoint: hires.checkpoint }),
-        ...(hires.sampler !== facts.sampler && { sampler: hires.sampler }),
-        ...(hires.scheduler !== facts.scheduler && { scheduleLabel: hires.scheduler }),
+        ...(hires.sampler !== facts.sampler && { sampler: second }),
+        ...(labelOf(hires.scheduler, second) !== scheduleLabel && { scheduleLabel: labelOf(hires.scheduler, second) }),
         ...(hires.prompt !== facts.prompt && { prompt: hires.prompt }),
         ...(hires.negativePrompt !== facts.negativePrompt && { negativePrompt: hires.negativePrompt })
       }
     }),
-    eta: facts.eta,
     isInpaintingModel: facts.model.isInpainting,
     hasMask: facts.source?.mask !== undefined,
     tiling: facts.seamless,
     clipSkip: facts.clipSkip,
-    version,
+    version: `serena-${version}`,
     ...(facts.refiner && { refiner: { name: facts.refiner.checkpoint, switchAt: facts.refiner.switchAt } })
   })
 }
+
+// The schedule that a sampler makes of a label.
+const labelOf = (label: string, sampler: Samplers.Sampler): string =>
+  Option.match(Schedules.get(label), {
+    onNone: () => label,
+    onSome: (scheduler) => Schedules.forSampler(scheduler, sampler).label
+  })
 
 // Beside the run, until it ends. A stage may run in a fiber of its own, under hooks that can end it, so a child of the
 // stage's fiber would not outlive the stage.

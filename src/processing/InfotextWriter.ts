@@ -9,6 +9,16 @@ import * as Infotext from "./Infotext.ts"
 import type { OptionsSnapshot } from "./Options.ts"
 import type { Processing } from "./Processing.ts"
 
+/** What is to be known of a sampler. */
+export interface SamplerFacts {
+  readonly name: string
+  readonly usesEnsd: boolean
+  readonly space: "sigma" | "timestep"
+  /** When it draws noise; decides whether churn and eta act. Left out: no churn, and `eta` acts. */
+  readonly noise?: string | undefined
+  readonly discardNextToLastSigma?: boolean | undefined
+}
+
 /** All that one infotext is made of. */
 export interface InfotextFacts {
   readonly processing: Processing
@@ -17,14 +27,7 @@ export interface InfotextFacts {
   readonly prompt: string
   readonly negativePrompt: string
   readonly steps: number
-  readonly sampler: {
-    readonly name: string
-    readonly usesEnsd: boolean
-    readonly space: "sigma" | "timestep"
-    /** When it draws noise; decides whether churn and eta act. Left out: no churn, and `eta` acts. */
-    readonly noise?: string | undefined
-    readonly discardNextToLastSigma?: boolean | undefined
-  }
+  readonly sampler: SamplerFacts
   /** The schedule's label: `Automatic` where none was built by name. */
   readonly scheduleLabel: string
   readonly seed: number
@@ -39,13 +42,11 @@ export interface InfotextFacts {
   /** Only what differs in the second pass; absent without one. */
   readonly hires?: {
     readonly checkpoint?: string | undefined
-    readonly sampler?: string | undefined
+    readonly sampler?: SamplerFacts | undefined
     readonly scheduleLabel?: string | undefined
     readonly prompt?: string | undefined
     readonly negativePrompt?: string | undefined
   } | undefined
-  /** As it acts: the request's, or the setting's for the sampler. */
-  readonly eta: number
   readonly isInpaintingModel: boolean
   /** Whether there is a mask that leaves something to be made. */
   readonly hasMask: boolean
@@ -92,7 +93,7 @@ export const parametersOf = (about: InfotextFacts): ReadonlyArray<Pair> => {
     ],
     ["Conditional mask weight", about.isInpaintingModel ? Infotext.float(opts.inpainting_mask_weight) : undefined],
     ["Clip skip", about.clipSkip > 1 ? about.clipSkip : undefined],
-    ["ENSD", ensd !== 0 && sampler.usesEnsd && about.eta !== 0 ? ensd : undefined],
+    ["ENSD", ensd !== 0 && samplersOf(about).some((each) => drawsByEnsd(each, about)) ? ensd : undefined],
     ["RNG", opts.randn_source === "GPU" ? undefined : opts.randn_source],
     ["Tiling", flag(about.tiling)],
     ...hiresPairs(about),
@@ -102,6 +103,31 @@ export const parametersOf = (about: InfotextFacts): ReadonlyArray<Pair> => {
     ...refinerPairs(about),
     ["Version", opts.add_version_to_infotext ? about.version : undefined]
   ]
+}
+
+const samplersOf = ({ hires, sampler }: InfotextFacts): ReadonlyArray<SamplerFacts> =>
+  hires?.sampler === undefined ? [sampler] : [sampler, hires.sampler]
+
+/** Eta as it acts: the request's, or the setting's for this sampler. */
+const etaOf = ({ space }: SamplerFacts, { opts, processing }: InfotextFacts): number =>
+  processing.eta ?? (space === "timestep" ? opts.eta_ddim : opts.eta_ancestral)
+
+const usesEta = ({ noise }: SamplerFacts): boolean =>
+  noise === undefined || noise === "ancestral" || noise === "brownian"
+
+// Whether a seed's delta changes anything.
+const drawsByEnsd = (sampler: SamplerFacts, about: InfotextFacts): boolean => {
+  switch (sampler.noise) {
+    case "renoise":
+    case "restart":
+      return true
+    case "churn":
+      return (about.processing.s_churn ?? about.opts.s_churn) > 0
+    case "ancestral":
+      return etaOf(sampler, about) !== 0
+    default:
+      return sampler.usesEnsd && etaOf(sampler, about) !== 0
+  }
 }
 
 const flag = (on: boolean): string | undefined => on ? "True" : undefined
@@ -114,7 +140,7 @@ const hiresPairs = ({ hires, processing }: InfotextFacts): ReadonlyArray<Pair> =
   const { hr_resize_x: x, hr_resize_y: y, hr_scale, hr_second_pass_steps: steps, hr_upscaler } = processing
   return [
     ["Hires checkpoint", hires.checkpoint],
-    ["Hires sampler", hires.sampler],
+    ["Hires sampler", hires.sampler?.name],
     ["Hires prompt", hires.prompt],
     ["Hires negative prompt", hires.negativePrompt],
     ["Hires schedule type", hires.scheduleLabel],
@@ -145,14 +171,23 @@ const promptPairs = ({ negativePrompt, opts, prompt, usesBrackets }: InfotextFac
 ]
 
 const samplingPairs = (about: InfotextFacts): ReadonlyArray<Pair> => {
-  const { eta, hires, opts, processing, sampler } = about
+  const { hires, opts, processing, sampler } = about
   const isImg2Img = processing._tag === "Img2Img"
   const noiseMultiplier = isImg2Img ? processing.initial_noise_multiplier ?? opts.initial_noise_multiplier : 1
-  const labels = sampler.space === "timestep" ? [] : [about.scheduleLabel, hires?.scheduleLabel]
-  const built = labels.filter((label = "Automatic") => label !== "Automatic").map(String)
+  const samplers = samplersOf(about)
+  const [first, second = first] = samplers
+  const labels = [[first, about.scheduleLabel], [
+    second,
+    hires === undefined ? undefined : hires.scheduleLabel ?? about.scheduleLabel
+  ]] as const
+  const built = labels.flatMap(([sampler, label = "Automatic"]) =>
+    sampler?.space === "timestep" || label === "Automatic" ? [] : [label]
+  )
   const isBeta = built.includes("Beta")
-  const hasChurn = sampler.noise === "churn"
-  const hasEta = sampler.noise === undefined || sampler.noise === "ancestral" || sampler.noise === "brownian"
+  const eta = (space: SamplerFacts["space"], usual: number) => {
+    const used = samplers.find((each) => each.space === space && usesEta(each))
+    return used === undefined ? undefined : floatUnless(usual, etaOf(used, about))
+  }
   const ngms = processing.s_min_uncond ?? opts.s_min_uncond
   return [
     ["Noise Schedule", opts.sd_noise_schedule === "Default" ? undefined : opts.sd_noise_schedule],
@@ -160,7 +195,8 @@ const samplingPairs = (about: InfotextFacts): ReadonlyArray<Pair> => {
     [
       "Discard penultimate sigma",
       flag(
-        opts.always_discard_next_to_last_sigma && sampler.space === "sigma" && sampler.discardNextToLastSigma !== true
+        opts.always_discard_next_to_last_sigma &&
+          samplers.some(({ discardNextToLastSigma, space }) => space === "sigma" && discardNextToLastSigma !== true)
       )
     ],
     ...(built.length === 0 ? [] : [
@@ -175,16 +211,13 @@ const samplingPairs = (about: InfotextFacts): ReadonlyArray<Pair> => {
     ["Beta schedule beta", isBeta ? Infotext.float(opts.beta_dist_beta) : undefined],
     ["SGM noise multiplier", flag(opts.sgm_noise_multiplier && !isImg2Img && sampler.space === "sigma")],
     ["Extra noise", isImg2Img || hires !== undefined ? floatUnless(0, opts.img2img_extra_noise) : undefined],
-    ...(!hasEta
-      ? []
-      : sampler.space === "timestep"
-      ? [["Eta DDIM", floatUnless(0, eta)] as const]
-      : [["Eta", floatUnless(1, eta)] as const]),
-    ...(hasChurn ? churnPairs(about) : []),
+    ["Eta", eta("sigma", 1)],
+    ["Eta DDIM", eta("timestep", 0)],
+    ...(samplers.some(({ noise }) => noise === "churn") ? churnPairs(about) : []),
     ["Skip Early CFG", floatUnless(0, opts.skip_early_cond)],
     ["NGMS", floatUnless(0, ngms)],
     ["NGMS all steps", flag(ngms > 0 && opts.s_min_uncond_all)],
-    ...(sampler.name.startsWith("UniPC") ? uniPcPairs(opts) : [])
+    ...(samplers.some(({ name }) => name === "UniPC") ? uniPcPairs(opts) : [])
   ]
 }
 

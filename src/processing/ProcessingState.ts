@@ -93,8 +93,6 @@ export interface ProcessingState extends PassPlan {
   readonly seamless: boolean
   /** What is asked of the text encoders: 1 is their last layer. */
   readonly clipSkip: number
-  /** Share of fresh noise, the sampler's own when the request leaves it open. */
-  readonly eta: number
   readonly model: { readonly name: string; readonly hash: string | undefined; readonly isInpainting: boolean }
   /** Milliseconds since the epoch. */
   readonly startedAt: number

@@ -66,7 +66,6 @@ export const prepare = Effect.fnUntraced(
       source: undefined,
       seamless: false,
       clipSkip: 1,
-      eta: 1,
       model: { name: model.name, hash: undefined, isInpainting: false },
       startedAt: 0,
       batches,

@@ -6,7 +6,7 @@
  * ```
  *
  * Requests are checked, sampled, decoded, encoded and saved as in production, within a few milliseconds. No model is
- * read, no native module loaded, and no file written: see `SavedImages`.
+ * read and no file written: see `SavedImages`. No native module is loaded, but for reading the pictures of img2img.
  */
 import * as Layer from "effect/Layer"
 import * as DiffusionPipeline from "../diffusion/DiffusionPipeline.ts"
@@ -50,7 +50,7 @@ export interface LayerOptions<E = never, R = never> extends PipelineOptions {
 const layerPipeline = ({ faults = [], pipeline = DiffusionPipeline.layer }: PipelineOptions) =>
   Layer.fresh(pipeline).pipe(
     Faults.layer(...faults),
-    Layer.provideMerge(SavedImages.layer),
+    Layer.provideMerge(Layer.fresh(SavedImages.layer)),
     Layer.provide(Layer.mergeAll(ImageDecoder.layer, PlainEncoder.layer))
   )
 

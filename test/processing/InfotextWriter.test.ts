@@ -26,7 +26,6 @@ const about = (processing: Processing, facts: Partial<InfotextFacts> = {}): Info
   height: 64,
   model: { name: "tiny", hash: "535cf750e0" },
   usesBrackets: false,
-  eta: 1,
   isInpaintingModel: false,
   hasMask: false,
   tiling: false,
@@ -80,7 +79,7 @@ describe("InfotextWriter.format", () => {
       "Clip skip: 2, ENSD: 31337, RNG: CPU",
       about(cat({ override_settings: { eta_noise_seed_delta: 31337, randn_source: "CPU" } }), { clipSkip: 2 })
     ],
-    ["Eta: 0.0", about(cat({ override_settings: { eta_noise_seed_delta: 31337 } }), { eta: 0 })],
+    ["Eta: 0.0", about(cat({ eta: 0, override_settings: { eta_noise_seed_delta: 31337 } }))],
     [
       "Denoising strength: 0.7, Hires upscale: 1.5, Hires steps: 1, Hires upscaler: Latent",
       about(cat({ enable_hr: true, denoising_strength: 0.7, hr_scale: 1.5, hr_second_pass_steps: 1 }), { hires: {} })
@@ -89,7 +88,7 @@ describe("InfotextWriter.format", () => {
       `Denoising strength: 0.5, Hires sampler: Euler, Hires prompt: "dog, \\"big\\"", Hires negative prompt: x, ` +
       "Hires schedule type: Karras, Hires upscale: 2.0, Hires upscaler: Latent",
       about(cat({ enable_hr: true, denoising_strength: 0.5 }), {
-        hires: { sampler: "Euler", scheduleLabel: "Karras", prompt: `dog, "big"`, negativePrompt: "x" }
+        hires: { sampler: euler, scheduleLabel: "Karras", prompt: `dog, "big"`, negativePrompt: "x" }
       })
     ],
     [
@@ -120,10 +119,10 @@ describe("InfotextWriter.format", () => {
       "Denoising strength: 0.75, Noise multiplier: 0.5, Extra noise: 0.1",
       about(dog({ initial_noise_multiplier: 0.5, override_settings: { img2img_extra_noise: 0.1 } }))
     ],
-    ["Eta: 0.5", about(cat(), { eta: 0.5 })],
-    ["Eta DDIM: 0.5", about(cat(), { eta: 0.5, sampler: ddim })],
-    ["", about(cat(), { eta: 0, sampler: ddim })],
-    ["", about(cat(), { eta: 0.5, sampler: euler })],
+    ["Eta: 0.5", about(cat({ eta: 0.5 }))],
+    ["Eta DDIM: 0.5", about(cat({ eta: 0.5 }), { sampler: ddim })],
+    ["", about(cat({ eta: 0 }), { sampler: ddim })],
+    ["", about(cat({ eta: 0.5 }), { sampler: euler })],
     ["Beta schedule alpha: 0.6, Beta schedule beta: 0.6", about(cat(), { scheduleLabel: "Beta", sampler: euler })],
     [
       "Schedule min sigma: 0.1, Schedule max sigma: 10.0, Schedule rho: 5.0",
@@ -283,7 +282,6 @@ const settled = (processing: Processing, opts = Options.defaults): InfotextFacts
     subseed: processing.subseed,
     width: processing.width ?? 0,
     height: processing.height ?? 0,
-    eta: processing.override_settings.eta_ancestral ?? 1,
     tiling: processing.override_settings.tiling ?? false,
     hasMask: processing._tag === "Img2Img" && processing.mask !== undefined,
     refiner: processing.refiner_checkpoint === undefined
@@ -292,7 +290,9 @@ const settled = (processing: Processing, opts = Options.defaults): InfotextFacts
     hires: processing._tag === "Txt2Img" && processing.enable_hr
       ? {
         checkpoint: processing.hr_checkpoint_name,
-        sampler: processing.hr_sampler_name,
+        sampler: processing.hr_sampler_name === undefined
+          ? undefined
+          : { name: processing.hr_sampler_name, usesEnsd: false, space: "sigma", noise: "none" },
         scheduleLabel: processing.hr_scheduler,
         prompt: processing.hr_prompt === "" ? undefined : processing.hr_prompt,
         negativePrompt: processing.hr_negative_prompt === "" ? undefined : processing.hr_negative_prompt
