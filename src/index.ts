@@ -29,7 +29,7 @@ export type {
 } from "./processing/Processed.ts"
 /** What to make. */
 export * as Processing from "./processing/Processing.ts"
-export { Img2Img, Txt2Img } from "./processing/Processing.ts"
+export { Img2Img, Txt2Img } from "./processing/requests.ts"
 /** A picture that comes with a request. */
 export { ImageBytes } from "./processing/ImageBytes.ts"
 /** A picture in memory. */

@@ -5,9 +5,8 @@ import * as Schema from "effect/Schema"
 import * as Samplers from "../../src/diffusion/sampling/Samplers.ts"
 import * as Schedules from "../../src/diffusion/sampling/Schedules.ts"
 import { readMetadata } from "../../src/images/Metadata.ts"
-import { fromInfotext } from "../../src/processing/InfotextRequest.ts"
+import { Img2Img, Txt2Img } from "../../src/processing/requests.ts"
 import { Options } from "../../src/processing/Options.ts"
-import { Img2Img, Txt2Img } from "../../src/processing/Processing.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import { TestRuntime } from "../../src/testing/index.ts"
 import * as pictures from "./pictures.ts"
@@ -85,7 +84,7 @@ layer(TestRuntime.layer())("a picture made again from its infotext", (it) => {
         const { images: [made] } = yield* processImages(asked)
         assert.isDefined(made)
         const { infotext = "" } = yield* readMetadata(made.bytes)
-        const again = yield* fromInfotext(infotext, {}, { opts: Options.defaults })
+        const again = yield* Txt2Img.fromInfotext(infotext, {}, { opts: Options.defaults })
         const { images: [remade] } = yield* processImages(again)
         assert.strictEqual(remade?.infotext, infotext)
         assert.deepStrictEqual(remade?.bytes, made.bytes)
@@ -113,12 +112,11 @@ layer(TestRuntime.layer())("a picture made again from its infotext", (it) => {
         assert.isDefined(made)
         const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64")
         const given = {
-          _tag: "Img2Img",
           init_images: init_images.map(base64),
           mask: base64(mask),
           resize_mode: masking.resize_mode
         }
-        const again = yield* fromInfotext(made.infotext, given, { opts: Options.defaults })
+        const again = yield* Img2Img.fromInfotext(made.infotext, given, { opts: Options.defaults })
         const { images: [remade] } = yield* processImages(again)
         assert.strictEqual(remade?.infotext, made.infotext)
         assert.deepStrictEqual(remade?.bytes, made.bytes)

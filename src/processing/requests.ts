@@ -1,0 +1,45 @@
+/**
+ * The kinds of requests, each with a way back from a picture's infotext: `Txt2Img.fromInfotext(text)`.
+ */
+import * as Effect from "effect/Effect"
+import { InvalidProcessing } from "./errors.ts"
+import * as InfotextRequest from "./InfotextRequest.ts"
+import * as Processing from "./Processing.ts"
+
+type Given = Readonly<Record<string, unknown>>
+
+const otherKind = (_tag: string) =>
+  Effect.fail(new InvalidProcessing({ problems: [{ path: "_tag", message: `it is another kind of request, ${_tag}` }] }))
+
+/** Text to image. */
+export const Txt2Img = Object.assign(Processing.Txt2Img, {
+  /**
+   * The request that makes a picture again, from its infotext. What `given` has stands, whatever the text says. Fails with
+   * every field whose value cannot be used.
+   */
+  fromInfotext: (
+    text: string,
+    given: Given = {},
+    options?: InfotextRequest.Options
+  ): Effect.Effect<Txt2Img, InvalidProcessing> =>
+    Effect.flatMap(
+      InfotextRequest.fromInfotext(text, given, options),
+      (request) => request._tag === "Txt2Img" ? Effect.succeed(request) : otherKind(request._tag)
+    )
+})
+export type Txt2Img = Processing.Txt2Img
+
+/** Image to image, and with a mask inpainting. */
+export const Img2Img = Object.assign(Processing.Img2Img, {
+  /** The same for a picture that came from others: `given` must have its `init_images`, as JSON has them. */
+  fromInfotext: (
+    text: string,
+    given: Given,
+    options?: InfotextRequest.Options
+  ): Effect.Effect<Img2Img, InvalidProcessing> =>
+    Effect.flatMap(
+      InfotextRequest.fromInfotext(text, { ...given, _tag: "Img2Img" }, options),
+      (request) => request._tag === "Img2Img" ? Effect.succeed(request) : otherKind(request._tag)
+    )
+})
+export type Img2Img = Processing.Img2Img
