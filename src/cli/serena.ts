@@ -23,6 +23,7 @@ import type { Processing } from "../processing/Processing.ts"
 import { version } from "../version.ts"
 import { type CommandError, exitCode, logDefects, tell, tellDefect, usage } from "./failures.ts"
 import * as GenerateFlags from "./GenerateFlags.ts"
+import { serve } from "./serve.ts"
 
 // Makes what the flags say, and of the rest what the picture says that they name.
 const makePictures = Effect.fnUntraced(function*(input: GenerateFlags.Input, defaults?: Partial<Processing>) {
@@ -158,7 +159,7 @@ const info = Command.make(
 
 const root = Command.make("serena").pipe(
   Command.withDescription("Make pictures from words with Stable Diffusion models, on this machine"),
-  Command.withSubcommands([txt2img, img2img, models, samplers, info, demo]),
+  Command.withSubcommands([txt2img, img2img, models, samplers, info, demo, serve]),
   Command.withExamples([
     { command: "serena demo", description: "A first picture" },
     { command: "serena txt2img --help", description: "Everything that can be asked for" },

@@ -1,0 +1,80 @@
+/**
+ * A server as a process: from flags to the last reply.
+ */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as Console from "effect/Console"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { HttpServer } from "effect/http/HttpServer"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import { ImageDecoder } from "../images/ImageDecoder.ts"
+import { ImageEncoder } from "../images/ImageEncoder.ts"
+import type { CommandOptions } from "../processing/CommandOptions.ts"
+import { Options } from "../processing/Options.ts"
+import * as Serena from "../Serena.ts"
+import { Lifetime } from "./Lifetime.ts"
+import { ModelTitles } from "./ModelTitles.ts"
+import * as Server from "./Server.ts"
+import { ServerOptions, type ServerSettings } from "./ServerOptions.ts"
+
+export interface LaunchOptions {
+  readonly server: ServerSettings
+  readonly cmdOpts: Partial<CommandOptions["Service"]>
+  /** Whether lines of the log are JSON. */
+  readonly logJson: boolean
+}
+
+/** Everything a server runs on: this machine's models, files and pictures. */
+export const layer = ({ cmdOpts, server }: Omit<LaunchOptions, "logJson">) =>
+  Server.layer().pipe(
+    Layer.provideMerge(Layer.mergeAll(
+      Serena.layer({ cmdOpts }),
+      ImageDecoder.layer,
+      ImageEncoder.layer,
+      NodeFileSystem.layer,
+      NodePath.layer,
+      ServerOptions.layer(server)
+    ))
+  )
+
+/** Listens until a signal, or a client that may, ends it; then lets runs end, and returns. */
+export const launch = Effect.fn("launch")(
+  function*(options: LaunchOptions) {
+    const context = yield* Layer.build(layer(options))
+    const { address } = Context.get(context, HttpServer)
+    const port = address._tag === "UnixPathAddress" ? options.server.port : address.port
+    const scheme = options.server.tls_certfile === undefined ? "http" : "https"
+    const host = options.server.host.includes(":")
+      ? `[${options.server.host.replaceAll(/[[\]]/g, "")}]`
+      : options.server.host
+    yield* Console.log(`Serena listens on ${scheme}://${host}:${port}`)
+    // Titles of models show a hash as soon as it is known.
+    const { sd_model_checkpoint } = yield* Context.get(context, Options).snapshot
+    yield* Effect.forkScoped(Context.get(context, ModelTitles).learn(sd_model_checkpoint))
+    yield* Effect.raceFirst(signal, Context.get(context, Lifetime).ended)
+    yield* Console.error(
+      `Stopping. Runs have ${options.server.grace} seconds to end; a second signal ends all at once.`
+    )
+  },
+  Effect.scoped,
+  (effect, { logJson }) => logJson ? Effect.provide(effect, Logger.layer([Logger.consoleJson])) : effect
+)
+
+// npm passes on the Ctrl-C that the terminal has sent to this process as well. Both together are one wish.
+const samePress = 200
+
+// The first signal. Those that come later do what they do to any process.
+const signal = Effect.callback<void>((resume) => {
+  const silence = () => {
+    process.off("SIGINT", listen)
+    process.off("SIGTERM", listen)
+  }
+  const listen = () => {
+    resume(Effect.void)
+    setTimeout(silence, samePress).unref()
+  }
+  process.on("SIGINT", listen)
+  process.on("SIGTERM", listen)
+})

@@ -1,0 +1,112 @@
+/**
+ * What went wrong with a request to the API, in the shapes that clients of stable-diffusion-webui read.
+ *
+ * Two kinds: a list of problems (422), and a refusal with one sentence. Neither ever holds a stack.
+ */
+import * as Schema from "effect/Schema"
+import type { Problem } from "../../processing/errors.ts"
+import type { ProcessingError } from "../../processing/errors.ts"
+import type { JobCancelled, QueueFull, ShuttingDown } from "../Jobs.ts"
+
+/** One problem of a request, as FastAPI tells it. */
+export const Detail = Schema.Struct({
+  /** Where: `body` or `query`, then names and indices. */
+  loc: Schema.Array(Schema.Union([Schema.String, Schema.Finite])),
+  msg: Schema.String,
+  type: Schema.String,
+  ctx: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown))
+})
+export type Detail = typeof Detail.Type
+
+/** The request does not fit its model: every problem at once. */
+export class Unprocessable extends Schema.TaggedError<Unprocessable>()("Unprocessable", {
+  detail: Schema.Array(Detail)
+}) {
+  override get message(): string {
+    return this.detail.map(({ loc, msg }) => `${loc.join(".")}: ${msg}`).join("; ")
+  }
+}
+
+/** The API refuses, or failed. */
+export class Refused extends Schema.TaggedError<Refused>()("Refused", {
+  status: Schema.Int,
+  /** The class of the error, as the webui's clients expect it: `HTTPException` for refusals. */
+  error: Schema.String,
+  detail: Schema.String,
+  errors: Schema.String,
+  headers: Schema.Record(Schema.String, Schema.String)
+}) {
+  override get message(): string {
+    return this.errors === "" ? this.detail : this.errors
+  }
+}
+
+export type ApiError = Unprocessable | Refused
+
+/** A refusal: `detail` is a fixed text that clients may compare, `errors` a sentence for people. */
+export const refuse = (
+  status: number,
+  detail: string,
+  { error = "HTTPException", errors = "", headers = {} }: {
+    readonly error?: string
+    readonly errors?: string
+    readonly headers?: Readonly<Record<string, string>>
+  } = {}
+): Refused => new Refused({ status, error, detail, errors, headers })
+
+/** One problem, as a 422. */
+export const problem = (loc: ReadonlyArray<string | number>, msg: string, type = "value_error"): Unprocessable =>
+  new Unprocessable({ detail: [{ loc, msg, type }] })
+
+/** Problems of a request or of settings, whose paths are below `body`. */
+export const unprocessable = (
+  problems: ReadonlyArray<Problem>,
+  within: ReadonlyArray<string> = []
+): Unprocessable =>
+  new Unprocessable({
+    detail: problems.map(({ message, path }) => ({
+      loc: [
+        "body",
+        ...within,
+        ...path.split(".").filter((name) => name !== "").map((name) => /^\d+$/.test(name) ? Number(name) : name)
+      ],
+      msg: message,
+      type: "value_error"
+    }))
+  })
+
+export const invalidImage = (reason: string): Refused => refuse(500, "Invalid encoded image", { errors: reason })
+
+/** What a run failed with, as the API tells it. */
+export const fromRun = (error: ProcessingError | JobCancelled | QueueFull | ShuttingDown): ApiError => {
+  const errors = error.message
+  switch (error._tag) {
+    case "InvalidProcessing":
+      return error.problems.some(({ path }) => /^(init_images|mask)\b/.test(path))
+        ? invalidImage(errors)
+        : unprocessable(error.problems)
+    case "InvalidOptions":
+      return unprocessable(error.problems, ["override_settings"])
+    case "UnknownSampler":
+      return refuse(404, "Sampler not found", { errors })
+    case "UnknownScheduler":
+      return refuse(404, "Scheduler not found", { errors })
+    case "UnknownUpscaler":
+      return refuse(404, `could not find upscaler named ${error.upscaler}`, { errors })
+    case "ModelNotFound":
+      return refuse(404, "Model not found", { errors })
+    case "ImageCodecError":
+      return invalidImage(errors)
+    case "QueueFull":
+      return refuse(429, "Too many requests are waiting", {
+        errors,
+        headers: { "retry-after": String(error.retryAfter) }
+      })
+    case "ShuttingDown":
+      return refuse(503, "Server is shutting down", { errors, headers: { "retry-after": "10" } })
+    case "JobCancelled":
+      return refuse(409, "The job was cancelled", { errors })
+    default:
+      return refuse(500, "", { error: error._tag, errors })
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * Upscaling by itself, and reading what a picture tells of itself.
+ */
+import * as Effect from "effect/Effect"
+import * as Base64 from "effect/encoding/Base64"
+import * as Schema from "effect/Schema"
+import { StyleBook } from "../../diffusion/StyleBook.ts"
+import { ImageDecoder } from "../../images/ImageDecoder.ts"
+import { formatOf, ImageEncoder } from "../../images/ImageEncoder.ts"
+import { readMetadata } from "../../images/Metadata.ts"
+import type { Raster } from "../../images/Raster.ts"
+import { Upscalers } from "../../images/Upscalers.ts"
+import { CommandOptions } from "../../processing/CommandOptions.ts"
+import * as Infotext from "../../processing/Infotext.ts"
+import { Options } from "../../processing/Options.ts"
+import { fromRun, problem } from "./ApiError.ts"
+import { bounded, decoder, Flag, FloatNumber, Int, oneOf, otherwise, Text } from "./Fields.ts"
+import { Pictures } from "./Pictures.ts"
+import { Float } from "./PythonJson.ts"
+
+const share = { ge: 0, le: 1 }
+
+const options = {
+  resize_mode: otherwise(oneOf(0, 1), 0),
+  show_extras_results: otherwise(Flag.required, true),
+  gfpgan_visibility: otherwise(bounded(FloatNumber.required, share), new Float(0)),
+  codeformer_visibility: otherwise(bounded(FloatNumber.required, share), new Float(0)),
+  codeformer_weight: otherwise(bounded(FloatNumber.required, share), new Float(0)),
+  upscaling_resize: otherwise(bounded(FloatNumber.required, { gt: 0 }), new Float(2)),
+  upscaling_resize_w: otherwise(bounded(Int.required, { ge: 1 }), 512),
+  upscaling_resize_h: otherwise(bounded(Int.required, { ge: 1 }), 512),
+  upscaling_crop: otherwise(Flag.required, true),
+  upscaler_1: otherwise(Text.required, "None"),
+  upscaler_2: otherwise(Text.required, "None"),
+  extras_upscaler_2_visibility: otherwise(bounded(FloatNumber.required, share), new Float(0)),
+  upscale_first: otherwise(Flag.required, false)
+}
+
+const SingleRequest = Schema.Struct({ ...options, image: otherwise(Text.required, "") })
+const FileData = Schema.Struct({ data: Text.required, name: Text.required })
+const BatchRequest = Schema.Struct({ ...options, imageList: Schema.Array(FileData) })
+const PngInfoRequest = Schema.Struct({ image: Text.required })
+
+type ExtrasOptions = Omit<typeof SingleRequest.Type, "image">
+
+const decodeSingle = decoder(SingleRequest)
+const decodeBatch = decoder(BatchRequest)
+const decodePngInfo = decoder(PngInfoRequest)
+
+/** Most pictures of one batch. */
+const mostPictures = 1000
+
+/** `POST /sdapi/v1/extra-single-image`. */
+export const single = Effect.fn("sdapi.extraSingleImage")(function*(body: unknown) {
+  const { image, ...options } = yield* decodeSingle(body)
+  return yield* processed(image, options)
+})
+
+/** `POST /sdapi/v1/extra-batch-images`. */
+export const batch = Effect.fn("sdapi.extraBatchImages")(function*(body: unknown) {
+  const { imageList, ...options } = yield* decodeBatch(body)
+  if (imageList.length > mostPictures) {
+    return yield* problem(["body", "imageList"], `at most ${mostPictures} pictures are taken`)
+  }
+  const all = yield* Effect.forEach(imageList, ({ data }) => processed(data, options))
+  return { html_info: all.at(-1)?.html_info ?? "", images: all.map(({ image }) => image) }
+})
+
+const processed = Effect.fnUntraced(function*(image: string, options: ExtrasOptions) {
+  const { read } = yield* Pictures
+  const { limits } = yield* CommandOptions
+  const decoder = yield* ImageDecoder
+  const encoder = yield* ImageEncoder
+  const bytes = yield* read(image)
+  const settings = yield* (yield* Options).snapshot
+  return yield* Effect.gen(function*() {
+    const raster = yield* decoder.decode(bytes, limits)
+    const told = yield* Effect.orElseSucceed(readMetadata(bytes), () => undefined)
+    const { params, raster: result } = yield* upscaled(raster, options)
+    const line = params.map(([key, value]) => `${key}: ${Infotext.quote(value)}`).join(", ")
+    const infotext = [told?.infotext ?? "", line === "" ? "" : line].filter((text) => text !== "").join("\n")
+    const file = yield* encoder.encode({ raster: result, infotext }, formatOf(settings))
+    return { html_info: line === "" ? "" : `<p>${escaped(line)}</p>`, image: Base64.encode(file) }
+  }).pipe(Effect.mapError((error) => error._tag === "Unprocessable" ? error : fromRun(error)))
+})
+
+const upscaled = Effect.fnUntraced(function*(raster: Raster, options: ExtrasOptions) {
+  const isNone = (name: string) => name === "" || name.toLowerCase() === "none"
+  const { max_image_pixels } = (yield* CommandOptions).limits
+  const upscalers = yield* Upscalers
+  const { ESRGAN_tile: tile, ESRGAN_tile_overlap: overlap } = yield* (yield* Options).snapshot
+  // Of two, the first is the one that counts; a name without the other is the same.
+  const first = isNone(options.upscaler_1) ? "None" : options.upscaler_1
+  const second = isNone(options.upscaler_2) ? "None" : options.upscaler_2
+  const weight = options.extras_upscaler_2_visibility.value
+  if (first === "None") return { raster, params: [] }
+
+  const [width, height] = [options.upscaling_resize_w, options.upscaling_resize_h]
+  const factor = options.resize_mode === 0
+    ? options.upscaling_resize.value
+    : Math.max(width / raster.width, height / raster.height)
+  const pixels = raster.width * raster.height * factor ** 2
+  if (!(pixels <= max_image_pixels) || width * height > max_image_pixels) {
+    return yield* problem(
+      ["body", options.resize_mode === 0 ? "upscaling_resize" : "upscaling_resize_w"],
+      `the picture would have more than the ${max_image_pixels} pixels of max_image_pixels`
+    )
+  }
+  const scale = (name: string) => upscalers.scaleBy(name, raster, factor, { tile, overlap })
+  const large = yield* scale(first)
+  const mixed = second === "None" || weight === 0 ? large : blended(large, yield* scale(second), weight)
+  const result = options.resize_mode === 1 && options.upscaling_crop ? centred(mixed, width, height) : mixed
+  const params: ReadonlyArray<readonly [string, string]> = [
+    ...(options.resize_mode === 0
+      ? [["Postprocess upscale by", String(options.upscaling_resize.value)] as const]
+      : [
+        ["Postprocess upscale to", `${width}x${height}`] as const,
+        ...(options.upscaling_crop ? [["Postprocess crop to", `${width}x${height}`] as const] : [])
+      ]),
+    ["Postprocess upscaler", first],
+    ...(second === "None" || weight === 0 ? [] : [
+      ["Postprocess upscaler 2", second] as const,
+      ["Postprocess upscaler 2 visibility", String(weight)] as const
+    ])
+  ]
+  return { raster: result, params }
+})
+
+const blended = (a: Raster, b: Raster, weight: number): Raster => {
+  if (a.width !== b.width || a.height !== b.height || a.channels !== b.channels) return a
+  const data = new Uint8Array(a.data.length)
+  for (let i = 0; i < data.length; i++) {
+    data[i] = Math.round((a.data[i] as number) * (1 - weight) + (b.data[i] as number) * weight)
+  }
+  return { ...a, data }
+}
+
+// The middle of a picture, in another size; what is outside of it is black.
+const centred = (raster: Raster, width: number, height: number): Raster => {
+  const { channels } = raster
+  const data = new Uint8Array(width * height * channels)
+  const left = Math.trunc((width - raster.width) / 2)
+  const top = Math.trunc((height - raster.height) / 2)
+  for (let y = Math.max(0, top); y < Math.min(height, top + raster.height); y++) {
+    const fromX = Math.max(0, -left)
+    const columns = Math.min(width, raster.width - fromX)
+    const from = ((y - top) * raster.width + fromX) * channels
+    data.set(raster.data.subarray(from, from + columns * channels), (y * width + Math.max(0, left)) * channels)
+  }
+  return { width, height, channels, data }
+}
+
+const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;")
+
+/** `POST /sdapi/v1/png-info`. */
+export const pngInfo = Effect.fn("sdapi.pngInfo")(function*(body: unknown) {
+  const { image } = yield* decodePngInfo(body)
+  const { limits } = yield* CommandOptions
+  const { read } = yield* Pictures
+  const { styles } = yield* (yield* StyleBook).read
+  const bytes = yield* read(image)
+  const { infotext = "", items } = yield* Effect.gen(function*() {
+    if (bytes.length > limits.max_image_bytes) yield* (yield* ImageDecoder).decode(bytes, limits)
+    return yield* readMetadata(bytes)
+  }).pipe(Effect.mapError(fromRun))
+  return { info: infotext, items, parameters: Infotext.withDefaults(Infotext.parse(infotext, { styles })) }
+})

@@ -1,0 +1,278 @@
+/**
+ * `txt2img` and `img2img`: from a body to a job, and from its result to the reply.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Base64 from "effect/encoding/Base64"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Samplers from "../../diffusion/sampling/Samplers.ts"
+import * as Schedules from "../../diffusion/sampling/Schedules.ts"
+import { StyleBook } from "../../diffusion/StyleBook.ts"
+import { ImageDecoder } from "../../images/ImageDecoder.ts"
+import { CommandOptions } from "../../processing/CommandOptions.ts"
+import * as Infotext from "../../processing/Infotext.ts"
+import * as InfotextRequest from "../../processing/InfotextRequest.ts"
+import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
+import * as Processing from "../../processing/Processing.ts"
+import { Jobs } from "../Jobs.ts"
+import { findModel, ModelTitles } from "../ModelTitles.ts"
+import { Settings } from "../Settings.ts"
+import { type ApiError, fromRun, problem, refuse } from "./ApiError.ts"
+import { readDict } from "./Fields.ts"
+import {
+  decodeImg2Img,
+  decodeTxt2Img,
+  type ImageRequest,
+  type Img2ImgRequest,
+  isImg2Img,
+  type Txt2ImgRequest
+} from "./ImageRequest.ts"
+import { info, pictures } from "./Info.ts"
+import { Pictures } from "./Pictures.ts"
+import type { Float } from "./PythonJson.ts"
+import * as Scripts from "./Scripts.ts"
+
+/** A reply, before it is written. */
+export interface Reply {
+  readonly images: ReadonlyArray<string>
+  readonly parameters: ImageRequest
+  readonly info: string
+}
+
+export class Generation extends Context.Service<Generation, {
+  readonly txt2img: (body: unknown) => Effect.Effect<Reply, ApiError>
+  readonly img2img: (body: unknown) => Effect.Effect<Reply, ApiError>
+}>()("serena/server/sdapi/Generation") {
+  static readonly layer = Layer.effect(
+    Generation,
+    Effect.gen(function*() {
+      const { limits } = yield* CommandOptions
+      const decoder = yield* ImageDecoder
+      const jobs = yield* Jobs
+      const read = (yield* Pictures).read
+      const settings = yield* Settings
+      const styles = yield* StyleBook
+      const titles = yield* ModelTitles
+
+      // What the request leaves unsaid and its infotext says.
+      const withInfotext = Effect.fnUntraced(function*(body: unknown, text: string, fields: ReadonlySet<string>) {
+        const given = readDict(body) ?? {}
+        const said = Infotext.withDefaults(Infotext.parse(text, { styles: (yield* styles.read).styles }))
+        const filled: Record<string, unknown> = {}
+        for (const { name, value } of InfotextRequest.fieldsOf(said)) {
+          if (fields.has(name) && !(name in given) && value !== undefined && value !== null) filled[name] = value
+        }
+        const overrides = readDict(given["override_settings"]) ?? {}
+        const inForce = yield* settings.all
+        const unsaid: Record<string, unknown> = {}
+        for (const { name, value } of InfotextRequest.settingsOf(said)) {
+          if (value === undefined || name in overrides || !(name in inForce) || inForce[name] === value) continue
+          if (name !== "sd_model_checkpoint" || inForce["disable_weights_auto_swap"] === false) unsaid[name] = value
+        }
+        return { ...given, ...filled, override_settings: { ...unsaid, ...overrides } }
+      })
+
+      const overridesOf = Effect.fnUntraced(function*(request: ImageRequest) {
+        const asked = request.override_settings ?? {}
+        const acting = yield* settings.overrides(asked)
+        if (request.override_settings_restore_afterwards === false) yield* settings.set(asked)
+        if (request.save_images) return acting
+        // The reply's format is the setting's own, whatever the request says.
+        const { samples_format: _, ...others } = acting
+        return { ...others, samples_save: false, grid_save: false, return_grid: false, save_init_img: false }
+      }, Effect.mapError(fromRun))
+
+      // Only a model of the list is loaded: a name is never a path.
+      const checkpoint = Effect.fnUntraced(function*(field: string, name: string | null) {
+        if (name === null || name === "" || /^(?:none|use same checkpoint)$/i.test(name)) return undefined
+        const model = findModel(yield* titles.list, yield* titles.hashes, name)
+        if (Option.isSome(model)) return model.value.name
+        return yield* refuse(404, `Could not find checkpoint with name ${name}`, { errors: `${field}: no such model` })
+      })
+
+      const shared = Effect.fnUntraced(function*(request: ImageRequest) {
+        const name = request.sampler_name === null || request.sampler_name === ""
+          ? request.sampler_index
+          : request.sampler_name
+        const refiner = yield* checkpoint("refiner_checkpoint", request.refiner_checkpoint)
+        return {
+          ...(yield* samplerOf(name, request.scheduler)),
+          prompt: request.prompt,
+          negative_prompt: request.negative_prompt,
+          styles: request.styles,
+          seed: request.seed,
+          subseed: request.subseed,
+          subseed_strength: number(request.subseed_strength),
+          seed_resize_from_w: request.seed_resize_from_w,
+          seed_resize_from_h: request.seed_resize_from_h,
+          steps: request.steps ?? 50,
+          cfg_scale: number(request.cfg_scale),
+          batch_size: request.batch_size,
+          n_iter: request.n_iter,
+          eta: number(request.eta),
+          s_churn: number(request.s_churn),
+          s_tmin: number(request.s_tmin),
+          s_tmax: number(request.s_tmax),
+          s_noise: number(request.s_noise),
+          s_min_uncond: number(request.s_min_uncond),
+          tiling: request.tiling,
+          disable_extra_networks: request.disable_extra_networks,
+          ...(refiner !== undefined && {
+            refiner_checkpoint: refiner,
+            refiner_switch_at: number(request.refiner_switch_at)
+          }),
+          override_settings: yield* overridesOf(request)
+        }
+      })
+
+      const ofTxt2Img = Effect.fnUntraced(function*(request: Txt2ImgRequest) {
+        const [width, height] = [toEight(request.width ?? 512), toEight(request.height ?? 512)]
+        // In the old way, these are the first size, and width and height the last.
+        const isOld = (request.firstphase_width ?? 0) !== 0 || (request.firstphase_height ?? 0) !== 0
+        const first = isOld
+          ? { width: toEight(request.firstphase_width ?? 0), height: toEight(request.firstphase_height ?? 0) }
+          : { width, height }
+        const checkpointName = yield* checkpoint("hr_checkpoint_name", request.hr_checkpoint_name)
+        const sampler = sameOr(request.hr_sampler_name, "use same sampler")
+        const scheduler = sameOr(request.hr_scheduler, "use same scheduler")
+        const second = sampler === undefined ? undefined : yield* samplerOf(sampler, scheduler ?? null)
+        return {
+          _tag: "Txt2Img",
+          ...(yield* shared(request)),
+          ...first,
+          enable_hr: request.enable_hr,
+          ...(request.enable_hr === true && {
+            denoising_strength: number(request.denoising_strength) ?? 0.75,
+            hr_scale: number(request.hr_scale),
+            hr_resize_x: isOld ? width : request.hr_resize_x,
+            hr_resize_y: isOld ? height : request.hr_resize_y,
+            hr_upscaler: request.hr_upscaler === "" ? undefined : request.hr_upscaler,
+            hr_second_pass_steps: request.hr_second_pass_steps,
+            hr_checkpoint_name: checkpointName,
+            hr_sampler_name: second?.sampler_name,
+            hr_scheduler: scheduler === undefined
+              ? undefined
+              : Option.getOrUndefined(Schedules.get(scheduler))?.label ?? "Automatic",
+            hr_prompt: request.hr_prompt,
+            hr_negative_prompt: request.hr_negative_prompt
+          })
+        }
+      })
+
+      const ofImg2Img = Effect.fnUntraced(function*(request: Img2ImgRequest) {
+        if (request.init_images === null) return yield* refuse(404, "Init image not found")
+        if (request.init_images.length === 0) {
+          return yield* problem(["body", "init_images"], "at least one picture is needed")
+        }
+        const batch = request.batch_size ?? 1
+        if (request.init_images.length > 1 && request.init_images.length > batch) {
+          return yield* problem(
+            ["body", "init_images"],
+            `bad number of images passed: ${request.init_images.length}; expecting ${batch} or less`
+          )
+        }
+        const images = yield* Effect.forEach(request.init_images, read)
+        const mask = request.mask === null || request.mask === "" ? undefined : yield* read(request.mask)
+        return {
+          _tag: "Img2Img",
+          ...(yield* shared(request)),
+          width: toEight(request.width ?? 512),
+          height: toEight(request.height ?? 512),
+          ...(images.length > 1 && { batch_size: images.length }),
+          init_images: images.map(Base64.encode),
+          mask: mask === undefined ? undefined : Base64.encode(mask),
+          denoising_strength: number(request.denoising_strength),
+          resize_mode: request.resize_mode,
+          mask_blur_x: request.mask_blur ?? request.mask_blur_x,
+          mask_blur_y: request.mask_blur ?? request.mask_blur_y,
+          mask_round: request.mask_round,
+          inpainting_fill: request.inpainting_fill ?? 0,
+          inpaint_full_res: request.inpaint_full_res,
+          inpaint_full_res_padding: request.inpaint_full_res_padding ?? 0,
+          inpainting_mask_invert: request.inpainting_mask_invert,
+          initial_noise_multiplier: number(request.initial_noise_multiplier)
+        }
+      })
+
+      const unpack = Effect.fnUntraced(function*(image: string) {
+        const bytes = yield* read(image)
+        return yield* Effect.mapError(decoder.decode(bytes, limits), fromRun)
+      })
+
+      const run = Effect.fnUntraced(function*(request: ImageRequest) {
+        const script = yield* Scripts.find(request)
+        const asked = isImg2Img(request) ? yield* ofImg2Img(request) : yield* ofTxt2Img(request)
+        const scripted = script === undefined ? asked : yield* script(asked, unpack)
+        const processing = yield* Effect.mapError(Processing.decode(given(scripted), limits), fromRun)
+        // A client that goes away takes its run with it, unless its pictures are to be saved.
+        const processed = yield* Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(
+            jobs.submit(processing, { taskId: request.force_task_id ?? undefined }),
+            ({ job, result }) =>
+              Effect.onInterrupt(restore(result), () => request.save_images ? Effect.void : jobs.cancel(job.id))
+          )
+        ).pipe(Effect.mapError(fromRun))
+        yield* Effect.forkDetach(titles.learn(processed.state.model.name))
+        const reply: Reply = {
+          images: request.send_images ? pictures(processed).map(({ bytes }) => Base64.encode(bytes)) : [],
+          parameters: shown(request),
+          info: info(request, processed)
+        }
+        return reply
+      })
+
+      const handle = <A extends ImageRequest>(
+        decode: (body: unknown) => Effect.Effect<A, ApiError>,
+        fields: ReadonlySet<string>
+      ) =>
+        Effect.fnUntraced(function*(body: unknown) {
+          const request = yield* decode(body)
+          return yield* run(
+            request.infotext === null || request.infotext === ""
+              ? request
+              : yield* decode(yield* withInfotext(body, request.infotext, fields))
+          )
+        })
+
+      return Generation.of({
+        txt2img: handle(decodeTxt2Img, new Set(Object.keys(Txt2Img.fields))),
+        img2img: handle(decodeImg2Img, new Set(Object.keys(Img2Img.fields)))
+      })
+    })
+  )
+}
+
+// As the reply shows it: pictures only when they are asked for.
+const shown = (request: ImageRequest): ImageRequest =>
+  isImg2Img(request) && request.include_init_images !== true
+    ? { ...request, init_images: null, mask: null }
+    : request
+
+// A null is a field that is not given.
+const given = (fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null))
+
+const number = (value: Float | null): number | undefined => value === null ? undefined : value.value
+
+// Latents have a value for each 8 pixels: the rest of a size is cut. What is too small is told of, as it is.
+const toEight = (length: number): number => length < 8 ? length : length - length % 8
+
+const sameOr = (name: string | null, same: string): string | undefined =>
+  name === null || name === "" || name.toLowerCase() === same ? undefined : name
+
+/** Sampler and schedule of a name in any spelling, an unknown schedule being the sampler's own. */
+const samplerOf = Effect.fnUntraced(function*(name: string, scheduler: string | null) {
+  const parsed = Samplers.parseName(name)
+  if (Option.isNone(parsed)) {
+    return yield* refuse(404, "Sampler not found", { errors: `No sampler is named "${name}". See /sdapi/v1/samplers.` })
+  }
+  const asked = scheduler === null ? Option.none() : Schedules.get(scheduler)
+  const chosen = Option.isSome(asked) && asked.value.name !== "automatic"
+    ? asked
+    : Option.orElse(parsed.value.scheduler, () => asked)
+  return {
+    sampler_name: parsed.value.sampler.name,
+    scheduler: Option.match(chosen, { onNone: () => "Automatic", onSome: ({ label }) => label })
+  }
+})

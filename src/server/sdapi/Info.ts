@@ -1,0 +1,124 @@
+/**
+ * `info`: what a reply tells of its pictures, as a JSON text within the JSON (`Processed.js` of the webui).
+ */
+import * as Infotext from "../../processing/Infotext.ts"
+import type { ExtraImage, Processed, ProcessedImage } from "../../processing/Processed.ts"
+import { version } from "../../version.ts"
+import { type ImageRequest, isImg2Img } from "./ImageRequest.ts"
+import { dumps, Float, write } from "./PythonJson.ts"
+
+/** A reply's pictures in their order: the grid, then each picture with what was asked for beside it. */
+export const pictures = ({ extraImages, images }: Processed): ReadonlyArray<ProcessedImage | ExtraImage> => [
+  ...extraImages.filter(({ kind }) => kind === "grid"),
+  ...images.flatMap((image) => [
+    image,
+    ...extraImages.filter(({ index, kind }) => kind !== "grid" && index === image.index)
+  ])
+]
+
+/** The text itself. `request` is the request as its reply shows it. */
+export const info = (request: ImageRequest, processed: Processed): string => {
+  const { state } = processed
+  const { processing } = state
+  const plans = state.batches.flat()
+  const [first] = plans
+  const grid = processed.extraImages.filter(({ kind }) => kind === "grid")
+  return write({
+    prompt: first?.prompt ?? "",
+    all_prompts: plans.map(({ prompt }) => prompt),
+    negative_prompt: first?.negativePrompt ?? "",
+    all_negative_prompts: plans.map(({ negativePrompt }) => negativePrompt),
+    seed: first?.seed ?? processing.seed,
+    all_seeds: plans.map(({ seed }) => seed),
+    subseed: first?.subseed ?? processing.subseed,
+    all_subseeds: plans.map(({ subseed }) => subseed),
+    subseed_strength: request.subseed_strength ?? new Float(0, "0"),
+    width: processing.width ?? state.width,
+    height: processing.height ?? state.height,
+    sampler_name: state.sampler,
+    cfg_scale: new Float(processing.cfg_scale),
+    steps: processing.steps,
+    batch_size: processing.batch_size,
+    restore_faces: request.restore_faces ?? false,
+    face_restoration_model: null,
+    sd_model_name: state.model.name,
+    sd_model_hash: state.model.hash ?? null,
+    sd_vae_name: null,
+    sd_vae_hash: null,
+    seed_resize_from_w: request.seed_resize_from_w ?? -1,
+    seed_resize_from_h: request.seed_resize_from_h ?? -1,
+    denoising_strength: request.denoising_strength,
+    extra_generation_params: extraParams(first?.infotext ?? "", isImg2Img(request)),
+    index_of_first_image: grid.length,
+    infotexts: [...grid, ...processed.images].map(({ infotext }) => infotext),
+    styles: request.styles ?? [],
+    job_timestamp: timestamp(state.startedAt),
+    clip_skip: state.clipSkip,
+    is_using_inpainting_conditioning: state.model.isInpainting,
+    // The one that its infotexts name.
+    version: Infotext.parse(first?.infotext ?? "").fields["Version"] ?? version
+  }, dumps)
+}
+
+/** A moment as `yyyymmddhhmmss`, local time. */
+export const timestamp = (milliseconds: number): string => {
+  const date = new Date(milliseconds)
+  const two = (value: number) => String(value).padStart(2, "0")
+  return `${date.getFullYear()}${two(date.getMonth() + 1)}${two(date.getDate())}` +
+    `${two(date.getHours())}${two(date.getMinutes())}${two(date.getSeconds())}`
+}
+
+// Keys that every infotext has a place for; all others are extra.
+const fixedKeys: ReadonlySet<string> = new Set([
+  "Prompt",
+  "Negative prompt",
+  "Steps",
+  "Sampler",
+  "CFG scale",
+  "Image CFG scale",
+  "Seed",
+  "Face restoration",
+  "Size-1",
+  "Size-2",
+  "Model hash",
+  "Model",
+  "FP8 weight",
+  "Cache FP16 weight for LoRA",
+  "VAE hash",
+  "VAE",
+  "Variation seed",
+  "Variation seed strength",
+  "Seed resize from-1",
+  "Seed resize from-2",
+  "Clip skip",
+  "ENSD",
+  "Token merging ratio",
+  "Token merging ratio hr",
+  "Init image hash",
+  "RNG",
+  "Tiling",
+  "Version",
+  "User",
+  "Conditional mask weight"
+])
+
+const integers: ReadonlySet<string> = new Set(["Hires steps", "Mask blur", "Masked area padding"])
+
+// As they were before they became text.
+const extraParams = (infotext: string, isImg2Img: boolean): Readonly<Record<string, unknown>> => {
+  const { fields } = Infotext.parse(infotext, { backcompat: false })
+  const params: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(fields)) {
+    const [, name = key, part] = /^(.*)-([12])$/.exec(key) ?? []
+    if (fixedKeys.has(key) || (key === "Denoising strength" && isImg2Img)) continue
+    if (key === "Schedule type" && value === "Automatic") continue
+    if (part === "1") params[name] = `${String(value)}x${String(fields[`${name}-2`])}`
+    else if (part === "2") continue
+    else if (typeof value !== "string") params[key] = value
+    else if (integers.has(key)) params[key] = Number(value)
+    else if (/^-?\d+\.\d+$|^-?\d+(?:\.\d+)?e[+-]\d+$/.test(value)) params[key] = new Float(Number(value), value)
+    else if (value === "True" || value === "False") params[key] = value === "True"
+    else params[key] = value
+  }
+  return params
+}

@@ -1,0 +1,69 @@
+/**
+ * What can be asked for: models, samplers, upscalers, styles and the rest, as the webui lists them.
+ */
+import * as Effect from "effect/Effect"
+import * as os from "node:os"
+import * as Samplers from "../../diffusion/sampling/Samplers.ts"
+import * as Schedules from "../../diffusion/sampling/Schedules.ts"
+import { StyleBook } from "../../diffusion/StyleBook.ts"
+import { latentUpscaleModes as modes } from "../../images/Resample.ts"
+import { Upscalers } from "../../images/Upscalers.ts"
+import { ModelTitles } from "../ModelTitles.ts"
+import { Float } from "./PythonJson.ts"
+
+export const models = Effect.fn("sdapi.models")(function*() {
+  const { list } = yield* ModelTitles
+  return (yield* list).map(({ folder, hash, name, title }) => ({
+    title,
+    model_name: name,
+    hash: hash ?? null,
+    sha256: null,
+    filename: folder,
+    config: null
+  }))
+})
+
+// Euler CFG++ and other samplers that the webui does not have are listed like its own.
+export const samplers = Samplers.all.map(({ aliases, name, options }) => ({ name, aliases, options }))
+
+export const schedulers = Schedules.all.map(({ aliases, defaultRho, label, name, needInnerModel }) => ({
+  name,
+  label,
+  aliases: aliases.length === 0 ? null : aliases,
+  default_rho: new Float(defaultRho),
+  need_inner_model: needInnerModel
+}))
+
+export const upscalers = Effect.fn("sdapi.upscalers")(function*() {
+  const { list } = yield* Upscalers
+  return (yield* list).map(({ modelName, name, path, scale }) => ({
+    name,
+    model_name: modelName,
+    model_path: path,
+    model_url: null,
+    scale: new Float(scale)
+  }))
+})
+
+export const realesrganModels = Effect.fn("sdapi.realesrganModels")(function*() {
+  const { list } = yield* Upscalers
+  return (yield* list)
+    .filter(({ name, path }) => path !== null && /r(?:eal)?-?esrgan/i.test(name))
+    .map(({ name, path, scale }) => ({ name, path, scale }))
+})
+
+export const latentUpscaleModes = modes.map(({ name }) => ({ name }))
+
+export const styles = Effect.fn("sdapi.styles")(function*() {
+  const { styles } = yield* (yield* StyleBook).read
+  return styles.map(({ name, negativePrompt, prompt }) => ({ name, prompt, negative_prompt: negativePrompt }))
+})
+
+export const memory = Effect.sync(() => {
+  const total = os.totalmem()
+  const used = process.memoryUsage.rss()
+  return {
+    ram: { free: new Float(Math.max(0, total - used)), used: new Float(used), total: new Float(total) },
+    cuda: { error: "unavailable" }
+  }
+})

@@ -1,0 +1,138 @@
+/**
+ * Pictures that come with a request: base64, bare or as a data URL, or a URL from which they are fetched.
+ *
+ * Fetching is off unless the server's options name hosts. Even then no private address is asked, whatever the name of a
+ * host resolves to, and no redirection is followed.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Base64 from "effect/encoding/Base64"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import type { LookupAddress, LookupOptions } from "node:dns"
+import { lookup } from "node:dns"
+import * as http from "node:http"
+import * as https from "node:https"
+import { BlockList, isIP } from "node:net"
+import { CommandOptions } from "../../processing/CommandOptions.ts"
+import { ServerOptions } from "../ServerOptions.ts"
+import { type ApiError, invalidImage, refuse } from "./ApiError.ts"
+
+export class Pictures extends Context.Service<Pictures, {
+  /** The bytes of a picture's file. Whether they are one is seen by whoever unpacks them. */
+  readonly read: (text: string) => Effect.Effect<Uint8Array, ApiError>
+}>()("serena/server/sdapi/Pictures") {
+  static readonly layer: Layer.Layer<Pictures, never, CommandOptions | ServerOptions> = Layer.effect(
+    Pictures,
+    Effect.gen(function*() {
+      const { limits } = yield* CommandOptions
+      const { allow_url_hosts } = yield* ServerOptions
+      const hosts = allow_url_hosts.map((host) => host.toLowerCase())
+      return Pictures.of({
+        read: Effect.fn("Pictures.read")(function*(text) {
+          if (/^https?:\/\//i.test(text)) return yield* fetchPicture(text, hosts, limits.max_image_bytes)
+          const bare = text.replace(/^\s*data:[^,]{0,200},/, "")
+          if (bare.length > limits.max_image_bytes * 1.4 + 1024) {
+            return yield* invalidImage(`it is larger than the ${limits.max_image_bytes} bytes of max_image_bytes`)
+          }
+          const clean = bare.replaceAll(/\s+/g, "").replaceAll("-", "+").replaceAll("_", "/")
+          const bytes = Base64.decode(clean.replace(/=+$/, "").padEnd(Math.ceil(clean.length / 4) * 4, "="))
+          if (Result.isFailure(bytes) || bytes.success.length === 0) return yield* invalidImage("it is not base64")
+          return bytes.success
+        })
+      })
+    })
+  )
+}
+
+// Addresses of this machine, of its network, and of no machine at all.
+const forbidden = new BlockList()
+for (
+  const [network, prefix] of [
+    ["0.0.0.0", 8],
+    ["10.0.0.0", 8],
+    ["100.64.0.0", 10],
+    ["127.0.0.0", 8],
+    ["169.254.0.0", 16],
+    ["172.16.0.0", 12],
+    ["192.0.0.0", 24],
+    ["192.168.0.0", 16],
+    ["198.18.0.0", 15],
+    ["224.0.0.0", 3]
+  ] as const
+) forbidden.addSubnet(network, prefix, "ipv4")
+for (
+  const [network, prefix] of [["::", 96], ["64:ff9b::", 96], ["fc00::", 7], ["fe80::", 10], ["ff00::", 8]] as const
+) forbidden.addSubnet(network, prefix, "ipv6")
+
+/** Whether an address is one that is never asked for a picture. */
+export const isPrivate = (address: string): boolean => {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
+  if (mapped !== undefined) return isPrivate(mapped)
+  const family = isIP(address)
+  if (family === 6 && /^::ffff:/i.test(address)) return true
+  return family === 0 || forbidden.check(address, family === 6 ? "ipv6" : "ipv4")
+}
+
+class LocalAddress extends Error {}
+
+// The address that was looked at is the one that is connected to.
+const publicLookup = (
+  hostname: string,
+  options: LookupOptions,
+  done: (error: Error | null, address: string | Array<LookupAddress>, family?: number) => void
+): void =>
+  lookup(hostname, { ...options, all: true }, (error, addresses) => {
+    if (error !== null) return done(error, "")
+    const [first] = addresses
+    if (first === undefined || addresses.some(({ address }) => isPrivate(address))) {
+      return done(new LocalAddress(), "")
+    }
+    return options.all === true ? done(null, addresses) : done(null, first.address, first.family)
+  })
+
+const fetchPicture = Effect.fnUntraced(
+  function*(text: string, hosts: ReadonlyArray<string>, most: number): Effect.fn.Return<Uint8Array, ApiError> {
+    if (hosts.length === 0) return yield* refuse(500, "Requests not allowed")
+    const url = URL.parse(text)
+    if (url === null) return yield* refuse(500, "Invalid image url")
+    const host = url.hostname.toLowerCase()
+    const local = refuse(500, "Request to local resource not allowed")
+    if (isIP(host.replace(/^\[|\]$/g, "")) !== 0 && isPrivate(host.replace(/^\[|\]$/g, ""))) return yield* local
+    if (!hosts.some((allowed) => allowed === "*" || host === allowed || host.endsWith(`.${allowed}`))) {
+      return yield* refuse(500, "Requests not allowed", { errors: `${host} is not among the hosts that may be asked` })
+    }
+    return yield* Effect.callback<Uint8Array, ApiError>((resume) => {
+      const fail = (error: unknown) =>
+        resume(Effect.fail(
+          error instanceof LocalAddress
+            ? local
+            : refuse(500, "Invalid image url", { errors: error instanceof Error ? error.message : String(error) })
+        ))
+      const get = url.protocol === "https:" ? https.get : http.get
+      const request = get(url, { lookup: publicLookup, timeout: 10_000 }, (response) => {
+        if (response.statusCode !== 200) {
+          response.destroy()
+          return fail(new Error(`it was answered with ${response.statusCode}`))
+        }
+        const chunks: Array<Buffer> = []
+        let length = 0
+        response.on("data", (chunk: Buffer) => {
+          length += chunk.length
+          chunks.push(chunk)
+          if (length > most) response.destroy(new Error(`it is larger than ${most} bytes`))
+        })
+        response.on("error", fail)
+        response.on("end", () => resume(Effect.succeed(new Uint8Array(Buffer.concat(chunks)))))
+      })
+      request.on("timeout", () => request.destroy(new Error("it took too long")))
+      request.on("error", fail)
+      return Effect.sync(() => request.destroy())
+    }).pipe(
+      Effect.timeoutOrElse({
+        duration: "60 seconds",
+        orElse: () => Effect.fail(refuse(500, "Invalid image url", { errors: "it took too long" }))
+      })
+    )
+  }
+)

@@ -1,0 +1,53 @@
+/**
+ * JSON as Python writes it: floats keep their point (`7.0`), and `json.dumps` puts spaces and escapes.
+ *
+ * `Float` marks the numbers that are floats; all others are written as integers are.
+ */
+import { pythonFloat } from "../../processing/Infotext.ts"
+
+/** A number that Python holds as a float. */
+export class Float {
+  readonly value: number
+  readonly text: string
+
+  /** `text` is what is written; Python's `repr` when left out. */
+  constructor(value: number, text: string = pythonFloat(value)) {
+    this.value = value
+    this.text = text
+  }
+}
+
+export interface Style {
+  /** Between items, and after a key. */
+  readonly comma: string
+  readonly colon: string
+  /** Whether only ASCII characters are written. */
+  readonly ascii: boolean
+}
+
+/** As replies are written: without spaces, characters as they are. */
+export const compact: Style = { comma: ",", colon: ":", ascii: false }
+
+/** As `json.dumps` writes when nothing is said. */
+export const dumps: Style = { comma: ", ", colon: ": ", ascii: true }
+
+const text = (value: string, ascii: boolean): string => {
+  const json = JSON.stringify(value)
+  return ascii
+    ? json.replaceAll(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    : json
+}
+
+/** The text of plain data with `Float`s in it. Whatever JSON has no word for becomes `null`. */
+export const write = (value: unknown, style: Style = compact): string => {
+  if (typeof value === "string") return text(value, style.ascii)
+  if (typeof value === "number") return Number.isFinite(value) ? String(value) : "null"
+  if (typeof value === "boolean") return String(value)
+  if (value instanceof Float) return Number.isFinite(value.value) ? value.text : "null"
+  if (Array.isArray(value)) return `[${value.map((item) => write(item, style)).join(style.comma)}]`
+  if (typeof value !== "object" || value === null) return "null"
+  const fields = Object.entries(value).flatMap(([key, field]) =>
+    field === undefined ? [] : [`${text(key, style.ascii)}${style.colon}${write(field, style)}`]
+  )
+  return `{${fields.join(style.comma)}}`
+}

@@ -1,0 +1,220 @@
+/**
+ * Every path of the API with what answers it.
+ */
+import * as Effect from "effect/Effect"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Option from "effect/Option"
+import * as os from "node:os"
+import type { StyleBook } from "../../diffusion/StyleBook.ts"
+import type { ImageDecoder } from "../../images/ImageDecoder.ts"
+import type { ImageEncoder } from "../../images/ImageEncoder.ts"
+import type { Upscalers } from "../../images/Upscalers.ts"
+import { ModelProvider } from "../../models/ModelProvider.ts"
+import type { CommandOptions } from "../../processing/CommandOptions.ts"
+import { Options } from "../../processing/Options.ts"
+import { version } from "../../version.ts"
+import { Jobs } from "../Jobs.ts"
+import { Lifetime } from "../Lifetime.ts"
+import { ModelTitles } from "../ModelTitles.ts"
+import { ServerOptions } from "../ServerOptions.ts"
+import { Settings } from "../Settings.ts"
+import { type ApiError, fromRun, problem, refuse, unprocessable } from "./ApiError.ts"
+import { commandFlags } from "./commandFlags.ts"
+import * as Extras from "./Extras.ts"
+import { readDict, readFlag } from "./Fields.ts"
+import { Generation } from "./Generation.ts"
+import { readBody } from "./JsonBody.ts"
+import * as Lists from "./Lists.ts"
+import type { Pictures } from "./Pictures.ts"
+import * as Progress from "./Progress.ts"
+import { write } from "./PythonJson.ts"
+import * as Scripts from "./Scripts.ts"
+
+/** What the endpoints ask for. */
+export type Services =
+  | CommandOptions
+  | Generation
+  | ImageDecoder
+  | ImageEncoder
+  | Jobs
+  | Lifetime
+  | ModelProvider
+  | ModelTitles
+  | Options
+  | Pictures
+  | ServerOptions
+  | Settings
+  | StyleBook
+  | Upscalers
+
+/** One path and method. What it gives is written as JSON; `undefined` as `null`. */
+export interface Endpoint {
+  readonly method: "GET" | "POST"
+  readonly path: `/${string}`
+  /** Whether signing in is needed, where it is asked for. */
+  readonly guarded: boolean
+  readonly answer: (
+    request: HttpServerRequest.HttpServerRequest
+  ) => Effect.Effect<HttpServerResponse.HttpServerResponse, ApiError, Services>
+}
+
+const json = (value: unknown) => HttpServerResponse.text(write(value ?? null), { contentType: "application/json" })
+
+type Answer = Effect.Effect<unknown, ApiError, Services>
+
+const endpoint = (
+  method: "GET" | "POST",
+  path: `/${string}`,
+  answer: (request: HttpServerRequest.HttpServerRequest) => Answer,
+  guarded = true
+): Endpoint => ({ method, path, guarded, answer: (request) => Effect.map(answer(request), json) })
+
+const get = (path: `/${string}`, answer: Answer) => endpoint("GET", `/sdapi/v1${path}`, () => answer)
+const list = (path: `/${string}`, value: unknown) => get(path, Effect.succeed(value))
+const ask = (path: `/${string}`, answer: (request: HttpServerRequest.HttpServerRequest) => Answer) =>
+  endpoint("POST", `/sdapi/v1${path}`, answer)
+const post = (path: `/${string}`, answer: (body: unknown) => Answer) =>
+  ask(path, (request) => Effect.flatMap(readBody(request), answer))
+
+const query = (request: HttpServerRequest.HttpServerRequest): URLSearchParams =>
+  new URLSearchParams(request.url.split("?")[1] ?? "")
+
+const unavailable = (what: string) => () =>
+  Effect.fail(refuse(501, `${what} is not available here`, {
+    error: "NotImplementedError",
+    errors: `${what} needs models and code that Serena does not have.`
+  }))
+
+// The job that is meant: the current one, or one by the client's own name for it.
+const asked = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, wish: "interrupt" | "skip") {
+  const jobs = yield* Jobs
+  const task = taskOf(request)
+  const job = task === undefined ? yield* jobs.current : yield* jobs.get(task)
+  if (Option.isSome(job)) yield* jobs[wish](job.value.id)
+})
+
+const taskOf = (request: HttpServerRequest.HttpServerRequest): string | undefined => {
+  const parameters = query(request)
+  return parameters.get("force_task_id") ?? parameters.get("task_id") ?? parameters.get("id_task") ?? undefined
+}
+
+const options = {
+  get: Effect.flatMap(Settings, ({ all }) => all),
+  set: Effect.fnUntraced(function*(body: unknown) {
+    const { set } = yield* Settings
+    const titles = yield* ModelTitles
+    const patch = body === null || body === undefined ? undefined : readDict(body)
+    if (patch === undefined) {
+      return yield* body === null || body === undefined
+        ? problem(["body"], "field required", "value_error.missing")
+        : problem(["body"], "value is not a valid dict", "type_error.dict")
+    }
+    yield* set(patch).pipe(
+      Effect.mapError((error) => error._tag === "InvalidOptions" ? unprocessable(error.problems) : fromRun(error))
+    )
+    // The model is there when the reply is.
+    if ("sd_model_checkpoint" in patch) {
+      const { sd_model_checkpoint } = yield* (yield* Options).snapshot
+      yield* titles.learn(sd_model_checkpoint)
+    }
+    return null
+  })
+}
+
+const stop = (path: `/${string}`) =>
+  ask(path, () =>
+    Effect.gen(function*() {
+      const { api_server_stop } = yield* ServerOptions
+      if (!api_server_stop) return yield* refuse(404, "Not Found")
+      yield* (yield* Lifetime).end
+      return "Stopping."
+    }))
+
+const progressQuery = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest) {
+  const given = query(request).get("skip_current_image")
+  const skipCurrentImage = given === null ? false : readFlag(given)
+  if (skipCurrentImage === undefined) {
+    return yield* problem(
+      ["query", "skip_current_image"],
+      "value could not be parsed to a boolean",
+      "type_error.bool"
+    )
+  }
+  return { skipCurrentImage, taskId: taskOf(request) }
+})
+
+const taskRequest = (body: unknown) => {
+  const fields = readDict(body) ?? {}
+  return typeof fields["id_task"] === "string"
+    ? Effect.succeed({ id_task: fields["id_task"], live_preview: fields["live_preview"] !== false })
+    : Effect.fail(problem(["body", "id_task"], "field required", "value_error.missing"))
+}
+
+/** All of them. */
+export const endpoints: ReadonlyArray<Endpoint> = [
+  post("/txt2img", (body) => Effect.flatMap(Generation, ({ txt2img }) => txt2img(body))),
+  post("/img2img", (body) => Effect.flatMap(Generation, ({ img2img }) => img2img(body))),
+  get("/options", options.get),
+  post("/options", options.set),
+  get("/sd-models", Lists.models()),
+  list("/samplers", Lists.samplers),
+  list("/schedulers", Lists.schedulers),
+  endpoint("GET", "/sdapi/v1/progress", (request) => Effect.flatMap(progressQuery(request), Progress.progress)),
+  ask("/interrupt", (request) => Effect.as(asked(request, "interrupt"), {})),
+  ask("/skip", (request) => asked(request, "skip")),
+  get("/upscalers", Lists.upscalers()),
+  list("/latent-upscale-modes", Lists.latentUpscaleModes),
+  list("/sd-vae", []),
+  post("/png-info", Extras.pngInfo),
+  post("/extra-single-image", Extras.single),
+  post("/extra-batch-images", Extras.batch),
+  get("/prompt-styles", Lists.styles()),
+  list("/loras", []),
+  list("/embeddings", { loaded: {}, skipped: {} }),
+  list("/hypernetworks", []),
+  list("/face-restorers", []),
+  get("/realesrgan-models", Lists.realesrganModels()),
+  get("/memory", Lists.memory),
+  get("/cmd-flags", Effect.map(ServerOptions, commandFlags)),
+  list("/scripts", Scripts.names),
+  list("/script-info", Scripts.all),
+  list("/extensions", []),
+  ask("/refresh-checkpoints", () => Effect.void),
+  ask("/refresh-vae", () => Effect.void),
+  ask("/refresh-embeddings", () => Effect.void),
+  ask("/refresh-loras", () => Effect.void),
+  ask("/unload-checkpoint", () => Effect.flatMap(ModelProvider, ({ unload }) => Effect.as(unload, {}))),
+  ask("/reload-checkpoint", () =>
+    Effect.gen(function*() {
+      const { sd_model_checkpoint } = yield* (yield* Options).snapshot
+      yield* (yield* ModelTitles).learn(sd_model_checkpoint)
+      return {}
+    })),
+  ask("/interrogate", unavailable("Interrogation")),
+  ask("/create/embedding", unavailable("Training")),
+  ask("/create/hypernetwork", unavailable("Training")),
+  ask("/train/embedding", unavailable("Training")),
+  ask("/train/hypernetwork", unavailable("Training")),
+  stop("/server-kill"),
+  stop("/server-restart"),
+  stop("/server-stop"),
+  endpoint("GET", "/app_id", () => Effect.succeed({ app_id: `serena-${version}` }), false),
+  endpoint("GET", "/internal/ping", () => Effect.succeed({}), false),
+  endpoint(
+    "POST",
+    "/internal/progress",
+    (request) => readBody(request).pipe(Effect.flatMap(taskRequest), Effect.flatMap(Progress.taskProgress))
+  ),
+  endpoint("GET", "/internal/pending-tasks", Progress.pendingTasks),
+  endpoint(
+    "GET",
+    "/internal/sysinfo",
+    () =>
+      Effect.sync(() => ({
+        Platform: `${os.type()}-${os.release()}-${os.arch()}`,
+        Version: version,
+        Node: process.version
+      }))
+  )
+]

@@ -1,0 +1,134 @@
+/**
+ * Scripts that a request can name. Names are titles, in any case.
+ *
+ * `SD upscale` is here; what other scripts do is asked for by other fields, or belongs to the client. The webui's scripts
+ * that always run (`Seed`, `Sampler`, `Refiner`) take their values from the request's own fields.
+ */
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import type { Raster } from "../../images/Raster.ts"
+import { type ApiError, problem, refuse } from "./ApiError.ts"
+import { readDict, readFloat, readInt, readText } from "./Fields.ts"
+import { type ImageRequest, isImg2Img } from "./ImageRequest.ts"
+
+/** An argument of a script, as `script-info` shows it. */
+export interface Argument {
+  readonly label: string
+  readonly value: string | number | boolean | null
+  readonly minimum: number | null
+  readonly maximum: number | null
+  readonly step: number | null
+  readonly choices: ReadonlyArray<string> | null
+}
+
+export interface ScriptInfo {
+  readonly name: string
+  readonly is_alwayson: boolean
+  readonly is_img2img: boolean
+  readonly args: ReadonlyArray<Argument>
+}
+
+const argument = (label: string, value: Argument["value"], more: Partial<Argument> = {}): Argument => ({
+  label,
+  value,
+  minimum: null,
+  maximum: null,
+  step: null,
+  choices: null,
+  ...more
+})
+
+const upscaleArgs: ReadonlyArray<Argument> = [
+  argument("", ""),
+  argument("Tile overlap", 64, { minimum: 0, maximum: 256, step: 16 }),
+  argument("Upscaler", "None"),
+  argument("Scale Factor", 2, { minimum: 1, maximum: 4, step: 0.05 })
+]
+
+const alwaysOn = ["refiner", "sampler", "seed"] as const
+
+const alwaysOnFor = (is_img2img: boolean): ReadonlyArray<ScriptInfo> =>
+  alwaysOn.map((name) => ({ name, is_alwayson: true, is_img2img, args: [] }))
+
+/** Every script, for both kinds of request. */
+export const all: ReadonlyArray<ScriptInfo> = [
+  ...alwaysOnFor(false),
+  ...alwaysOnFor(true),
+  { name: "sd upscale", is_alwayson: false, is_img2img: true, args: upscaleArgs }
+]
+
+/** Names only, as `scripts` lists them. */
+export const names = {
+  txt2img: all.filter(({ is_img2img }) => !is_img2img).map(({ name }) => name),
+  img2img: all.filter(({ is_img2img }) => is_img2img).map(({ name }) => name)
+}
+
+/** Changes what is asked for, before it is decoded. */
+export type Script = (
+  asked: Readonly<Record<string, unknown>>,
+  decode: (image: string) => Effect.Effect<Raster, ApiError>
+) => Effect.Effect<Readonly<Record<string, unknown>>, ApiError>
+
+/** The script that a request names, if any. Fails for names that no script has. */
+export const find = Effect.fnUntraced(function*(request: ImageRequest): Effect.fn.Return<Script | undefined, ApiError> {
+  for (const [title, entry] of Object.entries(request.alwayson_scripts)) {
+    const name = title.toLowerCase()
+    if (alwaysOn.some((known) => known === name) || (name === "controlnet" && isIdle(entry))) continue
+    if (name === "sd upscale") {
+      return yield* refuse(422, "Cannot have a selectable script in the always on scripts params")
+    }
+    return yield* refuse(422, `Script '${title}' not found`)
+  }
+  const { script_name } = request
+  if (script_name === null || script_name === "" || script_name.toLowerCase() === "none") return undefined
+  if (script_name.toLowerCase() !== "sd upscale" || !isImg2Img(request)) {
+    return yield* refuse(422, `Script '${script_name}' not found`)
+  }
+  return sdUpscale(request.init_images?.[0] ?? "", request.script_args)
+})
+
+// Clients send ControlNet's entry also when nobody uses it.
+const isIdle = (entry: unknown): boolean => {
+  const args = readDict(entry)?.["args"]
+  return !Array.isArray(args) ||
+    args.every((unit) =>
+      unit === null || (Predicate.isObject(unit) && Reflect.get(unit, "enabled") === false) ||
+      (Predicate.isObject(unit) && Object.keys(unit).length === 0)
+    )
+}
+
+// The picture made larger, then sampled in overlapping tiles of the asked size. The webui samples one tile after the
+// other; here each step goes over all tiles, so that they meet without seams.
+const sdUpscale = (image: string, args: ReadonlyArray<unknown>): Script => (asked, decode) =>
+  Effect.gen(function*() {
+    const [, given_overlap, given_upscaler, given_scale] = args
+    const overlap = readInt(given_overlap)
+    const upscaler = readUpscaler(given_upscaler)
+    const scale = readFloat(given_scale)
+    if (overlap === undefined || upscaler === undefined || scale === undefined || !(scale >= 1 && scale <= 16)) {
+      return yield* problem(
+        ["body", "script_args"],
+        "expected [\"\", tile overlap in pixels, upscaler, scale factor from 1 to 16]"
+      )
+    }
+    const { height, width } = yield* decode(image)
+    const { override_settings } = asked
+    return {
+      ...asked,
+      width: toEight(width * scale),
+      height: toEight(height * scale),
+      resize_mode: 0,
+      override_settings: {
+        ...(Predicate.isObject(override_settings) ? override_settings : {}),
+        upscaler_for_img2img: upscaler,
+        latent_tile_size: Math.max(readInt(asked["width"]) ?? 512, readInt(asked["height"]) ?? 512),
+        latent_tile_overlap: Math.max(0, overlap)
+      }
+    }
+  })
+
+const toEight = (length: number): number => Math.max(8, Math.floor(length / 8) * 8)
+
+// The webui's page counts upscalers; its clients name them.
+const readUpscaler = (value: unknown): string | undefined =>
+  typeof value === "number" ? ["None", "Lanczos", "Nearest"][value] : readText(value)
