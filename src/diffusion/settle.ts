@@ -103,7 +103,9 @@ export const settle = Effect.fn("prepare")(function*({ processing: asked, runId 
     startedAt: yield* Clock.currentTimeMillis
   }
   const seed = yield* seedOf(processing.seed)
-  const subseed = yield* seedOf(processing.subseed)
+  // Drawn only where it acts, so that a seed alone settles all of a picture.
+  const isVaried = processing.subseed_strength !== 0
+  const subseed = isVaried ? yield* seedOf(processing.subseed) : Math.max(0, processing.subseed)
   const { batch_size, n_iter } = processing
   const batches = Array.from({ length: n_iter }, (_, round) =>
     Array.from({ length: batch_size }, (_, i): ImagePlan => {

@@ -46,7 +46,7 @@ export const readMetadata = Effect.fn("Metadata.read")(function*(bytes: Uint8Arr
  * A PNG, JPEG or WebP file with this infotext in it, where readers of its format look for it. An empty text is not
  * stored. Fails for other bytes, and for a text that is too long for a JPEG file (32,737 characters).
  */
-export const withInfotext = Effect.fn("Metadata.withInfotext")((bytes: Uint8Array, infotext: string) =>
+export const withInfotext = (bytes: Uint8Array, infotext: string): Effect.Effect<Uint8Array, ImageCodecError> =>
   attempt(() => {
     if (infotext === "") return bytes
     if (Png.isPng(bytes)) return Png.withInfotext(bytes, infotext)
@@ -54,7 +54,6 @@ export const withInfotext = Effect.fn("Metadata.withInfotext")((bytes: Uint8Arra
     if (Webp.isWebp(bytes)) return Webp.withExif(bytes, Exif.fromUserComment(infotext))
     throw new Error("infotexts are stored in PNG, JPEG and WebP files only")
   })
-)
 
 const attempt = <A>(evaluate: () => A): Effect.Effect<A, ImageCodecError> =>
   Effect.try({ try: evaluate, catch: toError })

@@ -36,7 +36,10 @@ export class CaptureContext extends Context.Service<CaptureContext, {
     request: ProcessingRequest<Processing>
   ) => Effect.Effect<RuntimeContext["Service"], ProcessingError, Scope.Scope>
 }>()("serena/runner/CaptureContext") {
-  /** Captures from the live settings of this process. */
+  /**
+   * Captures from the live settings of this process. Where two of them are built into one program, with settings or models
+   * of their own, give each a `Layer.fresh`: layers are built once.
+   */
   static readonly layer: Layer.Layer<CaptureContext, never, CommandOptions | Models | Options | Runs> = Layer.effect(
     CaptureContext,
     Effect.gen(function*() {

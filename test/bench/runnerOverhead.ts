@@ -16,16 +16,26 @@ import * as TestContext from "../../src/testing/TestContext.ts"
 import { median } from "./median.ts"
 
 const request = { processing: Txt2Img.make({ prompt: "a red circle" }), runId: "bench" }
-const processed: Processed = { images: [], interrupted: false, warnings: [] }
 const state: ProcessingState = {
   ...request,
   width: 128,
   height: 128,
   sampler: "Euler",
   scheduler: "Automatic",
+  steps: 20,
+  prompt: "a red circle",
+  negativePrompt: "",
+  hires: undefined,
+  refiner: undefined,
+  source: undefined,
+  seamless: false,
+  clipSkip: 1,
+  model: { name: "test-model", hash: undefined, isInpainting: false },
+  startedAt: 0,
   batches: [],
   warnings: []
 }
+const processed: Processed = { images: [], extraImages: [], interrupted: false, warnings: [], state }
 
 const pipeline = Pipeline.of({
   prepare: () => Effect.succeed(state),

@@ -41,8 +41,8 @@ await sharp({
   }
 })
   .composite(
-    pictures.flatMap(({ images }) => images).map(({ png }, i) => ({
-      input: Buffer.from(png),
+    pictures.flatMap(({ images }) => images).map(({ bytes }, i) => ({
+      input: Buffer.from(bytes),
       left: (i % columns) * (side + gap),
       top: Math.floor(i / columns) * (side + gap)
     }))

@@ -5,10 +5,11 @@ import { deflateSync } from "node:zlib"
 import * as Exif from "../../src/images/Exif.ts"
 import { readMetadata } from "../../src/images/Metadata.ts"
 import * as Png from "../../src/images/Png.ts"
+import type { Raster } from "../../src/images/Raster.ts"
 import { PlainEncoder } from "../../src/testing/index.ts"
 
-const pixels = Uint8Array.from({ length: 16 * 8 * 3 }, (_, i) => (i * 7) % 256)
-const image = (infotext: string) => ({ pixels, width: 16, height: 8, infotext })
+const data = Uint8Array.from({ length: 16 * 8 * 3 }, (_, i) => (i * 7) % 256)
+const raster: Raster = { width: 16, height: 8, channels: 3, data }
 
 const chunkTypes = (png: Uint8Array) => {
   const view = new DataView(png.buffer, png.byteOffset, png.byteLength)
@@ -27,7 +28,7 @@ const chunk = (type: string, data: Uint8Array) => {
   return bytes
 }
 
-const plain = PlainEncoder.encode(image(""))
+const plain = PlainEncoder.encode({ raster, infotext: "" })
 
 describe("Png", () => {
   it.effect.prop("gives back any text that was stored", [Schema.String], ([text]) =>

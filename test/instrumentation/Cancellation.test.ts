@@ -7,9 +7,10 @@ import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import { TestClock } from "effect/testing"
 import { getEventListeners } from "node:events"
+import { filled } from "../../src/images/Raster.ts"
 import * as Cancellation from "../../src/instrumentation/Cancellation.ts"
 import type { Processed } from "../../src/processing/Processed.ts"
-import { Txt2Img } from "../../src/processing/Processing.ts"
+import { Img2Img, type Processing, Txt2Img } from "../../src/processing/Processing.ts"
 import type { Stage } from "../../src/runner/Lifecycle.ts"
 import type { LoadedModel } from "../../src/runner/LoadedModel.ts"
 import { processImages } from "../../src/runner/processImages.ts"
@@ -17,7 +18,7 @@ import { type HookSet, RunnerHooks } from "../../src/runner/RunnerHooks.ts"
 import { Runs } from "../../src/runner/Runs.ts"
 import type { RunState } from "../../src/runner/RunState.ts"
 import { RuntimeContext } from "../../src/runner/RuntimeContext.ts"
-import { Faults, ModelFaults, RecordingHooks, TestModel, TestRuntime } from "../../src/testing/index.ts"
+import { Faults, ModelFaults, PlainEncoder, RecordingHooks, TestModel, TestRuntime } from "../../src/testing/index.ts"
 
 const steps = 6
 const everyStep = Array.from({ length: steps }, (_, i) => i + 1)
@@ -28,13 +29,14 @@ const request = (input: Parameters<typeof Txt2Img.make>[0] = {}) =>
 
 /** What tells two runs' outcomes apart: each picture's file, and whether it was finished. */
 const outcome = ({ images, interrupted }: Processed) => ({
-  images: images.map(({ complete, png, seed }) => [seed, complete, Buffer.from(png).toString("base64")]),
+  images: images.map(({ bytes, complete, seed }) => [seed, complete, Buffer.from(bytes).toString("base64")]),
   interrupted
 })
 
 const abortable = () => new AbortController()
 
-const undisturbed = (processing = request()) => Effect.provide(processImages(processing), TestRuntime.layer())
+const undisturbed = (processing: Processing = request()) =>
+  Effect.provide(processImages(processing), TestRuntime.layer())
 
 /** A run that asks something of its own state during a denoising call of one of its batches. */
 const asking = (
@@ -155,7 +157,7 @@ describe("a run that is asked to skip", () => {
       const { processed, progress } = yield* asking((state) => state.skip, { step, batch: 2 }, three)
       const whole = yield* undisturbed(three)
       assert.deepStrictEqual(processed.images.map(({ complete }) => complete), [true, step === steps, true])
-      for (const i of [0, 2]) assert.deepStrictEqual(processed.images[i]?.png, whole.images[i]?.png)
+      for (const i of [0, 2]) assert.deepStrictEqual(processed.images[i]?.bytes, whole.images[i]?.bytes)
       assert.strictEqual(processed.interrupted, step < steps)
       assert.strictEqual(progress.jobNo, 3)
       assert.isFalse(progress.skipped)
@@ -216,6 +218,7 @@ describe("a run that is interrupted", () => {
       readonly faults?: ReadonlyArray<Faults.Fault>
       readonly hooks?: HookSet
       readonly hanging: Effect.Effect<void>
+      readonly processing?: Processing
     }
   >
   const inModel = (place: ModelFaults.Place): Hang =>
@@ -249,6 +252,15 @@ describe("a run that is interrupted", () => {
     return { faults: [fault], hanging: hanging.await }
   })
 
+  const inEncoding: Hang = Effect.gen(function*() {
+    const raster = filled({ width: 64, height: 64 }, 3, 100)
+    const picture = yield* Effect.orDie(PlainEncoder.encode({ raster, infotext: "" }))
+    return {
+      ...yield* inModel("encode"),
+      processing: Img2Img.make({ prompt: "a cat", seed: 7, steps, init_images: [picture] })
+    }
+  })
+
   const beforeExecute = ["around:prepare:start", "around:prepare:end", "onPrepare", "around:execute:start"]
   const throughExecute = [...beforeExecute, "around:execute:end"]
   const throughFinalize = [...throughExecute, "onExecute", "around:finalize:start", "around:finalize:end"]
@@ -257,6 +269,7 @@ describe("a run that is interrupted", () => {
     ["prepare", inHash, ["around:prepare:start", "around:prepare:end"]],
     ["onPrepare", inHook("onPrepare"), ["around:prepare:start", "around:prepare:end", "onPrepare"]],
     ["the embedding", inModel("embed"), throughExecute],
+    ["the encoding of a picture to begin with", inEncoding, throughExecute],
     ...everyStep.map((step) => [`step ${step}`, inModel({ step }), throughExecute] as const),
     ["the decoding", inModel("decode"), throughExecute],
     ["onExecute", inHook("onExecute"), [...throughExecute, "onExecute"]],
@@ -268,7 +281,7 @@ describe("a run that is interrupted", () => {
     [, hang, hooksCalled]
   ) =>
     Effect.gen(function*() {
-      const { faults = [], hanging, hooks = {}, model = (model) => model } = yield* hang
+      const { faults = [], hanging, hooks = {}, model = (model) => model, processing = request() } = yield* hang
       const recording = yield* RecordingHooks.make
       const { fault: count, held } = counting()
       const layer = TestRuntime.layer({
@@ -280,7 +293,7 @@ describe("a run that is interrupted", () => {
         const { list } = yield* Runs
         const finalized: Array<string> = []
         const fiber = yield* Effect.forkChild(
-          Effect.ensuring(processImages(request()), Effect.sync(() => finalized.push("caller")))
+          Effect.ensuring(processImages(processing), Effect.sync(() => finalized.push("caller")))
         )
         yield* hanging
         assert.strictEqual((yield* list).length, 1)
@@ -290,7 +303,7 @@ describe("a run that is interrupted", () => {
         assert.deepStrictEqual((yield* recording.calls).map(({ hook }) => hook), [...hooksCalled])
         assert.strictEqual(held.now, 0)
         assert.deepStrictEqual([yield* list, finalized], [[], ["caller"]])
-        assert.deepStrictEqual(outcome(yield* processImages(request())), outcome(yield* undisturbed()))
+        assert.deepStrictEqual(outcome(yield* processImages(processing)), outcome(yield* undisturbed(processing)))
       }).pipe(Effect.provide(layer))
     }))
 

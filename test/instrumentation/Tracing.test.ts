@@ -284,7 +284,7 @@ describe("Tracing", () => {
             TestRuntime.layer({ hooks })
           ))
         )
-        assert.deepStrictEqual(processed.images[0]?.png, bare.images[0]?.png)
+        assert.deepStrictEqual(processed.images[0]?.bytes, bare.images[0]?.bytes)
         return log
       })
       const timeout = { OTEL_EXPORTER_OTLP_TIMEOUT: "1000" }

@@ -32,7 +32,8 @@ describe("ProcessingRunner.run", () => {
     const generated: Generated = { images: [], interrupted: false, warnings: ["from a test"] }
     return Effect.gen(function*() {
       const processed = yield* run
-      assert.deepStrictEqual(processed, { images: [], interrupted: false, warnings: ["from a test"] })
+      const { state, ...rest } = processed
+      assert.deepStrictEqual(rest, { images: [], extraImages: [], interrupted: false, warnings: ["from a test"] })
       const { calls } = yield* RecordingHooks
       const recorded = yield* calls
       assert.deepStrictEqual(recorded.map((call) => call.hook), [
@@ -47,7 +48,7 @@ describe("ProcessingRunner.run", () => {
         "onFinalize"
       ])
       const [onPrepare, onExecute, onFinalize] = recorded.filter((call) => call.hook.startsWith("on"))
-      assert.isTrue(onPrepare?.hook === "onPrepare" && onPrepare.state.processing === cat)
+      assert.isTrue(onPrepare?.hook === "onPrepare" && onPrepare.state === state && state.processing === cat)
       assert.isTrue(onExecute?.hook === "onExecute" && onExecute.executed === generated)
       assert.isTrue(onFinalize?.hook === "onFinalize" && onFinalize.result === processed)
       assert.isTrue(recorded.every((call) => call.runId === "r1"))

@@ -46,7 +46,7 @@ const nested = (stage: string) => [
 ]
 
 const under = (hooks: Layer.Layer<RunnerHooks>, ...faults: ReadonlyArray<Faults.Fault>) =>
-  processImages(cat).pipe(
+  processImages(cat, { runId: "r1" }).pipe(
     Effect.provide(TestRuntime.layer({ hooks, pipeline: TestPipeline.layer().pipe(Faults.layer(...faults)) }))
   )
 
@@ -60,7 +60,9 @@ describe("RunnerHooks.layerNoop", () => {
       assert.deepStrictEqual(processed, yield* under(RunnerHooks.layer(named("observer", []))))
       assert.deepStrictEqual(
         processed,
-        yield* processImages(cat).pipe(Effect.provide(TestRuntime.layerRecording({ pipeline: TestPipeline.layer() })))
+        yield* processImages(cat, { runId: "r1" }).pipe(
+          Effect.provide(TestRuntime.layerRecording({ pipeline: TestPipeline.layer() }))
+        )
       )
     }))
 })

@@ -9,6 +9,7 @@ import { CommandOptions } from "../../src/processing/CommandOptions.ts"
 import { InferenceError, ModelNotFound } from "../../src/processing/errors.ts"
 import { Options } from "../../src/processing/Options.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
+import { Models } from "../../src/runner/Models.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import { RunnerHooks } from "../../src/runner/RunnerHooks.ts"
 import { Runs } from "../../src/runner/Runs.ts"
@@ -83,7 +84,11 @@ describe("Runs", () => {
       assert.strictEqual(Option.getOrUndefined(last)?.ended, true)
     }).pipe(Effect.provide(
       Layer.mergeAll(
-        CaptureContext.layer((model) => Effect.fail(new ModelNotFound({ model, searched: [], known: [] }))),
+        CaptureContext.layer.pipe(
+          Layer.provide(Layer.succeed(Models, {
+            load: (model) => Effect.fail(new ModelNotFound({ model, searched: [], known: [] }))
+          }))
+        ),
         TestPipeline.layer(),
         RunnerHooks.layerNoop
       ).pipe(Layer.provideMerge(Layer.mergeAll(Options.layer(), CommandOptions.layer(), Runs.layer)))

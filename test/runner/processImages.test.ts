@@ -8,7 +8,9 @@ import { CommandOptions } from "../../src/processing/CommandOptions.ts"
 import { InvalidProcessing, ModelNotFound } from "../../src/processing/errors.ts"
 import { Limits } from "../../src/processing/Limits.ts"
 import { Options } from "../../src/processing/Options.ts"
+import type { Processed } from "../../src/processing/Processed.ts"
 import { type Processing, Txt2Img } from "../../src/processing/Processing.ts"
+import { Models } from "../../src/runner/Models.ts"
 import { Pipeline } from "../../src/runner/Pipeline.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import type { ProcessingRequest } from "../../src/runner/ProcessingRequest.ts"
@@ -18,6 +20,15 @@ import { CaptureContext, RuntimeContext } from "../../src/runner/RuntimeContext.
 import { Faults, TestContext, TestModel, TestPipeline, TestRuntime } from "../../src/testing/index.ts"
 
 const cat = Txt2Img.make({ prompt: "a cat", seed: 7, width: 8, height: 8 })
+
+/** Captures from settings, with models that `load` gives. */
+const capturing = (
+  load: Models["Service"]["load"],
+  { cmdOpts, opts }: Pick<TestContext.Overrides, "cmdOpts" | "opts"> = {}
+) =>
+  CaptureContext.layer.pipe(Layer.provide(
+    Layer.mergeAll(Layer.succeed(Models, { load }), Options.layer(opts), CommandOptions.layer(cmdOpts), Runs.layer)
+  ))
 
 /** A pipeline whose execute writes down the context it runs in. */
 const watched = () => {
@@ -61,9 +72,18 @@ describe("processImages", () => {
 
   it.effect("gives what the pipeline's finalize gave, itself", () =>
     Effect.gen(function*() {
-      const result = { images: [], interrupted: false, warnings: [] }
-      const pipeline = TestPipeline.layer({ finalize: () => Effect.succeed(result) })
-      assert.strictEqual(yield* processImages(cat).pipe(Effect.provide(TestRuntime.layer({ pipeline }))), result)
+      const results: Array<Processed> = []
+      const pipeline = TestPipeline.layer({
+        finalize: (state) =>
+          Effect.sync(() => {
+            const result = { images: [], extraImages: [], interrupted: false, warnings: [], state }
+            results.push(result)
+            return result
+          })
+      })
+      const processed = yield* processImages(cat).pipe(Effect.provide(TestRuntime.layer({ pipeline })))
+      assert.strictEqual(results.length, 1)
+      assert.strictEqual(processed, results[0])
     }))
 
   it.effect("captures the context once for a run, and gives it back when the run ends, however it ends", () =>
@@ -111,7 +131,7 @@ describe("processImages", () => {
       const error = new ModelNotFound({ model: "sd15", searched: [], known: [] })
       const calls: Array<string> = []
       const layer = Layer.mergeAll(
-        CaptureContext.layer(() => Effect.fail(error)).pipe(Layer.provide(TestContext.layer())),
+        capturing(() => Effect.fail(error)),
         TestPipeline.layer({ prepare: () => Effect.die("prepare was called") }),
         RunnerHooks.layer({
           around: (stage, effect) => {
@@ -127,9 +147,7 @@ describe("processImages", () => {
   it.effect("refuses a request over the process's limits before a model is loaded", () =>
     Effect.gen(function*() {
       const layer = Layer.mergeAll(
-        CaptureContext.layer(() => Effect.die("a model was loaded")).pipe(
-          Layer.provide(TestContext.layer({ cmdOpts: { limits: Limits.make({ max_steps: 10 }) } }))
-        ),
+        capturing(() => Effect.die("a model was loaded"), { cmdOpts: { limits: Limits.make({ max_steps: 10 }) } }),
         TestPipeline.layer(),
         RunnerHooks.layerNoop
       )
@@ -147,7 +165,7 @@ describe("processImages", () => {
         })
       const { contexts, pipeline } = watched()
       const layer = Layer.mergeAll(
-        CaptureContext.layer(load).pipe(Layer.provide(TestContext.layer({ opts: { sd_model_checkpoint: "a" } }))),
+        capturing(load, { opts: { sd_model_checkpoint: "a" } }),
         pipeline,
         RunnerHooks.layerNoop
       )
@@ -189,9 +207,7 @@ describe("the context of a run", () => {
   it.effect("holds options that nobody can change", () =>
     Effect.gen(function*() {
       const { contexts, pipeline } = watched()
-      const capture = CaptureContext.layer(() => Effect.succeed(TestModel.make())).pipe(
-        Layer.provide(Layer.mergeAll(Options.layer(), CommandOptions.layer(), Runs.layer))
-      )
+      const capture = capturing(() => Effect.succeed(TestModel.make()))
       yield* processImages({ ...cat, override_settings: { samples_save: false } }).pipe(
         Effect.provide(Layer.mergeAll(capture, pipeline, RunnerHooks.layerNoop))
       )
@@ -288,13 +304,14 @@ describe("the context of a run", () => {
             return yield* TestPipeline.execute(state)
           })
       })
-      const [failed, next] = yield* Effect.all([Effect.exit(processImages(cat)), processImages(cat)]).pipe(
+      const run = processImages(cat, { runId: "next" })
+      const [failed, next] = yield* Effect.all([Effect.exit(processImages(cat)), run]).pipe(
         Effect.provide(TestRuntime.layer({ pipeline }))
       )
       assert.isTrue(Exit.hasDies(failed))
       assert.deepStrictEqual(
         next,
-        yield* processImages(cat).pipe(Effect.provide(TestRuntime.layer({ pipeline: TestPipeline.layer() })))
+        yield* run.pipe(Effect.provide(TestRuntime.layer({ pipeline: TestPipeline.layer() })))
       )
     }))
 })

@@ -4,17 +4,26 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { pipe } from "effect/Function"
 import { TestClock } from "effect/testing"
+import { filled } from "../../src/images/Raster.ts"
 import { InferenceError } from "../../src/processing/errors.ts"
-import { Txt2Img } from "../../src/processing/Processing.ts"
+import { Img2Img, Txt2Img } from "../../src/processing/Processing.ts"
 import { processImages } from "../../src/runner/processImages.ts"
-import { ModelFaults, TestModel, TestRuntime } from "../../src/testing/index.ts"
+import { ModelFaults, PlainEncoder, TestModel, TestRuntime } from "../../src/testing/index.ts"
 
-const cat = Txt2Img.make({ prompt: "a cat", seed: 7, steps: 4 })
+const common = { prompt: "a cat", seed: 7, steps: 4 }
+const cat = Txt2Img.make(common)
 const error = new InferenceError({ file: "unet/model.onnx", reason: "broken" })
-const places: ReadonlyArray<ModelFaults.Place> = ["embed", { step: 1 }, { step: 4 }, "decode"]
+const places: ReadonlyArray<ModelFaults.Place> = ["embed", "encode", { step: 1 }, { step: 4 }, "decode"]
 
-/** A run on a model with a fault, and how many denoising calls were made. */
-const run = (fault: ModelFaults.ModelFault) => {
+/** A request that comes to this place: only pictures to begin with are encoded. */
+const requestFor = (place: ModelFaults.Place) =>
+  place !== "encode" ? Effect.succeed(cat) : PlainEncoder.encode({
+    raster: filled({ width: 64, height: 64 }, 3, 100),
+    infotext: ""
+  }).pipe(Effect.map((picture) => Img2Img.make({ ...common, init_images: [picture] })))
+
+/** A run on a model with a fault at a place, and how many denoising calls were made. */
+const run = (place: ModelFaults.Place, fault: ModelFaults.ModelFault) => {
   const calls = { count: 0 }
   const counting: ModelFaults.ModelFault = (model) => ({
     ...model,
@@ -25,13 +34,13 @@ const run = (fault: ModelFaults.ModelFault) => {
       }))
   })
   const layer = TestRuntime.layer({ model: pipe(TestModel.make(), counting, fault) })
-  return { calls, layer, effect: Effect.provide(processImages(cat), layer) }
+  return { calls, layer, effect: Effect.provide(Effect.flatMap(requestFor(place), processImages), layer) }
 }
 
 describe("ModelFaults", () => {
   it.effect.each(places)("fail at %j", (place) =>
     Effect.gen(function*() {
-      const { calls, effect } = run(ModelFaults.fail(place, error))
+      const { calls, effect } = run(place, ModelFaults.fail(place, error))
       assert.strictEqual(yield* Effect.flip(effect), error)
       const made = typeof place === "object" ? place.step - 1 : place === "decode" ? 4 : 0
       assert.strictEqual(calls.count, made)
@@ -39,12 +48,12 @@ describe("ModelFaults", () => {
 
   it.effect.each(places)("die at %j", (place) =>
     Effect.gen(function*() {
-      assert.isTrue(Exit.hasDies(yield* Effect.exit(run(ModelFaults.die(place, "bug")).effect)))
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(run(place, ModelFaults.die(place, "bug")).effect)))
     }))
 
   it.effect.each(places)("have no memory at %j, in onnxruntime's words", (place) =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(run(ModelFaults.outOfMemory(place)).effect)
+      const error = yield* Effect.flip(run(place, ModelFaults.outOfMemory(place)).effect)
       assert.strictEqual(error._tag, "InferenceError")
       assert.include(error.message, "Failed to allocate memory for requested buffer of size")
       assert.include(error.message, "Try a smaller size or batch.")
@@ -52,18 +61,25 @@ describe("ModelFaults", () => {
 
   it.effect("name the network that had no memory", () =>
     Effect.gen(function*() {
-      const files = yield* Effect.forEach(places, (place) => Effect.flip(run(ModelFaults.outOfMemory(place)).effect))
-      assert.deepStrictEqual(files.map((error) => error._tag === "InferenceError" ? error.file : ""), [
-        "text_encoder/model.onnx",
-        "unet/model.onnx",
-        "unet/model.onnx",
-        "vae_decoder/model.onnx"
-      ])
+      const files = yield* Effect.forEach(places, (place) =>
+        Effect.flip(run(place, ModelFaults.outOfMemory(place)).effect))
+      assert.deepStrictEqual(
+        files.map((error) =>
+          error._tag === "InferenceError" ? error.file : ""
+        ),
+        [
+          "text_encoder/model.onnx",
+          "vae_encoder/model.onnx",
+          "unet/model.onnx",
+          "unet/model.onnx",
+          "vae_decoder/model.onnx"
+        ]
+      )
     }))
 
   it.effect("let the thread die once: the next run succeeds", () =>
     Effect.gen(function*() {
-      const { layer } = run(ModelFaults.threadDied({ step: 2 }))
+      const { layer } = run({ step: 2 }, ModelFaults.threadDied({ step: 2 }))
       yield* Effect.gen(function*() {
         assert.strictEqual((yield* Effect.flip(processImages(cat)))._tag, "NetworkThreadDied")
         assert.strictEqual((yield* processImages(cat)).images.length, 1)
@@ -73,7 +89,7 @@ describe("ModelFaults", () => {
   it.effect.each(places)("hang at %j until they are released", (place) =>
     Effect.gen(function*() {
       const { fault, hanging, release } = yield* ModelFaults.hang(place)
-      const fiber = yield* Effect.forkChild(run(fault).effect)
+      const fiber = yield* Effect.forkChild(run(place, fault).effect)
       yield* hanging
       assert.isUndefined(fiber.pollUnsafe())
       yield* release
@@ -85,7 +101,7 @@ describe("ModelFaults", () => {
     (place) =>
       Effect.gen(function*() {
         const { fault, hanging } = yield* ModelFaults.hang(place)
-        const fiber = yield* Effect.forkChild(run(fault).effect)
+        const fiber = yield* Effect.forkChild(run(place, fault).effect)
         yield* hanging
         yield* Fiber.interrupt(fiber)
         assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
@@ -95,7 +111,7 @@ describe("ModelFaults", () => {
   it.effect.each(places)("hang in flight at %j: an interruption waits for the call", (place) =>
     Effect.gen(function*() {
       const { fault, hanging, release } = yield* ModelFaults.hang(place, { inFlight: true })
-      const fiber = yield* Effect.forkChild(run(fault).effect)
+      const fiber = yield* Effect.forkChild(run(place, fault).effect)
       yield* hanging
       const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
       yield* TestClock.adjust("1 hour")
@@ -107,7 +123,7 @@ describe("ModelFaults", () => {
 
   it.effect("delay a call", () =>
     Effect.gen(function*() {
-      const fiber = yield* Effect.forkChild(run(ModelFaults.delay({ step: 2 }, "10 seconds")).effect)
+      const fiber = yield* Effect.forkChild(run({ step: 2 }, ModelFaults.delay({ step: 2 }, "10 seconds")).effect)
       yield* TestClock.adjust("9 seconds")
       assert.isUndefined(fiber.pollUnsafe())
       yield* TestClock.adjust("1 second")
@@ -116,7 +132,7 @@ describe("ModelFaults", () => {
 
   it.effect("strike as often as they are told", () =>
     Effect.gen(function*() {
-      const { layer } = run(ModelFaults.fail("decode", error, { times: 2 }))
+      const { layer } = run("decode", ModelFaults.fail("decode", error, { times: 2 }))
       yield* Effect.gen(function*() {
         assert.strictEqual(yield* Effect.flip(processImages(cat)), error)
         assert.strictEqual(yield* Effect.flip(processImages(cat)), error)

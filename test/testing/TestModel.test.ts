@@ -14,18 +14,33 @@ const size = { height: 4, width: 6 }
 const length = 4 * size.height * size.width
 const model = TestModel.make()
 
-/** What the model predicts for `sample` at timestep `t`. */
+/** A text as the network reads it, `[77, 12]`. */
+const embed = Effect.fnUntraced(function*(text: string, clipSkip = 1) {
+  const [encoder] = model.textEncoders
+  const { encode, end, padding, start } = yield* encoder.vocabulary
+  const ids = [start, ...encode(text).slice(0, 75), end]
+  const padded = [...ids, ...Array.from({ length: 77 - ids.length }, () => padding)]
+  return (yield* encoder.encode(padded, { clipSkip })).values
+})
+
+/** What the model predicts for `sample` at timestep `t`, led by these texts one behind the other. */
 const predict = Effect.fnUntraced(
-  function*(prompt: string, t: number, sample: (index: number) => number, using: LoadedModel = model) {
-    const { embedding } = yield* using.embed(prompt)
-    const call = yield* using.denoising({ batch: 1, ...size, embedding })
-    call.conditioning.set(embedding.values)
+  function*(
+    texts: string | ReadonlyArray<string>,
+    t: number,
+    sample: (index: number) => number,
+    using: LoadedModel = model
+  ) {
+    const chunks = yield* Effect.forEach([texts].flat(), (text) => embed(text))
+    const call = yield* using.denoising({ batch: 1, ...size, tokens: 77 * chunks.length })
+    for (const [i, chunk] of chunks.entries()) call.conditioning.set(chunk, i * chunk.length)
     for (let i = 0; i < call.sample.length; i++) call.sample[i] = sample(i)
     yield* call.run(t)
     return Array.from(call.prediction)
   },
   Effect.scoped
 )
+const Colour = Schema.Finite.check(Schema.isBetween({ minimum: -3, maximum: 3 }))
 const noise = (index: number) => Math.sin(index * 12.9898) * 2
 const withPrediction = (prediction_type: "epsilon" | "v_prediction" | "sample") =>
   TestModel.make({ noise: { ...model.noise, prediction_type } })
@@ -89,23 +104,48 @@ describe("TestModel", () => {
 
   it.effect("treats each latent of a batch on its own", () =>
     Effect.gen(function*() {
-      const [cat, dog] = [yield* model.embed("a cat"), yield* model.embed("a dog")]
-      const call = yield* model.denoising({ batch: 2, ...size, embedding: cat.embedding })
-      call.conditioning.set(cat.embedding.values)
-      call.conditioning.set(dog.embedding.values, cat.embedding.values.length)
+      const [cat, dog] = [yield* embed("a cat"), yield* embed("a dog")]
+      const call = yield* model.denoising({ batch: 2, ...size, tokens: 77 })
+      call.conditioning.set(cat)
+      call.conditioning.set(dog, cat.length)
       for (let i = 0; i < length; i++) call.sample[i] = call.sample[length + i] = noise(i)
       yield* call.run(500)
       assert.deepStrictEqual(Array.from(call.prediction.subarray(0, length)), yield* predict("a cat", 500, noise))
       assert.deepStrictEqual(Array.from(call.prediction.subarray(length)), yield* predict("a dog", 500, noise))
     }).pipe(Effect.scoped))
 
-  it.effect("counts the words that did not fit, and does not read them", () =>
+  it.effect("takes each word and each comma for a token", () =>
     Effect.gen(function*() {
-      const long = Array.from({ length: 80 }, (_, i) => `word${i}`)
-      const [cut, fits] = [yield* model.embed(long.join(" ")), yield* model.embed(long.slice(0, 75).join(" "))]
-      assert.strictEqual(cut.truncated, 5)
-      assert.strictEqual(fits.truncated, 0)
-      assert.deepStrictEqual(cut.embedding, fits.embedding)
+      const { comma, encode, end, padding, start } = yield* model.textEncoders[0].vocabulary
+      const ids = encode("a cat,a dog")
+      assert.strictEqual(ids.length, 5)
+      assert.deepStrictEqual([ids[2], ids[3]], [comma, ids[0]])
+      assert.strictEqual(new Set(ids).size, 4)
+      assert.isFalse(ids.some((id) => id === start || id === end || id === padding))
+      assert.deepStrictEqual(encode("  a\ncat , a dog "), ids)
+    }))
+
+  it.effect("embeds words otherwise in another place, and with layers left out", () =>
+    Effect.gen(function*() {
+      const [last, skipped, moved] = [
+        yield* embed("a cat"),
+        yield* embed("a cat", 2),
+        yield* embed("cat a")
+      ]
+      assert.strictEqual(last.length, 77 * model.inputs.context)
+      assert.notDeepEqual(skipped, last)
+      assert.notDeepEqual(moved, last)
+      assert.notDeepEqual(yield* embed("a cat", 3), skipped)
+      assert.deepStrictEqual(yield* embed("a cat", 2), skipped)
+      assert.isAtLeast(yield* model.textEncoders[0].largestClipSkip, 2)
+    }))
+
+  it.effect("is led by every portion of a long text", () =>
+    Effect.gen(function*() {
+      const long = yield* predict(["a cat", "on a mat"], 500, noise)
+      assert.notDeepEqual(long, yield* predict("a cat", 500, noise))
+      assert.notDeepEqual(long, yield* predict(["a cat", "on a hat"], 500, noise))
+      assert.deepStrictEqual(long, yield* predict(["a cat", "on a mat"], 500, noise))
     }))
 
   it.effect("decodes each latent value to a square of 8 by 8 pixels, within -1 and 1", () =>
@@ -126,6 +166,26 @@ describe("TestModel", () => {
       assert.isTrue(pixels.every((value) => value === 0))
     }))
 
+  it.effect.prop(
+    "encodes squares of one colour to what they were decoded from",
+    [Colour, Colour, Colour],
+    (colours) =>
+      Effect.gen(function*() {
+        // Each square has a colour of its own; the last channel, light, is 0.
+        const area = size.height * size.width
+        const latent = Float32Array.from({ length }, (_, i) => (colours[Math.floor(i / area)] ?? 0) * Math.cos(i))
+        const encoded = yield* model.encode(yield* model.decode(latent, size), size)
+        assert.strictEqual(encoded.length, length)
+        encoded.forEach((value, i) => assert.closeTo(value, latent[i] ?? NaN, 1e-4))
+      })
+  )
+
+  it.effect("encodes white and black to something finite", () =>
+    Effect.gen(function*() {
+      const pixels = Float32Array.from({ length: 3 * 64 * size.height * size.width }, (_, i) => i % 128 < 64 ? 1 : -1)
+      assert.isTrue((yield* model.encode(pixels, size)).every(Number.isFinite))
+    }))
+
   it.effect("has every part replaced that is given", () =>
     Effect.gen(function*() {
       const small = TestModel.make({ name: "small", latentChannels: 3, latentScale: 2, hash: Effect.succeed("0") })
@@ -137,10 +197,11 @@ describe("TestModel", () => {
 
   it.effect.prop("embeds any text", [Schema.String], ([prompt]) =>
     Effect.gen(function*() {
-      const { embedding, truncated } = yield* model.embed(prompt)
-      assert.strictEqual(embedding.values.length, embedding.tokens * embedding.width)
-      assert.isTrue(embedding.values.every((value) => Math.abs(value) <= 1))
-      assert.isAtLeast(truncated, 0)
+      const { encode, end, start } = yield* model.textEncoders[0].vocabulary
+      assert.isTrue(encode(prompt).every((id) => Number.isInteger(id) && id > Math.max(start, end)))
+      const values = yield* embed(prompt)
+      assert.strictEqual(values.length, 77 * model.inputs.context)
+      assert.isTrue(values.every((value) => Math.abs(value) <= 1))
     }))
 
   it.effect("lets other fibers run during a call", () =>

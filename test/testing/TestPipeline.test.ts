@@ -12,7 +12,7 @@ describe("TestPipeline", () => {
     Effect.gen(function*() {
       const { images, interrupted, warnings } = yield* processImages(processing)
       assert.deepStrictEqual(images.map(({ index, seed }) => [index, seed]), [[0, 7], [1, 8], [2, 9], [3, 10]])
-      for (const { complete, height, path, pixels, png, prompt, width } of images) {
+      for (const { bytes, complete, height, path, pixels, prompt, width } of images) {
         assert.deepStrictEqual({ complete, height, path, prompt, width }, {
           complete: true,
           height: 64,
@@ -21,7 +21,7 @@ describe("TestPipeline", () => {
           width: 128
         })
         assert.strictEqual(pixels.length, 64 * 128 * 3)
-        assert.isEmpty(png)
+        assert.isEmpty(bytes)
       }
       assert.isFalse(interrupted)
       assert.isEmpty(warnings)

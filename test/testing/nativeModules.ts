@@ -8,4 +8,6 @@ const { images } = await Effect.runPromise(
 )
 const report: { readonly sharedObjects: ReadonlyArray<string> } = JSON.parse(JSON.stringify(process.report.getReport()))
 const native = report.sharedObjects.filter((file) => /\.node$|onnxruntime|sharp|vips/.test(file))
-process.stdout.write(JSON.stringify({ signature: Buffer.from(images[0]?.png.subarray(1, 4) ?? []).toString(), native }))
+process.stdout.write(
+  JSON.stringify({ signature: Buffer.from(images[0]?.bytes.subarray(1, 4) ?? []).toString(), native })
+)

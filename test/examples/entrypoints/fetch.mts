@@ -16,7 +16,7 @@ const events = Effect.fnUntraced(function*(body: unknown) {
     Stream.map((moment) => event("progress", RunState.fraction(moment)))
   )
   const pictures = Stream.fromEffect(Fiber.join(run)).pipe(
-    Stream.map(({ images }) => event("pictures", images.map(({ png }) => Buffer.from(png).toString("base64"))))
+    Stream.map(({ images }) => event("pictures", images.map(({ bytes }) => Buffer.from(bytes).toString("base64"))))
   )
   return Stream.concat(progress, pictures)
 }, Stream.unwrap)

@@ -17,7 +17,7 @@ const answer = Effect.fn("answer")(
       catch: () => new InvalidProcessing({ problems: [{ path: "", message: "this is not JSON" }] })
     })
     const { images } = yield* processImages(yield* Processing.decode(body))
-    return { status: 200, type: "image/png", body: images[0]?.png }
+    return { status: 200, type: "image/png", body: images[0]?.bytes }
   },
   Effect.catch((error) => {
     const status = error._tag === "InvalidProcessing" || error._tag === "UnknownSampler" ? 400 : 500

@@ -12,7 +12,7 @@ const runtime = ManagedRuntime.make(Serena.layer({ options: { samples_save: fals
 const answer = (request: unknown) =>
   Effect.flatMap(Processing.decode(request), (processing) => processImages(processing)).pipe(
     Effect.match({
-      onSuccess: ({ images }) => ({ pngs: images.map(({ png }) => new Uint8Array(png)) }),
+      onSuccess: ({ images }) => ({ pngs: images.map(({ bytes }) => new Uint8Array(bytes)) }),
       onFailure: ({ message }) => ({ error: message })
     })
   )

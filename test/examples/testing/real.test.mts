@@ -9,6 +9,6 @@ layer(Serena.layer({ options: { samples_save: false } }), { excludeTestServices:
     Effect.gen(function*() {
       const [image] = yield* picture("red circle")
       assert.strictEqual(image?.width, 64)
-      assert.deepStrictEqual([...image?.png.subarray(0, 4) ?? []], [0x89, 0x50, 0x4E, 0x47])
+      assert.deepStrictEqual([...image?.bytes.subarray(0, 4) ?? []], [0x89, 0x50, 0x4E, 0x47])
     }))
 })
