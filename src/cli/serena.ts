@@ -21,6 +21,7 @@ import { LogToStderr } from "effect/Logger"
 import * as Option from "effect/Option"
 import type { Processing } from "../processing/Processing.ts"
 import { version } from "../version.ts"
+import { contactSheet } from "./contactSheet.ts"
 import { type CommandError, exitCode, logDefects, tell, tellDefect, usage } from "./failures.ts"
 import * as GenerateFlags from "./GenerateFlags.ts"
 import { serve } from "./serve.ts"
@@ -159,7 +160,7 @@ const info = Command.make(
 
 const root = Command.make("serena").pipe(
   Command.withDescription("Make pictures from words with Stable Diffusion models, on this machine"),
-  Command.withSubcommands([txt2img, img2img, models, samplers, info, demo, serve]),
+  Command.withSubcommands([txt2img, img2img, models, samplers, info, demo, contactSheet, serve]),
   Command.withExamples([
     { command: "serena demo", description: "A first picture" },
     { command: "serena txt2img --help", description: "Everything that can be asked for" },

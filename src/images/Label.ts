@@ -1,7 +1,7 @@
 /**
  * A line of text as a picture, in a small built-in font, so that it looks the same on every machine.
  *
- * Each letter is 5 by 7 pixels in a cell of 6 by 9. What the font has not is drawn as a box.
+ * Each letter is 5 by 7 pixels in a cell of 6 by 9; some reach a pixel below the line. What the font has not is drawn as a box.
  */
 import { filled, paste, type Raster } from "./Raster.ts"
 
@@ -49,7 +49,7 @@ const draw = (characters: ReadonlyArray<string>, scale: number): Raster => {
   return raster
 }
 
-// Seven rows from top to bottom, each a digit of base 32, whose five bits are its pixels from left to right.
+// Seven or eight rows from top to bottom, each a digit of base 32, whose five bits are its pixels from left to right.
 const font = {
   " ": "0000000",
   "!": "4444404",
@@ -122,17 +122,17 @@ const font = {
   d: "11djhhf",
   e: "00ehvge",
   f: "698s888",
-  g: "00fhf1e",
+  g: "00fhhf1e",
   h: "ggmphhh",
   i: "40c444e",
-  j: "20622ic",
+  j: "206222ic",
   k: "ggikoki",
   l: "c44444e",
   m: "00qllhh",
   n: "00mphhh",
   o: "00ehhhe",
-  p: "00uhugg",
-  q: "00djf11",
+  p: "00uhhugg",
+  q: "00fhhf11",
   r: "00mpggg",
   s: "00ege1u",
   t: "88s8896",
@@ -140,7 +140,7 @@ const font = {
   v: "00hhha4",
   w: "00hhlla",
   x: "00ha4ah",
-  y: "00hhf1e",
+  y: "00hhhf1e",
   z: "00v248v",
   "{": "2448442",
   "|": "4444444",

@@ -3,6 +3,7 @@
  */
 import { mkdir, writeFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
+import { writeConformance } from "../conformance/generate.ts"
 import { generatedPages } from "./reference.ts"
 
 for (const { path, text } of await generatedPages()) {
@@ -11,3 +12,5 @@ for (const { path, text } of await generatedPages()) {
   await writeFile(file, text)
   process.stdout.write(`${fileURLToPath(file)}\n`)
 }
+// Measured anew, and so not compared with what was measured before.
+process.stdout.write(`${await writeConformance()}\n`)

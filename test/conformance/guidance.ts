@@ -1,0 +1,232 @@
+/** Guidance and predictions against the reference numbers. */
+import * as Schema from "effect/Schema"
+import * as Emphasis from "../../src/diffusion/prompt/Emphasis.ts"
+import * as Guidance from "../../src/diffusion/sampling/Guidance.ts"
+import * as Prediction from "../../src/diffusion/sampling/Prediction.ts"
+import { golden } from "../diffusion/sampling/fixtures.ts"
+import { type Difference, differences, measured, type Measurement, scientific } from "./Measurement.ts"
+
+const Numbers = Schema.Array(Schema.Finite)
+const Tolerance = Schema.Struct({ rel: Schema.Finite, abs: Schema.Finite })
+
+const reference = golden(
+  "guidance",
+  Schema.Struct({
+    tolerance: Tolerance,
+    cfg: Schema.Array(Schema.Struct({
+      scale: Schema.Finite,
+      uncond: Numbers,
+      conds: Schema.Array(Schema.Struct({ weight: Schema.Finite, values: Numbers })),
+      result: Numbers
+    })),
+    cfg_edit_model: Schema.Struct({
+      scale: Schema.Finite,
+      image_scale: Schema.Finite,
+      cond: Numbers,
+      img_cond: Numbers,
+      uncond: Numbers,
+      result: Numbers
+    }),
+    cfg_rescale: Schema.Array(
+      Schema.Struct({ shape: Numbers, guidance_rescale: Schema.Finite, cond: Numbers, cfg: Numbers, result: Numbers })
+    ),
+    emphasis: Schema.Array(
+      Schema.Struct({
+        z: Numbers,
+        multipliers: Schema.Array(Numbers),
+        original: Numbers,
+        no_norm: Numbers,
+        ignore: Numbers
+      })
+    ),
+    inpaint: Schema.Struct({
+      nmask: Numbers,
+      current: Numbers,
+      init: Numbers,
+      noise: Numbers,
+      webui_blend: Numbers,
+      fill_latent_noise: Numbers,
+      fill_latent_nothing: Numbers,
+      diffusers_blend: Schema.Struct({ init_noised: Numbers, result: Numbers })
+    })
+  })
+)
+
+const predictions = golden(
+  "prediction",
+  Schema.Struct({
+    tolerance: Tolerance,
+    sigma_space: Schema.Array(Schema.Struct({
+      sigma: Schema.Finite,
+      x: Numbers,
+      model_output: Numbers,
+      model_input: Numbers,
+      denoised_if_epsilon: Numbers,
+      denoised_if_v: Numbers
+    })),
+    timestep_space: Schema.Array(
+      Schema.Struct({ alpha_bar: Schema.Finite, x: Numbers, v: Numbers, eps_from_v: Numbers, x0_from_v: Numbers })
+    ),
+    lcm_boundary: Schema.Array(Schema.Struct({ timestep: Schema.Finite, c_skip: Schema.Finite, c_out: Schema.Finite }))
+  })
+)
+
+const f32 = (values: ReadonlyArray<number>) => Float32Array.from(values)
+const made = (length: number, write: (out: Float32Array) => void) => {
+  const out = new Float32Array(length)
+  write(out)
+  return out
+}
+
+const words = ({ abs, rel }: typeof Tolerance.Type) => `${scientific(rel)} of each value, at least ${scientific(abs)}`
+
+/** What is made of predictions, of a text's encoding, and of latents under a mask. */
+export const guidance = (): ReadonlyArray<Measurement> => {
+  const file = "test/diffusion/sampling/Guidance.test.ts"
+  const { cfg, cfg_edit_model: edit, cfg_rescale, emphasis, inpaint } = reference
+  const { tolerance } = reference
+  const compare = (actual: Float32Array, expected: ReadonlyArray<number>) => differences(actual, expected, tolerance)
+  const cfgProof = { file, title: "guidance agrees with stable-diffusion-webui" }
+  const emphasized = (of: (expected: typeof emphasis[number]) => ReadonlyArray<number>, kind: Emphasis.Emphasis) =>
+    emphasis.map((expected): ReadonlyArray<Difference> => {
+      const { multipliers, z } = expected
+      const size = z.length / multipliers.length
+      const chunks = multipliers.map((weights, i) => ({
+        values: f32(z.slice(i * size, (i + 1) * size)),
+        weights,
+        repeats: 1
+      }))
+      Emphasis.apply(chunks, kind)
+      return compare(Float32Array.from(chunks.flatMap(({ values }) => Array.from(values))), of(expected))
+    })
+  const emphasisProof = {
+    file: "test/diffusion/prompt/Emphasis.test.ts",
+    title: "emphasis agrees with stable-diffusion-webui"
+  }
+  const mask = f32(inpaint.nmask)
+  const blended = (over: ReadonlyArray<number>, under: ReadonlyArray<number>, expected: ReadonlyArray<number>) =>
+    compare(made(mask.length, (out) => Guidance.blend(out, f32(over), f32(under), mask)), expected)
+  const nothing = inpaint.nmask.map(() => 0)
+  return [
+    measured(
+      "Classifier-free guidance, with weights of several texts",
+      words(tolerance),
+      cfgProof,
+      cfg.map(({ conds, result, scale, uncond }) => {
+        const conditioned = conds.map(({ values, weight }) => ({ weight, values: f32(values) }))
+        return compare(
+          made(result.length, (out) => Guidance.combineGuidance(out, f32(uncond), conditioned, scale)),
+          result
+        )
+      })
+    ),
+    measured("Guidance of edit models, by a text and a picture", words(tolerance), cfgProof, [
+      compare(
+        made(edit.result.length, (out) =>
+          Guidance.combineEdit(
+            out,
+            { conditional: f32(edit.cond), image: f32(edit.img_cond), unconditional: f32(edit.uncond) },
+            edit.scale,
+            edit.image_scale
+          )),
+        edit.result
+      )
+    ]),
+    measured(
+      "Guidance rescale (diffusers)",
+      words(tolerance),
+      { file, title: "guidance rescale agrees with diffusers" },
+      cfg_rescale.map(({ cfg, cond, guidance_rescale, result, shape }) => {
+        const out = f32(cfg)
+        Guidance.rescaleGuidance(out, out, f32(cond), guidance_rescale, shape[0] ?? 1)
+        return compare(out, result)
+      })
+    ),
+    measured(
+      "Emphasis `Original`",
+      words(tolerance),
+      emphasisProof,
+      emphasized(({ original }) => original, "Original")
+    ),
+    measured("Emphasis `No norm`", words(tolerance), emphasisProof, emphasized(({ no_norm }) => no_norm, "No norm")),
+    measured("Emphasis `Ignore`", words(tolerance), emphasisProof, emphasized(({ ignore }) => ignore, "Ignore")),
+    measured("Inpainting: latents under a mask", words(tolerance), { file, title: "inpainting" }, [
+      blended(inpaint.current, inpaint.init, inpaint.webui_blend),
+      blended(inpaint.noise, inpaint.init, inpaint.fill_latent_noise),
+      blended(nothing, inpaint.init, inpaint.fill_latent_nothing),
+      blended(inpaint.current, inpaint.diffusers_blend.init_noised, inpaint.diffusers_blend.result)
+    ])
+  ]
+}
+
+/** From what a network puts out to the picture. */
+export const prediction = (): ReadonlyArray<Measurement> => {
+  const file = "test/diffusion/sampling/Prediction.test.ts"
+  const { lcm_boundary, sigma_space, timestep_space, tolerance } = predictions
+  const atLevel = { file, title: "from a network's output at a noise level" }
+  const atTimestep = { file, title: "from a network's velocity at a timestep" }
+  const levels = (
+    write: (out: Float32Array, x: Float32Array, output: Float32Array, sigma: number) => void,
+    of: (expected: typeof sigma_space[number]) => ReadonlyArray<number>
+  ) =>
+    sigma_space.map((expected) => {
+      const { model_output, sigma, x } = expected
+      const out = made(x.length, (out) => write(out, f32(x), f32(model_output), sigma))
+      return differences(out, of(expected), tolerance)
+    })
+  const timesteps = (
+    write: (out: Float32Array, x: Float32Array, v: Float32Array, alphaBar: number) => void,
+    of: (expected: typeof timestep_space[number]) => ReadonlyArray<number>
+  ) =>
+    timestep_space.map((expected) => {
+      const { alpha_bar, v, x } = expected
+      return differences(made(x.length, (out) => write(out, f32(x), f32(v), alpha_bar)), of(expected), tolerance)
+    })
+  return [
+    measured(
+      "What a network sees of latents",
+      words(tolerance),
+      atLevel,
+      levels((out, x, _, sigma) => Prediction.networkInput(out, x, sigma), ({ model_input }) => model_input)
+    ),
+    measured(
+      "Noise (ε) to picture",
+      words(tolerance),
+      atLevel,
+      levels(
+        (out, x, output, sigma) => Prediction.denoised("epsilon", out, x, output, sigma),
+        ({ denoised_if_epsilon }) => denoised_if_epsilon
+      )
+    ),
+    measured(
+      "Velocity (v) to picture",
+      words(tolerance),
+      atLevel,
+      levels(
+        (out, x, output, sigma) => Prediction.denoised("v_prediction", out, x, output, sigma),
+        ({ denoised_if_v }) => denoised_if_v
+      )
+    ),
+    measured(
+      "Velocity to noise, at a timestep",
+      words(tolerance),
+      atTimestep,
+      timesteps(Prediction.epsilonOfVelocity, ({ eps_from_v }) => eps_from_v)
+    ),
+    measured(
+      "Velocity to picture, at a timestep",
+      words(tolerance),
+      atTimestep,
+      timesteps(Prediction.pictureOfVelocity, ({ x0_from_v }) => x0_from_v)
+    ),
+    measured(
+      "Boundary scalings of LCM",
+      words(tolerance),
+      { file, title: "the boundary scalings of latent consistency models" },
+      lcm_boundary.map(({ c_out, c_skip, timestep }) => {
+        const { out, skip } = Prediction.lcmBoundary(timestep)
+        return differences([skip, out], [c_skip, c_out], tolerance)
+      })
+    )
+  ]
+}
