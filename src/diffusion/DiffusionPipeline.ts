@@ -21,14 +21,21 @@ import { stages } from "../runner/Lifecycle.ts"
 import type { LoadedModel } from "../runner/LoadedModel.ts"
 import { Models } from "../runner/Models.ts"
 import { Pipeline } from "../runner/Pipeline.ts"
-import { RuntimeContext } from "../runner/RuntimeContext.ts"
+import { isPath, notPath, RuntimeContext } from "../runner/RuntimeContext.ts"
 import type { Conditioning } from "./conditioning.ts"
 import { enlarge, sameLatents } from "./enlarge.ts"
 import * as output from "./output.ts"
 import { resolveNames } from "./resolveNames.ts"
 import { callsOf, condition, type Refiner, type Sampled, samplePass } from "./samplePass.ts"
 import { settle } from "./settle.ts"
-import { besideNothing, isInpainting, latentSize, sourceLatents } from "./sourceLatents.ts"
+import {
+  besideNothing,
+  type EncodedSource,
+  encodeSource,
+  isInpainting,
+  latentSize,
+  sourceLatents
+} from "./sourceLatents.ts"
 import type { StyleBook } from "./StyleBook.ts"
 import * as vae from "./vae.ts"
 
@@ -45,12 +52,21 @@ interface Pass {
 const execute = Effect.fn("execute")(function*(plan: ProcessingState) {
   const { model, opts, state } = yield* RuntimeContext
   yield* state.update({ job: "loading", text: `Loading ${model.name}` })
-  const warnings = yield* clipSkipWarnings(plan, model)
   const first = yield* preparePass(plan, plan, model)
   const second = plan.hires === undefined ? undefined : yield* prepareSecond(plan, plan.hires, model)
   const last = second ?? first
   const passes = second === undefined ? 1 : 2
+  const used = [first.model, first.refiner?.model, second?.model, second?.refiner?.model]
+  const warnings = (yield* Effect.forEach(
+    new Set(used),
+    (each) => each === undefined ? Effect.succeed([]) : clipSkipWarnings(plan, each)
+  )).flat()
   const decoding: vae.Options = { model: last.model, opts, seamless: plan.seamless }
+
+  const { processing, source } = plan
+  const encoded = processing._tag === "Img2Img" && source !== undefined
+    ? yield* encodeSource({ model, opts, seamless: plan.seamless, processing, source, pass: plan })
+    : undefined
 
   const images: Array<GeneratedImage> = []
   for (const [index, batch] of plan.batches.entries()) {
@@ -64,7 +80,7 @@ const execute = Effect.fn("execute")(function*(plan: ProcessingState) {
       preview: undefined
     })
     const complete = yield* Effect.gen(function*() {
-      const sampled = yield* sampleFirst(plan, first, batch)
+      const sampled = yield* sampleFirst(plan, first, batch, encoded)
       // What was stopped in the first pass is shown as it is.
       const goesOn = second !== undefined && plan.hires !== undefined && sampled.complete &&
         !(yield* state.progress).interrupted
@@ -117,8 +133,10 @@ const execute = Effect.fn("execute")(function*(plan: ProcessingState) {
 
 // Asking for more layers than a text encoder's file gives is told of, and does not end the run.
 const clipSkipWarnings = Effect.fnUntraced(function*({ clipSkip }: ProcessingState, model: LoadedModel) {
+  const { opts } = yield* RuntimeContext
   const [encoder] = model.textEncoders
-  if (clipSkip === 1 || model.family !== "sd1") return []
+  const isAsked = model.family === "sd1" || (model.family === "sdxl" && opts.sdxl_clip_l_skip)
+  if (clipSkip === 1 || !isAsked) return []
   const largest = yield* encoder.largestClipSkip
   if (clipSkip <= largest) return []
   return [
@@ -139,7 +157,7 @@ const preparePass = Effect.fnUntraced(function*(
   const whose = opts.hires_fix_refiner_pass
   const refines = plan.hires === undefined || whose === "both passes" || (whose === "second pass") === isSecond
   const refiner = plan.refiner === undefined || !refines ? undefined : {
-    model: yield* loadBeside(plan.refiner.checkpoint, "refiner_checkpoint", model),
+    model: yield* loadRefiner(plan.refiner.checkpoint, model),
     switchAt: plan.refiner.switchAt
   }
   const prepared: Pass = {
@@ -163,7 +181,7 @@ const prepareSecond = Effect.fnUntraced(function*(plan: ProcessingState, hires: 
 // Another model that goes on with the same latents.
 const loadBeside = Effect.fnUntraced(function*(name: string, path: string, first: LoadedModel) {
   const { load } = yield* Models
-  const model = yield* load(name)
+  const model = yield* isPath(name) ? notPath(path) : load(name)
   if (sameLatents(first, model)) return model
   return yield* new InvalidProcessing({
     problems: [{
@@ -173,19 +191,32 @@ const loadBeside = Effect.fnUntraced(function*(name: string, path: string, first
   })
 })
 
-const sampleFirst = Effect.fnUntraced(function*(plan: ProcessingState, pass: Pass, batch: ReadonlyArray<ImagePlan>) {
+const loadRefiner = Effect.fnUntraced(function*(name: string, first: LoadedModel) {
+  const path = "refiner_checkpoint"
+  const model = yield* loadBeside(name, path, first)
+  if (!isInpainting(model)) return model
+  const message = `${model.name} is an inpainting model, and cannot take over half-way`
+  return yield* new InvalidProcessing({ problems: [{ path, message }] })
+})
+
+const sampleFirst = Effect.fnUntraced(function*(
+  plan: ProcessingState,
+  pass: Pass,
+  batch: ReadonlyArray<ImagePlan>,
+  encoded: EncodedSource | undefined
+) {
   const { opts } = yield* RuntimeContext
   const { model } = pass
   const { processing, source } = plan
   const options = { model, opts, seamless: plan.seamless }
   const common = { ...pass, plan, pass: pass.plan, batch }
-  if (processing._tag === "Txt2Img" || source === undefined) {
+  if (processing._tag === "Txt2Img" || source === undefined || encoded === undefined) {
     return yield* samplePass({
       ...common,
       beside: isInpainting(model) ? yield* besideNothing({ ...options, pass: pass.plan, batch }) : undefined
     })
   }
-  const { beside, latents, mask } = yield* sourceLatents({ ...options, processing, source, pass: pass.plan, batch })
+  const { beside, latents, mask } = sourceLatents({ model, opts, encoded, processing, pass: pass.plan, batch })
   return yield* samplePass({
     ...common,
     start: {

@@ -5,11 +5,12 @@
  * being made, the next is left out: sampling never waits for it.
  */
 import * as Effect from "effect/Effect"
+import type { CommandOptions } from "../processing/CommandOptions.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { LatentRgb, LoadedModel } from "../runner/LoadedModel.ts"
 import type { Preview, RunState } from "../runner/RunState.ts"
-import { toPixels } from "./latents.ts"
 import type { Step } from "./sampling/Samplers.ts"
+import * as vae from "./vae.ts"
 
 /**
  * What to do after a step so that `state` has a preview of the batch's first picture.
@@ -20,15 +21,18 @@ import type { Step } from "./sampling/Samplers.ts"
 export const make = Effect.fnUntraced(function*(options: {
   readonly model: LoadedModel
   readonly opts: OptionsSnapshot
+  readonly cmdOpts: CommandOptions["Service"]
   readonly state: RunState
   /** In latent values: pixels / 8. */
   readonly height: number
   readonly width: number
+  readonly seamless: boolean
 }) {
-  const { height, model, opts, state, width } = options
+  const { height, model, opts, seamless, state, width } = options
   const { latentRgb } = model
-  const decode = model.decodePreview ?? model.decode
-  const cheap = opts.show_progress_type === "Approx cheap"
+  const decoder = { model: { ...model, decode: model.decodePreview ?? model.decode }, opts, seamless }
+  // With room for one network only, each full preview would have the others opened anew.
+  const cheap = opts.show_progress_type === "Approx cheap" || options.cmdOpts.lowvram
   const scope = yield* Effect.scope
   if (!opts.live_previews_enable || (cheap && latentRgb === undefined)) return () => Effect.void
 
@@ -41,7 +45,7 @@ export const make = Effect.fnUntraced(function*(options: {
         step,
         width: width * model.latentScale,
         height: height * model.latentScale,
-        pixels: yield* Effect.flatMap(decode(latent, { height, width }), toPixels)
+        pixels: yield* vae.decode(decoder, latent, { height, width })
       }
     yield* state.update({ preview })
   })

@@ -14,6 +14,7 @@ import type { LoadedModel } from "../runner/LoadedModel.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 import * as conditioning from "./conditioning.ts"
 import * as GuidedDenoiser from "./GuidedDenoiser.ts"
+import * as levels from "./levels.ts"
 import * as previews from "./previews.ts"
 import * as Prompt from "./prompt/Prompt.ts"
 import { totalSteps } from "./prompt/PromptSchedule.ts"
@@ -103,41 +104,27 @@ export const condition = Effect.fnUntraced(function*(options: {
   })
 })
 
-/** The noise levels of a model, bent to end in pure noise if the settings say so. */
-const noiseScheduleOf = (model: LoadedModel, opts: OptionsSnapshot): NoiseSchedule.NoiseSchedule =>
-  NoiseSchedule.make(
-    opts.sd_noise_schedule === "Zero Terminal SNR" ? { ...model.noise, rescale_betas_zero_snr: true } : model.noise
-  )
-
 /** Samples one pass of one batch. */
 export const samplePass: (options: Options) => Effect.Effect<Sampled, ProcessingError, RuntimeContext> = Effect.fn(
   "sample"
 )(function*(options) {
   const { batch, mask, model, pass, plan, start } = options
-  const { opts, state } = yield* RuntimeContext
+  const { cmdOpts, opts, state } = yield* RuntimeContext
   const { sampler, scheduler } = yield* resolveNames(pass)
   const height = pass.height / model.latentScale
   const width = pass.width / model.latentScale
   const size = model.latentChannels * height * width
-  const noiseSchedule = noiseScheduleOf(model, opts)
-
-  const { denoiser, latest } = yield* makeDenoiser({ ...options, height, width, noiseSchedule, sampler })
-  const { sigmas, start: mix, timesteps } = Samplers.plan({
+  const image = start && { strength: start.strength, fixSteps: start.fixSteps }
+  const { noiseSchedule, sigmas, start: mix, timesteps } = levels.plan({
+    model,
+    opts,
     sampler,
     scheduler,
-    noiseSchedule,
     steps: pass.steps,
-    sgmNoiseMultiplier: opts.sgm_noise_multiplier,
-    discardNextToLast: opts.always_discard_next_to_last_sigma,
-    betaAlpha: opts.beta_dist_alpha,
-    betaBeta: opts.beta_dist_beta,
-    alignYourSteps: model.family.startsWith("sdxl") ? "sdxl" : "sd1",
-    ...(opts.sigma_min > 0 && { sigmaMin: opts.sigma_min }),
-    ...(opts.sigma_max > 0 && { sigmaMax: opts.sigma_max }),
-    ...(opts.rho > 0 && { rho: opts.rho }),
-    ...(start && { image: { strength: start.strength, fixSteps: start.fixSteps } })
+    image
   })
-
+  const calls = levels.callsMade({ sampler, steps: pass.steps, image })
+  const { denoiser, latest } = yield* makeDenoiser({ ...options, height, width, noiseSchedule, sampler, calls })
   const generator = RandomGenerator.kind(opts.randn_source)
   const { processing } = plan
   const seeds = batch.map(({ seed }) => seed)
@@ -168,7 +155,7 @@ export const samplePass: (options: Options) => Effect.Effect<Sampled, Processing
   }
 
   const noteStep = yield* stepNotes
-  const showPreview = yield* previews.make({ model, opts, state, height, width })
+  const showPreview = yield* previews.make({ model, opts, cmdOpts, state, height, width, seamless: plan.seamless })
 
   const nothingToDo = sigmas.length === 0 && timesteps.length === 0
   const { complete, latents } = nothingToDo ? { complete: true, latents: x } : yield* Samplers.sample({
@@ -221,6 +208,8 @@ interface DenoiserOptions extends Options {
   readonly width: number
   readonly noiseSchedule: NoiseSchedule.NoiseSchedule
   readonly sampler: Samplers.Sampler
+  /** Of the network, that the steps of this pass need. */
+  readonly calls: number
 }
 
 type Guided = GuidedDenoiser.GuidedDenoiser<SamplingStopped | ProcessingError>
@@ -239,7 +228,6 @@ const makeDenoiser = Effect.fnUntraced(function*(
   if (refiner === undefined) return first
 
   const { opts } = yield* RuntimeContext
-  const calls = callsOf(options.pass, options.sampler)
   const services = yield* Effect.context<RuntimeContext>()
   const second = condition({ ...options, model: refiner.model }).pipe(
     Effect.flatMap((conditioning) =>
@@ -254,7 +242,7 @@ const makeDenoiser = Effect.fnUntraced(function*(
   const denoise = (x: Float32Array, sigma: number) =>
     Effect.suspend(() => {
       const done = opts.refiner_switch_by_sample_steps
-        ? call / calls
+        ? call / options.calls
         : 1 - (NoiseSchedule.sigmaToTQuantized(noiseSchedule, sigma) + 1) / NoiseSchedule.size(noiseSchedule)
       call++
       if (isRefined || done < refiner.switchAt) return current.denoiser(x, sigma)
@@ -290,7 +278,7 @@ const denoiserOf = Effect.fnUntraced(function*(
     width: options.width,
     conditioning: options.conditioning,
     cfgScale: processing.cfg_scale,
-    calls: callsOf(pass, sampler),
+    calls: options.calls,
     gate,
     seamless: plan.seamless,
     skipping: {

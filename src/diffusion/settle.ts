@@ -29,6 +29,7 @@ import type { ProcessingRequest } from "../runner/ProcessingRequest.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 import { version } from "../version.ts"
 import { latentMode } from "./enlarge.ts"
+import * as levels from "./levels.ts"
 import * as output from "./output.ts"
 import * as ExtraNetworks from "./prompt/ExtraNetworks.ts"
 import * as Prompt from "./prompt/Prompt.ts"
@@ -71,11 +72,19 @@ export const settle = Effect.fn("prepare")(function*({ processing: asked, runId 
     negativePrompt: styled.negativePrompt
   }
   const hires = processing._tag === "Txt2Img" && processing.enable_hr
-    ? yield* settleHires(processing, pass, styled, model)
+    ? yield* settleHires(processing, pass, styled, model, cmdOpts.limits)
     : undefined
   const source = processing._tag === "Img2Img" && pictures !== undefined
-    ? yield* settleSource({ processing, pictures, opts, width, height })
+    ? yield* settleSource({ processing, pictures, opts, limits: cmdOpts.limits, model, width, height })
     : undefined
+  yield* checkLevels(
+    pass,
+    model,
+    source && { strength: processing.denoising_strength, fixSteps: opts.img2img_fix_steps }
+  )
+  if (hires !== undefined) {
+    yield* checkLevels(hires, model, { strength: hires.denoisingStrength, fixSteps: true })
+  }
   const refiner: RefinerPlan | undefined = isNone(processing.refiner_checkpoint)
     ? undefined
     : { checkpoint: processing.refiner_checkpoint, switchAt: processing.refiner_switch_at ?? usualSwitch }
@@ -131,6 +140,21 @@ export const settle = Effect.fn("prepare")(function*({ processing: asked, runId 
     warnings: [...styled.warnings, ...(source?.warnings ?? [])]
   }
   return settled
+})
+
+// Levels that cannot be walked come from settings, when they do not come from too few steps.
+const checkLevels = Effect.fnUntraced(function*(
+  pass: PassPlan,
+  model: LoadedModel,
+  image: levels.Options["image"]
+) {
+  const { opts } = yield* RuntimeContext
+  const names = yield* resolveNames(pass)
+  const problem = levels.problemOf(levels.plan({ ...names, model, opts, steps: pass.steps, image }))
+  if (problem === undefined) return
+  const settings = (["sigma_min", "sigma_max", "rho"] as const).filter((name) => opts[name] > 0)
+  const paths = settings.length === 0 ? ["scheduler"] : settings.map((name) => `override_settings.${name}`)
+  return yield* new InvalidProcessing({ problems: paths.map((path) => ({ path, message: problem })) })
 })
 
 const isNone = (name: string | undefined): name is undefined =>
@@ -260,7 +284,8 @@ const settleHires = Effect.fnUntraced(function*(
   processing: Txt2Img,
   first: PassPlan,
   styled: StyledPrompts,
-  model: LoadedModel
+  model: LoadedModel,
+  limits: Limits
 ): Effect.fn.Return<
   HiresPlan,
   InvalidProcessing | UnknownUpscaler | Effect.Error<ReturnType<typeof resolveNames>>,
@@ -286,6 +311,11 @@ const settleHires = Effect.fnUntraced(function*(
   const floor = (length: number, multiple: number) => Math.floor(length / multiple) * multiple
   const { latentScale, sizeMultiple } = model
   const [width, height] = [floor(wanted.width, sizeMultiple), floor(wanted.height, sizeMultiple)]
+  if (enlarged.width * enlarged.height > limits.max_width * limits.max_height) {
+    const message = `the first pass would be enlarged to ${enlarged.width}x${enlarged.height} pixels, more than the ` +
+      `largest picture, ${limits.max_width}x${limits.max_height}`
+    return yield* new InvalidProcessing({ problems: [{ path: "hr_resize_x", message }] })
+  }
   if (width === 0 || height === 0) {
     const message = `the second pass would be ${wanted.width}x${wanted.height} pixels, and ${model.name} makes none ` +
       `smaller than ${sizeMultiple}`

@@ -18,6 +18,7 @@ import type { Limits } from "../processing/Limits.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Img2Img } from "../processing/Processing.ts"
 import type { Grey, SourcePlan } from "../processing/ProcessingState.ts"
+import type { LoadedModel } from "../runner/LoadedModel.ts"
 
 /** The pictures of a request, as they came. */
 export interface Pictures {
@@ -49,14 +50,17 @@ export const settleSource = Effect.fnUntraced(function*(options: {
   readonly processing: Img2Img
   readonly pictures: Pictures
   readonly opts: OptionsSnapshot
+  readonly limits: Limits
+  readonly model: LoadedModel
   readonly width: number
   readonly height: number
 }) {
-  const { height, opts, pictures, processing, width } = options
+  const { height, limits, model: { latentScale }, opts, pictures, processing, width } = options
   const { upscale } = yield* Upscalers
   const { resize_mode: mode } = processing
   // Mode 3 stretches latents; what must have the pass's size all the same is stretched.
   const scaling = mode === 3 ? 0 : mode
+  if (mode === 3) yield* checkSizes(pictures.images, limits)
   const [first] = pictures.images
   const mask = pictures.mask && (yield* settleMask(processing, pictures.mask, first, { width, height }))
   const warnings = pictures.mask !== undefined && mask === undefined
@@ -75,6 +79,10 @@ export const settleSource = Effect.fnUntraced(function*(options: {
     Effect.fnUntraced(function*(picture) {
       let image = Raster.toRgb(picture, colourOf(opts.img2img_background_color))
       const isCut = mask?.region !== undefined
+      // What is smaller than one latent value is made as large.
+      if (!isCut && mode === 3 && Math.min(image.width, image.height) < latentScale) {
+        image = resize(image, Math.max(latentScale, image.width), Math.max(latentScale, image.height), "lanczos")
+      }
       if (!isCut && mode !== 3) image = yield* resizeMode(scaling, image, width, height, grow)
       if (mask !== undefined) {
         const { height, width } = isCut || mode !== 3 ? image : mask.overlay
@@ -117,7 +125,18 @@ const colourOf = (code: string): readonly [number, number, number] => {
   return [value >> 16, (value >> 8) & 0xFF, value & 0xFF]
 }
 
-// The mask in both of its sizes; absent when it is black all over.
+// Pictures whose latents are stretched are encoded in their own size.
+const checkSizes = (images: Pictures["images"], { max_height, max_width }: Limits) => {
+  const problems = images.flatMap(({ height, width }, i): ReadonlyArray<Problem> =>
+    width <= max_width && height <= max_height ? [] : [{
+      path: `init_images.${i}`,
+      message: `it is ${width}x${height} pixels, and resize mode 3 takes ${max_width}x${max_height} at most`
+    }]
+  )
+  return problems.length === 0 ? Effect.void : Effect.fail(new InvalidProcessing({ problems }))
+}
+
+// The mask in both of its sizes; absent when only the masked part is wanted and there is none.
 const settleMask = Effect.fnUntraced(function*(
   processing: Img2Img,
   picture: Raster.Raster,
@@ -140,9 +159,7 @@ const settleMask = Effect.fnUntraced(function*(
   }
   const mode = processing.resize_mode === 3 ? 0 : processing.resize_mode
   const pass = grey(yield* resizeMode(mode, mask, size.width, size.height))
-  return pass.data.every((value) => value === 0)
-    ? undefined
-    : { pass, overlay: Masks.overlayMask(pass), region: undefined }
+  return { pass, overlay: Masks.overlayMask(pass), region: undefined }
 })
 
 // What was made of a mask is a mask.

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Masks from "../images/Masks.ts"
 import * as Raster from "../images/Raster.ts"
-import { interpolate } from "../images/Resample.ts"
+import { interpolate, resize } from "../images/Resample.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Img2Img } from "../processing/Processing.ts"
 import type { ImagePlan, MaskPlan, PassPlan, SourcePlan } from "../processing/ProcessingState.ts"
@@ -15,6 +15,17 @@ import * as RandomGenerator from "./rng/RandomGenerator.ts"
 import { blend } from "./sampling/Guidance.ts"
 import * as vae from "./vae.ts"
 
+/** What was encoded of a request's pictures, for all of its batches. */
+export interface EncodedSource {
+  /** `[channels, height/8, width/8]` of each picture, without noise. */
+  readonly latents: ReadonlyArray<Float32Array>
+  /** `[height/8, width/8]`: 1 where the picture is made anew. Absent without a mask. */
+  readonly mask: Float32Array | undefined
+  /** `[channels + 1, height/8, width/8]` of each picture, for inpainting models. Empty for all others. */
+  readonly beside: ReadonlyArray<Float32Array>
+}
+
+/** What one batch starts from. */
 export interface SourceLatents {
   /** `[batch, channels, height/8, width/8]`, without noise. */
   readonly latents: Float32Array
@@ -26,48 +37,69 @@ export interface SourceLatents {
 /** Whether a model sees a mask and a masked picture beside the latents. */
 export const isInpainting = ({ inputs, latentChannels }: LoadedModel): boolean => inputs.channels > latentChannels
 
-/** The latents of a batch of img2img. */
-export const sourceLatents = Effect.fn("encode")(function*(
+/** Encodes what img2img starts from. */
+export const encodeSource = Effect.fn("source")(function*(
   options: vae.Options & {
     readonly processing: Img2Img
     readonly source: SourcePlan
     readonly pass: PassPlan
-    readonly batch: ReadonlyArray<ImagePlan>
   }
 ) {
-  const { batch, model, opts, pass, processing, source } = options
+  const { model, pass, processing, source } = options
   const size = latentSize(model, pass)
-  const shape = { channels: model.latentChannels, ...size }
-  const length = shape.channels * size.height * size.width
-
-  const encoded: Array<Float32Array> = []
+  const latents: Array<Float32Array> = []
   for (const image of source.images) {
     const { latent, size: own } = yield* vae.encodeRaster(options, image)
-    encoded.push(
+    latents.push(
       own.width === size.width && own.height === size.height
         ? latent
-        : interpolate(latent, { channels: shape.channels, ...own }, size, "bilinear")
+        : interpolate(latent, { channels: model.latentChannels, ...own }, size, "bilinear")
     )
   }
-  const latents = new Float32Array(batch.length * length)
-  for (const [i] of batch.entries()) latents.set(encoded[i % encoded.length] ?? new Float32Array(), i * length)
+  const encoded: EncodedSource = {
+    latents,
+    mask: source.mask && Masks.latentMask(
+      source.mask.pass,
+      { width: size.width * 8, height: size.height * 8 },
+      { round: processing.mask_round }
+    ),
+    beside: isInpainting(model) ? yield* besideSource(options, size) : []
+  }
+  return encoded
+})
 
-  const values = source.mask &&
-    Masks.latentMask(source.mask.pass, { width: size.width * 8, height: size.height * 8 }, {
-      round: processing.mask_round
-    })
+/** The latents of one batch of img2img. */
+export const sourceLatents = (options: {
+  readonly encoded: EncodedSource
+  readonly model: LoadedModel
+  readonly opts: OptionsSnapshot
+  readonly processing: Img2Img
+  readonly pass: PassPlan
+  readonly batch: ReadonlyArray<ImagePlan>
+}): SourceLatents => {
+  const { batch, encoded: { beside, latents: encoded, mask: values }, model, opts, pass, processing } = options
+  const latents = repeated(encoded, batch.length)
   if (values !== undefined && processing.inpainting_fill >= 2) {
     const fill = new Float32Array(latents.length)
-    if (processing.inpainting_fill === 2) noiseOf(batch, shape, opts).next(fill)
+    if (processing.inpainting_fill === 2) {
+      noiseOf(batch, { channels: model.latentChannels, ...latentSize(model, pass) }, opts).next(fill)
+    }
     blend(latents, fill, latents, values)
   }
-  const result: SourceLatents = {
+  return {
     latents,
     mask: values && { values, original: latents },
-    beside: isInpainting(model) ? yield* besideSource(options, size, source.mask) : undefined
+    beside: beside.length === 0 ? undefined : repeated(beside, batch.length)
   }
-  return result
-})
+}
+
+// Several of one length in one buffer, over and over until there are so many.
+const repeated = (parts: ReadonlyArray<Float32Array>, count: number): Float32Array => {
+  const length = parts[0]?.length ?? 0
+  const all = new Float32Array(count * length)
+  for (let i = 0; i < count; i++) all.set(parts[i % parts.length] ?? new Float32Array(), i * length)
+  return all
+}
 
 /** A pass's size in latent values. */
 export const latentSize = ({ latentScale }: LoadedModel, { height, width }: PassPlan): LatentSize => ({
@@ -85,29 +117,28 @@ const noiseOf = (batch: ReadonlyArray<ImagePlan>, shape: ImageNoise.LatentShape,
 
 // The mask, 1 where the picture is made anew, and the picture without what it hides.
 const besideSource = Effect.fnUntraced(function*(
-  options: vae.Options & { readonly source: SourcePlan; readonly batch: ReadonlyArray<ImagePlan> },
-  size: LatentSize,
-  mask: MaskPlan | undefined
+  options: vae.Options & { readonly source: SourcePlan; readonly pass: PassPlan },
+  size: LatentSize
 ) {
-  const { batch, model, opts, source } = options
+  const { model, opts, pass, source: { images, mask } } = options
   const area = size.height * size.width
-  const length = (model.latentChannels + 1) * area
-  const all = new Float32Array(batch.length * length)
+  const pixels = pass.width * pass.height
   const parts: Array<Float32Array> = []
-  for (const image of source.images) {
-    const planar = Raster.toPlanar(image)
-    const pixels = image.width * image.height
+  for (const image of images) {
+    const whole = image.width === pass.width && image.height === pass.height
+      ? image
+      : resize(image, pass.width, pass.height, "lanczos")
+    const planar = Raster.toPlanar(whole)
     for (let i = 0; i < planar.length; i++) {
       const hidden = mask === undefined ? 1 : Math.round((mask.pass.data[i % pixels] as number) / 255)
       planar[i] = (planar[i] as number) * (1 - hidden * opts.inpainting_mask_weight)
     }
-    const part = new Float32Array(length)
+    const part = new Float32Array((model.latentChannels + 1) * area)
     part.set(latentHidden(mask, size, model.latentScale))
     part.set(yield* vae.encode(options, planar, size), area)
     parts.push(part)
   }
-  for (const [i] of batch.entries()) all.set(parts[i % parts.length] ?? new Float32Array(), i * length)
-  return all
+  return parts
 })
 
 // The first pixel of each latent value's square, as torch's nearest interpolation takes it.

@@ -237,9 +237,13 @@ const uniPcPairs = (opts: OptionsSnapshot): ReadonlyArray<Pair> => [
   ["UniPC lower order final", opts.uni_pc_lower_order_final ? undefined : "False"]
 ]
 
-const refinerPairs = ({ opts, refiner }: InfotextFacts): ReadonlyArray<Pair> =>
+const refinerPairs = ({ hires, opts, refiner }: InfotextFacts): ReadonlyArray<Pair> =>
   refiner === undefined ? [] : [
     ["Refiner switch by sampling steps", flag(opts.refiner_switch_by_sample_steps)],
+    [
+      "Hires refiner",
+      hires !== undefined && opts.hires_fix_refiner_pass !== "second pass" ? opts.hires_fix_refiner_pass : undefined
+    ],
     ["Refiner", refiner.name],
     ["Refiner switch at", Infotext.float(refiner.switchAt)]
   ]

@@ -53,9 +53,9 @@ const fields = {
   s_tmax: atLeast(0),
   s_noise: atLeast(0),
   /** Smallest and largest noise level of a schedule, and its rho; 0 for the model's and the schedule's own. */
-  sigma_min: atLeast(0),
-  sigma_max: atLeast(0),
-  rho: atLeast(0),
+  sigma_min: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1000 })),
+  sigma_max: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 10_000 })),
+  rho: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 100 })),
   /** Whether schedules of all samplers lose the last level before 0. */
   always_discard_next_to_last_sigma: Schema.Boolean,
   /** Whether the first noise is scaled as in Stability's own code. */
@@ -152,7 +152,6 @@ const fields = {
   outdir_samples: Schema.String,
   outdir_txt2img_samples: Schema.NonEmptyString,
   outdir_img2img_samples: Schema.NonEmptyString,
-  outdir_extras_samples: Schema.NonEmptyString,
   outdir_init_images: Schema.NonEmptyString,
   outdir_grids: Schema.String,
   outdir_txt2img_grids: Schema.NonEmptyString,
@@ -250,7 +249,6 @@ const defaults: OptionsSnapshot = Object.freeze({
   outdir_samples: "",
   outdir_txt2img_samples: "outputs/txt2img-images",
   outdir_img2img_samples: "outputs/img2img-images",
-  outdir_extras_samples: "outputs/extras-images",
   outdir_init_images: "outputs/init-images",
   outdir_grids: "",
   outdir_txt2img_grids: "outputs/txt2img-grids",

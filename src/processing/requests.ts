@@ -9,7 +9,9 @@ import * as Processing from "./Processing.ts"
 type Given = Readonly<Record<string, unknown>>
 
 const otherKind = (_tag: string) =>
-  Effect.fail(new InvalidProcessing({ problems: [{ path: "_tag", message: `it is another kind of request, ${_tag}` }] }))
+  Effect.fail(
+    new InvalidProcessing({ problems: [{ path: "_tag", message: `it is another kind of request, ${_tag}` }] })
+  )
 
 /** Text to image. */
 export const Txt2Img = Object.assign(Processing.Txt2Img, {

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { CommandOptions } from "../processing/CommandOptions.ts"
-import type { ProcessingError } from "../processing/errors.ts"
+import { InvalidProcessing, type ProcessingError } from "../processing/errors.ts"
 import { Options, type OptionsSnapshot } from "../processing/Options.ts"
 import { checkLimits, type Processing } from "../processing/Processing.ts"
 import type { LoadedModel } from "./LoadedModel.ts"
@@ -30,6 +30,17 @@ export class RuntimeContext extends Context.Service<RuntimeContext, {
   readonly cmdOpts: CommandOptions["Service"]
 }>()("serena/runner/RuntimeContext") {}
 
+/** Whether a model's name is a path of this machine: the process's own settings may have one, a request may not. */
+export const isPath = (name: string): boolean => /[\\/]/.test(name)
+
+/** What a request is told that names a path. */
+export const notPath = (path: string): Effect.Effect<never, InvalidProcessing> =>
+  Effect.fail(
+    new InvalidProcessing({
+      problems: [{ path, message: "a request names a model, and no path; see the models there are" }]
+    })
+  )
+
 /** Makes a `RuntimeContext` for a request: takes the snapshot, loads the model. What it holds is given back with the scope. */
 export class CaptureContext extends Context.Service<CaptureContext, {
   readonly capture: (
@@ -50,6 +61,8 @@ export class CaptureContext extends Context.Service<CaptureContext, {
       return CaptureContext.of({
         capture: Effect.fnUntraced(function*({ processing, runId }) {
           yield* checkLimits(processing, cmdOpts.limits)
+          const { sd_model_checkpoint: wanted } = processing.override_settings
+          if (wanted !== undefined && isPath(wanted)) return yield* notPath("override_settings.sd_model_checkpoint")
           const opts = Options.patched(yield* options.snapshot, processing.override_settings)
           const state = yield* RunState.make(runId)
           yield* runs.enter(state)

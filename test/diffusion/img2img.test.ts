@@ -41,9 +41,12 @@ layer(TestRuntime.layer())("img2img", (it) => {
     Effect.gen(function*() {
       const init = pictures.draw(64, 64, () => [200, 30, 90])
       const distances = yield* Effect.forEach([0, 0.3, 0.6, 1], (denoising_strength) =>
-        Effect.map(only({ init, denoising_strength }), ({ pixels }) => distance(pixels, init.data)))
+        Effect.map(only({ init, denoising_strength }), ({ pixels }) =>
+          distance(pixels, init.data)))
       for (const [i, value] of distances.entries()) {
-        if (i > 0) assert.isAbove(value, distances[i - 1] ?? NaN)
+        if (i > 0) {
+          assert.isAbove(value, distances[i - 1] ?? NaN)
+        }
       }
       assert.isBelow(distances[0] ?? NaN, 10)
     }))
@@ -82,7 +85,8 @@ layer(TestRuntime.layer())("img2img", (it) => {
       const init = pictures.draw(128, 64, (x, y) => x < 64 ? [250, y * 4, 10] : [10, y * 4, 250])
       const low = { init, width: 64, height: 64, denoising_strength: 0 }
       const made = yield* Effect.forEach([0, 1, 2, 3] as const, (resize_mode) => only({ ...low, resize_mode }))
-      const corner = (pixels: Uint8Array, x: number, y: number) => Array.from(pixels.subarray((y * 64 + x) * 3).slice(0, 3))
+      const corner = (pixels: Uint8Array, x: number, y: number) =>
+        Array.from(pixels.subarray((y * 64 + x) * 3).slice(0, 3))
       const [stretched, cropped, filled, latent] = made.map(({ pixels }) => pixels)
       assert(stretched !== undefined && cropped !== undefined && filled !== undefined && latent !== undefined)
       assert.notDeepEqual(stretched, cropped)
@@ -121,10 +125,30 @@ layer(TestRuntime.layer())("img2img", (it) => {
     Effect.gen(function*() {
       const good = yield* pictures.file(pictures.slopes())
       const error = yield* Effect.flip(processImages(
-        Img2Img.make({ init_images: [good, new TextEncoder().encode("no picture")], mask: good.subarray(0, 40), batch_size: 2 })
+        Img2Img.make({
+          init_images: [good, new TextEncoder().encode("no picture")],
+          mask: good.subarray(0, 40),
+          batch_size: 2
+        })
       ))
       assert(error._tag === "InvalidProcessing")
       assert.deepStrictEqual(error.problems.map(({ path }) => path), ["init_images.1", "mask"])
+    }))
+
+  it.effect("takes the smallest pictures in every way", () =>
+    Effect.gen(function*() {
+      for (const resize_mode of [0, 1, 2, 3] as const) {
+        const { height, width } = yield* only({ init: pictures.slopes(3, 5), width: 32, height: 24, resize_mode })
+        assert.deepStrictEqual([width, height], [32, 24])
+      }
+    }))
+
+  it.effect("stretches latents of no picture that is larger than one may be made", () =>
+    Effect.gen(function*() {
+      const wide = pictures.slopes(2056, 8)
+      const error = yield* Effect.flip(run({ init: wide, width: 64, height: 64, resize_mode: 3 }))
+      assert(error._tag === "InvalidProcessing")
+      assert.deepStrictEqual(error.problems.map(({ path }) => path), ["init_images.0"])
     }))
 
   it.effect("gives a picture the colours of the one it came from when a setting says so", () =>
@@ -156,27 +180,33 @@ describe("inpainting", () => {
     )
 
   layer(TestRuntime.layer())((it) => {
-    it.effect.each([true, false])("keeps every pixel outside of the mask as it was (only the masked part: %s)", (part) =>
-      Effect.gen(function*() {
-        const { pixels } = yield* only({ ...sharp, inpaint_full_res: part, inpaint_full_res_padding: 8 })
-        const places = changed(pixels)
-        assert.isTrue(places.every(isInside))
-        assert.isAbove(places.length, 300)
-      }))
+    it.effect.each([true, false])(
+      "keeps every pixel outside of the mask as it was (only the masked part: %s)",
+      (part) =>
+        Effect.gen(function*() {
+          const { pixels } = yield* only({ ...sharp, inpaint_full_res: part, inpaint_full_res_padding: 8 })
+          const places = changed(pixels)
+          assert.isTrue(places.every(isInside))
+          assert.isAbove(places.length, 300)
+        })
+    )
 
-    it.effect.each(["Euler", "DDIM", "UniPC", "DPM++ 2M SDE"])("keeps them with %s, also without the overlay, as latents", (sampler_name) =>
-      Effect.gen(function*() {
-        const flat = { ...sharp, init: pictures.draw(64, 64, () => [220, 60, 120]), inpaint_full_res: false }
-        const { pixels } = yield* only({ ...flat, sampler_name, override_settings: { overlay_inpaint: false } })
-        for (let place = 0; place < 64 * 64; place++) {
-          const [x, y] = [place % 64, Math.floor(place / 64)]
-          // Latents are squares of 8 pixels.
-          if (x >= 16 && x < 40 && y >= 16 && y < 40) continue
-          for (const [channel, value] of [220, 60, 120].entries()) {
-            assert.closeTo(pixels[place * 3 + channel] ?? NaN, value, 2)
+    it.effect.each(["Euler", "DDIM", "UniPC", "DPM++ 2M SDE"])(
+      "keeps them with %s, also without the overlay, as latents",
+      (sampler_name) =>
+        Effect.gen(function*() {
+          const flat = { ...sharp, init: pictures.draw(64, 64, () => [220, 60, 120]), inpaint_full_res: false }
+          const { pixels } = yield* only({ ...flat, sampler_name, override_settings: { overlay_inpaint: false } })
+          for (let place = 0; place < 64 * 64; place++) {
+            const [x, y] = [place % 64, Math.floor(place / 64)]
+            // Latents are squares of 8 pixels.
+            if (x >= 16 && x < 40 && y >= 16 && y < 40) continue
+            for (const [channel, value] of [220, 60, 120].entries()) {
+              assert.closeTo(pixels[place * 3 + channel] ?? NaN, value, 2)
+            }
           }
-        }
-      }))
+        })
+    )
 
     it.effect("makes anew what the mask leaves out, when it is inverted", () =>
       Effect.gen(function*() {
@@ -186,20 +216,23 @@ describe("inpainting", () => {
 
     it.effect("begins under the mask with its surroundings, the picture, noise or nothing", () =>
       Effect.gen(function*() {
-        const made = yield* Effect.forEach([0, 1, 2, 3] as const, (inpainting_fill) =>
-          only({ ...sharp, inpaint_full_res: false, inpainting_fill, denoising_strength: 0.4 }))
+        const made = yield* Effect.forEach(
+          [0, 1, 2, 3] as const,
+          (inpainting_fill) => only({ ...sharp, inpaint_full_res: false, inpainting_fill, denoising_strength: 0.4 })
+        )
         const different = new Set(made.map(({ pixels }) => Buffer.from(pixels).toString("base64")))
         assert.strictEqual(different.size, 4)
       }))
 
-    it.effect("takes the whole picture, with a warning, when the mask is black", () =>
+    it.effect("keeps all of the picture when the mask is black, and takes all when only its part was wanted", () =>
       Effect.gen(function*() {
         const black = pictures.draw(64, 64, () => [0, 0, 0])
-        for (const inpaint_full_res of [true, false]) {
-          const { images: [image], warnings } = yield* run({ ...sharp, mask: black, inpaint_full_res })
-          assert.lengthOf(warnings, 1)
-          assert.deepStrictEqual(image?.pixels, (yield* only({ init })).pixels)
-        }
+        const kept = yield* run({ ...sharp, mask: black, inpaint_full_res: false })
+        assert.deepStrictEqual(kept.images[0]?.pixels, init.data)
+        assert.isEmpty(kept.warnings)
+        const { images: [image], warnings } = yield* run({ ...sharp, mask: black, inpaint_full_res: true })
+        assert.lengthOf(warnings, 1)
+        assert.deepStrictEqual(image?.pixels, (yield* only({ init })).pixels)
       }))
 
     it.effect("reads a mask from the alpha of a picture", () =>

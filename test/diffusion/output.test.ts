@@ -1,14 +1,14 @@
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import sharp from "sharp"
+import * as DiffusionPipeline from "../../src/diffusion/DiffusionPipeline.ts"
+import { ImageEncoder } from "../../src/images/ImageEncoder.ts"
 import { readMetadata } from "../../src/images/Metadata.ts"
 import type { OptionsPatch } from "../../src/processing/Options.ts"
 import { Img2Img, Txt2Img } from "../../src/processing/Processing.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import { SavedImages, TestRuntime } from "../../src/testing/index.ts"
-import { ImageEncoder } from "../../src/images/ImageEncoder.ts"
-import * as Layer from "effect/Layer"
-import * as DiffusionPipeline from "../../src/diffusion/DiffusionPipeline.ts"
 import * as pictures from "./pictures.ts"
 
 type Input = NonNullable<Parameters<typeof Txt2Img.make>[0]>
@@ -28,21 +28,25 @@ const saved = Effect.fnUntraced(function*(override_settings: OptionsPatch, input
 const withSharp = TestRuntime.layer({ pipeline: DiffusionPipeline.layer.pipe(Layer.provide(ImageEncoder.layer)) })
 
 layer(withSharp)("output", (it) => {
-  it.effect.each(["png", "jpg", "jpeg", "webp"] as const)("is written as %s, with the infotext in it", (samples_format) =>
-    Effect.gen(function*() {
-      const { paths, processed: { images: [image] } } = yield* saved({ samples_format, jpeg_quality: 95 })
-      assert.isDefined(image)
-      const extension = samples_format === "jpeg" ? "jpg" : samples_format
-      assert.strictEqual(image.format, extension)
-      assert.deepStrictEqual(paths, [`outputs/txt2img-images/1970-01-01/00000-7.${extension}`])
-      const { format, height, width } = yield* Effect.promise(() => sharp(image.bytes).metadata())
-      assert.deepStrictEqual([format, width, height], [extension === "jpg" ? "jpeg" : extension, 64, 64])
-      assert.strictEqual((yield* readMetadata(image.bytes)).infotext, image.infotext)
-    }))
+  it.effect.each(["png", "jpg", "jpeg", "webp"] as const)(
+    "is written as %s, with the infotext in it",
+    (samples_format) =>
+      Effect.gen(function*() {
+        const { paths, processed: { images: [image] } } = yield* saved({ samples_format, jpeg_quality: 95 })
+        assert.isDefined(image)
+        const extension = samples_format === "jpeg" ? "jpg" : samples_format
+        assert.strictEqual(image.format, extension)
+        assert.deepStrictEqual(paths, [`outputs/txt2img-images/1970-01-01/00000-7.${extension}`])
+        const { format, height, width } = yield* Effect.promise(() => sharp(image.bytes).metadata())
+        assert.deepStrictEqual([format, width, height], [extension === "jpg" ? "jpeg" : extension, 64, 64])
+        assert.strictEqual((yield* readMetadata(image.bytes)).infotext, image.infotext)
+      })
+  )
 
   it.effect("loses less the higher the quality is, and nothing in lossless files", () =>
     Effect.gen(function*() {
-      const size = (options: OptionsPatch) => Effect.map(run(options), ({ images: [image] }) => image?.bytes.length ?? 0)
+      const size = (options: OptionsPatch) =>
+        Effect.map(run(options), ({ images: [image] }) => image?.bytes.length ?? 0)
       assert.isBelow(
         yield* size({ samples_format: "jpg", jpeg_quality: 20 }),
         yield* size({ samples_format: "jpg", jpeg_quality: 95 })

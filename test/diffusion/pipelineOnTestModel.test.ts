@@ -57,6 +57,32 @@ layer(TestRuntime.layer())("the pipeline", (it) => {
       assert.deepStrictEqual(again?.bytes, first.images[0]?.bytes)
     }))
 
+  it.effect("names the settings that make no schedule, before anything is made", () =>
+    Effect.gen(function*() {
+      const paths = (override_settings: NonNullable<Input>["override_settings"] & object) =>
+        Effect.map(failure({ scheduler: "karras", override_settings }), (error) => {
+          assert(error._tag === "InvalidProcessing")
+          return error.problems.map(({ path }) => path)
+        })
+      assert.deepStrictEqual(yield* paths({ sigma_min: 20 }), ["override_settings.sigma_min"])
+      assert.deepStrictEqual(yield* paths({ sigma_min: 1, sigma_max: 0.5 }), [
+        "override_settings.sigma_min",
+        "override_settings.sigma_max"
+      ])
+    }))
+
+  it.effect("takes no path for the name of a model from a request", () =>
+    Effect.gen(function*() {
+      const error = yield* failure({ override_settings: { sd_model_checkpoint: "../../etc" } })
+      assert(error._tag === "InvalidProcessing")
+      assert.deepStrictEqual(error.problems.map(({ path }) => path), ["override_settings.sd_model_checkpoint"])
+      assert.strictEqual((yield* failure({ refiner_checkpoint: "/etc" }))._tag, "InvalidProcessing")
+      assert.strictEqual(
+        (yield* failure({ enable_hr: true, hr_checkpoint_name: "..\\models" }))._tag,
+        "InvalidProcessing"
+      )
+    }))
+
   it.effect("stores the infotext in the picture", () =>
     Effect.gen(function*() {
       const { images: [image] } = yield* run({

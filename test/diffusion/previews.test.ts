@@ -5,6 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as previews from "../../src/diffusion/previews.ts"
 import * as Progress from "../../src/instrumentation/Progress.ts"
+import { CommandOptions } from "../../src/processing/CommandOptions.ts"
 import { Options } from "../../src/processing/Options.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
 import { processImages } from "../../src/runner/processImages.ts"
@@ -107,7 +108,15 @@ describe("a preview", () => {
       })
       const state = yield* RunState.make("run")
       const opts = { ...Options.defaults, show_progress_type: "Full" as const, show_progress_every_n_steps: 1 }
-      const show = yield* previews.make({ model, opts, state, height: 2, width: 2 })
+      const show = yield* previews.make({
+        model,
+        opts,
+        cmdOpts: CommandOptions.defaults,
+        state,
+        height: 2,
+        width: 2,
+        seamless: false
+      })
       const latents = new Float32Array(16)
       const step = (step: number) => show({ step, steps: 9, sigma: 1, x: latents, denoised: latents })
       yield* step(1)
@@ -134,7 +143,15 @@ describe("a preview", () => {
       const opts = { ...Options.defaults, show_progress_every_n_steps: 1 }
       const state = yield* RunState.make("run")
       const model = TestModel.make({ latentRgb: undefined })
-      const show = yield* previews.make({ model, opts, state, height: 2, width: 2 })
+      const show = yield* previews.make({
+        model,
+        opts,
+        cmdOpts: CommandOptions.defaults,
+        state,
+        height: 2,
+        width: 2,
+        seamless: false
+      })
       const latents = new Float32Array(16)
       yield* show({ step: 1, steps: 1, sigma: 1, x: latents, denoised: latents })
       assert.isUndefined((yield* state.progress).preview)

@@ -5,8 +5,8 @@ import * as Schema from "effect/Schema"
 import * as Samplers from "../../src/diffusion/sampling/Samplers.ts"
 import * as Schedules from "../../src/diffusion/sampling/Schedules.ts"
 import { readMetadata } from "../../src/images/Metadata.ts"
-import { Img2Img, Txt2Img } from "../../src/processing/requests.ts"
 import { Options } from "../../src/processing/Options.ts"
+import { Img2Img, Txt2Img } from "../../src/processing/requests.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import { TestRuntime } from "../../src/testing/index.ts"
 import * as pictures from "./pictures.ts"
@@ -14,7 +14,19 @@ import * as pictures from "./pictures.ts"
 const oneOf = <const L extends ReadonlyArray<string | number | boolean>>(values: L) => Schema.Literals(values)
 const share = oneOf([0, 0.25, 0.3, 0.5, 0.75, 1])
 const words = Schema.Array(
-  oneOf(["a cat", "(dog:1.3)", "[bird]", "[sun:moon:0.5]", "[red|green]", "AND", "BREAK", "\"quoted\"", "a: b", "é 猫", "\n"])
+  oneOf([
+    "a cat",
+    "(dog:1.3)",
+    "[bird]",
+    "[sun:moon:0.5]",
+    "[red|green]",
+    "AND",
+    "BREAK",
+    "\"quoted\"",
+    "a: b",
+    "é 猫",
+    "\n"
+  ])
 )
 
 const Shared = Schema.Struct({

@@ -297,7 +297,7 @@ export const sample: <E, R, E2 = never, R2 = never>(
   const timesteps = Int32Array.from(sampler.space === "timestep" ? input.timesteps ?? [] : [])
 
   const problem = checkOptions(options) ?? checkInput(sampler, input, options) ??
-    (sampler.space === "sigma" ? checkSigmas(sigmas) : checkTimesteps(input.timesteps, noiseSchedule))
+    (sampler.space === "sigma" ? problemOfSigmas(sigmas) : checkTimesteps(input.timesteps, noiseSchedule))
   if (problem !== undefined) return yield* new SamplerInputError({ sampler: sampler.name, reason: problem })
 
   const x = new Float32Array(input.x)
@@ -369,7 +369,8 @@ const drawsNoise = (kind: NoiseKind, { eta, sChurn }: SamplerOptions): boolean =
   }
 }
 
-const checkSigmas = (sigmas: Float64Array): string | undefined => {
+/** What is wrong with noise levels that no sampler can walk down, in a sentence; nothing when they are right. */
+export const problemOfSigmas = (sigmas: Float64Array): string | undefined => {
   if (sigmas.length < 2) return `there are ${sigmas.length} sigmas. Give at least two, for one step.`
   const wrong = sigmas.findIndex((sigma, i) =>
     !Number.isFinite(sigma) || sigma < 0 || (i > 0 && sigma >= at(sigmas, i - 1))
