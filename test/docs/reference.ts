@@ -8,10 +8,11 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import * as Samplers from "../../src/diffusion/sampling/Samplers.ts"
 import * as Schedules from "../../src/diffusion/sampling/Schedules.ts"
+import { latentUpscaleModes } from "../../src/images/Resample.ts"
 import { CommandOptions } from "../../src/processing/CommandOptions.ts"
 import { Limits } from "../../src/processing/Limits.ts"
 import { Options, OptionsSnapshot } from "../../src/processing/Options.ts"
-import { Txt2Img } from "../../src/processing/Processing.ts"
+import { Img2Img, Txt2Img } from "../../src/processing/Processing.ts"
 
 const project = new URL("../../", import.meta.url)
 
@@ -78,7 +79,9 @@ const cliPage = async (): Promise<string> => {
 const Node = Schema.Struct({
   $ref: Schema.optionalKey(Schema.String),
   type: Schema.optionalKey(Schema.String),
-  enum: Schema.optionalKey(Schema.Array(Schema.String)),
+  enum: Schema.optionalKey(Schema.Array(Schema.Union([Schema.String, Schema.Finite]))),
+  contentEncoding: Schema.optionalKey(Schema.String),
+  items: Schema.optionalKey(Schema.Struct({ contentEncoding: Schema.optionalKey(Schema.String) })),
   minimum: Schema.optionalKey(Schema.Finite),
   maximum: Schema.optionalKey(Schema.Finite),
   minLength: Schema.optionalKey(Schema.Finite),
@@ -119,7 +122,10 @@ const range = ({ maximum = Infinity, minimum = -Infinity }: Node): string => {
 const kind = (node: Node): string => {
   if (node.$ref !== undefined) return "some settings, see below"
   if (node.enum !== undefined) return list(node.enum.map((value) => code(value)))
+  if (node.contentEncoding !== undefined) return "a picture's file; in JSON as base64"
   switch (node.type) {
+    case "array":
+      return node.items?.contentEncoding === undefined ? "texts" : "one or more pictures' files; in JSON as base64"
     case "integer":
       return `whole number${range(node)}`
     case "number":
@@ -132,9 +138,13 @@ const kind = (node: Node): string => {
   }
 }
 
-/** What the source says above each field. A field with nothing above it shares the comment of the one before. */
-const commentsIn = async (file: string): Promise<(name: string) => string> => {
-  const source = await readFile(new URL(file, project), "utf8")
+/**
+ * What the source says above each field, from `begin` on. A field with nothing above it shares the comment of the one
+ * before.
+ */
+const commentsIn = async (file: string, begin = ""): Promise<(name: string) => string> => {
+  const whole = await readFile(new URL(file, project), "utf8")
+  const source = whole.slice(whole.indexOf(begin))
   const comments = new Map<string, string>()
   let comment = ""
   for (const [, about, name] of source.matchAll(/\/\*\* (.*?) \*\/|^ {2}(?:readonly )?(\w+): /gm)) {
@@ -152,12 +162,33 @@ const commentsIn = async (file: string): Promise<(name: string) => string> => {
 
 const entries = (values: object): Readonly<Record<string, unknown>> => Object.fromEntries(Object.entries(values))
 
+const fieldTable = (
+  fields: ReadonlyArray<readonly [name: string, node: Node]>,
+  defaults: Readonly<Record<string, unknown>>,
+  meaning: (name: string) => string
+): string => {
+  const otherwise = (name: string): string => {
+    if (name in defaults && name !== "init_images") return code(defaults[name])
+    if (name === "init_images") return "needed"
+    return name === "width" || name === "height" ? "the model's, or the picture's" : "none"
+  }
+  return table(
+    ["field", "value", "default", "meaning"],
+    fields.map(([name, node]) => [`\`${name}\``, kind(node), otherwise(name), meaning(name)])
+  )
+}
+
 const optionsPage = async (): Promise<string> => {
   const [ofProcessing, ofOptions, ofLimits, ofCommandOptions] = await Promise.all(
     ["Processing", "Options", "Limits", "CommandOptions"].map((name) => commentsIn(`src/processing/${name}.ts`))
   )
   if (!ofProcessing || !ofOptions || !ofLimits || !ofCommandOptions) throw new Error("a source is missing")
+  const ofImg2Img = await commentsIn("src/processing/Processing.ts", "export const Img2Img =")
   const request = entries(Txt2Img.make({}))
+  const fields = fieldsOf(Txt2Img).filter(([name]) => name !== "_tag")
+  const ofPictures = fieldsOf(Img2Img).filter(([name]) => name !== "_tag")
+  // What both have, but for the strength, which means another thing in each.
+  const inPicture = new Set(ofPictures.map(([name]) => name).filter((name) => name !== "denoising_strength"))
   const settings = entries(Options.defaults)
   const limits = entries(Limits.make({}))
   const own = new Set(["limits"])
@@ -165,18 +196,20 @@ const optionsPage = async (): Promise<string> => {
     "# Fields, settings and limits",
     made,
     "Names, defaults and meaning are those of stable-diffusion-webui wherever it has the same thing.",
-    "## A request: `Txt2Img`",
-    "What `Txt2Img.make` and `Processing.decode` take. Every field may be left out.",
-    table(
-      ["field", "value", "default", "meaning"],
-      fieldsOf(Txt2Img).filter(([name]) => name !== "_tag").map(([name, node]) => [
-        `\`${name}\``,
-        kind(node),
-        name in request ? code(request[name]) : "the model's",
-        ofProcessing(name)
-      ])
+    "## A request",
+    "What both kinds of requests have. Every field may be left out.",
+    fieldTable(fields.filter(([name]) => inPicture.has(name)), request, ofProcessing),
+    "## From a text: `Txt2Img`",
+    "What `Txt2Img.make` and `Processing.decode` take besides: the second pass.",
+    fieldTable(fields.filter(([name]) => !inPicture.has(name)), request, ofProcessing),
+    "## From a picture: `Img2Img`",
+    "What `Img2Img.make` takes besides, and `Processing.decode` where `_tag` is `\"Img2Img\"`. Only `init_images` is needed.",
+    fieldTable(
+      ofPictures.filter(([name]) => name === "denoising_strength" || !(name in Txt2Img.fields)),
+      entries(Img2Img.make({ init_images: [new Uint8Array()] })),
+      ofImg2Img
     ),
-    "`Txt2Img.make` throws for a value out of bounds, because such a value is a mistake of the program. `Processing.decode` " +
+    "`make` throws for a value out of bounds, because such a value is a mistake of the program. `Processing.decode` " +
       "fails\nwith `InvalidProcessing`, which names every problem. It takes a null for a missing field and passes over " +
       "fields it does not\nknow.",
     "## Settings: `Options`",
@@ -224,5 +257,16 @@ const samplersPage = (): string =>
     table(
       ["`scheduler`", "other names"],
       Schedules.all.map(({ aliases, label, name }) => [`\`${label}\``, names([name, ...aliases])])
+    ),
+    "## Upscalers",
+    "What `hr_upscaler` takes. Latent modes enlarge latents; the others enlarge pictures, and `upscaler_for_img2img` takes them\n" +
+      "too. [Networks](../how-to/larger-pictures.md#upscalers) come to these, each under the name of its file.",
+    table(
+      ["`hr_upscaler`", "interpolates"],
+      [
+        ...latentUpscaleModes.map(({ mode, name }) => [`\`${name}\``, `latents, ${mode}`]),
+        ["`None`, `Lanczos`", "pictures, Lanczos"],
+        ["`Nearest`", "pictures, nearest"]
+      ]
     )
   )
