@@ -5,7 +5,7 @@ export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
   test: {
     include: ["test/**/*.test.ts"],
-    exclude: ["test/slow/**", "node_modules/**"],
+    exclude: ["test/slow/**", "test/studio/studio.test.ts", "node_modules/**"],
     testTimeout: 30_000,
     maxWorkers: 2,
     typecheck: { enabled: true, checker: "tsc", ignoreSourceErrors: true },

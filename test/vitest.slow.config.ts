@@ -5,7 +5,7 @@ import { defineConfig } from "vitest/config"
 export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
   test: {
-    include: ["test/slow/**/*.test.ts"],
+    include: ["test/slow/**/*.test.ts", "test/studio/studio.test.ts"],
     testTimeout: 600_000,
     hookTimeout: 600_000,
     fileParallelism: false

@@ -177,8 +177,8 @@ const make = Effect.fnUntraced(function*(options: JobsOptions) {
   let running: ReadonlyArray<Entry> = []
   let ended: ReadonlyArray<Entry> = []
   let last: RunProgress | undefined
-  // Seconds that runs take, as a moving average.
-  let pace = 10
+  // Seconds that runs take, as a moving average; not known before the first has ended.
+  let pace: number | undefined
   const idle = yield* SubscriptionRef.make(0)
 
   const all = () => [...ended, ...running, ...waiting]
@@ -225,7 +225,10 @@ const make = Effect.fnUntraced(function*(options: JobsOptions) {
     entry.endedAt = now
     running = running.filter((other) => other !== entry)
     waiting = waiting.filter((other) => other !== entry)
-    if (entry.startedAt !== undefined) pace = 0.7 * pace + 0.3 * (now - entry.startedAt) / 1000
+    if (entry.startedAt !== undefined) {
+      const seconds = (now - entry.startedAt) / 1000
+      pace = pace === undefined ? seconds : 0.7 * pace + 0.3 * seconds
+    }
     const cancelled = entry.cancelled || (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
     const outcome: Exit.Exit<Processed, JobError> = cancelled && Exit.isFailure(exit)
       ? Exit.fail(new JobCancelled({ id: entry.id }))
@@ -281,7 +284,7 @@ const make = Effect.fnUntraced(function*(options: JobsOptions) {
   const submit = Effect.fnUntraced(function*(processing: Processing, { keep = false, taskId }: SubmitOptions = {}) {
     if (!accepting) return yield* new ShuttingDown()
     if (running.length >= concurrency && waiting.length >= queue) {
-      const retryAfter = Math.max(1, Math.ceil(pace * (waiting.length + 1) / concurrency))
+      const retryAfter = Math.max(1, Math.ceil((pace ?? 0) * (waiting.length + 1) / concurrency))
       return yield* new QueueFull({ waiting: waiting.length, retryAfter: Math.min(retryAfter, 3600) })
     }
     const outcome = yield* Deferred.make<Processed, JobError>()

@@ -301,7 +301,7 @@ export const layer = <E = never, R = never>(routes?: Layer.Layer<never, E, R>) =
   Layer.unwrap(Effect.sync(() =>
     draining.pipe(
       Layer.provideMerge(
-        HttpRouter.serve(routes === undefined ? layerRoutes : Layer.merge(layerRoutes, routes), {
+        HttpRouter.serve(routes === undefined ? layerRoutes : Layer.provideMerge(layerRoutes, routes), {
           disableLogger: true,
           disableListenLog: true,
           routerConfig: { ignoreDuplicateSlashes: false, ignoreTrailingSlash: false, maxParamLength: 500 }

@@ -23,7 +23,7 @@ export const bundle = Effect.fnUntraced(function*() {
   const outputs = yield* Effect.promise(async () => {
     const { build } = await import("esbuild")
     const { outputFiles } = await build({
-      entryPoints: { app: `${folder}/main.tsx` },
+      entryPoints: [{ in: `${folder}/main.tsx`, out: "app" }, { in: `${folder}/style/studio.css`, out: "app" }],
       outdir: folder,
       tsconfig: `${folder}/tsconfig.json`,
       bundle: true,
@@ -53,6 +53,9 @@ const built = Effect.gen(function*() {
     css: yield* fs.readFile(`${folder}/app.css`)
   } satisfies StudioBundle
 })
+
+/** Whether this installation has a studio. */
+export const exists = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.exists(`${folder}/index.html`))
 
 /** The studio of this installation. */
 export const load = Effect.suspend(() => isSource ? bundle() : built)

@@ -18,6 +18,8 @@ import { Lifetime } from "./Lifetime.ts"
 import { ModelTitles } from "./ModelTitles.ts"
 import * as Server from "./Server.ts"
 import { ServerOptions, type ServerSettings } from "./ServerOptions.ts"
+import * as StudioFiles from "./StudioFiles.ts"
+import * as V1 from "./v1/Routes.ts"
 
 export interface LaunchOptions {
   readonly server: ServerSettings
@@ -28,7 +30,7 @@ export interface LaunchOptions {
 
 /** Everything a server runs on: this machine's models, files and pictures. */
 export const layer = ({ cmdOpts, server }: Omit<LaunchOptions, "logJson">) =>
-  Server.layer().pipe(
+  Server.layer(Layer.mergeAll(V1.layer, StudioFiles.layer)).pipe(
     Layer.provideMerge(Layer.mergeAll(
       Serena.layer({ cmdOpts }),
       ImageDecoder.layer,

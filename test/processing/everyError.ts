@@ -9,6 +9,7 @@ import {
   NetworkLoadError,
   NetworkThreadDied,
   type ProcessingError,
+  RemoteServerError,
   SaveError,
   UnknownSampler,
   UnknownScheduler,
@@ -30,7 +31,13 @@ const examples: { readonly [E in ProcessingError as E["_tag"]]: E } = {
   InferenceError: new InferenceError({ file: "unet/model.onnx", reason: "out of memory" }),
   NetworkThreadDied: new NetworkThreadDied({ reason: "exit code 9" }),
   ImageCodecError: new ImageCodecError({ reason: "no IEND" }),
-  SaveError: new SaveError({ path: "/full/1.png", reason: "ENOSPC" })
+  SaveError: new SaveError({ path: "/full/1.png", reason: "ENOSPC" }),
+  RemoteServerError: new RemoteServerError({
+    url: "http://127.0.0.1:7860",
+    kind: "unreachable",
+    status: null,
+    reason: "ECONNREFUSED"
+  })
 }
 
 export const everyError: ReadonlyArray<ProcessingError> = Object.values(examples)

@@ -31,7 +31,11 @@ export const compact: Style = { comma: ",", colon: ":", ascii: false }
 /** As `json.dumps` writes when nothing is said. */
 export const dumps: Style = { comma: ", ", colon: ": ", ascii: true }
 
+// Printable ASCII without quotes and backslashes stands for itself.
+const plain = /^[ !#-[\]-~]*$/
+
 const text = (value: string, ascii: boolean): string => {
+  if (value.length < 100 && plain.test(value)) return `"${value}"`
   const json = JSON.stringify(value)
   return ascii
     ? json.replaceAll(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
@@ -46,8 +50,10 @@ export const write = (value: unknown, style: Style = compact): string => {
   if (value instanceof Float) return Number.isFinite(value.value) ? value.text : "null"
   if (Array.isArray(value)) return `[${value.map((item) => write(item, style)).join(style.comma)}]`
   if (typeof value !== "object" || value === null) return "null"
-  const fields = Object.entries(value).flatMap(([key, field]) =>
-    field === undefined ? [] : [`${text(key, style.ascii)}${style.colon}${write(field, style)}`]
-  )
-  return `{${fields.join(style.comma)}}`
+  let fields = ""
+  for (const [key, field] of Object.entries(value)) {
+    if (field === undefined) continue
+    fields += `${fields === "" ? "" : style.comma}${text(key, style.ascii)}${style.colon}${write(field, style)}`
+  }
+  return `{${fields}}`
 }

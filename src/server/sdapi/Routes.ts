@@ -71,7 +71,11 @@ const endpoint = (
 ): Endpoint => ({ method, path, guarded, answer: (request) => Effect.map(answer(request), json) })
 
 const get = (path: `/${string}`, answer: Answer) => endpoint("GET", `/sdapi/v1${path}`, () => answer)
-const list = (path: `/${string}`, value: unknown) => get(path, Effect.succeed(value))
+// What never changes is written once.
+const list = (path: `/${string}`, value: unknown): Endpoint => {
+  const reply = Effect.succeed(json(value))
+  return { method: "GET", path: `/sdapi/v1${path}`, guarded: true, answer: () => reply }
+}
 const ask = (path: `/${string}`, answer: (request: HttpServerRequest.HttpServerRequest) => Answer) =>
   endpoint("POST", `/sdapi/v1${path}`, answer)
 const post = (path: `/${string}`, answer: (body: unknown) => Answer) =>

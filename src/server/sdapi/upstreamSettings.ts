@@ -29,6 +29,7 @@ export const upstreamSettings: Readonly<Record<string, string | number | boolean
   notification_audio: true,
   notification_volume: 100,
   outdir_save: "log/images",
+  outdir_extras_samples: "outputs/extras-images",
   use_save_to_dirs_for_ui: false,
   // Upscaling and face restoration
   realesrgan_enabled_models: ["R-ESRGAN 4x+", "R-ESRGAN 4x+ Anime6B"],

@@ -1,0 +1,62 @@
+/**
+ * Everything that `processImages` asks for, with the pictures made on another server:
+ * `program.pipe(Effect.provide(RemoteRuntime.layer({ url: "http://127.0.0.1:7860" })))`.
+ *
+ * Settings, limits and saved files are this process's own; what the settings say of pictures goes along with each request.
+ */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { ImageDecoder } from "../images/ImageDecoder.ts"
+import { ImageEncoder } from "../images/ImageEncoder.ts"
+import { ImageStore } from "../images/ImageStore.ts"
+import { CommandOptions } from "../processing/CommandOptions.ts"
+import { Options, type OptionsPatch } from "../processing/Options.ts"
+import { Models } from "../runner/Models.ts"
+import type { Pipeline } from "../runner/Pipeline.ts"
+import { RunnerHooks } from "../runner/RunnerHooks.ts"
+import { Runs } from "../runner/Runs.ts"
+import { CaptureContext } from "../runner/RuntimeContext.ts"
+import * as RemoteModel from "./RemoteModel.ts"
+import * as RemotePipeline from "./RemotePipeline.ts"
+
+/** What `layer` gives. */
+export type Services = Process | CaptureContext | Pipeline | RunnerHooks
+
+/** What hooks may take when their layer is built. */
+export type Process = CommandOptions | Options | Runs
+
+export interface LayerOptions<E = never, R = never> extends RemotePipeline.Options {
+  /** Observers of every run; none when left out. */
+  readonly hooks?: Layer.Layer<RunnerHooks, E, R> | undefined
+  /** Settings to begin with, over the defaults. Those that are not defaults go along with each request. */
+  readonly options?: OptionsPatch | undefined
+  /** Limits of this process. */
+  readonly cmdOpts?: Partial<CommandOptions["Service"]> | undefined
+  /** Size of pictures when a request names none, in pixels; 512x512 when left out. */
+  readonly defaultSize?: { readonly width: number; readonly height: number } | undefined
+}
+
+/** The contexts of runs whose model is elsewhere. */
+export const layerContext = ({ cmdOpts, defaultSize = { width: 512, height: 512 }, options, url }: LayerOptions) =>
+  CaptureContext.layer.pipe(
+    Layer.provide(Layer.succeed(Models, { load: () => Effect.succeed(RemoteModel.make(url, defaultSize)) })),
+    Layer.provideMerge(Layer.mergeAll(CommandOptions.layer(cmdOpts), Options.layer(options), Runs.layer))
+  )
+
+/** Nothing is asked of the server until a run needs it. */
+export const layer = <E = never, R = never>(
+  options: LayerOptions<E, R>
+): Layer.Layer<Services, E, Exclude<R, Process>> => {
+  const { hooks = RunnerHooks.layerNoop, ...others } = options
+  const process: Layer.Layer<CaptureContext | Process> = layerContext(others)
+  const platform = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer)
+  const pipeline = RemotePipeline.layer(options).pipe(
+    Layer.provide(Layer.mergeAll(NodeHttpClient.layerNodeHttp, ImageDecoder.layer, ImageEncoder.layer)),
+    Layer.provide(ImageStore.layer.pipe(Layer.provide(platform)))
+  )
+  const provided: Layer.Layer<Process> = process
+  return Layer.mergeAll(process, pipeline, hooks.pipe(Layer.provide(provided)))
+}

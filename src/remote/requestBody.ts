@@ -1,0 +1,59 @@
+/**
+ * A request in the words of stable-diffusion-webui's API.
+ */
+import * as Base64 from "effect/encoding/Base64"
+import { Options, type OptionsSnapshot } from "../processing/Options.ts"
+import type { ProcessingState } from "../processing/ProcessingState.ts"
+
+type Fields = Readonly<Record<string, unknown>>
+
+// Settings of this side: what becomes of the files, and what is shown meanwhile.
+const ours =
+  /^(?:samples_|grid_|n_rows$|save_|outdir_|directories_|return_grid$|jpeg_|webp_|live_previews|show_progress)/
+
+/**
+ * What of the settings goes along: those that the request names, and those that are not as they come. A server that never
+ * heard of a setting refuses it, so no other is sent.
+ */
+export const overridesOf = (opts: OptionsSnapshot, asked: Fields): Fields =>
+  Object.fromEntries(
+    Object.entries(opts).filter(([name, value]) =>
+      !ours.test(name) && (Object.hasOwn(asked, name) || Reflect.get(Options.defaults, name) !== value) &&
+      !(name === "sd_model_checkpoint" && value === "")
+    )
+  )
+
+/** The path and body that ask for what `prepare` settled. */
+export const requestBody = (
+  state: ProcessingState,
+  opts: OptionsSnapshot
+): { readonly kind: "txt2img" | "img2img"; readonly body: Fields } => {
+  const { batches, height, processing, runId, sampler, scheduler, width } = state
+  const { _tag, override_settings, ...asked } = processing
+  const [first] = batches.flat()
+  const shared = {
+    ...asked,
+    seed: first?.seed ?? asked.seed,
+    subseed: first?.subseed ?? asked.subseed,
+    sampler_name: sampler,
+    scheduler,
+    width,
+    height,
+    override_settings: overridesOf(opts, override_settings),
+    override_settings_restore_afterwards: true,
+    // Files are this side's matter. Without saving, no grid is put before the pictures.
+    save_images: false,
+    send_images: true,
+    force_task_id: runId
+  }
+  if (processing._tag === "Txt2Img") return { kind: "txt2img", body: shared }
+  const { init_images, mask } = processing
+  return {
+    kind: "img2img",
+    body: {
+      ...shared,
+      init_images: init_images.map((bytes) => Base64.encode(bytes)),
+      ...(mask !== undefined && { mask: Base64.encode(mask) })
+    }
+  }
+}

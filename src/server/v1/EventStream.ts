@@ -1,0 +1,69 @@
+/**
+ * The events of a run as a reply: server-sent events, with a sign of life when nothing happens.
+ */
+import * as Effect from "effect/Effect"
+import * as Base64 from "effect/encoding/Base64"
+import * as Sse from "effect/encoding/Sse"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { ImageEncoder } from "../../images/ImageEncoder.ts"
+import type * as RunState from "../../runner/RunState.ts"
+import { type RunEvent, SentEvent } from "./Run.ts"
+import type { Logged } from "./RunEvents.ts"
+
+/** Time after which a silent connection is told that it lives. */
+const heartbeat = "15 seconds"
+
+const encode = Schema.encodeEffect(SentEvent)
+
+/** A preview as a PNG file. Each is written once, however many ask for it. */
+export const previewPng = Effect.fnUntraced(function*({ height, pixels, width }: RunState.Preview) {
+  const known = written.get(pixels)
+  if (known !== undefined) return known
+  const { encode } = yield* ImageEncoder
+  const raster = { width, height, channels: 3, data: pixels } as const
+  const png = yield* encode({ raster, infotext: "" }, { format: "png", quality: 80, lossless: false })
+  written.set(pixels, png)
+  return png
+})
+
+const written = new WeakMap<Uint8Array, Uint8Array>()
+
+const withPreview = Effect.fnUntraced(function*({ event, preview }: Logged): Effect.fn.Return<
+  RunEvent,
+  never,
+  ImageEncoder
+> {
+  if (event._tag !== "Step" || preview === undefined) return event
+  // A preview that cannot be shown is none.
+  const png = yield* Effect.option(previewPng(preview))
+  const { height, step, width } = preview
+  return Option.isNone(png) ? event : { ...event, preview: { step, width, height, png: Base64.encode(png.value) } }
+})
+
+/** The reply. `previews`: whether steps bring theirs. */
+export const eventStream = Effect.fnUntraced(
+  function*(events: Stream.Stream<Logged>, { previews }: { readonly previews: boolean }) {
+    const services = yield* Effect.context<ImageEncoder>()
+    const lines = Stream.mapEffect(events, (logged) =>
+      Effect.gen(function*() {
+        const event = previews ? yield* withPreview(logged) : logged.event
+        const sent = yield* Effect.orDie(
+          encode({ id: String(logged.id), event: event._tag.toLowerCase(), data: event })
+        )
+        return Sse.encoder.write({ _tag: "Event", id: sent.id, event: sent.event, data: sent.data })
+      }))
+    const alive = Stream.map(Stream.fromSchedule(Schedule.spaced(heartbeat)), () => ": alive\n\n")
+    return HttpServerResponse.stream(
+      Stream.merge(lines, alive, { haltStrategy: "left" }).pipe(Stream.encodeText, Stream.provideContext(services)),
+      // Neither kept nor collected on the way: not compressed, not buffered by proxies.
+      {
+        contentType: "text/event-stream",
+        headers: { "cache-control": "no-store, no-transform", "x-accel-buffering": "no" }
+      }
+    )
+  }
+)

@@ -1,0 +1,88 @@
+/**
+ * A form with files (`multipart/form-data`) as the fields of a request.
+ *
+ * Fields that are texts are taken as they are, all others as JSON; `init_images` and `mask` may be files.
+ */
+import * as ByteSize from "effect/ByteSize"
+import * as Effect from "effect/Effect"
+import * as Base64 from "effect/encoding/Base64"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as Multipart from "effect/http/Multipart"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import type { Limits } from "../../processing/Limits.ts"
+import * as JsonText from "../sdapi/JsonText.ts"
+import { InvalidRequest, TooLarge } from "./errors.ts"
+
+export const isForm = ({ headers }: HttpServerRequest.HttpServerRequest): boolean =>
+  /^\s*multipart\/form-data\b/i.test(headers["content-type"] ?? "")
+
+const texts: ReadonlySet<string> = new Set([
+  "_tag",
+  "prompt",
+  "negative_prompt",
+  "sampler_name",
+  "scheduler",
+  "refiner_checkpoint",
+  "hr_checkpoint_name",
+  "hr_sampler_name",
+  "hr_scheduler",
+  "hr_prompt",
+  "hr_negative_prompt",
+  "hr_upscaler",
+  "mask",
+  "task_id"
+])
+
+const lists: ReadonlySet<string> = new Set(["init_images", "styles"])
+
+/** Most parts of a form. */
+const mostParts = 1000
+
+/** The fields of a form; pictures in base64, as in a JSON body. */
+export const readForm = Effect.fnUntraced(
+  function*(request: HttpServerRequest.HttpServerRequest, limits: Limits, mostBytes: number) {
+    const fields: Record<string, unknown> = {}
+    const add = (name: string, value: unknown) => {
+      if (!lists.has(name)) fields[name] = value
+      else {
+        const before = fields[name]
+        fields[name] = [...(Array.isArray(before) ? before : []), ...(Array.isArray(value) ? value : [value])]
+      }
+    }
+    yield* Stream.runForEach(request.multipartStream, (part) => {
+      if (part._tag === "Field") return Effect.sync(() => add(part.key, valueOf(part.key, part.value)))
+      return Effect.map(part.contentEffect, (bytes) => {
+        if (bytes.length > 0) add(part.key, Base64.encode(bytes))
+      })
+    }).pipe(
+      Effect.provideService(Multipart.MaxParts, mostParts),
+      Effect.provideService(Multipart.MaxFieldSize, ByteSize.bytes(Math.ceil(limits.max_image_bytes * 1.5))),
+      Effect.provideService(Multipart.MaxFileSize, ByteSize.bytes(limits.max_image_bytes)),
+      Effect.mapError(({ reason }) => {
+        switch (reason._tag) {
+          case "FileTooLarge":
+          case "FieldTooLarge":
+            return new TooLarge({ what: "A part of the form", limit: limits.max_image_bytes })
+          case "BodyTooLarge":
+            return new TooLarge({ what: "The body", limit: mostBytes })
+          case "TooManyParts":
+            return new InvalidRequest({
+              problems: [{ path: "", message: `the form has more than ${mostParts} parts` }]
+            })
+          default:
+            return new InvalidRequest({ problems: [{ path: "", message: "the body is not a whole form" }] })
+        }
+      })
+    )
+    return fields
+  }
+)
+
+// An empty field is one that is not given. What is no JSON stays text, and is told of when the request is looked at.
+const valueOf = (name: string, text: string): unknown => {
+  if (texts.has(name)) return text
+  if (text.trim() === "") return null
+  if (lists.has(name) && !text.trimStart().startsWith("[")) return text
+  return Result.getOrElse(JsonText.parse(text), () => text)
+}

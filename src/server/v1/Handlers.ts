@@ -1,0 +1,270 @@
+/**
+ * What answers `/v1`.
+ */
+import * as Effect from "effect/Effect"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import * as HttpEffect from "effect/http/HttpEffect"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import * as Samplers from "../../diffusion/sampling/Samplers.ts"
+import * as Schedules from "../../diffusion/sampling/Schedules.ts"
+import { StyleBook } from "../../diffusion/StyleBook.ts"
+import { readMetadata } from "../../images/Metadata.ts"
+import { latentUpscaleModes } from "../../images/Resample.ts"
+import { Upscalers } from "../../images/Upscalers.ts"
+import { CommandOptions } from "../../processing/CommandOptions.ts"
+import { InvalidOptions, type Problem } from "../../processing/errors.ts"
+import * as InfotextRequest from "../../processing/InfotextRequest.ts"
+import { Options } from "../../processing/Options.ts"
+import { version } from "../../version.ts"
+import { Jobs, type JobView } from "../Jobs.ts"
+import { findModel, ModelTitles } from "../ModelTitles.ts"
+import { ServerOptions } from "../ServerOptions.ts"
+import { Settings } from "../Settings.ts"
+import { Api } from "./Api.ts"
+import { ImageNotFound, RunNotFound, TooLarge } from "./errors.ts"
+import { eventStream, previewPng } from "./EventStream.ts"
+import { fileResponse } from "./Files.ts"
+import { RunEvents } from "./RunEvents.ts"
+import { runOf } from "./RunView.ts"
+import { readJson, Submission } from "./Submission.ts"
+
+const pageLength = 20
+
+// Events of a run are numbered from 1; what is no number is the beginning.
+const numberOf = (id: string | undefined): number => id !== undefined && /^\d{1,15}$/.test(id) ? Number(id) : 0
+
+export const layerRuns = HttpApiBuilder.group(
+  Api,
+  "runs",
+  Effect.fnUntraced(function*(handlers) {
+    const events = yield* RunEvents
+    const jobs = yield* Jobs
+    const { submit } = yield* Submission
+
+    const find = Effect.fnUntraced(function*(id: string) {
+      const job = yield* jobs.get(id)
+      return Option.isSome(job) ? job.value : yield* new RunNotFound({ id })
+    })
+    const view = (job: JobView) => Effect.map(events.statusOf(job), (status) => runOf(job, status))
+    const asked =
+      (wish: "cancel" | "interrupt" | "skip") => ({ params }: { readonly params: { readonly id: string } }) =>
+        Effect.gen(function*() {
+          const { id } = yield* find(params.id)
+          yield* jobs[wish](id)
+          return yield* view(yield* find(id))
+        })
+    // What a job gave; a job that failed gave nothing.
+    const resultOf = Effect.fnUntraced(function*(id: string, image: string) {
+      const job = yield* find(id)
+      const result = job.status._tag === "Done" ? yield* Effect.option(jobs.result(job.id)) : Option.none()
+      return Option.isSome(result) && Option.isSome(result.value)
+        ? { job, processed: result.value.value }
+        : yield* new ImageNotFound({ id, image })
+    })
+    const known = Effect.map(HttpServerRequest.HttpServerRequest, ({ headers }) => headers["if-none-match"])
+
+    return handlers
+      .handleRaw("submit", ({ request }) =>
+        Effect.flatMap(submit(request), view).pipe(
+          Effect.tapError((error) => {
+            const seconds = error._tag === "QueueFull"
+              ? error.retryAfter
+              : error._tag === "ShuttingDown"
+              ? 10
+              : undefined
+            return seconds === undefined ? Effect.void : retryAfter(seconds)
+          })
+        ))
+      .handle("list", ({ query }) =>
+        Effect.gen(function*() {
+          const { before, limit = pageLength } = query
+          const newest = (yield* jobs.list).toSorted((a, b) => b.submittedAt - a.submittedAt || order(b, a))
+          const start = before === undefined ? 0 : newest.findIndex(({ id }) => id === before) + 1
+          if (before !== undefined && start === 0) return yield* new RunNotFound({ id: before })
+          const page = newest.slice(start, start + limit)
+          return {
+            runs: yield* Effect.forEach(page, view),
+            next: start + limit < newest.length ? page.at(-1)?.id ?? null : null
+          }
+        }))
+      .handle("get", ({ params }) => Effect.flatMap(find(params.id), view))
+      .handle("cancel", asked("cancel"))
+      .handle("interrupt", asked("interrupt"))
+      .handle("skip", asked("skip"))
+      .handle("events", ({ headers, params, query }) =>
+        Effect.gen(function*() {
+          const { id } = yield* find(params.id)
+          yield* events.follow
+          const stream = events.after(id, numberOf(headers["last-event-id"] ?? query.last_event_id))
+          // An EventSource comes back after the end as well; this tells it to stay away.
+          return Option.isNone(stream)
+            ? HttpServerResponse.empty({ status: 204 })
+            : yield* eventStream(stream.value, { previews: query.previews === "true" })
+        }))
+      .handle("image", ({ params }) =>
+        Effect.gen(function*() {
+          const { job, processed } = yield* resultOf(params.id, `images/${params.index}`)
+          const image = processed.images.find(({ index }) => index === params.index)
+          if (image === undefined) {
+            return yield* new ImageNotFound({ id: params.id, image: `images/${params.index}` })
+          }
+          const tag = `${job.id}-images-${params.index}`
+          return fileResponse(image, { tag, name: `${params.index}-${image.seed}`, known: yield* known })
+        }))
+      .handle("extra", ({ params }) =>
+        Effect.gen(function*() {
+          const { job, processed } = yield* resultOf(params.id, `extras/${params.index}`)
+          const extra = processed.extraImages[params.index]
+          if (extra === undefined) {
+            return yield* new ImageNotFound({ id: params.id, image: `extras/${params.index}` })
+          }
+          const tag = `${job.id}-extras-${params.index}`
+          const name = `${extra.kind.replaceAll(" ", "-")}${extra.index === undefined ? "" : `-${extra.index}`}`
+          return fileResponse(extra, { tag, name, known: yield* known })
+        }))
+      .handle("preview", ({ params }) =>
+        Effect.gen(function*() {
+          const { status } = yield* find(params.id)
+          const preview = status._tag === "Running" ? status.progress?.preview : undefined
+          const png = preview === undefined ? Option.none() : yield* Effect.option(previewPng(preview))
+          return Option.isSome(png)
+            ? HttpServerResponse.uint8Array(png.value, {
+              contentType: "image/png",
+              headers: { "cache-control": "no-store" }
+            })
+            : yield* new ImageNotFound({ id: params.id, image: "preview" })
+        }))
+  })
+)
+
+// Of runs that came in the same millisecond, the one that is further down the queue is newer.
+const order = (a: JobView, b: JobView): number => placeOf(a) - placeOf(b)
+const placeOf = ({ startedAt, status }: JobView): number =>
+  status._tag === "Queued" ? Number.MAX_SAFE_INTEGER - 1e6 + status.ahead : startedAt ?? 0
+
+const retryAfter = (seconds: number) =>
+  HttpEffect.appendPreResponseHandler((_, response) =>
+    Effect.succeed(HttpServerResponse.setHeader(response, "retry-after", String(seconds)))
+  )
+
+export const layerCatalogue = HttpApiBuilder.group(
+  Api,
+  "catalogue",
+  Effect.fnUntraced(function*(handlers) {
+    const { limits } = yield* CommandOptions
+    const { max_body_bytes } = yield* ServerOptions
+    const jobs = yield* Jobs
+    const options = yield* Options
+    const settings = yield* Settings
+    const styles = yield* StyleBook
+    const titles = yield* ModelTitles
+    const upscalers = yield* Upscalers
+
+    return handlers
+      .handle("models", () =>
+        Effect.gen(function*() {
+          const { sd_model_checkpoint } = yield* options.snapshot
+          const selected = yield* titles.ofName(sd_model_checkpoint)
+          return (yield* titles.list).map(({ embedded, hash, name, title }) => ({
+            name,
+            title,
+            hash: hash ?? null,
+            selected: name === selected?.name,
+            embedded
+          }))
+        }))
+      .handle(
+        "samplers",
+        () => Effect.succeed(Samplers.all.map(({ aliases, name, options }) => ({ name, aliases, options })))
+      )
+      .handle(
+        "schedulers",
+        () => Effect.succeed(Schedules.all.map(({ aliases, label, name }) => ({ name, label, aliases })))
+      )
+      .handle("upscalers", () =>
+        Effect.map(upscalers.list, (list) => [
+          ...latentUpscaleModes.map(({ name }) => ({ name, latent: true, scale: null })),
+          ...list.map(({ modelName, name, scale }) => ({
+            name,
+            latent: false,
+            scale: modelName === null ? null : scale
+          }))
+        ]))
+      .handle(
+        "styles",
+        () =>
+          Effect.map(styles.read, ({ styles }) =>
+            styles.map(({ name, negativePrompt, prompt }) => ({
+              name,
+              prompt: prompt ?? "",
+              negative_prompt: negativePrompt ?? ""
+            })))
+      )
+      .handle("limits", () => Effect.succeed(limits))
+      .handle("options", () => options.snapshot)
+      .handleRaw("setOptions", ({ request }) =>
+        Effect.gen(function*() {
+          const patch = yield* readJson(request, max_body_bytes)
+          if (!Predicate.isObject(patch) || Array.isArray(patch)) {
+            return yield* new InvalidOptions({ problems: [{ path: "", message: "Expected an object with settings" }] })
+          }
+          yield* settings.set(Object.fromEntries(Object.entries(patch)))
+          return yield* options.snapshot
+        }))
+      .handleRaw("pngInfo", ({ request }) =>
+        Effect.gen(function*() {
+          const most = limits.max_image_bytes
+          const body = yield* Effect.mapError(request.arrayBuffer, () =>
+            new TooLarge({ what: "The body", limit: max_body_bytes }))
+          if (body.byteLength > most) {
+            return yield* new TooLarge({ what: "The picture", limit: most })
+          }
+          const { infotext, items } = yield* readMetadata(new Uint8Array(body))
+          if (infotext === undefined) {
+            return { infotext: null, items, request: null, problems: [] }
+          }
+          const opts = yield* options.snapshot
+          const stands = yield* Effect.result(InfotextRequest.fromInfotext(infotext, {}, {
+            opts,
+            limits,
+            swapModel: true,
+            styles: (yield* styles.read).styles
+          }))
+          if (Result.isFailure(stands)) {
+            return { infotext, items, request: null, problems: stands.failure.problems }
+          }
+          const { sd_model_checkpoint: hash = "", ...overrides } = stands.success.override_settings
+          const model = findModel(yield* titles.list, yield* titles.hashes, hash)
+          const problems: ReadonlyArray<Problem> = hash === "" || Option.isSome(model)
+            ? []
+            : [{
+              path: "override_settings.sd_model_checkpoint",
+              message: `no model here has the hash ${hash}, or it is not known yet`
+            }]
+          const override_settings = Option.isSome(model)
+            ? { ...overrides, sd_model_checkpoint: model.value.name }
+            : overrides
+          return { infotext, items, request: { ...stands.success, override_settings }, problems }
+        }))
+      .handle("status", () =>
+        Effect.gen(function*() {
+          const all = yield* jobs.list
+          const running = all.filter(({ status }) => status._tag === "Running")
+          return {
+            version,
+            accepting: yield* jobs.accepting,
+            queued: all.filter(({ status }) => status._tag === "Queued").length,
+            running: running.length,
+            runs: running.map(({ id }) => id)
+          }
+        }))
+  })
+)
+
+/** What the handlers share. */
+export const layerServices = Submission.layer.pipe(Layer.provideMerge(RunEvents.layer))

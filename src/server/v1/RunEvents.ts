@@ -1,0 +1,173 @@
+/**
+ * What happened to the runs, written down as it happens, so that a client can leave and come back.
+ *
+ * Each run has a log of its last events, numbered from 1. Readers go through it at their own pace and hold up nobody; who
+ * falls behind by more than the log holds goes on with the oldest event that is left. Previews are large: of them a log
+ * holds the latest only.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import type * as RunState from "../../runner/RunState.ts"
+import { Jobs, type JobView } from "../Jobs.ts"
+import { isLast, type RunEvent, type RunStatus } from "./Run.ts"
+import { endOf, liveStatusOf } from "./RunView.ts"
+
+/** An event by its number, with the preview that is new in it. */
+export interface Logged {
+  readonly id: number
+  readonly event: RunEvent
+  readonly preview: RunState.Preview | undefined
+}
+
+interface Log {
+  events: ReadonlyArray<Logged>
+  last: Logged | undefined
+  lastPreview: RunState.Preview | undefined
+  readonly changed: PubSub.PubSub<void>
+}
+
+/** Most events of one run that are kept. */
+const most = 256
+
+export class RunEvents extends Context.Service<RunEvents, {
+  /** Writes down what happens to the jobs that there are, from now on. */
+  readonly follow: Effect.Effect<void>
+  /** The events of a job after the one of a number, to its last one; nothing when that was the last. */
+  readonly after: (id: string, number: number) => Option.Option<Stream.Stream<Logged>>
+  /** How a job is. */
+  readonly statusOf: (job: JobView) => Effect.Effect<RunStatus>
+}>()("serena/server/v1/RunEvents") {
+  static readonly layer: Layer.Layer<RunEvents, never, Jobs> = Layer.effect(
+    RunEvents,
+    Effect.gen(function*() {
+      const jobs = yield* Jobs
+      const scope = yield* Effect.scope
+      const lock = yield* Semaphore.make(1)
+      const logs = new Map<string, Log>()
+
+      const append = (log: Log, event: RunEvent, preview?: RunState.Preview) =>
+        Effect.suspend(() => {
+          const logged: Logged = { id: (log.last?.id ?? 0) + 1, event, preview }
+          // The new preview takes the place of the one before.
+          const before = preview === undefined ? log.events : log.events.map(withoutPreview)
+          log.events = [...before, logged].slice(-most)
+          log.last = logged
+          return PubSub.publish(log.changed, undefined)
+        })
+
+      const outcome = (job: JobView) => Effect.map(Effect.exit(jobs.result(job.id)), (exit) => endOf(job, exit))
+
+      const note = Effect.fnUntraced(function*(log: Log, job: JobView) {
+        if (log.last !== undefined && isLast(log.last.event)) return
+        if (job.endedAt !== undefined) {
+          const end = yield* outcome(job)
+          if (end._tag === "Done") {
+            for (const image of end.images) yield* append(log, { _tag: "Image", image })
+          }
+          yield* append(log, end)
+          return
+        }
+        const status = liveStatusOf(job, yield* Clock.currentTimeMillis)
+        if (status._tag === "Queued") {
+          if (log.last?.event._tag === "Queued" && log.last.event.position === status.position) return
+          yield* append(log, status)
+          return
+        }
+        const { progress } = status
+        if (log.last?.event._tag === "Step" && isSameMoment(log.last.event.progress, progress)) return
+        const latest = job.status._tag === "Running" ? job.status.progress?.preview : undefined
+        const preview = latest === log.lastPreview ? undefined : latest
+        log.lastPreview = latest
+        yield* append(log, { _tag: "Step", progress, preview: null }, preview)
+      }, (effect) => lock.withPermits(1)(effect))
+
+      // Those that wait have moved up.
+      const moveUp = Effect.forEach(
+        logs,
+        ([id, log]) =>
+          log.last?.event._tag !== "Queued" ? Effect.void : Effect.flatMap(
+            jobs.get(id),
+            Option.match({
+              onNone: () => Effect.void,
+              onSome: (job) => job.status._tag === "Queued" ? note(log, job) : Effect.void
+            })
+          ),
+        { discard: true }
+      )
+
+      const begin = Effect.fnUntraced(function*(job: JobView) {
+        const log: Log = {
+          events: [],
+          last: undefined,
+          lastPreview: undefined,
+          changed: yield* PubSub.sliding<void>({ capacity: 1, replay: 1 })
+        }
+        logs.set(job.id, log)
+        yield* note(log, job)
+        if (job.endedAt !== undefined) return
+        yield* Stream.runForEach(jobs.watch(job.id), (now) => note(log, now)).pipe(
+          Effect.andThen(Effect.suspend(() => moveUp)),
+          Effect.forkIn(scope)
+        )
+      })
+
+      // Also those of other doors, since their end moves the others up. What the server has forgotten is forgotten here.
+      const follow = Effect.gen(function*() {
+        const all = yield* jobs.list
+        const known = new Set(all.map(({ id }) => id))
+        for (const id of logs.keys()) if (!known.has(id)) logs.delete(id)
+        for (const job of all) if (!logs.has(job.id)) yield* begin(job)
+      }).pipe(Effect.uninterruptible)
+
+      const reader = (log: Log, number: number) =>
+        Stream.suspend(() => {
+          let read = number
+          return Stream.fromPubSub(log.changed).pipe(
+            Stream.flatMap(() =>
+              Stream.suspend(() => {
+                const unread = log.events.filter(({ id }) => id > read)
+                read = unread.at(-1)?.id ?? read
+                return Stream.fromIterable(unread)
+              })
+            ),
+            Stream.takeUntil(({ event }) => isLast(event))
+          )
+        })
+
+      const after = (id: string, number: number): Option.Option<Stream.Stream<Logged>> => {
+        const log = logs.get(id)
+        const isOver = log?.last === undefined || (isLast(log.last.event) && log.last.id <= number)
+        return isOver ? Option.none() : Option.some(reader(log, number))
+      }
+
+      return RunEvents.of({
+        follow,
+        after,
+        statusOf: (job) =>
+          Effect.suspend((): Effect.Effect<RunStatus> => {
+            if (job.endedAt === undefined) return Effect.map(Clock.currentTimeMillis, (now) => liveStatusOf(job, now))
+            const event = logs.get(job.id)?.last?.event
+            return event?._tag === "Done" || event?._tag === "Failed" || event?._tag === "Cancelled"
+              ? Effect.succeed(event)
+              : outcome(job)
+          })
+      })
+    })
+  )
+}
+
+const withoutPreview = (logged: Logged): Logged =>
+  logged.preview === undefined ? logged : { ...logged, preview: undefined }
+
+type Progress = Extract<RunEvent, { readonly _tag: "Step" }>["progress"]
+
+// The time left changes by itself.
+const isSameMoment = (a: Progress, b: Progress): boolean =>
+  a.job === b.job && a.text === b.text && a.batch === b.batch && a.batches === b.batches && a.step === b.step &&
+  a.steps === b.steps && a.interrupted === b.interrupted && a.preview_step === b.preview_step

@@ -1,0 +1,190 @@
+/**
+ * From the body of a request to a run in the queue.
+ *
+ * Everything that can be known to be wrong is told at once, with every problem named: values, names, settings, models.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import { resolveNames } from "../../diffusion/resolveNames.ts"
+import { CommandOptions } from "../../processing/CommandOptions.ts"
+import { InvalidProcessing, ModelNotFound, type Problem } from "../../processing/errors.ts"
+import * as Processing from "../../processing/Processing.ts"
+import { Jobs, type JobView } from "../Jobs.ts"
+import { findModel, ModelTitles } from "../ModelTitles.ts"
+import * as JsonText from "../sdapi/JsonText.ts"
+import { ServerOptions } from "../ServerOptions.ts"
+import { Settings } from "../Settings.ts"
+import { InvalidRequest, QueueFull, ShuttingDown, TooLarge } from "./errors.ts"
+import { isForm, readForm } from "./Form.ts"
+import { RunEvents } from "./RunEvents.ts"
+
+export type SubmissionError =
+  | InvalidProcessing
+  | InvalidRequest
+  | ModelNotFound
+  | QueueFull
+  | ShuttingDown
+  | TooLarge
+
+export class Submission extends Context.Service<Submission, {
+  readonly submit: (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<JobView, SubmissionError>
+}>()("serena/server/v1/Submission") {
+  static readonly layer: Layer.Layer<
+    Submission,
+    never,
+    CommandOptions | Jobs | ModelTitles | RunEvents | ServerOptions | Settings
+  > = Layer.effect(
+    Submission,
+    Effect.gen(function*() {
+      const { limits } = yield* CommandOptions
+      const { max_body_bytes } = yield* ServerOptions
+      const events = yield* RunEvents
+      const jobs = yield* Jobs
+      const settings = yield* Settings
+      const titles = yield* ModelTitles
+      const scope = yield* Effect.scope
+
+      // Only a model of the list is loaded: a name is never a path.
+      const modelNamed = Effect.fnUntraced(function*(written: unknown) {
+        if (typeof written !== "string" || written === "") return written
+        const list = yield* titles.list
+        const model = findModel(list, yield* titles.hashes, written)
+        if (Option.isSome(model)) return model.value.name
+        const known = list.map(({ name }) => name)
+        return yield* new ModelNotFound({ model: written, searched: ["the server's models"], known })
+      })
+
+      // Settings that act, as the server has them; and what is wrong with them.
+      const overridesOf = Effect.fnUntraced(function*(given: unknown) {
+        if (!isFields(given)) return { overrides: given ?? undefined, problems: [] }
+        const { sd_model_checkpoint, ...others } = given
+        const acting = yield* Effect.result(settings.overrides(others))
+        const model = yield* modelNamed(sd_model_checkpoint ?? undefined)
+        return {
+          overrides: {
+            ...Result.getOrElse(acting, () => ({})),
+            ...(model !== undefined && { sd_model_checkpoint: model })
+          },
+          problems: Result.isFailure(acting) ? acting.failure.problems.map(within("override_settings")) : []
+        }
+      })
+
+      const decode = Effect.fnUntraced(function*(body: unknown) {
+        if (!isFields(body)) {
+          return yield* new InvalidProcessing({ problems: [{ path: "", message: "Expected an object with fields" }] })
+        }
+        const { override_settings, save, task_id, ...given } = body
+        const { overrides, problems: wrongSettings } = yield* overridesOf(override_settings)
+        const fields: Record<string, unknown> = {
+          ...given,
+          // Pictures to start from are the mark of an `Img2Img`.
+          ...(hasPictures(given) && { _tag: "Img2Img" }),
+          override_settings: isFields(overrides) ? { ...overrides, ...saving(save) } : overrides ?? saving(save)
+        }
+        for (const name of checkpoints) if (name in fields) fields[name] = yield* modelNamed(fields[name])
+        const decoded = yield* Effect.result(Processing.decode(fields, limits))
+        const problems = [
+          ...optionProblems(save, task_id),
+          ...wrongSettings,
+          ...(Result.isFailure(decoded) ? decoded.failure.problems : yield* nameProblems(decoded.success))
+        ]
+        if (Result.isFailure(decoded) || problems.length > 0) return yield* new InvalidProcessing({ problems })
+        return { processing: decoded.success, taskId: typeof task_id === "string" ? task_id : undefined }
+      })
+
+      const submit = Effect.fn("v1.submit")(function*(request: HttpServerRequest.HttpServerRequest) {
+        const body = isForm(request)
+          ? yield* readForm(request, limits, max_body_bytes)
+          : yield* readJson(request, max_body_bytes)
+        const { processing, taskId } = yield* decode(body)
+        const { job } = yield* jobs.submit(processing, { taskId, keep: true }).pipe(
+          Effect.mapError((error) => error._tag === "QueueFull" ? new QueueFull(error) : new ShuttingDown()),
+          Effect.tap(() => events.follow),
+          // A model's hash is known once the model was used.
+          Effect.tap(({ result }) =>
+            result.pipe(
+              Effect.flatMap(({ state }) => titles.learn(state.model.name)),
+              Effect.ignore,
+              Effect.forkIn(scope)
+            )
+          ),
+          Effect.uninterruptible
+        )
+        return job
+      })
+      return Submission.of({ submit })
+    })
+  )
+}
+
+/** The body as JSON, whatever its content type says. */
+export const readJson = Effect.fnUntraced(
+  function*(request: HttpServerRequest.HttpServerRequest, most: number): Effect.fn.Return<
+    unknown,
+    InvalidRequest | TooLarge
+  > {
+    const text = yield* Effect.mapError(
+      request.text,
+      ({ reason }) =>
+        reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge"
+          ? new TooLarge({ what: "The body", limit: most })
+          : new InvalidRequest({ problems: [{ path: "", message: "the body did not arrive in full" }] })
+    )
+    const parsed = JsonText.parse(text)
+    if (Result.isSuccess(parsed)) return parsed.success
+    return yield* new InvalidRequest({ problems: [{ path: "", message: `not JSON: ${parsed.failure.msg}` }] })
+  }
+)
+
+const within = (place: string) => ({ message, path }: Problem): Problem => ({ path: `${place}.${path}`, message })
+
+type Fields = Readonly<Record<string, unknown>>
+
+const isFields = (value: unknown): value is Fields => Predicate.isObject(value) && !Array.isArray(value)
+
+const checkpoints = ["refiner_checkpoint", "hr_checkpoint_name"] as const
+
+const hasPictures = ({ _tag, init_images }: Fields): boolean =>
+  (_tag === undefined || _tag === null) && init_images !== undefined && init_images !== null
+
+const optionProblems = (save: unknown, taskId: unknown): ReadonlyArray<Problem> => [
+  ...(save === undefined || save === null || typeof save === "boolean"
+    ? []
+    : [{ path: "save", message: "Expected true or false" }]),
+  ...(taskId === undefined || taskId === null || (typeof taskId === "string" && taskId !== "" && taskId.length <= 200)
+    ? []
+    : [{ path: "task_id", message: "Expected a text of 1 to 200 characters" }])
+]
+
+// What a request's `save` means in settings.
+const saving = (save: unknown): Fields =>
+  save === true
+    ? { samples_save: true }
+    : save === false
+    ? { samples_save: false, grid_save: false, save_init_img: false, save_mask: false, save_mask_composite: false }
+    : {}
+
+// Names of samplers and schedules, which would only be looked up when the run begins.
+const nameProblems = Effect.fnUntraced(function*(processing: Processing.Processing) {
+  const problems: Array<Problem> = []
+  const check = Effect.fnUntraced(function*(sampler: string, scheduler: string, prefix: "" | "hr_") {
+    const resolved = yield* Effect.result(resolveNames({ sampler, scheduler }))
+    if (Result.isSuccess(resolved)) return
+    const path = resolved.failure._tag === "UnknownSampler" ? `${prefix}sampler_name` : `${prefix}scheduler`
+    problems.push({ path, message: resolved.failure.message })
+  })
+  const { sampler_name, scheduler } = processing
+  yield* check(sampler_name, scheduler, "")
+  if (processing._tag === "Txt2Img" && processing.enable_hr) {
+    const { hr_sampler_name, hr_scheduler } = processing
+    if (hr_sampler_name !== undefined || hr_scheduler !== undefined) {
+      yield* check(hr_sampler_name ?? sampler_name, hr_scheduler ?? scheduler, "hr_")
+    }
+  }
+  return problems
+})

@@ -1,0 +1,82 @@
+/**
+ * The whole page: its head, and the open tab.
+ */
+import { useEffect } from "preact/hooks"
+import { DropVeil } from "./parts/DropVeil.tsx"
+import { Panel } from "./parts/Panel.tsx"
+import { PngInfoPage } from "./parts/PngInfoPage.tsx"
+import { Results } from "./parts/Results.tsx"
+import { SettingsPage } from "./parts/SettingsPage.tsx"
+import { SourceSection } from "./parts/SourceSection.tsx"
+import { Stage } from "./parts/Stage.tsx"
+import { Top } from "./parts/Top.tsx"
+import { Viewer } from "./parts/Viewer.tsx"
+import { load } from "./state/catalogue.ts"
+import { refresh } from "./state/pictures.ts"
+import { generate, resume } from "./state/runs.ts"
+import { restore } from "./state/source.ts"
+import { receive } from "./state/transfer.ts"
+import { announcement, isKind, tab, toast } from "./state/ui.ts"
+
+const onPaste = (event: ClipboardEvent) => {
+  const file = [...event.clipboardData?.files ?? []].find(({ type }) => type.startsWith("image/"))
+  if (file === undefined) return
+  event.preventDefault()
+  void receive(file)
+}
+
+const onKey = (event: KeyboardEvent) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.repeat) return
+  event.preventDefault()
+  void generate()
+}
+
+export const App = () => {
+  useEffect(() => {
+    void load()
+    void restore()
+    void refresh().catch(() => undefined)
+    resume()
+    addEventListener("paste", onPaste)
+    addEventListener("keydown", onKey)
+    return () => {
+      removeEventListener("paste", onPaste)
+      removeEventListener("keydown", onKey)
+    }
+  }, [])
+  const name = tab.value
+  return (
+    <div class="app">
+      <a class="skip-link" href="#work">Skip to the form</a>
+      <Top />
+      <main class="main">
+        <div
+          id="work"
+          role="tabpanel"
+          tabIndex={-1}
+          aria-labelledby={`tab-${name}`}
+          class={isKind(name) ? "work" : "page"}
+        >
+          {isKind(name)
+            ? (
+              <>
+                <Panel kind={name} />
+                <div class={name === "inpaint" ? "main-area paints" : "main-area"}>
+                  {name === "inpaint" ? <SourceSection kind="inpaint" /> : null}
+                  <Stage />
+                  <Results />
+                </div>
+              </>
+            )
+            : name === "info"
+            ? <PngInfoPage />
+            : <SettingsPage />}
+        </div>
+      </main>
+      <Viewer />
+      <DropVeil />
+      <div class="unseen" role="status">{announcement}</div>
+      <div class="toast" role="status">{toast}</div>
+    </div>
+  )
+}

@@ -1,0 +1,43 @@
+/**
+ * A label, a control, a hint, and what is wrong: together, and known to screen readers as one.
+ */
+import type { ComponentChildren } from "preact"
+import { problems } from "../state/problems.ts"
+import { Icon } from "./Icon.tsx"
+
+/** What is wrong with a field, if it is shown here. */
+export const ProblemOf = ({ name }: { readonly name: string }) => {
+  const message = problems.value[name]
+  return (
+    <span data-problem={name} id={`problem-${name}`} class="problem" hidden={message === undefined}>
+      <Icon name="alert" />
+      <span>{message}</span>
+    </span>
+  )
+}
+
+/** What a control tells of its field. */
+export const described = (name: string, hasHint = false) => ({
+  "aria-invalid": name in problems.value,
+  "aria-describedby":
+    [name in problems.value ? `problem-${name}` : "", hasHint ? `hint-${name}` : ""].join(" ").trim() ||
+    undefined
+})
+
+export const Field = ({ aside, children, hint, label, name }: {
+  readonly name: string
+  readonly label: string
+  readonly hint?: string | undefined
+  readonly aside?: ComponentChildren
+  readonly children: ComponentChildren
+}) => (
+  <div class="field">
+    <div class="field-head">
+      <label class="label" for={`field-${name}`}>{label}</label>
+      {aside}
+    </div>
+    {children}
+    {hint === undefined ? null : <span class="hint" id={`hint-${name}`}>{hint}</span>}
+    <ProblemOf name={name} />
+  </div>
+)

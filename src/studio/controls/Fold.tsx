@@ -1,0 +1,35 @@
+/**
+ * A section that can be folded. It opens by itself when something is wrong within.
+ */
+import type { ComponentChildren } from "preact"
+import { open } from "../state/form.ts"
+import { problems } from "../state/problems.ts"
+import { Icon } from "./Icon.tsx"
+
+export const Fold = ({ children, fields, id, note, title }: {
+  readonly id: string
+  readonly title: string
+  /** What it is set to, in a few words. */
+  readonly note?: string | undefined
+  /** Fields within. */
+  readonly fields: ReadonlyArray<string>
+  readonly children: ComponentChildren
+}) => {
+  const isOpen = open.value[id] === true || fields.some((name) => name in problems.value)
+  return (
+    <details
+      class="fold"
+      open={isOpen}
+      onToggle={({ currentTarget }) => {
+        if (currentTarget.open !== (open.peek()[id] === true)) open.value = { ...open.peek(), [id]: currentTarget.open }
+      }}
+    >
+      <summary>
+        <Icon name="on" />
+        {title}
+        {note === undefined ? null : <span class="note">{note}</span>}
+      </summary>
+      <div class="fold-body">{children}</div>
+    </details>
+  )
+}

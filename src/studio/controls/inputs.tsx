@@ -1,0 +1,164 @@
+/**
+ * The form's controls, each tied to one field of it.
+ */
+import type { ComponentChildren } from "preact"
+import { change, type FlagField, form, type NumberField, type TextField } from "../state/form.ts"
+import { described, Field } from "./Field.tsx"
+
+interface Common {
+  readonly label: string
+  readonly hint?: string | undefined
+}
+
+/** A number of the form, or null for what is none. */
+export const readNumber = (text: string): number | null => {
+  const value = Number(text)
+  return text.trim() === "" || !Number.isFinite(value) ? null : value
+}
+
+interface NumberProps extends Common {
+  readonly name: NumberField
+  readonly min?: number | undefined
+  readonly max?: number | undefined
+  readonly step?: number | undefined
+  readonly placeholder?: string | undefined
+  /** With these, there is a slider beside the number. */
+  readonly slider?: readonly [from: number, to: number] | undefined
+  /** Beside the number. */
+  readonly children?: ComponentChildren
+}
+
+export const NumberInput = ({ children, hint, label, name, placeholder, slider, step = 1 }: NumberProps) => {
+  const value = form.value[name]
+  const input = (
+    <input
+      id={`field-${name}`}
+      class="input"
+      type="number"
+      inputMode={step < 1 ? "decimal" : "numeric"}
+      step={step}
+      value={value ?? ""}
+      placeholder={placeholder}
+      autoComplete="off"
+      {...described(name, hint !== undefined)}
+      onInput={({ currentTarget }) => change({ [name]: readNumber(currentTarget.value) })}
+    />
+  )
+  if (slider === undefined) {
+    return (
+      <Field name={name} label={label} hint={hint}>
+        {children === undefined ? input : <div class="with-button">{input}{children}</div>}
+      </Field>
+    )
+  }
+  const [from, to] = slider
+  const at = Math.min(to, Math.max(from, value ?? from))
+  return (
+    <Field name={name} label={label} hint={hint}>
+      <div class="with-slider">
+        <input
+          class="slider"
+          type="range"
+          tabIndex={-1}
+          aria-label={`${label}, slider`}
+          min={from}
+          max={to}
+          step={step}
+          value={at}
+          style={{ "--done": `${(at - from) / (to - from) * 100}%` }}
+          onInput={({ currentTarget }) => change({ [name]: Number(currentTarget.value) })}
+        />
+        {input}
+      </div>
+    </Field>
+  )
+}
+
+interface Choice {
+  readonly value: string
+  readonly label: string
+}
+
+export const Select = ({ choices, hint, label, name }: Common & {
+  readonly name: TextField
+  readonly choices: ReadonlyArray<Choice>
+}) => {
+  const value = form.value[name]
+  const all = choices.some((choice) => choice.value === value) ? choices : [...choices, { value, label: value }]
+  return (
+    <Field name={name} label={label} hint={hint}>
+      <select
+        id={`field-${name}`}
+        class="input"
+        value={value}
+        {...described(name, hint !== undefined)}
+        onChange={({ currentTarget }) => change({ [name]: currentTarget.value })}
+      >
+        {all.map((choice) => (
+          <option key={choice.value} value={choice.value} selected={choice.value === value}>{choice.label}</option>
+        ))}
+      </select>
+    </Field>
+  )
+}
+
+/** A choice of few, all of them seen. */
+export const Choices = ({ choices, label, name }: Common & {
+  readonly name: TextField
+  readonly choices: ReadonlyArray<Choice>
+}) => (
+  <fieldset class="field">
+    <legend class="label unseen">{label}</legend>
+    <span class="label" aria-hidden="true">{label}</span>
+    <div class="choices">
+      {choices.map((choice) => (
+        <label key={choice.value}>
+          <input
+            type="radio"
+            name={name}
+            value={choice.value}
+            checked={form.value[name] === choice.value}
+            onChange={() => change({ [name]: choice.value })}
+          />
+          <span>{choice.label}</span>
+        </label>
+      ))}
+    </div>
+  </fieldset>
+)
+
+export const Switch = ({ hint, label, name }: Common & { readonly name: FlagField }) => (
+  <label class="switch">
+    <input
+      type="checkbox"
+      role="switch"
+      checked={form.value[name]}
+      onChange={({ currentTarget }) => change({ [name]: currentTarget.checked })}
+    />
+    <span>
+      {label}
+      {hint === undefined ? null : <span class="hint">{hint}</span>}
+    </span>
+  </label>
+)
+
+export const TextInput = ({ aside, hint, isShort = false, label, name, placeholder, rows = 3 }: Common & {
+  readonly name: TextField
+  readonly placeholder?: string | undefined
+  readonly isShort?: boolean | undefined
+  readonly rows?: number | undefined
+  readonly aside?: ComponentChildren
+}) => (
+  <Field name={name} label={label} hint={hint} aside={aside}>
+    <textarea
+      id={`field-${name}`}
+      class={isShort ? "input short" : "input"}
+      rows={rows}
+      value={form.value[name]}
+      placeholder={placeholder}
+      spellcheck={false}
+      {...described(name, hint !== undefined)}
+      onInput={({ currentTarget }) => change({ [name]: currentTarget.value })}
+    />
+  </Field>
+)

@@ -1,0 +1,73 @@
+/**
+ * What appears while a file is dragged over the page: three places to drop it. Elsewhere it goes where it fits.
+ */
+import { useSignal } from "@preact/signals"
+import { useEffect } from "preact/hooks"
+import { Icon, type IconName } from "../controls/Icon.tsx"
+import { viewed } from "../state/pictures.ts"
+import { inspect, receive, startFrom } from "../state/transfer.ts"
+
+const places: ReadonlyArray<{ readonly id: string; readonly icon: IconName; readonly label: string }> = [
+  { id: "info", icon: "info", label: "Read what made it" },
+  { id: "img2img", icon: "image", label: "Start from it" },
+  { id: "inpaint", icon: "mask", label: "Paint on it" }
+]
+
+const hasFile = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") === true
+
+const placeOf = (event: DragEvent): string | undefined =>
+  event.target instanceof Element
+    ? event.target.closest("[data-place]")?.getAttribute("data-place") ?? undefined
+    : undefined
+
+export const DropVeil = () => {
+  const isDragging = useSignal(false)
+  const over = useSignal<string | undefined>(undefined)
+  useEffect(() => {
+    const onEnter = (event: DragEvent) => {
+      if (!hasFile(event)) return
+      event.preventDefault()
+      viewed.value = undefined
+      isDragging.value = true
+    }
+    const onOver = (event: DragEvent) => {
+      if (!hasFile(event)) return
+      event.preventDefault()
+      over.value = placeOf(event)
+    }
+    const onLeave = (event: DragEvent) => {
+      if (event.relatedTarget === null) isDragging.value = false
+    }
+    const onDrop = (event: DragEvent) => {
+      const [file] = event.dataTransfer?.files ?? []
+      isDragging.value = false
+      if (file === undefined) return
+      event.preventDefault()
+      const place = placeOf(event)
+      if (place === "img2img" || place === "inpaint") void startFrom(file, file.name, place)
+      else if (place === "info") void inspect(file, file.name)
+      else void receive(file)
+    }
+    addEventListener("dragenter", onEnter)
+    addEventListener("dragover", onOver)
+    addEventListener("dragleave", onLeave)
+    addEventListener("drop", onDrop)
+    return () => {
+      removeEventListener("dragenter", onEnter)
+      removeEventListener("dragover", onOver)
+      removeEventListener("dragleave", onLeave)
+      removeEventListener("drop", onDrop)
+    }
+  }, [])
+  if (!isDragging.value) return null
+  return (
+    <div class="drop-veil" aria-hidden="true">
+      {places.map(({ icon, id, label }) => (
+        <div key={id} data-place={id} class={over.value === id ? "over" : ""}>
+          <Icon name={icon} />
+          {label}
+        </div>
+      ))}
+    </div>
+  )
+}

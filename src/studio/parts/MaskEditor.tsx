@@ -1,0 +1,218 @@
+/**
+ * A brush over the picture: what is painted is made anew.
+ *
+ * It works with a mouse, a pen, a finger, and the keyboard: arrows move the brush, Space puts it down.
+ */
+import { useSignal } from "@preact/signals"
+import { useEffect, useRef } from "preact/hooks"
+import { Icon, type IconName } from "../controls/Icon.tsx"
+import { brush } from "../state/brush.ts"
+import { clearProblems } from "../state/problems.ts"
+import { apply, painted, redo, type Source, undo, undone } from "../state/source.ts"
+import { drawStriped, isEmpty, type Stroke } from "../state/strokes.ts"
+
+const Tool = ({ icon, isOn, label, onClick, ...rest }: {
+  readonly icon: IconName
+  readonly label: string
+  readonly isOn?: boolean | undefined
+  readonly disabled?: boolean | undefined
+  readonly onClick: () => void
+}) => (
+  <button
+    type="button"
+    class="button quiet low square"
+    aria-label={label}
+    title={label}
+    aria-pressed={isOn}
+    onClick={onClick}
+    {...rest}
+  >
+    <Icon name={icon} />
+  </button>
+)
+
+/** Sharpness of what is shown of the mask: pixels along the longer side. */
+const shownSide = 1024
+
+interface Place {
+  readonly x: number
+  readonly y: number
+}
+
+export const MaskEditor = ({ source }: { readonly source: Source }) => {
+  const canvas = useRef<HTMLCanvasElement>(null)
+  const stroke = useRef<{ points: Array<number>; readonly erases: boolean; readonly size: number } | undefined>(
+    undefined
+  )
+  const cursor = useSignal<Place | undefined>(undefined)
+  const { height, width } = source
+  const longest = Math.max(width, height)
+  const size = Math.max(1, Math.round(brush.value.share * longest))
+
+  const redraw = (extra?: Stroke) => {
+    const surface = canvas.current?.getContext("2d")
+    if (surface !== undefined && surface !== null) {
+      drawStriped(surface, extra === undefined ? painted.value : [...painted.value, extra], width)
+    }
+  }
+  useEffect(() => redraw(), [painted.value, source])
+
+  const placeOf = (event: PointerEvent): Place => {
+    const box = canvas.current?.getBoundingClientRect()
+    if (box === undefined) return { x: 0, y: 0 }
+    return {
+      x: Math.round((event.clientX - box.left) / box.width * width * 10) / 10,
+      y: Math.round((event.clientY - box.top) / box.height * height * 10) / 10
+    }
+  }
+
+  const begin = (place: Place, erases: boolean) => {
+    clearProblems(["mask"])
+    stroke.current = { points: [place.x, place.y], erases, size }
+    redraw({ kind: "stroke", ...stroke.current })
+  }
+  const goOn = (place: Place) => {
+    if (stroke.current === undefined) return
+    stroke.current.points.push(place.x, place.y)
+    redraw({ kind: "stroke", ...stroke.current })
+  }
+  const finish = () => {
+    if (stroke.current !== undefined) apply({ kind: "stroke", ...stroke.current })
+    stroke.current = undefined
+  }
+
+  const resize = (factor: number) => {
+    brush.value = { ...brush.value, share: Math.min(0.5, Math.max(0.005, brush.value.share * factor)) }
+  }
+
+  const onKey = (event: KeyboardEvent) => {
+    const at = cursor.value ?? { x: width / 2, y: height / 2 }
+    const stepBy = Math.max(1, longest / (event.shiftKey ? 8 : 40))
+    const moves: Readonly<Record<string, Place>> = {
+      ArrowLeft: { x: -stepBy, y: 0 },
+      ArrowRight: { x: stepBy, y: 0 },
+      ArrowUp: { x: 0, y: -stepBy },
+      ArrowDown: { x: 0, y: stepBy }
+    }
+    const move = moves[event.key]
+    if (move !== undefined) {
+      const next = {
+        x: Math.min(width, Math.max(0, at.x + move.x)),
+        y: Math.min(height, Math.max(0, at.y + move.y))
+      }
+      cursor.value = next
+      goOn(next)
+    } else if (event.key === " ") {
+      if (stroke.current === undefined) begin(at, brush.value.erases)
+    } else if (event.key === "[") resize(1 / 1.25)
+    else if (event.key === "]") resize(1.25)
+    else if (event.key === "e" && !event.ctrlKey && !event.metaKey) {
+      brush.value = { ...brush.value, erases: !brush.value.erases }
+    } else if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) {
+      if (event.shiftKey) redo()
+      else undo()
+    } else return
+    event.preventDefault()
+  }
+
+  const at = cursor.value
+  return (
+    <div>
+      <div class="mask-stage">
+        <div style={{ "--shape": width / height }}>
+          <img src={source.url} alt={`The picture to paint on, ${source.name}`} draggable={false} />
+          <canvas
+            ref={canvas}
+            width={Math.round(width / longest * shownSide)}
+            height={Math.round(height / longest * shownSide)}
+            tabIndex={0}
+            role="application"
+            aria-label="Mask. Arrow keys move the brush, hold Space to paint, brackets change its size, E erases."
+            onPointerDown={(event) => {
+              if (event.button !== 0 || !event.isPrimary) return
+              event.currentTarget.setPointerCapture(event.pointerId)
+              event.currentTarget.focus({ preventScroll: true })
+              begin(placeOf(event), brush.value.erases)
+            }}
+            onPointerMove={(event) => {
+              cursor.value = placeOf(event)
+              if (stroke.current === undefined || !event.isPrimary) return
+              for (const part of event.getCoalescedEvents?.() ?? [event]) goOn(placeOf(part))
+            }}
+            onPointerUp={finish}
+            onPointerCancel={finish}
+            onPointerLeave={() => {
+              if (stroke.current === undefined) cursor.value = undefined
+            }}
+            onFocus={() => {
+              cursor.value ??= { x: width / 2, y: height / 2 }
+            }}
+            onBlur={() => {
+              finish()
+              cursor.value = undefined
+            }}
+            onKeyDown={onKey}
+            onKeyUp={({ key }) => {
+              if (key === " ") finish()
+            }}
+          />
+          {at === undefined ? null : (
+            <span
+              class="mask-cursor"
+              style={{
+                left: `${at.x / width * 100}%`,
+                top: `${at.y / height * 100}%`,
+                width: `${size / width * 100}%`,
+                height: `${size / height * 100}%`
+              }}
+            />
+          )}
+        </div>
+      </div>
+      <div class="mask-tools" role="toolbar" aria-label="Brush">
+        <Tool
+          icon="brush"
+          label="Paint"
+          isOn={!brush.value.erases}
+          onClick={() => {
+            brush.value = { ...brush.value, erases: false }
+          }}
+        />
+        <Tool
+          icon="erase"
+          label="Erase"
+          isOn={brush.value.erases}
+          onClick={() => {
+            brush.value = { ...brush.value, erases: true }
+          }}
+        />
+        <label class="brush">
+          <span class="unseen">Brush size</span>
+          <input
+            class="slider"
+            type="range"
+            min={0.5}
+            max={50}
+            step={0.5}
+            value={brush.value.share * 100}
+            style={{ "--done": `${(brush.value.share * 100 - 0.5) / 49.5 * 100}%` }}
+            aria-valuetext={`${size} pixels`}
+            onInput={({ currentTarget }) => {
+              brush.value = { ...brush.value, share: Number(currentTarget.value) / 100 }
+            }}
+          />
+          <output>{size} px</output>
+        </label>
+        <Tool icon="undo" label="Undo" disabled={painted.value.length === 0} onClick={undo} />
+        <Tool icon="redo" label="Redo" disabled={undone.value.length === 0} onClick={redo} />
+        <Tool icon="invert" label="Invert the mask" onClick={() => apply({ kind: "invert" })} />
+        <Tool
+          icon="clear"
+          label="Clear the mask"
+          disabled={isEmpty(painted.value)}
+          onClick={() => apply({ kind: "clear" })}
+        />
+      </div>
+    </div>
+  )
+}

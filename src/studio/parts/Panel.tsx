@@ -1,0 +1,98 @@
+/**
+ * The form of a tab, and the button that begins.
+ */
+import { Icon } from "../controls/Icon.tsx"
+import { NumberInput, Select, TextInput } from "../controls/inputs.tsx"
+import { limits, load, samplers, schedulers, unavailable } from "../state/catalogue.ts"
+import { alert } from "../state/problems.ts"
+import { generate, submitting } from "../state/runs.ts"
+import type { Kind } from "../state/ui.ts"
+import { Hires, MoreChoices, Variation } from "./Folds.tsx"
+import { Seed } from "./Seed.tsx"
+import { Size } from "./Size.tsx"
+import { Inpainting, SourceSection, Strength } from "./SourceSection.tsx"
+import { Styles } from "./Styles.tsx"
+
+const Alert = () =>
+  alert.value === undefined ? null : (
+    <div class="alert" role="alert">
+      <Icon name="alert" />
+      <div>{alert.value}</div>
+      <button
+        type="button"
+        class="button quiet low square"
+        aria-label="Close this message"
+        onClick={() => {
+          alert.value = undefined
+        }}
+      >
+        <Icon name="close" />
+      </button>
+    </div>
+  )
+
+const Unavailable = () =>
+  unavailable.value === undefined ? null : (
+    <div class="alert" role="alert">
+      <Icon name="alert" />
+      <div>{unavailable.value}</div>
+      <button type="button" class="button low" onClick={() => void load()}>Try again</button>
+    </div>
+  )
+
+export const Panel = ({ kind }: { readonly kind: Kind }) => (
+  <form
+    class="panel"
+    aria-label="What to make"
+    noValidate
+    onSubmit={(event) => {
+      event.preventDefault()
+      void generate()
+    }}
+  >
+    <div class="panel-scroll">
+      <Unavailable />
+      {kind === "img2img" ? <SourceSection kind="img2img" /> : null}
+      <TextInput name="prompt" label="Prompt" placeholder="What the picture shows" />
+      <TextInput name="negative_prompt" label="Negative prompt" placeholder="What to keep away from" isShort rows={2} />
+      <Styles />
+      {kind === "txt2img" ? null : <Strength />}
+      <div class="row">
+        <Select
+          name="sampler_name"
+          label="Sampler"
+          choices={samplers.value.map(({ name }) => ({ value: name, label: name }))}
+        />
+        <Select
+          name="scheduler"
+          label="Schedule"
+          choices={schedulers.value.map(({ label }) => ({ value: label, label }))}
+        />
+      </div>
+      <NumberInput name="steps" label="Steps" slider={[1, Math.min(100, limits.value?.max_steps ?? 100)]} />
+      <NumberInput name="cfg_scale" label="CFG scale" slider={[1, 20]} step={0.5} />
+      <Size />
+      <Seed />
+      <div class="row">
+        <NumberInput name="batch_size" label="Batch size" hint="Pictures at once" />
+        <NumberInput name="n_iter" label="Batch count" hint="Rounds, one by one" />
+      </div>
+      <div class="folds">
+        {kind === "inpaint" ? <Inpainting /> : null}
+        {kind === "txt2img" ? <Hires /> : null}
+        <Variation />
+        <MoreChoices kind={kind} />
+      </div>
+      <Alert />
+    </div>
+    <div class="panel-foot">
+      <button type="submit" class="button main" aria-disabled={submitting.value}>
+        <Icon name="spark" />
+        Generate
+        <span class="kbd" aria-hidden="true">{isApple ? "⌘" : "Ctrl"} + Enter</span>
+      </button>
+    </div>
+  </form>
+)
+
+const isApple = /Mac|iPhone|iPad/.test(navigator.userAgent)

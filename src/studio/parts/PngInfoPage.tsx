@@ -1,0 +1,141 @@
+/**
+ * What a picture's file tells of its making.
+ */
+import type { AskedRequest, PngInfo } from "../api.ts"
+import { FileButton } from "../controls/FileButton.tsx"
+import { Icon } from "../controls/Icon.tsx"
+import { sentence } from "../state/problems.ts"
+import { apply, copyText, inspect, type Inspected, inspected, startFrom } from "../state/transfer.ts"
+
+const labels: ReadonlyArray<readonly [name: string, label: string]> = [
+  ["prompt", "Prompt"],
+  ["negative_prompt", "Negative prompt"],
+  ["steps", "Steps"],
+  ["sampler_name", "Sampler"],
+  ["scheduler", "Schedule"],
+  ["cfg_scale", "CFG scale"],
+  ["seed", "Seed"],
+  ["width", "Width"],
+  ["height", "Height"],
+  ["denoising_strength", "Denoising strength"]
+]
+
+const Facts = ({ request }: { readonly request: AskedRequest }) => {
+  const values = new Map<string, unknown>(Object.entries(request))
+  const isPlain = request._tag === "Txt2Img" && !request.enable_hr
+  return (
+    <dl class="facts">
+      {labels.flatMap(([name, label]) => {
+        const value = values.get(name)
+        return value === undefined || value === "" || (name === "denoising_strength" && isPlain)
+          ? []
+          : [<dt key={`${name}-term`}>{label}</dt>, <dd key={name}>{String(value)}</dd>]
+      })}
+    </dl>
+  )
+}
+
+const Told = ({ info, shown }: { readonly info: PngInfo; readonly shown: Inspected }) => (
+  <>
+    {info.infotext === null
+      ? <p class="muted">This picture tells nothing of how it was made. It can be a beginning all the same.</p>
+      : info.request === null
+      ? null
+      : <Facts request={info.request} />}
+    {info.problems.length === 0 ? null : (
+      <div class="alert">
+        <Icon name="alert" />
+        <div>
+          {info.problems.map(({ message, path }) => (
+            <p key={path + message}>{sentence(path === "" ? message : `${path}: ${message}`)}</p>
+          ))}
+        </div>
+      </div>
+    )}
+    <div class="actions">
+      {info.request === null ?
+        null :
+        (
+          <button type="button" class="button main" onClick={() => info.request !== null && apply(info.request)}>
+            <Icon name="reuse" />
+            Use these settings
+          </button>
+        )}
+      <button type="button" class="button" onClick={() => void startFrom(shown.blob, shown.name, "img2img")}>
+        <Icon name="image" />
+        Image to image
+      </button>
+      <button type="button" class="button" onClick={() => void startFrom(shown.blob, shown.name, "inpaint")}>
+        <Icon name="mask" />
+        Inpaint
+      </button>
+    </div>
+    {info.infotext === null ? null : (
+      <div class="field">
+        <div class="field-head">
+          <h3>Infotext</h3>
+          <button type="button" class="button quiet low" onClick={() => void copyText(info.infotext ?? "")}>
+            <Icon name="copy" />
+            Copy
+          </button>
+        </div>
+        <pre class="infotext" tabIndex={0} aria-label="Infotext">{info.infotext}</pre>
+      </div>
+    )}
+    {Object.entries(info.items).map(([name, text]) => (
+      <div key={name} class="field">
+        <h3>{name}</h3>
+        <pre class="infotext" tabIndex={0} aria-label={name}>{text}</pre>
+      </div>
+    ))}
+  </>
+)
+
+export const PngInfoPage = () => {
+  const shown = inspected.value
+  const take = (file: File) => void inspect(file, file.name)
+  return (
+    <>
+      <div class="page-head">
+        <h2>PNG info</h2>
+        <p class="muted">Pictures carry the settings that made them: PNG, JPEG and WebP files do.</p>
+      </div>
+      {shown === undefined
+        ? (
+          <div class="drop">
+            <Icon name="info" />
+            <div>
+              <strong>A picture to read</strong>
+              <p class="small muted">Drop one anywhere, paste it, or choose a file.</p>
+            </div>
+            <FileButton label="Choose a file" onFile={take} />
+          </div>
+        )
+        : (
+          <div class="png-info">
+            <div class="source">
+              {shown.failure === undefined
+                ? <img src={shown.url} alt={`The picture that is read, ${shown.name}`} />
+                : null}
+              <div class="source-bar">
+                <span class="small muted">{shown.name}</span>
+                <FileButton label="Another" onFile={take} isQuiet />
+              </div>
+            </div>
+            <div class="card" aria-live="polite">
+              {shown.failure !== undefined
+                ? (
+                  <div class="alert">
+                    <Icon name="alert" />
+                    <div>{shown.failure}</div>
+                  </div>
+                )
+                : shown.info === undefined
+                ? <p class="muted">Reading</p>
+                : <Told info={shown.info} shown={shown} />}
+            </div>
+          </div>
+        )}
+    </>
+  )
+}

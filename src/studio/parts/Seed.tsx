@@ -1,0 +1,32 @@
+/**
+ * The seed: a number, any, or that of the latest picture.
+ */
+import { Icon } from "../controls/Icon.tsx"
+import { NumberInput } from "../controls/inputs.tsx"
+import { change, lastSeed } from "../state/form.ts"
+
+export const Seed = () => (
+  <NumberInput name="seed" label="Seed" hint="-1 is a new one each time">
+    <button
+      type="button"
+      class="button square"
+      aria-label="Use a random seed"
+      title="Use a random seed"
+      onClick={() => change({ seed: -1 })}
+    >
+      <Icon name="dice" />
+    </button>
+    <button
+      type="button"
+      class="button square"
+      aria-label="Use the last picture's seed"
+      title={lastSeed.value === undefined
+        ? "There is no picture yet"
+        : `Use the last picture's seed, ${lastSeed.value}`}
+      disabled={lastSeed.value === undefined}
+      onClick={() => change({ seed: lastSeed.value ?? -1 })}
+    >
+      <Icon name="reuse" />
+    </button>
+  </NumberInput>
+)

@@ -1,0 +1,119 @@
+/**
+ * The picture to start from, and how it is used.
+ */
+import { ProblemOf } from "../controls/Field.tsx"
+import { FileButton } from "../controls/FileButton.tsx"
+import { Fold } from "../controls/Fold.tsx"
+import { Icon } from "../controls/Icon.tsx"
+import { Choices, NumberInput, Select, Switch } from "../controls/inputs.tsx"
+import { clearProblems } from "../state/problems.ts"
+import { drop, source } from "../state/source.ts"
+import { startFrom } from "../state/transfer.ts"
+import { MaskEditor } from "./MaskEditor.tsx"
+
+type SourceKind = "img2img" | "inpaint"
+
+const take = (kind: SourceKind) => (file: File) => {
+  clearProblems(["init_images", "mask"])
+  void startFrom(file, file.name, kind)
+}
+
+const Empty = ({ kind }: { readonly kind: SourceKind }) => (
+  <div class="drop">
+    <Icon name={kind === "inpaint" ? "mask" : "image"} />
+    <div>
+      <strong>{kind === "inpaint" ? "A picture to paint on" : "A picture to start from"}</strong>
+      <p class="small muted">Drop one anywhere, paste it, or choose a file.</p>
+    </div>
+    <FileButton label="Choose a file" onFile={take(kind)} />
+  </div>
+)
+
+export const SourceSection = ({ kind }: { readonly kind: SourceKind }) => {
+  const start = source.value
+  return (
+    <section class={kind === "inpaint" ? "field bench" : "field"} aria-label="Picture to start from">
+      {start === undefined ? <Empty kind={kind} /> : (
+        <div class="source">
+          {kind === "inpaint"
+            ? <MaskEditor source={start} />
+            : <img src={start.url} alt={`The picture to start from, ${start.name}`} />}
+          <div class="source-bar">
+            <span class="small muted">{start.width} × {start.height}</span>
+            <FileButton label="Replace" onFile={take(kind)} isQuiet />
+            <button
+              type="button"
+              class="button quiet low square"
+              aria-label="Remove the picture"
+              title="Remove the picture"
+              onClick={drop}
+            >
+              <Icon name="close" />
+            </button>
+          </div>
+        </div>
+      )}
+      <ProblemOf name="init_images" />
+      {kind === "inpaint" ? <ProblemOf name="mask" /> : null}
+    </section>
+  )
+}
+
+export const Strength = () => (
+  <>
+    <NumberInput
+      name="denoising_strength"
+      label="Denoising strength"
+      hint="How much is changed: 0 nothing, 1 all"
+      slider={[0, 1]}
+      step={0.01}
+    />
+    <Select
+      name="resize_mode"
+      label="Resize mode"
+      choices={[
+        { value: "0", label: "Stretch to the size" },
+        { value: "1", label: "Crop to the size" },
+        { value: "2", label: "Fill up at the sides" },
+        { value: "3", label: "Stretch as latents" }
+      ]}
+    />
+  </>
+)
+
+export const Inpainting = () => (
+  <Fold
+    id="inpainting"
+    title="Inpainting"
+    fields={["mask_blur", "mask_round", "inpainting_fill", "inpaint_full_res", "inpaint_full_res_padding"]}
+  >
+    <Choices
+      name="inpainting_mask_invert"
+      label="What is made anew"
+      choices={[{ value: "0", label: "What is painted" }, { value: "1", label: "The rest" }]}
+    />
+    <Choices
+      name="inpaint_full_res"
+      label="Area that is worked on"
+      choices={[{ value: "false", label: "Whole picture" }, { value: "true", label: "Only masked" }]}
+    />
+    <NumberInput
+      name="inpaint_full_res_padding"
+      label="Pixels around the mask"
+      hint="Of the area, with Only masked"
+      slider={[0, 256]}
+    />
+    <Select
+      name="inpainting_fill"
+      label="Under the mask to begin with"
+      choices={[
+        { value: "0", label: "Blurred surroundings" },
+        { value: "1", label: "The picture itself" },
+        { value: "2", label: "Noise" },
+        { value: "3", label: "Nothing" }
+      ]}
+    />
+    <NumberInput name="mask_blur" label="Mask blur" slider={[0, 64]} />
+    <Switch name="mask_round" label="Hard edge in latents" hint="Each latent value is either kept or made anew." />
+  </Fold>
+)

@@ -1,0 +1,267 @@
+/**
+ * What is being made, or was made last.
+ */
+import { Icon } from "../controls/Icon.tsx"
+import { Shown } from "../controls/Shown.tsx"
+import { selectedModel } from "../state/catalogue.ts"
+import { change } from "../state/form.ts"
+import { type Picture, stagedPictures, view } from "../state/pictures.ts"
+import { activities, type Activity, cancel, current, interrupt, skip, warnings } from "../state/runs.ts"
+import { download, reuse, send } from "../state/transfer.ts"
+import { tab } from "../state/ui.ts"
+
+const shapes = [
+  "a red circle on a blue background",
+  "a large yellow star on a black background",
+  "a pink heart on a cyan background",
+  "a white star above a purple heart on a green background"
+]
+const scenes = [
+  "a lighthouse on a cliff at dawn, watercolour",
+  "a bowl of oranges on a wooden table, soft light",
+  "a quiet street in the rain, seen from above"
+]
+
+const EmptyArt = () => (
+  <svg class="empty-art" viewBox="0 0 120 72" fill="none" aria-hidden="true" focusable="false">
+    <rect
+      x="1"
+      y="13"
+      width="46"
+      height="46"
+      rx="9"
+      fill="var(--surface)"
+      stroke="var(--line-strong)"
+      stroke-width="1.5"
+    />
+    <rect
+      x="73"
+      y="13"
+      width="46"
+      height="46"
+      rx="9"
+      fill="var(--surface)"
+      stroke="var(--line-strong)"
+      stroke-width="1.5"
+    />
+    <rect
+      x="31"
+      y="3"
+      width="58"
+      height="66"
+      rx="11"
+      fill="var(--surface)"
+      stroke="var(--line-strong)"
+      stroke-width="1.5"
+    />
+    <circle cx="60" cy="30" r="13" fill="var(--accent)" />
+    <path d="M40 57c6.5-7 13-7 20 0s13.5 7 20 0" stroke="var(--accent)" stroke-width="2.5" stroke-linecap="round" />
+  </svg>
+)
+
+const Empty = () => {
+  if (tab.value !== "txt2img") {
+    return (
+      <div class="empty waits">
+        <EmptyArt />
+        <p class="muted">What is made of the picture appears here.</p>
+      </div>
+    )
+  }
+  const examples = selectedModel.value?.embedded === false ? scenes : shapes
+  return (
+    <div class="empty">
+      <EmptyArt />
+      <h2>What shall it be?</h2>
+      <p class="muted">
+        {selectedModel.value?.embedded === false
+          ? "Describe a picture, then press Generate. Or begin with one of these:"
+          : "The model that comes with Serena draws shapes. Begin with one of these, then press Generate:"}
+      </p>
+      <div class="chips">
+        {examples.map((prompt) => (
+          <button
+            key={prompt}
+            type="button"
+            class="chip"
+            onClick={() => change({ prompt })}
+          >
+            {prompt}
+          </button>
+        ))}
+      </div>
+    </div>
+  )
+}
+
+const seconds = (value: number): string =>
+  value < 60
+    ? `${Math.max(1, Math.round(value))} s left`
+    : `${Math.floor(value / 60)} min ${Math.round(value % 60)} s left`
+
+const sentenceCase = (words: string): string => words.slice(0, 1).toUpperCase() + words.slice(1)
+
+const RunProgress = ({ run }: { readonly run: Activity }) => {
+  const { isLost, position, progress, wish } = run
+  const percent = Math.round((progress?.fraction ?? 0) * 100)
+  const title = isLost
+    ? "The connection is lost; trying again"
+    : wish === "interrupt" || progress?.interrupted === true
+    ? "Ending after this step"
+    : wish === "cancel"
+    ? "Cancelling"
+    : position !== undefined
+    ? position === 0 ? "About to begin" : `In the queue, ${position} before it`
+    : progress === undefined
+    ? "Beginning"
+    : progress.text === "" || progress.text.startsWith("Batch")
+    ? sentenceCase(progress.job)
+    : progress.text
+  const isKnown = position === undefined && progress !== undefined && progress.fraction > 0
+  return (
+    <div class="progress">
+      <div class="progress-text">
+        <strong>{title}</strong>
+        {progress === undefined || progress.steps === 0 ? null : <span>Step {progress.step} of {progress.steps}</span>}
+        {progress === undefined || progress.batches < 2
+          ? null
+          : <span>Batch {Math.min(progress.batch + 1, progress.batches)} of {progress.batches}</span>}
+        {isKnown ? <span class="end">{percent} %{progress.eta > 0 ? `, ${seconds(progress.eta)}` : ""}</span> : null}
+      </div>
+      <div
+        class={isKnown ? "bar" : "bar unknown"}
+        role="progressbar"
+        aria-label="Progress"
+        aria-valuemin={0}
+        aria-valuemax={100}
+        aria-valuenow={isKnown ? percent : undefined}
+      >
+        <div style={isKnown ? { transform: `scaleX(${Math.max(0.01, progress.fraction)})` } : {}} />
+      </div>
+      <div class="actions">
+        {position !== undefined
+          ? (
+            <button type="button" class="button low" disabled={wish !== undefined} onClick={() => void cancel(run.id)}>
+              <Icon name="close" />
+              Cancel
+            </button>
+          )
+          : (
+            <>
+              <button
+                type="button"
+                class="button low"
+                disabled={wish !== undefined}
+                onClick={() => void interrupt(run.id)}
+              >
+                <Icon name="stop" />
+                Interrupt
+              </button>
+              {progress !== undefined && progress.batches > 1
+                ? (
+                  <button type="button" class="button low" onClick={() => void skip(run.id)}>
+                    <Icon name="skip" />
+                    Skip this batch
+                  </button>
+                )
+                : null}
+            </>
+          )}
+      </div>
+    </div>
+  )
+}
+
+const Waiting = () => {
+  const others = activities.value.filter((activity) => activity !== current.value)
+  if (others.length === 0) return null
+  return (
+    <ul class="waiting" aria-label="Waiting runs">
+      {others.map(({ id, position, prompt, wish }) => (
+        <li key={id}>
+          <span class="prompt">{prompt === "" ? "Without a prompt" : prompt}</span>
+          <span class="muted">{position === undefined ? "runs" : `${position} before it`}</span>
+          <button
+            type="button"
+            class="button quiet low"
+            disabled={wish !== undefined}
+            aria-label={`Cancel "${prompt}"`}
+            onClick={() => void cancel(id)}
+          >
+            Cancel
+          </button>
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+const Caption = ({ picture }: { readonly picture: Picture }) => (
+  <div class="caption">
+    <span class="facts-line">
+      {picture.width} × {picture.height}, seed {picture.seed}
+      {picture.complete ? "" : ", interrupted"}
+    </span>
+    <div class="actions">
+      <button type="button" class="button low" onClick={() => void send(picture, "img2img")}>
+        <Icon name="image" />
+        Image to image
+      </button>
+      <button type="button" class="button low" onClick={() => void send(picture, "inpaint")}>
+        <Icon name="mask" />
+        Inpaint
+      </button>
+      <button type="button" class="button low" onClick={() => void reuse(picture)}>
+        <Icon name="reuse" />
+        Reuse settings
+      </button>
+      <button type="button" class="button low" onClick={() => void download(picture)}>
+        <Icon name="download" />
+        Download
+      </button>
+    </div>
+  </div>
+)
+
+export const Stage = () => {
+  const run = current.value
+  const made = stagedPictures.value
+  const [first] = made
+  return (
+    <section class="stage" aria-label={run === undefined ? "Latest picture" : "In the making"}>
+      <div class="stage-frame">
+        {run !== undefined
+          ? run.preview === undefined
+            ? (
+              <div class="empty">
+                <p class="muted">A preview appears after the first steps.</p>
+              </div>
+            )
+            : <img class="stage-preview" src={run.preview} alt="Preview of the picture in the making" />
+          : made.length === 0
+          ? <Empty />
+          : (
+            <div class={made.length === 1 ? "stage-pictures one" : "stage-pictures many"}>
+              {made.map((picture) => (
+                <button
+                  key={picture.key}
+                  type="button"
+                  class="stage-picture"
+                  aria-label={`View large: ${picture.prompt}`}
+                  onClick={() => view(made, picture)}
+                >
+                  <Shown picture={picture} isLarge />
+                </button>
+              ))}
+            </div>
+          )}
+      </div>
+      {run !== undefined ? <RunProgress run={run} /> : null}
+      <Waiting />
+      {run === undefined && first !== undefined && made.length === 1 ? <Caption picture={first} /> : null}
+      {run === undefined && warnings.value.length > 0
+        ? <div class="warnings">{warnings.value.map((warning) => <p key={warning}>{warning}</p>)}</div>
+        : null}
+    </section>
+  )
+}

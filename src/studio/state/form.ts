@@ -1,0 +1,148 @@
+/**
+ * What is asked for: one form for all tabs, under the names of the API.
+ *
+ * A number is null where the field is empty or holds no number.
+ */
+import { isRecord } from "../api.ts"
+import { kept } from "./persist.ts"
+import { clearProblems } from "./problems.ts"
+
+export interface Form {
+  readonly prompt: string
+  readonly negative_prompt: string
+  readonly styles: ReadonlyArray<string>
+  readonly sampler_name: string
+  readonly scheduler: string
+  readonly steps: number | null
+  readonly cfg_scale: number | null
+  readonly width: number | null
+  readonly height: number | null
+  readonly seed: number | null
+  readonly batch_size: number | null
+  readonly n_iter: number | null
+  readonly has_variation: boolean
+  readonly subseed: number | null
+  readonly subseed_strength: number | null
+  readonly seed_resize_from_w: number | null
+  readonly seed_resize_from_h: number | null
+  readonly tiling: boolean
+  readonly eta: number | null
+  readonly refiner_checkpoint: string
+  readonly refiner_switch_at: number | null
+  readonly enable_hr: boolean
+  readonly hr_scale: number | null
+  readonly hr_resize_x: number | null
+  readonly hr_resize_y: number | null
+  readonly hr_upscaler: string
+  readonly hr_second_pass_steps: number | null
+  /** `denoising_strength` of a `Txt2Img`. */
+  readonly hr_denoising_strength: number | null
+  readonly denoising_strength: number | null
+  readonly resize_mode: string
+  readonly initial_noise_multiplier: number | null
+  /** Both `mask_blur_x` and `mask_blur_y`. */
+  readonly mask_blur: number | null
+  readonly mask_round: boolean
+  readonly inpainting_fill: string
+  readonly inpaint_full_res: string
+  readonly inpaint_full_res_padding: number | null
+  readonly inpainting_mask_invert: string
+}
+
+type FieldsOf<A> = { [K in keyof Form]: Form[K] extends A ? K : never }[keyof Form]
+export type NumberField = Exclude<FieldsOf<number | null>, FieldsOf<string>>
+export type TextField = FieldsOf<string>
+export type FlagField = FieldsOf<boolean>
+
+export const defaults: Form = {
+  prompt: "",
+  negative_prompt: "",
+  styles: [],
+  sampler_name: "Euler",
+  scheduler: "Automatic",
+  steps: 20,
+  cfg_scale: 7,
+  width: null,
+  height: null,
+  seed: -1,
+  batch_size: 1,
+  n_iter: 1,
+  has_variation: false,
+  subseed: -1,
+  subseed_strength: 0.2,
+  seed_resize_from_w: null,
+  seed_resize_from_h: null,
+  tiling: false,
+  eta: null,
+  refiner_checkpoint: "",
+  refiner_switch_at: 0.8,
+  enable_hr: false,
+  hr_scale: 2,
+  hr_resize_x: null,
+  hr_resize_y: null,
+  hr_upscaler: "Latent",
+  hr_second_pass_steps: null,
+  hr_denoising_strength: 0.7,
+  denoising_strength: 0.75,
+  resize_mode: "0",
+  initial_noise_multiplier: null,
+  mask_blur: 4,
+  mask_round: true,
+  inpainting_fill: "1",
+  inpaint_full_res: "false",
+  inpaint_full_res_padding: 32,
+  inpainting_mask_invert: "0"
+}
+
+/** Fields that may be left empty: their value is then the server's own choice. */
+export const mayBeEmpty: ReadonlySet<string> = new Set<keyof Form>([
+  "width",
+  "height",
+  "seed_resize_from_w",
+  "seed_resize_from_h",
+  "eta",
+  "hr_resize_x",
+  "hr_resize_y",
+  "hr_second_pass_steps",
+  "initial_noise_multiplier"
+])
+
+const isLike = (value: unknown, like: unknown): boolean =>
+  Array.isArray(like)
+    ? Array.isArray(value) && value.every((item) => typeof item === "string")
+    : like === null || typeof like === "number"
+    ? value === null || typeof value === "number"
+    : typeof value === typeof like
+
+// Of what was kept, that which has still the type of its field.
+const revive = (value: unknown): Form =>
+  isRecord(value)
+    ? {
+      ...defaults,
+      ...Object.fromEntries(
+        Object.entries(defaults).flatMap(([name, like]) => isLike(value[name], like) ? [[name, value[name]]] : [])
+      )
+    }
+    : defaults
+
+export const form = kept("form", revive)
+
+/** Changes some fields. What was wrong with them is forgotten. */
+export const change = (patch: Partial<Form>) => {
+  clearProblems(Object.keys(patch))
+  form.value = { ...form.value, ...patch }
+}
+
+/** Whether folded sections are open. */
+export const open = kept(
+  "open",
+  (value): Readonly<Record<string, boolean>> =>
+    isRecord(value)
+      ? Object.fromEntries(
+        Object.entries(value).filter(([, is]) => typeof is === "boolean").map(([name, is]) => [name, is === true])
+      )
+      : {}
+)
+
+/** The seed of the latest picture, to be used again. */
+export const lastSeed = kept("lastSeed", (value) => typeof value === "number" ? value : undefined)

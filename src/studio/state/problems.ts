@@ -1,0 +1,59 @@
+/**
+ * What is wrong with the form: a sentence for each field, and one for the whole.
+ */
+import { signal } from "@preact/signals"
+import type { ApiFailure, Problem } from "../api.ts"
+import { announcement } from "./ui.ts"
+
+export const problems = signal<Readonly<Record<string, string>>>({})
+
+/** What went wrong as a whole. */
+export const alert = signal<string | undefined>(undefined)
+
+// Names of the API that are another field of the form.
+const formName = (path: string, kind: string): string => {
+  const [name = ""] = path.split(".")
+  if (name === "mask_blur_x" || name === "mask_blur_y") return "mask_blur"
+  if (name === "denoising_strength" && kind === "txt2img") return "hr_denoising_strength"
+  return name
+}
+
+/** A sentence begins with a capital and ends with a full stop. */
+export const sentence = (text: string): string => {
+  const trimmed = text.trim()
+  const begun = trimmed.slice(0, 1).toUpperCase() + trimmed.slice(1)
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`
+}
+
+export const clearProblems = (names: ReadonlyArray<string>) => {
+  if (!names.some((name) => name in problems.value)) return
+  problems.value = Object.fromEntries(Object.entries(problems.value).filter(([name]) => !names.includes(name)))
+  if (Object.keys(problems.value).length === 0) alert.value = undefined
+}
+
+export const clearAll = () => {
+  problems.value = {}
+  alert.value = undefined
+}
+
+/** Shows problems beside their fields; those without a field on this page come together in the alert. */
+export const tell = (found: ReadonlyArray<Problem>, kind: string, otherwise = "") => {
+  problems.value = Object.fromEntries(found.map(({ message, path }) => [formName(path, kind), sentence(message)]))
+  alert.value = found.length === 0 ? otherwise : undefined
+  announcement.value = found.map(({ message }) => sentence(message)).join(" ")
+  requestAnimationFrame(() => {
+    const shown = new Set(
+      Array.from(document.querySelectorAll("[data-problem]"), (node) => node.getAttribute("data-problem"))
+    )
+    const homeless = found.filter(({ path }) => !shown.has(formName(path, kind)))
+    if (homeless.length > 0) {
+      alert.value = homeless.map(({ message, path }) => sentence(path === "" ? message : `${path}: ${message}`)).join(
+        " "
+      )
+    }
+    document.querySelector<HTMLElement>("[aria-invalid=true]")?.focus({ preventScroll: true })
+    document.querySelector("[data-problem]:not([hidden])")?.scrollIntoView({ block: "nearest" })
+  })
+}
+
+export const tellFailure = (failure: ApiFailure, kind: string) => tell(failure.problems, kind, failure.message)

@@ -1,0 +1,131 @@
+/**
+ * From the form to a request, and back.
+ */
+import { type AskedRequest, isRecord, type Problem } from "../api.ts"
+import { defaults, type Form, form, mayBeEmpty } from "./form.ts"
+import { painted, source } from "./source.ts"
+import { isEmpty, toPng } from "./strokes.ts"
+import type { Kind } from "./ui.ts"
+
+const dataUrl = (blob: Blob): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const reader = new FileReader()
+    reader.addEventListener("load", () => resolve(String(reader.result)))
+    reader.addEventListener("error", () => reject(reader.error ?? new Error("The picture cannot be read.")))
+    reader.readAsDataURL(blob)
+  })
+
+const shared = [
+  "prompt",
+  "negative_prompt",
+  "styles",
+  "sampler_name",
+  "scheduler",
+  "steps",
+  "cfg_scale",
+  "width",
+  "height",
+  "seed",
+  "batch_size",
+  "n_iter",
+  "eta"
+] as const
+const variation = ["subseed", "subseed_strength", "seed_resize_from_w", "seed_resize_from_h"] as const
+const hires = ["hr_scale", "hr_resize_x", "hr_resize_y", "hr_upscaler", "hr_second_pass_steps"] as const
+
+// Numbers that are needed and not there.
+const missing = (names: ReadonlyArray<keyof Form>): ReadonlyArray<Problem> =>
+  names.flatMap((name) =>
+    form.value[name] === null && !mayBeEmpty.has(name) ? [{ path: name, message: "Enter a number." }] : []
+  )
+
+const pick = (names: ReadonlyArray<keyof Form>): Record<string, unknown> =>
+  Object.fromEntries(names.flatMap((name) => form.value[name] === null ? [] : [[name, form.value[name]]]))
+
+export interface Asked {
+  readonly request: Readonly<Record<string, unknown>>
+  readonly problems: ReadonlyArray<Problem>
+}
+
+/** What the form asks for on a tab, and what of it can be seen to be wrong already here. */
+export const build = async (kind: Kind): Promise<Asked> => {
+  const values = form.value
+  const names: Array<keyof Form> = [...shared, ...values.has_variation ? variation : []]
+  const problems: Array<Problem> = []
+  const request: Record<string, unknown> = { _tag: kind === "txt2img" ? "Txt2Img" : "Img2Img" }
+  if (values.tiling) request["tiling"] = true
+  if (values.refiner_checkpoint !== "") names.push("refiner_checkpoint", "refiner_switch_at")
+  if (kind === "txt2img") {
+    if (values.enable_hr) {
+      names.push("enable_hr", ...hires)
+      request["denoising_strength"] = values.hr_denoising_strength
+      problems.push(...missing(["hr_denoising_strength"]))
+    }
+  } else {
+    names.push("denoising_strength", "initial_noise_multiplier")
+    request["resize_mode"] = Number(values.resize_mode)
+    const start = source.value
+    if (start === undefined) problems.push({ path: "init_images", message: "Choose a picture to start from." })
+    else request["init_images"] = [await dataUrl(start.blob)]
+    if (kind === "inpaint") {
+      if (start !== undefined && isEmpty(painted.value)) {
+        problems.push({ path: "mask", message: "Paint over the part of the picture that is to be made anew." })
+      }
+      names.push("inpaint_full_res_padding", "mask_round")
+      problems.push(...missing(["mask_blur"]))
+      Object.assign(request, {
+        mask_blur_x: values.mask_blur,
+        mask_blur_y: values.mask_blur,
+        inpainting_fill: Number(values.inpainting_fill),
+        inpaint_full_res: values.inpaint_full_res === "true",
+        inpainting_mask_invert: Number(values.inpainting_mask_invert)
+      })
+      if (start !== undefined) request["mask"] = await dataUrl(await toPng(painted.value, start.width, start.height))
+    }
+  }
+  problems.push(...missing(names))
+  return { request: { ...pick(names), ...request }, problems }
+}
+
+/**
+ * The form that makes the same picture.
+ *
+ * @param seed The picture's own, where the request asked for a random one.
+ */
+export const formOf = (request: AskedRequest, seed?: number, subseed?: number): Form => {
+  const said: Readonly<Record<string, unknown>> = isRecord(request) ? request : {}
+  const known = Object.fromEntries(
+    Object.entries(defaults).flatMap(([name, like]) => {
+      const value = said[name]
+      if (value === undefined) return []
+      if (typeof like === "string" && (typeof value === "number" || typeof value === "boolean")) {
+        return [[name, String(value)]]
+      }
+      return typeof value === typeof like || (like === null && typeof value === "number") || Array.isArray(value)
+        ? [[name, value]]
+        : []
+    })
+  )
+  const isTxt2Img = request._tag === "Txt2Img"
+  return {
+    ...defaults,
+    ...known,
+    seed: seed ?? request.seed,
+    subseed: subseed ?? request.subseed,
+    subseed_strength: request.subseed_strength > 0 ? request.subseed_strength : defaults.subseed_strength,
+    has_variation: request.subseed_strength > 0 || request.seed_resize_from_w > 0,
+    hr_denoising_strength: isTxt2Img && request.enable_hr ? request.denoising_strength : defaults.hr_denoising_strength,
+    denoising_strength: isTxt2Img ? defaults.denoising_strength : request.denoising_strength,
+    mask_blur: isTxt2Img ? defaults.mask_blur : request.mask_blur_x,
+    ...emptied(said)
+  }
+}
+
+// Zeros and minus ones that say "not set".
+const emptied = (said: Readonly<Record<string, unknown>>): Partial<Form> => ({
+  ...(Number(said["hr_resize_x"] ?? 0) <= 0 && { hr_resize_x: null }),
+  ...(Number(said["hr_resize_y"] ?? 0) <= 0 && { hr_resize_y: null }),
+  ...(Number(said["hr_second_pass_steps"] ?? 0) <= 0 && { hr_second_pass_steps: null }),
+  ...(Number(said["seed_resize_from_w"] ?? 0) <= 0 && { seed_resize_from_w: null }),
+  ...(Number(said["seed_resize_from_h"] ?? 0) <= 0 && { seed_resize_from_h: null })
+})

@@ -1,0 +1,105 @@
+/**
+ * A mask as the strokes it was painted with: small to keep, and each can be taken back.
+ *
+ * Places and sizes are in pixels of the picture.
+ */
+import { isRecord } from "../api.ts"
+
+export interface Stroke {
+  readonly kind: "stroke"
+  readonly erases: boolean
+  /** Diameter of the brush. */
+  readonly size: number
+  /** x and y in turn. */
+  readonly points: ReadonlyArray<number>
+}
+
+export type Operation = Stroke | { readonly kind: "clear" } | { readonly kind: "invert" }
+
+export const isOperation = (value: unknown): value is Operation =>
+  isRecord(value) && (
+    value["kind"] === "clear" || value["kind"] === "invert" ||
+    (value["kind"] === "stroke" && typeof value["erases"] === "boolean" && typeof value["size"] === "number" &&
+      Array.isArray(value["points"]) && value["points"].every((point) => typeof point === "number"))
+  )
+
+type Surface = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D
+
+const full = (surface: Surface) => surface.fillRect(0, 0, surface.canvas.width, surface.canvas.height)
+
+// Stripes of both black and white, so that they are seen on any picture.
+const stripes = (surface: Surface): CanvasPattern | null => {
+  const tile = new OffscreenCanvas(16, 16)
+  const pen = tile.getContext("2d")
+  if (pen === null) return null
+  pen.fillStyle = "#fff"
+  pen.fillRect(0, 0, 16, 16)
+  pen.strokeStyle = "#10201d"
+  pen.lineWidth = 16 / Math.SQRT2 / 2
+  for (const shift of [-16, 0, 16]) {
+    pen.beginPath()
+    pen.moveTo(shift - 4, 20)
+    pen.lineTo(shift + 20, -4)
+    pen.stroke()
+  }
+  return surface.createPattern(tile, "repeat")
+}
+
+/** Draws a mask for people to see, over a picture of this width. */
+export const drawStriped = (surface: Surface, operations: ReadonlyArray<Operation>, width: number) => {
+  draw(surface, operations, "#fff", surface.canvas.width / width)
+  surface.globalCompositeOperation = "source-in"
+  surface.fillStyle = stripes(surface) ?? "#fff"
+  full(surface)
+}
+
+const drawStroke = (surface: Surface, { erases, points, size }: Stroke, color: string) => {
+  surface.globalCompositeOperation = erases ? "destination-out" : "source-over"
+  surface.strokeStyle = color
+  surface.fillStyle = color
+  surface.lineWidth = size
+  surface.lineCap = "round"
+  surface.lineJoin = "round"
+  const [x = 0, y = 0] = points
+  surface.beginPath()
+  surface.arc(x, y, size / 2, 0, 2 * Math.PI)
+  surface.fill()
+  surface.beginPath()
+  surface.moveTo(x, y)
+  for (let i = 2; i < points.length; i += 2) surface.lineTo(points[i] ?? 0, points[i + 1] ?? 0)
+  surface.stroke()
+}
+
+/** Draws a mask: `color` where it is painted, nothing elsewhere. `scale`: pixels of the surface for one of the picture. */
+export const draw = (surface: Surface, operations: ReadonlyArray<Operation>, color: string, scale = 1) => {
+  surface.resetTransform()
+  surface.globalCompositeOperation = "source-over"
+  surface.clearRect(0, 0, surface.canvas.width, surface.canvas.height)
+  for (const operation of operations.slice(operations.findLastIndex(({ kind }) => kind === "clear") + 1)) {
+    surface.setTransform(scale, 0, 0, scale, 0, 0)
+    if (operation.kind === "stroke") drawStroke(surface, operation, color)
+    surface.resetTransform()
+    if (operation.kind === "invert") {
+      surface.globalCompositeOperation = "xor"
+      surface.fillStyle = color
+      full(surface)
+    }
+  }
+}
+
+/** Whether anything is painted. */
+export const isEmpty = (operations: ReadonlyArray<Operation>): boolean =>
+  operations.slice(operations.findLastIndex(({ kind }) => kind === "clear") + 1)
+    .every((operation) => operation.kind === "stroke" && operation.erases)
+
+/** The mask as a PNG: white where it is painted, black elsewhere. */
+export const toPng = async (operations: ReadonlyArray<Operation>, width: number, height: number): Promise<Blob> => {
+  const canvas = new OffscreenCanvas(width, height)
+  const surface = canvas.getContext("2d")
+  if (surface === null) throw new Error("This browser gives no canvas to draw the mask on.")
+  draw(surface, operations, "#fff")
+  surface.globalCompositeOperation = "destination-over"
+  surface.fillStyle = "#000"
+  full(surface)
+  return canvas.convertToBlob({ type: "image/png" })
+}

@@ -1,0 +1,63 @@
+/**
+ * What is shown: the tab, the theme, short messages.
+ */
+import { effect, signal } from "@preact/signals"
+import { kept } from "./persist.ts"
+
+export const tabs = [
+  { id: "txt2img", label: "Text to image" },
+  { id: "img2img", label: "Image to image" },
+  { id: "inpaint", label: "Inpaint" },
+  { id: "info", label: "PNG info" },
+  { id: "settings", label: "Settings" }
+] as const
+export type Tab = (typeof tabs)[number]["id"]
+/** The tabs that make pictures. */
+export type Kind = "txt2img" | "img2img" | "inpaint"
+
+export const tab = kept<Tab>("tab", (value) => tabs.find(({ id }) => id === value)?.id ?? "txt2img")
+
+export const isKind = (name: Tab): name is Kind => name === "txt2img" || name === "img2img" || name === "inpaint"
+
+/** Shows a tab from its beginning. */
+export const go = (name: Tab) => {
+  tab.value = name
+  scrollTo({ top: 0 })
+}
+
+export type Theme = "system" | "light" | "dark"
+export const theme = kept<Theme>("theme", (value) => value === "light" || value === "dark" ? value : "system")
+
+effect(() => {
+  if (theme.value === "system") delete document.documentElement.dataset["theme"]
+  else document.documentElement.dataset["theme"] = theme.value
+})
+
+const prefersDark = matchMedia("(prefers-color-scheme: dark)")
+const systemIsDark = signal(prefersDark.matches)
+prefersDark.addEventListener("change", ({ matches }) => {
+  systemIsDark.value = matches
+})
+
+export const isDark = () => theme.value === "dark" || (theme.value === "system" && systemIsDark.value)
+
+/** The other theme; the system's wish is followed again where both agree. */
+export const toggleTheme = () => {
+  const wanted = isDark() ? "light" : "dark"
+  theme.value = (wanted === "dark") === systemIsDark.value ? "system" : wanted
+}
+
+export const toast = signal("")
+let forgetting = 0
+
+/** Says something for a few seconds. */
+export const say = (text: string) => {
+  toast.value = text
+  clearTimeout(forgetting)
+  forgetting = setTimeout(() => {
+    toast.value = ""
+  }, 4000)
+}
+
+/** What screen readers are told of a run: its beginning and its end, not each step. */
+export const announcement = signal("")

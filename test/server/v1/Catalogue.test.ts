@@ -1,0 +1,190 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import { Options } from "../../../src/processing/Options.ts"
+import * as PlainEncoder from "../../../src/testing/PlainEncoder.ts"
+import { slopes } from "../../diffusion/pictures.ts"
+import { listening, type ListeningOptions, posted, small } from "./listening.ts"
+
+const started = Effect.fnUntraced(function*(options?: ListeningOptions) {
+  const server = yield* listening(options)
+  const { send } = server
+  const ask = (path: string, init?: RequestInit) =>
+    Effect.flatMap(send(path, init), (response) =>
+      Effect.promise(async () => {
+        const body: unknown = await response.json()
+        return { status: response.status, body }
+      }))
+  return { ...server, ask, get: (path: string) => Effect.map(ask(path), ({ body }) => body) }
+})
+
+describe("What there is to choose from", () => {
+  it.live("is listed", () =>
+    Effect.gen(function*() {
+      const { get } = yield* started({
+        opts: { sd_model_checkpoint: "second-model" },
+        styles: [{ name: "Noir", prompt: "{prompt}, film noir", negativePrompt: "colour" }]
+      })
+      assert.deepStrictEqual(yield* get("/v1/models"), [
+        { name: "first-model", title: "first-model", hash: null, selected: false, embedded: true },
+        { name: "second-model", title: "second-model", hash: null, selected: true, embedded: false }
+      ])
+      assert.deepStrictEqual(yield* get("/v1/styles"), [
+        { name: "Noir", prompt: "{prompt}, film noir", negative_prompt: "colour" }
+      ])
+      const names = (list: unknown) => Array.isArray(list) ? list.map((one: { readonly name: string }) => one.name) : []
+      assert.includeMembers(names(yield* get("/v1/samplers")), ["Euler", "Euler a", "DPM++ 2M", "DDIM", "UniPC"])
+      assert.includeMembers(names(yield* get("/v1/schedulers")), ["automatic", "karras", "beta"])
+      assert.deepStrictEqual(names(yield* get("/v1/upscalers")).slice(0, 1), ["Latent"])
+      assert.includeMembers(names(yield* get("/v1/upscalers")), ["None", "Lanczos", "Nearest"])
+      assert.deepInclude(yield* get("/v1/limits"), { max_width: 2048, max_batch_size: 16 })
+    }))
+
+  it.live("is made by names that the lists give", () =>
+    Effect.gen(function*() {
+      const { ask, get } = yield* started()
+      const schedulers = yield* get("/v1/schedulers")
+      assert.isTrue(Array.isArray(schedulers))
+      for (const { label, name } of Array.isArray(schedulers) ? schedulers : []) {
+        for (const scheduler of [label, name]) {
+          const { status } = yield* ask("/v1/runs", posted({ ...small, scheduler }))
+          assert.strictEqual(status, 202)
+        }
+      }
+    }))
+})
+
+describe("/v1/status", () => {
+  it.live("tells what runs and what waits", () =>
+    Effect.gen(function*() {
+      const { get } = yield* started()
+      const status = yield* get("/v1/status")
+      assert.deepInclude(status, { accepting: true, queued: 0, running: 0, runs: [] })
+      assert.match(JSON.stringify(status), /"version":"\d+\.\d+\.\d+/)
+    }))
+})
+
+describe("/v1/options", () => {
+  it.live("gives the settings that act, and changes them all or none", () =>
+    Effect.gen(function*() {
+      const { ask, get } = yield* started()
+      const before = yield* get("/v1/options")
+      assert.deepStrictEqual(Object.keys(before ?? {}).toSorted(), Object.keys(Options.defaults).toSorted())
+      const wrong = yield* ask(
+        "/v1/options",
+        posted({ CLIP_stop_at_last_layers: 2, samples_format: "gif", nope: 1 }, "PATCH")
+      )
+      assert.strictEqual(wrong.status, 422)
+      assert.match(JSON.stringify(wrong.body), /"path":"nope".*"path":"samples_format"/)
+      assert.deepStrictEqual(yield* get("/v1/options"), before)
+      const right = yield* ask("/v1/options", posted({ CLIP_stop_at_last_layers: 2 }, "PATCH"))
+      assert.deepInclude(right.body, { CLIP_stop_at_last_layers: 2 })
+      assert.deepStrictEqual(yield* get("/v1/options"), right.body)
+    }))
+
+  it.live("refuses what is no object of settings", () =>
+    Effect.gen(function*() {
+      const { ask } = yield* started()
+      assert.strictEqual((yield* ask("/v1/options", posted([1], "PATCH"))).status, 422)
+      assert.strictEqual((yield* ask("/v1/options", { method: "PATCH", body: "{" })).status, 400)
+    }))
+})
+
+describe("/v1/png-info", () => {
+  it.live("tells what a picture tells, and the request that it stands for", () =>
+    Effect.gen(function*() {
+      const { ask } = yield* started()
+      const infotext =
+        "a cat\nNegative prompt: a dog\nSteps: 12, Sampler: Euler a, CFG scale: 4.5, Seed: 3, Size: 64x72"
+      const body = new Uint8Array(yield* PlainEncoder.encode({ raster: slopes(), infotext }))
+      const told = yield* ask("/v1/png-info", { method: "POST", body, headers: { "content-type": "image/png" } })
+      assert.strictEqual(told.status, 200)
+      assert.deepInclude(told.body, { infotext, items: {}, problems: [] })
+      const request = Predicate.hasProperty(told.body, "request") ? told.body.request : undefined
+      assert.deepInclude(request, {
+        _tag: "Txt2Img",
+        prompt: "a cat",
+        negative_prompt: "a dog",
+        steps: 12,
+        sampler_name: "Euler a",
+        cfg_scale: 4.5,
+        seed: 3,
+        width: 64,
+        height: 72
+      })
+      assert.strictEqual((yield* ask("/v1/runs", posted(request))).status, 202)
+    }))
+
+  it.live("names the model by the name it has here, and says when there is none", () =>
+    Effect.gen(function*() {
+      const { ask } = yield* started()
+      const infotext = "a cat\nSteps: 2, Sampler: Euler, Seed: 3, Size: 64x64, Model hash: 0123456789"
+      const body = new Uint8Array(yield* PlainEncoder.encode({ raster: slopes(), infotext }))
+      const { body: told } = yield* ask("/v1/png-info", { method: "POST", body })
+      assert.match(JSON.stringify(told), /"problems":\[\{"path":"override_settings.sd_model_checkpoint"/)
+      const request = Predicate.hasProperty(told, "request") ? told.request : undefined
+      assert.strictEqual((yield* ask("/v1/runs", posted(request))).status, 202)
+    }))
+
+  it.live("says when a picture tells nothing, and when it is none", () =>
+    Effect.gen(function*() {
+      const { ask } = yield* started()
+      const body = new Uint8Array(yield* PlainEncoder.encode({ raster: slopes(), infotext: "" }))
+      assert.deepStrictEqual((yield* ask("/v1/png-info", { method: "POST", body })).body, {
+        infotext: null,
+        items: {},
+        request: null,
+        problems: []
+      })
+      const none = yield* ask("/v1/png-info", { method: "POST", body: "abc" })
+      assert.strictEqual(none.status, 422)
+      assert.deepInclude(none.body, { _tag: "ImageCodecError" })
+    }))
+})
+
+describe("The description of the API", () => {
+  it.live("has every path of both APIs, and nothing that points nowhere", () =>
+    Effect.gen(function*() {
+      const { get } = yield* started()
+      const document = yield* get("/openapi.json")
+      assert.deepInclude(document, { openapi: "3.1.0" })
+      const text = JSON.stringify(document)
+      const paths = Object.keys(Predicate.hasProperty(document, "paths") ? document.paths ?? {} : {})
+      assert.includeMembers(paths, [
+        "/v1/runs",
+        "/v1/runs/{id}/events",
+        "/v1/options",
+        "/sdapi/v1/txt2img",
+        "/sdapi/v1/progress",
+        "/sdapi/v1/sd-models"
+      ])
+      assert.include(text, "multipart/form-data")
+      for (const [, name] of text.matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
+        assert.include(text, `"${name}":{`)
+      }
+      const ids = [...text.matchAll(/"operationId":"([^"]+)"/g)].map(([, id]) => id)
+      assert.strictEqual(new Set(ids).size, ids.length)
+    }))
+
+  it.live("knows the fields of the webui's requests with their types and defaults", () =>
+    Effect.gen(function*() {
+      const { get } = yield* started()
+      const text = JSON.stringify(yield* get("/openapi.json"))
+      assert.include(text, `"cfg_scale":{"anyOf":[{"type":"number"},{"type":"null"}],"default":7}`)
+      assert.include(text, `"steps":{"anyOf":[{"type":"integer"},{"type":"null"}],"default":50}`)
+      assert.include(text, `"send_images":{"type":"boolean","default":true}`)
+    }))
+
+  it.live("is shown as a page that asks nobody else for anything", () =>
+    Effect.gen(function*() {
+      const { send } = yield* started()
+      const response = yield* send("/docs")
+      const html = yield* Effect.promise(() => response.text())
+      assert.strictEqual(response.headers.get("content-type"), "text/html; charset=utf-8")
+      assert.match(response.headers.get("content-security-policy") ?? "", /default-src 'none'/)
+      assert.notMatch(html, /<script|https?:\/\/|<link|<img|@import/)
+      assert.include(html, "/v1/runs/{id}/events")
+      assert.include(html, "/sdapi/v1/txt2img")
+      for (const [, id] of html.matchAll(/href="#([^"]+)"/g)) assert.include(html, `id="${id}"`)
+    }))
+})

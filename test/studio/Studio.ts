@@ -1,0 +1,104 @@
+/**
+ * A studio to be visited: a real server on the embedded model, and a real browser.
+ */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { HttpServer } from "effect/http/HttpServer"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import type * as Scope from "effect/Scope"
+import { existsSync } from "node:fs"
+import { delimiter, join } from "node:path"
+import { type BrowserContextOptions, chromium, type Page } from "playwright-core"
+import { ImageDecoder } from "../../src/images/ImageDecoder.ts"
+import { ImageEncoder } from "../../src/images/ImageEncoder.ts"
+import * as Serena from "../../src/Serena.ts"
+import * as Server from "../../src/server/Server.ts"
+import { ServerOptions } from "../../src/server/ServerOptions.ts"
+import * as StudioFiles from "../../src/server/StudioFiles.ts"
+import * as Routes from "../../src/server/v1/Routes.ts"
+
+const names = ["chromium", "chromium-browser", "google-chrome"]
+
+/** Where Chromium is. */
+const findChromium = (): string => {
+  const folders = ["/usr/bin", ...(process.env["PATH"] ?? "").split(delimiter)]
+  const found = [
+    process.env["CHROMIUM_PATH"] ?? "",
+    ...folders.flatMap((folder) => names.map((name) => join(folder, name)))
+  ]
+    .find((path) => path !== "" && existsSync(path))
+  if (found !== undefined) return found
+  throw new Error(
+    "The studio is tested in Chromium, which is not found. Install it (on Debian: apt-get install chromium), or name it " +
+      "in the environment variable CHROMIUM_PATH."
+  )
+}
+
+export interface Visited {
+  readonly page: Page
+  /** What the browser complained of: errors of the script, and refusals of the content security policy. */
+  readonly complaints: ReadonlyArray<string>
+  /** Addresses outside of the server that were asked for. */
+  readonly strangers: ReadonlyArray<string>
+}
+
+const layerServer = Server.layer(Layer.mergeAll(Routes.layer, StudioFiles.layer)).pipe(
+  Layer.provideMerge(Layer.mergeAll(
+    Serena.layer({ options: { samples_save: false, show_progress_every_n_steps: 2 } }),
+    ImageDecoder.layer,
+    ImageEncoder.layer,
+    NodeFileSystem.layer,
+    NodePath.layer,
+    ServerOptions.layer({ port: 0, grace: 0 })
+  )),
+  Layer.provideMerge(Logger.layer([]))
+)
+
+export class Studio extends Context.Service<Studio, {
+  readonly url: string
+  /** Opens the page in a browser of its own, which remembers nothing. */
+  readonly visit: (options?: BrowserContextOptions) => Effect.Effect<Visited, never, Scope.Scope>
+}>()("serena/test/Studio") {
+  static readonly layer = Layer.effect(
+    Studio,
+    Effect.gen(function*() {
+      const { address } = yield* HttpServer
+      const url = `http://127.0.0.1:${address._tag === "UnixPathAddress" ? 0 : address.port}/`
+      const browser = yield* Effect.acquireRelease(
+        Effect.promise(() => chromium.launch({ executablePath: findChromium(), args: ["--no-sandbox"] })),
+        (browser) => Effect.promise(() => browser.close())
+      )
+      return Studio.of({
+        url,
+        visit: Effect.fnUntraced(function*(options = {}) {
+          const context = yield* Effect.acquireRelease(
+            Effect.promise(() => browser.newContext({ viewport: { width: 1280, height: 800 }, ...options })),
+            (context) => Effect.promise(() => context.close())
+          )
+          return yield* Effect.promise(async () => {
+            context.setDefaultTimeout(10_000)
+            const page = await context.newPage()
+            const complaints: Array<string> = []
+            const strangers: Array<string> = []
+            page.on("pageerror", (error) => complaints.push(error.message))
+            page.on("console", (message) => {
+              if (/content security policy/i.test(message.text())) complaints.push(message.text())
+            })
+            page.on("request", (request) => {
+              if (/^https?:/.test(request.url()) && !request.url().startsWith(url)) strangers.push(request.url())
+            })
+            await page.goto(url)
+            // What there is to choose from is there.
+            await page.getByRole("combobox", { name: "Sampler" }).locator("option").nth(5).waitFor({
+              state: "attached"
+            })
+            return { page, complaints, strangers }
+          })
+        })
+      })
+    })
+  ).pipe(Layer.provide(layerServer))
+}

@@ -1,0 +1,52 @@
+/**
+ * What a person does on the page, in the words of its labels.
+ */
+import type { Locator, Page } from "playwright-core"
+
+export const prompt = (page: Page): Locator => page.getByRole("textbox", { name: "Prompt", exact: true })
+export const number = (page: Page, name: string): Locator => page.getByRole("spinbutton", { name, exact: true })
+export const button = (page: Page | Locator, name: string | RegExp): Locator =>
+  page.getByRole("button", { name, exact: typeof name === "string" })
+export const tab = (page: Page, name: string): Locator => page.getByRole("tab", { name })
+export const gallery = (page: Page): Locator => page.getByRole("region", { name: "Pictures" }).getByRole("listitem")
+/** A sentence that stands beside a field. */
+export const problem = (page: Page, sentence: string): Locator => page.locator("[data-problem]").getByText(sentence)
+export const generate = (page: Page): Locator => button(page, /^Generate/)
+
+/** Makes one small picture, and waits for it. */
+export const makePicture = async (page: Page, words = "a red circle on a blue background") => {
+  const before = await gallery(page).count()
+  await prompt(page).fill(words)
+  await number(page, "Steps").fill("2")
+  await number(page, "Width").fill("64")
+  await number(page, "Height").fill("64")
+  await generate(page).click()
+  await gallery(page).nth(before).waitFor()
+}
+
+/** What the next submitted request says. */
+export const submitted = async (page: Page, act: () => Promise<void>): Promise<Readonly<Record<string, unknown>>> => {
+  const [request] = await Promise.all([
+    page.waitForRequest((request) => request.method() === "POST" && request.url().endsWith("/v1/runs")),
+    act()
+  ])
+  return request.postDataJSON()
+}
+
+/** Drops a file on the page, on `target` or anywhere. */
+export const dropFile = async (page: Page, bytes: Uint8Array, name: string, target?: string) => {
+  await page.evaluate(({ data, name, target }) => {
+    const transfer = new DataTransfer()
+    transfer.items.add(new File([new Uint8Array(data)], name, { type: "image/png" }))
+    const event = (kind: string) => new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true })
+    document.body.dispatchEvent(event("dragenter"))
+    return new Promise<void>((resolve) => {
+      requestAnimationFrame(() => {
+        const place = target === undefined ? document.body : document.querySelector(`[data-place=${target}]`)
+        place?.dispatchEvent(event("dragover"))
+        place?.dispatchEvent(event("drop"))
+        resolve()
+      })
+    })
+  }, { data: [...bytes], name, target })
+}

@@ -1,0 +1,386 @@
+/**
+ * The studio as people use it: a real browser on a real server with the embedded model.
+ */
+import { assert, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { readFile } from "node:fs/promises"
+import type { BrowserContextOptions, Page } from "playwright-core"
+import sharp from "sharp"
+import { serious } from "./axe.ts"
+import { button, dropFile, gallery, generate, makePicture, number, problem, prompt, submitted, tab } from "./steps.ts"
+import { Studio, type Visited } from "./Studio.ts"
+
+/** Visits the studio, and lets somebody act there. */
+const visiting = (act: (page: Page, visited: Visited) => Promise<void>, options?: BrowserContextOptions) =>
+  Effect.gen(function*() {
+    const { visit } = yield* Studio
+    const visited = yield* visit(options)
+    yield* Effect.promise(() => act(visited.page, visited))
+    assert.deepStrictEqual(visited.complaints, [])
+  })
+
+const pixelsOf = async (dataUrl: unknown) => {
+  const base64 = String(dataUrl).split(",", 2)[1] ?? ""
+  const { data, info } = await sharp(Buffer.from(base64, "base64")).greyscale().raw().toBuffer({
+    resolveWithObject: true
+  })
+  return { ...info, at: (x: number, y: number) => data[y * info.width + x] }
+}
+
+/** A picture with settings in it. */
+const latest = (page: Page): Promise<Uint8Array> =>
+  page.evaluate(async () => {
+    const list = await (await fetch("v1/runs?limit=100")).json()
+    const run = list.runs.find(({ status }: { status: { _tag: string } }) => status._tag === "Done")
+    return [...new Uint8Array(await (await fetch(run.status.images[0].url)).arrayBuffer())]
+  }).then((bytes) => Uint8Array.from(bytes))
+
+const tabs = ["Text to image", "Image to image", "Inpaint", "PNG info", "Settings"]
+
+layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the studio", (it) => {
+  it.effect("leads from an empty page to a picture in two clicks, and to a file in a third", () =>
+    visiting(async (page, { strangers }) => {
+      await button(page, "a red circle on a blue background").click()
+      await generate(page).click()
+      await gallery(page).first().waitFor()
+      const [download] = await Promise.all([page.waitForEvent("download"), button(page, "Download").click()])
+      const file = await readFile(await download.path())
+      const { height, width } = await sharp(file).metadata()
+      assert.deepStrictEqual([width, height], [128, 128])
+      assert.include(file.toString("latin1"), "a red circle on a blue background")
+      assert.match(download.suggestedFilename(), /^serena-\d+-.*\.png$/)
+      assert.deepStrictEqual(strangers, [])
+    }))
+
+  it.effect("is two small files that browsers keep, under a strict policy", () =>
+    Effect.gen(function*() {
+      const { url } = yield* Studio
+      yield* Effect.promise(async () => {
+        const get = (path: string, headers = {}) =>
+          fetch(new URL(path, url), { headers: { "accept-encoding": "gzip", ...headers } })
+        const page = await get("")
+        const html = await page.text()
+        const policy = page.headers.get("content-security-policy") ?? ""
+        assert.include(policy, "default-src 'self'")
+        assert.notInclude(policy, "unsafe")
+        assert.strictEqual(page.headers.get("cache-control"), "no-cache")
+        const again = await get("", { "if-none-match": page.headers.get("etag") })
+        assert.strictEqual(again.status, 304)
+        const paths = [...html.matchAll(/(?:src|href)="(studio\/[^"]+)"/g)].map(([, path]) => path ?? "")
+        assert.lengthOf(paths, 2)
+        let total = Number(page.headers.get("content-length"))
+        for (const path of paths) {
+          const asset = await get(path)
+          assert.strictEqual(asset.headers.get("content-encoding"), "gzip")
+          assert.include(asset.headers.get("cache-control"), "immutable")
+          total += Number(asset.headers.get("content-length"))
+          await asset.arrayBuffer()
+        }
+        assert.isAbove(total, 5000)
+        assert.isBelow(total, 150_000)
+        const missing = await get("studio/app-0000.js")
+        assert.strictEqual(missing.status, 404)
+        const head = await fetch(url, { method: "HEAD" })
+        assert.deepStrictEqual([head.status, await head.text()], [200, ""])
+        const wrong = await fetch(url, { method: "POST" })
+        assert.strictEqual(wrong.status, 405)
+      })
+    }))
+
+  it.effect("shows a run live, and gives what it has when it is interrupted", () =>
+    visiting(async (page) => {
+      await prompt(page).fill("a large yellow star on a black background")
+      await number(page, "Steps").fill("150")
+      await number(page, "Width").fill("256")
+      await number(page, "Height").fill("256")
+      await generate(page).click()
+      await page.getByRole("img", { name: "Preview of the picture in the making" }).waitFor()
+      await page.getByText(/^Step \d+ of 150$/).waitFor()
+      assert.isAbove(Number(await page.getByRole("progressbar").getAttribute("aria-valuenow")), 0)
+
+      // A second one waits its turn, and is cancelled there.
+      await prompt(page).fill("a pink heart")
+      await generate(page).click()
+      await button(page, `Cancel "a pink heart"`).click()
+      await page.getByText("The run was cancelled.").first().waitFor()
+
+      await button(page, "Interrupt").click()
+      await page.getByText(/seed \d+, interrupted/).waitFor()
+      assert.strictEqual(await gallery(page).count(), 1)
+    }))
+
+  it.effect("finds its run again after a reload, and all that was typed", () =>
+    visiting(async (page) => {
+      await makePicture(page)
+      await prompt(page).fill("a green ring on a pink background")
+      await number(page, "Steps").fill("120")
+      await number(page, "Width").fill("256")
+      await number(page, "Height").fill("256")
+      await number(page, "CFG scale").fill("4.5")
+      await generate(page).click()
+      await page.getByRole("progressbar").waitFor()
+      await page.reload()
+      assert.strictEqual(await prompt(page).inputValue(), "a green ring on a pink background")
+      assert.strictEqual(await number(page, "CFG scale").inputValue(), "4.5")
+      await page.getByText(/^Step \d+ of 120$/).waitFor()
+      assert.strictEqual(await gallery(page).count(), 1)
+      await button(page, "Interrupt").click()
+      await gallery(page).nth(1).waitFor()
+    }))
+
+  it.effect("says what is wrong beside the field, from the page and from the server", () =>
+    visiting(async (page) => {
+      await number(page, "CFG scale").fill("")
+      await generate(page).click()
+      const empty = number(page, "CFG scale")
+      await problem(page, "Enter a number.").waitFor()
+      assert.strictEqual(await empty.getAttribute("aria-invalid"), "true")
+      assert.isTrue(await empty.evaluate((node) => node === document.activeElement))
+
+      await empty.fill("7")
+      assert.strictEqual(await problem(page, "Enter a number.").count(), 0)
+      await number(page, "Steps").fill("100000")
+      await generate(page).click()
+      await problem(page, "100000 is over the limit of 150.").waitFor()
+      assert.strictEqual(await number(page, "Steps").getAttribute("aria-invalid"), "true")
+
+      await tab(page, "Image to image").click()
+      await generate(page).click()
+      await problem(page, "Choose a picture to start from.").waitFor()
+    }))
+
+  it.effect("takes a dropped picture: to read it, to use its settings, to start from it", () =>
+    visiting(async (page) => {
+      await makePicture(page, "a white ring on a green background")
+      const bytes = await latest(page)
+      await prompt(page).fill("something else")
+      await dropFile(page, bytes, "ring.png")
+      await page.getByText("a white ring on a green background").first().waitFor()
+      await button(page, "Use these settings").click()
+      assert.strictEqual(await prompt(page).inputValue(), "a white ring on a green background")
+      assert.strictEqual(await number(page, "Steps").inputValue(), "2")
+      assert.match(await number(page, "Seed").inputValue(), /^\d+$/)
+
+      await dropFile(page, bytes, "ring.png", "img2img")
+      await page.getByRole("img", { name: "The picture to start from, ring.png" }).waitFor()
+      const request = await submitted(page, () => generate(page).click())
+      assert.strictEqual(request["_tag"], "Img2Img")
+      const [sent] = Array.isArray(request["init_images"]) ? request["init_images"] : []
+      assert.deepStrictEqual(Buffer.from(String(sent).split(",")[1] ?? "", "base64"), Buffer.from(bytes))
+      await gallery(page).nth(1).waitFor()
+
+      await dropFile(page, new TextEncoder().encode("no picture"), "notes.txt", "img2img")
+      await page.getByText("This is not a picture that the browser can read.").waitFor()
+    }))
+
+  it.effect("sends the mask as it was painted", () =>
+    visiting(async (page) => {
+      await makePicture(page)
+      await button(page, "Inpaint").click()
+      const canvas = page.locator("canvas")
+      await canvas.waitFor()
+      await generate(page).click()
+      await problem(page, "Paint over the part of the picture that is to be made anew.").waitFor()
+
+      const go = async (x: number, y: number) => {
+        const box = await canvas.boundingBox()
+        if (box !== null) await page.mouse.move(box.x + box.width * x, box.y + box.height * y, { steps: 4 })
+      }
+      await go(0.25, 0.25)
+      await page.mouse.down()
+      await go(0.25, 0.75)
+      await page.mouse.up()
+      const request = await submitted(page, () => generate(page).click())
+      const mask = await pixelsOf(request["mask"])
+      assert.deepStrictEqual([mask.width, mask.height], [64, 64])
+      assert.deepStrictEqual(
+        [[16, 16], [16, 32], [16, 48], [32, 32], [48, 16], [16, 60]].map(([x = 0, y = 0]) => mask.at(x, y)),
+        [
+          255,
+          255,
+          255,
+          0,
+          0,
+          0
+        ]
+      )
+      await gallery(page).nth(1).waitFor()
+
+      // Erased, inverted and taken back.
+      await button(page, "Erase").click()
+      await go(0.25, 0.5)
+      await page.mouse.down()
+      await page.mouse.up()
+      await button(page, "Invert the mask").click()
+      const inverted = await pixelsOf((await submitted(page, () => generate(page).click()))["mask"])
+      assert.deepStrictEqual([inverted.at(16, 18), inverted.at(16, 32), inverted.at(48, 32)], [0, 255, 255])
+      await gallery(page).nth(2).waitFor()
+      await button(page, "Undo").click()
+      await button(page, "Undo").click()
+      const back = await pixelsOf((await submitted(page, () => generate(page).click()))["mask"])
+      assert.deepStrictEqual([back.at(16, 32), back.at(48, 32)], [255, 0])
+      await gallery(page).nth(3).waitFor()
+      await button(page, "Clear the mask").click()
+      await generate(page).click()
+      await problem(page, "Paint over the part of the picture that is to be made anew.").waitFor()
+    }))
+
+  it.effect("paints with the keyboard and with a finger", () =>
+    visiting(async (page) => {
+      await makePicture(page)
+      await button(page, "Inpaint").click()
+      const canvas = page.locator("canvas")
+      await canvas.focus()
+      await page.keyboard.down("Space")
+      await page.keyboard.press("Shift+ArrowRight")
+      await page.keyboard.up("Space")
+      const keyed = await pixelsOf((await submitted(page, () => page.keyboard.press("Control+Enter")))["mask"])
+      assert.deepStrictEqual([keyed.at(32, 32), keyed.at(40, 32), keyed.at(10, 32)], [255, 255, 0])
+      await gallery(page).nth(1).waitFor()
+      await canvas.focus()
+      await page.keyboard.press("Control+z")
+
+      const box = await canvas.boundingBox()
+      if (box !== null) await page.touchscreen.tap(box.x + box.width / 4, box.y + box.height / 4)
+      const tapped = await pixelsOf((await submitted(page, () => generate(page).click()))["mask"])
+      assert.deepStrictEqual([tapped.at(16, 16), tapped.at(32, 32)], [255, 0])
+      await gallery(page).nth(2).waitFor()
+    }, { hasTouch: true }))
+
+  it.effect("shows pictures large, by keyboard alone, and copies what made them", () =>
+    visiting(async (page) => {
+      await makePicture(page, "a red circle")
+      await makePicture(page, "a blue square")
+      await gallery(page).first().getByRole("button").focus()
+      await page.keyboard.press("Enter")
+      const dialog = page.getByRole("dialog", { name: "Large view" })
+      await dialog.getByText("1 of 2").waitFor()
+      await page.keyboard.press("ArrowRight")
+      await dialog.getByText("2 of 2").waitFor()
+      assert.include(await dialog.locator("pre").innerText(), "a red circle")
+      await button(dialog, "Copy").click()
+      await page.getByText("Copied.").waitFor()
+      assert.include(await page.evaluate(() => navigator.clipboard.readText()), "a red circle\nSteps: 2")
+      await button(dialog, "Copy picture").click()
+      await page.getByText("The picture is in the clipboard.").waitFor()
+      await page.keyboard.press("Escape")
+      await dialog.waitFor({ state: "hidden" })
+
+      await gallery(page).nth(1).getByRole("button").click()
+      await button(dialog, "Reuse all settings").click()
+      await page.getByText("The form has the settings of this picture.").waitFor()
+      assert.strictEqual(await prompt(page).inputValue(), "a red circle")
+      const [first, second] = await Promise.all([
+        page.evaluate(async () => (await (await fetch("v1/runs?limit=2")).json()).runs[1].status.images[0].seed),
+        number(page, "Seed").inputValue()
+      ])
+      assert.strictEqual(String(first), second)
+    }, { permissions: ["clipboard-read", "clipboard-write"] }))
+
+  it.effect("can be used without a mouse, with the focus always seen", () =>
+    visiting(async (page) => {
+      await tab(page, "Text to image").focus()
+      await page.keyboard.press("ArrowRight")
+      assert.strictEqual(await tab(page, "Image to image").getAttribute("aria-selected"), "true")
+      await page.keyboard.press("Home")
+      const unseen: Array<string> = []
+      for (let i = 0; i < 30; i++) {
+        await page.keyboard.press("Tab")
+        const seen = await page.evaluate(() => {
+          const node = document.activeElement
+          if (node === null || node === document.body) return "out of the page"
+          const { boxShadow, outlineStyle } = getComputedStyle(node)
+          return outlineStyle !== "none" || boxShadow !== "none" ? "" : node.outerHTML.slice(0, 120)
+        })
+        if (seen === "out of the page") break
+        if (seen !== "") unseen.push(seen)
+      }
+      assert.deepStrictEqual(unseen, [])
+      await prompt(page).focus()
+      await page.keyboard.type("a pink heart on a cyan background")
+      await number(page, "Steps").fill("2")
+      await page.keyboard.press("Control+Enter")
+      await gallery(page).first().waitFor()
+    }))
+
+  it.effect("fits a narrow screen, and a wide one", () =>
+    visiting(async (page) => {
+      await makePicture(page)
+      const overflows: Array<string> = []
+      for (const width of [360, 390, 768, 1024, 1920]) {
+        await page.setViewportSize({ width, height: 780 })
+        for (const name of tabs) {
+          await tab(page, name).click()
+          const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+          if (over > 0) overflows.push(`${name} at ${width}: ${over}`)
+        }
+      }
+      assert.deepStrictEqual(overflows, [])
+    }))
+
+  it.effect("keeps settings on the server, and says why one cannot be", () =>
+    visiting(async (page) => {
+      await tab(page, "Settings").click()
+      const skip = number(page, "Clip skip")
+      await skip.fill("2")
+      await skip.blur()
+      await page.getByText("Saved.").waitFor()
+      const read = () => page.evaluate(async () => (await (await fetch("v1/options")).json()).CLIP_stop_at_last_layers)
+      assert.strictEqual(await read(), 2)
+      await skip.fill("99")
+      await skip.blur()
+      await page.locator("#problem-CLIP_stop_at_last_layers").waitFor()
+      assert.strictEqual(await read(), 2)
+      await skip.fill("1")
+      await skip.blur()
+      await page.getByText("Saved.").waitFor()
+      assert.strictEqual(await read(), 1)
+    }))
+
+  for (const colorScheme of ["light", "dark"] as const) {
+    it.effect(`has nothing that axe finds serious, in the ${colorScheme} theme`, () =>
+      visiting(async (page) => {
+        const found: Array<string> = []
+        const check = async (where: string) => {
+          found.push(...(await serious(page)).map((problem) => `${where}: ${problem}`))
+        }
+        await check("empty page")
+        await makePicture(page)
+        for (const details of await page.locator("details").all()) {
+          await details.evaluate((node) => node.setAttribute("open", ""))
+        }
+        for (const name of tabs) {
+          await tab(page, name).click()
+          await check(name)
+        }
+        await tab(page, "Text to image").click()
+        await number(page, "Steps").fill("100000")
+        await generate(page).click()
+        await problem(page, "100000 is over the limit of 150.").waitFor()
+        await check("an error")
+        await gallery(page).first().getByRole("button").click()
+        await page.getByRole("dialog").waitFor()
+        await check("large view")
+        await page.keyboard.press("Escape")
+        await page.getByRole("button", { name: "Inpaint" }).click()
+        await page.locator("canvas").waitFor()
+        await check("mask")
+        await dropFile(page, await latest(page), "picture.png", "info")
+        await button(page, "Use these settings").waitFor()
+        await check("what a picture tells")
+        assert.deepStrictEqual(found, [])
+      }, { colorScheme, reducedMotion: "reduce" }))
+  }
+
+  it.effect("follows the system's theme until another is chosen", () =>
+    visiting(async (page) => {
+      const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor)
+      const dark = await ground()
+      await button(page, "Use the light theme").click()
+      const light = await ground()
+      assert.notStrictEqual(light, dark)
+      await page.reload()
+      await button(page, "Use the dark theme").waitFor()
+      assert.strictEqual(await ground(), light)
+    }, { colorScheme: "dark" }))
+})
