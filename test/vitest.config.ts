@@ -12,6 +12,8 @@ export default defineConfig({
     coverage: {
       provider: "v8",
       include: ["src/**/*.ts"],
+      // Runs in a browser only, see test/studio.
+      exclude: ["src/studio/**"],
       reporter: ["text-summary", "json-summary"],
       thresholds: {
         lines: 80,
