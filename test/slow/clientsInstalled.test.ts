@@ -1,0 +1,69 @@
+/**
+ * Other clients of stable-diffusion-webui, installed as their users install them and unchanged: `webuiapi` by Python's pip,
+ * `node-sd-webui` by npm.
+ */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { withServer } from "../bench/server/serverProcess.ts"
+import { type Ended, nodeFolder, shell } from "../docs/session.ts"
+
+let folder: string
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "serena-clients-"))
+})
+
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+const succeeded = ({ code, stderr, stdout }: Ended): string => {
+  assert.strictEqual(code, 0, stdout + stderr)
+  return stdout
+}
+
+const run = async (commands: string) => succeeded(await shell(commands, { folder, path: [nodeFolder] }))
+
+const lastLine = (text: string): unknown => JSON.parse(text.trim().split("\n").at(-1) ?? "")
+
+describe("webuiapi 0.9.17", () => {
+  it("does all that needs no extension", async () => {
+    await run("python3 -m venv python && python/bin/pip install --quiet webuiapi==0.9.17")
+    const client = join(import.meta.dirname, "clients/webuiapi_client.py")
+    const printed = await withServer([], ({ port }) => run(`python/bin/python "${client}" ${port}`), folder)
+    const { model, png_info, ...got } = Object(lastLine(printed))
+    assert.deepStrictEqual(got, {
+      txt2img: [[128, 128], 1, 4],
+      batch: 4,
+      hires: [128, 128],
+      img2img: [128, 128],
+      inpainting: [128, 128],
+      script: [256, 256],
+      extra: [192, 192],
+      extras: 2,
+      interrogate: 501
+    })
+    assert.match(model, /^shapes-128 \[[0-9a-f]{10}\]$/)
+    assert.match(png_info, /^a red circle\nSteps: 4, Sampler: Euler a, /)
+  })
+})
+
+describe("node-sd-webui 0.0.8", () => {
+  it("makes pictures and reads their text", async () => {
+    await run("npm install --prefix . --ignore-scripts --no-audit --no-fund node-sd-webui@0.0.8")
+    const program = [
+      "const { txt2img } = await import('./node_modules/node-sd-webui/esm/sdapi/txt2img.js')",
+      "const { pngInfo } = await import('./node_modules/node-sd-webui/esm/sdapi/pngInfo.js')",
+      "const url = process.env.SERVER",
+      "const { images } = await txt2img({ prompt: 'a red circle', steps: 4, width: 128, height: 128, seed: 3 }, url)",
+      "const { prompt, steps, seed } = await pngInfo({ imageData: images[0] }, url)",
+      "console.log(JSON.stringify({ count: images.length, prompt, steps, seed }))"
+    ].join("\n")
+    const printed = await withServer(
+      [],
+      ({ url }) => run(`SERVER=${url} node --input-type=module --eval "${program}"`),
+      folder
+    )
+    assert.deepInclude(lastLine(printed), { count: 1, prompt: "a red circle", steps: 4 })
+  })
+})

@@ -1,0 +1,37 @@
+/**
+ * A crowd at the server, for a few seconds: nobody is lost, nobody is overtaken, and whoever is told to come back does so
+ * with success. `npm run bench:server` does the same for longer, and measures.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { crowd } from "../bench/server/crowd.ts"
+
+describe("200 clients at once", () => {
+  it("are answered first come, first served, where the queue has room", async () => {
+    const { answered, fewest, overtaken, refused, wrong } = await crowd({
+      clients: 200,
+      seconds: 4,
+      queue: 200,
+      settled: 3
+    })
+    assert.deepStrictEqual(wrong, [])
+    assert.strictEqual(refused, 0)
+    assert.isAtLeast(fewest, 1)
+    assert.isAtLeast(answered, 200)
+    // Requests that leave together may arrive in another order, but no more than that.
+    assert.isAtMost(overtaken, 40)
+  })
+
+  it("are told when to come back, where it has not, and all have their picture in the end", async () => {
+    const { after, before, fewest, longestRetry, refused, wrong } = await crowd({
+      clients: 200,
+      seconds: 4,
+      settled: 3
+    })
+    assert.deepStrictEqual(wrong, [])
+    assert.isAbove(refused, 0)
+    assert.isAtLeast(fewest, 1)
+    assert.isAtMost(longestRetry, 120)
+    // A leak of what requests carry would be far more.
+    assert.isBelow(after, before + 300)
+  })
+})
