@@ -1,11 +1,12 @@
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
+import { slow } from "./vitest.slow.config.ts"
 
 export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
   test: {
     include: ["test/**/*.test.ts"],
-    exclude: ["test/slow/**", "test/studio/studio.test.ts", "node_modules/**"],
+    exclude: ["test/slow/**", ...slow, "node_modules/**"],
     testTimeout: 30_000,
     maxWorkers: 2,
     typecheck: { enabled: true, checker: "tsc", ignoreSourceErrors: true },

@@ -1,11 +1,14 @@
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
+/** Tests that lie beside others of their room, and take too long for every run all the same. */
+export const slow = ["test/studio/studio.test.ts", "test/examples/making.test.ts", "test/cli/signals.test.ts"]
+
 /** Tests that build, pack, install or measure: too slow for every run. */
 export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
   test: {
-    include: ["test/slow/**/*.test.ts", "test/studio/studio.test.ts"],
+    include: ["test/slow/**/*.test.ts", ...slow],
     testTimeout: 600_000,
     hookTimeout: 600_000,
     fileParallelism: false
