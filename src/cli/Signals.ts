@@ -1,8 +1,9 @@
 /**
  * Ctrl-C and SIGTERM, for the length of a run.
  *
- * The first one asks the run to end after its current step and to give what it has. The second one interrupts it. After
- * that nothing is caught any more: a third ends the process as the system does it.
+ * The first one asks the run to end after its current step and to give what it has. The second one interrupts it, and
+ * ends the process should it still be there a second later: a disk that does not answer holds up nobody. After that
+ * nothing is caught any more: a third ends the process as the system does it.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -25,6 +26,9 @@ export interface Signals {
 
 // npm passes on the Ctrl-C that the terminal has sent to this process as well. Both together are one wish.
 const samePress = 200
+
+// Milliseconds for what was interrupted to remove what is unfinished.
+const grace = 1000
 
 export const make = Effect.fn("Signals.make")(function*(options: {
   /** Says what happens next. */
@@ -60,12 +64,16 @@ const listen = Effect.gen(function*() {
   const presses = yield* Queue.unbounded<Signal>()
   let count = 0
   let last = -Infinity
+  let end: NodeJS.Timeout | undefined
   const onSignal = (signal: Signal) => {
     const now = performance.now()
     if (now - last < samePress) return
     last = now
     Queue.offerUnsafe(presses, signal)
-    if (++count === 2) silence()
+    if (++count === 2) {
+      silence()
+      end = setTimeout(() => process.exit(signal === "SIGINT" ? 130 : 143), grace)
+    }
   }
   const silence = () => {
     process.off("SIGINT", onSignal)
@@ -76,7 +84,11 @@ const listen = Effect.gen(function*() {
       process.on("SIGINT", onSignal)
       process.on("SIGTERM", onSignal)
     }),
-    () => Effect.sync(silence)
+    () =>
+      Effect.sync(() => {
+        silence()
+        clearTimeout(end)
+      })
   )
   return presses
 })

@@ -280,14 +280,16 @@ const finish = Effect.fnUntraced(function*({ source }: ProcessingState, made: Ra
   const original = source.images[place % source.images.length] ?? source.images[0]
   if (opts.img2img_color_correction) {
     keep("before color correction", made)
-    raster = ColorCorrection.apply(ColorCorrection.setup(original), made)
+    raster = yield* ColorCorrection.correcting(original, made)
   }
   const bare = raster
   const overlay = source.overlays[place % source.overlays.length]
-  if (overlay !== undefined) raster = Overlay.apply(raster, overlay, source.mask?.region)
+  if (overlay !== undefined) raster = yield* Overlay.applying(raster, overlay, source.mask?.region)
   if (source.mask !== undefined) {
     keep("mask", source.mask.overlay)
-    keep("mask composite", Overlay.maskComposite(bare, source.mask.overlay, source.mask.region))
+    if (output.isWanted("mask composite", opts)) {
+      keep("mask composite", yield* Overlay.maskCompositing(bare, source.mask.overlay, source.mask.region))
+    }
   }
   return { raster, extras }
 })

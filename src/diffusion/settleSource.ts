@@ -10,7 +10,7 @@ import * as MaskFill from "../images/MaskFill.ts"
 import * as Masks from "../images/Masks.ts"
 import * as Overlay from "../images/Overlay.ts"
 import * as Raster from "../images/Raster.ts"
-import { resize } from "../images/Resample.ts"
+import { resizing } from "../images/Resample.ts"
 import { resizeMode } from "../images/ResizeMode.ts"
 import { Upscalers } from "../images/Upscalers.ts"
 import { InvalidProcessing, type Problem } from "../processing/errors.ts"
@@ -68,10 +68,15 @@ export const settleSource = Effect.fnUntraced(function*(options: {
     : []
 
   const upscaler = opts.upscaler_for_img2img
-  const grow = (raster: Raster.Raster, width: number, height: number) =>
-    upscaler === null || (width <= raster.width && height <= raster.height)
-      ? Effect.succeed(resize(raster, width, height, "lanczos"))
-      : upscale(upscaler, raster, { width, height }, { tile: opts.ESRGAN_tile, overlap: opts.ESRGAN_tile_overlap })
+  const grow = upscaler === null
+    ? undefined
+    : (raster: Raster.Raster, width: number, height: number) =>
+      upscale(upscaler, raster, { width, height }, { tile: opts.ESRGAN_tile, overlap: opts.ESRGAN_tile_overlap })
+  const toSize = Effect.fnUntraced(function*(mode: 0 | 1 | 2, raster: Raster.Raster) {
+    return grow === undefined
+      ? yield* resizeMode(mode, raster, width, height)
+      : yield* resizeMode(mode, raster, width, height, grow)
+  })
 
   const overlays: Array<Raster.Raster> = []
   const images = yield* Effect.forEach(
@@ -81,9 +86,14 @@ export const settleSource = Effect.fnUntraced(function*(options: {
       const isCut = mask?.region !== undefined
       // What is smaller than one latent value is made as large.
       if (!isCut && mode === 3 && Math.min(image.width, image.height) < latentScale) {
-        image = resize(image, Math.max(latentScale, image.width), Math.max(latentScale, image.height), "lanczos")
+        image = yield* resizing(
+          image,
+          Math.max(latentScale, image.width),
+          Math.max(latentScale, image.height),
+          "lanczos"
+        )
       }
-      if (!isCut && mode !== 3) image = yield* resizeMode(scaling, image, width, height, grow)
+      if (!isCut && mode !== 3) image = yield* toSize(scaling, image)
       if (mask !== undefined) {
         const { height, width } = isCut || mode !== 3 ? image : mask.overlay
         const size = isCut ? image : { width, height }
@@ -94,20 +104,18 @@ export const settleSource = Effect.fnUntraced(function*(options: {
           const under = image.width === size.width && image.height === size.height
             ? image
             : yield* resizeMode(scaling, image, size.width, size.height)
-          overlays.push(Overlay.overlay(under, over))
+          overlays.push(yield* Overlay.overlaying(under, over))
         }
       }
       if (mask?.region !== undefined) {
-        image = yield* resizeMode(2, Raster.crop(image, mask.region), width, height, grow)
+        image = yield* toSize(2, Raster.crop(image, mask.region))
       }
-      return mask !== undefined && processing.inpainting_fill !== 1
-        ? MaskFill.fill(
-          image,
-          mask.pass.width === image.width && mask.pass.height === image.height
-            ? mask.pass
-            : resize(mask.pass, image.width, image.height, "lanczos")
-        )
-        : image
+      if (mask === undefined || processing.inpainting_fill === 1) return image
+      const isOfSize = mask.pass.width === image.width && mask.pass.height === image.height
+      return yield* MaskFill.filling(
+        image,
+        isOfSize ? mask.pass : yield* resizing(mask.pass, image.width, image.height, "lanczos")
+      )
     })
   )
   const source: SourcePlan = {
@@ -145,11 +153,11 @@ const settleMask = Effect.fnUntraced(function*(
 ) {
   let mask: Grey = Masks.fromImage(picture, { round: processing.mask_round })
   if (processing.inpainting_mask_invert === 1) mask = Masks.invert(mask)
-  mask = Masks.blur(mask, processing.mask_blur_x, processing.mask_blur_y)
+  mask = yield* Masks.blurring(mask, processing.mask_blur_x, processing.mask_blur_y)
   if (processing.inpaint_full_res) {
     // What is cut out of mask and picture must be the same.
     if (mask.width !== image.width || mask.height !== image.height) {
-      mask = grey(resize(mask, image.width, image.height, "lanczos"))
+      mask = grey(yield* resizing(mask, image.width, image.height, "lanczos"))
     }
     const found = Masks.cropRegion(mask, processing.inpaint_full_res_padding)
     if (found === undefined) return undefined

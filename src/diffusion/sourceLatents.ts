@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Masks from "../images/Masks.ts"
 import * as Raster from "../images/Raster.ts"
-import { interpolate, resize } from "../images/Resample.ts"
+import { interpolate, resizing } from "../images/Resample.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Img2Img } from "../processing/Processing.ts"
 import type { ImagePlan, MaskPlan, PassPlan, SourcePlan } from "../processing/ProcessingState.ts"
@@ -58,11 +58,11 @@ export const encodeSource = Effect.fn("source")(function*(
   }
   const encoded: EncodedSource = {
     latents,
-    mask: source.mask && Masks.latentMask(
+    mask: source.mask && (yield* Masks.latentMasking(
       source.mask.pass,
       { width: size.width * 8, height: size.height * 8 },
       { round: processing.mask_round }
-    ),
+    )),
     beside: isInpainting(model) ? yield* besideSource(options, size) : []
   }
   return encoded
@@ -127,7 +127,7 @@ const besideSource = Effect.fnUntraced(function*(
   for (const image of images) {
     const whole = image.width === pass.width && image.height === pass.height
       ? image
-      : resize(image, pass.width, pass.height, "lanczos")
+      : yield* resizing(image, pass.width, pass.height, "lanczos")
     const planar = Raster.toPlanar(whole)
     for (let i = 0; i < planar.length; i++) {
       const hidden = mask === undefined ? 1 : Math.round((mask.pass.data[i % pixels] as number) / 255)

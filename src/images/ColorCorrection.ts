@@ -8,6 +8,8 @@
  *
  * Conversions are of doubles, rounded, where OpenCV has tables of whole numbers: samples may differ by a step or two.
  */
+import type * as Effect from "effect/Effect"
+import { atOnce, byLines, eachPixel, inTurns, linesOf, type Parts } from "./Parts.ts"
 import { type Raster, withoutAlpha } from "./Raster.ts"
 
 /** How often each value occurs: 256 counts for each of L, a and b. */
@@ -15,32 +17,58 @@ export interface Target {
   readonly histograms: ReadonlyArray<Uint32Array>
 }
 
-/** The colours of an original. */
-export const setup = (original: Raster): Target => {
-  const lab = toLab(withoutAlpha(original).data)
-  return { histograms: [0, 1, 2].map((channel) => histogram(lab, channel)) }
+/** RGB: a result with the colours of an original and its own luminosity. */
+export const correcting = (original: Raster, result: Raster): Effect.Effect<Raster> =>
+  inTurns(function*() {
+    return yield* applyInParts(yield* setupInParts(original), result)
+  })
+
+/** The colours of an original, without a pause. */
+export const setup = (original: Raster): Target => atOnce(setupInParts(original))
+
+/** RGB: a result with these colours and its own luminosity, without a pause. */
+export const apply = (target: Target, result: Raster): Raster => atOnce(applyInParts(target, result))
+
+function* setupInParts(original: Raster): Parts<Target> {
+  const { data } = yield* eachPixel(original, 3, labOf, effort)
+  return { histograms: yield* histogramsOf(data) }
 }
 
-/** RGB: a result with these colours and its own luminosity. */
-export const apply = (target: Target, result: Raster): Raster => {
-  const rgb = withoutAlpha(result)
-  const lab = toLab(rgb.data)
-  for (const [channel, wanted] of target.histograms.entries()) {
-    const table = matching(histogram(lab, channel), wanted)
-    for (let i = channel; i < lab.length; i += 3) lab[i] = table[lab[i] as number] as number
+function* applyInParts({ histograms }: Target, result: Raster): Parts<Raster> {
+  const lab = yield* eachPixel(result, 3, labOf, effort)
+  const tables: Array<Uint8Array> = []
+  for (const [channel, own] of (yield* histogramsOf(lab.data)).entries()) {
+    tables.push(matching(own, histograms[channel] ?? own))
   }
-  const data = fromLab(lab)
-  takeLuminosity(data, rgb.data)
-  return { ...rgb, data }
+  return yield* eachPixel(result, 3, (lines, from) => {
+    const { data } = linesOf(lab, from, from + lines.height)
+    for (const [channel, table] of tables.entries()) {
+      for (let i = channel; i < data.length; i += 3) data[i] = table[data[i] as number] as number
+    }
+    const corrected = fromLab(data)
+    takeLuminosity(corrected, withoutAlpha(lines).data)
+    return { ...lines, channels: 3, data: corrected }
+  }, effort)
 }
 
-const histogram = (samples: Uint8Array, channel: number): Uint32Array => {
-  const counts = new Uint32Array(256)
-  for (let i = channel; i < samples.length; i += 3) {
-    const value = samples[i] as number
-    counts[value] = (counts[value] as number) + 1
+/** Of a conversion, per pixel: its roots and powers take long. */
+const effort = 64
+
+const labOf = (lines: Raster): Raster => ({ ...lines, channels: 3, data: toLab(withoutAlpha(lines).data) })
+
+function* histogramsOf(lab: Uint8Array): Parts<ReadonlyArray<Uint32Array>> {
+  const histograms: Array<Uint32Array> = []
+  for (const channel of [0, 1, 2]) {
+    const counts = new Uint32Array(256)
+    yield* byLines(lab.length / 3, 1, (from, to) => {
+      for (let i = from * 3 + channel; i < to * 3; i += 3) {
+        const value = lab[i] as number
+        counts[value] = (counts[value] as number) + 1
+      }
+    })
+    histograms.push(counts)
   }
-  return counts
+  return histograms
 }
 
 // For each value of the one histogram its value in the other.

@@ -109,9 +109,32 @@ export class ImageStore extends Context.Service<ImageStore, {
           ? Effect.fail(new SaveError({ path: folder, reason: "the name leads out of the folder" }))
           : Effect.void
 
+      // One folder at a time: asked for all of them at once, Node tries without end where none can be made, as in /proc.
+      const makeFolder: (dir: string) => Effect.Effect<void, PlatformError.PlatformError> = Effect.fnUntraced(
+        function*(dir) {
+          const missing: Array<string> = []
+          for (let at = dir; !(yield* isThere(at)); at = path.dirname(at)) {
+            missing.push(at)
+            if (path.dirname(at) === at) break
+          }
+          for (const folder of missing.toReversed()) {
+            // Another process may have been faster.
+            yield* Effect.catchIf(fs.makeDirectory(folder), isTaken, () => Effect.void)
+          }
+        }
+      )
+
+      // Whether a folder is there; fails for a file that has its name.
+      const isThere = (dir: string) =>
+        fs.stat(dir).pipe(
+          Effect.flatMap(({ type }) => type === "Directory" ? Effect.void : fs.makeDirectory(dir)),
+          Effect.as(true),
+          Effect.catchIf(({ reason }) => reason._tag === "NotFound", () => Effect.succeed(false))
+        )
+
       const check: ImageStore["Service"]["check"] = Effect.fnUntraced(function*(folder) {
         const dir = path.resolve(folder)
-        yield* fs.makeDirectory(dir, { recursive: true }).pipe(
+        yield* makeFolder(dir).pipe(
           Effect.andThen(fs.access(dir, { writable: true })),
           Effect.mapError((error) => new SaveError({ path: dir, reason: reasonOf(error) }))
         )
@@ -123,7 +146,7 @@ export class ImageStore extends Context.Service<ImageStore, {
         yield* stayInside(folder, saved.directory, path.join(saved.directory, saved.name))
         const text = saved.text === undefined ? undefined : new TextEncoder().encode(`${saved.text}\n`)
         return yield* Effect.gen(function*() {
-          yield* fs.makeDirectory(dir, { recursive: true })
+          yield* makeFolder(dir)
           return yield* withTemporary(
             dir,
             saved.bytes,
@@ -155,7 +178,7 @@ export class ImageStore extends Context.Service<ImageStore, {
         const dir = path.resolve(folder)
         const file = path.resolve(dir, name)
         yield* stayInside(dir, name)
-        return yield* fs.makeDirectory(dir, { recursive: true }).pipe(
+        return yield* makeFolder(dir).pipe(
           Effect.andThen(withTemporary(dir, new TextEncoder().encode(text), (temporary) => fs.rename(temporary, file))),
           Effect.andThen(Effect.ignore(sync(dir))),
           Effect.as(file),
@@ -207,6 +230,7 @@ const reasons: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full",
   EDQUOT: "the disk quota is used up",
   EFBIG: "the file is larger than allowed here",
+  ENOENT: "no folder can be made there",
   EACCES: "there is no permission to write there",
   EPERM: "there is no permission to write there",
   EROFS: "the file system is read-only",

@@ -4,8 +4,10 @@
  * The picture without its masked part is blurred more and less, and the blurred ones are laid over each other, the
  * sharpest last, so that colours run into the mask from all sides. As the webui's `fill`, on Pillow's blur.
  */
-import { visibleWhere } from "./Overlay.ts"
-import { compositeOnto, premultiply, type Raster, toRgba, unpremultiply, withoutAlpha } from "./Raster.ts"
+import type * as Effect from "effect/Effect"
+import { checkMask, visibleWhere } from "./Overlay.ts"
+import { atOnce, byLines, eachPixel, inTurns, linesOf, type Parts } from "./Parts.ts"
+import { compositeOnto, filled, premultiply, type Raster, toRgba, unpremultiply, withoutAlpha } from "./Raster.ts"
 
 // Standard deviations in pixels, and how often each is laid over.
 const layers: ReadonlyArray<{ readonly radius: number; readonly times: number }> = [
@@ -18,26 +20,42 @@ const layers: ReadonlyArray<{ readonly radius: number; readonly times: number }>
 ]
 
 /** RGB: a picture whose masked part, white in a mask of the same size, is made of blurred surroundings. */
-export const fill = (raster: Raster, mask: Raster): Raster => {
-  const surroundings = visibleWhere("black", mask, premultiply(toRgba(raster)))
-  const data = new Uint8Array(surroundings.data.length)
+export const filling = (raster: Raster, mask: Raster): Effect.Effect<Raster> => inTurns(() => fillInParts(raster, mask))
+
+/** The same without a pause, for small pictures. */
+export const fill = (raster: Raster, mask: Raster): Raster => atOnce(fillInParts(raster, mask))
+
+function* fillInParts(raster: Raster, mask: Raster): Parts<Raster> {
+  checkMask(mask, raster)
+  const surroundings = yield* eachPixel(
+    raster,
+    4,
+    (lines, from) => visibleWhere("black", linesOf(mask, from, from + lines.height), premultiply(toRgba(lines)))
+  )
+  const out = filled(raster, 4)
   for (const { radius, times } of layers) {
-    const layer = unpremultiply(gaussianBlur(surroundings, radius))
-    for (let time = 0; time < times; time++) compositeOnto(data, layer.data)
+    const blurred = yield* gaussianBlur(surroundings, radius)
+    yield* byLines(raster.height, raster.width * 4 * (times + 1), (from, to) => {
+      const below = linesOf(out, from, to).data
+      const layer = unpremultiply(linesOf(blurred, from, to)).data
+      for (let time = 0; time < times; time++) compositeOnto(below, layer)
+    })
   }
-  return withoutAlpha({ ...surroundings, data })
+  return yield* eachPixel(out, 3, withoutAlpha)
 }
 
 /**
  * A picture of four channels blurred by a Gaussian of this standard deviation, in pixels, as Pillow's `GaussianBlur`:
  * three box blurs along x and three along y, each rounded. The outermost pixels go on outside.
  */
-export const gaussianBlur = (raster: Raster, radius: number): Raster => {
+export function* gaussianBlur(raster: Raster, radius: number): Parts<Raster> {
   if (radius === 0) return raster
   const { height, width } = raster
   const box = boxOf(radius)
-  const turned = transposed(blurLines(raster.data, width, height, box), width, height)
-  return { ...raster, data: transposed(blurLines(turned, height, width, box), height, width) }
+  const wide = yield* blurLines(raster.data, width, height, box)
+  const turned = yield* transposed(wide, width, height)
+  const high = yield* blurLines(turned, height, width, box)
+  return { ...raster, data: yield* transposed(high, height, width) }
 }
 
 interface Box {
@@ -65,41 +83,44 @@ const boxOf = (deviation: number): Box => {
 const passes = 3
 
 // Blurs along each line. A running sum makes the time that of the pixels, whatever the radius.
-const blurLines = (from: Uint8Array, length: number, lines: number, box: Box): Uint8Array => {
+function* blurLines(from: Uint8Array, length: number, lines: number, box: Box): Parts<Uint8Array> {
   const to = new Uint8Array(from.length)
   // One channel of one line, with room outside for all that a box reaches.
   const margin = box.radius + 1
   let line = new Uint8Array(length + 2 * margin)
   let next = new Uint8Array(length + 2 * margin)
-  for (let y = 0; y < lines; y++) {
-    for (let channel = 0; channel < 4; channel++) {
-      for (let x = 0, at = y * length * 4 + channel; x < length; x++, at += 4) line[x + margin] = from[at] as number
-      for (let pass = 0; pass < passes; pass++) {
-        boxBlur(line, next, length, box)
-        const blurred = next
-        next = line
-        line = blurred
+  yield* byLines(lines, length * 4 * (passes + 1), (first, last) => {
+    for (let y = first; y < last; y++) {
+      for (let channel = 0; channel < 4; channel++) {
+        for (let x = 0, at = y * length * 4 + channel; x < length; x++, at += 4) line[x + margin] = from[at] as number
+        for (let pass = 0; pass < passes; pass++) {
+          boxBlur(line, next, length, box)
+          const blurred = next
+          next = line
+          line = blurred
+        }
+        for (let x = 0, at = y * length * 4 + channel; x < length; x++, at += 4) to[at] = line[x + margin] as number
       }
-      for (let x = 0, at = y * length * 4 + channel; x < length; x++, at += 4) to[at] = line[x + margin] as number
     }
-  }
+  })
   return to
 }
 
 // Rows as columns, in squares that the processor's cache holds.
-const transposed = (data: Uint8Array, width: number, height: number): Uint8Array => {
+function* transposed(data: Uint8Array, width: number, height: number): Parts<Uint8Array> {
   const square = 32
   const to = new Uint8Array(data.length)
   const pixels = new Uint32Array(to.buffer)
   const from = new Uint32Array(data.buffer, data.byteOffset, width * height)
   for (let top = 0; top < height; top += square) {
+    const bottom = Math.min(height, top + square)
     for (let left = 0; left < width; left += square) {
-      const bottom = Math.min(height, top + square)
       const right = Math.min(width, left + square)
       for (let y = top; y < bottom; y++) {
         for (let x = left; x < right; x++) pixels[x * height + y] = from[y * width + x] as number
       }
     }
+    yield
   }
   return to
 }

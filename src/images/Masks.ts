@@ -4,8 +4,10 @@
  * Steps in their order: `fromImage`, `invert`, `blur`, then `cropRegion` and `expandRegion` for the masked part alone, or
  * `overlayMask` for the whole; `latentMask` for the sampler.
  */
-import { type Raster, type Region, type Size, toRgb } from "./Raster.ts"
-import { resize } from "./Resample.ts"
+import type * as Effect from "effect/Effect"
+import { atOnce, byLines, inTurns, type Parts } from "./Parts.ts"
+import type { Raster, Region, Size } from "./Raster.ts"
+import { resizeInParts } from "./Resample.ts"
 
 /** A picture of one channel. */
 export type Mask = Raster & { readonly channels: 1 }
@@ -13,7 +15,12 @@ export type Mask = Raster & { readonly channels: 1 }
 const make = ({ height, width }: Size, data: Uint8Array): Mask => ({ width, height, channels: 1, data })
 
 /** Every sample of a picture of one channel by the same function. */
-const mapped = (mask: Raster, f: (value: number) => number): Mask => make(mask, mask.data.map(f))
+const mapped = (mask: Raster, f: (value: number) => number): Mask => {
+  const results = Uint8Array.from({ length: 256 }, (_, value) => f(value))
+  const data = new Uint8Array(mask.data.length)
+  for (let i = 0; i < data.length; i++) data[i] = results[mask.data[i] as number] as number
+  return make(mask, data)
+}
 
 /**
  * The mask that a picture stands for: its alpha, when it is not opaque throughout, otherwise its grey (ITU-R 601).
@@ -52,9 +59,16 @@ export const invert = (mask: Raster): Mask => mapped(mask, (value) => 255 - valu
  *
  * As OpenCV's `GaussianBlur` on bytes: weights of 8 bits behind the point, pixels outside mirrored at the outermost one.
  */
-export const blur = (mask: Raster, x: number, y: number): Mask => {
-  const wide = x > 0 ? blurAlong(mask.data, mask.width, 1, mask.height, mask.width, gaussianWeights(x)) : mask.data
-  const high = y > 0 ? blurAlong(wide, mask.height, mask.width, mask.width, 1, gaussianWeights(y)) : wide
+export const blurring = (mask: Raster, x: number, y: number): Effect.Effect<Mask> =>
+  inTurns(() => blurInParts(mask, x, y))
+
+/** The same without a pause, for small masks. */
+export const blur = (mask: Raster, x: number, y: number): Mask => atOnce(blurInParts(mask, x, y))
+
+function* blurInParts(mask: Raster, x: number, y: number): Parts<Mask> {
+  const { data, height, width } = mask
+  const wide = x > 0 ? yield* blurAlong(data, width, 1, height, width, gaussianWeights(x)) : data
+  const high = y > 0 ? yield* blurAlong(wide, height, width, width, 1, gaussianWeights(y)) : wide
   return make(mask, high)
 }
 
@@ -85,28 +99,74 @@ const roundToEven = (value: number): number => {
 }
 
 // Lines of `length` samples that are `step` apart; the lines begin `lineStep` apart.
-const blurAlong = (
+//
+// Two lines are summed at once, as the halves of 32 bits: weights that sum to 256 never carry from one into the other.
+// Most weights of a wide blur are 0, and no more than 256 are not, so that the time stays that of the pixels.
+function* blurAlong(
   data: Uint8Array,
   length: number,
   step: number,
   lines: number,
   lineStep: number,
   weights: Int32Array
-): Uint8Array => {
+): Parts<Uint8Array> {
   const half = (weights.length - 1) / 2
   const out = new Uint8Array(data.length)
-  const line = new Uint8Array(length + 2 * half)
-  const mirrored = Int32Array.from(line, (_, i) => reflect(i - half, length) * step)
-  for (let index = 0; index < lines; index++) {
-    const begin = index * lineStep
-    for (let i = 0; i < line.length; i++) line[i] = data[begin + (mirrored[i] as number)] as number
-    for (let i = 0; i < length; i++) {
-      let sum = 128
-      for (let tap = 0; tap < weights.length; tap++) sum += (line[i + tap] as number) * (weights[tap] as number)
-      out[begin + i * step] = sum >> 8
+  const pair = new Int32Array(length + 2 * half)
+  const sums = new Int32Array(length)
+  const mirrored = Int32Array.from(pair, (_, i) => reflect(i - half, length) * step)
+  const taps = groupsOf(weights)
+  yield* byLines(Math.ceil(lines / 2), pair.length + length * taps.length, (first, last) => {
+    for (let index = first; index < last; index++) {
+      const begin = 2 * index * lineStep
+      // The last line of an odd number is summed twice.
+      const other = 2 * index + 1 < lines ? begin + lineStep : begin
+      for (let i = 0; i < pair.length; i++) {
+        const at = mirrored[i] as number
+        pair[i] = (data[begin + at] as number) | (data[other + at] as number) << 16
+      }
+      sums.fill(0x800080)
+      for (const tap of taps) addTaps(sums, pair, tap)
+      for (let i = 0; i < length; i++) {
+        const sum = sums[i] as number
+        out[begin + i * step] = sum >> 8
+        out[other + i * step] = sum >>> 24
+      }
     }
-  }
+  })
   return out
+}
+
+/** Places in a window, and their weights. */
+interface Taps {
+  readonly places: Int32Array
+  readonly weights: Int32Array
+}
+
+const together = 8
+
+// The weights that are not 0, eight together; 0 fills up the last ones.
+const groupsOf = (weights: Int32Array): ReadonlyArray<Taps> => {
+  const places = [...weights.keys()].filter((place) => weights[place] !== 0)
+  return Array.from({ length: Math.ceil(places.length / together) }, (_, i) => {
+    const some = Int32Array.from(places.slice(i * together, (i + 1) * together))
+    const taps = { places: new Int32Array(together), weights: new Int32Array(together) }
+    taps.places.set(some)
+    taps.weights.set(some.map((place) => weights[place] ?? 0))
+    return taps
+  })
+}
+
+const addTaps = (sums: Int32Array, pair: Int32Array, { places, weights }: Taps): void => {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = places
+  const [wa = 0, wb = 0, wc = 0, wd = 0, we = 0, wf = 0, wg = 0, wh = 0] = weights
+  for (let i = 0; i < sums.length; i++) {
+    sums[i] = (sums[i] as number) +
+      Math.imul(pair[i + a] as number, wa) + Math.imul(pair[i + b] as number, wb) +
+      Math.imul(pair[i + c] as number, wc) + Math.imul(pair[i + d] as number, wd) +
+      Math.imul(pair[i + e] as number, we) + Math.imul(pair[i + f] as number, wf) +
+      Math.imul(pair[i + g] as number, wg) + Math.imul(pair[i + h] as number, wh)
+  }
 }
 
 // The outermost sample is the mirror and is not repeated (BORDER_REFLECT_101).
@@ -170,14 +230,21 @@ export const overlayMask = (mask: Raster): Mask => mapped(mask, (value) => Math.
  *
  * Bicubic, as Pillow resizes; `round` leaves 0 and 1 only.
  */
-export const latentMask = (
+export const latentMasking = (
+  mask: Raster,
+  size: Size,
+  options: { readonly round: boolean }
+): Effect.Effect<Float32Array> => inTurns(() => latentMaskInParts(mask, size, options))
+
+/** The same without a pause, for small masks. */
+export const latentMask = (mask: Raster, size: Size, options: { readonly round: boolean }): Float32Array =>
+  atOnce(latentMaskInParts(mask, size, options))
+
+function* latentMaskInParts(
   mask: Raster,
   { height, width }: Size,
   { round }: { readonly round: boolean }
-): Float32Array => {
-  const small = resize(toRgb(mask), Math.floor(width / 8), Math.floor(height / 8), "bicubic")
-  return Float32Array.from({ length: small.width * small.height }, (_, i) => {
-    const value = (small.data[i * 3] as number) / 255
-    return round ? roundToEven(value) : value
-  })
+): Parts<Float32Array> {
+  const { data } = yield* resizeInParts(mask, Math.floor(width / 8), Math.floor(height / 8), "bicubic")
+  return Float32Array.from(data, (sample) => round ? roundToEven(sample / 255) : sample / 255)
 }

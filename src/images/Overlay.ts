@@ -1,58 +1,97 @@
 /**
  * The original laid over the result of inpainting, so that what was not masked comes back exactly.
  */
+import type * as Effect from "effect/Effect"
 import type { Mask } from "./Masks.ts"
+import { atOnce, byLines, eachPixel, inTurns, linesOf, type Parts } from "./Parts.ts"
 import {
-  alphaComposite,
+  compositeOnto,
   divide255,
   filled,
-  paste,
   premultiply,
   type Raster,
   type Region,
   regionOf,
+  type Size,
   toRgba,
   unpremultiply,
   withoutAlpha
 } from "./Raster.ts"
-import { lanczos } from "./ResizeMode.ts"
+import { lanczosInParts } from "./ResizeMode.ts"
 
 /** RGB and alpha: the original, made transparent where a mask of the same size is white. */
-export const overlay = (original: Raster, mask: Mask): Raster =>
-  unpremultiply(visibleWhere("black", mask, premultiply(toRgba(original))))
+export const overlaying = (original: Raster, mask: Mask): Effect.Effect<Raster> =>
+  inTurns(() => overlayInParts(original, mask))
+
+/** The same without a pause, for small pictures; so are the others below. */
+export const overlay = (original: Raster, mask: Mask): Raster => atOnce(overlayInParts(original, mask))
+
+function* overlayInParts(original: Raster, mask: Mask): Parts<Raster> {
+  checkMask(mask, original)
+  return yield* eachPixel(
+    original,
+    4,
+    (lines, from) =>
+      unpremultiply(visibleWhere("black", linesOf(mask, from, from + lines.height), premultiply(toRgba(lines))))
+  )
+}
 
 /**
  * RGB, of the overlay's size: the result with the overlay above it. The result is scaled to cover the region, the part
  * of the original that it was made for; without one it stands for the whole.
  */
+export const applying = (result: Raster, overlay: Raster, region?: Region): Effect.Effect<Raster> =>
+  inTurns(() => applyInParts(result, overlay, region))
+
 export const apply = (result: Raster, overlay: Raster, region?: Region): Raster =>
-  withoutAlpha(alphaComposite(uncrop(result, overlay, region), overlay))
+  atOnce(applyInParts(result, overlay, region))
+
+function* applyInParts(result: Raster, overlay: Raster, region?: Region): Parts<Raster> {
+  const below = yield* uncrop(result, overlay, region)
+  yield* byLines(overlay.height, overlay.width * 4, (from, to) => {
+    compositeOnto(linesOf(below, from, to).data, linesOf(overlay, from, to).data)
+  })
+  return yield* eachPixel(below, 3, withoutAlpha)
+}
 
 /**
  * RGB and alpha: the result alone, visible where the mask is white. With a region it has the mask's size; otherwise the
  * mask is brought to the size of the result.
  */
-export const maskComposite = (result: Raster, mask: Mask, region?: Region): Raster => {
+export const maskCompositing = (result: Raster, mask: Mask, region?: Region): Effect.Effect<Raster> =>
+  inTurns(() => maskCompositeInParts(result, mask, region))
+
+export const maskComposite = (result: Raster, mask: Mask, region?: Region): Raster =>
+  atOnce(maskCompositeInParts(result, mask, region))
+
+function* maskCompositeInParts(result: Raster, mask: Mask, region?: Region): Parts<Raster> {
   const size = region === undefined ? result : mask
-  const whole = uncrop(result, size, region)
-  return unpremultiply(visibleWhere("white", lanczos(2, mask, size.width, size.height), premultiply(whole)))
+  const whole = yield* uncrop(result, size, region)
+  const over = yield* lanczosInParts(2, mask, size)
+  return yield* eachPixel(
+    whole,
+    4,
+    (lines, from) => unpremultiply(visibleWhere("white", linesOf(over, from, from + lines.height), premultiply(lines)))
+  )
 }
 
-// RGB and alpha of this size, the result in its region and nothing around it.
-const uncrop = (
-  result: Raster,
-  size: { readonly width: number; readonly height: number },
-  region: Region = regionOf(size)
-): Raster => {
-  const part = lanczos(1, toRgba(result), region.right - region.left, region.bottom - region.top)
-  return paste(filled(size, 4), part, region.left, region.top)
+// RGB and alpha of this size, the result in its region and nothing around it; new samples.
+function* uncrop(result: Raster, size: Size, region: Region = regionOf(size)): Parts<Raster> {
+  const to = { width: region.right - region.left, height: region.bottom - region.top }
+  const part = yield* lanczosInParts(1, yield* eachPixel(result, 4, toRgba), to)
+  if (to.width === size.width && to.height === size.height) return part
+  const whole = filled(size, 4)
+  yield* byLines(to.height, to.width * 4, (from, last) => {
+    for (let y = from; y < last; y++) {
+      whole.data.set(linesOf(part, y, y + 1).data, ((region.top + y) * size.width + region.left) * 4)
+    }
+  })
+  return whole
 }
 
 /** A picture of multiplied RGB and alpha that is left where the mask is of this colour, and fades to nothing elsewhere. */
 export const visibleWhere = (colour: "white" | "black", mask: Raster, multiplied: Raster): Raster => {
-  if (mask.channels !== 1 || mask.width !== multiplied.width || mask.height !== multiplied.height) {
-    throw new RangeError("the mask is not grey, or not of the picture's size")
-  }
+  checkMask(mask, multiplied)
   const data = Uint8Array.from(multiplied.data)
   for (let i = 0, at = 0; i < mask.data.length; i++) {
     const value = mask.data[i] as number
@@ -60,4 +99,11 @@ export const visibleWhere = (colour: "white" | "black", mask: Raster, multiplied
     for (let channel = 0; channel < 4; channel++, at++) data[at] = divide255((data[at] as number) * share)
   }
   return { ...multiplied, data }
+}
+
+/** Refuses what is no mask for a picture of this size. */
+export const checkMask = (mask: Raster, { height, width }: Size): void => {
+  if (mask.channels !== 1 || mask.width !== width || mask.height !== height) {
+    throw new RangeError("the mask is not grey, or not of the picture's size")
+  }
 }

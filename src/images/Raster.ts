@@ -33,7 +33,10 @@ export const filled = ({ height, width }: Size, channels: Raster["channels"], va
   width,
   height,
   channels,
-  data: new Uint8Array(width * height * channels).fill(value)
+  // Memory comes filled with 0.
+  data: value === 0
+    ? new Uint8Array(width * height * channels)
+    : new Uint8Array(width * height * channels).fill(value)
 })
 
 /** A part of a picture. What the region has outside of the picture is 0. */

@@ -3,7 +3,9 @@
  *
  * Every filter but the nearest is two passes over windows of weights, one along the width and one along the height.
  */
-import { filled, premultiply, type Raster, type Region, regionOf, type Size, unpremultiply } from "./Raster.ts"
+import type * as Effect from "effect/Effect"
+import { atOnce, byLines, eachPixel, inTurns, linesOf, type Parts } from "./Parts.ts"
+import { crop, filled, premultiply, type Raster, type Region, regionOf, type Size, unpremultiply } from "./Raster.ts"
 
 export type Filter = "nearest" | "box" | "bilinear" | "bicubic" | "lanczos"
 
@@ -45,15 +47,28 @@ const makeWindows = (size: number, stride: number): Windows => ({
   weights: new Float64Array(size * stride)
 })
 
-// Windows of a kernel that grows with the scale when it shrinks, over the samples from `begin` to `end`.
-const windowsOf = (size: number, to: number, kernel: Kernel, begin = 0, end = size): Windows => {
+/** Samples of one side of the result, and the part of that side in the picture that they stand for. */
+interface Side {
+  readonly size: number
+  readonly to: number
+  readonly begin: number
+  readonly end: number
+  /** The samples that are wanted, from `first` to before `last`. */
+  readonly first: number
+  readonly last: number
+}
+
+const wholeSide = (size: number, to: number): Side => ({ size, to, begin: 0, end: size, first: 0, last: to })
+
+// Windows of a kernel that grows with the scale when it shrinks, for the samples that are wanted.
+const windowsOf = ({ begin, end, first, last, size, to }: Side, kernel: Kernel): Windows => {
   const scale = (end - begin) / to
   const growth = Math.max(1, scale)
   const support = kernel.support * growth
-  const windows = makeWindows(to, Math.ceil(support) * 2 + 1)
+  const windows = makeWindows(last - first, Math.ceil(support) * 2 + 1)
   const { lengths, starts, stride, weights } = windows
-  for (let i = 0; i < to; i++) {
-    const centre = begin + (i + 0.5) * scale
+  for (let i = 0; i < last - first; i++) {
+    const centre = begin + (first + i + 0.5) * scale
     const start = Math.max(0, Math.trunc(centre - support + 0.5))
     const length = Math.min(size, Math.trunc(centre + support + 0.5)) - start
     let sum = 0
@@ -76,28 +91,71 @@ const one = 2 ** precision
 const fixedPoint = (weights: Float64Array): Int32Array =>
   Int32Array.from(weights, (weight) => Math.trunc(weight * one + (weight < 0 ? -0.5 : 0.5)))
 
+/** Parts of the picture and of the result. */
+export interface Parted {
+  /** What is taken of the picture: all of it. It may be empty, which gives the values at that edge. */
+  readonly from?: Region | undefined
+  /** What is made of the result: all of it. Nothing is computed, nor is there memory for, what lies outside. */
+  readonly window?: Region | undefined
+}
+
 /**
  * A picture of `width` by `height`, as Pillow's `Image.resize` makes it of 8-bit samples: along the width first, weights
  * in fixed point, every pass rounded. Transparent pictures are resized with their colours multiplied by alpha.
  *
- * `from` is the part of the picture that is taken; it may be empty, which gives the values at that edge.
+ * With a `window` it is that part of the result, sample by sample as in the whole.
  */
+export const resizing = (
+  raster: Raster,
+  width: number,
+  height: number,
+  filter: Filter,
+  parted?: Parted
+): Effect.Effect<Raster> => inTurns(() => resizeInParts(raster, width, height, filter, parted))
+
+/** The same without a pause, for small pictures. */
 export const resize = (
   raster: Raster,
   width: number,
   height: number,
   filter: Filter,
-  from: Region = regionOf(raster)
-): Raster => {
+  parted?: Parted
+): Raster => atOnce(resizeInParts(raster, width, height, filter, parted))
+
+export function* resizeInParts(
+  raster: Raster,
+  width: number,
+  height: number,
+  filter: Filter,
+  { from = regionOf(raster), window = regionOf({ width, height }) }: Parted = {}
+): Parts<Raster> {
   checkSize(raster)
   checkSize({ width, height })
-  const isWhole = from.left === 0 && from.top === 0 && from.right === raster.width && from.bottom === raster.height
-  if (isWhole && width === raster.width && height === raster.height) {
-    return { ...raster, data: Uint8Array.from(raster.data) }
+  checkWindow(window, { width, height })
+  const columns: Side = {
+    size: raster.width,
+    to: width,
+    begin: from.left,
+    end: from.right,
+    first: window.left,
+    last: window.right
   }
-  if (filter === "nearest") return resizeNearest(raster, width, height, from)
-  if (raster.channels === 4) return unpremultiply(resample(premultiply(raster), width, height, kernels[filter], from))
-  return resample(raster, width, height, kernels[filter], from)
+  const rows: Side = {
+    size: raster.height,
+    to: height,
+    begin: from.top,
+    end: from.bottom,
+    first: window.top,
+    last: window.bottom
+  }
+  if (isKept(columns) && isKept(rows)) return copied(raster, window)
+  if (filter === "nearest") return yield* resizeNearest(raster, columns, rows)
+  if (raster.channels !== 4) return yield* resample(raster, columns, rows, kernels[filter])
+  // What is far from the window has no part in it.
+  const { bottom, top } = reachOf(rows, kernels[filter])
+  const multiplied = yield* eachPixel(linesOf(raster, top, bottom), 4, premultiply)
+  const resized = yield* resample(multiplied, columns, rows, kernels[filter], top)
+  return yield* eachPixel(resized, 4, unpremultiply)
 }
 
 const checkSize = ({ height, width }: Size): void => {
@@ -106,70 +164,111 @@ const checkSize = ({ height, width }: Size): void => {
   }
 }
 
-const resizeNearest = (raster: Raster, width: number, height: number, from: Region): Raster => {
-  const { channels, data } = raster
-  const columns = nearestOf(raster.width, width, from.left, from.right)
-  const rows = nearestOf(raster.height, height, from.top, from.bottom)
-  const out = filled({ width, height }, channels)
-  let to = 0
-  for (const row of rows) {
-    for (const column of columns) {
-      const at = (row * raster.width + column) * channels
-      for (let channel = 0; channel < channels; channel++) out.data[to++] = data[at + channel] as number
-    }
+const checkWindow = ({ bottom, left, right, top }: Region, { height, width }: Size): void => {
+  checkSize({ width: right - left, height: bottom - top })
+  if (!(left >= 0 && top >= 0 && right <= width && bottom <= height)) {
+    throw new RangeError(`a window reaches beyond a picture of ${width}x${height} pixels`)
   }
+}
+
+/** Whether all samples along this side stay what they are. */
+const isKept = ({ begin, end, size, to }: Side): boolean => size === to && begin === 0 && end === size
+
+// The lines of the picture that have a part in the window.
+const reachOf = (rows: Side, kernel: Kernel): { readonly top: number; readonly bottom: number } => {
+  if (isKept(rows)) return { top: rows.first, bottom: rows.last }
+  const { lengths, starts } = windowsOf(rows, kernel)
+  let top = rows.size - 1
+  let bottom = 1
+  for (let i = 0; i < starts.length; i++) {
+    top = Math.min(top, starts[i] as number)
+    bottom = Math.max(bottom, (starts[i] as number) + (lengths[i] as number))
+  }
+  return { top, bottom: Math.max(bottom, top + 1) }
+}
+
+function* resizeNearest(raster: Raster, columns: Side, rows: Side): Parts<Raster> {
+  const { channels, data } = raster
+  const fromColumns = nearestOf(columns)
+  const fromRows = nearestOf(rows)
+  const width = fromColumns.length
+  const out = filled({ width, height: fromRows.length }, channels)
+  yield* byLines(fromRows.length, width * channels, (first, last) => {
+    for (let y = first, to = first * width * channels; y < last; y++) {
+      const row = (fromRows[y] as number) * raster.width
+      for (let x = 0; x < width; x++) {
+        const at = (row + (fromColumns[x] as number)) * channels
+        for (let channel = 0; channel < channels; channel++) out.data[to++] = data[at + channel] as number
+      }
+    }
+  })
   return out
 }
 
 // Pillow adds the scale up sample by sample, so that its rounding is that of the sums.
-const nearestOf = (size: number, to: number, begin: number, end: number): Int32Array => {
+const nearestOf = ({ begin, end, first, last, size, to }: Side): Int32Array => {
   const scale = (end - begin) / to
   let at = begin + scale * 0.5
-  return Int32Array.from({ length: to }, () => {
+  for (let i = 0; i < first; i++) at += scale
+  return Int32Array.from({ length: last - first }, () => {
     const index = Math.min(size - 1, Math.floor(at))
     at += scale
     return index
   })
 }
 
-const resample = (raster: Raster, width: number, height: number, kernel: Kernel, from: Region): Raster => {
-  const isNarrowed = from.left !== 0 || from.right !== raster.width
-  const isShortened = from.top !== 0 || from.bottom !== raster.height
-  const wide = width === raster.width && !isNarrowed
-    ? raster
-    : resampleRows(raster, windowsOf(raster.width, width, kernel, from.left, from.right))
-  return height === raster.height && !isShortened
-    ? wide
-    : resampleColumns(wide, windowsOf(raster.height, height, kernel, from.top, from.bottom))
+// `top` is the first line that the raster has of the picture.
+function* resample(raster: Raster, columns: Side, rows: Side, kernel: Kernel, top = 0): Parts<Raster> {
+  const reach = reachOf(rows, kernel)
+  const lines = linesOf(raster, reach.top - top, reach.bottom - top)
+  const wide = isKept(columns)
+    ? cropWidth(lines, columns.first, columns.last)
+    : yield* resampleRows(lines, windowsOf(columns, kernel))
+  return isKept(rows) ? wide : yield* resampleColumns(wide, windowsOf(rows, kernel), reach.top)
 }
+
+const copied = (raster: Raster, window: Region): Raster =>
+  window.right - window.left === raster.width && window.bottom - window.top === raster.height
+    ? { ...raster, data: new Uint8Array(raster.data) }
+    : crop(raster, window)
+
+const cropWidth = (raster: Raster, left: number, right: number): Raster =>
+  left === 0 && right === raster.width ? raster : crop(raster, { left, right, top: 0, bottom: raster.height })
 
 const clip8 = (sum: number): number => {
   const value = sum >> precision
   return value < 0 ? 0 : value > 255 ? 255 : value
 }
 
-const resampleRows = (raster: Raster, { lengths, starts, stride, weights }: Windows): Raster => {
+function* resampleRows(raster: Raster, { lengths, starts, stride, weights }: Windows): Parts<Raster> {
   const { channels, data, height } = raster
   const width = starts.length
   const fixed = fixedPoint(weights)
   const out = filled({ width, height }, channels)
-  for (let y = 0, to = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const begin = (y * raster.width + (starts[x] as number)) * channels
-      const length = lengths[x] as number
-      for (let channel = 0; channel < channels; channel++) {
-        let sum = one / 2
-        for (let tap = 0, at = begin + channel; tap < length; tap++, at += channels) {
-          sum += (data[at] as number) * (fixed[x * stride + tap] as number)
+  yield* byLines(height, width * stride * channels, (first, last) => {
+    for (let y = first, to = first * width * channels; y < last; y++) {
+      for (let x = 0; x < width; x++) {
+        const begin = (y * raster.width + (starts[x] as number)) * channels
+        const length = lengths[x] as number
+        for (let channel = 0; channel < channels; channel++) {
+          let sum = one / 2
+          for (let tap = 0, at = begin + channel; tap < length; tap++, at += channels) {
+            sum += (data[at] as number) * (fixed[x * stride + tap] as number)
+          }
+          out.data[to++] = clip8(sum)
         }
-        out.data[to++] = clip8(sum)
       }
     }
-  }
+  })
   return out
 }
 
-const resampleColumns = (raster: Raster, { lengths, starts, stride, weights }: Windows): Raster => {
+// `top` is the first line that the raster has of the picture.
+function* resampleColumns(
+  raster: Raster,
+  { lengths, starts, stride, weights }: Windows,
+  top: number
+): Parts<Raster> {
   const { channels, data, width } = raster
   const height = starts.length
   const fixed = fixedPoint(weights)
@@ -178,11 +277,13 @@ const resampleColumns = (raster: Raster, { lengths, starts, stride, weights }: W
   const sums = new Int32Array(row)
   for (let y = 0; y < height; y++) {
     sums.fill(one / 2)
-    for (let tap = 0; tap < (lengths[y] as number); tap++) {
-      const weight = fixed[y * stride + tap] as number
-      const begin = ((starts[y] as number) + tap) * row
-      for (let x = 0; x < row; x++) sums[x] = (sums[x] as number) + (data[begin + x] as number) * weight
-    }
+    yield* byLines(lengths[y] as number, row, (first, last) => {
+      for (let tap = first; tap < last; tap++) {
+        const weight = fixed[y * stride + tap] as number
+        const begin = ((starts[y] as number) - top + tap) * row
+        for (let x = 0; x < row; x++) sums[x] = (sums[x] as number) + (data[begin + x] as number) * weight
+      }
+    })
     for (let x = 0; x < row; x++) out.data[y * row + x] = clip8(sums[x] as number)
   }
   return out
@@ -282,9 +383,9 @@ const nearestWindows = (offset: number) => (size: number, to: number): Windows =
 
 const interpolationWindows: Readonly<Record<InterpolationMode, (size: number, to: number) => Windows>> = {
   bilinear: clampedWindows(kernels.bilinear, true),
-  "bilinear-antialiased": (size, to) => windowsOf(size, to, kernels.bilinear),
+  "bilinear-antialiased": (size, to) => windowsOf(wholeSide(size, to), kernels.bilinear),
   bicubic: clampedWindows({ support: 2, weight: cubic(-0.75) }, false),
-  "bicubic-antialiased": (size, to) => windowsOf(size, to, kernels.bicubic),
+  "bicubic-antialiased": (size, to) => windowsOf(wholeSide(size, to), kernels.bicubic),
   nearest: nearestWindows(0),
   "nearest-exact": nearestWindows(0.5)
 }

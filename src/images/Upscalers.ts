@@ -12,7 +12,7 @@ import type * as Scope from "effect/Scope"
 import { InferenceError, UnknownUpscaler } from "../processing/errors.ts"
 import type { NetworkError } from "../runner/LoadedModel.ts"
 import type { Raster } from "./Raster.ts"
-import { resize } from "./Resample.ts"
+import { resizing } from "./Resample.ts"
 import type { Size } from "./Tiles.ts"
 
 export interface UpscalerEntry {
@@ -126,7 +126,8 @@ export const make = (networks: Effect.Effect<ReadonlyArray<NetworkUpscaler>>): U
     const upscaler = yield* find(name)
     if (raster.width === to.width && raster.height === to.height) return raster
     if (typeof upscaler !== "string") return yield* byNetwork(upscaler, raster, to, options)
-    return resize(raster, to.width, to.height, upscaler === "Nearest" && grows(raster, to) ? "nearest" : "lanczos")
+    const filter = upscaler === "Nearest" && grows(raster, to) ? "nearest" : "lanczos"
+    return yield* resizing(raster, to.width, to.height, filter)
   })
 
   const scaleBy = Effect.fn("Upscalers.scaleBy")(function*(
@@ -141,13 +142,13 @@ export const make = (networks: Effect.Effect<ReadonlyArray<NetworkUpscaler>>): U
     // The filter gives the exact factor, whatever is then cut.
     const exact = upscaler === "None" || factor <= 1
       ? raster
-      : resize(
+      : yield* resizing(
         raster,
         Math.floor(raster.width * factor),
         Math.floor(raster.height * factor),
         upscaler === "Nearest" ? "nearest" : "lanczos"
       )
-    return lanczos(exact, to)
+    return yield* lanczos(exact, to)
   })
 
   return Upscalers.of({ list, upscale, scaleBy })
@@ -157,8 +158,10 @@ const cutToEight = (length: number): number => Math.max(8, Math.floor(length / 8
 
 const grows = (from: Size, to: Size): boolean => from.width < to.width || from.height < to.height
 
-const lanczos = (raster: Raster, to: Size): Raster =>
-  raster.width === to.width && raster.height === to.height ? raster : resize(raster, to.width, to.height, "lanczos")
+const lanczos = (raster: Raster, to: Size): Effect.Effect<Raster> =>
+  raster.width === to.width && raster.height === to.height
+    ? Effect.succeed(raster)
+    : resizing(raster, to.width, to.height, "lanczos")
 
 const byNetwork = Effect.fnUntraced(function*(
   { entry, open }: NetworkUpscaler,
@@ -167,7 +170,7 @@ const byNetwork = Effect.fnUntraced(function*(
   { onTile, overlap = 8, tile = 192 }: UpscaleOptions,
   atLeastOnce = false
 ): Effect.fn.Return<Raster, NetworkError> {
-  if (raster.channels === 1 || (!atLeastOnce && !grows(raster, to))) return lanczos(raster, to)
+  if (raster.channels === 1 || (!atLeastOnce && !grows(raster, to))) return yield* lanczos(raster, to)
   const { alpha, rgb } = raster.channels === 4 ? separated(raster) : { alpha: undefined, rgb: raster }
 
   const large = yield* Effect.scoped(Effect.gen(function*() {
@@ -183,8 +186,8 @@ const byNetwork = Effect.fnUntraced(function*(
     return picture
   }))
 
-  const result = lanczos(large, to)
-  return alpha === undefined ? result : joined(result, lanczos(alpha, to))
+  const result = yield* lanczos(large, to)
+  return alpha === undefined ? result : joined(result, yield* lanczos(alpha, to))
 })
 
 // Sizes of the pictures to which the network is applied.

@@ -52,4 +52,29 @@ describe("a signal", () => {
       assert.strictEqual(stdout, "")
       assert.deepStrictEqual(yield* filesIn(outdir), [])
     }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live("that comes twice ends a run that hangs, as when a disk no longer answers", () =>
+    Effect.gen(function*() {
+      const outdir = yield* temporaryFolder
+      const hangs = `
+        import fs from "node:fs"
+        import { syncBuiltinESMExports } from "node:module"
+        fs.link = () => {
+          process.stderr.write("It hangs.\\n")
+          setInterval(() => {}, 1000)
+        }
+        syncBuiltinESMExports()
+      `
+      const run = yield* start(["txt2img", "a heart", "--outdir", outdir, "--steps", "1"], {
+        node: ["--import", `data:text/javascript,${encodeURIComponent(hangs)}`]
+      })
+      yield* run.said(/It hangs\./)
+      yield* run.send("SIGTERM")
+      yield* run.said(new RegExp(sentence))
+      const presses = Effect.repeat(run.send("SIGTERM"), Schedule.spaced("300 millis"))
+      yield* Effect.raceFirst(run.said(/Stopping at once\./), presses)
+      const { code, stderr, stdout } = yield* run.end
+      assert.strictEqual(code, 143, stderr)
+      assert.strictEqual(stdout, "")
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
 })

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as ColorCorrection from "../../src/images/ColorCorrection.ts"
 import { filled, type Raster } from "../../src/images/Raster.ts"
@@ -54,4 +55,21 @@ describe("apply", () => {
       assert.deepStrictEqual(ColorCorrection.apply(target, filled(size, 3, value)), filled(size, 3, value))
     }
   })
+
+  it.effect("is the same for all lines at once and for a few at a time", () =>
+    Effect.gen(function*() {
+      const noise = (seed: number, channels: 3 | 4): Raster => ({
+        width: 80,
+        height: 150,
+        channels,
+        data: Uint8Array.from({ length: 12_000 * channels }, (_, i) => Math.imul(i + seed, 2654435761) >>> 24)
+      })
+      // One line is one part.
+      const line = (raster: Raster) => ({ ...raster, width: 12_000, height: 1 })
+      const [original, result] = [noise(7, 3), noise(1234, 4)]
+      const corrected = yield* ColorCorrection.correcting(original, result)
+      assert.deepInclude(corrected, { width: 80, height: 150, channels: 3 })
+      const once = ColorCorrection.apply(ColorCorrection.setup(line(original)), line(result))
+      assert.deepStrictEqual(corrected.data, once.data)
+    }))
 })

@@ -311,4 +311,34 @@ describe("ImageStore.check", () => {
         assert.strictEqual(error._tag, "SaveError")
       })
     ))
+
+  it.effect("makes folders beside others that make the same", () =>
+    inTemporaryFolder((folder) =>
+      Effect.gen(function*() {
+        const { check } = yield* ImageStore
+        const fs = yield* FileSystem.FileSystem
+        const checks = Array.from({ length: 20 }, () => check(`${folder}/a/b/c/d`))
+        yield* Effect.all(checks, { concurrency: "unbounded" })
+        assert.deepStrictEqual(yield* fs.readDirectory(`${folder}/a/b/c`), ["d"])
+      })
+    ))
+})
+
+describe.runIf(process.platform === "linux")("ImageStore, where the system makes no folders", () => {
+  it.live.each(["/proc/serena", "/proc/serena/a/b", "/proc/self/a"])(
+    "says soon that no folder can be made where the system allows none: %s",
+    (folder) =>
+      Effect.gen(function*() {
+        const { check, replace, save } = yield* ImageStore
+        const errors = yield* Effect.all([
+          Effect.flip(check(folder)),
+          Effect.flip(save(file(folder, { directory: "2026-02-03" }))),
+          Effect.flip(replace({ folder, name: "params.txt" }, "a cat"))
+        ]).pipe(Effect.timeout("1 second"))
+        for (const error of errors) {
+          assert.strictEqual(error._tag, "SaveError")
+          assert.include(error.message, "no folder can be made there")
+        }
+      }).pipe(Effect.provide(layerStore))
+  )
 })

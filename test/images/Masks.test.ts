@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Masks from "../../src/images/Masks.ts"
 import { filled, paste, type Raster } from "../../src/images/Raster.ts"
@@ -46,6 +47,44 @@ describe("blur", () => {
     const mask = filled({ width: size, height: 3 }, 1, value)
     assert.deepStrictEqual(Masks.blur(mask, sigma, sigma), mask)
   })
+
+  /** Along one line, sample by sample, as OpenCV defines it. */
+  const blurredLine = (line: ReadonlyArray<number>, sigma: number): ReadonlyArray<number> => {
+    if (sigma === 0) return line
+    const weights = [...Masks.gaussianWeights(sigma)]
+    const half = (weights.length - 1) / 2
+    const reflected = (at: number): number =>
+      line.length === 1 ? 0 : at < 0 ? reflected(-at) : at >= line.length ? reflected(2 * line.length - 2 - at) : at
+    return line.map((_, x) =>
+      weights.reduce((sum, weight, tap) => sum + weight * (line[reflected(x + tap - half)] ?? NaN), 128) >> 8
+    )
+  }
+  const transposed = (lines: ReadonlyArray<ReadonlyArray<number>>) =>
+    (lines[0] ?? []).map((_, x) => lines.map((line) => line[x] ?? NaN))
+
+  it.prop(
+    "is the sum of all weighted neighbours, rounded along x and then along y",
+    [int(1, 7), int(1, 7), int(0, 999), Schema.Literals([0, 1, 2.5, 7, 40, 512]), Schema.Literals([0, 3, 64])],
+    ([width, height, seed, x, y]) => {
+      const data = Uint8Array.from({ length: width * height }, (_, i) => Math.imul(i + seed, 2654435761) >>> 24)
+      const lines = Array.from({ length: height }, (_, row) => [...data.subarray(row * width, (row + 1) * width)])
+      const wide = lines.map((line) => blurredLine(line, x))
+      const high = transposed(transposed(wide).map((line) => blurredLine(line, y)))
+      assert.deepStrictEqual([...Masks.blur({ width, height, channels: 1, data }, x, y).data], high.flat())
+    }
+  )
+
+  it.prop("has no more than 256 weights to add, however wide it is", [int(1, 512)], ([sigma]) => {
+    const weights = Masks.gaussianWeights(sigma)
+    assert.strictEqual(weights.reduce((sum, weight) => sum + weight, 0), 256)
+    assert.isTrue(weights.every((weight) => weight >= 0))
+  })
+
+  it.effect("is the same with pauses", () =>
+    Effect.gen(function*() {
+      const mask = rectangle(401, 303, 60, 70, 220, 250)
+      assert.deepStrictEqual(yield* Masks.blurring(mask, 30, 20), Masks.blur(mask, 30, 20))
+    }))
 
   it("blurs along x and along y alike", () => {
     const wide = Masks.blur(rectangle(9, 9, 3, 3, 6, 6), 2, 0).data
@@ -116,4 +155,11 @@ describe("latentMask", () => {
     const hard = Masks.latentMask(mask, size32, { round: true })
     assert.isTrue(soft.every((value, i) => value >= 0 && value <= 1 && hard[i] === (value > 0.5 ? 1 : 0)))
   })
+
+  it.effect("is the same with pauses", () =>
+    Effect.gen(function*() {
+      const [mask, size] = [rectangle(400, 320, 70, 60, 220, 250), { width: 640, height: 480 }]
+      const latent = yield* Masks.latentMasking(mask, size, { round: false })
+      assert.deepStrictEqual(latent, Masks.latentMask(mask, size, { round: false }))
+    }))
 })

@@ -1,8 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Mask } from "../../src/images/Masks.ts"
 import * as Overlay from "../../src/images/Overlay.ts"
-import { crop, filled, paste, type Raster } from "../../src/images/Raster.ts"
+import {
+  alphaComposite,
+  crop,
+  filled,
+  paste,
+  premultiply,
+  type Raster,
+  toRgba,
+  unpremultiply,
+  withoutAlpha
+} from "../../src/images/Raster.ts"
 import { resize } from "../../src/images/Resample.ts"
 
 const size = { width: 12, height: 10 }
@@ -67,4 +78,40 @@ describe("maskComposite", () => {
   it("refuses a mask of another size where none is brought to it", () => {
     assert.throws(() => Overlay.overlay(filled({ width: 2, height: 2 }, 3), half), RangeError)
   })
+})
+
+describe("with pauses", () => {
+  const large = { width: 240, height: 190 }
+  const noiseOf = (channels: 3 | 4): Raster => ({
+    ...large,
+    channels,
+    data: Uint8Array.from({ length: 45_600 * channels }, (_, i) => Math.imul(i + channels, 2654435761) >>> 24)
+  })
+  const mask: Mask = { ...large, channels: 1, data: noiseOf(3).data.subarray(0, 45_600) }
+  const visible = (raster: Raster, colour: "black" | "white") =>
+    unpremultiply(Overlay.visibleWhere(colour, mask, premultiply(toRgba(raster))))
+
+  it.effect("is what the whole picture would be", () =>
+    Effect.gen(function*() {
+      const [result, original] = [noiseOf(3), noiseOf(4)]
+      const overlay = yield* Overlay.overlaying(original, mask)
+      assert.deepStrictEqual(overlay, visible(original, "black"))
+      assert.deepStrictEqual(
+        yield* Overlay.applying(result, overlay),
+        withoutAlpha(alphaComposite(toRgba(result), overlay))
+      )
+      assert.deepStrictEqual(yield* Overlay.maskCompositing(result, mask), visible(result, "white"))
+    }))
+
+  it.effect("puts a result into its region", () =>
+    Effect.gen(function*() {
+      const region = { left: 30, top: 40, right: 200, bottom: 180 }
+      const [result, overlay] = [resize(noiseOf(3), 170, 140, "box"), noiseOf(4)]
+      const whole = paste(filled(large, 4), toRgba(result), 30, 40)
+      assert.deepStrictEqual(
+        yield* Overlay.applying(result, overlay, region),
+        withoutAlpha(alphaComposite(whole, overlay))
+      )
+      assert.deepStrictEqual(yield* Overlay.maskCompositing(result, mask, region), visible(whole, "white"))
+    }))
 })

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { Raster } from "../../src/images/Raster.ts"
+import { crop, type Raster, type Region } from "../../src/images/Raster.ts"
 import * as Resample from "../../src/images/Resample.ts"
 
 const grey = (width: number, height: number, values: ReadonlyArray<number>): Raster => ({
@@ -54,7 +55,7 @@ describe("resize", () => {
   })
 
   it("goes on beyond an edge for a part of no width", () => {
-    const edge = Resample.resize(row(100, 60), 2, 1, "bicubic", { left: 0, top: 0, right: 0, bottom: 1 })
+    const edge = Resample.resize(row(100, 60), 2, 1, "bicubic", { from: { left: 0, top: 0, right: 0, bottom: 1 } })
     assert.deepStrictEqual([...edge.data], [105, 105])
   })
 
@@ -79,6 +80,53 @@ describe("resize", () => {
     const picture = noise(9, 7, 3)
     const both = Resample.resize(picture, w, h, filter)
     assert.deepStrictEqual(both, Resample.resize(Resample.resize(picture, w, 7, filter), w, h, filter))
+  })
+
+  const Corners = Schema.Tuple([side, side, side, side])
+  it.prop(
+    "makes any window of the result as the whole has it",
+    [Filter, Channels, side, side, Corners, Corners],
+    ([filter, channels, w, h, [a, b, c, d], [toW, toH, fromW, fromH]]) => {
+      const picture = noise(w, h, channels)
+      const window = {
+        left: Math.min(a, toW) - 1,
+        top: Math.min(b, toH) - 1,
+        right: Math.min(toW, a + c),
+        bottom: Math.min(toH, b + d)
+      }
+      // A nearest sample must lie in the picture; the others may be of a part of no size.
+      const from = { left: 0, top: 0, right: Math.min(w, fromW), bottom: Math.min(h, filter === "box" ? h : fromH - 1) }
+      for (const parted of filter === "nearest" ? [{}] : [{}, { from }]) {
+        const whole = Resample.resize(picture, toW, toH, filter, parted)
+        assert.deepStrictEqual(
+          Resample.resize(picture, toW, toH, filter, { ...parted, window }),
+          crop(whole, window)
+        )
+      }
+    }
+  )
+
+  it("computes nothing but the window", () => {
+    // The whole would have 2e17 samples.
+    const window = { left: 5e8, top: 5e8, right: 5e8 + 2, bottom: 5e8 + 1 }
+    const { data } = Resample.resize(grey(2, 2, [0, 200, 0, 200]), 1e9, 1e9, "bilinear", { window })
+    assert.deepStrictEqual([...data], [100, 100])
+  })
+
+  it.effect("is the same with pauses, however many lines there are", () =>
+    Effect.gen(function*() {
+      for (const filter of filters) {
+        const picture = noise(300, 200, 4)
+        const rows = yield* Resample.resizing(picture, 250, 330, filter)
+        assert.deepStrictEqual(rows, Resample.resize(picture, 250, 330, filter))
+      }
+    }))
+
+  it("refuses windows that reach beyond the result", () => {
+    const reach = (window: Region) => () => Resample.resize(row(1, 2), 4, 1, "box", { window })
+    assert.throws(reach({ left: 0, top: 0, right: 5, bottom: 1 }), RangeError)
+    assert.throws(reach({ left: -1, top: 0, right: 2, bottom: 1 }), RangeError)
+    assert.throws(reach({ left: 2, top: 0, right: 2, bottom: 1 }), RangeError)
   })
 
   it("refuses sizes that are none", () => {
