@@ -14,8 +14,6 @@
 import * as Tiles from "../images/Tiles.ts"
 import type { LatentSize } from "../runner/LoadedModel.ts"
 
-export type { Tile } from "../images/Tiles.ts"
-
 export interface TilePlan {
   readonly grid: Tiles.Grid
   readonly tiles: ReadonlyArray<Tiles.Tile>

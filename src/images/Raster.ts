@@ -120,10 +120,6 @@ export const toPlanar = (raster: Raster): Float32Array => {
   return planar
 }
 
-/** Whether two pictures are the same, sample by sample. */
-export const equals = (a: Raster, b: Raster): boolean =>
-  a.width === b.width && a.height === b.height && a.channels === b.channels && Buffer.compare(a.data, b.data) === 0
-
 /** A quotient by 255, rounded, as Pillow has it: exact for products of two samples, and for sums of two that weigh 255. */
 export const divide255 = (value: number): number => {
   const moved = value + 128

@@ -15,7 +15,6 @@ import * as FileSystem from "effect/FileSystem"
 import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpRouter from "effect/http/HttpRouter"
-import type { HttpServer } from "effect/http/HttpServer"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
@@ -311,5 +310,3 @@ export const layer = <E = never, R = never>(routes?: Layer.Layer<never, E, R>) =
       Layer.provideMerge(layerServices)
     )
   ))
-
-export type { HttpServer }

@@ -48,8 +48,11 @@ describe("OnnxGraph", () => {
   it("replaces, removes and adds fields", () => {
     const message = Buffer.concat([...OnnxGraph.integer(1, 5), ...OnnxGraph.text(2, "two"), ...OnnxGraph.integer(3, 7)])
     const changed = Buffer.concat(
-      OnnxGraph.edited(message, ({ number }) =>
-        number === 1 ? [] : number === 2 ? [...OnnxGraph.text(2, "zwei"), ...OnnxGraph.integer(9, -1)] : undefined)
+      OnnxGraph.edited(
+        message,
+        ({ number }) =>
+          number === 1 ? [] : number === 2 ? [...OnnxGraph.text(2, "zwei"), ...OnnxGraph.integer(9, -1)] : undefined
+      )
     )
     assert.deepStrictEqual([...OnnxGraph.fieldsOf(changed)].map(({ number }) => number), [2, 9, 3])
     assert.strictEqual(OnnxGraph.textOf(changed, 2), "zwei")
