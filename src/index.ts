@@ -32,6 +32,10 @@ export * as Processing from "./processing/Processing.ts"
 export { Img2Img, Txt2Img } from "./processing/requests.ts"
 /** A picture that comes with a request. */
 export { ImageBytes } from "./processing/ImageBytes.ts"
+/** Pictures read, written, and kept: what a pipeline takes. */
+export { ImageDecoder } from "./images/ImageDecoder.ts"
+export { ImageEncoder } from "./images/ImageEncoder.ts"
+export { ImageStore } from "./images/ImageStore.ts"
 /** A picture in memory. */
 export type { Raster } from "./images/Raster.ts"
 /** What makes pictures larger. */

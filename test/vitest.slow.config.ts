@@ -2,7 +2,12 @@ import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
 /** Tests that lie beside others of their room, and take too long for every run all the same. */
-export const slow = ["test/studio/studio.test.ts", "test/examples/making.test.ts", "test/cli/signals.test.ts"]
+export const slow = [
+  "test/studio/studio.test.ts",
+  "test/examples/making.test.ts",
+  "test/examples/api.test.ts",
+  "test/cli/signals.test.ts"
+]
 
 /** Tests that build, pack, install or measure: too slow for every run. */
 export default defineConfig({

@@ -172,7 +172,7 @@ export const serve = Command.make(
     )
   }, logDefects)
 ).pipe(
-  Command.withDescription("Answer clients of stable-diffusion-webui over HTTP"),
+  Command.withDescription("Serve the studio, a page in the browser, and two HTTP APIs"),
   Command.withExamples([
     { command: "serena serve", description: "For programs on this machine, at http://127.0.0.1:7860" },
     {

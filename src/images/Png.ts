@@ -104,6 +104,21 @@ const tellsInfotext = ({ data, type }: Chunk): boolean => {
   }
 }
 
+/**
+ * A PNG file with these texts in it as well, by their keywords, before the pixels. A keyword that is not one of PNG's (1 to 79
+ * characters of Latin-1) is left out. Throws when the file is damaged.
+ */
+export const withTexts = (png: Uint8Array, texts: Readonly<Record<string, string>>): Uint8Array => {
+  const [header, ...others] = chunks(png)
+  if (header === undefined) throw new Error("the file ends before the picture")
+  const added = Object.entries(texts).flatMap(([keyword, text]) =>
+    /^[ -~\u00A1-\u00FF]{1,79}$/.test(keyword) ? [textChunk(text, keyword)] : []
+  )
+  return new Uint8Array(
+    Buffer.concat([png.subarray(0, header.end), ...added, ...others.map(({ end, start }) => png.subarray(start, end))])
+  )
+}
+
 /** A PNG file of 8-bit RGB, from scanlines that are filtered and compressed already. */
 export const fromScanlines = (image: {
   readonly width: number
@@ -124,12 +139,15 @@ export const fromScanlines = (image: {
   ]))
 }
 
-const textChunk = (text: string): Uint8Array => {
+const textChunk = (text: string, name = keyword): Uint8Array => {
   const isLatin1 = Buffer.from(text, "latin1").toString("latin1") === text && !text.includes("\0")
   // An international text chunk has four more fields before the text: two flags, language, translated keyword.
   return isLatin1
-    ? chunk("tEXt", Buffer.from(`${keyword}\0${text}`, "latin1"))
-    : chunk("iTXt", Buffer.from(`${keyword}\0\0\0\0\0${text}`, "utf8"))
+    ? chunk("tEXt", Buffer.from(`${name}\0${text}`, "latin1"))
+    : chunk(
+      "iTXt",
+      Buffer.concat([Buffer.from(`${name}\0\0\0\0\0`, "latin1"), Buffer.from(text, "utf8")])
+    )
 }
 
 const chunk = (type: string, data: Uint8Array): Uint8Array => {

@@ -53,7 +53,7 @@ export class JobCancelled extends Schema.TaggedError<JobCancelled>()("JobCancell
   }
 }
 
-export type JobError = ProcessingError | JobCancelled
+export type JobError = ProcessingError | JobCancelled | ShuttingDown
 
 export type JobStatus =
   /** `ahead`: how many jobs run or wait before it. */
@@ -113,6 +113,8 @@ interface Entry {
   readonly wishes: Array<"interrupt" | "skip">
   fiber: Fiber.Fiber<unknown, unknown> | undefined
   cancelled: boolean
+  /** Whether it was never begun, because the server ends. */
+  isRefused: boolean
   readonly phase: SubscriptionRef.SubscriptionRef<"queued" | "running" | "ended">
   /** Held by those who wait for it. */
   outcome: Deferred.Deferred<Processed, JobError> | undefined
@@ -231,7 +233,7 @@ const make = Effect.fnUntraced(function*(options: JobsOptions) {
     }
     const cancelled = entry.cancelled || (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
     const outcome: Exit.Exit<Processed, JobError> = cancelled && Exit.isFailure(exit)
-      ? Exit.fail(new JobCancelled({ id: entry.id }))
+      ? Exit.fail(entry.isRefused ? new ShuttingDown({}) : new JobCancelled({ id: entry.id }))
       : exit
     entry.ended = endOf(outcome)
     if (Exit.isFailure(outcome) || entry.keep) entry.exit = outcome
@@ -299,6 +301,7 @@ const make = Effect.fnUntraced(function*(options: JobsOptions) {
       wishes: [],
       fiber: undefined,
       cancelled: false,
+      isRefused: false,
       phase: yield* SubscriptionRef.make<"queued" | "running" | "ended">("queued"),
       outcome,
       ended: undefined,
@@ -350,7 +353,10 @@ const make = Effect.fnUntraced(function*(options: JobsOptions) {
 
   const drain = Effect.fnUntraced(function*(grace: number) {
     accepting = false
-    for (const { id } of waiting) yield* cancel(id)
+    for (const entry of waiting) {
+      entry.isRefused = true
+      yield* cancel(entry.id)
+    }
     const quiet = Stream.runHead(Stream.filter(SubscriptionRef.changes(idle), () => running.length === 0))
     if (running.length === 0) return
     const inTime = yield* Effect.timeoutOption(quiet, grace)
@@ -390,7 +396,7 @@ const make = Effect.fnUntraced(function*(options: JobsOptions) {
 const endOf = (exit: Exit.Exit<Processed, JobError>): JobStatus => {
   if (Exit.isSuccess(exit)) return { _tag: "Done", interrupted: exit.value.interrupted }
   const error = Cause.squash(exit.cause)
-  if (error instanceof JobCancelled) return { _tag: "Cancelled" }
+  if (error instanceof JobCancelled || error instanceof ShuttingDown) return { _tag: "Cancelled" }
   return { _tag: "Failed", error: error instanceof Error ? error.message : String(error) }
 }
 

@@ -59,8 +59,14 @@ const foreign = refuse(403, "Disallowed CORS origin", {
 
 // A page may send what needs no preflight to any server. Browsers say so, other clients say nothing.
 const isForeign = (request: HttpServerRequest.HttpServerRequest, { allows }: Cors.Cors): boolean =>
-  request.method === "POST" && /^(?:cross|same)-site$/.test(request.headers["sec-fetch-site"] ?? "") &&
-  !allows(request.headers["origin"] ?? "")
+  request.method === "POST" && isOfAnotherOrigin(request.headers) && !allows(request.headers["origin"] ?? "")
+
+// Older browsers, and pages that are not secure, only tell the origin.
+const isOfAnotherOrigin = (headers: Readonly<Record<string, string | undefined>>): boolean => {
+  const { host, origin, "sec-fetch-site": site } = headers
+  if (site !== undefined) return /^(?:cross|same)-site$/.test(site)
+  return origin !== undefined && URL.parse(origin)?.host !== host
+}
 
 const internalError = refuse(500, "", {
   error: "InternalServerError",

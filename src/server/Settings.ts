@@ -74,7 +74,11 @@ const make = Effect.fnUntraced(function*(options: {
     const problems: Array<Problem> = []
     for (const [name, value] of Object.entries(patch)) {
       if (fixed.has(name) || explains(name)) continue
-      const known: unknown = acts(name) ? Reflect.get(Options.defaults, name) : upstreamSettings[name]
+      const known: unknown = acts(name)
+        ? Reflect.get(Options.defaults, name)
+        : Object.hasOwn(upstreamSettings, name)
+        ? upstreamSettings[name]
+        : undefined
       if (known === undefined) {
         const near = nearest(name, [...Object.keys(OptionsSnapshot.fields), ...Object.keys(upstreamSettings)])
         problems.push({

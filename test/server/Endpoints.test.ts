@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { crc32 } from "node:zlib"
 import { endpoints } from "../../src/server/sdapi/Routes.ts"
+import { TestModel } from "../../src/testing/index.ts"
 import { type Answer, serving, small } from "./serving.ts"
 
 const v1 = "/sdapi/v1"
@@ -346,6 +347,15 @@ describe("extras", () => {
         field(single.body, "html_info"),
         "<p>Postprocess upscale by: 2, Postprocess upscaler: Lanczos</p>"
       )
+      // What was done stands beside the infotext, which stays as it was.
+      const [before, after] = [
+        yield* post(`${v1}/png-info`, { image }),
+        yield* post(`${v1}/png-info`, { image: large })
+      ]
+      assert.strictEqual(field(after.body, "info"), field(before.body, "info"))
+      assert.deepStrictEqual(field(after.body, "items"), {
+        postprocessing: "Postprocess upscale by: 2, Postprocess upscaler: Lanczos"
+      })
       const cropped = yield* post(`${v1}/extra-single-image`, {
         image,
         resize_mode: 1,
@@ -469,5 +479,27 @@ describe("lists", () => {
       const interrogate = yield* post(`${v1}/interrogate`, { image: "", model: "clip" })
       assert.strictEqual(interrogate.status, 501)
       assert.deepStrictEqual(Object.keys(interrogate.body ?? {}), ["error", "detail", "body", "errors"])
+    }))
+})
+
+describe("what a network cannot take", () => {
+  it.live("is cut from a size, as what no latent value stands for is", () =>
+    Effect.gen(function*() {
+      const { post } = yield* serving({ model: TestModel.make({ sizeMultiple: 16 }) })
+      const made = yield* post(`${v1}/txt2img`, { ...small, width: 72, height: 40 })
+      assert.deepStrictEqual([made.status, sizeOf(images(made)[0])], [200, [64, 32]])
+    }))
+})
+
+describe("settings that are to stay", () => {
+  it.live("are set when a request was taken, and not when it is refused", () =>
+    Effect.gen(function*() {
+      const { get, post } = yield* serving()
+      const staying = { override_settings: { eta_ddim: 0.5 }, override_settings_restore_afterwards: false }
+      const eta = Effect.map(get(`${v1}/options`), ({ body }) => field(body, "eta_ddim"))
+      assert.strictEqual((yield* post(`${v1}/txt2img`, { ...small, width: 0, ...staying })).status, 422)
+      assert.strictEqual(yield* eta, 0)
+      assert.strictEqual((yield* post(`${v1}/txt2img`, { ...small, ...staying })).status, 200)
+      assert.strictEqual(yield* eta, 0.5)
     }))
 })

@@ -392,7 +392,7 @@ describe("jobs", () => {
       const waiting = yield* Effect.forkChild(post(`${v1}/txt2img`, small))
       yield* until(jobs.list, (all) => all.length === 2)
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
-      assert.strictEqual((yield* Fiber.join(waiting)).status, 409)
+      assert.strictEqual((yield* Fiber.join(waiting)).status, 503)
       assert.isFalse(yield* jobs.accepting)
       yield* until(jobs.current, (job) =>
         Option.exists(job, ({ status }) => status._tag === "Running" && status.progress?.interrupted === true))

@@ -8,6 +8,7 @@ import { StyleBook } from "../../diffusion/StyleBook.ts"
 import { ImageDecoder } from "../../images/ImageDecoder.ts"
 import { formatOf, ImageEncoder } from "../../images/ImageEncoder.ts"
 import { readMetadata } from "../../images/Metadata.ts"
+import * as Png from "../../images/Png.ts"
 import type { Raster } from "../../images/Raster.ts"
 import { Upscalers } from "../../images/Upscalers.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
@@ -78,8 +79,10 @@ const processed = Effect.fnUntraced(function*(image: string, options: ExtrasOpti
     const told = yield* Effect.orElseSucceed(readMetadata(bytes), () => undefined)
     const { params, raster: result } = yield* upscaled(raster, options)
     const line = params.map(([key, value]) => `${key}: ${Infotext.quote(value)}`).join(", ")
-    const infotext = [told?.infotext ?? "", line === "" ? "" : line].filter((text) => text !== "").join("\n")
-    const file = yield* encoder.encode({ raster: result, infotext }, formatOf(settings))
+    const written = yield* encoder.encode({ raster: result, infotext: told?.infotext ?? "" }, formatOf(settings))
+    // The picture's own texts stay as they are; what was done to it stands beside them.
+    const texts = { ...told?.items, ...(line === "" ? {} : { postprocessing: line }) }
+    const file = Png.isPng(written) ? Png.withTexts(written, texts) : written
     return { html_info: line === "" ? "" : `<p>${escaped(line)}</p>`, image: Base64.encode(file) }
   }).pipe(Effect.mapError((error) => error._tag === "Unprocessable" ? error : fromRun(error)))
 })

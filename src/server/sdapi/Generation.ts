@@ -13,8 +13,10 @@ import { ImageDecoder } from "../../images/ImageDecoder.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import * as Infotext from "../../processing/Infotext.ts"
 import * as InfotextRequest from "../../processing/InfotextRequest.ts"
+import { Options } from "../../processing/Options.ts"
 import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
 import * as Processing from "../../processing/Processing.ts"
+import { Models } from "../../runner/Models.ts"
 import { Jobs } from "../Jobs.ts"
 import { findModel, ModelTitles } from "../ModelTitles.ts"
 import { Settings } from "../Settings.ts"
@@ -52,6 +54,8 @@ export class Generation extends Context.Service<Generation, {
       const jobs = yield* Jobs
       const read = (yield* Pictures).read
       const settings = yield* Settings
+      const options = yield* Options
+      const { load } = yield* Models
       const styles = yield* StyleBook
       const titles = yield* ModelTitles
 
@@ -76,7 +80,6 @@ export class Generation extends Context.Service<Generation, {
       const overridesOf = Effect.fnUntraced(function*(request: ImageRequest) {
         const asked = request.override_settings ?? {}
         const acting = yield* settings.overrides(asked)
-        if (request.override_settings_restore_afterwards === false) yield* settings.set(asked)
         if (request.save_images) return acting
         // The reply's format is the setting's own, whatever the request says.
         const { samples_format: _, ...others } = acting
@@ -200,17 +203,40 @@ export class Generation extends Context.Service<Generation, {
         return yield* Effect.mapError(decoder.decode(bytes, limits), fromRun)
       })
 
+      // Latents have a value for each 8 pixels, and a network may halve them several times: what is more than it takes is cut.
+      const sized = Effect.fnUntraced(
+        function*<A extends { readonly [field: string]: unknown }>(asked: A, name: unknown) {
+          const wanted = typeof name === "string" ? name : (yield* options.snapshot).sd_model_checkpoint
+          const multiple = yield* load(wanted).pipe(
+            Effect.map(({ sizeMultiple }) => sizeMultiple),
+            Effect.scoped,
+            // What is wrong with the model is told when the run loads it.
+            Effect.orElseSucceed(() => 8)
+          )
+          const cut = (length: unknown) =>
+            typeof length === "number" && length >= multiple ? length - length % multiple : length
+          return { ...asked, width: cut(asked["width"]), height: cut(asked["height"]) }
+        }
+      )
+
       const run = Effect.fnUntraced(function*(request: ImageRequest) {
         const script = yield* Scripts.find(request)
         const asked = isImg2Img(request) ? yield* ofImg2Img(request) : yield* ofTxt2Img(request)
         const scripted = script === undefined ? asked : yield* script(asked, unpack)
-        const processing = yield* Effect.mapError(Processing.decode(given(scripted), limits), fromRun)
+        const fitting = yield* sized(scripted, asked.override_settings["sd_model_checkpoint"])
+        const processing = yield* Effect.mapError(Processing.decode(given(fitting), limits), fromRun)
         // A client that goes away takes its run with it, unless its pictures are to be saved.
         const processed = yield* Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(
             jobs.submit(processing, { taskId: request.force_task_id ?? undefined }),
             ({ job, result }) =>
-              Effect.onInterrupt(restore(result), () => request.save_images ? Effect.void : jobs.cancel(job.id))
+              // Settings that are to stay are set when the request was taken, and not before.
+              Effect.andThen(
+                request.override_settings_restore_afterwards === false
+                  ? settings.set(request.override_settings ?? {})
+                  : Effect.void,
+                Effect.onInterrupt(restore(result), () => request.save_images ? Effect.void : jobs.cancel(job.id))
+              )
           )
         ).pipe(Effect.mapError(fromRun))
         yield* Effect.forkDetach(titles.learn(processed.state.model.name))

@@ -66,7 +66,10 @@ export const endOf = (
   if (status._tag === "Cancelled") return { _tag: "Cancelled" }
   if (Exit.isFailure(exit)) {
     const error = Option.getOrElse(Cause.findErrorOption(exit.cause), () => new InternalError())
-    return error._tag === "JobCancelled" ? { _tag: "Cancelled" } : { _tag: "Failed", error, message: error.message }
+    // A run that was never begun, as the server ended, is as one that was cancelled.
+    return error._tag === "JobCancelled" || error._tag === "ShuttingDown"
+      ? { _tag: "Cancelled" }
+      : { _tag: "Failed", error, message: error.message }
   }
   const processed = Option.getOrUndefined(exit.value)
   return {
