@@ -1,12 +1,19 @@
 /**
- * The server's `/v1`, as the page uses it: requests in JSON, events as they come.
- *
- * Only types are taken from the contract, so that the page stays small.
+ * The server's `/v1`, as the page uses it: the typed client, with promises at the edge, and events by the browser's own
+ * reader, which tells when the connection is lost.
  */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Client from "../client/Client.ts"
+import { InvalidOptions, problemsOf } from "../processing/errors.ts"
 import type { Limits } from "../processing/Limits.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import { OptionsPatch, type OptionsSnapshot } from "../processing/Options.ts"
+import * as Processing from "../processing/Processing.ts"
 import type { Model, PngInfo, Sampler, Scheduler, Style, Upscaler } from "../server/v1/Catalogue.ts"
-import type { AskedRequest, Run, RunEvent, RunImage, RunList } from "../server/v1/Run.ts"
+import type { AskedRequest, RunEvent, RunImage } from "../server/v1/Run.ts"
 
 export type {
   AskedRequest,
@@ -14,7 +21,6 @@ export type {
   Model,
   OptionsSnapshot,
   PngInfo,
-  Run,
   RunEvent,
   RunImage,
   Sampler,
@@ -112,42 +118,48 @@ export const failureOf = (error: unknown, status = 0, message = ""): ApiFailure 
   return new ApiFailure(tag, said, problems, status)
 }
 
-const unreachable = () =>
-  new ApiFailure("Unreachable", "The server does not answer. Check that it runs, and that this machine can reach it.")
+const client = Effect.runPromise(Client.make({ url: new URL(".", location.href).pathname }))
 
-const send = async <A>(method: string, path: string, init: RequestInit = {}): Promise<A> => {
-  const response = await fetch(`v1${path}`, { method, ...init }).catch(() => {
-    throw unreachable()
-  })
-  // The contract says what the JSON is: page and server are of one version.
-  const body = await response.json().catch(() => undefined)
-  if (!response.ok) throw failureOf(body, response.status)
-  return body
+// A promise of what the client is asked for; what went wrong has a sentence, and the fields that it is about.
+const ask = async <A, E>(request: (client: Client.Client) => Effect.Effect<A, E>): Promise<A> => {
+  const exit = await Effect.runPromiseExit(request(await client))
+  if (Exit.isSuccess(exit)) return exit.value
+  throw failureOf(Option.getOrUndefined(Cause.findErrorOption(exit.cause)))
 }
 
-const json = (body: unknown): RequestInit => ({
-  body: JSON.stringify(body),
-  headers: { "content-type": "application/json" }
-})
+const decodePatch = Schema.decodeUnknownEffect(OptionsPatch, { errors: "all" })
 
-export const submit = (request: Readonly<Record<string, unknown>>) => send<Run>("POST", "/runs", json(request))
-export const listRuns = () => send<RunList>("GET", "/runs?limit=100")
-export const getRun = (id: string) => send<Run>("GET", `/runs/${encodeURIComponent(id)}`)
-export const cancel = (id: string) => send<Run>("DELETE", `/runs/${encodeURIComponent(id)}`)
-export const interrupt = (id: string) => send<Run>("POST", `/runs/${encodeURIComponent(id)}/interrupt`)
-export const skip = (id: string) => send<Run>("POST", `/runs/${encodeURIComponent(id)}/skip`)
+export const submit = (request: Readonly<Record<string, unknown>>) =>
+  ask((client) =>
+    client.limits.pipe(
+      Effect.flatMap((limits) => Processing.decode(request, limits)),
+      Effect.flatMap((processing) => client.submit(processing))
+    )
+  )
+export const listRuns = () => ask(({ list }) => list({ limit: 100 }))
+export const getRun = (id: string) => ask(({ run }) => run(id))
+export const cancel = (id: string) => ask((client) => client.cancel(id))
+export const interrupt = (id: string) => ask((client) => client.interrupt(id))
+export const skip = (id: string) => ask((client) => client.skip(id))
 
-export const models = () => send<ReadonlyArray<Model>>("GET", "/models")
-export const samplers = () => send<ReadonlyArray<Sampler>>("GET", "/samplers")
-export const schedulers = () => send<ReadonlyArray<Scheduler>>("GET", "/schedulers")
-export const upscalers = () => send<ReadonlyArray<Upscaler>>("GET", "/upscalers")
-export const styles = () => send<ReadonlyArray<Style>>("GET", "/styles")
-export const limits = () => send<Limits>("GET", "/limits")
-export const options = () => send<OptionsSnapshot>("GET", "/options")
+export const models = () => ask((client) => client.models)
+export const samplers = () => ask((client) => client.samplers)
+export const schedulers = () => ask((client) => client.schedulers)
+export const upscalers = () => ask((client) => client.upscalers)
+export const styles = () => ask((client) => client.styles)
+export const limits = () => ask((client) => client.limits)
+export const options = () => ask((client) => client.options)
 export const setOptions = (patch: Readonly<Record<string, unknown>>) =>
-  send<OptionsSnapshot>("PATCH", "/options", json(patch))
-export const pngInfo = (file: Blob) =>
-  send<PngInfo>("POST", "/png-info", { body: file, headers: { "content-type": "application/octet-stream" } })
+  ask((client) =>
+    decodePatch(patch).pipe(
+      Effect.mapError(({ issue }) => new InvalidOptions({ problems: problemsOf(issue) })),
+      Effect.flatMap((patch) => client.setOptions(patch))
+    )
+  )
+export const pngInfo = async (file: Blob) => {
+  const bytes = new Uint8Array(await file.arrayBuffer())
+  return ask((client) => client.pngInfo(bytes))
+}
 
 const eventNames = ["queued", "step", "image", "done", "failed", "cancelled"] as const
 
@@ -188,7 +200,7 @@ const lookAfter = async (id: string, listener: Listener) => {
     await getRun(id)
     follow(id, listener)
   } catch (error) {
-    if (error instanceof ApiFailure && error.status === 404) listener.gone()
+    if (error instanceof ApiFailure && error.tag === "RunNotFound") listener.gone()
     else setTimeout(() => void lookAfter(id, listener), 2 * patience)
   }
 }

@@ -19,9 +19,9 @@ const visiting = (act: (page: Page, visited: Visited) => Promise<void>, options?
     assert.deepStrictEqual(visited.complaints, [])
   })
 
-const pixelsOf = async (dataUrl: unknown) => {
-  const base64 = String(dataUrl).split(",", 2)[1] ?? ""
-  const { data, info } = await sharp(Buffer.from(base64, "base64")).greyscale().raw().toBuffer({
+const pixelsOf = async (sent: unknown) => {
+  const bytes = Buffer.from(String(sent), "base64")
+  const { data, info } = await sharp(bytes).greyscale().raw().toBuffer({
     resolveWithObject: true
   })
   return { ...info, at: (x: number, y: number) => data[y * info.width + x] }
@@ -166,7 +166,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
       const request = await submitted(page, () => generate(page).click())
       assert.strictEqual(request["_tag"], "Img2Img")
       const [sent] = Array.isArray(request["init_images"]) ? request["init_images"] : []
-      assert.deepStrictEqual(Buffer.from(String(sent).split(",")[1] ?? "", "base64"), Buffer.from(bytes))
+      assert.deepStrictEqual(Buffer.from(String(sent), "base64"), Buffer.from(bytes))
       await gallery(page).nth(1).waitFor()
 
       await dropFile(page, new TextEncoder().encode("no picture"), "notes.txt", "img2img")
