@@ -3,10 +3,9 @@ import { defineConfig } from "vitest/config"
 
 /** Tests that lie beside others of their room, and take too long for every run all the same. */
 export const slow = [
-  "test/studio/studio.test.ts",
-  "test/examples/making.test.ts",
-  "test/examples/api.test.ts",
-  "test/cli/signals.test.ts"
+  "test/cli/signals.test.ts",
+  "test/examples/{api,entrypoints,making,running}.test.ts",
+  "test/studio/studio.test.ts"
 ]
 
 /** Tests that build, pack, install or measure: too slow for every run. */
