@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config"
 /** Tests that lie beside others of their room, and take too long for every run all the same. */
 export const slow = [
   "test/cli/signals.test.ts",
-  "test/examples/{api,entrypoints,making,running}.test.ts",
+  "test/examples/{api,entrypoints,hooks,making,running,telemetry}.test.ts",
   "test/studio/studio.test.ts"
 ]
 
