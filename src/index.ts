@@ -6,7 +6,8 @@
 /** Process-wide decisions: folders, device, limits. */
 export { CommandOptions } from "./processing/CommandOptions.ts"
 /** Everything that can go wrong, as values. */
-export * from "./processing/errors.ts"
+export { Problem } from "./core/Problem.ts"
+export * from "./runner/ProcessingError.ts"
 /** What a picture's file tells beside the picture: how it was made, and other texts. */
 export * as Metadata from "./images/Metadata.ts"
 /** The text that tells how a picture was made. */
@@ -26,7 +27,7 @@ export type {
   ImageFile,
   Processed,
   ProcessedImage
-} from "./processing/Processed.ts"
+} from "./runner/Processed.ts"
 /** What to make. */
 export * as Processing from "./processing/Processing.ts"
 export { Img2Img, Txt2Img } from "./processing/requests.ts"
@@ -37,12 +38,13 @@ export { ImageDecoder } from "./images/ImageDecoder.ts"
 export { ImageEncoder } from "./images/ImageEncoder.ts"
 export { ImageStore } from "./images/ImageStore.ts"
 /** A picture in memory. */
-export type { Raster } from "./images/Raster.ts"
+export type { Raster } from "./core/Raster.ts"
 /** What makes pictures larger. */
 export { type UpscalerEntry, Upscalers } from "./images/Upscalers.ts"
 /** Prompts kept under a name. */
-export { StyleBook } from "./diffusion/StyleBook.ts"
+export { StyleBook } from "./processing/StyleBook.ts"
 /** What prepare made of a request. */
+export type { Region } from "./core/Geometry.ts"
 export type {
   HiresPlan,
   ImagePlan,
@@ -50,27 +52,26 @@ export type {
   PassPlan,
   ProcessingState,
   RefinerPlan,
-  Region,
   SourcePlan
-} from "./processing/ProcessingState.ts"
+} from "./planning/RunPlan.ts"
 /** Stages and hooks for work of any kind. */
 export * as Lifecycle from "./runner/Lifecycle.ts"
 /** What a run may ask of a model. */
+export type { LatentSize } from "./core/LatentShape.ts"
 export type {
   DenoisingCall,
   DenoisingInputs,
   EncodedChunk,
   LatentRgb,
-  LatentSize,
   LoadedModel,
-  NetworkError,
   NoiseConfig,
   Seams,
   TextEncoder,
   Vocabulary
-} from "./runner/LoadedModel.ts"
+} from "./model/LoadedModel.ts"
+export type { NetworkError } from "./model/ModelError.ts"
 /** Where a run gets its models. */
-export { Models } from "./runner/Models.ts"
+export { Models } from "./model/Models.ts"
 /** The three stages of image generation, as a service. */
 export { Pipeline } from "./runner/Pipeline.ts"
 /** The door that every entrypoint uses. */

@@ -8,7 +8,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Option from "effect/Option"
 import * as Record from "effect/Record"
 import * as Result from "effect/Result"
-import type { Problem } from "../processing/errors.ts"
+import type { Problem } from "../core/Problem.ts"
 
 export interface Description {
   readonly flag: string

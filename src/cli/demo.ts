@@ -3,8 +3,8 @@
  */
 import * as Console from "effect/Console"
 import type * as Effect from "effect/Effect"
-import type { ProcessedImage } from "../processing/Processed.ts"
 import type { Processing } from "../processing/Processing.ts"
+import type { ProcessedImage } from "../runner/Processed.ts"
 
 /** What the demo shows unless it is told otherwise. */
 export const defaults: Partial<Processing> = {

@@ -6,7 +6,7 @@ import type * as CliError from "effect/cli/CliError"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { ProcessingError } from "../processing/errors.ts"
+import type { ProcessingError } from "../runner/ProcessingError.ts"
 
 /** A file that a command was given and cannot use. */
 export class UnusableFile extends Schema.TaggedError<UnusableFile>()("UnusableFile", {

@@ -3,8 +3,8 @@
  */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as Samplers from "../diffusion/sampling/Samplers.ts"
-import * as Schedules from "../diffusion/sampling/Schedules.ts"
+import * as Samplers from "../sampling/Samplers.ts"
+import * as Schedules from "../sampling/Schedules.ts"
 
 /** Prints samplers and schedules with their other names, or a line of JSON for each. */
 export const listSamplers = Effect.fn("listSamplers")(function*(json: boolean) {

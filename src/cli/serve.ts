@@ -7,8 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { InvalidOptions, type Problem, problemsOf } from "../processing/errors.ts"
+import { type Problem, problemsOf } from "../core/Problem.ts"
 import { Limits } from "../processing/Limits.ts"
+import { InvalidOptions } from "../processing/Options.ts"
 import { logDefects } from "./failures.ts"
 
 const text = (name: string, metavar: string, about: string) =>
@@ -137,7 +138,7 @@ export const serve = Command.make(
   config,
   Effect.fnUntraced(function*(input) {
     const [{ launch }, { ServerOptions }] = yield* Effect.promise(() =>
-      Promise.all([import("../server/launch.ts"), import("../server/ServerOptions.ts")])
+      Promise.all([import("../server/launch.ts"), import("../server/host/ServerOptions.ts")])
     )
     const device = Option.match(input.device, {
       onNone: () => "cpu" as const,

@@ -2,7 +2,8 @@
  * Settings that are named on the command line: `--set name=value`.
  */
 import * as Schema from "effect/Schema"
-import { nearest, type Problem } from "../processing/errors.ts"
+import type { Problem } from "../core/Problem.ts"
+import { nearest } from "../core/Text.ts"
 import { OptionsPatch } from "../processing/Options.ts"
 
 const names = Object.keys(OptionsPatch.fields)

@@ -7,7 +7,8 @@ export * as Client from "./Client.ts"
 /** What can go wrong on the way. */
 export { ConnectionError, UnexpectedReply } from "./errors.ts"
 /** What can go wrong with a run. */
-export * from "../processing/errors.ts"
+export { Problem } from "../core/Problem.ts"
+export * from "../runner/ProcessingError.ts"
 /** What can go wrong between a client and the server. */
 export {
   ImageNotFound,
@@ -19,7 +20,7 @@ export {
   ShuttingDown,
   TooLarge,
   Unauthorized
-} from "../server/v1/errors.ts"
+} from "../contract/errors.ts"
 /** What to make. */
 export { Img2Img, Txt2Img } from "../processing/Processing.ts"
 /** Runs, what becomes of them, and the events that tell of it. */
@@ -35,8 +36,8 @@ export {
   RunList,
   RunRequest,
   RunStatus
-} from "../server/v1/Run.ts"
+} from "../contract/Run.ts"
 /** What there is to choose from. */
-export { Model, PngInfo, Sampler, Scheduler, ServerStatus, Style, Upscaler } from "../server/v1/Catalogue.ts"
+export { Model, PngInfo, Sampler, Scheduler, ServerStatus, Style, Upscaler } from "../contract/Catalogue.ts"
 /** The contract itself. */
-export { Api } from "../server/v1/Api.ts"
+export { Api } from "../contract/Api.ts"

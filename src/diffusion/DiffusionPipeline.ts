@@ -7,20 +7,21 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { Raster } from "../core/Raster.ts"
 import * as ColorCorrection from "../images/ColorCorrection.ts"
 import type { ImageDecoder } from "../images/ImageDecoder.ts"
 import type { ImageEncoder } from "../images/ImageEncoder.ts"
 import type { ImageStore } from "../images/ImageStore.ts"
 import * as Overlay from "../images/Overlay.ts"
-import type { Raster } from "../images/Raster.ts"
 import type { Upscalers } from "../images/Upscalers.ts"
-import { InvalidProcessing } from "../processing/errors.ts"
-import type { ExtraKind, Generated, GeneratedImage } from "../processing/Processed.ts"
-import type { HiresPlan, ImagePlan, PassPlan, ProcessingState } from "../processing/ProcessingState.ts"
+import type { LoadedModel } from "../model/LoadedModel.ts"
+import { Models } from "../model/Models.ts"
+import type { HiresPlan, ImagePlan, PassPlan, ProcessingState } from "../planning/RunPlan.ts"
+import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
+import type { StyleBook } from "../processing/StyleBook.ts"
 import { stages } from "../runner/Lifecycle.ts"
-import type { LoadedModel } from "../runner/LoadedModel.ts"
-import { Models } from "../runner/Models.ts"
 import { Pipeline } from "../runner/Pipeline.ts"
+import type { ExtraKind, Generated, GeneratedImage } from "../runner/Processed.ts"
 import { isPath, notPath, RuntimeContext } from "../runner/RuntimeContext.ts"
 import type { Conditioning } from "./conditioning.ts"
 import { enlarge, sameLatents } from "./enlarge.ts"
@@ -36,7 +37,6 @@ import {
   latentSize,
   sourceLatents
 } from "./sourceLatents.ts"
-import type { StyleBook } from "./StyleBook.ts"
 import * as vae from "./vae.ts"
 
 /** A pass with the model that makes it, and what leads it there. */

@@ -7,14 +7,16 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { LatentSize, LoadedModel, NetworkError } from "../runner/LoadedModel.ts"
+import type { LatentSize } from "../core/LatentShape.ts"
+import type { LoadedModel } from "../model/LoadedModel.ts"
+import type { NetworkError } from "../model/ModelError.ts"
+import { at } from "../sampling/Buffers.ts"
+import { blend, combineGuidance, type Conditioned } from "../sampling/Guidance.ts"
+import * as NoiseSchedule from "../sampling/NoiseSchedule.ts"
+import * as Prediction from "../sampling/Prediction.ts"
+import type { Denoiser, Sampler } from "../sampling/Samplers.ts"
 import type { Conditioning } from "./conditioning.ts"
 import * as networkRows from "./networkRows.ts"
-import { at } from "./sampling/Buffers.ts"
-import { blend, combineGuidance, type Conditioned } from "./sampling/Guidance.ts"
-import * as NoiseSchedule from "./sampling/NoiseSchedule.ts"
-import * as Prediction from "./sampling/Prediction.ts"
-import type { Denoiser, Sampler } from "./sampling/Samplers.ts"
 
 /** When the negative prompt is left out to save time. */
 export interface Skipping {

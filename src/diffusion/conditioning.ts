@@ -5,13 +5,14 @@
  * sampling. Facts: stable-diffusion-webui 1.10.1, `prompt_parser.py`, `sd_hijack_clip.py`.
  */
 import * as Effect from "effect/Effect"
+import type { LoadedModel, TextEncoder } from "../model/LoadedModel.ts"
+import type { NetworkError } from "../model/ModelError.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
-import type { LoadedModel, NetworkError, TextEncoder } from "../runner/LoadedModel.ts"
-import type { Chunk } from "./prompt/Chunks.ts"
-import * as Emphasis from "./prompt/Emphasis.ts"
-import * as Encoding from "./prompt/Encoding.ts"
-import type { NegativePrompt, Prompt } from "./prompt/Prompt.ts"
-import { entryAt, type PromptSchedule } from "./prompt/PromptSchedule.ts"
+import type { Chunk } from "../prompt/Chunks.ts"
+import * as Emphasis from "../prompt/Emphasis.ts"
+import * as Encoding from "../prompt/Encoding.ts"
+import type { NegativePrompt, Prompt } from "../prompt/Prompt.ts"
+import { entryAt, type PromptSchedule } from "../prompt/PromptSchedule.ts"
 
 /** A text as the network reads it. */
 export interface Embedding {

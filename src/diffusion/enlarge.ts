@@ -2,10 +2,11 @@
  * Between the two passes of hires fix: from the first one's latents to larger ones.
  */
 import * as Effect from "effect/Effect"
+import type { LatentSize } from "../core/LatentShape.ts"
 import { interpolate, latentUpscaleModes } from "../images/Resample.ts"
 import { Upscalers } from "../images/Upscalers.ts"
-import type { HiresPlan, PassPlan } from "../processing/ProcessingState.ts"
-import type { LatentSize, LoadedModel } from "../runner/LoadedModel.ts"
+import type { LoadedModel } from "../model/LoadedModel.ts"
+import type { HiresPlan, PassPlan } from "../planning/RunPlan.ts"
 import { latentSize } from "./sourceLatents.ts"
 import * as vae from "./vae.ts"
 

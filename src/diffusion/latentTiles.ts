@@ -11,8 +11,8 @@
  *
  * After planning, no memory is taken.
  */
+import type { LatentSize } from "../core/LatentShape.ts"
 import * as Tiles from "../images/Tiles.ts"
-import type { LatentSize } from "../runner/LoadedModel.ts"
 
 export interface TilePlan {
   readonly grid: Tiles.Grid

@@ -1,12 +1,12 @@
 /**
  * The noise levels that a pass will visit, as request and settings have them.
  */
+import type { LoadedModel } from "../model/LoadedModel.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
-import type { LoadedModel } from "../runner/LoadedModel.ts"
-import { totalSteps } from "./prompt/PromptSchedule.ts"
-import * as NoiseSchedule from "./sampling/NoiseSchedule.ts"
-import * as Samplers from "./sampling/Samplers.ts"
-import * as Schedules from "./sampling/Schedules.ts"
+import { totalSteps } from "../prompt/PromptSchedule.ts"
+import * as NoiseSchedule from "../sampling/NoiseSchedule.ts"
+import * as Samplers from "../sampling/Samplers.ts"
+import * as Schedules from "../sampling/Schedules.ts"
 
 export interface Options {
   readonly model: LoadedModel

@@ -6,7 +6,9 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { DenoisingCall, LatentSize, LoadedModel, NetworkError } from "../runner/LoadedModel.ts"
+import type { LatentSize } from "../core/LatentShape.ts"
+import type { DenoisingCall, LoadedModel } from "../model/LoadedModel.ts"
+import type { NetworkError } from "../model/ModelError.ts"
 import { type Conditioned, textAt } from "./conditioning.ts"
 import * as latentTiles from "./latentTiles.ts"
 

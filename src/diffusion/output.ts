@@ -2,12 +2,14 @@
  * finalize: from pixels to files, given back and saved as the settings say.
  */
 import * as Effect from "effect/Effect"
+import type { Raster } from "../core/Raster.ts"
 import * as FileNames from "../images/FileNames.ts"
 import { grid } from "../images/Grid.ts"
 import { formatFor, formatOf, ImageEncoder, type ImageFormat } from "../images/ImageEncoder.ts"
 import { ImageStore } from "../images/ImageStore.ts"
-import type { Raster } from "../images/Raster.ts"
+import type { ImagePlan, ProcessingState } from "../planning/RunPlan.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { Processing } from "../processing/Processing.ts"
 import type {
   ExtraImage,
   ExtraKind,
@@ -15,9 +17,7 @@ import type {
   GeneratedImage,
   Processed,
   ProcessedImage
-} from "../processing/Processed.ts"
-import type { Processing } from "../processing/Processing.ts"
-import type { ImagePlan, ProcessingState } from "../processing/ProcessingState.ts"
+} from "../runner/Processed.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 
 /** The folder for a request's pictures. */

@@ -5,11 +5,11 @@
  * being made, the next is left out: sampling never waits for it.
  */
 import * as Effect from "effect/Effect"
+import type { LatentRgb, LoadedModel } from "../model/LoadedModel.ts"
 import type { CommandOptions } from "../processing/CommandOptions.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
-import type { LatentRgb, LoadedModel } from "../runner/LoadedModel.ts"
 import type { Preview, RunState } from "../runner/RunState.ts"
-import type { Step } from "./sampling/Samplers.ts"
+import type { Step } from "../sampling/Samplers.ts"
 import * as vae from "./vae.ts"
 
 /**

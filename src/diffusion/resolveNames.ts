@@ -3,9 +3,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { nearest, UnknownSampler, UnknownScheduler } from "../processing/errors.ts"
-import * as Samplers from "./sampling/Samplers.ts"
-import * as Schedules from "./sampling/Schedules.ts"
+import { nearest } from "../core/Text.ts"
+import * as Samplers from "../sampling/Samplers.ts"
+import { UnknownSampler, UnknownScheduler } from "../sampling/SamplingError.ts"
+import * as Schedules from "../sampling/Schedules.ts"
 
 /** The sampler and schedule that two names stand for; a schedule in the sampler's name beats the other. */
 export const resolveNames = Effect.fnUntraced(function*(names: {

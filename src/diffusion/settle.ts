@@ -9,37 +9,32 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
+import type { Problem } from "../core/Problem.ts"
 import { ImageEncoder } from "../images/ImageEncoder.ts"
+import { UnknownUpscaler } from "../images/ImageError.ts"
 import { Upscalers } from "../images/Upscalers.ts"
-import { InvalidProcessing, type Problem, UnknownUpscaler } from "../processing/errors.ts"
-import * as InfotextWriter from "../processing/InfotextWriter.ts"
+import type { LoadedModel } from "../model/LoadedModel.ts"
+import * as InfotextWriter from "../planning/InfotextWriter.ts"
+import type { HiresPlan, ImagePlan, PassPlan, ProcessingState, RefinerPlan, SourcePlan } from "../planning/RunPlan.ts"
+import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { Limits } from "../processing/Limits.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import { checkLimits, type Processing, type Txt2Img } from "../processing/Processing.ts"
-import type {
-  HiresPlan,
-  ImagePlan,
-  PassPlan,
-  ProcessingState,
-  RefinerPlan,
-  SourcePlan
-} from "../processing/ProcessingState.ts"
-import type { LoadedModel } from "../runner/LoadedModel.ts"
+import { StyleBook } from "../processing/StyleBook.ts"
+import * as ExtraNetworks from "../prompt/ExtraNetworks.ts"
+import * as Prompt from "../prompt/Prompt.ts"
+import * as Styles from "../prompt/Styles.ts"
 import type { ProcessingRequest } from "../runner/ProcessingRequest.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
+import * as Samplers from "../sampling/Samplers.ts"
+import * as Schedules from "../sampling/Schedules.ts"
 import { version } from "../version.ts"
 import { latentMode } from "./enlarge.ts"
 import * as levels from "./levels.ts"
 import * as output from "./output.ts"
-import * as ExtraNetworks from "./prompt/ExtraNetworks.ts"
-import * as Prompt from "./prompt/Prompt.ts"
-import * as Styles from "./prompt/Styles.ts"
 import { resolveNames } from "./resolveNames.ts"
-import * as Samplers from "./sampling/Samplers.ts"
-import * as Schedules from "./sampling/Schedules.ts"
 import { type Pictures, readPictures, settleSource } from "./settleSource.ts"
 import { isInpainting } from "./sourceLatents.ts"
-import { StyleBook } from "./StyleBook.ts"
 
 /** Largest seed that is drawn at random, as in stable-diffusion-webui. */
 const largestRandomSeed = 4_294_967_293

@@ -5,20 +5,22 @@
  */
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
+import type { Problem } from "../core/Problem.ts"
+import * as Raster from "../core/Raster.ts"
+import type { Grey } from "../core/Raster.ts"
 import { ImageDecoder } from "../images/ImageDecoder.ts"
 import * as MaskFill from "../images/MaskFill.ts"
 import * as Masks from "../images/Masks.ts"
 import * as Overlay from "../images/Overlay.ts"
-import * as Raster from "../images/Raster.ts"
 import { resizing } from "../images/Resample.ts"
 import { resizeMode } from "../images/ResizeMode.ts"
 import { Upscalers } from "../images/Upscalers.ts"
-import { InvalidProcessing, type Problem } from "../processing/errors.ts"
+import type { LoadedModel } from "../model/LoadedModel.ts"
+import type { SourcePlan } from "../planning/RunPlan.ts"
+import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { Limits } from "../processing/Limits.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Img2Img } from "../processing/Processing.ts"
-import type { Grey, SourcePlan } from "../processing/ProcessingState.ts"
-import type { LoadedModel } from "../runner/LoadedModel.ts"
 
 /** The pictures of a request, as they came. */
 export interface Pictures {

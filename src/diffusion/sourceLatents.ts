@@ -2,17 +2,18 @@
  * What a pass of img2img starts from, as latents: the pictures', the mask, and what inpainting models see beside them.
  */
 import * as Effect from "effect/Effect"
+import type { LatentShape, LatentSize } from "../core/LatentShape.ts"
+import * as Raster from "../core/Raster.ts"
 import * as Masks from "../images/Masks.ts"
-import * as Raster from "../images/Raster.ts"
 import { interpolate, resizing } from "../images/Resample.ts"
+import type { LoadedModel } from "../model/LoadedModel.ts"
+import type { ImagePlan, MaskPlan, PassPlan, SourcePlan } from "../planning/RunPlan.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Img2Img } from "../processing/Processing.ts"
-import type { ImagePlan, MaskPlan, PassPlan, SourcePlan } from "../processing/ProcessingState.ts"
-import type { LatentSize, LoadedModel } from "../runner/LoadedModel.ts"
+import * as ImageNoise from "../rng/ImageNoise.ts"
+import * as RandomGenerator from "../rng/RandomGenerator.ts"
+import { blend } from "../sampling/Guidance.ts"
 import type { LatentMask } from "./GuidedDenoiser.ts"
-import * as ImageNoise from "./rng/ImageNoise.ts"
-import * as RandomGenerator from "./rng/RandomGenerator.ts"
-import { blend } from "./sampling/Guidance.ts"
 import * as vae from "./vae.ts"
 
 /** What was encoded of a request's pictures, for all of its batches. */
@@ -108,7 +109,7 @@ export const latentSize = ({ latentScale }: LoadedModel, { height, width }: Pass
 })
 
 // Noise of the pictures' own seeds, without variation.
-const noiseOf = (batch: ReadonlyArray<ImagePlan>, shape: ImageNoise.LatentShape, opts: OptionsSnapshot) =>
+const noiseOf = (batch: ReadonlyArray<ImagePlan>, shape: LatentShape, opts: OptionsSnapshot) =>
   ImageNoise.make({
     generator: RandomGenerator.kind(opts.randn_source),
     shape,

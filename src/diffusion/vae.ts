@@ -2,9 +2,11 @@
  * Between pixels and latents. Large pictures go through the networks in tiles, so that memory stays bounded.
  */
 import * as Effect from "effect/Effect"
-import * as Raster from "../images/Raster.ts"
+import type { LatentSize } from "../core/LatentShape.ts"
+import * as Raster from "../core/Raster.ts"
+import type { LoadedModel } from "../model/LoadedModel.ts"
+import type { NetworkError } from "../model/ModelError.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
-import type { LatentSize, LoadedModel, NetworkError } from "../runner/LoadedModel.ts"
 import { toPixels } from "./latents.ts"
 import * as vaeTiles from "./vaeTiles.ts"
 

@@ -6,8 +6,10 @@
  * is no larger than a tile is not tiled.
  */
 import * as Effect from "effect/Effect"
+import type { LatentSize } from "../core/LatentShape.ts"
 import * as Tiles from "../images/Tiles.ts"
-import type { LatentSize, LoadedModel, NetworkError, Seams } from "../runner/LoadedModel.ts"
+import type { LoadedModel, Seams } from "../model/LoadedModel.ts"
+import type { NetworkError } from "../model/ModelError.ts"
 
 /** Side of a tile, and least overlap of two, in latent values. */
 export interface TileSize {

@@ -9,8 +9,8 @@
  * Conversions are of doubles, rounded, where OpenCV has tables of whole numbers: samples may differ by a step or two.
  */
 import type * as Effect from "effect/Effect"
+import { type Raster, withoutAlpha } from "../core/Raster.ts"
 import { atOnce, byLines, eachPixel, inTurns, linesOf, type Parts } from "./Parts.ts"
-import { type Raster, withoutAlpha } from "./Raster.ts"
 
 /** How often each value occurs: 256 counts for each of L, a and b. */
 export interface Target {

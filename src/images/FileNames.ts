@@ -7,7 +7,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
 import { createHash } from "node:crypto"
-import { pythonFloat } from "../processing/Infotext.ts"
+import { pythonFloat } from "../core/Text.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 
 /** What a name can tell of a picture. */

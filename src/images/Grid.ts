@@ -1,7 +1,7 @@
 /**
  * Several pictures put into one, side by side in rows, as stable-diffusion-webui's `image_grid` does.
  */
-import type { Raster } from "./Raster.ts"
+import type { Raster } from "../core/Raster.ts"
 
 export interface GridOptions {
   /** The setting `n_rows`: -1 for about as many rows as columns, 0 for a row a picture of a batch, else so many. */

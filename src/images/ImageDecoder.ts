@@ -8,9 +8,9 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { ImageCodecError } from "../processing/errors.ts"
+import type { Raster } from "../core/Raster.ts"
 import type { Limits } from "../processing/Limits.ts"
-import type { Raster } from "./Raster.ts"
+import { ImageCodecError } from "./ImageError.ts"
 
 export class ImageDecoder extends Context.Service<ImageDecoder, {
   /**

@@ -7,10 +7,10 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Sharp } from "sharp"
-import { ImageCodecError } from "../processing/errors.ts"
+import type { Raster } from "../core/Raster.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
+import { ImageCodecError } from "./ImageError.ts"
 import * as Metadata from "./Metadata.ts"
-import type { Raster } from "./Raster.ts"
 
 /** What is to be written. */
 export interface Image {

@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import type * as PlatformError from "effect/PlatformError"
 import { randomBytes } from "node:crypto"
-import { SaveError } from "../processing/errors.ts"
+import { SaveError } from "./ImageError.ts"
 
 /** A file to be saved. For `directory` and `name` see `FileNames`. */
 export interface FileToSave {

@@ -3,7 +3,7 @@
  *
  * Each letter is 5 by 7 pixels in a cell of 6 by 9; some reach a pixel below the line. What the font has not is drawn as a box.
  */
-import { filled, paste, type Raster } from "./Raster.ts"
+import { filled, paste, type Raster } from "../core/Raster.ts"
 
 export interface LabelOptions {
   /** Pixels of the picture for one of the font, a whole number from 1 up; 1 when left out. */

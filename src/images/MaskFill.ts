@@ -5,9 +5,9 @@
  * sharpest last, so that colours run into the mask from all sides. As the webui's `fill`, on Pillow's blur.
  */
 import type * as Effect from "effect/Effect"
+import { compositeOnto, filled, premultiply, type Raster, toRgba, unpremultiply, withoutAlpha } from "../core/Raster.ts"
 import { checkMask, visibleWhere } from "./Overlay.ts"
 import { atOnce, byLines, eachPixel, inTurns, linesOf, type Parts } from "./Parts.ts"
-import { compositeOnto, filled, premultiply, type Raster, toRgba, unpremultiply, withoutAlpha } from "./Raster.ts"
 
 // Standard deviations in pixels, and how often each is laid over.
 const layers: ReadonlyArray<{ readonly radius: number; readonly times: number }> = [

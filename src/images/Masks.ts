@@ -5,8 +5,9 @@
  * `overlayMask` for the whole; `latentMask` for the sampler.
  */
 import type * as Effect from "effect/Effect"
+import type { Region, Size } from "../core/Geometry.ts"
+import type { Raster } from "../core/Raster.ts"
 import { atOnce, byLines, inTurns, type Parts } from "./Parts.ts"
-import type { Raster, Region, Size } from "./Raster.ts"
 import { resizeInParts } from "./Resample.ts"
 
 /** A picture of one channel. */

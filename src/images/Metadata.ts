@@ -5,9 +5,9 @@
  * comment. Only what stands around the pixels is read, and no text is unpacked to more than 16 MB.
  */
 import * as Effect from "effect/Effect"
-import { ImageCodecError } from "../processing/errors.ts"
 import * as Exif from "./Exif.ts"
 import * as Gif from "./Gif.ts"
+import { ImageCodecError } from "./ImageError.ts"
 import * as Jpeg from "./Jpeg.ts"
 import * as NovelAi from "./NovelAi.ts"
 import * as Png from "./Png.ts"

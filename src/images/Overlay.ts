@@ -2,21 +2,19 @@
  * The original laid over the result of inpainting, so that what was not masked comes back exactly.
  */
 import type * as Effect from "effect/Effect"
-import type { Mask } from "./Masks.ts"
-import { atOnce, byLines, eachPixel, inTurns, linesOf, type Parts } from "./Parts.ts"
+import { type Region, regionOf, type Size } from "../core/Geometry.ts"
 import {
   compositeOnto,
   divide255,
   filled,
   premultiply,
   type Raster,
-  type Region,
-  regionOf,
-  type Size,
   toRgba,
   unpremultiply,
   withoutAlpha
-} from "./Raster.ts"
+} from "../core/Raster.ts"
+import type { Mask } from "./Masks.ts"
+import { atOnce, byLines, eachPixel, inTurns, linesOf, type Parts } from "./Parts.ts"
 import { lanczosInParts } from "./ResizeMode.ts"
 
 /** RGB and alpha: the original, made transparent where a mask of the same size is white. */

@@ -5,7 +5,7 @@
  * with pauses (`inTurns`) or without (`atOnce`): the result is the same.
  */
 import * as Effect from "effect/Effect"
-import type { Raster } from "./Raster.ts"
+import type { Raster } from "../core/Raster.ts"
 
 /** Work that stops for a moment at each `yield`. */
 export type Parts<A> = Generator<void, A, void>

@@ -4,8 +4,9 @@
  * Every filter but the nearest is two passes over windows of weights, one along the width and one along the height.
  */
 import type * as Effect from "effect/Effect"
+import { type Region, regionOf, type Size } from "../core/Geometry.ts"
+import { crop, filled, premultiply, type Raster, unpremultiply } from "../core/Raster.ts"
 import { atOnce, byLines, eachPixel, inTurns, linesOf, type Parts } from "./Parts.ts"
-import { crop, filled, premultiply, type Raster, type Region, regionOf, type Size, unpremultiply } from "./Raster.ts"
 
 export type Filter = "nearest" | "box" | "bilinear" | "bicubic" | "lanczos"
 

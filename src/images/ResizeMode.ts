@@ -5,8 +5,9 @@
  * beside it with the values at its edge.
  */
 import * as Effect from "effect/Effect"
+import { type Region, regionOf, type Size } from "../core/Geometry.ts"
+import { crop, filled, paste, type Raster } from "../core/Raster.ts"
 import { inTurns, type Parts } from "./Parts.ts"
-import { crop, filled, paste, type Raster, type Region, regionOf, type Size } from "./Raster.ts"
 import { resizeInParts } from "./Resample.ts"
 
 export type ResizeMode = 0 | 1 | 2

@@ -9,11 +9,7 @@
  * stable-diffusion-webui (`split_grid`, `combine_grid`) spreads tiles the same way, but blends over the asked overlap
  * only. Here the ramp is as long as the real overlap, which is often longer, and has its middle where that has it.
  */
-
-export interface Size {
-  readonly height: number
-  readonly width: number
-}
+import type { Size } from "../core/Geometry.ts"
 
 /** The tiles along one direction. */
 export interface Axis {

@@ -9,11 +9,11 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { InferenceError, UnknownUpscaler } from "../processing/errors.ts"
-import type { NetworkError } from "../runner/LoadedModel.ts"
-import type { Raster } from "./Raster.ts"
+import type { Size } from "../core/Geometry.ts"
+import type { Raster } from "../core/Raster.ts"
+import { InferenceError, type NetworkError } from "../model/ModelError.ts"
+import { UnknownUpscaler } from "./ImageError.ts"
 import { resizing } from "./Resample.ts"
-import type { Size } from "./Tiles.ts"
 
 export interface UpscalerEntry {
   readonly name: string

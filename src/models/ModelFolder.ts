@@ -8,8 +8,9 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import type * as Schema from "effect/Schema"
-import { InvalidModelFolder, type Problem } from "../processing/errors.ts"
-import type { DenoisingInputs, LatentRgb, LoadedModel, NoiseConfig } from "../runner/LoadedModel.ts"
+import type { Problem } from "../core/Problem.ts"
+import type { DenoisingInputs, LatentRgb, LoadedModel, NoiseConfig } from "../model/LoadedModel.ts"
+import { InvalidModelFolder } from "../model/ModelError.ts"
 import * as files from "./configFiles.ts"
 
 /**

@@ -8,11 +8,16 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { Raster } from "../images/Raster.ts"
+import type { Size } from "../core/Geometry.ts"
+import type { Raster } from "../core/Raster.ts"
 import * as Tiles from "../images/Tiles.ts"
 import type { OpenUpscaler, Tiling } from "../images/Upscalers.ts"
-import { type InferenceError, NetworkLoadError, type NetworkThreadDied } from "../processing/errors.ts"
-import type { NetworkError } from "../runner/LoadedModel.ts"
+import {
+  type InferenceError,
+  type NetworkError,
+  NetworkLoadError,
+  type NetworkThreadDied
+} from "../model/ModelError.ts"
 import { type Network, Networks, type TensorType } from "./Networks.ts"
 import * as TensorBuffer from "./TensorBuffer.ts"
 
@@ -39,7 +44,7 @@ export const open = Effect.fnUntraced(function*(
   const shape = yield* checked(network)
   const scale = shape.scale ?? (yield* measured(network, shape, likely))
 
-  const gridOf = ({ height, width }: Tiles.Size, { overlap, tile }: Tiling): Tiles.Grid => {
+  const gridOf = ({ height, width }: Size, { overlap, tile }: Tiling): Tiles.Grid => {
     const side = (length: number, fixed: number | undefined) =>
       fixed ?? Math.max(smallest, roundUp(tile <= 0 ? length : Math.min(tile, length)))
     const size = { height: side(height, shape.height), width: side(width, shape.width) }
@@ -162,7 +167,7 @@ const bound = Effect.fnUntraced(function*(
   network: Network,
   shape: Shape,
   scale: number,
-  { height, width }: Tiles.Size
+  { height, width }: Size
 ) {
   const input = TensorBuffer.make(shape.input.type, [1, 3, height, width])
   const output = TensorBuffer.make(shape.output.type, [1, 3, height * scale, width * scale])

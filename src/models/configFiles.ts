@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Schema from "effect/Schema"
-import { type Problem, problemsOf } from "../processing/errors.ts"
+import { type Problem, problemsOf } from "../core/Problem.ts"
 
 const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
 const orElse = <S extends Schema.Top>(schema: S, value: S["Type"]) =>

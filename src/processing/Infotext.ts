@@ -5,6 +5,7 @@
  * `format` writes it, `parse` reads it, whoever wrote it: the webui, Forge, ComfyUI, Serena. What a text leaves unsaid
  * is in `InfotextDefaults`, and `InfotextRequest` makes a request of it.
  */
+import { pythonFloat } from "../core/Text.ts"
 import * as InfotextDefaults from "./InfotextDefaults.ts"
 
 /** A pair's value: a string, an integer, or a `Float`, which is written as Python writes it (`7.0`). */
@@ -15,23 +16,6 @@ export interface Float {
 }
 
 export const float = (value: number): Float => ({ float: value })
-
-/**
- * A number as Python's `repr` writes a float: whole numbers keep their `.0`, exponents have two digits at least.
- */
-export const pythonFloat = (value: number): string => {
-  if (Number.isNaN(value)) return "nan"
-  if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf"
-  if (Object.is(value, -0)) return "-0.0"
-  const size = Math.abs(value)
-  if (size !== 0 && (size < 1e-4 || size >= 1e16)) {
-    const [mantissa, exponent = "0"] = value.toExponential().split("e")
-    const sign = exponent.startsWith("-") ? "-" : "+"
-    return `${mantissa}e${sign}${exponent.replace(/^[+-]/, "").padStart(2, "0")}`
-  }
-  const text = String(value)
-  return Number.isInteger(value) ? `${text}.0` : text
-}
 
 /** A value as it stands after its key: quoted as JSON when it holds a comma, a colon or a newline. */
 export const quote = (value: string): string => /[,:\n]/.test(value) ? JSON.stringify(value) : value

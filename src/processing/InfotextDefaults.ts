@@ -3,6 +3,7 @@
  *
  * Each default is what made the picture when nothing was written, which need not be what a setting is today.
  */
+import type { Size } from "../core/Geometry.ts"
 import type { Field, Fields, Parsed } from "./Infotext.ts"
 
 /** What keys stand for that a text does not have. */
@@ -75,11 +76,6 @@ const firstPass = (fields: ReadonlyMap<string, Field>): ReadonlyArray<readonly [
     ["Hires resize-2", size.height]
   ]
   return sizes.every(([, length]) => Number.isFinite(length)) ? sizes : []
-}
-
-interface Size {
-  readonly width: number
-  readonly height: number
 }
 
 // About 512 x 512 pixels in the same proportions, in steps of 64.

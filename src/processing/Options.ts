@@ -10,7 +10,8 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
-import { InvalidOptions, nearest, type Problem, problemsOf } from "./errors.ts"
+import { listed, Problem, problemsOf } from "../core/Problem.ts"
+import { nearest } from "../core/Text.ts"
 
 const atLeast = (minimum: number) => Schema.Finite.check(Schema.isGreaterThanOrEqualTo(minimum))
 const wholeAtLeast = (minimum: number) => Schema.Int.check(Schema.isGreaterThanOrEqualTo(minimum))
@@ -281,6 +282,15 @@ const unknownNamed = (problem: Problem): Problem => {
   if (problem.path === "" || names.includes(problem.path)) return problem
   const near = nearest(problem.path, names)
   return { ...problem, message: `no setting has this name${near === undefined ? "" : `; did you mean "${near}"?`}` }
+}
+
+/** Options that do not fit: from a file, a flag, or `override_settings`. */
+export class InvalidOptions extends Schema.TaggedError<InvalidOptions>()("InvalidOptions", {
+  problems: Schema.Array(Problem)
+}) {
+  override get message(): string {
+    return `The options cannot be used. Correct ${listed(this.problems)}.`
+  }
 }
 
 /** The live settings of this process. */

@@ -2,8 +2,8 @@
  * The kinds of requests, each with a way back from a picture's infotext: `Txt2Img.fromInfotext(text)`.
  */
 import * as Effect from "effect/Effect"
-import { InvalidProcessing } from "./errors.ts"
 import * as InfotextRequest from "./InfotextRequest.ts"
+import { InvalidProcessing } from "./InvalidProcessing.ts"
 import * as Processing from "./Processing.ts"
 
 type Given = Readonly<Record<string, unknown>>

@@ -5,8 +5,8 @@
  * told where they are. No stage of `RemotePipeline` does.
  */
 import * as Effect from "effect/Effect"
-import { InferenceError, InvalidModelFolder } from "../processing/errors.ts"
-import type { LoadedModel } from "../runner/LoadedModel.ts"
+import type { LoadedModel } from "../model/LoadedModel.ts"
+import { InferenceError, InvalidModelFolder } from "../model/ModelError.ts"
 
 export const make = (url: string, defaultSize: LoadedModel["defaultSize"]): LoadedModel => {
   const away = new InferenceError({

@@ -19,6 +19,9 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
+import type { Size } from "../core/Geometry.ts"
+import type { Problem } from "../core/Problem.ts"
+import * as Raster from "../core/Raster.ts"
 import { latentMode } from "../diffusion/enlarge.ts"
 import * as output from "../diffusion/output.ts"
 import { resolveNames } from "../diffusion/resolveNames.ts"
@@ -27,22 +30,17 @@ import { type Pictures, readPictures } from "../diffusion/settleSource.ts"
 import { ImageDecoder } from "../images/ImageDecoder.ts"
 import { ImageEncoder } from "../images/ImageEncoder.ts"
 import type { ImageStore } from "../images/ImageStore.ts"
-import * as Raster from "../images/Raster.ts"
-import {
-  InvalidProcessing,
-  type Problem,
-  RemoteServerError,
-  type UnknownSampler,
-  type UnknownScheduler
-} from "../processing/errors.ts"
+import type { HiresPlan, ImagePlan, PassPlan, ProcessingState } from "../planning/RunPlan.ts"
+import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
-import type { Generated, GeneratedImage } from "../processing/Processed.ts"
 import { checkLimits, type Processing, type Txt2Img } from "../processing/Processing.ts"
-import type { HiresPlan, ImagePlan, PassPlan, ProcessingState } from "../processing/ProcessingState.ts"
 import { stages } from "../runner/Lifecycle.ts"
 import { Pipeline } from "../runner/Pipeline.ts"
+import type { Generated, GeneratedImage } from "../runner/Processed.ts"
 import type { ProcessingRequest } from "../runner/ProcessingRequest.ts"
+import { RemoteServerError } from "../runner/RemoteServerError.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
+import type { UnknownSampler, UnknownScheduler } from "../sampling/SamplingError.ts"
 import * as RemoteServer from "./RemoteServer.ts"
 import { requestBody } from "./requestBody.ts"
 
@@ -190,7 +188,7 @@ const settleNames = (sampler: string, scheduler: string, server: RemoteServer.Re
 
 const settleSize = Effect.fnUntraced(function*(
   processing: Processing,
-  defaultSize: Raster.Size,
+  defaultSize: Size,
   pictures: Pictures | undefined
 ) {
   const [first] = pictures?.images ?? []

@@ -11,7 +11,7 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { RemoteServerError } from "../processing/errors.ts"
+import { RemoteServerError } from "../runner/RemoteServerError.ts"
 
 export interface RemoteOptions {
   /** Where the server is: `http://127.0.0.1:7860`. */

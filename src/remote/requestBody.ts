@@ -2,8 +2,8 @@
  * A request in the words of stable-diffusion-webui's API.
  */
 import * as Base64 from "effect/encoding/Base64"
+import type { ProcessingState } from "../planning/RunPlan.ts"
 import { Options, type OptionsSnapshot } from "../processing/Options.ts"
-import type { ProcessingState } from "../processing/ProcessingState.ts"
 
 type Fields = Readonly<Record<string, unknown>>
 

@@ -6,11 +6,11 @@
  * @effect-expect-leaking RuntimeContext
  */
 import * as Context from "effect/Context"
-import type { ProcessingError } from "../processing/errors.ts"
-import type { Generated, Processed } from "../processing/Processed.ts"
+import type { ProcessingState } from "../planning/RunPlan.ts"
 import type { Processing } from "../processing/Processing.ts"
-import type { ProcessingState } from "../processing/ProcessingState.ts"
 import type { Stages } from "./Lifecycle.ts"
+import type { Generated, Processed } from "./Processed.ts"
+import type { ProcessingError } from "./ProcessingError.ts"
 import type { ProcessingRequest } from "./ProcessingRequest.ts"
 import type { RuntimeContext } from "./RuntimeContext.ts"
 

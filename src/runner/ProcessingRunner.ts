@@ -2,11 +2,11 @@
  * The one execution surface: whatever asks for pictures ends up here.
  */
 import * as Effect from "effect/Effect"
-import type { ProcessingError } from "../processing/errors.ts"
-import type { Processed } from "../processing/Processed.ts"
 import type { Processing } from "../processing/Processing.ts"
 import * as Lifecycle from "./Lifecycle.ts"
 import { Pipeline } from "./Pipeline.ts"
+import type { Processed } from "./Processed.ts"
+import type { ProcessingError } from "./ProcessingError.ts"
 import type { ProcessingRequest } from "./ProcessingRequest.ts"
 import { RunnerHooks } from "./RunnerHooks.ts"
 import type { RuntimeContext } from "./RuntimeContext.ts"

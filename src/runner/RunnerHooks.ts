@@ -10,9 +10,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type { Generated, Processed } from "../processing/Processed.ts"
-import type { ProcessingState } from "../processing/ProcessingState.ts"
+import type { ProcessingState } from "../planning/RunPlan.ts"
 import { combine, type Hooks, noop, type Stage } from "./Lifecycle.ts"
+import type { Generated, Processed } from "./Processed.ts"
 import type { RuntimeContext } from "./RuntimeContext.ts"
 
 /** Some of the hooks. Those left out do nothing. */

@@ -2,11 +2,11 @@
  * The door that every entrypoint uses.
  */
 import * as Effect from "effect/Effect"
-import type { ProcessingError } from "../processing/errors.ts"
-import type { Processed } from "../processing/Processed.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { errorType } from "./errorType.ts"
 import type { Pipeline } from "./Pipeline.ts"
+import type { Processed } from "./Processed.ts"
+import type { ProcessingError } from "./ProcessingError.ts"
 import * as ProcessingRequest from "./ProcessingRequest.ts"
 import * as ProcessingRunner from "./ProcessingRunner.ts"
 import type { RunnerHooks } from "./RunnerHooks.ts"

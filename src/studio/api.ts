@@ -8,12 +8,12 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Client from "../client/Client.ts"
-import { InvalidOptions, problemsOf } from "../processing/errors.ts"
+import type { Model, PngInfo, Sampler, Scheduler, Style, Upscaler } from "../contract/Catalogue.ts"
+import type { AskedRequest, RunEvent, RunImage } from "../contract/Run.ts"
+import { problemsOf } from "../core/Problem.ts"
 import type { Limits } from "../processing/Limits.ts"
-import { OptionsPatch, type OptionsSnapshot } from "../processing/Options.ts"
+import { InvalidOptions, OptionsPatch, type OptionsSnapshot } from "../processing/Options.ts"
 import * as Processing from "../processing/Processing.ts"
-import type { Model, PngInfo, Sampler, Scheduler, Style, Upscaler } from "../server/v1/Catalogue.ts"
-import type { AskedRequest, RunEvent, RunImage } from "../server/v1/Run.ts"
 
 export type {
   AskedRequest,

@@ -4,6 +4,6 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"
-import * as StudioBundle from "../server/StudioBundle.ts"
+import * as StudioBundle from "../server/host/StudioBundle.ts"
 
 NodeRuntime.runMain(Effect.provide(StudioBundle.write(process.argv[2] ?? "dist/studio"), NodeFileSystem.layer))

@@ -9,9 +9,9 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
-import type { ProcessingError } from "../processing/errors.ts"
 import type { Stage } from "../runner/Lifecycle.ts"
 import { Pipeline } from "../runner/Pipeline.ts"
+import type { ProcessingError } from "../runner/ProcessingError.ts"
 import type { RuntimeContext } from "../runner/RuntimeContext.ts"
 
 /** Makes a pipeline a worse one. */

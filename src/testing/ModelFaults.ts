@@ -11,8 +11,8 @@ import * as Arr from "effect/Array"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
-import { InferenceError, NetworkThreadDied } from "../processing/errors.ts"
-import type { LoadedModel, NetworkError, TextEncoder } from "../runner/LoadedModel.ts"
+import type { LoadedModel, TextEncoder } from "../model/LoadedModel.ts"
+import { InferenceError, type NetworkError, NetworkThreadDied } from "../model/ModelError.ts"
 import type { Hanging as HangingStage } from "./Faults.ts"
 
 /** Makes a model a worse one. */

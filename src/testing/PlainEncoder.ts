@@ -7,8 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { crc32, deflateSync } from "node:zlib"
 import { checkFilled, type Image, ImageEncoder, type ImageFormat } from "../images/ImageEncoder.ts"
+import { ImageCodecError } from "../images/ImageError.ts"
 import * as Png from "../images/Png.ts"
-import { ImageCodecError } from "../processing/errors.ts"
 
 /** What is written when nothing else is asked for. */
 export const png: ImageFormat = { format: "png", quality: 80, lossless: false }

@@ -6,10 +6,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { LoadedModel } from "../model/LoadedModel.ts"
+import { Models } from "../model/Models.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import { Options, type OptionsPatch } from "../processing/Options.ts"
-import type { LoadedModel } from "../runner/LoadedModel.ts"
-import { Models } from "../runner/Models.ts"
 import { Runs } from "../runner/Runs.ts"
 import * as RunState from "../runner/RunState.ts"
 import { CaptureContext, type Device, RuntimeContext } from "../runner/RuntimeContext.ts"

@@ -15,7 +15,7 @@ import type {
   NoiseConfig,
   TextEncoder,
   Vocabulary
-} from "../runner/LoadedModel.ts"
+} from "../model/LoadedModel.ts"
 
 const width = 12
 /** Variance of the latents around their mean. */

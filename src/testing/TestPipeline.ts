@@ -9,11 +9,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { ImagePlan, ProcessingState } from "../planning/RunPlan.ts"
 import * as Infotext from "../processing/Infotext.ts"
-import type { Generated, GeneratedImage, Processed } from "../processing/Processed.ts"
 import type { Processing } from "../processing/Processing.ts"
-import type { ImagePlan, ProcessingState } from "../processing/ProcessingState.ts"
 import { Pipeline } from "../runner/Pipeline.ts"
+import type { Generated, GeneratedImage, Processed } from "../runner/Processed.ts"
 import type { ProcessingRequest } from "../runner/ProcessingRequest.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 

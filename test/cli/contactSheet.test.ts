@@ -8,13 +8,13 @@ import * as Layer from "effect/Layer"
 import * as Stdio from "effect/Stdio"
 import { contactSheet } from "../../src/cli/contactSheet.ts"
 import { sheet } from "../../src/cli/drawContactSheet.ts"
-import * as Samplers from "../../src/diffusion/sampling/Samplers.ts"
-import * as Schedules from "../../src/diffusion/sampling/Schedules.ts"
+import { crop, filled, type Raster } from "../../src/core/Raster.ts"
 import { ImageDecoder } from "../../src/images/ImageDecoder.ts"
 import { label, labelSize } from "../../src/images/Label.ts"
 import { readMetadata } from "../../src/images/Metadata.ts"
-import { crop, filled, type Raster } from "../../src/images/Raster.ts"
 import { Limits } from "../../src/processing/Limits.ts"
+import * as Samplers from "../../src/sampling/Samplers.ts"
+import * as Schedules from "../../src/sampling/Schedules.ts"
 
 /** Runs the command and gives what it printed. */
 const run = Effect.fnUntraced(function*(...args: ReadonlyArray<string>) {

@@ -3,9 +3,9 @@ import * as Effect from "effect/Effect"
 import { readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { defaults } from "../../src/cli/demo.ts"
-import * as Samplers from "../../src/diffusion/sampling/Samplers.ts"
-import * as Schedules from "../../src/diffusion/sampling/Schedules.ts"
 import { readMetadata } from "../../src/images/Metadata.ts"
+import * as Samplers from "../../src/sampling/Samplers.ts"
+import * as Schedules from "../../src/sampling/Schedules.ts"
 import * as modelFolders from "../models/families.ts"
 import { conformancePage, measurements, proofs } from "./page.ts"
 import { families, promptRules } from "./rules.ts"
@@ -55,7 +55,7 @@ describe("the page of what agrees with what", () => {
   })
 
   it("has every part of the prompt language, each with cases", () => {
-    const sources = readdirSync(project("src/diffusion/prompt")).map((file) => file.replace(".ts", ""))
+    const sources = readdirSync(project("src/prompt")).map((file) => file.replace(".ts", ""))
     assert.deepStrictEqual(sources.filter((source) => !promptRules.some((rule) => rule.source === source)), [])
     const rows = rowsUnder("The prompt language")
     for (const { name } of promptRules) assert.isAbove(Number(rows.get(name)?.[2]), 0, name)

@@ -1,9 +1,9 @@
 /** Guidance and predictions against the reference numbers. */
 import * as Schema from "effect/Schema"
-import * as Emphasis from "../../src/diffusion/prompt/Emphasis.ts"
-import * as Guidance from "../../src/diffusion/sampling/Guidance.ts"
-import * as Prediction from "../../src/diffusion/sampling/Prediction.ts"
-import { golden } from "../diffusion/sampling/fixtures.ts"
+import * as Emphasis from "../../src/prompt/Emphasis.ts"
+import * as Guidance from "../../src/sampling/Guidance.ts"
+import * as Prediction from "../../src/sampling/Prediction.ts"
+import { golden } from "../sampling/fixtures.ts"
 import { type Difference, differences, measured, type Measurement, scientific } from "./Measurement.ts"
 
 const Numbers = Schema.Array(Schema.Finite)
@@ -82,7 +82,7 @@ const words = ({ abs, rel }: typeof Tolerance.Type) => `${scientific(rel)} of ea
 
 /** What is made of predictions, of a text's encoding, and of latents under a mask. */
 export const guidance = (): ReadonlyArray<Measurement> => {
-  const file = "test/diffusion/sampling/Guidance.test.ts"
+  const file = "test/sampling/Guidance.test.ts"
   const { cfg, cfg_edit_model: edit, cfg_rescale, emphasis, inpaint } = reference
   const { tolerance } = reference
   const compare = (actual: Float32Array, expected: ReadonlyArray<number>) => differences(actual, expected, tolerance)
@@ -100,7 +100,7 @@ export const guidance = (): ReadonlyArray<Measurement> => {
       return compare(Float32Array.from(chunks.flatMap(({ values }) => Array.from(values))), of(expected))
     })
   const emphasisProof = {
-    file: "test/diffusion/prompt/Emphasis.test.ts",
+    file: "test/prompt/Emphasis.test.ts",
     title: "emphasis agrees with stable-diffusion-webui"
   }
   const mask = f32(inpaint.nmask)
@@ -161,7 +161,7 @@ export const guidance = (): ReadonlyArray<Measurement> => {
 
 /** From what a network puts out to the picture. */
 export const prediction = (): ReadonlyArray<Measurement> => {
-  const file = "test/diffusion/sampling/Prediction.test.ts"
+  const file = "test/sampling/Prediction.test.ts"
   const { lcm_boundary, sigma_space, timestep_space, tolerance } = predictions
   const atLevel = { file, title: "from a network's output at a noise level" }
   const atTimestep = { file, title: "from a network's velocity at a timestep" }

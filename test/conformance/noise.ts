@@ -1,10 +1,10 @@
 /** Noise sources against the reference numbers. */
 import * as Schema from "effect/Schema"
-import * as ImageNoise from "../../src/diffusion/rng/ImageNoise.ts"
-import * as PhiloxGenerator from "../../src/diffusion/rng/PhiloxGenerator.ts"
-import * as RandomGenerator from "../../src/diffusion/rng/RandomGenerator.ts"
-import * as TorchCpuGenerator from "../../src/diffusion/rng/TorchCpuGenerator.ts"
-import { golden } from "../diffusion/sampling/fixtures.ts"
+import * as ImageNoise from "../../src/rng/ImageNoise.ts"
+import * as PhiloxGenerator from "../../src/rng/PhiloxGenerator.ts"
+import * as RandomGenerator from "../../src/rng/RandomGenerator.ts"
+import * as TorchCpuGenerator from "../../src/rng/TorchCpuGenerator.ts"
+import { golden } from "../sampling/fixtures.ts"
 import { differences, exact, measured, type Measurement, scientific } from "./Measurement.ts"
 
 const Numbers = Schema.Array(Schema.Finite)
@@ -73,8 +73,8 @@ const drawing = ({ randn }: RandomGenerator.RandomGenerator, shape: ReadonlyArra
   return out
 }
 
-const generators = "test/diffusion/rng/generators.test.ts"
-const imageNoise = "test/diffusion/rng/ImageNoise.test.ts"
+const generators = "test/rng/generators.test.ts"
+const imageNoise = "test/rng/ImageNoise.test.ts"
 
 const ofTorch = (): Measurement => {
   const { abs } = torch.tolerance

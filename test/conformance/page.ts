@@ -28,7 +28,7 @@ export const proofs = (measured: Effect.Success<typeof measurements>): ReadonlyA
   embedded
 ]
 
-const brownian: Proof = { file: "test/diffusion/sampling/Brownian.test.ts", title: "Brownian noise" }
+const brownian: Proof = { file: "test/sampling/Brownian.test.ts", title: "Brownian noise" }
 
 /** The command that makes the picture of all samplers. */
 export const pictureCommand = "serena contact-sheet --out docs/images/samplers.png"
@@ -84,7 +84,7 @@ export const conformancePage = (
       ["rule", "source", "cases", "test"],
       promptRules.map(({ name, proof, source }) => [
         name,
-        `[${source}](../src/diffusion/prompt/${source}.ts)`,
+        `[${source}](../src/prompt/${source}.ts)`,
         String(count(proof)),
         link(proof)
       ])

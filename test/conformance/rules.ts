@@ -8,7 +8,7 @@ export interface Rule {
   readonly proof: Proof
 }
 
-/** A rule of the prompt language; `source` is where it is written, in src/diffusion/prompt. */
+/** A rule of the prompt language; `source` is where it is written, in src/prompt. */
 export interface PromptRule extends Rule {
   readonly source: string
 }
@@ -16,7 +16,7 @@ export interface PromptRule extends Rule {
 const prompt = (source: string, title: string, name: string, file = source): PromptRule => ({
   name,
   source,
-  proof: { file: `test/diffusion/prompt/${file}.test.ts`, title }
+  proof: { file: `test/prompt/${file}.test.ts`, title }
 })
 
 /** In the order in which a prompt is read. */

@@ -2,18 +2,10 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import * as NoiseSchedule from "../../src/diffusion/sampling/NoiseSchedule.ts"
-import * as Samplers from "../../src/diffusion/sampling/Samplers.ts"
-import * as Schedules from "../../src/diffusion/sampling/Schedules.ts"
-import {
-  distance,
-  golden,
-  optionsOf,
-  run,
-  sigmaSpace,
-  startNoise,
-  timestepSpace
-} from "../diffusion/sampling/fixtures.ts"
+import * as NoiseSchedule from "../../src/sampling/NoiseSchedule.ts"
+import * as Samplers from "../../src/sampling/Samplers.ts"
+import * as Schedules from "../../src/sampling/Schedules.ts"
+import { distance, golden, optionsOf, run, sigmaSpace, startNoise, timestepSpace } from "../sampling/fixtures.ts"
 import {
   type Difference,
   differences,
@@ -25,7 +17,7 @@ import {
   scientific
 } from "./Measurement.ts"
 
-const goldenTest = "test/diffusion/sampling/Samplers.golden.test.ts"
+const goldenTest = "test/sampling/Samplers.golden.test.ts"
 const proofs = {
   sigma: { file: goldenTest, title: "samplers over noise levels agree with k-diffusion" },
   timestep: { file: goldenTest, title: "samplers over timesteps agree with stable-diffusion-webui" }
@@ -120,7 +112,7 @@ const lists = golden(
 type Case = typeof lists.cases[number]
 
 const ofLcm = "LCM automatic"
-const schedulesTest = "test/diffusion/sampling/Schedules.test.ts"
+const schedulesTest = "test/sampling/Schedules.test.ts"
 const sigmasProof: Proof = { file: schedulesTest, title: "Schedules.sigmas agrees with stable-diffusion-webui" }
 
 const sigmasOf = ({ n, params, scheduler, sigma_max, sigma_min }: Case) =>
@@ -205,7 +197,7 @@ export const noiseLevels = (): ReadonlyArray<Measurement> => {
   const { alphas_cumprod_rel, sigma_rel, t_abs } = levels.tolerance
   const { sigmaToT, sigmaToTQuantized, stableDiffusion, tToSigma } = NoiseSchedule
   const zero = NoiseSchedule.make({ rescale_betas_zero_snr: true })
-  const file = "test/diffusion/sampling/NoiseSchedule.test.ts"
+  const file = "test/sampling/NoiseSchedule.test.ts"
   const share = (rel: number) => `${scientific(rel)} of each value`
   return [
     measured(

@@ -1,6 +1,6 @@
 /** Pictures to start from, as files. */
 import * as Effect from "effect/Effect"
-import type { Raster } from "../../src/images/Raster.ts"
+import type { Raster } from "../../src/core/Raster.ts"
 import * as PlainEncoder from "../../src/testing/PlainEncoder.ts"
 
 /** A picture whose every pixel is told by its place: RGB, or grey where the function gives one number. */

@@ -1,11 +1,11 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Samplers from "../../src/diffusion/sampling/Samplers.ts"
 import { readMetadata } from "../../src/images/Metadata.ts"
 import { Limits } from "../../src/processing/Limits.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
 import { processImages } from "../../src/runner/processImages.ts"
+import * as Samplers from "../../src/sampling/Samplers.ts"
 import { ModelFaults, SavedImages, TestModel, TestRuntime } from "../../src/testing/index.ts"
 
 type Input = Parameters<typeof Txt2Img.make>[0]

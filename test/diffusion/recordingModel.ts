@@ -1,6 +1,6 @@
 /** A test model that remembers what its denoising network was asked. */
 import * as Effect from "effect/Effect"
-import type { LoadedModel } from "../../src/runner/LoadedModel.ts"
+import type { LoadedModel } from "../../src/model/LoadedModel.ts"
 import { TestModel } from "../../src/testing/index.ts"
 
 export interface Asked {

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as vaeTiles from "../../src/diffusion/vaeTiles.ts"
+import type { LoadedModel } from "../../src/model/LoadedModel.ts"
 import { ModelProvider } from "../../src/models/ModelProvider.ts"
-import type { LoadedModel } from "../../src/runner/LoadedModel.ts"
 import { layerModels } from "../models/fixtures.ts"
 
 const part = { latentChannels: 4, latentScale: 8 }

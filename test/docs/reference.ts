@@ -6,13 +6,13 @@ import { execFile } from "node:child_process"
 import { readFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
-import * as Samplers from "../../src/diffusion/sampling/Samplers.ts"
-import * as Schedules from "../../src/diffusion/sampling/Schedules.ts"
 import { latentUpscaleModes } from "../../src/images/Resample.ts"
 import { CommandOptions } from "../../src/processing/CommandOptions.ts"
 import { Limits } from "../../src/processing/Limits.ts"
 import { Options, OptionsSnapshot } from "../../src/processing/Options.ts"
 import { Img2Img, Txt2Img } from "../../src/processing/Processing.ts"
+import * as Samplers from "../../src/sampling/Samplers.ts"
+import * as Schedules from "../../src/sampling/Schedules.ts"
 
 const project = new URL("../../", import.meta.url)
 

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { filled, type Raster } from "../../src/core/Raster.ts"
 import * as ColorCorrection from "../../src/images/ColorCorrection.ts"
-import { filled, type Raster } from "../../src/images/Raster.ts"
 
 const size = { width: 16, height: 16 }
 const gradient = (red: number, green: number, blue: number): Raster => ({

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
+import type { Raster } from "../../src/core/Raster.ts"
 import { grid } from "../../src/images/Grid.ts"
-import type { Raster } from "../../src/images/Raster.ts"
 
 /** 2 by 1 pixels of one grey. */
 const tile = (value: number): Raster => ({ width: 2, height: 1, channels: 3, data: new Uint8Array(6).fill(value) })

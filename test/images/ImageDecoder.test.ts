@@ -5,8 +5,8 @@ import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import { execFileSync } from "node:child_process"
 import sharp, { type Color, type Sharp } from "sharp"
+import type { Raster } from "../../src/core/Raster.ts"
 import { ImageDecoder } from "../../src/images/ImageDecoder.ts"
-import type { Raster } from "../../src/images/Raster.ts"
 
 const limits = { max_image_bytes: 2 ** 20, max_image_pixels: 4096 }
 const decode = (bytes: Uint8Array, given: Partial<typeof limits> = {}) =>

@@ -1,9 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { fill, filling, gaussianBlur } from "../../src/images/MaskFill.ts"
-import { visibleWhere } from "../../src/images/Overlay.ts"
-import { atOnce } from "../../src/images/Parts.ts"
 import {
   alphaComposite,
   filled,
@@ -13,7 +10,10 @@ import {
   toRgba,
   unpremultiply,
   withoutAlpha
-} from "../../src/images/Raster.ts"
+} from "../../src/core/Raster.ts"
+import { fill, filling, gaussianBlur } from "../../src/images/MaskFill.ts"
+import { visibleWhere } from "../../src/images/Overlay.ts"
+import { atOnce } from "../../src/images/Parts.ts"
 
 const noise = (width: number, height: number, channels: 3 | 4): Raster => ({
   width,

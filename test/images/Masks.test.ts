@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { filled, paste, type Raster } from "../../src/core/Raster.ts"
 import * as Masks from "../../src/images/Masks.ts"
-import { filled, paste, type Raster } from "../../src/images/Raster.ts"
 
 const pixels = (channels: Raster["channels"], ...values: ReadonlyArray<number>): Raster => ({
   width: values.length / channels,

@@ -1,8 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { Mask } from "../../src/images/Masks.ts"
-import * as Overlay from "../../src/images/Overlay.ts"
 import {
   alphaComposite,
   crop,
@@ -13,7 +11,9 @@ import {
   toRgba,
   unpremultiply,
   withoutAlpha
-} from "../../src/images/Raster.ts"
+} from "../../src/core/Raster.ts"
+import type { Mask } from "../../src/images/Masks.ts"
+import * as Overlay from "../../src/images/Overlay.ts"
 import { resize } from "../../src/images/Resample.ts"
 
 const size = { width: 12, height: 10 }

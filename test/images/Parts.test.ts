@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
+import { type Raster, toRgb } from "../../src/core/Raster.ts"
 import * as Parts from "../../src/images/Parts.ts"
-import { type Raster, toRgb } from "../../src/images/Raster.ts"
 
 const int = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 

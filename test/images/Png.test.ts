@@ -2,10 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { deflateSync } from "node:zlib"
+import type { Raster } from "../../src/core/Raster.ts"
 import * as Exif from "../../src/images/Exif.ts"
 import { readMetadata } from "../../src/images/Metadata.ts"
 import * as Png from "../../src/images/Png.ts"
-import type { Raster } from "../../src/images/Raster.ts"
 import { PlainEncoder } from "../../src/testing/index.ts"
 
 const data = Uint8Array.from({ length: 16 * 8 * 3 }, (_, i) => (i * 7) % 256)

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { crop, type Raster, type Region } from "../../src/images/Raster.ts"
+import type { Region } from "../../src/core/Geometry.ts"
+import { crop, type Raster } from "../../src/core/Raster.ts"
 import * as Resample from "../../src/images/Resample.ts"
 
 const grey = (width: number, height: number, values: ReadonlyArray<number>): Raster => ({

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { crop, filled, paste, type Raster } from "../../src/core/Raster.ts"
 import { atOnce } from "../../src/images/Parts.ts"
-import { crop, filled, paste, type Raster } from "../../src/images/Raster.ts"
 import * as Resample from "../../src/images/Resample.ts"
 import { lanczosInParts, type ResizeMode, resizeMode, sizeFor } from "../../src/images/ResizeMode.ts"
 

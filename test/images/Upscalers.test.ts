@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type { Raster } from "../../src/images/Raster.ts"
+import type { Raster } from "../../src/core/Raster.ts"
 import { resize } from "../../src/images/Resample.ts"
 import { make, type NetworkUpscaler, Upscalers } from "../../src/images/Upscalers.ts"
 

@@ -4,10 +4,10 @@ import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import * as Metric from "effect/Metric"
 import * as Path from "effect/Path"
+import type { LoadedModel } from "../../src/model/LoadedModel.ts"
+import { Models } from "../../src/model/Models.ts"
 import * as ModelFolder from "../../src/models/ModelFolder.ts"
 import { ModelProvider } from "../../src/models/ModelProvider.ts"
-import type { LoadedModel } from "../../src/runner/LoadedModel.ts"
-import { Models } from "../../src/runner/Models.ts"
 import { brokenCopy, embedded, layerModels, platform } from "./fixtures.ts"
 
 const edit = (file: string, change: (json: Record<string, unknown>) => object) => (folder: string) =>

@@ -1,6 +1,6 @@
 /** Texts as text encoders read them: 77 ids. */
 import * as Effect from "effect/Effect"
-import type { LoadedModel, Vocabulary } from "../../src/runner/LoadedModel.ts"
+import type { LoadedModel, Vocabulary } from "../../src/model/LoadedModel.ts"
 
 /** A text between start and end, filled up with padding. */
 export const framed = ({ encode, end, padding, start }: Vocabulary, text: string): ReadonlyArray<number> => {

@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { InvalidOptions } from "../../src/processing/errors.ts"
-import { Options, OptionsPatch } from "../../src/processing/Options.ts"
+import { InvalidOptions, Options, OptionsPatch } from "../../src/processing/Options.ts"
 
 describe("Options", () => {
   it.effect("begin with the defaults, and what the process was started with over them", () =>

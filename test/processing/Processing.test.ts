@@ -3,7 +3,7 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
-import { InvalidProcessing } from "../../src/processing/errors.ts"
+import { InvalidProcessing } from "../../src/processing/InvalidProcessing.ts"
 import { Limits } from "../../src/processing/Limits.ts"
 import { checkLimits, decode, exceeded, Img2Img, Processing, Txt2Img } from "../../src/processing/Processing.ts"
 

@@ -4,14 +4,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import type { Generated } from "../../src/processing/Processed.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
 import type { Stage } from "../../src/runner/Lifecycle.ts"
+import type { Generated } from "../../src/runner/Processed.ts"
 import * as ProcessingRequest from "../../src/runner/ProcessingRequest.ts"
 import * as ProcessingRunner from "../../src/runner/ProcessingRunner.ts"
 import { RunnerHooks } from "../../src/runner/RunnerHooks.ts"
 import { Faults, RecordingHooks, TestContext, TestPipeline } from "../../src/testing/index.ts"
-import { everyError } from "../processing/everyError.ts"
+import { everyError } from "../runner/everyError.ts"
 
 const cat = Txt2Img.make({ prompt: "a cat", seed: 7, width: 8, height: 8 })
 const stages: ReadonlyArray<Stage> = ["prepare", "execute", "finalize"]

@@ -9,7 +9,7 @@ import * as Scope from "effect/Scope"
 import { get } from "node:https"
 import { connect } from "node:net"
 import { fileURLToPath } from "node:url"
-import { ServerOptions } from "../../src/server/ServerOptions.ts"
+import { ServerOptions } from "../../src/server/host/ServerOptions.ts"
 import { Faults, ModelFaults, TestModel } from "../../src/testing/index.ts"
 import { type Answer, serving, small, until } from "./serving.ts"
 

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { performance } from "node:perf_hooks"
-import * as Attention from "../../src/diffusion/prompt/Attention.ts"
-import * as Chunks from "../../src/diffusion/prompt/Chunks.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
+import * as Attention from "../../src/prompt/Attention.ts"
+import * as Chunks from "../../src/prompt/Chunks.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import { TestRuntime } from "../../src/testing/index.ts"
-import { assertLinear, vocabulary } from "../diffusion/prompt/fixtures.ts"
+import { assertLinear, vocabulary } from "../prompt/fixtures.ts"
 
 // Here nothing counts the lines that run, which would slow them.
 describe("time", () => {

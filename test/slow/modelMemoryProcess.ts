@@ -8,8 +8,9 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"
+import type { LatentSize } from "../../src/core/LatentShape.ts"
+import type { LoadedModel } from "../../src/model/LoadedModel.ts"
 import { ModelProvider } from "../../src/models/ModelProvider.ts"
-import type { LatentSize, LoadedModel } from "../../src/runner/LoadedModel.ts"
 import { layerModels } from "../models/fixtures.ts"
 
 const [mode, modelsDir] = process.argv.slice(2)

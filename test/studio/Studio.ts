@@ -15,9 +15,9 @@ import { type BrowserContextOptions, chromium, type Page } from "playwright-core
 import { ImageDecoder } from "../../src/images/ImageDecoder.ts"
 import { ImageEncoder } from "../../src/images/ImageEncoder.ts"
 import * as Serena from "../../src/Serena.ts"
+import { ServerOptions } from "../../src/server/host/ServerOptions.ts"
+import * as StudioFiles from "../../src/server/host/StudioFiles.ts"
 import * as Server from "../../src/server/Server.ts"
-import { ServerOptions } from "../../src/server/ServerOptions.ts"
-import * as StudioFiles from "../../src/server/StudioFiles.ts"
 import * as Routes from "../../src/server/v1/Routes.ts"
 
 const names = ["chromium", "chromium-browser", "google-chrome"]

@@ -4,9 +4,9 @@ import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as Layer from "effect/Layer"
 import { brotliDecompressSync, gunzipSync } from "node:zlib"
-import { Authentication } from "../../src/server/Authentication.ts"
-import { ServerOptions } from "../../src/server/ServerOptions.ts"
-import * as StudioFiles from "../../src/server/StudioFiles.ts"
+import { Authentication } from "../../src/server/host/Authentication.ts"
+import { ServerOptions } from "../../src/server/host/ServerOptions.ts"
+import * as StudioFiles from "../../src/server/host/StudioFiles.ts"
 
 /** Asks the routes alone, as they are for these users. */
 const asking = Effect.fnUntraced(function*(api_auth: ReadonlyArray<string> = []) {

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { InferenceError } from "../../src/processing/errors.ts"
+import { InferenceError } from "../../src/model/ModelError.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import { TestModel, TestPipeline, TestRuntime } from "../../src/testing/index.ts"

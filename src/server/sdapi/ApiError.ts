@@ -4,9 +4,9 @@
  * Two kinds: a list of problems (422), and a refusal with one sentence. Neither ever holds a stack.
  */
 import * as Schema from "effect/Schema"
-import type { Problem } from "../../processing/errors.ts"
-import type { ProcessingError } from "../../processing/errors.ts"
-import type { JobCancelled, QueueFull, ShuttingDown } from "../Jobs.ts"
+import type { Problem } from "../../core/Problem.ts"
+import type { ProcessingError } from "../../runner/ProcessingError.ts"
+import type { JobCancelled, QueueFull, ShuttingDown } from "../host/Jobs.ts"
 
 /** One problem of a request, as FastAPI tells it. */
 export const Detail = Schema.Struct({

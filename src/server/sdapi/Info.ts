@@ -2,7 +2,7 @@
  * `info`: what a reply tells of its pictures, as a JSON text within the JSON (`Processed.js` of the webui).
  */
 import * as Infotext from "../../processing/Infotext.ts"
-import type { ExtraImage, Processed, ProcessedImage } from "../../processing/Processed.ts"
+import type { ExtraImage, Processed, ProcessedImage } from "../../runner/Processed.ts"
 import { version } from "../../version.ts"
 import { type ImageRequest, isImg2Img } from "./ImageRequest.ts"
 import { dumps, Float, write } from "./PythonJson.ts"

@@ -3,12 +3,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as os from "node:os"
-import * as Samplers from "../../diffusion/sampling/Samplers.ts"
-import * as Schedules from "../../diffusion/sampling/Schedules.ts"
-import { StyleBook } from "../../diffusion/StyleBook.ts"
 import { latentUpscaleModes as modes } from "../../images/Resample.ts"
 import { Upscalers } from "../../images/Upscalers.ts"
-import { ModelTitles } from "../ModelTitles.ts"
+import { StyleBook } from "../../processing/StyleBook.ts"
+import * as Samplers from "../../sampling/Samplers.ts"
+import * as Schedules from "../../sampling/Schedules.ts"
+import { ModelTitles } from "../host/ModelTitles.ts"
 import { Float } from "./PythonJson.ts"
 
 export const models = Effect.fn("sdapi.models")(function*() {

@@ -15,7 +15,7 @@ import * as http from "node:http"
 import * as https from "node:https"
 import { BlockList, isIP } from "node:net"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
-import { ServerOptions } from "../ServerOptions.ts"
+import { ServerOptions } from "../host/ServerOptions.ts"
 import { type ApiError, invalidImage, refuse } from "./ApiError.ts"
 
 export class Pictures extends Context.Service<Pictures, {

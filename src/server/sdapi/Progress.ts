@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import { ImageEncoder } from "../../images/ImageEncoder.ts"
 import { Options } from "../../processing/Options.ts"
 import type { Preview, RunProgress } from "../../runner/RunState.ts"
-import { Jobs, type JobView } from "../Jobs.ts"
+import { Jobs, type JobView } from "../host/Jobs.ts"
 import { timestamp } from "./Info.ts"
 import { Float } from "./PythonJson.ts"
 

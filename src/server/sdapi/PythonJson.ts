@@ -3,7 +3,7 @@
  *
  * `Float` marks the numbers that are floats; all others are written as integers are.
  */
-import { pythonFloat } from "../../processing/Infotext.ts"
+import { pythonFloat } from "../../core/Text.ts"
 
 /** A number that Python holds as a float. */
 export class Float {

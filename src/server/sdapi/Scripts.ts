@@ -6,7 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import type { Raster } from "../../images/Raster.ts"
+import type { Raster } from "../../core/Raster.ts"
 import { type ApiError, problem, refuse } from "./ApiError.ts"
 import { readDict, readFloat, readInt, readText } from "./Fields.ts"
 import { type ImageRequest, isImg2Img } from "./ImageRequest.ts"

@@ -3,7 +3,7 @@
  *
  * Passwords and keys are never shown.
  */
-import type { ServerSettings } from "../ServerOptions.ts"
+import type { ServerSettings } from "../host/ServerOptions.ts"
 
 const off = [
   "update_all_extensions skip_python_version_check skip_torch_cuda_test reinstall_xformers reinstall_torch test_server",

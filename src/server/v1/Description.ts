@@ -3,9 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as OpenApi from "effect/http-api/OpenApi"
+import { Api } from "../../contract/Api.ts"
 import { version } from "../../version.ts"
-import { Api } from "./Api.ts"
-import * as Sdapi from "./Sdapi.ts"
+import * as Sdapi from "../sdapi/Description.ts"
 
 const form = {
   type: "object",

@@ -9,9 +9,9 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { type RunEvent, SentEvent } from "../../contract/Run.ts"
 import { ImageEncoder } from "../../images/ImageEncoder.ts"
 import type * as RunState from "../../runner/RunState.ts"
-import { type RunEvent, SentEvent } from "./Run.ts"
 import type { Logged } from "./RunEvents.ts"
 
 /** Time after which a silent connection is told that it lives. */

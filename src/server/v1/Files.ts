@@ -2,7 +2,7 @@
  * Pictures as replies: a finished one never changes, so it may be kept for ever.
  */
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import type { ImageFile } from "../../processing/Processed.ts"
+import type { ImageFile } from "../../runner/Processed.ts"
 
 const types = { png: "image/png", jpg: "image/jpeg", webp: "image/webp" } as const
 

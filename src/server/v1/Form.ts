@@ -10,9 +10,9 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Multipart from "effect/http/Multipart"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
+import { InvalidRequest, TooLarge } from "../../contract/errors.ts"
 import type { Limits } from "../../processing/Limits.ts"
 import * as JsonText from "../sdapi/JsonText.ts"
-import { InvalidRequest, TooLarge } from "./errors.ts"
 
 export const isForm = ({ headers }: HttpServerRequest.HttpServerRequest): boolean =>
   /^\s*multipart\/form-data\b/i.test(headers["content-type"] ?? "")

@@ -10,10 +10,10 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { problemsOf } from "../../processing/errors.ts"
-import { Authentication } from "../Authentication.ts"
-import { Readable, SignedIn } from "./Api.ts"
-import { InvalidRequest, Unauthorized } from "./errors.ts"
+import { Readable, SignedIn } from "../../contract/Api.ts"
+import { InvalidRequest, Unauthorized } from "../../contract/errors.ts"
+import { problemsOf } from "../../core/Problem.ts"
+import { Authentication } from "../host/Authentication.ts"
 
 /** The same users as of the webui's API. */
 export const layerSignedIn: Layer.Layer<SignedIn, never, Authentication> = Layer.effect(

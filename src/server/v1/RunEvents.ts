@@ -13,9 +13,9 @@ import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import { isLast, type RunEvent, type RunStatus } from "../../contract/Run.ts"
 import type * as RunState from "../../runner/RunState.ts"
-import { Jobs, type JobView } from "../Jobs.ts"
-import { isLast, type RunEvent, type RunStatus } from "./Run.ts"
+import { Jobs, type JobView } from "../host/Jobs.ts"
 import { endOf, liveStatusOf } from "./RunView.ts"
 
 /** An event by its number, with the preview that is new in it. */

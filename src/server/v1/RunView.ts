@@ -4,11 +4,11 @@
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import type { ExtraImage, Processed, ProcessedImage } from "../../processing/Processed.ts"
+import { InternalError } from "../../contract/errors.ts"
+import type { Progress, Run, RunExtra, RunImage, RunStatus } from "../../contract/Run.ts"
+import type { ExtraImage, Processed, ProcessedImage } from "../../runner/Processed.ts"
 import * as RunState from "../../runner/RunState.ts"
-import type { JobError, JobView } from "../Jobs.ts"
-import { InternalError } from "./errors.ts"
-import type { Progress, Run, RunExtra, RunImage, RunStatus } from "./Run.ts"
+import type { JobError, JobView } from "../host/Jobs.ts"
 
 /** How far a run is. `now` is in milliseconds since the epoch. */
 const progressOf = (progress: RunState.RunProgress, now: number): Progress => ({

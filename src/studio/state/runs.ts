@@ -3,8 +3,7 @@
  */
 import { computed, signal } from "@preact/signals"
 import * as api from "../api.ts"
-import { ApiFailure, failureOf, type RunEvent } from "../api.ts"
-import { isRecord } from "../api.ts"
+import { ApiFailure, failureOf, isRecord, type RunEvent } from "../api.ts"
 import { learnSize, selectedModel } from "./catalogue.ts"
 import { form, lastSeed } from "./form.ts"
 import { kept } from "./persist.ts"

@@ -14,8 +14,8 @@ import { ImageEncoder } from "../../../src/images/ImageEncoder.ts"
 import { RemoteRuntime } from "../../../src/remote/index.ts"
 import { processImages } from "../../../src/runner/processImages.ts"
 import * as Serena from "../../../src/Serena.ts"
+import { ServerOptions } from "../../../src/server/host/ServerOptions.ts"
 import * as Server from "../../../src/server/Server.ts"
-import { ServerOptions } from "../../../src/server/ServerOptions.ts"
 import * as Routes from "../../../src/server/v1/Routes.ts"
 
 const options = { samples_save: false, grid_save: false } as const

@@ -1,0 +1,34 @@
+/**
+ * Errors of reading, enlarging, writing and saving images.
+ */
+import * as Schema from "effect/Schema"
+import { didYouMean } from "../core/Text.ts"
+
+/** No upscaler of that name, or one that is not of the kind that is needed there. */
+export class UnknownUpscaler extends Schema.TaggedError<UnknownUpscaler>()("UnknownUpscaler", {
+  upscaler: Schema.String,
+  known: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return `No upscaler is named "${this.upscaler}". ${didYouMean(this.upscaler, this.known)}`
+  }
+}
+
+/** Pixels that could not be written as an image, or bytes that are not one. */
+export class ImageCodecError extends Schema.TaggedError<ImageCodecError>()("ImageCodecError", {
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `The image cannot be read or written: ${this.reason}. Check that it is a whole image file.`
+  }
+}
+
+/** A picture that was made but could not be saved: no permission, a full disk. No partial file is left behind. */
+export class SaveError extends Schema.TaggedError<SaveError>()("SaveError", {
+  path: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `The image was not saved in ${this.path}: ${this.reason}. Free some space there or choose another folder with --outdir.`
+  }
+}

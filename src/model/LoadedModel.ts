@@ -1,0 +1,146 @@
+/**
+ * What a run may ask of a model.
+ *
+ * The runner and the engine know a model only by this contract: the live one runs ONNX networks, a test's one can be
+ * arithmetic. All pixels and latents are flat `Float32Array`s in row-major order.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { LatentSize } from "../core/LatentShape.ts"
+import type { InvalidModelFolder, NetworkError } from "./ModelError.ts"
+
+/** The noise levels a model was trained on, as diffusers writes them into `scheduler_config.json`. */
+export interface NoiseConfig {
+  readonly beta_start: number
+  readonly beta_end: number
+  readonly beta_schedule: "linear" | "scaled_linear" | "squaredcos_cap_v2"
+  readonly num_train_timesteps: number
+  readonly prediction_type: "epsilon" | "v_prediction" | "sample"
+  readonly rescale_betas_zero_snr: boolean
+  readonly trained_betas: ReadonlyArray<number> | null
+}
+
+/** The affine map from a latent value's channels to the mean colour of its pixels, -1 to 1: a cheap preview. */
+export interface LatentRgb {
+  /** `[channels][3]`. */
+  readonly factors: ReadonlyArray<ReadonlyArray<number>>
+  /** `[3]`. */
+  readonly bias: ReadonlyArray<number>
+}
+
+/** What a tokenizer tells of itself and of a text. */
+export interface Vocabulary {
+  /** Ids of a text alone, without start and end. */
+  readonly encode: (text: string) => ReadonlyArray<number>
+  /** The last id of ",". */
+  readonly comma: number
+  readonly start: number
+  readonly end: number
+  /** What follows the first end token: the end token itself, or another (0) for Stable Diffusion 2 and XL's second encoder. */
+  readonly padding: number
+}
+
+/** A portion of a text, 77 ids, as a text encoder reads it. */
+export interface EncodedChunk {
+  /** `[77, width]`. A buffer that is remembered and shared: copy what must change. */
+  readonly values: Float32Array
+  /** `[pooledWidth]`, the projection of the text as a whole; empty for encoders that give none. */
+  readonly pooled: Float32Array
+}
+
+/** A text encoder with its tokenizer. Embeddings that were computed before are remembered. */
+export interface TextEncoder {
+  readonly vocabulary: Effect.Effect<Vocabulary, NetworkError>
+  readonly width: number
+  /**
+   * Largest `clipSkip` that its file can give; 1 where hidden states are not among its outputs, or where the model was
+   * trained on one certain layer.
+   */
+  readonly largestClipSkip: Effect.Effect<number, NetworkError>
+  /**
+   * Encodes 77 ids. `clipSkip` counts layers from the end: 1 is what the model was trained with, 2 leaves one out; more than
+   * `largestClipSkip` acts as that.
+   */
+  readonly encode: (
+    ids: ReadonlyArray<number>,
+    options: { readonly clipSkip: number }
+  ) => Effect.Effect<EncodedChunk, NetworkError>
+}
+
+/** What can be asked of any network that sees pictures. */
+export interface Seams {
+  /** Whether the left edge goes on at the right one, and the top at the bottom: seamless tiles. */
+  readonly seamless?: boolean | undefined
+}
+
+/** What a denoising network reads beside latents and text: a width or count each, 0 where it reads none. */
+export interface DenoisingInputs {
+  /** Channels of `sample`: those of the latents, and for inpainting models the mask and the masked picture's latents. */
+  readonly channels: number
+  /** Width of `encoder_hidden_states`. */
+  readonly context: number
+  /** Width of `text_embeds` (SDXL). */
+  readonly pooled: number
+  /** Numbers of `time_ids`: 6 for SDXL, 5 for its refiner. */
+  readonly timeIds: number
+  /** Width of `timestep_cond`: the guidance scale, embedded (latent consistency models). */
+  readonly guidance: number
+}
+
+/**
+ * One shape of denoising call, with its buffers. Write `sample` (and the others once), run, read `prediction`; no memory
+ * is taken between calls.
+ */
+export interface DenoisingCall {
+  /** `[batch, inputs.channels, height/8, width/8]`, scaled as the network expects it. */
+  readonly sample: Float32Array
+  /** `[batch, tokens, inputs.context]`. */
+  readonly conditioning: Float32Array
+  /** `[batch, inputs.pooled]`. */
+  readonly pooled: Float32Array
+  /** `[batch, inputs.timeIds]`. */
+  readonly timeIds: Float32Array
+  /** `[batch, inputs.guidance]`. */
+  readonly guidance: Float32Array
+  /** `[batch, latentChannels, height/8, width/8]`: noise or velocity, as the model's `prediction_type` says. */
+  readonly prediction: Float32Array
+  /** Runs the network at training timestep `t`, which may be fractional; the network's own number type decides. */
+  readonly run: (t: number) => Effect.Effect<void, NetworkError>
+}
+
+export interface LoadedModel {
+  /** The folder's name. */
+  readonly name: string
+  /** What it descends from: decides what its conditioning looks like. */
+  readonly family: "sd1" | "sd2" | "sdxl" | "sdxl-refiner"
+  /** First 10 hex digits of the SHA-256 of the denoising network's file. */
+  readonly hash: Effect.Effect<string, InvalidModelFolder>
+  /** Size it was trained on, in pixels. */
+  readonly defaultSize: { readonly width: number; readonly height: number }
+  /** Widths and heights must be multiples of this many pixels. */
+  readonly sizeMultiple: number
+  /** Pixels for each latent value, in each direction: 8. */
+  readonly latentScale: number
+  readonly latentChannels: number
+  readonly noise: NoiseConfig
+  readonly inputs: DenoisingInputs
+  /** Absent for models to which nobody has fitted it. */
+  readonly latentRgb: LatentRgb | undefined
+  /** Opens every network that a txt2img run needs, ahead of its first use. */
+  readonly warm: Effect.Effect<void, NetworkError>
+  /** One, or two whose embeddings lie side by side (SDXL). The last one's `pooled` is the text's. */
+  readonly textEncoders: readonly [TextEncoder, ...ReadonlyArray<TextEncoder>]
+  /** Buffers and call for `batch` latents of `[channels, height, width]` at once; freed with the scope. */
+  readonly denoising: (
+    shape: LatentSize & Seams & { readonly batch: number; readonly tokens: number }
+  ) => Effect.Effect<DenoisingCall, NetworkError, Scope.Scope>
+  /** The same as `decode` for pictures that are only looked at, away from the runs' own calls; else `decode` serves. */
+  readonly decodePreview?: LoadedModel["decode"]
+  /** One latent `[channels, height, width]` to RGB `[3, height * 8, width * 8]`, about -1 to 1. */
+  readonly decode: (latent: Float32Array, shape: LatentSize & Seams) => Effect.Effect<Float32Array, NetworkError>
+  /**
+   * RGB `[3, height * 8, width * 8]`, -1 to 1, to the mean of its latent `[channels, height, width]`, scaled as sampling
+   * expects it. Fails with `InvalidModelFolder` for a folder without an encoder.
+   */
+  readonly encode: (pixels: Float32Array, shape: LatentSize & Seams) => Effect.Effect<Float32Array, NetworkError>
+}

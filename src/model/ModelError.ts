@@ -1,0 +1,64 @@
+/**
+ * Errors of finding, opening and running models.
+ */
+import * as Schema from "effect/Schema"
+import { listed, Problem } from "../core/Problem.ts"
+import { didYouMean } from "../core/Text.ts"
+
+/** No model of that name, or no model at all, in the places that were searched. */
+export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNotFound", {
+  model: Schema.String,
+  searched: Schema.Array(Schema.String),
+  known: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    const places = `Looked in ${this.searched.join(" and ")}.`
+    return this.known.length === 0
+      ? `${
+        this.model === "" ? "No model" : `No model "${this.model}"`
+      } was found. ${places} Put a model folder there or name another with --models-dir.`
+      : `No model "${this.model}" was found. ${places} ${didYouMean(this.model, this.known)}`
+  }
+}
+
+/** A model folder whose files are missing, unreadable or not what a Stable Diffusion folder holds. */
+export class InvalidModelFolder extends Schema.TaggedError<InvalidModelFolder>()("InvalidModelFolder", {
+  folder: Schema.String,
+  problems: Schema.Array(Problem)
+}) {
+  override get message(): string {
+    return `The model folder ${this.folder} cannot be used. Export it again or correct ${listed(this.problems)}.`
+  }
+}
+
+/** A network's file that onnxruntime does not load: truncated, corrupt, or of an unsupported version. */
+export class NetworkLoadError extends Schema.TaggedError<NetworkLoadError>()("NetworkLoadError", {
+  file: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `The network ${this.file} does not load: ${this.reason}. Check that the file is complete, or export it again.`
+  }
+}
+
+/** A network that loaded but failed while it ran, out of memory for instance. */
+export class InferenceError extends Schema.TaggedError<InferenceError>()("InferenceError", {
+  file: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `The network ${this.file} failed while running: ${this.reason}. Try a smaller size or batch.`
+  }
+}
+
+/** The thread that runs the networks ended. The next call starts a new one. */
+export class NetworkThreadDied extends Schema.TaggedError<NetworkThreadDied>()("NetworkThreadDied", {
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `The thread that runs the networks ended unexpectedly: ${this.reason}. A new one is started: run the request again.`
+  }
+}
+
+/** Everything that can go wrong when a network is used. */
+export type NetworkError = NetworkLoadError | NetworkThreadDied | InferenceError | InvalidModelFolder

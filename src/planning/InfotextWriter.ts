@@ -1,0 +1,249 @@
+/**
+ * The infotext of a picture, from what was settled for it.
+ *
+ * Keys, their order, and when one is left out are those of stable-diffusion-webui 1.10.1, with three differences: churn is
+ * written as it acts, whether a request or a setting says so; an upscaler of the second pass is always named; and so are
+ * UniPC's settings where they are not the usual ones. Without these a picture could not be made again from its text.
+ */
+import * as Infotext from "../processing/Infotext.ts"
+import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { Processing } from "../processing/Processing.ts"
+
+/** What is to be known of a sampler. */
+export interface SamplerFacts {
+  readonly name: string
+  readonly usesEnsd: boolean
+  readonly space: "sigma" | "timestep"
+  /** When it draws noise; decides whether churn and eta act. Left out: no churn, and `eta` acts. */
+  readonly noise?: string | undefined
+  readonly discardNextToLastSigma?: boolean | undefined
+}
+
+/** All that one infotext is made of. */
+export interface InfotextFacts {
+  readonly processing: Processing
+  readonly opts: OptionsSnapshot
+  /** The picture's prompts, with styles merged and comments cut. */
+  readonly prompt: string
+  readonly negativePrompt: string
+  readonly steps: number
+  readonly sampler: SamplerFacts
+  /** The schedule's label: `Automatic` where none was built by name. */
+  readonly scheduleLabel: string
+  readonly seed: number
+  /** The picture's variation seed, shown only where it acts. */
+  readonly subseed: number
+  /** Size of the first pass, in pixels. */
+  readonly width: number
+  readonly height: number
+  readonly model: { readonly name: string; readonly hash: string | undefined }
+  /** Whether brackets give words of either prompt more or less weight. */
+  readonly usesBrackets: boolean
+  /** Only what differs in the second pass; absent without one. */
+  readonly hires?: {
+    readonly checkpoint?: string | undefined
+    readonly sampler?: SamplerFacts | undefined
+    readonly scheduleLabel?: string | undefined
+    readonly prompt?: string | undefined
+    readonly negativePrompt?: string | undefined
+  } | undefined
+  readonly isInpaintingModel: boolean
+  /** Whether there is a mask that leaves something to be made. */
+  readonly hasMask: boolean
+  /** Whether the picture can be laid beside itself without seams. */
+  readonly tiling: boolean
+  readonly clipSkip: number
+  /** As it stands behind `Version`. */
+  readonly version: string
+  readonly refiner?: { readonly name: string; readonly switchAt: number } | undefined
+}
+
+/** The whole text. */
+export const format = (about: InfotextFacts): string =>
+  Infotext.format({
+    prompt: about.prompt,
+    negativePrompt: about.negativePrompt,
+    parameters: parametersOf(about)
+  })
+
+type Pair = readonly [key: string, value: Infotext.InfotextValue]
+
+/** The pairs of the last line in their order; those that are left out are `undefined`. */
+export const parametersOf = (about: InfotextFacts): ReadonlyArray<Pair> => {
+  const { opts, processing, sampler } = about
+  const { seed_resize_from_h: fromHeight, seed_resize_from_w: fromWidth, subseed_strength } = processing
+  const ensd = opts.eta_noise_seed_delta
+  return [
+    ["Steps", about.steps],
+    ["Sampler", sampler.name],
+    ["Schedule type", about.scheduleLabel],
+    ["CFG scale", Infotext.float(processing.cfg_scale)],
+    ["Seed", about.seed],
+    ["Size", `${about.width}x${about.height}`],
+    ["Model hash", opts.add_model_hash_to_info ? about.model.hash : undefined],
+    ["Model", opts.add_model_name_to_info ? about.model.name : undefined],
+    ["Variation seed", subseed_strength === 0 ? undefined : about.subseed],
+    ["Variation seed strength", floatUnless(0, subseed_strength)],
+    ["Seed resize from", fromWidth > 0 && fromHeight > 0 ? `${fromWidth}x${fromHeight}` : undefined],
+    [
+      "Denoising strength",
+      processing._tag === "Img2Img" || about.hires !== undefined
+        ? Infotext.float(processing.denoising_strength)
+        : undefined
+    ],
+    ["Conditional mask weight", about.isInpaintingModel ? Infotext.float(opts.inpainting_mask_weight) : undefined],
+    ["Clip skip", about.clipSkip > 1 ? about.clipSkip : undefined],
+    ["ENSD", ensd !== 0 && samplersOf(about).some((each) => drawsByEnsd(each, about)) ? ensd : undefined],
+    ["RNG", opts.randn_source === "GPU" ? undefined : opts.randn_source],
+    ["Tiling", flag(about.tiling)],
+    ...hiresPairs(about),
+    ...maskPairs(about),
+    ...promptPairs(about),
+    ...samplingPairs(about),
+    ...refinerPairs(about),
+    ["Version", opts.add_version_to_infotext ? about.version : undefined]
+  ]
+}
+
+const samplersOf = ({ hires, sampler }: InfotextFacts): ReadonlyArray<SamplerFacts> =>
+  hires?.sampler === undefined ? [sampler] : [sampler, hires.sampler]
+
+/** Eta as it acts: the request's, or the setting's for this sampler. */
+const etaOf = ({ space }: SamplerFacts, { opts, processing }: InfotextFacts): number =>
+  processing.eta ?? (space === "timestep" ? opts.eta_ddim : opts.eta_ancestral)
+
+const usesEta = ({ noise }: SamplerFacts): boolean =>
+  noise === undefined || noise === "ancestral" || noise === "brownian"
+
+// Whether a seed's delta changes anything.
+const drawsByEnsd = (sampler: SamplerFacts, about: InfotextFacts): boolean => {
+  switch (sampler.noise) {
+    case "renoise":
+    case "restart":
+      return true
+    case "churn":
+      return (about.processing.s_churn ?? about.opts.s_churn) > 0
+    case "ancestral":
+      return etaOf(sampler, about) !== 0
+    default:
+      return sampler.usesEnsd && etaOf(sampler, about) !== 0
+  }
+}
+
+const flag = (on: boolean): string | undefined => on ? "True" : undefined
+
+const floatUnless = (usual: number, value: number): Infotext.Float | undefined =>
+  value === usual ? undefined : Infotext.float(value)
+
+const hiresPairs = ({ hires, processing }: InfotextFacts): ReadonlyArray<Pair> => {
+  if (hires === undefined || processing._tag !== "Txt2Img") return []
+  const { hr_resize_x: x, hr_resize_y: y, hr_scale, hr_second_pass_steps: steps, hr_upscaler } = processing
+  return [
+    ["Hires checkpoint", hires.checkpoint],
+    ["Hires sampler", hires.sampler?.name],
+    ["Hires prompt", hires.prompt],
+    ["Hires negative prompt", hires.negativePrompt],
+    ["Hires schedule type", hires.scheduleLabel],
+    x === 0 && y === 0 ? ["Hires upscale", Infotext.float(hr_scale)] : ["Hires resize", `${x}x${y}`],
+    ["Hires steps", steps > 0 ? steps : undefined],
+    ["Hires upscaler", hr_upscaler]
+  ]
+}
+
+const maskedContents = ["fill", undefined, "latent noise", "latent nothing"] as const
+
+const maskPairs = ({ hasMask, processing }: InfotextFacts): ReadonlyArray<Pair> => {
+  if (!hasMask || processing._tag !== "Img2Img") return []
+  const { inpaint_full_res, mask_blur_x, mask_blur_y } = processing
+  return [
+    ["Mask mode", processing.inpainting_mask_invert === 1 ? "Inpaint not masked" : undefined],
+    ["Mask blur", mask_blur_x > 0 && mask_blur_x === mask_blur_y ? mask_blur_x : undefined],
+    ["Inpaint area", inpaint_full_res ? "Only masked" : undefined],
+    ["Masked area padding", inpaint_full_res ? processing.inpaint_full_res_padding : undefined],
+    ["Masked content", maskedContents[processing.inpainting_fill]]
+  ]
+}
+
+const promptPairs = ({ negativePrompt, opts, prompt, usesBrackets }: InfotextFacts): ReadonlyArray<Pair> => [
+  // Without a bracket there is nothing that could change during the run.
+  ["Old prompt editing timelines", flag(opts.use_old_scheduling && `${prompt}${negativePrompt}`.includes("["))],
+  ["Emphasis", opts.emphasis !== "Original" && usesBrackets ? opts.emphasis : undefined]
+]
+
+const samplingPairs = (about: InfotextFacts): ReadonlyArray<Pair> => {
+  const { hires, opts, processing, sampler } = about
+  const isImg2Img = processing._tag === "Img2Img"
+  const noiseMultiplier = isImg2Img ? processing.initial_noise_multiplier ?? opts.initial_noise_multiplier : 1
+  const samplers = samplersOf(about)
+  const [first, second = first] = samplers
+  const labels = [[first, about.scheduleLabel], [
+    second,
+    hires === undefined ? undefined : hires.scheduleLabel ?? about.scheduleLabel
+  ]] as const
+  const built = labels.flatMap(([sampler, label = "Automatic"]) =>
+    sampler?.space === "timestep" || label === "Automatic" ? [] : [label]
+  )
+  const isBeta = built.includes("Beta")
+  const eta = (space: SamplerFacts["space"], usual: number) => {
+    const used = samplers.find((each) => each.space === space && usesEta(each))
+    return used === undefined ? undefined : floatUnless(usual, etaOf(used, about))
+  }
+  const ngms = processing.s_min_uncond ?? opts.s_min_uncond
+  return [
+    ["Noise Schedule", opts.sd_noise_schedule === "Default" ? undefined : opts.sd_noise_schedule],
+    ["Noise multiplier", floatUnless(1, noiseMultiplier)],
+    [
+      "Discard penultimate sigma",
+      flag(
+        opts.always_discard_next_to_last_sigma &&
+          samplers.some(({ discardNextToLastSigma, space }) => space === "sigma" && discardNextToLastSigma !== true)
+      )
+    ],
+    ...(built.length === 0 ? [] : [
+      ["Schedule min sigma", floatUnless(0, opts.sigma_min)],
+      ["Schedule max sigma", floatUnless(0, opts.sigma_max)],
+      [
+        "Schedule rho",
+        built.some((label) => label in usualRho && opts.rho !== usualRho[label]) ? floatUnless(0, opts.rho) : undefined
+      ]
+    ] satisfies ReadonlyArray<Pair>),
+    ["Beta schedule alpha", isBeta ? Infotext.float(opts.beta_dist_alpha) : undefined],
+    ["Beta schedule beta", isBeta ? Infotext.float(opts.beta_dist_beta) : undefined],
+    ["SGM noise multiplier", flag(opts.sgm_noise_multiplier && !isImg2Img && sampler.space === "sigma")],
+    ["Extra noise", isImg2Img || hires !== undefined ? floatUnless(0, opts.img2img_extra_noise) : undefined],
+    ["Eta", eta("sigma", 1)],
+    ["Eta DDIM", eta("timestep", 0)],
+    ...(samplers.some(({ noise }) => noise === "churn") ? churnPairs(about) : []),
+    ["Skip Early CFG", floatUnless(0, opts.skip_early_cond)],
+    ["NGMS", floatUnless(0, ngms)],
+    ["NGMS all steps", flag(ngms > 0 && opts.s_min_uncond_all)],
+    ...(samplers.some(({ name }) => name === "UniPC") ? uniPcPairs(opts) : [])
+  ]
+}
+
+const usualRho: Readonly<Record<string, number>> = { Karras: 7, Polyexponential: 1 }
+
+const churnPairs = ({ opts, processing }: InfotextFacts): ReadonlyArray<Pair> => [
+  ["Sigma churn", floatUnless(0, processing.s_churn ?? opts.s_churn)],
+  ["Sigma tmin", floatUnless(0, processing.s_tmin ?? opts.s_tmin)],
+  ["Sigma tmax", floatUnless(0, processing.s_tmax ?? opts.s_tmax)],
+  ["Sigma noise", floatUnless(1, processing.s_noise ?? opts.s_noise)]
+]
+
+const uniPcPairs = (opts: OptionsSnapshot): ReadonlyArray<Pair> => [
+  ["UniPC variant", opts.uni_pc_variant === "bh1" ? undefined : opts.uni_pc_variant],
+  ["UniPC skip type", opts.uni_pc_skip_type === "time_uniform" ? undefined : opts.uni_pc_skip_type],
+  ["UniPC order", opts.uni_pc_order === 3 ? undefined : opts.uni_pc_order],
+  ["UniPC lower order final", opts.uni_pc_lower_order_final ? undefined : "False"]
+]
+
+const refinerPairs = ({ hires, opts, refiner }: InfotextFacts): ReadonlyArray<Pair> =>
+  refiner === undefined ? [] : [
+    ["Refiner switch by sampling steps", flag(opts.refiner_switch_by_sample_steps)],
+    [
+      "Hires refiner",
+      hires !== undefined && opts.hires_fix_refiner_pass !== "second pass" ? opts.hires_fix_refiner_pass : undefined
+    ],
+    ["Refiner", refiner.name],
+    ["Refiner switch at", Infotext.float(refiner.switchAt)]
+  ]

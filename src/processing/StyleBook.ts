@@ -1,0 +1,48 @@
+/**
+ * The styles that requests can name, from the file that the command options name.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Styles from "../prompt/Styles.ts"
+import { CommandOptions } from "./CommandOptions.ts"
+
+/** Largest file that is read, in bytes. */
+const largest = 16 * 1024 * 1024
+
+export class StyleBook extends Context.Service<StyleBook, {
+  /** The styles there are, and what is wrong with the file, in sentences. A file that is not there holds none. */
+  readonly read: Effect.Effect<{
+    readonly styles: ReadonlyArray<Styles.Style>
+    readonly problems: ReadonlyArray<string>
+  }>
+}>()("serena/processing/StyleBook") {
+  /** Read anew each time, so that a change of the file is seen by the next run. */
+  static readonly layer: Layer.Layer<StyleBook, never, CommandOptions | FileSystem.FileSystem> = Layer.effect(
+    StyleBook,
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const { stylesFile } = yield* CommandOptions
+      const unreadable = (reason: string) => ({ styles: [], problems: [`The styles in ${stylesFile} ${reason}.`] })
+      return StyleBook.of({
+        read: Effect.gen(function*() {
+          const { size } = yield* fs.stat(stylesFile)
+          if (size > largest) return unreadable("are not read: the file is larger than 16 MB")
+          const { problems, styles } = Styles.parse(yield* fs.readFileString(stylesFile))
+          return { styles, problems: problems.map(({ line, message }) => `${stylesFile}, line ${line}: ${message}.`) }
+        }).pipe(
+          Effect.catch((error) =>
+            Effect.succeed(
+              error.reason._tag === "NotFound" ? { styles: [], problems: [] } : unreadable("cannot be read")
+            )
+          )
+        )
+      })
+    })
+  )
+
+  /** These styles. */
+  static readonly layerOf = (styles: ReadonlyArray<Styles.Style>): Layer.Layer<StyleBook> =>
+    Layer.succeed(StyleBook, { read: Effect.succeed({ styles, problems: [] }) })
+}

@@ -1,0 +1,128 @@
+/**
+ * Chunks: the pieces of a text as token ids, in the portions of 77 that a CLIP text encoder reads
+ * (stable-diffusion-webui 1.10.1).
+ */
+import type { Vocabulary } from "../model/LoadedModel.ts"
+import { isBreak, type Piece } from "./Attention.ts"
+
+/** Tokens of the prompt in a chunk. */
+export const capacity = 75
+
+/** A textual inversion that was found in a text: `tokens` ids of its name stand for `vectors` embeddings. */
+export interface Inversion {
+  readonly name: string
+  readonly tokens: number
+  readonly vectors: number
+}
+
+/** Finds the textual inversion whose name begins at a place of a piece's ids. */
+export type FindInversion = (ids: ReadonlyArray<number>, place: number) => Inversion | undefined
+
+/** A textual inversion in a chunk: its first `vectors` vectors replace the embeddings from the position `at` on. */
+export interface PlacedInversion {
+  readonly inversion: Inversion
+  readonly at: number
+  readonly vectors: number
+}
+
+/** One portion of a text. */
+export interface Chunk {
+  /** 77 ids: start, prompt, end and padding. */
+  readonly ids: ReadonlyArray<number>
+  /** 77 weights; start, end and padding have 1. */
+  readonly weights: ReadonlyArray<number>
+  /** How many ids are the prompt's. */
+  readonly used: number
+  readonly inversions: ReadonlyArray<PlacedInversion>
+}
+
+export interface PackOptions {
+  /**
+   * A full chunk is cut after its last comma if that is at most so many positions away from the end; 0 for never. 20 when
+   * left out.
+   */
+  readonly commaBacktrack?: number | undefined
+  readonly findInversion?: FindInversion | undefined
+}
+
+interface OpenChunk {
+  readonly ids: Array<number>
+  readonly weights: Array<number>
+  readonly inversions: Array<PlacedInversion>
+}
+
+/** Packs pieces into chunks, one at least. */
+export const pack = (
+  pieces: ReadonlyArray<Piece>,
+  vocabulary: Vocabulary,
+  { commaBacktrack = 20, findInversion }: PackOptions = {}
+): ReadonlyArray<Chunk> => {
+  const chunks: Array<Chunk> = []
+  let open: OpenChunk = { ids: [], weights: [], inversions: [] }
+  let lastComma: number | undefined
+  const close = (next: OpenChunk = { ids: [], weights: [], inversions: [] }) => {
+    chunks.push(seal(open, vocabulary))
+    open = next
+    lastComma = undefined
+  }
+  for (const piece of pieces) {
+    if (isBreak(piece)) {
+      close()
+      continue
+    }
+    const ids = vocabulary.encode(piece.text)
+    for (let place = 0; place < ids.length;) {
+      const id = ids[place] ?? vocabulary.padding
+      if (id === vocabulary.comma) lastComma = open.ids.length
+      else if (open.ids.length === capacity && lastComma !== undefined && capacity - lastComma <= commaBacktrack) {
+        close(cut(open, lastComma + 1))
+      }
+      if (open.ids.length === capacity) close()
+
+      const inversion = findInversion?.(ids, place)
+      if (inversion === undefined) {
+        open.ids.push(id)
+        open.weights.push(piece.weight)
+        place++
+        continue
+      }
+      const vectors = Math.min(capacity, inversion.vectors)
+      if (open.ids.length + vectors > capacity) close()
+      open.inversions.push({ inversion, at: open.ids.length + 1, vectors })
+      for (let i = 0; i < vectors; i++) {
+        open.ids.push(0)
+        open.weights.push(piece.weight)
+      }
+      place += Math.max(1, inversion.tokens)
+    }
+  }
+  if (open.ids.length > 0 || chunks.length === 0) close()
+  return chunks
+}
+
+// Takes everything from `place` on out of a chunk.
+const cut = ({ ids, inversions, weights }: OpenChunk, place: number): OpenChunk => {
+  const kept = inversions.filter(({ at }) => at <= place).length
+  return {
+    ids: ids.splice(place),
+    weights: weights.splice(place),
+    inversions: inversions.splice(kept).map(({ at, inversion, vectors }) => ({ inversion, at: at - place, vectors }))
+  }
+}
+
+const seal = (chunk: OpenChunk, { end, padding, start }: Vocabulary): Chunk => {
+  const used = chunk.ids.length
+  const filling = Array.from({ length: capacity - used + 1 }, () => end)
+  const ids = [start, ...chunk.ids, ...filling]
+  if (padding !== end) ids.fill(padding, ids.indexOf(end) + 1)
+  return { ids, weights: [1, ...chunk.weights, ...filling.map(() => 1)], used, inversions: chunk.inversions }
+}
+
+/** The chunk of an empty text. */
+export const empty = (vocabulary: Vocabulary): Chunk => seal({ ids: [], weights: [], inversions: [] }, vocabulary)
+
+/** With empty chunks at the end, up to `count`. */
+export const pad = (chunks: ReadonlyArray<Chunk>, count: number, vocabulary: Vocabulary): ReadonlyArray<Chunk> =>
+  chunks.length >= count
+    ? chunks
+    : [...chunks, ...Array.from({ length: count - chunks.length }, () => empty(vocabulary))]

@@ -1,0 +1,58 @@
+/**
+ * What a text encoder is asked for: the texts of one schedule, each once, as chunks.
+ *
+ * One `Encoding` is one call as stable-diffusion-webui 1.10.1 makes it. Texts of one call have the same number of chunks,
+ * and emphasis acts on all of them together, chunk by chunk.
+ */
+import type { Vocabulary } from "../model/LoadedModel.ts"
+import * as Attention from "./Attention.ts"
+import * as Chunks from "./Chunks.ts"
+import type { Emphasis } from "./Emphasis.ts"
+import type { PromptSchedule } from "./PromptSchedule.ts"
+
+/** A text of a schedule. */
+export interface EncodedText {
+  readonly text: string
+  readonly chunks: ReadonlyArray<Chunks.Chunk>
+  /** How many entries of the schedule have this text. */
+  readonly repeats: number
+}
+
+export interface Encoding {
+  /** In the order of the schedule's `texts`: an entry's `index` leads here. */
+  readonly texts: ReadonlyArray<EncodedText>
+  /** Chunks of every text. */
+  readonly chunkCount: number
+}
+
+export interface EncodingOptions extends Chunks.PackOptions {
+  /** `Original`, when left out. */
+  readonly emphasis?: Emphasis | undefined
+}
+
+/** The texts of a schedule in chunks, the shorter ones filled up with empty chunks. */
+export const make = (
+  schedule: PromptSchedule,
+  vocabulary: Vocabulary,
+  options: EncodingOptions = {}
+): Encoding => {
+  const repeats = schedule.texts.map(() => 0)
+  for (const { index } of schedule.entries) repeats[index] = (repeats[index] ?? 0) + 1
+  const texts = schedule.texts.map((text, i) => ({
+    text,
+    chunks: Chunks.pack(Attention.parse(text, options.emphasis), vocabulary, options),
+    repeats: repeats[i] ?? 0
+  }))
+  return padded({ texts, chunkCount: texts.reduce((most, { chunks }) => Math.max(most, chunks.length), 1) }, vocabulary)
+}
+
+const padded = ({ chunkCount, texts }: Encoding, vocabulary: Vocabulary): Encoding => ({
+  texts: texts.map((text) => ({ ...text, chunks: Chunks.pad(text.chunks, chunkCount, vocabulary) })),
+  chunkCount
+})
+
+/** Encodings filled up with empty chunks to one length, for networks that read all of them at once. */
+export const align = (encodings: ReadonlyArray<Encoding>, vocabulary: Vocabulary): ReadonlyArray<Encoding> => {
+  const chunkCount = encodings.reduce((most, encoding) => Math.max(most, encoding.chunkCount), 1)
+  return encodings.map(({ texts }) => padded({ texts, chunkCount }, vocabulary))
+}

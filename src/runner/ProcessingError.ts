@@ -1,0 +1,53 @@
+/**
+ * Every way a run can fail, as one union.
+ *
+ * Each error is a `Schema.TaggedError` that stands beside its owner: it survives the wire, and its message is one sentence
+ * that says what happened and what to do about it. A defect is a bug of Serena or of a hook.
+ */
+import * as Schema from "effect/Schema"
+import { ImageCodecError, SaveError, UnknownUpscaler } from "../images/ImageError.ts"
+import {
+  InferenceError,
+  InvalidModelFolder,
+  ModelNotFound,
+  NetworkLoadError,
+  NetworkThreadDied
+} from "../model/ModelError.ts"
+import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
+import { InvalidOptions } from "../processing/Options.ts"
+import { UnknownSampler, UnknownScheduler } from "../sampling/SamplingError.ts"
+import { RemoteServerError } from "./RemoteServerError.ts"
+
+export {
+  ImageCodecError,
+  InferenceError,
+  InvalidModelFolder,
+  InvalidOptions,
+  InvalidProcessing,
+  ModelNotFound,
+  NetworkLoadError,
+  NetworkThreadDied,
+  RemoteServerError,
+  SaveError,
+  UnknownSampler,
+  UnknownScheduler,
+  UnknownUpscaler
+}
+
+/** Every way a run can fail. */
+export const ProcessingError = Schema.Union([
+  InvalidProcessing,
+  InvalidOptions,
+  UnknownSampler,
+  UnknownScheduler,
+  UnknownUpscaler,
+  ModelNotFound,
+  InvalidModelFolder,
+  NetworkLoadError,
+  InferenceError,
+  NetworkThreadDied,
+  ImageCodecError,
+  SaveError,
+  RemoteServerError
+])
+export type ProcessingError = typeof ProcessingError.Type

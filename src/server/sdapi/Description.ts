@@ -1,0 +1,178 @@
+/**
+ * The webui's API (`/sdapi/v1`) in OpenAPI's words: every path that is answered, with the fields that are read.
+ *
+ * Fields, types and defaults are taken from the schemas that read the requests. Replies are described as far as clients
+ * rely on them.
+ */
+import * as Effect from "effect/Effect"
+import type * as OpenApi from "effect/http-api/OpenApi"
+import type * as JsonSchema from "effect/JsonSchema"
+import * as Schema from "effect/Schema"
+import type * as SchemaAST from "effect/SchemaAST"
+import { decodeImg2Img, decodeTxt2Img, Img2ImgRequest, Txt2ImgRequest } from "./ImageRequest.ts"
+import { Float } from "./PythonJson.ts"
+import { endpoints } from "./Routes.ts"
+
+type Json = JsonSchema.JsonSchema
+
+const object = (properties: Readonly<Record<string, Json>>, required: ReadonlyArray<string> = []): Json => ({
+  type: "object",
+  properties,
+  ...(required.length > 0 && { required: [...required] })
+})
+const text: Json = { type: "string" }
+const picture: Json = { type: "string", description: "A picture in base64, bare or as a data URL." }
+const anything: Json = {}
+const list = (items: Json): Json => ({ type: "array", items })
+const named = (...names: ReadonlyArray<string>): Json =>
+  list(object(Object.fromEntries(names.map((name) => [name, anything]))))
+
+const extras = {
+  resize_mode: { type: "integer", enum: [0, 1], default: 0 },
+  upscaling_resize: { type: "number", exclusiveMinimum: 0, default: 2 },
+  upscaling_resize_w: { type: "integer", minimum: 1, default: 512 },
+  upscaling_resize_h: { type: "integer", minimum: 1, default: 512 },
+  upscaling_crop: { type: "boolean", default: true },
+  upscaler_1: { type: "string", default: "None" },
+  upscaler_2: { type: "string", default: "None" },
+  extras_upscaler_2_visibility: { type: "number", minimum: 0, maximum: 1, default: 0 }
+}
+
+interface Description {
+  readonly summary: string
+  readonly body?: Json
+  readonly reply?: Json
+}
+
+const made = object({
+  images: list({ type: "string", description: "A picture's file in bare base64." }),
+  parameters: { type: "object", description: "The request with its defaults." },
+  info: { type: "string", description: "JSON in a string: seeds, prompts, infotexts." }
+})
+
+const descriptions = (
+  fields: { readonly txt2img: Json; readonly img2img: Json }
+): Readonly<Record<string, Description>> => ({
+  "POST /txt2img": { summary: "Pictures from a text", body: fields.txt2img, reply: made },
+  "POST /img2img": { summary: "Pictures from pictures", body: fields.img2img, reply: made },
+  "GET /options": { summary: "All settings", reply: { type: "object" } },
+  "POST /options": { summary: "Change settings", body: { type: "object" }, reply: { type: "null" } },
+  "GET /sd-models": { summary: "Models", reply: named("title", "model_name", "hash", "sha256", "filename", "config") },
+  "GET /samplers": { summary: "Samplers", reply: named("name", "aliases", "options") },
+  "GET /schedulers": {
+    summary: "Schedules of noise levels",
+    reply: named("name", "label", "aliases", "default_rho", "need_inner_model")
+  },
+  "GET /progress": {
+    summary: "How far the current run is; `?skip_current_image=true` for no preview",
+    reply: object({
+      progress: { type: "number" },
+      eta_relative: { type: "number" },
+      state: { type: "object" },
+      current_image: { type: ["string", "null"] },
+      textinfo: { type: ["string", "null"] }
+    })
+  },
+  "POST /interrupt": { summary: "End the current run after its step", reply: object({}) },
+  "POST /skip": { summary: "Go on with the next batch", reply: { type: "null" } },
+  "GET /upscalers": { summary: "Upscalers", reply: named("name", "model_name", "model_path", "model_url", "scale") },
+  "GET /latent-upscale-modes": { summary: "Upscalers of latents", reply: named("name") },
+  "POST /png-info": {
+    summary: "What a picture tells",
+    body: object({ image: picture }, ["image"]),
+    reply: object({ info: text, items: { type: "object" }, parameters: { type: "object" } })
+  },
+  "POST /extra-single-image": {
+    summary: "Enlarge a picture",
+    body: object({ ...extras, image: picture }),
+    reply: object({ html_info: text, image: text })
+  },
+  "POST /extra-batch-images": {
+    summary: "Enlarge pictures",
+    body: object({ ...extras, imageList: list(object({ data: picture, name: text }, ["data", "name"])) }, [
+      "imageList"
+    ]),
+    reply: object({ html_info: text, images: list(text) })
+  },
+  "GET /prompt-styles": { summary: "Styles", reply: named("name", "prompt", "negative_prompt") },
+  "GET /memory": { summary: "Memory", reply: object({ ram: { type: "object" }, cuda: { type: "object" } }) },
+  "GET /scripts": { summary: "Scripts", reply: object({ txt2img: list(text), img2img: list(text) }) }
+})
+
+// The type of a field as it is read, which is the type of its value.
+const kindOf = (ast: SchemaAST.AST): Json => {
+  switch (ast._tag) {
+    case "String":
+      return { type: "string" }
+    case "Number":
+      return { type: "integer" }
+    case "Boolean":
+      return { type: "boolean" }
+    case "Arrays":
+      return { type: "array" }
+    case "Objects":
+      return { type: "object" }
+    case "Declaration":
+      return { type: "number" }
+    case "Null":
+      return { type: "null" }
+    case "Union":
+      return { anyOf: ast.types.map(kindOf) }
+    default:
+      return {}
+  }
+}
+
+const fieldsOf = (
+  schema: { readonly fields: Readonly<Record<string, Schema.Top>> },
+  defaults: Readonly<Record<string, unknown>>
+): Json =>
+  object(Object.fromEntries(
+    Object.entries(schema.fields).map(([name, field]) => {
+      const value = defaults[name]
+      return [name, { ...kindOf(Schema.toType(field).ast), default: value instanceof Float ? value.value : value }]
+    })
+  ))
+
+const idOf = (method: string, path: string): string =>
+  `${method.toLowerCase()}${
+    path.replaceAll(/[^a-zA-Z0-9]+(.)?/g, (_, next: string | undefined) => next?.toUpperCase() ?? "")
+  }`
+
+const json = (schema: Json) => ({ "application/json": { schema } })
+
+const refusal = object({ error: text, detail: text, body: text, errors: text })
+const unprocessable = object({
+  detail: list(object({ loc: list(anything), msg: text, type: text }, ["loc", "msg", "type"]))
+})
+
+/** The paths. */
+export const paths: Effect.Effect<OpenApi.OpenAPISpecPaths> = Effect.gen(function*() {
+  const known = descriptions({
+    txt2img: fieldsOf(Txt2ImgRequest, { ...(yield* decodeTxt2Img({})) }),
+    img2img: fieldsOf(Img2ImgRequest, { ...(yield* decodeImg2Img({})) })
+  })
+  const result: OpenApi.OpenAPISpecPaths = {}
+  for (const { guarded, method, path } of endpoints) {
+    if (!path.startsWith("/sdapi/v1/")) continue
+    const short = path.slice("/sdapi/v1".length)
+    const { body, reply = anything, summary = short.slice(1).replaceAll("-", " ") }: Partial<Description> =
+      known[`${method} ${short}`] ?? {}
+    const operation: OpenApi.OpenAPISpecOperation = {
+      operationId: idOf(method, path),
+      summary,
+      tags: ["sdapi"],
+      parameters: [],
+      security: guarded ? [{ basic: [] }] : [],
+      ...(body !== undefined && { requestBody: { required: true, content: json(body) } }),
+      responses: {
+        200: { description: "As stable-diffusion-webui answers", content: json(reply) },
+        ...(body !== undefined &&
+          { 422: { description: "Every problem of the request", content: json(unprocessable) } }),
+        ...(guarded && { 401: { description: "Sign-in is needed", content: json(refusal) } })
+      }
+    }
+    result[path] = { ...result[path], [method === "GET" ? "get" : "post"]: operation }
+  }
+  return result
+}).pipe(Effect.orDie)

@@ -1,0 +1,155 @@
+/**
+ * The rooms of `src`, from the ground floor up, and which room may import which.
+ *
+ * This is the one place that says so: `rooms.test.ts` holds the sources to it, and `docs/architecture.md` shows it. A room
+ * is a folder; the longest path that fits a file is its room.
+ */
+import { readdirSync, readFileSync } from "node:fs"
+import { dirname, join, relative, resolve } from "node:path"
+import { fileURLToPath } from "node:url"
+
+export interface Room {
+  /** Folder below `src`, or the files that make up the top. */
+  readonly path: string
+  readonly holds: string
+  /** Rooms that it may import, each of them listed before it. */
+  readonly imports: ReadonlyArray<string>
+}
+
+const source = fileURLToPath(new URL("../../src/", import.meta.url))
+
+/** From the ground floor up. */
+export const rooms: ReadonlyArray<Room> = [
+  { path: "core", holds: "rasters, sizes, regions, latent shapes, problems, text helpers", imports: [] },
+  { path: "rng", holds: "torch's and Philox's generators, the noise of a batch", imports: ["core"] },
+  { path: "sampling", holds: "samplers, schedules, noise schedules, guidance", imports: ["core", "rng"] },
+  { path: "model", holds: "what a run may ask of a model: `LoadedModel`, `Models`, their errors", imports: ["core"] },
+  { path: "prompt", holds: "the prompt language, chunks, emphasis, styles", imports: ["core", "model"] },
+  {
+    path: "processing",
+    holds: "what is asked: `Processing`, settings, limits, infotext",
+    imports: ["core", "prompt"]
+  },
+  {
+    path: "images",
+    holds: "image files, metadata, resizing, masks, overlays, grids, upscalers, where images are saved",
+    imports: ["core", "model", "processing"]
+  },
+  {
+    path: "planning",
+    holds: "prepare as a pure function: from a request to a `RunPlan`",
+    imports: ["core", "images", "model", "processing", "prompt", "sampling"]
+  },
+  {
+    path: "runner",
+    holds: "`Lifecycle`, `ProcessingRunner`, `RunnerHooks`, `RuntimeContext`, `Pipeline`, `processImages`",
+    imports: ["core", "images", "model", "planning", "processing", "sampling"]
+  },
+  {
+    path: "instrumentation",
+    holds: "hook sets, one file each: progress, tracing, metrics, cancellation",
+    imports: ["runner"]
+  },
+  {
+    path: "models",
+    holds: "model folders, tokenizers, `ModelProvider`, the thread that runs the networks",
+    imports: ["core", "images", "model", "processing"]
+  },
+  {
+    path: "diffusion",
+    holds: "the engine behind `Pipeline`: conditioning, denoiser, passes, previews, VAE, output",
+    imports: ["core", "images", "model", "planning", "processing", "prompt", "rng", "runner", "sampling"]
+  },
+  {
+    path: "remote",
+    holds: "a `Pipeline` whose images are made by another server",
+    imports: ["core", "diffusion", "images", "model", "planning", "processing", "runner"]
+  },
+  {
+    path: "testing",
+    holds: "layers that users put under their own tests",
+    imports: ["core", "diffusion", "images", "model", "planning", "processing", "prompt", "runner"]
+  },
+  {
+    path: "contract",
+    holds: "the contract of `/v1`: paths, requests, replies, errors",
+    imports: ["core", "processing", "runner"]
+  },
+  { path: "client", holds: "a typed client of `/v1`, for browsers and programs", imports: ["contract", "core", "processing", "runner"] },
+  { path: "studio", holds: "the page in the browser", imports: ["client", "contract", "core", "processing", "runner"] },
+  {
+    path: "server/host",
+    holds: "what both HTTP APIs stand on: the queue, settings, authentication, the studio's files",
+    imports: ["core", "images", "model", "models", "processing", "runner"]
+  },
+  {
+    path: "server/v1",
+    holds: "`/v1`: handlers, events, forms",
+    imports: ["contract", "core", "images", "model", "models", "planning", "processing", "runner", "sampling", "server/host"]
+  },
+  {
+    path: "server/sdapi",
+    holds: "`/sdapi/v1`, as stable-diffusion-webui answers it",
+    imports: ["core", "images", "model", "models", "planning", "processing", "prompt", "runner", "sampling", "server/host"]
+  },
+  {
+    path: "server",
+    holds: "both APIs on one router, and how a server starts and ends",
+    imports: ["core", "images", "processing", "runner", "server/host", "server/sdapi", "server/v1", "."]
+  },
+  {
+    path: "cli",
+    holds: "the `serena` command",
+    imports: ["core", "images", "instrumentation", "model", "models", "processing", "runner", "sampling", "server", "server/host", "."]
+  },
+  {
+    path: ".",
+    holds: "`index.ts`, and `Serena.ts`, where the engine's layers are put together",
+    imports: ["core", "diffusion", "images", "model", "models", "planning", "processing", "runner"]
+  }
+]
+
+/** Files of the top that every room may import: they import nothing themselves. */
+const free = ["version.ts"]
+
+/** The room of a file below `src`. */
+export const roomOf = (file: string): string =>
+  rooms.map(({ path }) => path)
+    .filter((path) => path === "." ? !file.includes("/") : file.startsWith(`${path}/`))
+    .reduce((longest, path) => path.length > longest.length ? path : longest, "")
+
+export interface Import {
+  readonly from: string
+  readonly to: string
+}
+
+/** Every import from one file of `src` to another, types included; paths below `src`. */
+export const imports = (): ReadonlyArray<Import> =>
+  readdirSync(source, { recursive: true, encoding: "utf8" })
+    .map((file) => file.replaceAll("\\", "/"))
+    .filter((file) => /\.(ts|tsx|mjs)$/.test(file))
+    .flatMap((from) =>
+      [...readFileSync(join(source, from), "utf8").matchAll(/(?:\bfrom|\bimport\(?|new URL\()\s*"(\.{1,2}\/[^"]+)"/g)]
+        .map(([, to = ""]) => ({ from, to: relative(source, resolve(dirname(join(source, from)), to)) }))
+        .filter(({ to }) => /\.(ts|tsx|mjs)$/.test(to))
+    )
+
+/** The imports that cross from one room to another. */
+export const crossings = (): ReadonlyArray<Import> =>
+  imports().filter(({ from, to }) => roomOf(from) !== roomOf(to) && !free.includes(to))
+
+/** Rooms by floor, from the top down: a room stands on the floor above the highest that it imports. */
+export const floors = (): ReadonlyArray<ReadonlyArray<string>> => {
+  const found = crossings()
+  const below = (room: string) => new Set(found.filter(({ from }) => roomOf(from) === room).map(({ to }) => roomOf(to)))
+  const heights = new Map<string, number>()
+  const height = (room: string): number => {
+    const known = heights.get(room)
+    if (known !== undefined) return known
+    const counted = 1 + Math.max(-1, ...[...below(room)].map(height))
+    heights.set(room, counted)
+    return counted
+  }
+  const byFloor = Map.groupBy(rooms.map(({ path }) => path), height)
+  return [...byFloor].toSorted(([a], [b]) => b - a).map(([, paths]) => paths)
+}

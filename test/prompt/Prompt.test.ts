@@ -1,0 +1,110 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Schema from "effect/Schema"
+import * as Encoding from "../../src/prompt/Encoding.ts"
+import * as Prompt from "../../src/prompt/Prompt.ts"
+import * as PromptSchedule from "../../src/prompt/PromptSchedule.ts"
+import { assertLinear, Fragments, hostile, join, vocabulary, words } from "./fixtures.ts"
+
+const steps = { steps: 10 }
+const partsOf = (prompt: Prompt.Prompt) =>
+  prompt.parts.map(({ schedule, weight }) => [weight, schedule.entries.map(({ text, until }) => [until, text])])
+
+describe("Prompt.parse", () => {
+  it("goes from comments to schedules, in this order", () => {
+    const prompt = Prompt.parse("a [cat:dog:0.5] <lora:x:0.3> AND (b:1.2):0.7 # AND c", steps)
+    assert.strictEqual(prompt.text, "a [cat:dog:0.5] <lora:x:0.3> AND (b:1.2):0.7 \n")
+    assert.deepStrictEqual(prompt.networks.map(({ positional }) => positional), [["x", "0.3"]])
+    assert.deepStrictEqual(partsOf(prompt), [
+      [1, [[5, "a cat"], [10, "a dog"]]],
+      [0.7, [[10, " (b:1.2)"]]]
+    ])
+  })
+
+  it("gives each part its own schedule", () => {
+    assert.deepStrictEqual(partsOf(Prompt.parse("[a:b:5] AND [c:d:3]", steps)), [
+      [1, [[5, "a"], [10, "b"]]],
+      [1, [[3, " c"], [10, " d"]]]
+    ])
+  })
+
+  it("keeps comments when they are switched off", () => {
+    assert.strictEqual(Prompt.parse("a # b", { ...steps, comments: false }).text, "a # b")
+  })
+
+  it("lets networks out of brackets", () => {
+    const prompt = Prompt.parse("[<lora:x:1>::5]", steps)
+    assert.strictEqual(prompt.networks.length, 1)
+    assert.deepStrictEqual(partsOf(prompt), [[1, [[5, ""], [10, ""]]]])
+  })
+
+  it("goes on counting in the second pass", () => {
+    assert.deepStrictEqual(partsOf(Prompt.parse("a [b:1.5] c", { steps: 5, firstPassSteps: 10 })), [
+      [1, [[2, "a  c"], [5, "a b c"]]]
+    ])
+  })
+
+  it.prop("reads any text", [Schema.Union([Schema.String, Fragments])], ([given]) => {
+    const text = typeof given === "string" ? given : join(given)
+    for (const { schedule } of Prompt.parse(text, steps).parts) Encoding.make(schedule, vocabulary)
+    Encoding.make(Prompt.parseNegative(text, steps).schedule, vocabulary)
+  }, { arbitrary: { runs: 500 } })
+
+  it("reads a hundred thousand characters of anything, in time in proportion", () => {
+    assertLinear((text) => Prompt.parse(text, steps))
+    for (const [name, text] of hostile(100_000)) assert.isAtLeast(Prompt.parse(text, steps).parts.length, 1, name)
+  })
+})
+
+describe("Prompt.parseNegative", () => {
+  it("reads tags and AND as words and knows no weight", () => {
+    const { schedule, text } = Prompt.parseNegative("<lora:x:1> AND [a:b:5] 16:9 # c", steps)
+    assert.strictEqual(text, "<lora:x:1> AND [a:b:5] 16:9 \n")
+    assert.deepStrictEqual(schedule.texts, ["<lora:x:1> AND a 16:9 \n", "<lora:x:1> AND b 16:9 \n"])
+  })
+})
+
+describe("Prompt.parseBatch", () => {
+  it("shares the schedules of equal parts, and takes the first prompt's networks for all", () => {
+    const batch = Prompt.parseBatch(["a AND b:2 <lora:x:1>", "a AND b <lora:y:1>", "a"], steps)
+    assert.deepStrictEqual(batch.schedules.map(({ source }) => source), ["a", " b"])
+    assert.deepStrictEqual(batch.prompts[0]?.parts.map(({ weight }) => weight), [1, 2])
+    assert.strictEqual(batch.prompts[1]?.parts[0]?.schedule, batch.prompts[2]?.parts[0]?.schedule)
+    assert.deepStrictEqual(batch.networks.map(({ positional }) => positional[0]), ["x"])
+  })
+
+  it("does so for negative prompts", () => {
+    const batch = Prompt.parseNegativeBatch(["x", "y", "x"], steps)
+    assert.deepStrictEqual(batch.schedules.map(({ source }) => source), ["x", "y"])
+    assert.strictEqual(batch.prompts[0]?.schedule, batch.prompts[2]?.schedule)
+  })
+})
+
+describe("Encoding", () => {
+  const make = (text: string, options?: Encoding.EncodingOptions) =>
+    Encoding.make(PromptSchedule.make(text, steps), vocabulary, options)
+
+  it("holds each distinct text once, with how often the schedule has it, in equally many chunks", () => {
+    const { chunkCount, texts } = make(`[w0|${words(80)}|w0]`)
+    assert.strictEqual(chunkCount, 2)
+    assert.deepStrictEqual(texts.map(({ repeats }) => repeats), [7, 3])
+    assert.deepStrictEqual(texts.map(({ chunks }) => chunks.map(({ used }) => used)), [[1, 0], [75, 5]])
+  })
+
+  it("is reached by an entry's index", () => {
+    const schedule = PromptSchedule.make("[a|b|a]", steps)
+    const { texts } = Encoding.make(schedule, vocabulary)
+    assert.isTrue(schedule.entries.every(({ index, text }) => texts[index]?.text === text))
+  })
+
+  it("reads brackets as characters when emphasis is None", () => {
+    const weights = (emphasis: "None" | "Original") => make("(w0:1.5)", { emphasis }).texts[0]?.chunks[0]?.weights[1]
+    assert.strictEqual(weights("Original"), 1.5)
+    assert.strictEqual(weights("None"), 1)
+  })
+
+  it("fills encodings up to one length", () => {
+    const aligned = Encoding.align([make("w0"), make(words(160))], vocabulary)
+    assert.deepStrictEqual(aligned.map(({ chunkCount }) => chunkCount), [3, 3])
+    assert.deepStrictEqual(aligned[0]?.texts[0]?.chunks.map(({ used }) => used), [1, 0, 0])
+  })
+})

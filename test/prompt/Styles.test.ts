@@ -1,0 +1,100 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Styles from "../../src/prompt/Styles.ts"
+
+describe("Styles.merge", () => {
+  it.each([
+    ["style words", "a cat", "a cat, style words"],
+    ["a {prompt} of wonder", "a cat", "a a cat of wonder"],
+    ["{prompt} and {prompt}", "c", "c and c"],
+    ["style", "", "style"],
+    ["", "a cat", "a cat"],
+    [" style ", " a cat ", "a cat, style"],
+    ["{prompt}!", " a cat ", " a cat !"],
+    ["<{prompt}>", "$& $1 {prompt}", "<$& $1 {prompt}>"]
+  ])("%j takes %j to %j", (style, prompt, expected) => {
+    assert.strictEqual(Styles.merge(style, prompt), expected)
+  })
+})
+
+describe("Styles.apply", () => {
+  const styles: ReadonlyArray<Styles.Style> = [
+    { name: "one", prompt: "first", negativePrompt: "bad" },
+    { name: "two", prompt: "big {prompt}", negativePrompt: "" },
+    { name: "double", prompt: "{prompt}{prompt}", negativePrompt: "" }
+  ]
+  const pair = { prompt: "cat", negativePrompt: "dog" }
+
+  it("merges in the order of the names and passes over unknown ones", () => {
+    assert.deepStrictEqual(
+      Result.getOrThrow(Styles.apply(styles, ["one", "nobody", "two"], pair)),
+      { prompt: "big cat, first", negativePrompt: "dog, bad" }
+    )
+    assert.deepStrictEqual(
+      Result.getOrThrow(Styles.apply(styles, ["two", "one"], pair)),
+      { prompt: "big cat, first", negativePrompt: "dog, bad" }
+    )
+  })
+
+  it("refuses styles that multiply the prompt without end", () => {
+    const result = Styles.apply(styles, Array.from({ length: 64 }, () => "double"), pair)
+    assert.isTrue(Result.isFailure(result))
+    if (Result.isFailure(result)) {
+      assert.strictEqual(result.failure._tag, "StyledPromptTooLong")
+      assert.match(result.failure.message, /"double".*at most 1000000/)
+    }
+  })
+})
+
+describe("Styles.parse", () => {
+  const style = (name: string, prompt: string, negativePrompt = ""): Styles.Style => ({ name, prompt, negativePrompt })
+
+  it("reads columns in any order, a byte order mark, and both kinds of line ends", () => {
+    const csv = "\ufeffname,prompt,negative_prompt\r\na,one,bad\r\n\r\nb,two,\nc,three"
+    assert.deepStrictEqual(Styles.parse(csv), {
+      styles: [style("a", "one", "bad"), style("b", "two"), style("c", "three")],
+      problems: []
+    })
+    assert.deepStrictEqual(Styles.parse("negative_prompt,name,prompt\nbad,a,one\n").styles, [style("a", "one", "bad")])
+  })
+
+  it("reads quoted fields with commas, quotes and lines in them", () => {
+    const csv = "name,prompt,negative_prompt\nA, \"a, \"\"b\"\"\r\nc\",\"x\"\nB,\"\",b \"quoted\"\n"
+    assert.deepStrictEqual(Styles.parse(csv), {
+      styles: [style("A", "a, \"b\"\r\nc", "x"), style("B", "", "b \"quoted\"")],
+      problems: []
+    })
+  })
+
+  it("reads old files and leaves comments out", () => {
+    assert.deepStrictEqual(Styles.parse("name,text\n# note,x\na,one\n"), { styles: [style("a", "one")], problems: [] })
+  })
+
+  it("tells bad rows by their line and goes on", () => {
+    const csv =
+      "name,prompt,negative_prompt\na,\"one\ntwo\",\n,nameless\nb\nc,one, two, three\nd,four\na,again\ne,\"open\nf,x"
+    const { problems, styles } = Styles.parse(csv)
+    assert.deepStrictEqual(styles, [style("d", "four"), style("a", "again")])
+    assert.deepStrictEqual(problems, [
+      { line: 4, message: "the style has no name" },
+      { line: 5, message: "the style \"b\" has no prompt" },
+      { line: 6, message: "there are 4 fields for 3 columns; a text with commas must be quoted" },
+      { line: 8, message: "the style \"a\" was there before; this one counts" },
+      { line: 9, message: "a quoted field is not closed" }
+    ])
+  })
+
+  it("tells when a needed column is missing", () => {
+    assert.deepStrictEqual(Styles.parse("title,prompt\na,b").problems, [
+      { line: 1, message: "the columns are title, prompt; name and prompt are needed" }
+    ])
+    assert.deepStrictEqual(Styles.parse(""), { styles: [], problems: [] })
+  })
+
+  it.prop("gives back any style that was quoted", [Schema.String, Schema.String], ([prompt, negativePrompt]) => {
+    const quote = (text: string) => `"${text.replaceAll("\"", "\"\"")}"`
+    const csv = `name,prompt,negative_prompt\nx,${quote(prompt)},${quote(negativePrompt)}\n`
+    assert.deepStrictEqual(Styles.parse(csv), { styles: [style("x", prompt, negativePrompt)], problems: [] })
+  })
+})

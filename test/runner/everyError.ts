@@ -1,0 +1,40 @@
+/** One of each error, all tags there are: a new error without an example does not compile. */
+import { ImageCodecError, SaveError, UnknownUpscaler } from "../../src/images/ImageError.ts"
+import {
+  InferenceError,
+  InvalidModelFolder,
+  ModelNotFound,
+  NetworkLoadError,
+  NetworkThreadDied
+} from "../../src/model/ModelError.ts"
+import { InvalidProcessing } from "../../src/processing/InvalidProcessing.ts"
+import { InvalidOptions } from "../../src/processing/Options.ts"
+import type { ProcessingError } from "../../src/runner/ProcessingError.ts"
+import { RemoteServerError } from "../../src/runner/RemoteServerError.ts"
+import { UnknownSampler, UnknownScheduler } from "../../src/sampling/SamplingError.ts"
+
+const examples: { readonly [E in ProcessingError as E["_tag"]]: E } = {
+  InvalidProcessing: new InvalidProcessing({ problems: [{ path: "steps", message: "Expected an integer" }] }),
+  InvalidOptions: new InvalidOptions({ problems: [{ path: "samples_save", message: "Expected boolean" }] }),
+  UnknownSampler: new UnknownSampler({ sampler: "Eular", known: ["Euler", "Heun"] }),
+  UnknownScheduler: new UnknownScheduler({ scheduler: "Karas", known: ["Karras", "Beta"] }),
+  UnknownUpscaler: new UnknownUpscaler({ upscaler: "Lanzos", known: ["Lanczos", "Nearest"] }),
+  ModelNotFound: new ModelNotFound({ model: "shape", searched: ["/models"], known: ["shapes-128"] }),
+  InvalidModelFolder: new InvalidModelFolder({
+    folder: "/models/broken",
+    problems: [{ path: "unet/model.onnx", message: "is missing" }]
+  }),
+  NetworkLoadError: new NetworkLoadError({ file: "unet/model.onnx", reason: "protobuf parsing failed" }),
+  InferenceError: new InferenceError({ file: "unet/model.onnx", reason: "out of memory" }),
+  NetworkThreadDied: new NetworkThreadDied({ reason: "exit code 9" }),
+  ImageCodecError: new ImageCodecError({ reason: "no IEND" }),
+  SaveError: new SaveError({ path: "/full/1.png", reason: "ENOSPC" }),
+  RemoteServerError: new RemoteServerError({
+    url: "http://127.0.0.1:7860",
+    kind: "unreachable",
+    status: null,
+    reason: "ECONNREFUSED"
+  })
+}
+
+export const everyError: ReadonlyArray<ProcessingError> = Object.values(examples)
