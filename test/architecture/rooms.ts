@@ -71,11 +71,20 @@ export const rooms: ReadonlyArray<Room> = [
     imports: ["core", "diffusion", "images", "model", "planning", "processing", "prompt", "runner"]
   },
   {
+    path: ".",
+    holds: "`index.ts`, and `Serena.ts`, where the engine's layers are put together",
+    imports: ["core", "diffusion", "images", "model", "models", "planning", "processing", "runner"]
+  },
+  {
     path: "contract",
     holds: "the contract of `/v1`: paths, requests, replies, errors",
     imports: ["core", "processing", "runner"]
   },
-  { path: "client", holds: "a typed client of `/v1`, for browsers and programs", imports: ["contract", "core", "processing", "runner"] },
+  {
+    path: "client",
+    holds: "a typed client of `/v1`, for browsers and programs",
+    imports: ["contract", "core", "processing", "runner"]
+  },
   { path: "studio", holds: "the page in the browser", imports: ["client", "contract", "core", "processing", "runner"] },
   {
     path: "server/host",
@@ -85,12 +94,34 @@ export const rooms: ReadonlyArray<Room> = [
   {
     path: "server/v1",
     holds: "`/v1`: handlers, events, forms",
-    imports: ["contract", "core", "images", "model", "models", "planning", "processing", "runner", "sampling", "server/host"]
+    imports: [
+      "contract",
+      "core",
+      "images",
+      "model",
+      "models",
+      "planning",
+      "processing",
+      "runner",
+      "sampling",
+      "server/host"
+    ]
   },
   {
     path: "server/sdapi",
     holds: "`/sdapi/v1`, as stable-diffusion-webui answers it",
-    imports: ["core", "images", "model", "models", "planning", "processing", "prompt", "runner", "sampling", "server/host"]
+    imports: [
+      "core",
+      "images",
+      "model",
+      "models",
+      "planning",
+      "processing",
+      "prompt",
+      "runner",
+      "sampling",
+      "server/host"
+    ]
   },
   {
     path: "server",
@@ -100,17 +131,24 @@ export const rooms: ReadonlyArray<Room> = [
   {
     path: "cli",
     holds: "the `serena` command",
-    imports: ["core", "images", "instrumentation", "model", "models", "processing", "runner", "sampling", "server", "server/host", "."]
-  },
-  {
-    path: ".",
-    holds: "`index.ts`, and `Serena.ts`, where the engine's layers are put together",
-    imports: ["core", "diffusion", "images", "model", "models", "planning", "processing", "runner"]
+    imports: [
+      "core",
+      "images",
+      "instrumentation",
+      "model",
+      "models",
+      "processing",
+      "runner",
+      "sampling",
+      "server",
+      "server/host",
+      "."
+    ]
   }
 ]
 
 /** Files of the top that every room may import: they import nothing themselves. */
-const free = ["version.ts"]
+const free = new Set(["version.ts"])
 
 /** The room of a file below `src`. */
 export const roomOf = (file: string): string =>
@@ -136,7 +174,7 @@ export const imports = (): ReadonlyArray<Import> =>
 
 /** The imports that cross from one room to another. */
 export const crossings = (): ReadonlyArray<Import> =>
-  imports().filter(({ from, to }) => roomOf(from) !== roomOf(to) && !free.includes(to))
+  imports().filter(({ from, to }) => roomOf(from) !== roomOf(to) && !free.has(to))
 
 /** Rooms by floor, from the top down: a room stands on the floor above the highest that it imports. */
 export const floors = (): ReadonlyArray<ReadonlyArray<string>> => {

@@ -13,6 +13,7 @@ import { Options, OptionsSnapshot } from "../../src/processing/Options.ts"
 import { Img2Img, Txt2Img } from "../../src/processing/Processing.ts"
 import * as Samplers from "../../src/sampling/Samplers.ts"
 import * as Schedules from "../../src/sampling/Schedules.ts"
+import { floors, rooms } from "../architecture/rooms.ts"
 
 const project = new URL("../../", import.meta.url)
 
@@ -27,7 +28,8 @@ export interface GeneratedPage {
 export const generatedPages = async (): Promise<ReadonlyArray<GeneratedPage>> => [
   { path: "docs/reference/cli.md", text: await cliPage() },
   { path: "docs/reference/options.md", text: await optionsPage() },
-  { path: "docs/reference/samplers.md", text: samplersPage() }
+  { path: "docs/reference/samplers.md", text: samplersPage() },
+  { path: "docs/architecture.md", text: await architecturePage() }
 ]
 
 const made = "<!-- Made by `npm run docs` from the code. Do not edit. -->"
@@ -40,6 +42,28 @@ const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<st
   const line = (cells: ReadonlyArray<string>, fill: string) =>
     `| ${widths.map((width, column) => (cells[column] ?? "").padEnd(width, fill)).join(" | ")} |`
   return [line(head, " "), line([], "-"), ...rows.map((row) => line(row, " "))].join("\n")
+}
+
+// --- The rooms of the source, in a page that is written by hand otherwise
+
+const architecturePage = async (): Promise<string> => {
+  const text = await readFile(new URL("docs/architecture.md", project), "utf8")
+  const [before, rest = ""] = text.split(/(?<=<!-- rooms:.*-->\n)/)
+  const after = rest.slice(rest.indexOf("<!-- /rooms -->"))
+  const list = table(
+    ["room", "holds", "may import"],
+    rooms.toReversed().map(({ holds, imports, path }) => [
+      path === "." ? "`src`" : `\`src/${path}\``,
+      holds,
+      imports.map((room) => room === "." ? "`src`" : `\`${room}\``).join(", ")
+    ])
+  )
+  const house = floors().map((floor) => floor.map((path) => path === "." ? "Serena, index" : path).join("   ")).join(
+    "\n"
+  )
+  const picture =
+    `From the import graph: a room stands on the floor above the highest room that it imports.\n\n\`\`\`text\n${house}\n\`\`\``
+  return `${before}\n${list}\n\n${picture}\n\n${after}`
 }
 
 // --- The command line
