@@ -1,34 +1,34 @@
-/** How far results are from the reference numbers. */
+/** Deviations of results from the reference values. */
 
-/** What a page tells of one thing that was compared. */
+/** One row of a table: a component and its largest deviation. */
 export interface Measurement {
   readonly name: string
   /** Reference cases. */
   readonly cases: number
-  /** The largest difference of a value: absolute, or a share of it. */
+  /** The largest difference of a value: absolute, or relative to it. */
   readonly deviation: number
-  /** What is allowed, in words. */
+  /** The allowed deviation, in words. */
   readonly tolerance: string
-  /** The largest part of what is allowed that was needed; above 1 is too much. */
+  /** The largest share of the allowed deviation that was used; above 1 fails. */
   readonly share: number
   readonly proof: Proof
 }
 
-/** The test that compares the same numbers whenever tests run. */
+/** The test that repeats the comparison. */
 export interface Proof {
-  /** Path from the project's folder. */
+  /** Path relative to the project root. */
   readonly file: string
-  /** Of its `describe`, or of the test. */
+  /** Title of the `describe` block or of the test. */
   readonly title: string
 }
 
-/** One comparison: a difference, and how much of one is allowed. */
+/** One comparison: the difference, and the allowed difference. */
 export interface Difference {
   readonly deviation: number
   readonly allowed: number
 }
 
-/** The differences of some numbers, value by value: `rel` of the expected one, or `abs` where that is more. */
+/** Differences value by value. Allowed is `rel` of the expected value, or `abs` if that is larger. */
 export const differences = (
   actual: ArrayLike<number>,
   expected: ArrayLike<number>,
@@ -41,7 +41,7 @@ export const differences = (
     }))
     : [{ deviation: Infinity, allowed: 0 }]
 
-/** The same, as shares of the expected values. */
+/** Differences relative to the expected values. */
 export const relative = (
   actual: ArrayLike<number>,
   expected: ArrayLike<number>,
@@ -52,11 +52,11 @@ export const relative = (
     allowed: rel
   }))
 
-/** Exactly the same, or not. */
+/** Differences with no tolerance. */
 export const exact = (actual: ArrayLike<number>, expected: ArrayLike<number>): ReadonlyArray<Difference> =>
   differences(actual, expected, {})
 
-/** What is told of some cases, each with its differences. */
+/** Summarizes the differences of all cases. */
 export const measured = (
   name: string,
   tolerance: string,
@@ -74,7 +74,7 @@ export const measured = (
   }
 }
 
-/** One digit, and its power of ten. */
+/** One significant digit in exponent notation. */
 export const scientific = (value: number): string => value === 0 ? "0" : value.toExponential(0)
 
 const finite = (value: number): number => Number.isNaN(value) ? Infinity : value

@@ -1,4 +1,4 @@
-/** How many cases a test has, as Vitest counts them. */
+/** Counts the cases of a test, as Vitest lists them. */
 import * as Schema from "effect/Schema"
 import { execFile } from "node:child_process"
 import { mkdtemp, readFile, rm } from "node:fs/promises"
@@ -13,7 +13,7 @@ const vitest = join(project, "node_modules/vitest/vitest.mjs")
 
 const Listed = Schema.fromJsonString(Schema.Array(Schema.Struct({ name: Schema.String, file: Schema.String })))
 
-/** Reads some test files, without running their tests, and gives the number of cases under a title. */
+/** Lists test files without running them. Returns a function from a test to its number of cases. */
 export const countCases = async (files: ReadonlyArray<string>): Promise<(proof: Proof) => number> => {
   const folder = await mkdtemp(join(tmpdir(), "serena-cases-"))
   try {

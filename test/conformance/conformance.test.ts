@@ -23,7 +23,7 @@ const rowsUnder = (heading: string): ReadonlyMap<string, ReadonlyArray<string>> 
   return new Map(rows.map((cells) => [cells[0] ?? "", cells]))
 }
 
-// Deviations, and counts that Vitest makes, may be others here: they and the widths of columns are left out.
+// Deviations and case counts can differ here, so they and the column widths are ignored.
 const structureOf = (text: string): string =>
   text.split("\n").map((line) => {
     if (!line.startsWith("|")) return line
@@ -35,7 +35,7 @@ const structureOf = (text: string): string =>
     }).join("|")
   }).join("\n")
 
-describe("the page of what agrees with what", () => {
+describe("the conformance page", () => {
   it.effect("says what the code and its tests say: else `npm run docs`", () =>
     Effect.gen(function*() {
       const current = conformancePage(yield* measurements, () => 1)
@@ -75,15 +75,15 @@ describe("the page of what agrees with what", () => {
       assert.deepStrictEqual(missing, [])
     }))
 
-  it.effect("shows the picture that its command makes", () =>
+  it.effect("shows the image that its command makes", () =>
     Effect.gen(function*() {
       const { infotext = "" } = yield* readMetadata(readFileSync(project("docs/images/samplers.png")))
       assert.isTrue(infotext.startsWith(`${defaults.prompt}\nSteps: 20, Sampler: ${Samplers.all[0]?.name}, `), infotext)
     }))
 })
 
-describe("what is measured again", () => {
-  it.effect("is within the tolerances of the reference numbers", () =>
+describe("measurements", () => {
+  it.effect("are within the tolerances of the reference values", () =>
     Effect.gen(function*() {
       const all = Object.values(yield* measurements).flat()
       assert.isAbove(all.length, 50)

@@ -1,4 +1,4 @@
-/** Guidance and predictions against the reference numbers. */
+/** Guidance and predictions compared with the reference values. */
 import * as Schema from "effect/Schema"
 import * as Emphasis from "../../src/prompt/Emphasis.ts"
 import * as Guidance from "../../src/sampling/Guidance.ts"
@@ -80,7 +80,7 @@ const made = (length: number, write: (out: Float32Array) => void) => {
 
 const words = ({ abs, rel }: typeof Tolerance.Type) => `${scientific(rel)} of each value, at least ${scientific(abs)}`
 
-/** What is made of predictions, of a text's encoding, and of latents under a mask. */
+/** Guidance, emphasis, and blending under a mask. */
 export const guidance = (): ReadonlyArray<Measurement> => {
   const file = "test/sampling/Guidance.test.ts"
   const { cfg, cfg_edit_model: edit, cfg_rescale, emphasis, inpaint } = reference
@@ -109,7 +109,7 @@ export const guidance = (): ReadonlyArray<Measurement> => {
   const nothing = inpaint.nmask.map(() => 0)
   return [
     measured(
-      "Classifier-free guidance, with weights of several texts",
+      "Classifier-free guidance, with weighted parts",
       words(tolerance),
       cfgProof,
       cfg.map(({ conds, result, scale, uncond }) => {
@@ -120,7 +120,7 @@ export const guidance = (): ReadonlyArray<Measurement> => {
         )
       })
     ),
-    measured("Guidance of edit models, by a text and a picture", words(tolerance), cfgProof, [
+    measured("Guidance of edit models, by text and image", words(tolerance), cfgProof, [
       compare(
         made(edit.result.length, (out) =>
           Guidance.combineEdit(
@@ -150,7 +150,7 @@ export const guidance = (): ReadonlyArray<Measurement> => {
     ),
     measured("Emphasis `No norm`", words(tolerance), emphasisProof, emphasized(({ no_norm }) => no_norm, "No norm")),
     measured("Emphasis `Ignore`", words(tolerance), emphasisProof, emphasized(({ ignore }) => ignore, "Ignore")),
-    measured("Inpainting: latents under a mask", words(tolerance), { file, title: "inpainting" }, [
+    measured("Inpainting: blending latents under a mask", words(tolerance), { file, title: "inpainting" }, [
       blended(inpaint.current, inpaint.init, inpaint.webui_blend),
       blended(inpaint.noise, inpaint.init, inpaint.fill_latent_noise),
       blended(nothing, inpaint.init, inpaint.fill_latent_nothing),
@@ -159,7 +159,7 @@ export const guidance = (): ReadonlyArray<Measurement> => {
   ]
 }
 
-/** From what a network puts out to the picture. */
+/** From the output of a network to denoised latents. */
 export const prediction = (): ReadonlyArray<Measurement> => {
   const file = "test/sampling/Prediction.test.ts"
   const { lcm_boundary, sigma_space, timestep_space, tolerance } = predictions
@@ -184,13 +184,13 @@ export const prediction = (): ReadonlyArray<Measurement> => {
     })
   return [
     measured(
-      "What a network sees of latents",
+      "Scaling of the network input",
       words(tolerance),
       atLevel,
       levels((out, x, _, sigma) => Prediction.networkInput(out, x, sigma), ({ model_input }) => model_input)
     ),
     measured(
-      "Noise (ε) to picture",
+      "Epsilon (ε) to denoised",
       words(tolerance),
       atLevel,
       levels(
@@ -199,7 +199,7 @@ export const prediction = (): ReadonlyArray<Measurement> => {
       )
     ),
     measured(
-      "Velocity (v) to picture",
+      "Velocity (v) to denoised",
       words(tolerance),
       atLevel,
       levels(
@@ -208,13 +208,13 @@ export const prediction = (): ReadonlyArray<Measurement> => {
       )
     ),
     measured(
-      "Velocity to noise, at a timestep",
+      "Velocity to epsilon, at a timestep",
       words(tolerance),
       atTimestep,
       timesteps(Prediction.epsilonOfVelocity, ({ eps_from_v }) => eps_from_v)
     ),
     measured(
-      "Velocity to picture, at a timestep",
+      "Velocity to denoised, at a timestep",
       words(tolerance),
       atTimestep,
       timesteps(Prediction.pictureOfVelocity, ({ x0_from_v }) => x0_from_v)

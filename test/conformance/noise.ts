@@ -79,7 +79,7 @@ const imageNoise = "test/rng/ImageNoise.test.ts"
 const ofTorch = (): Measurement => {
   const { abs } = torch.tolerance
   return measured(
-    "`CPU` and `GPU`: torch on the processor",
+    "`CPU` and `GPU`: torch on the CPU",
     scientific(abs),
     { file: generators, title: "TorchCpuGenerator agrees with torch.randn" },
     torch.cases.map((expected) => {
@@ -113,7 +113,7 @@ const ofPhilox = (): ReadonlyArray<Measurement> => {
       })
     ),
     measured(
-      "Philox4x32-10, the bits",
+      "Philox4x32-10, raw bits",
       "none",
       proof,
       philox.raw_philox4x32_10.map(({ counter, key, output }) => {
@@ -125,10 +125,10 @@ const ofPhilox = (): ReadonlyArray<Measurement> => {
   ]
 }
 
-const ofPictures = (source: "CPU" | "NV"): Measurement => {
+const ofBatch = (source: "CPU" | "NV"): Measurement => {
   const abs = seeds.tolerance.image_noise_abs
   return measured(
-    `A batch's noise from \`${source}\`: variation seeds, seed resize, eta noise seed delta, later draws`,
+    `Noise of a batch from \`${source}\`: variation seeds, seed resize, eta noise seed delta, later draws`,
     scientific(abs),
     { file: imageNoise, title: "the noise of a batch agrees with stable-diffusion-webui" },
     seeds.image_noise.filter((expected) => expected.source === source).map((expected) => {
@@ -158,8 +158,8 @@ const ofPictures = (source: "CPU" | "NV"): Measurement => {
       ] as const
       const begun = differences(first, expected.first, { abs })
       return begun.concat(
-        later.flatMap(([drawn, pictures]) =>
-          pictures.flatMap((values, i) =>
+        later.flatMap(([drawn, images]) =>
+          images.flatMap((values, i) =>
             differences(drawn.subarray(i * size, i * size + values.length), values, { abs })
           )
         )
@@ -168,14 +168,14 @@ const ofPictures = (source: "CPU" | "NV"): Measurement => {
   )
 }
 
-/** Every source of noise, and what is made of it. */
+/** Every noise source, slerp, and the noise of batches. */
 export const noise = (): ReadonlyArray<Measurement> => {
   const { slerp_abs: abs } = seeds.tolerance
   return [
     ofTorch(),
     ...ofPhilox(),
     measured(
-      "Slerp of two seeds' noise",
+      "Slerp between the noise of two seeds",
       scientific(abs),
       { file: imageNoise, title: "slerp agrees with stable-diffusion-webui" },
       seeds.slerp.map(({ high, low, result, shape, val }) => {
@@ -184,7 +184,7 @@ export const noise = (): ReadonlyArray<Measurement> => {
         return differences(out, result, { abs })
       })
     ),
-    ofPictures("CPU"),
-    ofPictures("NV")
+    ofBatch("CPU"),
+    ofBatch("NV")
   ]
 }

@@ -7,7 +7,7 @@ import { noise } from "./noise.ts"
 import { deviations, embedded, families, infotextRules, promptRules } from "./rules.ts"
 import { noiseLevels, samplers, schedules } from "./samplers.ts"
 
-/** All that is measured, by the headings of the page. */
+/** All measurements, keyed by the headings of the page. */
 export const measurements = Effect.gen(function*() {
   return {
     Samplers: yield* samplers,
@@ -18,7 +18,7 @@ export const measurements = Effect.gen(function*() {
   }
 })
 
-/** Every test that the page names. */
+/** Every test that the page links to. */
 export const proofs = (measured: Effect.Success<typeof measurements>): ReadonlyArray<Proof> => [
   ...Object.values(measured).flat().map(({ proof }) => proof),
   ...[...promptRules, ...infotextRules, ...Object.values(families).flatMap(({ runs }) => runs)].map(({ proof }) =>
@@ -30,55 +30,56 @@ export const proofs = (measured: Effect.Success<typeof measurements>): ReadonlyA
 
 const brownian: Proof = { file: "test/sampling/Brownian.test.ts", title: "Brownian noise" }
 
-/** The command that makes the picture of all samplers. */
-export const pictureCommand = "serena contact-sheet --out docs/images/samplers.png"
+/** The command that makes the contact sheet of all samplers. */
+export const contactSheetCommand = "serena contact-sheet --out docs/images/samplers.png"
 
-/** The whole page. `count` gives the number of cases that a test has. */
+/** The whole page. `count` returns the number of cases in a test. */
 export const conformancePage = (
   measured: Effect.Success<typeof measurements>,
   count: (proof: Proof) => number
 ): string =>
   page(
-    "# What agrees with what",
+    "# Conformance",
     "<!-- Made by `npm run docs` from the code and its tests. Do not edit. -->",
     prose(
-      "Serena wants to make the pictures that stable-diffusion-webui 1.10.1 makes. This page lists each part of that, what " +
-        "it was compared with, how far it was off, and the test that compares it again whenever the tests run."
+      "Serena aims to reproduce the output of stable-diffusion-webui 1.10.1. This page lists each component, the reference " +
+        "that it is compared with, the largest deviation measured, and the test that repeats the comparison."
     ),
     prose(
-      "The reference numbers are in [test/goldens](../test/goldens/README.md), with every formula and its source. They were " +
+      "The reference values are in [test/goldens](../test/goldens/README.md), with every formula and its source. They were " +
         "computed in double precision with k-diffusion as the webui uses it, the webui's own code, diffusers and torch. " +
-        "Deviations are the largest of all values of all cases. Another machine may show slightly other ones; the " +
-        "tolerances are the same everywhere."
+        "Each deviation is the largest over all values of all cases. Deviations may differ slightly between machines; the " +
+        "tolerances are the same on every machine."
     ),
-    "```text\nnpm test              compare everything\nnpm run docs          measure again and write this page\n```",
+    "```text\nnpm test              run all comparisons\nnpm run docs          measure again and regenerate this page\n```",
     "## Samplers",
     prose(
-      "Each sampler runs on a denoiser that is known in closed form, with noise that is known. The latents at the end are " +
-        "compared. A tolerance is about six times what single precision costs the reference itself."
+      "Each sampler runs on a denoiser with a closed form and on fixed noise; the final latents are compared. A tolerance " +
+        "is about six times the error that single precision causes in the reference itself."
     ),
     measurementTable("sampler", measured.Samplers),
-    "![The same star by every sampler](images/samplers.png)",
+    "![The same star drawn with every sampler](images/samplers.png)",
     prose(
-      "All samplers from one seed, 20 steps, by the embedded model. DPM fast has only seven intervals for its 20 calls and " +
-        "draws fresh noise in each: it needs about 40 steps. LMS and PLMS extrapolate from earlier steps, so they need more " +
-        "of them where guidance is strong. The picture is made by this command:"
+      "All samplers with the same seed and 20 steps, on the embedded model. DPM fast splits its 20 calls into only seven " +
+        "intervals and draws fresh noise in each, so it needs about 40 steps. LMS and PLMS extrapolate from earlier steps, " +
+        "so they need more steps at a high CFG scale. This command creates the image:"
     ),
-    `\`\`\`text\n${pictureCommand}\n\`\`\``,
+    `\`\`\`text\n${contactSheetCommand}\n\`\`\``,
     "## Schedules",
     measurementTable("schedule", measured.Schedules),
     "## Noise",
     measurementTable("noise", measured.Noise),
     prose(
-      "Brownian noise has no reference numbers. Its laws are tested: unit noise at every level, correlated where intervals " +
-        `overlap and nowhere else, one path for one seed (${link(brownian)}).`
+      "Brownian noise has no reference values. Its properties are tested instead: unit variance at every noise level, " +
+        "correlation only between overlapping intervals, and one path per seed " +
+        `(${link(brownian)}).`
     ),
     "## Guidance and prediction",
     measurementTable("formula", [...measured.Guidance, ...measured.Predictions]),
     "## The prompt language",
     prose(
-      "Results of the webui's own parser, written out in the tests, and laws for texts of any kind. All cases agree exactly, " +
-        "weights to six digits."
+      "The tests contain results of the webui's own parser, and properties that hold for any text. All cases agree exactly; " +
+        "weights agree to six digits."
     ),
     table(
       ["rule", "source", "cases", "test"],
@@ -96,11 +97,11 @@ export const conformancePage = (
     ),
     "## Model families",
     prose(
-      "Each kind of model folder, with networks at the size of a toy, makes whole pictures: the same request gives the same " +
-        "bytes, and seed, prompt and guidance scale change them."
+      "Each kind of model folder, with very small networks, generates complete images. The same request produces the same " +
+        "bytes; changing the seed, the prompt or the CFG scale changes them."
     ),
     table(
-      ["folder", "model", "what was run"],
+      ["folder", "model", "tests"],
       Object.entries(families).map(([folder, { name, runs }]) => [
         `\`${folder}\``,
         name,
@@ -108,13 +109,14 @@ export const conformancePage = (
       ])
     ),
     prose(
-      `The networks of the embedded model give what PyTorch gave for the same weights, within 1e-3 (${link(embedded)}).`
+      "The networks of the embedded model match PyTorch's output for the same weights within 1e-3 " +
+        `(${link(embedded)}).`
     ),
-    "## Where it differs",
+    "## Known differences",
     ...deviations.map(([subject, text]) => prose(`**${subject}.** ${text}`))
   )
 
-/** The page as it is now. */
+/** The page for the current code. */
 export const currentPage = Effect.gen(function*() {
   const count = yield* Effect.promise(() =>
     countCases([...promptRules, ...infotextRules].map(({ proof }) => proof.file))
@@ -141,7 +143,7 @@ const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<st
 
 const measurementTable = (what: string, rows: ReadonlyArray<Measurement>): string =>
   table(
-    [what, "cases", "largest deviation", "tolerance", "of it used", "test"],
+    [what, "cases", "largest deviation", "tolerance", "tolerance used", "test"],
     rows.map(({ cases, deviation, name, proof, share, tolerance }) => [
       name,
       String(cases),

@@ -1,4 +1,4 @@
-/** Samplers and schedules against the reference numbers. */
+/** Samplers and schedules compared with the reference values. */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -23,7 +23,7 @@ const proofs = {
   timestep: { file: goldenTest, title: "samplers over timesteps agree with stable-diffusion-webui" }
 } satisfies Record<string, Proof>
 
-// Where a run ends, and where it is after each step.
+// The final latents of a case.
 const sigmaCase = Effect.fnUntraced(function*(expected: typeof sigmaSpace.cases[number]) {
   const { atol: allowed, n, params, sampler } = expected
   const sigmas = expected.sigmas ?? (n === null
@@ -129,7 +129,7 @@ const sigmasOf = ({ n, params, scheduler, sigma_max, sigma_min }: Case) =>
     ...(params.discard_next_to_last !== undefined && { discardNextToLast: params.discard_next_to_last })
   })
 
-/** Every schedule in list order, what LCM has instead of Automatic, and what goes with schedules. */
+/** Every schedule in list order, the one that LCM uses for Automatic, timesteps, and the first step of img2img. */
 export const schedules = (): ReadonlyArray<Measurement> => {
   const rel = lists.tolerance.rel_vs_sigmas
   const of = (scheduler: string, name: string, as: Partial<Case> = {}) =>
@@ -142,11 +142,11 @@ export const schedules = (): ReadonlyArray<Measurement> => {
       )
     )
   return [
-    // Uniform is what Automatic stands for, unless a sampler has its own.
+    // Automatic means Uniform, unless a sampler has its own schedule.
     ...Schedules.all.map(({ label, name }) =>
       name === "uniform" ? of("Automatic", label, { scheduler: label }) : of(label, label)
     ),
-    of(ofLcm, "Automatic, for LCM"),
+    of(ofLcm, "Automatic for LCM"),
     measured(
       "Timesteps of DDIM, PLMS and UniPC",
       "none",
@@ -154,7 +154,7 @@ export const schedules = (): ReadonlyArray<Measurement> => {
       lists.timesteps.cases.map(({ n, timesteps }) => exact(Schedules.timesteps(n), timesteps))
     ),
     measured(
-      "Where img2img begins",
+      "First step of img2img",
       "none",
       { file: schedulesTest, title: "Schedules.img2img" },
       lists.img2img.cases.map((expected) => {
@@ -192,7 +192,7 @@ const levels = golden(
   })
 )
 
-/** The model's noise levels, and the way between levels and timesteps. */
+/** The noise levels of the model, and conversions between sigmas and timesteps. */
 export const noiseLevels = (): ReadonlyArray<Measurement> => {
   const { alphas_cumprod_rel, sigma_rel, t_abs } = levels.tolerance
   const { sigmaToT, sigmaToTQuantized, stableDiffusion, tToSigma } = NoiseSchedule
@@ -225,13 +225,13 @@ export const noiseLevels = (): ReadonlyArray<Measurement> => {
       )
     ),
     measured(
-      "Timestep of a level",
+      "Timestep of a sigma",
       scientific(t_abs),
       { file, title: "turns levels into timesteps, clamped at both ends" },
       levels.sigma_to_t.map(({ sigma, t }) => differences([sigmaToT(stableDiffusion, sigma)], [t], { abs: t_abs }))
     ),
     measured(
-      "Nearest timestep of a level",
+      "Nearest timestep of a sigma",
       "none",
       { file, title: "rounds to the nearest level when quantized" },
       levels.sigma_to_t.map(({ sigma, t_quantized }) =>
@@ -239,7 +239,7 @@ export const noiseLevels = (): ReadonlyArray<Measurement> => {
       )
     ),
     measured(
-      "Level of a timestep",
+      "Sigma of a timestep",
       share(sigma_rel),
       { file, title: "turns timesteps, whole or not, into levels" },
       levels.t_to_sigma.map(({ sigma, t }) => relative([tToSigma(stableDiffusion, t)], [sigma], sigma_rel))
