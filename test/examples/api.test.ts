@@ -83,21 +83,21 @@ layer(served, { excludeTestServices: true })("a program that asks a server", (it
       for (const preview of shown) assert.isTrue(preview.startsWith("data:image/png;base64,iVBOR"))
     }))
 
-  it.effect("may be one for this machine: it has the same pictures from there", () =>
+  it.effect("may run on this machine or on a server, and gets the same images", () =>
     Effect.gen(function*() {
       const { url } = yield* Served
       const folder = yield* folderWith("remote")
-      const here = yield* printed(folder, "picture.mts", {})
-      assert.match(here.join(), /^seed 1: [0-9a-f]{64}$/)
-      assert.deepStrictEqual(yield* printed(folder, "picture.mts", { SERENA_URL: url }), here)
+      const local = yield* printed(folder, "image.mts", {})
+      assert.match(local.join(), /^seed 1: [0-9a-f]{64}$/)
+      assert.deepStrictEqual(yield* printed(folder, "image.mts", { SERENA_URL: url }), local)
     }))
 
-  it.effect("may be one that goes on here when the server does not answer", () =>
+  it.effect("may fall back to this machine when the server does not answer", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* printed(yield* folderWith("remote"), "fallback.mts", {}), [
         "The server at http://127.0.0.1:9 does not answer: connect ECONNREFUSED 127.0.0.1:9. Check the address, and " +
         "that it runs with its API on.",
-        "1 picture"
+        "1 image"
       ])
     }))
 })

@@ -13,7 +13,7 @@ it.live("progress is shown, watched and previewed", () =>
     assert.match(stderr.at(-1) ?? "", /^Progress: 100%, 40 steps in/)
     assert.deepStrictEqual(bar, [])
 
-    assert.deepStrictEqual(watch.slice(-2), ["done: 100 %, 0.0 s left", "1 picture"])
+    assert.deepStrictEqual(watch.slice(-2), ["done: 100 %, 0.0 s left", "1 image"])
     const moments = watch.slice(0, -1)
     for (const moment of moments) assert.match(moment, /^\w+: \d+ %, \d+\.\d s left$/)
     const percents = moments.map((moment) => Number(/\d+/.exec(moment)?.[0]))

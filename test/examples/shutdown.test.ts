@@ -28,8 +28,8 @@ describe("SIGTERM", { concurrent: true }, () => {
       assert.isBelow(took, 10_000)
       const saved = pngsIn(folder)
       assert.isAtLeast(saved.length, 1)
-      // The second job was not begun.
-      assert.deepStrictEqual(lines(stdout), [`saved ${saved.length} pictures`])
+      // The second run was not started.
+      assert.deepStrictEqual(lines(stdout), [`saved ${saved.length} images`])
       assert.isAtMost(saved.length, 50)
     }))
 

@@ -3,15 +3,15 @@ import * as Effect from "effect/Effect"
 import { folderWith, run } from "./reader.ts"
 
 const names = [
-  "asks for the thing",
-  "is the same each time",
+  "prompts for the subject",
+  "is deterministic",
   "does not change the settings",
-  "tries again when the thread died",
-  "does not try again what would fail again",
-  "waits for half a minute",
-  "counts bright pictures",
-  "sees a run in a context of its own",
-  "is a real one"
+  "retries when the thread died",
+  "does not retry other errors",
+  "times out after half a minute",
+  "counts bright images",
+  "calls the hooks of a run in a given context",
+  "returns a PNG file"
 ]
 
 it.live("a reader's tests pass, in a project of theirs", () =>

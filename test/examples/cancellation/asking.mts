@@ -2,8 +2,8 @@
 import { Console, Effect, Fiber, Option, Stream } from "effect"
 import { processImages, Runs, type RunState, Serena, Txt2Img } from "serena-runtime"
 
-// Asks a run of three rounds for something, early in its second round.
-const asked = Effect.fnUntraced(function*(ask: (run: RunState.RunState) => Effect.Effect<void>) {
+// Starts a run of three batches and ends it early, during the second batch.
+const endEarly = Effect.fnUntraced(function*(end: (run: RunState.RunState) => Effect.Effect<void>) {
   const { get, watch } = yield* Runs
   const runId = crypto.randomUUID()
   const star = Txt2Img.make({ prompt: "a white star", steps: 20, n_iter: 3 })
@@ -13,15 +13,15 @@ const asked = Effect.fnUntraced(function*(ask: (run: RunState.RunState) => Effec
     Stream.runDrain
   )
   const run = yield* get(runId)
-  if (Option.isSome(run)) yield* ask(run.value)
+  if (Option.isSome(run)) yield* end(run.value)
   const { images } = yield* Fiber.join(fiber)
   return images.map(({ complete }) => complete ? "complete" : "unfinished").join(", ")
 })
 
 const program = Effect.gen(function*() {
-  yield* Console.log(`interrupt: ${yield* asked((run) => run.interrupt)}`)
-  yield* Console.log(`skip: ${yield* asked((run) => run.skip)}`)
-  yield* Console.log(`stop: ${yield* asked((run) => run.stop)}`)
+  yield* Console.log(`interrupt: ${yield* endEarly((run) => run.interrupt)}`)
+  yield* Console.log(`skip: ${yield* endEarly((run) => run.skip)}`)
+  yield* Console.log(`stop: ${yield* endEarly((run) => run.stop)}`)
 })
 
 await Effect.runPromise(Effect.provide(program, Serena.layer()))

@@ -2,19 +2,19 @@
 import { Clock, Console, Effect, Fiber, Stream } from "effect"
 import { processImages, Runs, RunState, Serena, Txt2Img } from "serena-runtime"
 
-const tell = Effect.fnUntraced(function*(moment: RunState.RunProgress) {
-  const percent = Math.round(RunState.fraction(moment) * 100)
-  const seconds = RunState.eta(moment, yield* Clock.currentTimeMillis)
-  yield* Console.log(`${moment.job}: ${percent} %, ${seconds.toFixed(1)} s left`)
+const report = Effect.fnUntraced(function*(progress: RunState.RunProgress) {
+  const percent = Math.round(RunState.fraction(progress) * 100)
+  const seconds = RunState.eta(progress, yield* Clock.currentTimeMillis)
+  yield* Console.log(`${progress.job}: ${percent} %, ${seconds.toFixed(1)} s left`)
 })
 
 const program = Effect.gen(function*() {
   const { watch } = yield* Runs
   const runId = crypto.randomUUID()
   const run = yield* Effect.forkChild(processImages(Txt2Img.make({ prompt: "a purple triangle" }), { runId }))
-  yield* watch(runId).pipe(Stream.interruptWhen(Fiber.await(run)), Stream.runForEach(tell))
+  yield* watch(runId).pipe(Stream.interruptWhen(Fiber.await(run)), Stream.runForEach(report))
   const { images } = yield* Fiber.join(run)
-  yield* Console.log(`${images.length} picture`)
+  yield* Console.log(`${images.length} image`)
 })
 
 await Effect.runPromise(Effect.provide(program, Serena.layer()))

@@ -6,15 +6,15 @@ import { RemoteRuntime } from "serena-runtime/remote"
 const heart = processImages(Txt2Img.make({ prompt: "a pink heart", seed: 1, steps: 8, width: 128, height: 128 }))
 const options = { samples_save: false }
 
-const here = Effect.provide(heart, Serena.layer({ options }))
-const there = Effect.provide(heart, RemoteRuntime.layer({ url: "http://127.0.0.1:9", options }))
+const local = Effect.provide(heart, Serena.layer({ options }))
+const remote = Effect.provide(heart, RemoteRuntime.layer({ url: "http://127.0.0.1:9", options }))
 
-const program = there.pipe(
+const program = remote.pipe(
   Effect.catchTag("RemoteServerError", (error) =>
     error.kind === "unreachable" || error.kind === "busy"
-      ? Effect.andThen(Console.log(error.message), here)
+      ? Effect.andThen(Console.log(error.message), local)
       : Effect.fail(error)),
-  Effect.flatMap(({ images }) => Console.log(`${images.length} picture`))
+  Effect.flatMap(({ images }) => Console.log(`${images.length} image`))
 )
 
 await Effect.runPromise(program)

@@ -3,8 +3,8 @@ import { type Duration, Effect, Fiber } from "effect"
 import { Runs } from "serena-runtime"
 
 /**
- * Lets runs end well: when `effect` is interrupted, they end after their step, and are saved. What is left after `grace`
- * is interrupted.
+ * When `effect` is interrupted, asks its runs to end after their current step and save their images. Interrupts what is
+ * still running after `grace`.
  */
 export const gracefully = (grace: Duration.Input) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {

@@ -24,7 +24,7 @@ const answer = Effect.fnUntraced(
 const server = createServer(async (request, response) => {
   const exit = await runtime.runPromiseExit(answer(await json(request).catch(() => undefined)))
   const { body, status } = Exit.isSuccess(exit) ? exit.value : { body: "", status: 503 }
-  // No further request is awaited on this connection when the server is closing.
+  // While the server is closing, do not keep the connection open for further requests.
   if (!server.listening) response.setHeader("connection", "close")
   response.writeHead(status).end(body)
 })

@@ -1,4 +1,4 @@
-// A run that does not end when it is asked to: it hangs.
+// A run that hangs, and does not end when it is asked to.
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect } from "effect"
 import { processImages, Txt2Img } from "serena-runtime"

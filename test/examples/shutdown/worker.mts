@@ -5,20 +5,20 @@ import { processImages, Serena, Txt2Img } from "serena-runtime"
 import { Progress } from "serena-runtime/instrumentation"
 import { gracefully } from "./gracefully.mts"
 
-const job = Effect.fnUntraced(
+const handle = Effect.fnUntraced(
   function*(processing: Txt2Img) {
     const { images } = yield* processImages(processing)
-    yield* Console.log(`saved ${images.length} pictures`)
+    yield* Console.log(`saved ${images.length} images`)
   },
   Effect.catch((error) => Effect.logError(error.message))
 )
 
 const program = Effect.gen(function*() {
-  const jobs = yield* Queue.unbounded<Txt2Img>()
+  const requests = yield* Queue.unbounded<Txt2Img>()
   const rings = Txt2Img.make({ prompt: "a purple ring", steps: 50, n_iter: 50 })
-  yield* Queue.offerAll(jobs, [rings, rings])
-  return yield* Queue.take(jobs).pipe(
-    Effect.flatMap((processing) => gracefully("10 seconds")(job(processing))),
+  yield* Queue.offerAll(requests, [rings, rings])
+  return yield* Queue.take(requests).pipe(
+    Effect.flatMap((processing) => gracefully("10 seconds")(handle(processing))),
     Effect.forever
   )
 })

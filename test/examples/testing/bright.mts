@@ -2,13 +2,13 @@
 import { Metric } from "effect"
 import type { HookSet } from "serena-runtime"
 
-/** Bright pictures. */
-export const bright = Metric.counter("bright")
+/** The number of bright images. */
+export const bright = Metric.counter("bright_images")
 
-/** Counts bright pictures. */
+/** Counts bright images. */
 export const counting: HookSet = {
   onExecute: (_, { images }) => {
-    const lit = images.filter(({ pixels }) => pixels.reduce((sum, value) => sum + value, 0) > pixels.length * 128)
-    return Metric.update(bright, lit.length)
+    const found = images.filter(({ pixels }) => pixels.reduce((sum, value) => sum + value, 0) > pixels.length * 128)
+    return Metric.update(bright, found.length)
   }
 }

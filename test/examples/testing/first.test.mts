@@ -2,11 +2,11 @@
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestRuntime } from "serena-runtime/testing"
-import { picture } from "./picture.mts"
+import { generate } from "./generate.mts"
 
-it.effect("asks for the thing", () =>
+it.effect("prompts for the subject", () =>
   Effect.gen(function*() {
-    const images = yield* picture("cat")
+    const images = yield* generate("cat")
     assert.strictEqual(images.length, 1)
     assert.strictEqual(images[0]?.prompt, "a cat")
   }).pipe(Effect.provide(TestRuntime.layer())))

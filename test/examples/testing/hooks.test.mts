@@ -7,7 +7,7 @@ import { bright, counting } from "./bright.mts"
 
 const two = Txt2Img.make({ prompt: "a cat", batch_size: 2 })
 
-// Every picture is white.
+// Generates only white images.
 const white = TestPipeline.layer({
   execute: (state) =>
     Effect.map(TestPipeline.execute(state), (generated) => ({
@@ -16,13 +16,13 @@ const white = TestPipeline.layer({
     }))
 })
 
-it.effect("counts bright pictures", () =>
+it.effect("counts bright images", () =>
   Effect.gen(function*() {
     yield* processImages(two)
     assert.strictEqual((yield* Metric.value(bright)).count, 2)
   }).pipe(Effect.provide(TestRuntime.layer({ pipeline: white, hooks: RunnerHooks.layer(counting) }))))
 
-it.effect("sees a run in a context of its own", () =>
+it.effect("calls the hooks of a run in a given context", () =>
   Effect.gen(function*() {
     const recorder = yield* RecordingHooks.make
     const request = yield* ProcessingRequest.make(two)

@@ -3,12 +3,12 @@ import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { Options } from "serena-runtime"
 import { TestRuntime } from "serena-runtime/testing"
-import { picture } from "./picture.mts"
+import { generate } from "./generate.mts"
 
-layer(TestRuntime.layer({ opts: { samples_save: false } }))("picture", (it) => {
-  it.effect("is the same each time", () =>
+layer(TestRuntime.layer({ opts: { samples_save: false } }))("generate", (it) => {
+  it.effect("is deterministic", () =>
     Effect.gen(function*() {
-      const [[first], [again]] = [yield* picture("cat"), yield* picture("cat")]
+      const [[first], [again]] = [yield* generate("cat"), yield* generate("cat")]
       assert.deepStrictEqual(first?.bytes, again?.bytes)
     }))
 
@@ -16,7 +16,7 @@ layer(TestRuntime.layer({ opts: { samples_save: false } }))("picture", (it) => {
     Effect.gen(function*() {
       const options = yield* Options
       const before = yield* options.snapshot
-      yield* picture("dog")
+      yield* generate("dog")
       assert.strictEqual(yield* options.snapshot, before)
     }))
 })

@@ -1,4 +1,4 @@
-// picture.mts
+// image.mts
 import { Console, Effect, type Layer } from "effect"
 import { hash } from "node:crypto"
 import { processImages, RunnerHooks, Serena, Txt2Img } from "serena-runtime"
@@ -9,7 +9,7 @@ const hooks = RunnerHooks.layer({
 })
 const options = { samples_save: false }
 
-// Here, or on the server that has an address.
+// Local, or remote if an address is set.
 const url = process.env["SERENA_URL"]
 const layer: Layer.Layer<RemoteRuntime.Services> = url === undefined
   ? Serena.layer({ hooks, options })
