@@ -3,8 +3,8 @@ import { type Duration, Effect, Fiber } from "effect"
 import { Runs } from "serena-runtime"
 
 /**
- * When `effect` is interrupted, asks its runs to end after their current step and save their images. Interrupts what is
- * still running after `grace`.
+ * When `effect` is interrupted, asks all runs to end after their current step and save their images. Interrupts `effect` if
+ * it is still running after `grace`.
  */
 export const gracefully = (grace: Duration.Input) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
