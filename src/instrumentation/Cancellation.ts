@@ -1,12 +1,12 @@
 /**
- * Ways to end a run early.
+ * Hook sets that end runs early.
  *
- * A run can be asked to end, or be interrupted. One that is asked (`state.interrupt`, `skip`, `stop`) ends after the
- * current step or batch and gives what it has. One that is interrupted gives nothing: it waits for the network call in
- * flight, frees all it held, and leaves the next run unharmed. Each hook set here ends runs in either of the two ways.
+ * A run can be asked to end (`state.interrupt`, `skip`, `stop`): it ends after the current step or batch and returns what it
+ * has. Or it can be interrupted: it waits for the network call in flight, releases its resources and returns nothing. Each
+ * hook set here can do either.
  *
- * They watch the stages. A hook that is running is never cut short; what was missed meanwhile is caught up with when the
- * next stage begins.
+ * They act on stages. A running hook is never cut short; a request that arrives meanwhile takes effect when the next stage
+ * starts.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -17,26 +17,26 @@ import type { HookSet } from "../runner/RunnerHooks.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 
 /**
- * How a run ends: `interrupt` gives nothing, `keep` ends after the current step and gives what there is, `stop` lets the
- * current batch end and gives whole pictures only.
+ * How a run ends: `interrupt` returns nothing; `keep` ends after the current step and returns what there is; `stop` finishes
+ * the current batch and returns complete images only.
  */
 export type Mode = "interrupt" | "keep" | "stop"
 
 export interface Options {
-  /** `interrupt`, when left out. */
+  /** Defaults to `interrupt`. */
   readonly mode?: Mode | undefined
 }
 
-/** Ends every run when `reason` comes to its end. It is awaited anew in each stage. */
+/** Ends every run when the effect `reason` completes. It is awaited again in each stage. */
 export const when = (
   reason: (stage: Stage) => Effect.Effect<void, never, RuntimeContext>,
   { mode = "interrupt" }: Options = {}
 ): HookSet => ({
   around: (stage, effect) => {
-    // The reason comes first: if it is there already, the stage does not begin. Else the stage is waited for, its
-    // finalizers and its network call in flight, before the interruption goes on.
+    // If the reason has already occurred, the stage does not start. Otherwise the interruption waits for the stage, including
+    // its finalizers and its network call in flight.
     if (mode === "interrupt") return Effect.raceFirst(Effect.andThen(reason(stage), Effect.interrupt), effect)
-    // What is being written has been made.
+    // Files that are being written are already generated.
     if (stage === "finalize") return effect
     const ask = Effect.flatMap(RuntimeContext, ({ state }) => mode === "keep" ? state.interrupt : state.stop)
     return Effect.acquireUseRelease(
@@ -48,8 +48,8 @@ export const when = (
 })
 
 /**
- * Ends every run that takes longer than this, counted from the beginning of prepare. Hooks count, loading a model does
- * only as far as a stage waits for it.
+ * Ends every run that takes longer than this, counted from the start of prepare. Time in hooks counts; loading a model counts
+ * only while a stage waits for it.
  */
 export const timeout = (duration: Duration.Input, options?: Options): HookSet => {
   const length = Duration.toMillis(Duration.fromInputUnsafe(duration))
@@ -66,7 +66,7 @@ export const timeout = (duration: Duration.Input, options?: Options): HookSet =>
   )
 }
 
-/** Ends every run when an `AbortSignal` is aborted: a request's client that went away, for instance. */
+/** Ends every run when an `AbortSignal` is aborted, for example because a client disconnected. */
 export const onSignal = (signal: AbortSignal, options?: Options): HookSet => when(() => aborted(signal), options)
 
 /** Waits until a signal is aborted. */

@@ -1,9 +1,9 @@
 /**
  * Counts and durations of runs, as Effect metrics.
  *
- * These hooks count runs, pictures and the seconds of each stage. What happens deeper is counted where it happens, with or
- * without hooks: sampling steps by the engine, loads, waiting and caches by the models. Whoever reads metrics gets all of
- * them: `prometheus` here, OTLP in `Tracing.layerOtlp`, or Effect's own `Metric.snapshot`.
+ * These hooks count runs, images and the duration of each stage. The engine counts sampling steps, and the models count
+ * loads, queueing and cache hits, with or without hooks. `prometheus` here, OTLP in `Tracing.layerOtlp` and Effect's
+ * `Metric.snapshot` all export every metric.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -20,24 +20,24 @@ import { RuntimeContext } from "../runner/RuntimeContext.ts"
 
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
 
-/** Runs that began: a request that is refused before, for a model that is not there, is none. */
+/** Runs that started. A request refused earlier, for example because its model is missing, does not count. */
 export const started = counter("serena_runs_started_total", "Runs started")
 
-/** Runs that gave everything that was asked of them. */
+/** Runs that returned everything they were asked for. */
 export const finished = counter("serena_runs_finished_total", "Runs finished")
 
 /** Runs that failed, with the error's tag as `error_type`. */
 export const failed = counter("serena_runs_failed_total", "Runs failed, by error")
 
-/** Runs that somebody ended early, whether they gave what they had or nothing. */
+/** Runs that were ended early, with or without a result. */
 export const interrupted = counter("serena_runs_interrupted_total", "Runs ended early by request")
 
-/** Pictures that runs gave. */
-export const images = counter("serena_images_total", "Pictures made")
+/** Images returned by runs. */
+export const images = counter("serena_images_total", "Images generated")
 
-/** Seconds each stage took, however it ended, with its name as `stage`. */
+/** Duration of each stage in seconds, however it ended, with its name as `stage`. */
 export const stageDuration = Metric.histogram("serena_stage_duration_seconds", {
-  description: "Time a stage of a run took",
+  description: "Duration of a stage of a run",
   attributes: { unit: "seconds" },
   boundaries: [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600]
 })
@@ -48,11 +48,11 @@ const durations: Readonly<Record<Stage, Metric.Histogram<number>>> = {
   finalize: Metric.withAttributes(stageDuration, { stage: "finalize" })
 }
 
-/** Hooks that count. */
+/** Hooks that update the metrics. */
 export const make = (): HookSet => {
   const endedEarly = new WeakSet<RuntimeContext["Service"]>()
 
-  // A run's outcome is what its scope closes with: that includes what other hooks did to it.
+  // The exit of the run's scope is its outcome, including what other hooks did to it.
   const begin = Effect.gen(function*() {
     const context = yield* RuntimeContext
     const scope = yield* Effect.serviceOption(Scope.Scope)
@@ -89,16 +89,16 @@ const count = (exit: Exit.Exit<unknown, unknown>, endedEarly: boolean): Effect.E
     : Metric.update(Metric.withAttributes(failed, { error_type: type }), 1)
 }
 
-/** The same as a layer, for a program that needs no other hooks. */
+/** The same hooks as a layer, for a program that needs no others. */
 export const layer: Layer.Layer<RunnerHooks> = RunnerHooks.layer(make())
 
 /**
- * All metrics of this process in Prometheus' text format, version 0.0.4; those of other libraries too.
+ * All metrics of this process, including those of other libraries, in Prometheus text format 0.0.4.
  *
  * Serve it as `text/plain; version=0.0.4`, or let Effect's `PrometheusMetrics.layerHttp` do that.
  */
 export const prometheus: Effect.Effect<string> = Effect.andThen(
-  // A rate is told from the second value on: what may still be zero is there from the beginning.
+  // Rates need an initial value, so counters that may still be zero are exported from the start.
   Effect.forEach([started, finished, interrupted, images], (metric) => Metric.value(metric), { discard: true }),
   PrometheusMetrics.format()
 )

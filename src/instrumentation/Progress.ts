@@ -1,10 +1,9 @@
 /**
- * How far a run is, for people, on standard error.
+ * A progress bar on standard error.
  *
- * On a terminal it is one line that is drawn over itself; elsewhere, plain lines that a log can keep: never more than one
- * every two seconds, and only after a new batch or another tenth of the work. The last state is always written, also when
- * sampling fails or is interrupted. Drawing happens in a fiber of its own that passes over what it has no time for, so a
- * run is never held up by it.
+ * On a terminal it is a single line that redraws itself. Elsewhere it is plain lines for a log: at most one every two seconds,
+ * and only after a new batch or another tenth of the work. The final state is always written, even when sampling fails or is
+ * interrupted. Drawing happens in its own fiber, which skips states it has no time for, so it never delays a run.
  */
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Clock from "effect/Clock"
@@ -20,18 +19,18 @@ import type { RunProgress, RunState } from "../runner/RunState.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 
 export interface Options {
-  /** Width of the terminal, asked before each drawing; 80 when left out. */
+  /** Width of the terminal, read before each redraw. Defaults to 80. */
   readonly columns?: Effect.Effect<number> | undefined
 }
 
-/** Hooks that show each run's progress. */
+/** Hooks that show the progress of each run. */
 export const make = Effect.fn("Progress.make")(function*(
   options: Options = {}
 ): Effect.fn.Return<HookSet, never, Stdio.Stdio> {
   const stdio = yield* Stdio.Stdio
   const { canAnimate, canColor } = yield* capabilities(stdio)
   const columns = options.columns ?? Effect.succeed(80)
-  // Standard error may be closed by whoever reads it. That is no reason to end a run.
+  // The reader may close standard error. That must not end a run.
   const write = (text: string) => Effect.ignore(Stream.run(Stream.make(text), stdio.stderr()))
   const display: Display = canAnimate
     ? {
@@ -53,36 +52,36 @@ export const make = Effect.fn("Progress.make")(function*(
   }
 })
 
-/** The same as a layer, for a program that needs no other hooks. */
+/** The same hooks as a layer, for a program that needs no others. */
 export const layer = (options?: Options): Layer.Layer<RunnerHooks, never, Stdio.Stdio> =>
   RunnerHooks.layerEffect(Effect.map(make(options), (hooks) => [hooks]))
 
-/** The progress of a run, from now until it ends; waits for a run that has not begun. */
+/** The progress of a run from now until it ends; waits for a run that has not started. */
 export const stream = (runId: string): Stream.Stream<RunProgress, never, Runs> =>
   Stream.unwrap(Effect.map(Runs, ({ watch }) => watch(runId)))
 
-/** One drawing's worth: the state, the time, and the pace so far. */
+/** What one redraw needs: the state, the time and the pace so far. */
 interface Moment {
   readonly progress: RunProgress
   readonly now: number
-  /** Milliseconds since sampling began; nothing before. */
+  /** Milliseconds since sampling started; `undefined` before. */
   readonly elapsed: number | undefined
   readonly steps: number
-  /** The share of all steps that is done, 0 to 1. */
+  /** Fraction of all steps completed, 0 to 1. */
   readonly share: number
   readonly stepsPerSecond: number | undefined
   readonly secondsLeft: number | undefined
 }
 
 interface Display {
-  /** Draws a moment, or not, given the one that was drawn before. */
+  /** Draws a moment, or skips it, given the previously drawn one. */
   readonly draw: (moment: Moment, before: Moment | undefined) => Effect.Effect<void> | undefined
   readonly last: (moment: Moment) => Effect.Effect<void>
-  /** Least time between two looks at the state. */
+  /** Minimum time between two reads of the state. */
   readonly pause: `${number} millis`
 }
 
-// Detection is Effect's own, asked of the stream that is drawn on. A value that somebody provided is taken as it is.
+// Detects a terminal with Effect's own check on the stream that is drawn to. A provided value is used as is.
 const capabilities = Effect.fnUntraced(function*(stdio: Stdio.Stdio) {
   const given = Context.getOrUndefined(yield* Effect.context(), TerminalCapabilities.TerminalCapabilities)
   if (given !== undefined) return given
@@ -92,7 +91,7 @@ const capabilities = Effect.fnUntraced(function*(stdio: Stdio.Stdio) {
   return Context.get(context, TerminalCapabilities.TerminalCapabilities)
 }, Effect.scoped)
 
-// Begins to draw the run this is called in; `end` stops that and draws the last state.
+// Starts drawing the current run; `end` stops drawing and draws the last state.
 const show = Effect.fnUntraced(function*(display: Display) {
   const { state } = yield* RuntimeContext
   const measure = pace()
@@ -104,7 +103,7 @@ const show = Effect.fnUntraced(function*(display: Display) {
       drawn = moment
       yield* drawing
     }
-    // Until sampling begins no state is passed over, so that the pace is reckoned from the right moment.
+    // No state is skipped before sampling starts, so that the pace is measured from the right moment.
     if (moment.elapsed !== undefined) yield* Effect.sleep(display.pause)
   })
   const fiber = yield* Effect.forkChild(Stream.runForEach(state.changes, look))
@@ -115,7 +114,7 @@ const drawLast = Effect.fnUntraced(function*(display: Display, state: RunState, 
   yield* display.last(measure(yield* state.progress, yield* Clock.currentTimeMillis))
 })
 
-// Loading a model is not counted: time begins when sampling does.
+// Model loading does not count: time starts with sampling.
 const pace = () => {
   let began: { readonly at: number; readonly steps: number } | undefined
   return (progress: RunProgress, now: number): Moment => {

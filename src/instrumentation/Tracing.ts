@@ -1,10 +1,10 @@
 /**
- * One trace for each run.
+ * One trace per run.
  *
  * The pipeline opens Effect's own spans: `serena.run` over `prepare`, `execute` and `finalize`; under execute
  * `conditioning`, and for each `batch` its `sample` and `decode`; under finalize `encode` and `save`. Each sampling step is
- * an event of `sample`, and a network that has to be opened first is a `model.load`. This file says what a run was about,
- * in OpenTelemetry's words, and sends it all to a collector.
+ * an event of `sample`, and opening a network is a `model.load`. This module adds attributes that follow OpenTelemetry's
+ * conventions and exports everything to a collector.
  */
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
@@ -24,14 +24,14 @@ import { RuntimeContext } from "../runner/RuntimeContext.ts"
 import { version } from "../version.ts"
 
 export interface Options {
-  /** Whether spans carry the prompts, which may be private; they don't unless this is set. */
+  /** Whether spans include the prompts, which may be private. Off by default. */
   readonly prompts?: boolean | undefined
 }
 
 /**
- * Hooks that put attributes on the span of the run.
+ * Hooks that set attributes on the span of the run.
  *
- * Names are those of OpenTelemetry's conventions for generative AI where there is one, else `serena.`.
+ * Names follow OpenTelemetry's conventions for generative AI where one exists, and start with `serena.` otherwise.
  */
 export const make = (options: Options = {}): HookSet => ({
   onPrepare: Effect.fnUntraced(function*({ batches, height, processing, runId, sampler, scheduler, width }) {
@@ -62,19 +62,19 @@ export const make = (options: Options = {}): HookSet => ({
     Effect.annotateCurrentSpan({ "serena.images": images.length, "serena.interrupted": interrupted })
 })
 
-/** The same as a layer, for a program that needs no other hooks. */
+/** The same hooks as a layer, for a program that needs no others. */
 export const layer = (options?: Options): Layer.Layer<RunnerHooks> => RunnerHooks.layer(make(options))
 
 /**
- * Sends spans, logs and metrics by OTLP over HTTP.
+ * Exports spans, logs and metrics with OTLP over HTTP.
  *
- * The standard variables decide (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`,
- * `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_EXPORTER`, ...), and nothing is sent when none of them names an endpoint. The
- * body is JSON, or protobuf for `OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`. What is left to send is sent when the layer's
- * scope closes. Telemetry that cannot be sent is dropped, with one warning in the log.
+ * The standard environment variables configure it (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`,
+ * `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_EXPORTER`, ...). Nothing is sent unless one of them names an endpoint. The
+ * body is JSON, or protobuf with `OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`. Pending telemetry is sent when the layer's scope
+ * closes. Telemetry that cannot be sent is dropped, with one warning in the log.
  */
 export const layerOtlp = (options: {
-  /** Base URL of the collector, such as `http://localhost:4318`; it goes over the endpoints of the environment. */
+  /** Base URL of the collector, such as `http://localhost:4318`. Overrides the endpoints from the environment. */
   readonly endpoint?: string | undefined
 } = {}): Layer.Layer<never> =>
   Layer.unwrap(Effect.gen(function*() {
@@ -94,7 +94,7 @@ export const layerOtlp = (options: {
   })).pipe(
     Layer.provide(layerClient),
     Layer.catchCause((cause) =>
-      Layer.effectDiscard(Effect.logWarning("Telemetry is not sent, as its settings cannot be used.", cause))
+      Layer.effectDiscard(Effect.logWarning("Telemetry is disabled because its settings are invalid.", cause))
     )
   )
 
@@ -112,7 +112,7 @@ const endpoints = (endpoint: string | undefined) =>
     )
   )
 
-// What OpenTelemetry's specification says that holds when a variable is not set, and who we are unless told otherwise.
+// Defaults from OpenTelemetry's specification, and Serena's own service name.
 const defaults = Effect.gen(function*() {
   const name = yield* Config.option(Config.String("OTEL_SERVICE_NAME"))
   const attributes = yield* Config.String("OTEL_RESOURCE_ATTRIBUTES").pipe(Config.withDefault(""))
@@ -123,7 +123,7 @@ const defaults = Effect.gen(function*() {
   })
 })
 
-// Whoever looks for his traces in vain is told why, once.
+// Logs the reason once, for anyone who is missing their traces.
 const layerClient = Layer.effect(
   HttpClient.HttpClient,
   Effect.map(HttpClient.HttpClient, (client) => {
@@ -146,8 +146,8 @@ const layerClient = Layer.effect(
 ).pipe(Layer.provide(FetchHttpClient.layer))
 
 /**
- * Makes the run a part of a trace that began elsewhere, as a W3C `traceparent` header names it. A header that is absent
- * or not valid is passed over.
+ * Joins the run to a trace that started elsewhere, identified by a W3C `traceparent` header. A missing or invalid header is
+ * ignored.
  */
 export const continueFrom =
   (traceparent: string | undefined) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

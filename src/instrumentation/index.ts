@@ -1,12 +1,12 @@
 /**
- * Hook sets, each switched on by one line.
+ * Ready-made hook sets, each enabled with one line.
  */
 
-/** Ways to end a run early. */
+/** Ends runs early. */
 export * as Cancellation from "./Cancellation.ts"
-/** Counts and durations of runs. */
+/** Counts and times runs. */
 export * as Metrics from "./Metrics.ts"
-/** How far a run is, for people. */
+/** Shows a progress bar. */
 export * as Progress from "./Progress.ts"
-/** One trace for each run. */
+/** Traces each run. */
 export * as Tracing from "./Tracing.ts"

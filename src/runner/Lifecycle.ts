@@ -2,16 +2,17 @@
  * Three stages and the hooks around them, for any kind of work.
  *
  * `run` is the whole of it: prepare, onPrepare, execute, onExecute, finalize, onFinalize, in this order and nothing else.
- * A stage that fails or is interrupted ends the run, and no later hook is called. Nothing here knows of images: Serena's
- * own runner is the first user, and anyone can run stages of their own.
+ * A stage that fails or is interrupted ends the run, and no later hook is called. Nothing here depends on images: Serena's
+ * own runner is the first user, and you can run stages of your own.
  */
 import * as Effect from "effect/Effect"
 
-/** The name of a stage, as `Hooks.around` is told it. */
+/** The name of a stage, as passed to `Hooks.around`. */
 export type Stage = "prepare" | "execute" | "finalize"
 
 /**
- * The work itself. `Executed` is what execute gives to finalize, `Result` what finalize makes of it; they may be one type.
+ * The three stages. `Executed` is the output of execute and the input of finalize; `Result` is the output of finalize. They
+ * may be the same type.
  */
 export interface Stages<in Request, in out State, in out Executed, out Result, out E = never, out R = never> {
   readonly prepare: (request: Request) => Effect.Effect<State, E, R>
@@ -20,21 +21,21 @@ export interface Stages<in Request, in out State, in out Executed, out Result, o
 }
 
 /**
- * Observers of a run. A hook has no typed error and gives nothing back: it can watch, wait and interrupt, and cannot
- * change what comes out. Its defect is a defect of the run.
+ * Observers of a run. A hook has no typed error and returns nothing: it can observe, wait and interrupt, but it cannot change
+ * the result. A defect in a hook is a defect of the run.
  */
 export interface Hooks<in State, in Executed, in Result, out R = never> {
   readonly onPrepare: (state: State) => Effect.Effect<void, never, R>
   readonly onExecute: (state: State, executed: Executed) => Effect.Effect<void, never, R>
   readonly onFinalize: (state: State, result: Result) => Effect.Effect<void, never, R>
   /**
-   * Goes around each stage: times it, traces it, delays it, interrupts it. Parametric in what the stage gives, so it can
-   * neither make up nor change a result.
+   * Wraps each stage, to time, trace, delay or interrupt it. It is parametric in the stage's result, so it can neither create
+   * nor change one.
    */
   readonly around: <A, E, R2>(stage: Stage, effect: Effect.Effect<A, E, R2>) => Effect.Effect<A, E, R | R2>
 }
 
-/** Stages from three functions, each with its own errors and requirements; the whole has their unions. */
+/** Builds stages from three functions. Each has its own errors and requirements; the result has their unions. */
 export const stages = <Request, State, E1, R1, Executed, E2, R2, Result, E3, R3>(of: {
   readonly prepare: (request: Request) => Effect.Effect<State, E1, R1>
   readonly execute: (state: State) => Effect.Effect<Executed, E2, R2>
@@ -50,8 +51,8 @@ export const noop: Hooks<unknown, unknown, unknown> = {
 }
 
 /**
- * Several sets of hooks as one: each hook runs after the one before it has ended, and the first set's `around` is the
- * outermost.
+ * Combines several sets of hooks into one. Hooks run one after another in the order given, and the `around` of the first set is
+ * the outermost.
  */
 export const combine = <State, Executed, Result, R = never>(
   sets: ReadonlyArray<Partial<Hooks<State, Executed, Result, R>>>
@@ -78,7 +79,7 @@ export const combine = <State, Executed, Result, R = never>(
   }
 }
 
-/** Runs `request` through the stages, under the hooks. */
+/** Runs `request` through the stages under the hooks. */
 export const run: <Request, State, Executed, Result, E, R, RH = never>(
   stages: Stages<Request, State, Executed, Result, E, R>,
   hooks: Hooks<State, Executed, Result, RH>,

@@ -1,7 +1,8 @@
 /**
  * The three stages of image generation, as a service.
  *
- * The live layer is the diffusion engine; a test's layer can be three lines. The runner knows the stages only by this.
+ * The live layer is the diffusion engine; a test's layer can be three lines. The runner reaches the stages only through this
+ * service.
  *
  * @effect-expect-leaking RuntimeContext
  */
@@ -15,7 +16,7 @@ import type { ProcessingRequest } from "./ProcessingRequest.ts"
 import type { RuntimeContext } from "./RuntimeContext.ts"
 
 /**
- * Stages that turn a request into files.
+ * The stages that turn a request into image files.
  *
  * @effect-expect-leaking RuntimeContext
  */

@@ -1,24 +1,24 @@
 /**
- * What came out.
+ * The results of a run.
  *
- * `Generated` is what execute gives, pixels; `Processed` is what finalize makes of it, files. A `Processed` is a
- * `Generated` with more in it.
+ * `Generated` is the output of execute: pixels. `Processed` is the output of finalize: files. `Processed` extends
+ * `Generated`.
  */
 import type { Raster } from "../core/Raster.ts"
 import type { ImagePlan, ProcessingState } from "../planning/RunPlan.ts"
 
-/** What else can be shown of a picture's making. */
+/** Intermediate and auxiliary images that can be kept with an image. */
 export type ExtraKind = "before highres fix" | "before color correction" | "mask" | "mask composite"
 
-/** A picture in memory. */
+/** An image in memory. */
 export interface GeneratedImage extends ImagePlan {
   readonly width: number
   readonly height: number
   /** 8-bit RGB, `[height, width, 3]`. */
   readonly pixels: Uint8Array
-  /** False for a picture whose sampling was interrupted. */
+  /** False when sampling of this image was interrupted. */
   readonly complete: boolean
-  /** What was asked for beside it: the picture before its second pass, for instance. */
+  /** Auxiliary images that the settings ask for, such as the image before its second pass. */
   readonly extras: ReadonlyArray<{ readonly kind: ExtraKind; readonly raster: Raster }>
 }
 
@@ -29,31 +29,31 @@ export interface Generated {
   readonly warnings: ReadonlyArray<string>
 }
 
-/** A picture's file. */
+/** An image file. */
 export interface ImageFile {
-  /** With the infotext in it, as the format keeps it. */
+  /** The encoded file, with the infotext in its metadata. */
   readonly bytes: Uint8Array
   readonly format: "png" | "jpg" | "webp"
-  /** Where it was saved; absent when saving was off, or the picture was not finished. */
+  /** Where it was saved; `undefined` when saving is off or the image is incomplete. */
   readonly path: string | undefined
 }
 
-/** A picture as a file. */
+/** An image and its file. */
 export interface ProcessedImage extends GeneratedImage, ImageFile {}
 
-/** A picture that is given beside the others: a grid of them, or what was asked for of one. */
+/** An additional image of a result: a grid, a mask or a composite. */
 export interface ExtraImage extends ImageFile {
   readonly kind: ExtraKind | "grid"
-  /** Of the picture that it belongs to; absent for a grid. */
+  /** Index of the image it belongs to; `undefined` for a grid. */
   readonly index: number | undefined
-  /** Empty for those without one. */
+  /** Empty when it has none. */
   readonly infotext: string
 }
 
 export interface Processed extends Generated {
   readonly images: ReadonlyArray<ProcessedImage>
-  /** Grid, masks and composites that are to be given back. */
+  /** Grids, masks and composites that the settings ask to return. */
   readonly extraImages: ReadonlyArray<ExtraImage>
-  /** What was settled before anything was made: seeds, prompts, sampler, size. */
+  /** The plan that was executed: seeds, prompts, sampler, size. */
   readonly state: ProcessingState
 }

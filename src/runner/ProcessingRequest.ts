@@ -1,5 +1,5 @@
 /**
- * One run's errand: what to process, and the id by which the run is known to progress, traces and logs.
+ * What the runner is asked to run: a `Processing`, and the run id that progress, traces and logs use.
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -9,7 +9,7 @@ export interface ProcessingRequest<out Processing> {
   readonly runId: string
 }
 
-/** Wraps `processing`, with a fresh run id unless one is given. */
+/** Wraps `processing` for the runner, with a new run id unless one is given. */
 export const make = Effect.fnUntraced(function*<Processing>(
   processing: Processing,
   options?: { readonly runId?: string | undefined }

@@ -1,5 +1,5 @@
 /**
- * The one execution surface: whatever asks for pictures ends up here.
+ * The single execution surface: every run goes through `run`.
  */
 import * as Effect from "effect/Effect"
 import type { Processing } from "../processing/Processing.ts"
@@ -14,7 +14,7 @@ import type { RuntimeContext } from "./RuntimeContext.ts"
 /**
  * Runs a request: prepare, onPrepare, execute, onExecute, finalize, onFinalize.
  *
- * It provides nothing to itself but a scope that ends with the run: pipeline, hooks and context are the caller's.
+ * It provides only a scope that closes with the run; the caller provides pipeline, hooks and context.
  */
 export const run: (
   request: ProcessingRequest<Processing>

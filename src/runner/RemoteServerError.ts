@@ -1,9 +1,9 @@
 /**
- * Errors of a pipeline whose work happens on another server.
+ * Errors of a pipeline that runs on another server.
  */
 import * as Schema from "effect/Schema"
 
-/** A server that runs in this process's place cannot be asked, refuses, or fails. */
+/** The remote server cannot be reached, refuses the request, or fails. */
 export class RemoteServerError extends Schema.TaggedError<RemoteServerError>()("RemoteServerError", {
   url: Schema.String,
   kind: Schema.Literals(["unreachable", "unauthorized", "refused", "busy", "failed", "unreadable"]),
@@ -15,17 +15,17 @@ export class RemoteServerError extends Schema.TaggedError<RemoteServerError>()("
     const { kind, reason, status, url } = this
     switch (kind) {
       case "unreachable":
-        return `The server at ${url} does not answer: ${reason}. Check the address, and that it runs with its API on.`
+        return `The server at ${url} does not answer: ${reason}. Check the address, and that the server runs with its API enabled.`
       case "unauthorized":
-        return `The server at ${url} wants to know who asks (${reason}). Name a user and password that it knows.`
+        return `The server at ${url} requires authentication (${reason}). Provide a valid user name and password.`
       case "refused":
-        return `The server at ${url} does not take the request (${status}): ${reason}. Correct the request.`
+        return `The server at ${url} refused the request (${status}): ${reason}. Correct the request.`
       case "busy":
-        return `The server at ${url} takes no requests now (${status}): ${reason}. Ask again later.`
+        return `The server at ${url} is busy (${status}): ${reason}. Try again later.`
       case "failed":
-        return `The server at ${url} failed (${status}): ${reason}. Its own log says more.`
+        return `The server at ${url} failed (${status}): ${reason}. See the log of that server.`
       case "unreadable":
-        return `The reply of ${url} is not one of stable-diffusion-webui's API: ${reason}. Check the address.`
+        return `The reply from ${url} is not a reply of stable-diffusion-webui's API: ${reason}. Check the address.`
     }
   }
 }

@@ -1,8 +1,8 @@
 /**
  * The observers of Serena's runs, as a service.
  *
- * `layerNoop` is what `Serena.layer` uses unless it is given another; `layer` and `layerEffect` put several sets of hooks
- * together. A hook may read the run's `RuntimeContext`; whatever else it needs, it takes when its layer is built.
+ * `Serena.layer` uses `layerNoop` by default; `layer` and `layerEffect` combine several sets of hooks. A hook may read the
+ * run's `RuntimeContext`; anything else it needs, it takes when its layer is built.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -15,11 +15,11 @@ import { combine, type Hooks, noop, type Stage } from "./Lifecycle.ts"
 import type { Generated, Processed } from "./Processed.ts"
 import type { RuntimeContext } from "./RuntimeContext.ts"
 
-/** Some of the hooks. Those left out do nothing. */
+/** A set of hooks. Omitted hooks do nothing. */
 export type HookSet = Partial<Hooks<ProcessingState, Generated, Processed, RuntimeContext>>
 
 /**
- * Hooks of the runs.
+ * The hooks of every run.
  *
  * @effect-expect-leaking RuntimeContext
  */
@@ -30,17 +30,17 @@ export class RunnerHooks extends Context.Service<
   /** No observers. */
   static readonly layerNoop: Layer.Layer<RunnerHooks> = Layer.succeed(RunnerHooks, noop)
 
-  /** These sets, run in the order given. */
+  /** Runs these sets in the order given. */
   static readonly layer = (...sets: ReadonlyArray<HookSet>): Layer.Layer<RunnerHooks> =>
     Layer.succeed(RunnerHooks, combine(sets))
 
-  /** Sets that need something to be made, e.g. `RunnerHooks.layerEffect(Effect.all([makeAudit, makeNotifier]))`. */
+  /** Sets that require an effect to build, such as `RunnerHooks.layerEffect(Effect.all([makeAudit, makeNotifier]))`. */
   static readonly layerEffect = <E, R>(
     make: Effect.Effect<ReadonlyArray<HookSet>, E, R>
   ): Layer.Layer<RunnerHooks, E, Exclude<R, Scope.Scope>> =>
     Layer.effect(RunnerHooks, Effect.map(make, (sets) => combine(sets)))
 
-  /** The same hooks, whose defects are logged instead of ending the run. Interruption still ends it. */
+  /** The same hooks, with defects logged instead of ending the run. Interruption still ends it. */
   static readonly isolated = (set: HookSet): HookSet => {
     const { around, onExecute, onFinalize, onPrepare } = set
     return {
@@ -58,8 +58,8 @@ const report = (hook: string, cause: Cause.Cause<unknown>) =>
 const logged = <R>(hook: string, effect: () => Effect.Effect<void, never, R>) =>
   Effect.catchCauseIf(Effect.suspend(effect), (cause) => !Cause.hasInterrupts(cause), (cause) => report(hook, cause))
 
-// What the stage itself gave is kept, so that a hook that fails before the stage leaves the stage to run, and one that
-// fails after it leaves the stage's own outcome.
+// Keeps the outcome of the stage itself: when a hook fails before the stage, the stage still runs; when it fails after the
+// stage, the stage's outcome stands.
 const isolatedAround =
   (around: NonNullable<HookSet["around"]>): NonNullable<HookSet["around"]> =>
   <A, E, R>(stage: Stage, effect: Effect.Effect<A, E, R>) =>

@@ -1,7 +1,7 @@
 /**
- * The runs of this process, by their ids: what a progress endpoint or an interrupt button needs.
+ * The live runs of this process by run id, for progress endpoints and interrupt buttons.
  *
- * A run is here from the capture of its context until it ends, however it ends.
+ * A run is listed from the capture of its context until it ends, for whatever reason.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -13,16 +13,16 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { RunProgress, RunState } from "./RunState.ts"
 
 export class Runs extends Context.Service<Runs, {
-  /** The runs that have not ended, the oldest first. */
+  /** The runs that have not ended, oldest first. */
   readonly list: Effect.Effect<ReadonlyArray<RunState>>
-  /** A run by its id. */
+  /** Finds a run by its id. */
   readonly get: (runId: string) => Effect.Effect<Option.Option<RunState>>
   /**
-   * The progress of a run, from now until it ends. Waits for a run that has not begun yet; of one that has ended there is
-   * nothing to wait for, so ask before.
+   * The progress of a run from now until it ends. Waits for a run that has not started; for a run that has ended it waits
+   * for ever, so subscribe before submitting.
    */
   readonly watch: (runId: string) => Stream.Stream<RunProgress>
-  /** Enters a run until the scope closes. */
+  /** Lists a run until the scope closes. */
   readonly enter: (state: RunState) => Effect.Effect<void, never, Scope.Scope>
 }>()("serena/runner/Runs") {
   static readonly layer: Layer.Layer<Runs> = Layer.effect(

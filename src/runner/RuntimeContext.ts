@@ -1,7 +1,8 @@
 /**
- * What a run happens in: one object, captured once for each run, the same for all its stages and hooks.
+ * The context of a run: model, settings, device, live state and command options, captured once and shared by all stages and
+ * hooks of the run.
  *
- * Five members and no more. `opts` is frozen, `state` is live; two runs never share a context.
+ * `opts` is frozen, `state` is live; two runs never share a context.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -18,7 +19,7 @@ import type { ProcessingRequest } from "./ProcessingRequest.ts"
 import { Runs } from "./Runs.ts"
 import * as RunState from "./RunState.ts"
 
-/** Where the networks run: onnxruntime's name of the execution provider. */
+/** Where the networks run: the name of an onnxruntime execution provider. */
 export interface Device {
   readonly provider: CommandOptions["Service"]["device"]
 }
@@ -31,26 +32,26 @@ export class RuntimeContext extends Context.Service<RuntimeContext, {
   readonly cmdOpts: CommandOptions["Service"]
 }>()("serena/runner/RuntimeContext") {}
 
-/** Whether a model's name is a path of this machine: the process's own settings may have one, a request may not. */
+/** Whether a model name is a file path. The process's own settings may hold a path; a request may not. */
 export const isPath = (name: string): boolean => /[\\/]/.test(name)
 
-/** What a request is told that names a path. */
+/** Refuses a request that names a model by path. */
 export const notPath = (path: string): Effect.Effect<never, InvalidProcessing> =>
   Effect.fail(
     new InvalidProcessing({
-      problems: [{ path, message: "a request names a model, and no path; see the models there are" }]
+      problems: [{ path, message: "a request cannot name a model by path; use the name of an installed model" }]
     })
   )
 
-/** Makes a `RuntimeContext` for a request: takes the snapshot, loads the model. What it holds is given back with the scope. */
+/** Captures the `RuntimeContext` of a request: takes the settings snapshot and loads the model. The scope releases it. */
 export class CaptureContext extends Context.Service<CaptureContext, {
   readonly capture: (
     request: ProcessingRequest<Processing>
   ) => Effect.Effect<RuntimeContext["Service"], ProcessingError, Scope.Scope>
 }>()("serena/runner/CaptureContext") {
   /**
-   * Captures from the live settings of this process. Where two of them are built into one program, with settings or models
-   * of their own, give each a `Layer.fresh`: layers are built once.
+   * Captures from the live settings of this process. A program that builds two of them with different settings or models
+   * must wrap each in `Layer.fresh`, because layers are memoised.
    */
   static readonly layer: Layer.Layer<CaptureContext, never, CommandOptions | Models | Options | Runs> = Layer.effect(
     CaptureContext,
@@ -67,7 +68,7 @@ export class CaptureContext extends Context.Service<CaptureContext, {
           const opts = Options.patched(yield* options.snapshot, processing.override_settings)
           const state = yield* RunState.make(runId)
           yield* runs.enter(state)
-          // However the run ends, also when its model does not load.
+          // However the run ends, including when its model fails to load.
           yield* Effect.addFinalizer(() => state.update({ ended: true }))
           const model = yield* load(opts.sd_model_checkpoint)
           return Object.freeze({ model, opts, device: { provider: cmdOpts.device }, state, cmdOpts })

@@ -1,11 +1,11 @@
 /**
- * What went wrong, in one word: OpenTelemetry's `error.type`, for traces and metrics.
+ * OpenTelemetry's `error.type` for traces and metrics.
  */
 import * as Cause from "effect/Cause"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 
-/** The tag of an error, the class of a defect, or nothing for an interruption. */
+/** The tag of an error or the class name of a defect; `undefined` for an interruption. */
 export const errorType = (cause: Cause.Cause<unknown>): string | undefined => {
   if (Cause.hasInterruptsOnly(cause)) return undefined
   const error = Option.getOrElse(Cause.findErrorOption(cause), () => Cause.squash(cause))

@@ -1,5 +1,5 @@
 /**
- * The door that every entrypoint uses.
+ * The function that every entrypoint calls to run a request.
  */
 import * as Effect from "effect/Effect"
 import type { Processing } from "../processing/Processing.ts"
@@ -13,10 +13,10 @@ import type { RunnerHooks } from "./RunnerHooks.ts"
 import { CaptureContext, RuntimeContext } from "./RuntimeContext.ts"
 
 /**
- * Makes the pictures that `processing` asks for: captures the context, wraps the request, and runs it.
+ * Generates the images that `processing` asks for: captures the context, wraps the request and runs it.
  *
- * Its requirements are what `Serena.layer` provides. Interrupting it ends the run after the network call in flight, gives
- * back everything the run held, and leaves the next run unharmed.
+ * `Serena.layer` provides its requirements. Interrupting it ends the run after the network call in flight and releases
+ * everything the run held; the next run is unaffected.
  */
 export const processImages: (
   processing: Processing,

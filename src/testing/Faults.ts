@@ -1,5 +1,5 @@
 /**
- * Stages that fail, die, hang or take their time: what a program does when a run goes wrong.
+ * Stages that fail, die, hang or run slowly, to test how a program handles runs that go wrong.
  *
  * ```ts
  * TestRuntime.layer({ faults: [Faults.fail("execute", new InferenceError({ file: "unet", reason: "memory" }))] })
@@ -14,12 +14,12 @@ import { Pipeline } from "../runner/Pipeline.ts"
 import type { ProcessingError } from "../runner/ProcessingError.ts"
 import type { RuntimeContext } from "../runner/RuntimeContext.ts"
 
-/** Makes a pipeline a worse one. */
+/** Adds a fault to a pipeline. */
 export type Fault = (pipeline: Pipeline["Service"]) => Pipeline["Service"]
 
 type Work<A> = Effect.Effect<A, ProcessingError, RuntimeContext>
 
-// Any work in place of a stage's, which it may go on with.
+// Replaces the work of a stage; the replacement may still call it.
 const at = (stage: Stage, instead: <A>(work: Work<A>) => Work<A>): Fault => {
   const when = <A>(here: Stage, work: () => Work<A>) => here === stage ? instead(Effect.suspend(work)) : work()
   return (pipeline) => ({
@@ -29,7 +29,7 @@ const at = (stage: Stage, instead: <A>(work: Work<A>) => Work<A>): Fault => {
   })
 }
 
-/** When a fault strikes: before the stage does anything, or when its work is done and would be given on. */
+/** When a fault occurs: before the stage starts, or after its work is done and before it returns. */
 export interface When {
   readonly when?: "before" | "after" | undefined
 }
@@ -41,22 +41,22 @@ const strike = (stage: Stage, fault: Work<never>, { when = "before" }: When = {}
 export const fail = (stage: Stage, error: ProcessingError, options?: When): Fault =>
   strike(stage, Effect.fail(error), options)
 
-/** The stage has a defect. */
+/** The stage dies with a defect. */
 export const die = (stage: Stage, defect: unknown, options?: When): Fault => strike(stage, Effect.die(defect), options)
 
-/** The stage begins later. */
+/** The stage starts late. */
 export const delay = (stage: Stage, duration: Duration.Input): Fault => at(stage, Effect.delay(duration))
 
-/** A stage that waits before it begins. */
+/** A stage that waits before it starts. */
 export interface Hanging {
   readonly fault: Fault
   /** Waits until a run hangs. */
   readonly hanging: Effect.Effect<void>
-  /** Lets the runs that hang, and all later ones, go on. */
+  /** Releases the hanging runs and all later ones. */
   readonly release: Effect.Effect<void>
 }
 
-/** The stage hangs, for ever or until it is released. */
+/** The stage hangs until it is released. */
 export const hang = Effect.fnUntraced(function*(stage: Stage): Effect.fn.Return<Hanging> {
   const reached = yield* Latch.make()
   const released = yield* Latch.make()
@@ -67,7 +67,7 @@ export const hang = Effect.fnUntraced(function*(stage: Stage): Effect.fn.Return<
   }
 })
 
-/** Puts faults into a layer's pipeline; the first one strikes first. */
+/** Adds faults to the pipeline of a layer; the first one occurs first. */
 export const layer =
   (...faults: ReadonlyArray<Fault>) => <E, R>(pipeline: Layer.Layer<Pipeline, E, R>): Layer.Layer<Pipeline, E, R> =>
     Layer.effect(Pipeline, Effect.map(Pipeline, (stages) => faults.reduceRight((worse, fault) => fault(worse), stages)))

@@ -1,11 +1,11 @@
 /**
- * Models whose networks fail, die, hang or take their time.
+ * Models whose networks fail, die, hang or run slowly.
  *
  * ```ts
  * TestRuntime.layer({ model: ModelFaults.outOfMemory({ step: 3 })(TestModel.make()) })
  * ```
  *
- * Any model can be made worse, the embedded one as well.
+ * Faults can be added to any model, including the embedded one.
  */
 import * as Arr from "effect/Array"
 import type * as Duration from "effect/Duration"
@@ -15,24 +15,24 @@ import type { LoadedModel, TextEncoder } from "../model/LoadedModel.ts"
 import { InferenceError, type NetworkError, NetworkThreadDied } from "../model/ModelError.ts"
 import type { Hanging as HangingStage } from "./Faults.ts"
 
-/** Makes a model a worse one. */
+/** Adds a fault to a model. */
 export type ModelFault = (model: LoadedModel) => LoadedModel
 
 /**
- * Where a fault strikes: when a prompt is embedded, when a picture is encoded or decoded, or at a denoising call, counted from 1 for
- * each batch. Samplers of the first order make one such call for each step.
+ * Where a fault occurs: when a prompt is encoded, when an image is encoded or decoded, or at a denoising call, counted from 1
+ * in each batch. First-order samplers make one denoising call per step.
  */
 export type Place = "embed" | "encode" | "decode" | { readonly step: number }
 
-/** A call of a network. */
+/** A network call. */
 export type Call<A> = Effect.Effect<A, NetworkError>
 
 export interface Options {
-  /** How often the fault strikes, every time when left out. */
+  /** How often the fault occurs. Defaults to every time. */
   readonly times?: number | undefined
 }
 
-/** Any work in place of a call's, which it may go on with. */
+/** Replaces the work of a call; the replacement may still make it. */
 export const at = (
   place: Place,
   instead: <A>(call: Call<A>) => Call<A>,
@@ -66,15 +66,15 @@ const worseEncoder = (strike: <A>(call: Call<A>) => Call<A>) => (encoder: TextEn
 export const fail = (place: Place, error: NetworkError, options?: Options): ModelFault =>
   at(place, () => Effect.fail(error), options)
 
-/** The call has a defect. */
+/** The call dies with a defect. */
 export const die = (place: Place, defect: unknown, options?: Options): ModelFault =>
   at(place, () => Effect.die(defect), options)
 
-/** The call takes longer. It cannot be interrupted meanwhile, as no call of a network can. */
+/** The call takes longer. Like any network call, it cannot be interrupted meanwhile. */
 export const delay = (place: Place, duration: Duration.Input, options?: Options): ModelFault =>
   at(place, (call) => Effect.uninterruptible(Effect.delay(call, duration)), options)
 
-/** The machine has no memory left for the call, in onnxruntime's own words. */
+/** The call runs out of memory, with onnxruntime's own message. */
 export const outOfMemory = (place: Place, options?: Options): ModelFault =>
   fail(
     place,
@@ -90,20 +90,20 @@ export const outOfMemory = (place: Place, options?: Options): ModelFault =>
 
 const networks = { embed: "text_encoder", step: "unet", encode: "vae_encoder", decode: "vae_decoder" } as const
 
-/** The networks' thread dies during the call: once, unless told otherwise, as the next call starts another thread. */
+/** The network thread dies during the call: once by default, because the next call starts a new thread. */
 export const threadDied = (place: Place, options: Options = { times: 1 }): ModelFault =>
   fail(place, new NetworkThreadDied({ reason: "it exited with code 134" }), options)
 
-/** A call that waits before it begins. */
+/** A call that waits before it starts. */
 export interface Hanging extends Omit<HangingStage, "fault"> {
   readonly fault: ModelFault
 }
 
 /**
- * The call hangs, for ever or until it is released.
+ * The call hangs until it is released.
  *
- * It can be interrupted, as a call that waits for its turn; `inFlight` makes it one that has begun, for whose end an
- * interruption waits.
+ * It can be interrupted like a call that waits for its turn. With `inFlight` it counts as started, and an interruption waits
+ * for it to end.
  */
 export const hang = Effect.fnUntraced(function*(
   place: Place,

@@ -1,5 +1,5 @@
 /**
- * Hooks that write down every call, in order.
+ * Hooks that record every call, in order.
  *
  * ```ts
  * yield* processImages(processing)
@@ -18,7 +18,7 @@ import type { Generated, Processed } from "../runner/Processed.ts"
 import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 
-/** One call of a hook, with what it was given. */
+/** One call of a hook, with its arguments. */
 export type Call =
   & (
     | { readonly hook: "onPrepare"; readonly state: ProcessingState }
@@ -28,23 +28,23 @@ export type Call =
     | { readonly hook: `around:${Stage}:end`; readonly exit: Exit.Exit<unknown, unknown> }
   )
   & {
-    /** Id of the run that called. */
+    /** Id of the calling run. */
     readonly runId: string
   }
 
-/** What was recorded so far. */
+/** The recorded calls. */
 export class RecordingHooks extends Context.Service<RecordingHooks, {
   /** Every call, in order. */
   readonly calls: Effect.Effect<ReadonlyArray<Call>>
-  /** Forgets them. */
+  /** Clears them. */
   readonly clear: Effect.Effect<void>
-  /** The hooks that record, to be put among others with `RunnerHooks.layer`. */
+  /** The recording hooks, to combine with others in `RunnerHooks.layer`. */
   readonly hooks: HookSet
 }>()("serena/testing/RecordingHooks") {
-  /** A recorder of its own. */
+  /** A recorder that is not attached to any runs. */
   static readonly make: Effect.Effect<RecordingHooks["Service"]> = Effect.suspend(() => make)
 
-  /** A recorder, and the runs' hooks that are nothing but it. */
+  /** A recorder attached as the only hooks of all runs. */
   static readonly layer: Layer.Layer<RecordingHooks | RunnerHooks> = Layer.suspend(() =>
     RunnerHooks.layerEffect(Effect.map(RecordingHooks, ({ hooks }) => [hooks])).pipe(
       Layer.provideMerge(Layer.effect(RecordingHooks, make))

@@ -1,5 +1,5 @@
 /**
- * Pictures that are saved in memory, to be looked at by a test; nothing is written to disk.
+ * An image store in memory that tests can inspect; nothing is written to disk.
  *
  * ```ts
  * yield* processImages(processing)
@@ -13,18 +13,18 @@ import * as Layer from "effect/Layer"
 import { ImageStore, namesFor } from "../images/ImageStore.ts"
 
 export class SavedImages extends Context.Service<SavedImages, {
-  /** The pictures by their paths, in the order in which they were saved. */
+  /** The image files by path, in the order they were saved. */
   readonly files: Effect.Effect<ReadonlyMap<string, Uint8Array>>
-  /** The texts by their paths: those beside pictures, and those that replaced others. */
+  /** The text files by path: infotexts saved next to images, and replaced files such as `params.txt`. */
   readonly texts: Effect.Effect<ReadonlyMap<string, string>>
-  /** Removes them all. */
+  /** Removes all files. */
   readonly clear: Effect.Effect<void>
 }>()("serena/testing/SavedImages") {
-  /** A store in memory, named and numbered as the one on disk. */
+  /** A store in memory that names and numbers files like the one on disk. */
   static readonly layer: Layer.Layer<ImageStore | SavedImages> = Layer.effectContext(Effect.sync(() => {
     const files = new Map<string, Uint8Array>()
     const texts = new Map<string, string>()
-    // Names of the files in each folder.
+    // The file names in each folder.
     const folders = new Map<string, Set<string>>()
     const taken = (folder: string): Set<string> => {
       const names = folders.get(folder) ?? new Set<string>()

@@ -1,7 +1,7 @@
 /**
- * Contexts of runs with `TestModel` in them, and every part replaceable.
+ * Run contexts with `TestModel`, every part of which can be replaced.
  *
- * `layer` is for programs that go through `processImages`, `layerRuntimeContext` and `make` for those that run
+ * `layer` serves programs that call `processImages`; `layerRuntimeContext` and `make` serve those that call
  * `ProcessingRunner.run` or a single stage.
  */
 import * as Effect from "effect/Effect"
@@ -17,15 +17,15 @@ import * as TestModel from "./TestModel.ts"
 
 export interface Overrides {
   readonly model?: LoadedModel | undefined
-  /** Settings to begin with, over the defaults. */
+  /** Initial settings, applied over the defaults. */
   readonly opts?: OptionsPatch | undefined
   readonly device?: Device | undefined
-  /** One state for all runs; left out, each has its own. */
+  /** A state shared by all runs. By default each run has its own. */
   readonly state?: RunState.RunState | undefined
   readonly cmdOpts?: Partial<CommandOptions["Service"]> | undefined
 }
 
-/** A context for one run. */
+/** Makes a context for one run. */
 export const make = Effect.fnUntraced(function*(
   overrides: Overrides & { readonly runId?: string | undefined } = {}
 ): Effect.fn.Return<RuntimeContext["Service"]> {
@@ -39,12 +39,12 @@ export const make = Effect.fnUntraced(function*(
   })
 })
 
-/** The context that `make` gives. */
+/** Provides the context from `make`. */
 export const layerRuntimeContext = (
   overrides?: Overrides & { readonly runId?: string | undefined }
 ): Layer.Layer<RuntimeContext> => Layer.effect(RuntimeContext, make(overrides))
 
-/** Captures a context for each run, from live settings. Any name of a model is right. */
+/** Captures a context for each run from live settings. Every model name is accepted. */
 export const layer = (
   overrides: Overrides = {}
 ): Layer.Layer<CaptureContext | CommandOptions | Models | Options | Runs> => {
@@ -56,7 +56,7 @@ export const layer = (
         capture: (request) =>
           Effect.gen(function*() {
             const context = yield* capture(request)
-            // A state that serves several runs begins and ends with each.
+            // A shared state starts and ends with each run.
             if (state !== undefined) {
               yield* Effect.acquireRelease(state.update({ ended: false }), () => state.update({ ended: true }))
             }

@@ -1,8 +1,8 @@
 /**
  * A model that is arithmetic instead of networks.
  *
- * It believes that latents are normally distributed around a mean that the prompt decides, and denoises exactly: its
- * prediction is the closed-form posterior mean. Prompt, seed, size and sampler change its pictures as they change a real
+ * It assumes latents that are normally distributed around a mean derived from the prompt, and denoises exactly: its
+ * prediction is the closed-form posterior mean. Prompt, seed, size and sampler affect its images as they affect a real
  * model's, and the same request gives the same bytes everywhere.
  */
 import type * as Duration from "effect/Duration"
@@ -33,14 +33,14 @@ const noise: NoiseConfig = {
 
 export interface Options extends Partial<LoadedModel> {
   /**
-   * How long each denoising call takes, on Effect's clock: with `TestClock.adjust`, a test moves a run step by step. As a
-   * network's call, it cannot be interrupted half-way. Left out, a call takes no time, and lets others run.
+   * How long each denoising call takes on Effect's clock: with `TestClock.adjust`, a test advances a run step by step. Like a
+   * network call, it cannot be interrupted half-way. By default a call takes no time but yields to other fibers.
    */
   readonly stepDuration?: Duration.Input | undefined
 }
 
 /**
- * The model, with parts replaced by your own.
+ * Makes the model, with parts replaced by yours.
  *
  * It keeps to the `prediction_type`, `latentChannels` and `latentScale` of the overrides; of noise schedules it knows
  * `scaled_linear`, Stable Diffusion's, only.
@@ -51,7 +51,7 @@ export const make = ({ stepDuration, ...overrides }: Options = {}): LoadedModel 
     { channels: latentChannels, context: width, pooled: 0, timeIds: 0, guidance: 0 }
   const config = overrides.noise ?? noise
   const cumulated = alphasCumprod(config)
-  // A network's call is never done at once.
+  // A network call is always asynchronous.
   const pass = stepDuration === undefined ? Effect.yieldNow : Effect.uninterruptible(Effect.sleep(stepDuration))
   return {
     name: "test-model",
@@ -112,7 +112,7 @@ const soft = (value: number): number => value / (1 + Math.abs(value))
 
 const [start, end, firstWord] = [1, 2, 16]
 
-// Commas are words of their own. A word's id is hashed from its characters (FNV-1a).
+// A comma is a word of its own. A word's id is an FNV-1a hash of its characters.
 const wordId = (word: string): number => {
   let hash = 0x811C9DC5
   for (let i = 0; i < word.length; i++) hash = Math.imul(hash ^ word.charCodeAt(i), 0x01000193)
@@ -127,7 +127,7 @@ const vocabulary: Vocabulary = {
   padding: end
 }
 
-// A row for each word, hashed from its id and its place; none for start and end.
+// One row per word, hashed from its id and position; zeros for start and end.
 const encodeText = (ids: ReadonlyArray<number>, clipSkip: number): EncodedChunk => {
   const values = new Float32Array(ids.length * width)
   for (const [place, id] of ids.entries()) {
@@ -166,7 +166,7 @@ const alphaAt = (cumulated: ReadonlyArray<number>, t: number): number => {
   return 1 / (1 + sigma ** 2)
 }
 
-// A colour for each channel, and a slope across the picture and down it.
+// One colour per channel, and a slope across and down the image.
 const meanOf = (
   conditioning: Float32Array,
   columns: number,

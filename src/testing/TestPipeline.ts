@@ -1,5 +1,5 @@
 /**
- * A pipeline of the stages that matter to a test; the others are plain and deterministic.
+ * A pipeline with the stages a test supplies; the others are simple and deterministic.
  *
  * ```ts
  * const layer = TestPipeline.layer({
@@ -17,10 +17,10 @@ import type { Generated, GeneratedImage, Processed } from "../runner/Processed.t
 import type { ProcessingRequest } from "../runner/ProcessingRequest.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 
-/** Some of the stages; those left out are this module's. */
+/** Some of the stages. Omitted stages are this module's defaults. */
 export type PartialStages = Partial<Pipeline["Service"]>
 
-/** Settles what was left open: the model's size, and seed 0. */
+/** Resolves open choices: the model's own size, and seed 0. */
 export const prepare = Effect.fnUntraced(
   function*({ processing, runId }: ProcessingRequest<Processing>): Effect.fn.Return<
     ProcessingState,
@@ -74,7 +74,7 @@ export const prepare = Effect.fnUntraced(
   }
 )
 
-/** Pictures of one colour each, by their seeds. */
+/** Images of a single colour each, chosen by seed. */
 export const execute = (state: ProcessingState): Effect.Effect<Generated> =>
   Effect.sync(() => ({
     images: state.batches.flat().map((plan) => image(plan, state)),
@@ -82,7 +82,7 @@ export const execute = (state: ProcessingState): Effect.Effect<Generated> =>
     warnings: state.warnings
   }))
 
-/** The pictures with no file to them: `bytes` is empty, and nothing is saved. */
+/** The images without files: `bytes` is empty and nothing is saved. */
 export const finalize = (state: ProcessingState, generated: Generated): Effect.Effect<Processed> =>
   Effect.sync(() => ({
     ...generated,
@@ -97,7 +97,7 @@ const image = (plan: ImagePlan, { height, width }: { readonly height: number; re
   return { ...plan, width, height, pixels, complete: true, extras: [] } satisfies GeneratedImage
 }
 
-/** The pipeline itself. */
+/** Makes the pipeline. */
 export const make = (stages: PartialStages = {}): Pipeline["Service"] => ({ prepare, execute, finalize, ...stages })
 
 export const layer = (stages: PartialStages = {}): Layer.Layer<Pipeline> => Layer.succeed(Pipeline, make(stages))

@@ -1,12 +1,12 @@
 /**
- * Everything that `processImages` asks for, at once: the diffusion pipeline on a model that is arithmetic.
+ * Everything that `processImages` requires: the diffusion pipeline on a model that is plain arithmetic.
  *
  * ```ts
- * it.effect("greets with a picture", () => greet("Ada").pipe(Effect.provide(TestRuntime.layer())))
+ * it.effect("greets with an image", () => greet("Ada").pipe(Effect.provide(TestRuntime.layer())))
  * ```
  *
- * Requests are checked, sampled, decoded, encoded and saved as in production, within a few milliseconds. No model is
- * read and no file written: see `SavedImages`. No native module is loaded, but for reading the pictures of img2img.
+ * Requests are validated, sampled, decoded, encoded and saved as in production, within a few milliseconds. No model is read
+ * and no file is written (see `SavedImages`). No native module is loaded, except to read the init images of img2img.
  */
 import * as Layer from "effect/Layer"
 import * as DiffusionPipeline from "../diffusion/DiffusionPipeline.ts"
@@ -27,23 +27,23 @@ import { RecordingHooks } from "./RecordingHooks.ts"
 import { SavedImages } from "./SavedImages.ts"
 import * as TestContext from "./TestContext.ts"
 
-/** What `layer` gives. */
+/** What `layer` provides. */
 export type Services = Process | CaptureContext | Pipeline | RunnerHooks | SavedImages
 
-/** What hooks may take when their layer is built, as from `Serena.layer`. */
+/** What hooks may use when their layer is built, as with `Serena.layer`. */
 export type Process = CommandOptions | Models | Options | Runs | StyleBook | Upscalers
 
 export interface PipelineOptions extends TestContext.Overrides {
-  /** The stages; the diffusion pipeline when left out. */
+  /** The stages. Defaults to the diffusion pipeline. */
   readonly pipeline?: Layer.Layer<Pipeline, never, DiffusionPipeline.Requirements> | undefined
-  /** Styles that requests can name; none when left out. */
+  /** Styles that requests can name. Defaults to none. */
   readonly styles?: ReadonlyArray<Style> | undefined
-  /** What goes wrong in the stages. For a model's faults, see `ModelFaults`. */
+  /** Faults in the stages. For faults in a model, see `ModelFaults`. */
   readonly faults?: ReadonlyArray<Faults.Fault> | undefined
 }
 
 export interface LayerOptions<E = never, R = never> extends PipelineOptions {
-  /** Observers of every run; none when left out. */
+  /** Hooks of every run. Defaults to none. */
   readonly hooks?: Layer.Layer<RunnerHooks, E, R> | undefined
 }
 
@@ -70,6 +70,6 @@ export const layer = <E = never, R = never>(
   )
 }
 
-/** The same, with every call of a hook recorded. */
+/** The same, recording every hook call. */
 export const layerRecording = (options: PipelineOptions = {}): Layer.Layer<Services | RecordingHooks> =>
   Layer.mergeAll(layerPipeline(options), RecordingHooks.layer).pipe(Layer.provideMerge(layerProcess(options)))

@@ -1,22 +1,22 @@
 /**
- * Layers to put under your own tests: the real engine, without a model, a native module or a file.
+ * Layers for your own tests: the real engine without a model, a native module or a file.
  */
 
-/** Stages that fail, die, hang or take their time. */
+/** Stages that fail, die, hang or run slowly. */
 export * as Faults from "./Faults.ts"
-/** Models whose networks fail, die, hang or take their time. */
+/** Models whose networks fail, die, hang or run slowly. */
 export * as ModelFaults from "./ModelFaults.ts"
-/** PNG files without a native package. */
+/** A PNG encoder without a native package. */
 export * as PlainEncoder from "./PlainEncoder.ts"
-/** Hooks that write down every call. */
+/** Hooks that record every call. */
 export { type Call, RecordingHooks } from "./RecordingHooks.ts"
-/** Pictures that are saved in memory. */
+/** An image store in memory. */
 export { SavedImages } from "./SavedImages.ts"
-/** Contexts of runs, with every part replaceable. */
+/** Run contexts with replaceable parts. */
 export * as TestContext from "./TestContext.ts"
-/** A model that is arithmetic instead of networks. */
+/** A model that is plain arithmetic. */
 export * as TestModel from "./TestModel.ts"
-/** Pipelines from the stages that matter to a test. */
+/** Pipelines from the stages a test supplies. */
 export * as TestPipeline from "./TestPipeline.ts"
-/** Everything that `processImages` asks for. */
+/** Everything that `processImages` requires. */
 export * as TestRuntime from "./TestRuntime.ts"
