@@ -16,5 +16,5 @@ export interface Region {
   readonly bottom: number
 }
 
-/** The rectangle of a whole picture. */
+/** The rectangle of a whole image. */
 export const regionOf = ({ height, width }: Size): Region => ({ left: 0, top: 0, right: width, bottom: height })

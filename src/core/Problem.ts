@@ -1,8 +1,8 @@
 /**
  * What is wrong with an input, as data.
  *
- * A problem names the place in the input (`steps`, `override_settings.samples_save`) and says what is wrong there. Errors
- * that refuse an input hold a list of them, so that every problem is reported at once.
+ * A problem names the place in the input (`steps`, `override_settings.samples_save`) and says what is wrong there.
+ * Errors that refuse an input hold a list of them, so that every problem is reported at once.
  */
 import * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"

@@ -1,5 +1,5 @@
 /**
- * A picture in memory: 8-bit samples, interleaved, row by row.
+ * An image in memory: 8-bit samples, interleaved, row by row.
  */
 import type { Region, Size } from "./Geometry.ts"
 
@@ -15,7 +15,7 @@ export interface Raster {
 /** A single-channel image. */
 export type Grey = Raster & { readonly channels: 1 }
 
-/** A picture of one value in all samples. */
+/** An image of one value in all samples. */
 export const filled = ({ height, width }: Size, channels: Raster["channels"], value = 0): Raster => ({
   width,
   height,
@@ -26,14 +26,14 @@ export const filled = ({ height, width }: Size, channels: Raster["channels"], va
     : new Uint8Array(width * height * channels).fill(value)
 })
 
-/** A part of a picture. What the region has outside of the picture is 0. */
+/** A part of an image. What the region has outside of the image is 0. */
 export const crop = (raster: Raster, { bottom, left, right, top }: Region): Raster =>
   paste(filled({ width: right - left, height: bottom - top }, raster.channels), raster, -left, -top)
 
-/** A picture with another of as many channels laid over it, its corner at `left`, `top`. What hangs over is cut off. */
+/** An image with another of as many channels laid over it, its corner at `left`, `top`. What hangs over is cut off. */
 export const paste = (onto: Raster, raster: Raster, left: number, top: number): Raster => {
   const { channels, height, width } = onto
-  if (raster.channels !== channels) throw new RangeError("a picture is pasted onto one of other channels")
+  if (raster.channels !== channels) throw new RangeError("an image is pasted onto one of other channels")
   const data = Uint8Array.from(onto.data)
   const from = Math.max(0, -left)
   const to = Math.min(raster.width, width - left)
@@ -67,7 +67,7 @@ export const toRgb = (raster: Raster, background: readonly [number, number, numb
   return { width, height, channels: 3, data: rgb }
 }
 
-/** RGB and alpha: opaque, where the picture had none. */
+/** RGB and alpha: opaque, where the image had none. */
 export const toRgba = (raster: Raster): Raster => {
   const { channels, data, height, width } = raster
   if (channels === 4) return raster
@@ -107,7 +107,9 @@ export const toPlanar = (raster: Raster): Float32Array => {
   return planar
 }
 
-/** A quotient by 255, rounded, as Pillow has it: exact for products of two samples, and for sums of two that weigh 255. */
+/**
+ * A quotient by 255, rounded, as Pillow has it: exact for products of two samples, and for sums of two that weigh 255.
+ */
 export const divide255 = (value: number): number => {
   const moved = value + 128
   return ((moved >> 8) + moved) >> 8
@@ -136,7 +138,7 @@ export const unpremultiply = (raster: Raster): Raster => {
   return { ...raster, data }
 }
 
-/** A picture of RGB and alpha with another above it, pixel by pixel (Pillow's `alpha_composite`). */
+/** An image of RGB and alpha with another above it, pixel by pixel (Pillow's `alpha_composite`). */
 export const alphaComposite = (below: Raster, above: Raster): Raster => {
   const out = Uint8Array.from(below.data)
   compositeOnto(out, above.data)

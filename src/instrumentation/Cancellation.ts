@@ -1,12 +1,12 @@
 /**
  * Hook sets that end runs early.
  *
- * A run can be asked to end (`state.interrupt`, `skip`, `stop`): it ends after the current step or batch and returns what it
- * has. Or it can be interrupted: it waits for the network call in flight, releases its resources and returns nothing. Each
- * hook set here can do either.
+ * A run can be asked to end (`state.interrupt`, `skip`, `stop`): it ends after the current step or batch and returns
+ * what it has. Or it can be interrupted: it waits for the network call in flight, releases its resources and returns
+ * nothing. Each hook set here can do either.
  *
- * They act on stages. A running hook is never cut short; a request that arrives meanwhile takes effect when the next stage
- * starts.
+ * They act on stages. A running hook is never cut short; a request that arrives meanwhile takes effect when the next
+ * stage starts.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -17,8 +17,8 @@ import type { HookSet } from "../runner/RunnerHooks.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 
 /**
- * How a run ends: `interrupt` returns nothing; `keep` ends after the current step and returns what there is; `stop` finishes
- * the current batch and returns complete images only.
+ * How a run ends: `interrupt` returns nothing; `keep` ends after the current step and returns what there is; `stop`
+ * finishes the current batch and returns complete images only.
  */
 export type Mode = "interrupt" | "keep" | "stop"
 
@@ -33,8 +33,8 @@ export const when = (
   { mode = "interrupt" }: Options = {}
 ): HookSet => ({
   around: (stage, effect) => {
-    // If the reason has already occurred, the stage does not start. Otherwise the interruption waits for the stage, including
-    // its finalizers and its network call in flight.
+    // If the reason has already occurred, the stage does not start. Otherwise the interruption waits for the stage,
+    // including its finalizers and its network call in flight.
     if (mode === "interrupt") return Effect.raceFirst(Effect.andThen(reason(stage), Effect.interrupt), effect)
     // Files that are being written are already generated.
     if (stage === "finalize") return effect
@@ -48,8 +48,8 @@ export const when = (
 })
 
 /**
- * Ends every run that takes longer than this, counted from the start of prepare. Time in hooks counts; loading a model counts
- * only while a stage waits for it.
+ * Ends every run that takes longer than this, counted from the start of prepare. Time in hooks counts; loading a model
+ * counts only while a stage waits for it.
  */
 export const timeout = (duration: Duration.Input, options?: Options): HookSet => {
   const length = Duration.toMillis(Duration.fromInputUnsafe(duration))

@@ -1,9 +1,10 @@
 /**
  * A progress bar on standard error.
  *
- * On a terminal it is a single line that redraws itself. Elsewhere it is plain lines for a log: at most one every two seconds,
- * and only after a new batch or another tenth of the work. The final state is always written, even when sampling fails or is
- * interrupted. Drawing happens in its own fiber, which skips states it has no time for, so it never delays a run.
+ * On a terminal it is a single line that redraws itself. Elsewhere it is plain lines for a log: at most one every two
+ * seconds, and only after a new batch or another tenth of the work. The final state is always written, even when
+ * sampling fails or is interrupted. Drawing happens in its own fiber, which skips states it has no time for, so it
+ * never delays a run.
  */
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Clock from "effect/Clock"

@@ -2,9 +2,9 @@
  * One trace per run.
  *
  * The pipeline opens Effect's own spans: `serena.run` over `prepare`, `execute` and `finalize`; under execute
- * `conditioning`, and for each `batch` its `sample` and `decode`; under finalize `encode` and `save`. Each sampling step is
- * an event of `sample`, and opening a network is a `model.load`. This module adds attributes that follow OpenTelemetry's
- * conventions and exports everything to a collector.
+ * `conditioning`, and for each `batch` its `sample` and `decode`; under finalize `encode` and `save`. Each sampling
+ * step is an event of `sample`, and opening a network is a `model.load`. This module adds attributes that follow
+ * OpenTelemetry's conventions and exports everything to a collector.
  */
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
@@ -68,10 +68,11 @@ export const layer = (options?: Options): Layer.Layer<RunnerHooks> => RunnerHook
 /**
  * Exports spans, logs and metrics with OTLP over HTTP.
  *
- * The standard environment variables configure it (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`,
- * `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_EXPORTER`, ...). Nothing is sent unless one of them names an endpoint. The
- * body is JSON, or protobuf with `OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`. Pending telemetry is sent when the layer's scope
- * closes. Telemetry that cannot be sent is dropped, with one warning in the log.
+ * The standard environment variables configure it (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAME`,
+ * `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_EXPORTER`, ...). Nothing is sent unless one of
+ * them names an endpoint. The body is JSON, or protobuf with `OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`. Pending
+ * telemetry is sent when the layer's scope closes. Telemetry that cannot be sent is dropped, with one warning in the
+ * log.
  */
 export const layerOtlp = (options: {
   /** Base URL of the collector, such as `http://localhost:4318`. Overrides the endpoints from the environment. */
@@ -146,8 +147,8 @@ const layerClient = Layer.effect(
 ).pipe(Layer.provide(FetchHttpClient.layer))
 
 /**
- * Joins the run to a trace that started elsewhere, identified by a W3C `traceparent` header. A missing or invalid header is
- * ignored.
+ * Joins the run to a trace that started elsewhere, identified by a W3C `traceparent` header. A missing or invalid
+ * header is ignored.
  */
 export const continueFrom =
   (traceparent: string | undefined) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

@@ -1,9 +1,9 @@
 /**
- * The noise of a batch of pictures.
+ * The noise of a batch of images.
  *
- * Every picture has its own generator, made from its seed, so that a picture in a batch is the picture alone. The first
- * draw is the noise that a picture starts from, with its variation seed and seed resize; later draws, for samplers that
- * add noise on their way, continue the generators. Facts: stable-diffusion-webui 1.10.1, `modules/rng.py`.
+ * Every image has its own generator, seeded with the image's seed, so an image does not depend on its batch. The first
+ * draw is the initial noise, including variation seed and seed resize. Later draws, for samplers that add noise at each
+ * step, continue the generators. Facts: stable-diffusion-webui 1.10.1, `modules/rng.py`.
  */
 import type { LatentShape } from "../core/LatentShape.ts"
 import type { GeneratorKind, RandomGenerator } from "./RandomGenerator.ts"
@@ -12,26 +12,26 @@ import { plus, type Seed, toBigInt } from "./Seed.ts"
 export interface ImageNoiseOptions {
   /** `RandomGenerator.kind(randn_source)`. */
   readonly generator: GeneratorKind
-  /** Of one picture. */
+  /** Shape of one image's latents. */
   readonly shape: LatentShape
-  /** One for each picture of the batch. */
+  /** One per image of the batch. */
   readonly seeds: ReadonlyArray<Seed>
-  /** Variation seeds; 0 where there are too few. */
+  /** Variation seeds; missing ones are 0. */
   readonly subseeds?: ReadonlyArray<Seed>
   /** From 0 (the seed's noise) to 1 (the variation seed's). */
   readonly subseedStrength?: number
-  /** Draws noise of this size first, in latent values, and puts it into the middle. */
+  /** Size in latent values of noise that is drawn first and pasted into the middle (seed resize). */
   readonly resizeFrom?: { readonly height: number; readonly width: number }
-  /** If not 0, draws after the first come from new generators of seed + delta. */
+  /** Unless 0, draws after the first come from new generators seeded with seed + delta. */
   readonly etaNoiseSeedDelta?: Seed
 }
 
 export interface ImageNoise {
-  /** Fills `out`, `[batch, channels, height, width]`: first with the start noise, then with one draw after the other. */
+  /** Fills `out`, `[batch, channels, height, width]`: first with the initial noise, then with successive draws. */
   readonly next: (out: Float32Array) => void
 }
 
-/** The noise of one batch. */
+/** Makes the noise source of one batch. */
 export const make = (options: ImageNoiseOptions): ImageNoise => {
   const { etaNoiseSeedDelta = 0, generator, seeds, shape } = options
   const size = shape.channels * shape.height * shape.width
@@ -51,7 +51,7 @@ export const make = (options: ImageNoiseOptions): ImageNoise => {
   }
 }
 
-// Writes a picture's start noise and gives the generator that goes on from there.
+// Writes the initial noise of an image and returns the generator for later draws.
 const start = (out: Float32Array, seed: Seed, index: number, options: ImageNoiseOptions): RandomGenerator => {
   const { generator, resizeFrom, shape, subseeds, subseedStrength = 0 } = options
   const own = generator(seed)
@@ -72,11 +72,12 @@ const start = (out: Float32Array, seed: Seed, index: number, options: ImageNoise
 }
 
 /**
- * Turns `low` towards `high` by a share `amount` of the angle between them, along axis 1 of `shape`.
+ * Spherical interpolation: rotates `low` towards `high` by the fraction `amount` of the angle between them, along axis
+ * 1 of `shape`.
  *
- * For one picture `[channels, height, width]` that is a column of each channel. Where all of it points almost the same way
- * (mean cosine above 0.9995) it is a straight line with the weights the other way round: low·amount + high·(1 - amount),
- * as in stable-diffusion-webui.
+ * For one image, `[channels, height, width]`, these are the columns of each channel. When the vectors are almost
+ * parallel (mean cosine above 0.9995) it interpolates linearly with the weights swapped, low·amount + high·(1 -
+ * amount), as in stable-diffusion-webui.
  */
 export const slerp = (
   out: Float32Array,
@@ -107,7 +108,7 @@ export const slerp = (
     const start = Math.floor(line / inner) * length * inner + line % inner
     const angle = Math.acos(Math.min(1, Math.max(-1, cosines[line] as number)))
     const sine = Math.sin(angle)
-    // A single line may be parallel where the whole is not; its two ends are then the same direction.
+    // A single column can be parallel when the whole is not; both ends then have the same direction.
     const straight = parallel || sine < 1e-9
     const a = parallel ? amount : straight ? 1 - amount : Math.sin((1 - amount) * angle) / sine
     const b = parallel ? 1 - amount : straight ? amount : Math.sin(amount * angle) / sine
@@ -118,7 +119,7 @@ export const slerp = (
   }
 }
 
-// Puts `from` over the middle of `to`, or its middle part where it is larger.
+// Pastes `from` into the middle of `to`, or its middle part where it is larger.
 const paste = (to: Float32Array, toShape: LatentShape, from: Float32Array, fromShape: LatentShape): void => {
   const dx = Math.floor((toShape.width - fromShape.width) / 2)
   const dy = Math.floor((toShape.height - fromShape.height) / 2)

@@ -1,5 +1,5 @@
 /**
- * Normal random numbers as NVIDIA's cards draw them for torch: the noise source `NV`.
+ * Normal random numbers as torch draws them on NVIDIA GPUs: the noise source `NV`.
  *
  * Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11) is a function of a counter and a
  * key. The key is the seed, all 64 bits of it; value i of draw d has the counter (d, 0, i, 0). Two of its four words
@@ -11,7 +11,7 @@ import { high32, low32, type Seed } from "./Seed.ts"
 const rounds = 10
 
 /**
- * Four random words of a counter and a key. `counter` is changed into them; all are 32-bit integers.
+ * Computes four random words from a counter and a key, in place of `counter`; all are 32-bit integers.
  */
 export const philox4x32 = (counter: Int32Array, keyLow: number, keyHigh: number): void => {
   let c0 = counter[0] as number
@@ -21,7 +21,7 @@ export const philox4x32 = (counter: Int32Array, keyLow: number, keyHigh: number)
   let k0 = keyLow | 0
   let k1 = keyHigh | 0
   for (let round = 0; round < rounds; round++) {
-    // Upper halves of c0·D2511F53 and c2·CD9E8D57, put together from 16-bit parts: JavaScript has only the lower ones.
+    // Upper halves of c0·D2511F53 and c2·CD9E8D57, assembled from 16-bit parts: JavaScript only gives the lower ones.
     const a = c0 & 0xffff
     const b = c0 >>> 16
     const ab = (Math.imul(b, 0x1f53) + (Math.imul(a, 0x1f53) >>> 16)) | 0
@@ -50,7 +50,7 @@ export const philox4x32 = (counter: Int32Array, keyLow: number, keyHigh: number)
 // The angle of a word is word·2π·2^-32, with the factor in single precision.
 const angleOfOne = Math.fround(2 * Math.PI * 2 ** -32)
 
-/** A generator that draws what torch's does on NVIDIA's cards after `manual_seed(seed)`. */
+/** A generator that draws the same numbers as torch on NVIDIA GPUs after `manual_seed(seed)`. */
 export const make = (seed: Seed): RandomGenerator => {
   const keyLow = low32(seed)
   const keyHigh = high32(seed)

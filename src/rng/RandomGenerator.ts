@@ -1,9 +1,9 @@
 /**
- * Generators of normal random numbers, as a run's noise needs them.
+ * Generators of normal random numbers for the noise of a run.
  *
- * A generator is made from a seed and draws on; every picture has its own. Two kinds exist, of the settings' names: `CPU`
- * is torch's generator on the processor, `NV` what NVIDIA's cards give. `GPU` means "the device's own", and here that is
- * the processor's.
+ * A generator is made from a seed; every image has its own. There are two kinds, named as in the setting
+ * `randn_source`: `CPU` is torch's CPU generator, `NV` is that of NVIDIA GPUs. `GPU` means the device's own, which here
+ * is the CPU's.
  */
 import * as PhiloxGenerator from "./PhiloxGenerator.ts"
 import type { Seed } from "./Seed.ts"
@@ -11,7 +11,7 @@ import * as TorchCpuGenerator from "./TorchCpuGenerator.ts"
 
 /** A sequence of draws from the standard normal distribution. */
 export interface RandomGenerator {
-  /** Fills `out` with the next draw. How long a draw is matters: two of 8 are not one of 16. */
+  /** Fills `out` with the next draw. The length matters: two draws of 8 differ from one of 16. */
   readonly randn: (out: Float32Array) => void
 }
 
@@ -21,11 +21,11 @@ export type GeneratorKind = (seed: Seed) => RandomGenerator
 /** The setting `randn_source`. */
 export type RandnSource = "CPU" | "GPU" | "NV"
 
-/** Torch's generator on the processor. */
+/** Torch's CPU generator. */
 export const torchCpu: GeneratorKind = TorchCpuGenerator.make
 
-/** The generator of NVIDIA's cards. */
+/** The generator of NVIDIA GPUs. */
 export const philox: GeneratorKind = PhiloxGenerator.make
 
-/** The kind that a setting names. */
+/** The kind named by the setting. */
 export const kind = (source: RandnSource): GeneratorKind => source === "NV" ? philox : torchCpu

@@ -1,9 +1,9 @@
-/** Seeds: whole numbers of any size and sign. */
+/** Seeds: integers of any size and sign. */
 
-/** A whole number. Above 2^53 it has to be a `bigint`; of negative ones, two's complement counts. */
+/** An integer. Above 2^53 it must be a `bigint`; negative ones are read as two's complement. */
 export type Seed = number | bigint
 
-/** A seed as a `bigint`; a fraction is dropped. */
+/** A seed as a `bigint`, truncated. */
 export const toBigInt = (seed: Seed): bigint => typeof seed === "bigint" ? seed : BigInt(Math.trunc(seed))
 
 /** Bits 0 to 31 of a seed. */
@@ -12,5 +12,5 @@ export const low32 = (seed: Seed): number => Number(BigInt.asUintN(32, toBigInt(
 /** Bits 32 to 63 of a seed. */
 export const high32 = (seed: Seed): number => Number(BigInt.asUintN(32, toBigInt(seed) >> 32n))
 
-/** The seed `delta` further on. */
+/** The seed plus `delta`. */
 export const plus = (seed: Seed, delta: Seed): Seed => toBigInt(seed) + toBigInt(delta)

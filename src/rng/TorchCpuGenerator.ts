@@ -1,10 +1,10 @@
 /**
  * Normal random numbers as `torch.randn` draws them on the CPU.
  *
- * Matsumoto and Nishimura's MT19937 (ACM TOMACS 8, 1998) and the Box-Muller transform, which torch applies in one way to
- * draws of 16 values and more (blocks of 8 pairs, 24-bit uniforms) and in another to shorter ones (single pairs, 53-bit
- * uniforms, the second value kept). Values agree with torch 1.13.1 to about 2e-6: its vectorised logarithm and sine are
- * approximations. Only the low 32 bits of a seed count.
+ * Matsumoto and Nishimura's MT19937 (ACM TOMACS 8, 1998) and the Box-Muller transform, which torch applies in one way
+ * to draws of 16 or more values (blocks of 8 pairs, 24-bit uniforms) and in another to shorter ones (single pairs,
+ * 53-bit uniforms, keeping the second value). Values agree with torch 1.13.1 to about 2e-6: its vectorised logarithm
+ * and sine are approximations. Only the low 32 bits of a seed count.
  */
 import type { RandomGenerator } from "./RandomGenerator.ts"
 import { low32, type Seed } from "./Seed.ts"
@@ -12,7 +12,7 @@ import { low32, type Seed } from "./Seed.ts"
 const stateSize = 624
 const shiftSize = 397
 
-// The bits of two neighbours, stirred: one step of the twister's recurrence.
+// One step of the twister's recurrence on two neighbouring words.
 const stirred = (a: number, b: number): number => {
   const mixed = (a & 0x80000000) | (b & 0x7fffffff)
   return (mixed >>> 1) ^ (-(mixed & 1) & 0x9908b0df)
@@ -56,7 +56,7 @@ class MersenneTwister {
   }
 }
 
-// torch multiplies in single precision on the way to the angle.
+// torch computes the angle in single precision.
 const twoPi = Math.fround(2 * Math.PI)
 
 // Turns 16 uniforms into 16 normal values: the first eight give the radius, the others the angle.
@@ -69,7 +69,7 @@ const transform = (out: Float32Array, start: number): void => {
   }
 }
 
-/** A generator that draws what torch's does after `manual_seed(seed)`. */
+/** A generator that draws the same numbers as torch after `manual_seed(seed)`. */
 export const make = (seed: Seed): RandomGenerator => {
   const bits = new MersenneTwister(low32(seed))
   let kept: number | undefined

@@ -1,9 +1,9 @@
 /**
  * Three stages and the hooks around them, for any kind of work.
  *
- * `run` is the whole of it: prepare, onPrepare, execute, onExecute, finalize, onFinalize, in this order and nothing else.
- * A stage that fails or is interrupted ends the run, and no later hook is called. Nothing here depends on images: Serena's
- * own runner is the first user, and you can run stages of your own.
+ * `run` is the whole of it: prepare, onPrepare, execute, onExecute, finalize, onFinalize, in this order and nothing
+ * else. A stage that fails or is interrupted ends the run, and no later hook is called. Nothing here depends on images:
+ * Serena's own runner is the first user, and you can run stages of your own.
  */
 import * as Effect from "effect/Effect"
 
@@ -11,8 +11,8 @@ import * as Effect from "effect/Effect"
 export type Stage = "prepare" | "execute" | "finalize"
 
 /**
- * The three stages. `Executed` is the output of execute and the input of finalize; `Result` is the output of finalize. They
- * may be the same type.
+ * The three stages. `Executed` is the output of execute and the input of finalize; `Result` is the output of finalize.
+ * They may be the same type.
  */
 export interface Stages<in Request, in out State, in out Executed, out Result, out E = never, out R = never> {
   readonly prepare: (request: Request) => Effect.Effect<State, E, R>
@@ -21,16 +21,16 @@ export interface Stages<in Request, in out State, in out Executed, out Result, o
 }
 
 /**
- * Observers of a run. A hook has no typed error and returns nothing: it can observe, wait and interrupt, but it cannot change
- * the result. A defect in a hook is a defect of the run.
+ * Observers of a run. A hook has no typed error and returns nothing: it can observe, wait and interrupt, but it cannot
+ * change the result. A defect in a hook is a defect of the run.
  */
 export interface Hooks<in State, in Executed, in Result, out R = never> {
   readonly onPrepare: (state: State) => Effect.Effect<void, never, R>
   readonly onExecute: (state: State, executed: Executed) => Effect.Effect<void, never, R>
   readonly onFinalize: (state: State, result: Result) => Effect.Effect<void, never, R>
   /**
-   * Wraps each stage, to time, trace, delay or interrupt it. It is parametric in the stage's result, so it can neither create
-   * nor change one.
+   * Wraps each stage, to time, trace, delay or interrupt it. It is parametric in the stage's result, so it can neither
+   * create nor change one.
    */
   readonly around: <A, E, R2>(stage: Stage, effect: Effect.Effect<A, E, R2>) => Effect.Effect<A, E, R | R2>
 }
@@ -51,8 +51,8 @@ export const noop: Hooks<unknown, unknown, unknown> = {
 }
 
 /**
- * Combines several sets of hooks into one. Hooks run one after another in the order given, and the `around` of the first set is
- * the outermost.
+ * Combines several sets of hooks into one. Hooks run one after another in the order given, and the `around` of the
+ * first set is the outermost.
  */
 export const combine = <State, Executed, Result, R = never>(
   sets: ReadonlyArray<Partial<Hooks<State, Executed, Result, R>>>

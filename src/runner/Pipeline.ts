@@ -1,8 +1,8 @@
 /**
  * The three stages of image generation, as a service.
  *
- * The live layer is the diffusion engine; a test's layer can be three lines. The runner reaches the stages only through this
- * service.
+ * The live layer is the diffusion engine; a test's layer can be three lines. The runner reaches the stages only through
+ * this service.
  *
  * @effect-expect-leaking RuntimeContext
  */

@@ -1,8 +1,8 @@
 /**
  * Every way a run can fail, as one union.
  *
- * Each error is a `Schema.TaggedError` defined next to its owner. It survives the wire, and its message says what happened
- * and what to do about it. A defect is a bug in Serena or in a hook.
+ * Each error is a `Schema.TaggedError` defined next to its owner. It survives the wire, and its message says what
+ * happened and what to do about it. A defect is a bug in Serena or in a hook.
  */
 import * as Schema from "effect/Schema"
 import { ImageCodecError, SaveError, UnknownUpscaler } from "../images/ImageError.ts"

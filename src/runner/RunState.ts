@@ -1,8 +1,9 @@
 /**
  * How far a run is, live.
  *
- * One writer, the run; any number of readers. A value is immutable: a reader keeps what it got. Readers also ask a run to
- * stop here: `interrupt` ends it after the current step, `skip` ends the current batch only, `stop` lets the batch end.
+ * One writer, the run; any number of readers. A value is immutable: a reader keeps what it got. Readers also ask a run
+ * to stop here: `interrupt` ends it after the current step, `skip` ends the current batch only, `stop` lets the batch
+ * end.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -48,8 +49,8 @@ export interface RunState {
   /** The newest value. */
   readonly progress: Effect.Effect<RunProgress>
   /**
-   * The newest value at once, then every later one, and the end with the run's. A reader that falls behind gets the latest
-   * only, and never holds up the run.
+   * The newest value at once, then every later one, and the end with the run's. A reader that falls behind gets the
+   * latest only, and never holds up the run.
    */
   readonly changes: Stream.Stream<RunProgress>
   /** For the run itself. */

@@ -1,8 +1,8 @@
 /**
  * The observers of Serena's runs, as a service.
  *
- * `Serena.layer` uses `layerNoop` by default; `layer` and `layerEffect` combine several sets of hooks. A hook may read the
- * run's `RuntimeContext`; anything else it needs, it takes when its layer is built.
+ * `Serena.layer` uses `layerNoop` by default; `layer` and `layerEffect` combine several sets of hooks. A hook may read
+ * the run's `RuntimeContext`; anything else it needs, it takes when its layer is built.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -58,8 +58,8 @@ const report = (hook: string, cause: Cause.Cause<unknown>) =>
 const logged = <R>(hook: string, effect: () => Effect.Effect<void, never, R>) =>
   Effect.catchCauseIf(Effect.suspend(effect), (cause) => !Cause.hasInterrupts(cause), (cause) => report(hook, cause))
 
-// Keeps the outcome of the stage itself: when a hook fails before the stage, the stage still runs; when it fails after the
-// stage, the stage's outcome stands.
+// Keeps the outcome of the stage itself: when a hook fails before the stage, the stage still runs; when it fails after
+// the stage, the stage's outcome stands.
 const isolatedAround =
   (around: NonNullable<HookSet["around"]>): NonNullable<HookSet["around"]> =>
   <A, E, R>(stage: Stage, effect: Effect.Effect<A, E, R>) =>
@@ -77,7 +77,8 @@ const isolatedAround =
       })
     })
 
-// The defects in `cause` that are not the stage's. When a finalizer fails, the error before it becomes a defect as well.
+// The defects in `cause` that are not the stage's. When a finalizer fails, the error before it becomes a defect as
+// well.
 const hooksOwn = (
   cause: Cause.Cause<unknown>,
   outcome: Exit.Exit<unknown, unknown>

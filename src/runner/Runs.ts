@@ -18,8 +18,8 @@ export class Runs extends Context.Service<Runs, {
   /** Finds a run by its id. */
   readonly get: (runId: string) => Effect.Effect<Option.Option<RunState>>
   /**
-   * The progress of a run from now until it ends. Waits for a run that has not started; for a run that has ended it waits
-   * for ever, so subscribe before submitting.
+   * The progress of a run from now until it ends. Waits for a run that has not started; for a run that has ended it
+   * waits for ever, so subscribe before submitting.
    */
   readonly watch: (runId: string) => Stream.Stream<RunProgress>
   /** Lists a run until the scope closes. */

@@ -1,6 +1,6 @@
 /**
- * The context of a run: model, settings, device, live state and command options, captured once and shared by all stages and
- * hooks of the run.
+ * The context of a run: model, settings, device, live state and command options, captured once and shared by all stages
+ * and hooks of the run.
  *
  * `opts` is frozen, `state` is live; two runs never share a context.
  */
@@ -43,15 +43,17 @@ export const notPath = (path: string): Effect.Effect<never, InvalidProcessing> =
     })
   )
 
-/** Captures the `RuntimeContext` of a request: takes the settings snapshot and loads the model. The scope releases it. */
+/**
+ * Captures the `RuntimeContext` of a request: takes the settings snapshot and loads the model. The scope releases it.
+ */
 export class CaptureContext extends Context.Service<CaptureContext, {
   readonly capture: (
     request: ProcessingRequest<Processing>
   ) => Effect.Effect<RuntimeContext["Service"], ProcessingError, Scope.Scope>
 }>()("serena/runner/CaptureContext") {
   /**
-   * Captures from the live settings of this process. A program that builds two of them with different settings or models
-   * must wrap each in `Layer.fresh`, because layers are memoised.
+   * Captures from the live settings of this process. A program that builds two of them with different settings or
+   * models must wrap each in `Layer.fresh`, because layers are memoised.
    */
   static readonly layer: Layer.Layer<CaptureContext, never, CommandOptions | Models | Options | Runs> = Layer.effect(
     CaptureContext,

@@ -45,7 +45,7 @@ const fraction = (x: number, a: number, b: number): number => {
   return result
 }
 
-/** Probability of a value up to `x`, for `x` in [0, 1] and positive `a` and `b`. */
+/** Cumulative probability at `x`, for `x` in [0, 1] and positive `a` and `b`. */
 export const cumulative = (x: number, a: number, b: number): number => {
   if (x <= 0) return 0
   if (x >= 1) return 1
@@ -55,7 +55,7 @@ export const cumulative = (x: number, a: number, b: number): number => {
   return x < (a + 1) / (a + b + 2) ? front * fraction(x, a, b) / a : 1 - front * fraction(1 - x, b, a) / b
 }
 
-/** The value in [0, 1] that has probability `p` below it, for positive `a` and `b`. */
+/** The quantile at probability `p`, for positive `a` and `b`. */
 export const quantile = (p: number, a: number, b: number): number => {
   if (p <= 0) return 0
   if (p >= 1) return 1

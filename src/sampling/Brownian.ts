@@ -1,32 +1,32 @@
 /**
- * Brownian noise: draws that belong to intervals of the noise level, as samplers of the SDE family want them.
+ * Brownian noise: draws tied to intervals of the noise level, for SDE samplers.
  *
- * Each picture has a Brownian path W(σ) that its seed fixes. A draw for (σ, σ') is (W(σ') - W(σ))/√|σ' - σ|: unit noise,
- * independent of draws for intervals apart from it, correlated with those that overlap it, opposite for (σ', σ), and the
- * same whatever was asked before and however many steps there are. Finer steps see the same path in finer detail.
+ * Each image has a Brownian path W(σ) that its seed fixes. A draw for (σ, σ') is (W(σ') - W(σ))/√|σ' - σ|: unit noise,
+ * independent of draws for disjoint intervals, correlated with overlapping ones, negated for (σ', σ), and independent
+ * of earlier draws and of the number of steps. Smaller steps sample the same path more finely.
  *
- * The path is a binary tree over the octaves from 2^-11 to 2^13. Each node splits its interval at the geometric middle
- * and draws W there from a Brownian bridge (Lévy's construction), with a generator whose seed is mixed from the picture's
+ * The path is a binary tree over the octaves from 2^-11 to 2^13. Each node splits its interval at the geometric mean
+ * and draws W there from a Brownian bridge (Lévy's construction), with a generator whose seed is mixed from the image's
  * and the node's number. Below the tree's 16 levels, 0.03 % of σ wide, the path is a straight line.
  *
- * It is not torchsde's tree, which k-diffusion uses: that one spans the smallest to the largest level of a schedule, halves
- * it arithmetically and draws with numpy's seed sequences, so that its path changes with the schedule and its values are
- * others. What a sampler is promised is the same.
+ * This is not the tree of torchsde, which k-diffusion uses: that one spans the schedule from its smallest to its
+ * largest level, splits arithmetically and draws with numpy's seed sequences, so its path changes with the schedule and
+ * its values differ. It gives samplers the same guarantees.
  */
 import type { GeneratorKind } from "../rng/RandomGenerator.ts"
 import { type Seed, toBigInt } from "../rng/Seed.ts"
 import type { NoiseSource } from "./Sampler.ts"
 
-// In powers of 2: every level that a model or a setting can bring, the 4519 of zero terminal SNR among them.
+// In powers of 2. They cover every level of a model or setting, including the 4519 of zero terminal SNR.
 const lowest = -11
 const highest = 13
 const depth = 16
 
 /** The noise source of one batch. */
 export const make = (options: {
-  /** One for each picture; variation seeds and the eta noise seed delta don't count here. */
+  /** One per image. Variation seeds and the eta noise seed delta have no effect here. */
   readonly seeds: ReadonlyArray<Seed>
-  /** Latent values of one picture: channels · height · width. */
+  /** Latent values of one image: channels · height · width. */
   readonly size: number
   /** `RandomGenerator.kind(randn_source)`. */
   readonly generator: GeneratorKind
@@ -48,7 +48,7 @@ export const make = (options: {
 
 const clamp = (sigma: number): number => Math.min(Math.max(sigma, 2 ** lowest), 2 ** highest)
 
-// Steele, Lea and Flood's SplitMix64 (OOPSLA 2014): neighbours in, strangers out.
+// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): maps neighbouring numbers to unrelated ones.
 const mix = (value: bigint): bigint => {
   let z = BigInt.asUintN(64, value)
   z = BigInt.asUintN(64, (z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n)
@@ -69,15 +69,15 @@ interface Node {
 }
 
 /**
- * One picture's path: a function that gives W at a level, in a buffer that stays until a level is asked for that is
- * neither this nor `other`.
+ * The path of one image: a function that returns W at a level, in a buffer that stays valid until a level other than
+ * this and `other` is requested.
  */
 const path = (seed: Seed, size: number, generator: GeneratorKind) => {
   const base = mix(toBigInt(seed) + 0x9e3779b97f4a7c15n)
   const draw = (node: number, out: Float32Array) => generator(mix(base + BigInt(node) * 0x9e3779b97f4a7c15n)).randn(out)
   const middle = new Float32Array(size)
   const plot = (): Node => ({ number: 0, left: new Float32Array(size), right: new Float32Array(size) })
-  // The way from the root to the last leaf is kept: the next one is near it.
+  // The path from the root to the last leaf is kept, because the next leaf is usually close to it.
   const root = plot()
   const way = Array.from({ length: depth }, plot)
   const answers = Array.from({ length: 3 }, () => ({ sigma: Number.NaN, values: new Float32Array(size) }))
@@ -125,7 +125,7 @@ const path = (seed: Seed, size: number, generator: GeneratorKind) => {
     const leaf = leafOf(sigma)
     const left = edge(leaf.number, depth)
     const share = (sigma - left) / (edge(leaf.number + 1, depth) - left)
-    // The oldest answer is the first.
+    // The first entry is the oldest.
     const free = answers.findIndex((answer) => answer.sigma !== other)
     const [answer = { sigma, values: middle }] = answers.splice(free, 1)
     answers.push(answer)

@@ -2,13 +2,13 @@
  * The inner loops of the samplers.
  *
  * Latents are `Float32Array`s, coefficients are doubles, and every update of a sampler is a linear combination of a few
- * latents. Each function writes into a buffer that it is given, which may be one of its inputs. The sum is made in double
+ * latents. Each function writes into a given buffer, which may be one of its inputs. Sums are computed in double
  * precision and rounded once.
  *
- * Indices in these loops are in bounds by construction; `as number` says so where the compiler cannot know it.
+ * Indices in these loops are in bounds by construction; `as number` states this where the compiler cannot prove it.
  */
 
-/** `values[i]`, for lists of levels and coefficients. Out of bounds it is NaN, which no comparison lets through. */
+/** `values[i]`, for lists of levels and coefficients. Out of bounds it is NaN, which fails every comparison. */
 export const at = (values: ArrayLike<number>, i: number): number => values[i] ?? Number.NaN
 
 /** out = a·x + b·y */

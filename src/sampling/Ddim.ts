@@ -1,14 +1,15 @@
 /**
  * Samplers of the timestep family on DDIM's step: DDIM, DDIM CFG++ and PLMS.
  *
- * `run.x` is of variance 1. Each walks its timesteps from the last down and ends at the first, one step fewer than there
- * are timesteps. With a = ᾱ(t), a' = ᾱ of the timestep below, D the prediction and e = (x - √a·D)/√(1-a) the noise in it.
+ * `run.x` has variance 1. Each sampler walks its timesteps from the last down to the first, so it makes one step fewer
+ * than there are timesteps. With a = ᾱ(t), a' = ᾱ of the timestep below, D the prediction and e = (x - √a·D)/√(1-a) the
+ * noise in it.
  */
 import * as Effect from "effect/Effect"
 import { add, at, combine, combine3, combine4, scale } from "./Buffers.ts"
 import { drive, type Method, type Run } from "./Sampler.ts"
 
-/** The levels of a run's timesteps, and its denoiser as these samplers ask it. */
+/** The levels of a run's timesteps, and its denoiser in the form these samplers call it. */
 const timestepRun = <E, R>(run: Run<E, R>) => {
   const { noiseSchedule, timesteps } = run
   const steps = Math.max(0, timesteps.length - 1)
@@ -36,8 +37,8 @@ const ddimNoise = (a: number, aNext: number, eta: number): number =>
 /**
  * DDIM: √a'·D + √(1-a'-s²)·e + s·n.
  *
- * Song et al., "Denoising Diffusion Implicit Models", arXiv:2010.02502, eq. 12 and 16. Order 1, one call a step, one draw a
- * step if eta is above 0.
+ * Song et al., "Denoising Diffusion Implicit Models", arXiv:2010.02502, eq. 12 and 16. Order 1, one call per step, one
+ * draw per step if eta is above 0.
  */
 export const ddim: Method = (run) => {
   const { alpha, denoise, reached } = timestepRun(run)
@@ -60,10 +61,10 @@ const addNoise = <E, R>(run: Run<E, R>, noise: number, i: number, reached: Float
 }
 
 /**
- * DDIM with CFG++: the guided prediction, with the noise of the unguided one.
+ * DDIM with CFG++: the guided prediction with the noise direction of the unconditional one.
  *
  * Chung et al., "CFG++", arXiv:2406.08070. The denoiser's guidance scale is the user's divided by 12.5. Order 1,
- * one call a step, one draw a step if eta is above 0.
+ * one call per step, one draw per step if eta is above 0.
  */
 export const ddimCfgPlusPlus: Method = (run) => {
   const { alpha, denoise, reached } = timestepRun(run)
@@ -88,10 +89,11 @@ export const ddimCfgPlusPlus: Method = (run) => {
 }
 
 /**
- * PLMS: DDIM's step with noise extrapolated over up to four predictions.
+ * PLMS: a DDIM step with the noise extrapolated from up to four predictions.
  *
- * Liu et al., "Pseudo Numerical Methods for Diffusion Models", arXiv:2202.09778: the pseudo linear multistep method, with Heun's method for its start.
- * Order 2, multistep, one call a step and one more in the first, no noise.
+ * Liu et al., "Pseudo Numerical Methods for Diffusion Models", arXiv:2202.09778: the pseudo
+ * linear multistep method, started with Heun's method.
+ * Order 2, multistep, one call per step and one more in the first, no noise.
  */
 export const plms: Method = (run) => {
   const { alpha, denoise, reached } = timestepRun(run)

@@ -2,16 +2,16 @@
  * The DPM-Solver++ family: exponential integrators in λ = -ln σ that predict the data, not the noise.
  *
  * Lu et al., "DPM-Solver++", arXiv:2211.01095. With h = ln(σ/σ') a step is exact for constant D when
- * x ← e^-h·x + (1 - e^-h)·D, and e^-h is σ'/σ; the methods differ in what they put for D, and in the noise they add.
+ * x ← e^-h·x + (1 - e^-h)·D, and e^-h is σ'/σ; the methods differ in the D they use and the noise they add.
  */
 import * as Effect from "effect/Effect"
 import { add, combine, combine3, combine4 } from "./Buffers.ts"
 import { ancestralSplit, eachSigma, type Method } from "./Sampler.ts"
 
 /**
- * DPM++ 2M: D extrapolated over the last two predictions.
+ * DPM++ 2M: D extrapolated from the last two predictions.
  *
- * arXiv:2211.01095, alg. 2. Order 2, multistep, one call a step, no noise.
+ * arXiv:2211.01095, alg. 2. Order 2, multistep, one call per step, no noise.
  */
 export const dpmpp2m: Method = (run) => {
   const previous = run.buffer()
@@ -31,8 +31,8 @@ export const dpmpp2m: Method = (run) => {
 /**
  * DPM++ 2S ancestral: D of the step's middle in λ, further down than σ', and fresh noise up to it.
  *
- * arXiv:2211.01095, alg. 1 with r = 1/2, as k-diffusion's `sample_dpmpp_2s_ancestral`. Order 2 without noise, two calls a
- * step, one where it ends at 0; one draw a step but the last.
+ * arXiv:2211.01095, alg. 1 with r = 1/2, as k-diffusion's `sample_dpmpp_2s_ancestral`. Order 2 without noise, two calls
+ * a step, one where it ends at 0; one draw per step but the last.
  */
 export const dpmpp2sAncestral: Method = (run) => {
   const middle = run.buffer()
@@ -56,8 +56,8 @@ export const dpmpp2sAncestral: Method = (run) => {
 /**
  * DPM++ SDE: a noisy trial step to the middle in λ, whose D is used for the noisy whole step.
  *
- * arXiv:2211.01095, alg. 1 with r = 1/2 for the diffusion SDE; k-diffusion's `sample_dpmpp_sde`. Two calls a step but
- * the last; two draws a step, for (σ, √(σσ')) and for (σ, σ'), which overlap: use a Brownian path.
+ * arXiv:2211.01095, alg. 1 with r = 1/2 for the diffusion SDE; k-diffusion's `sample_dpmpp_sde`. Two calls per step but
+ * the last; two draws per step, for (σ, √(σσ')) and for (σ, σ'), which overlap: use a Brownian path.
  */
 export const dpmppSde: Method = (run) => {
   const { eta, sNoise } = run.options
@@ -90,7 +90,7 @@ const sdeNoise = (next: number, eta: number, h: number): number => next * Math.s
  * DPM++ 2M SDE: the multistep method with fresh noise in every step.
  *
  * SDE-DPM-Solver++(2M) of arXiv:2211.01095; k-diffusion's `sample_dpmpp_2m_sde`, with both of its ways to use the
- * last prediction. Order 2 without noise, one call a step, one draw a step but the last.
+ * last prediction. Order 2 without noise, one call per step, one draw per step but the last.
  */
 export const dpmpp2mSde = (solver: "midpoint" | "heun"): Method => (run) => {
   const { eta, sNoise } = run.options
@@ -118,9 +118,9 @@ export const dpmpp2mSde = (solver: "midpoint" | "heun"): Method => (run) => {
 /**
  * DPM++ 3M SDE: as 2M SDE, with two past predictions.
  *
- * k-diffusion's `sample_dpmpp_3m_sde`, after DPM-Solver++(3M) of arXiv:2211.01095. Its second-difference term has half of the Taylor
- * coefficient, so that it is of order 2; every picture made with it depends on that. One call a step, one draw a step but
- * the last.
+ * k-diffusion's `sample_dpmpp_3m_sde`, after DPM-Solver++(3M) of arXiv:2211.01095. Its second-difference term has half
+ * the Taylor coefficient, which makes it order 2; every image made with it depends on that. One call per step, one draw
+ * per step but the last.
  */
 export const dpmpp3mSde: Method = (run) => {
   const { eta, sNoise } = run.options

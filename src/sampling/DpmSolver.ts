@@ -1,8 +1,9 @@
 /**
  * DPM-Solver: exponential integrators in λ = -ln σ that predict the noise ε = (x - D)/σ.
  *
- * Lu et al., "DPM-Solver", arXiv:2206.00927, alg. 1 and 2 (orders 2 and 3), in k-diffusion's scale. Both samplers go from
- * the first level of their list to the last above 0 on steps of their own, and end there, without a last denoising.
+ * Lu et al., "DPM-Solver", arXiv:2206.00927, alg. 1 and 2 (orders 2 and 3), in k-diffusion's scale. Both samplers
+ * choose their own steps from the first level of the list to the last one above 0, and end there without a final
+ * denoising.
  */
 import * as Effect from "effect/Effect"
 import { add, at, combine, combine3, linspace } from "./Buffers.ts"
@@ -68,7 +69,7 @@ const ends = (sigmas: Float64Array): { readonly start: number; readonly end: num
   return { start: -Math.log(at(sigmas, 0)), end: -Math.log(at(sigmas, last)) }
 }
 
-// A list of one level above 0 leaves no way to go: its one step is a denoising.
+// With only one level above 0, the single step is a denoising.
 const denoiseAtOnce: Method = (run) =>
   eachSigma(run, (sigma) =>
     Effect.map(run.denoise(run.x, sigma), (denoised) => {
@@ -76,7 +77,7 @@ const denoiseAtOnce: Method = (run) =>
       return denoised
     }))
 
-// Where a step to λ `to` must really end so that fresh noise has room, and how much noise that is.
+// Where a step to λ `to` ends before fresh noise is added, and how much noise that is.
 const split = (from: number, to: number, end: number, eta: number) => {
   if (eta === 0) return { until: to, up: 0 }
   const { down } = ancestralSplit(Math.exp(-from), Math.exp(-to), eta)
@@ -85,7 +86,7 @@ const split = (from: number, to: number, end: number, eta: number) => {
 }
 
 /**
- * DPM fast: as many calls as steps, in intervals of order 3 with a lower one at the end.
+ * DPM fast: as many calls as steps, grouped into third-order intervals with a lower order at the end.
  *
  * DPM-Solver-fast of arXiv:2206.00927. A step is an interval of up to three calls; with eta one draw each.
  */
@@ -129,7 +130,7 @@ export const dpmFast: Method = (run) => {
   )
 }
 
-// The root mean square of the difference of two solutions, in units of what may be tolerated.
+// The root mean square of the difference of two solutions, in units of the tolerance.
 const errorOf = (
   low: Float32Array,
   high: Float32Array,
@@ -146,14 +147,14 @@ const errorOf = (
   return Math.sqrt(sum / low.length)
 }
 
-// Steps shorter than this share of the way are taken as they are: no tolerance may make a run endless.
+// Steps shorter than this fraction of the whole are always accepted, so that no tolerance makes a run endless.
 const shortest = 1 / 4096
 
 /**
- * DPM adaptive: steps as long as the difference of two orders allows.
+ * DPM adaptive: step sizes controlled by the difference between two orders.
  *
  * DPM-Solver-12 and -23 of arXiv:2206.00927, with k-diffusion's step-size controller. Order 3 makes three calls a
- * trial, order 2 two; a trial that is refused is made again with a shorter step. With eta one draw for each accepted step.
+ * trial, order 2 two; a rejected trial is repeated with a shorter step. With eta, one draw per accepted step.
  * The error is measured over the whole batch. Steps are reported when accepted.
  */
 export const dpmAdaptive: Method = (run) => {
@@ -191,7 +192,7 @@ const adaptive: <E, R>(run: Run<E, R>, start: number, end: number) => Effect.Eff
       }
       const error = errorOf(low, high, previousLow, rtol, atol)
       const factor = 1 + Math.atan((1 / (error + 1e-8)) ** (1 / (eta > 0 ? 1.5 : order)) - 1)
-      // An error that is no number comes from predictions that are none: there is nothing to wait for.
+      // A NaN error comes from NaN predictions: continuing would never end.
       if (factor >= 0.81 || h <= least || Number.isNaN(error)) {
         previousLow.set(low)
         run.x.set(high)

@@ -1,13 +1,13 @@
-/** Samplers of first order on dx/dσ = (x - D)/σ. A step from σ to σ' keeps the share r = σ'/σ of x and takes 1 - r of D. */
+/** First-order samplers for dx/dσ = (x - D)/σ. A step from σ to σ' keeps r = σ'/σ of x and takes 1 - r of D. */
 import * as Effect from "effect/Effect"
 import { add, combine, combine3 } from "./Buffers.ts"
 import { ancestralSplit, eachSigma, type Method, type Run } from "./Sampler.ts"
 
 /**
- * Raises the level of `run.x` from σ by fresh noise, when the options ask for it, and gives the level it then has.
+ * Raises the level of `run.x` from σ with fresh noise when the options ask for it, and returns the new level.
  *
- * Karras et al., arXiv:2206.00364, alg. 2, lines 4-6. With `sChurn` a draw is made every step, within the bounds or not,
- * so that they don't shift the draws after them.
+ * Karras et al., arXiv:2206.00364, alg. 2, lines 4-6. With `sChurn` every step draws, within the bounds or not, so
+ * that the bounds do not shift later draws.
  */
 export const churn = <E, R>(run: Run<E, R>, sigma: number, next: number): number => {
   const { sChurn, sNoise, sTmax, sTmin } = run.options
@@ -22,7 +22,8 @@ export const churn = <E, R>(run: Run<E, R>, sigma: number, next: number): number
 /**
  * Euler: x + d·(σ' - σ), d = (x - D)/σ.
  *
- * Karras et al., arXiv:2206.00364, alg. 2 without its correction. Order 1, one call a step, one draw a step with churn.
+ * Karras et al., arXiv:2206.00364, alg. 2 without its correction. Order 1, one call per step, one draw per step with
+ * churn.
  */
 export const euler: Method = (run) =>
   eachSigma(run, (sigma, next) =>
@@ -37,7 +38,7 @@ export const euler: Method = (run) =>
 /**
  * Euler ancestral: an Euler step further down than σ', and fresh noise up to it.
  *
- * k-diffusion's `sample_euler_ancestral`. Order 1, one call a step, one draw a step but the last.
+ * k-diffusion's `sample_euler_ancestral`. Order 1, one call per step, one draw per step but the last.
  */
 export const eulerAncestral: Method = (run) =>
   eachSigma(run, (sigma, next) =>
@@ -49,9 +50,9 @@ export const eulerAncestral: Method = (run) =>
     }))
 
 /**
- * Euler with CFG++: guided prediction, noise direction of the unguided one. D + (x - D_uncond)·σ'/σ.
+ * Euler with CFG++: the guided prediction with the noise direction of the unconditional one. D + (x - D_uncond)·σ'/σ.
  *
- * Chung et al., "CFG++", arXiv:2406.08070, in k-diffusion's scale. Order 1, one call a step, no noise.
+ * Chung et al., "CFG++", arXiv:2406.08070, in k-diffusion's scale. Order 1, one call per step, no noise.
  */
 export const eulerCfgPlusPlus: Method = (run) =>
   eachSigma(run, (sigma, next) =>

@@ -1,11 +1,11 @@
 /**
- * Guidance, emphasis and masks: what is done to predictions and embeddings around the network.
+ * Guidance, emphasis and masks: arithmetic on predictions and embeddings around the network.
  *
- * Pure arithmetic into buffers that are given; `out` may be one of the inputs.
+ * Every function writes into a buffer it is given; `out` may be one of the inputs.
  */
 import { add, combine, scale } from "./Buffers.ts"
 
-/** One prompt's prediction and its weight: several of them are the parts of a prompt with AND. */
+/** The prediction for one part of a prompt, and its weight. A prompt with `AND` has several parts. */
 export interface Conditioned {
   /** `[batch, channels, height, width]`. */
   readonly values: Float32Array
@@ -13,8 +13,8 @@ export interface Conditioned {
 }
 
 /**
- * Classifier-free guidance: U + Σ (C - U)·weight·scale. Ho and Salimans, arXiv:2207.12598, eq. 6, in the form in which
- * scale 1 is no guidance.
+ * Classifier-free guidance: U + Σ (C - U)·weight·scale. Ho and Salimans, arXiv:2207.12598, eq. 6, in the form where
+ * scale 1 means no guidance.
  *
  * `out` must not be one of the conditioned predictions unless it is the only one.
  */
@@ -63,9 +63,11 @@ const deviation = (values: Float32Array): number => {
 }
 
 /**
- * Brings a guided prediction back to the contrast of the prompt's own, item by item: guided·(phi·σ_C/σ_guided + 1 - phi).
+ * Brings a guided prediction back to the contrast of the prompt's own, item by item: guided·(phi·σ_C/σ_guided + 1 -
+ * phi).
  *
- * Lin et al., arXiv:2305.08891, sec. 3.4. `phi` is from 0 (nothing) to 1; `guided` and `conditional` hold `batch` items.
+ * Lin et al., arXiv:2305.08891, sec. 3.4. `phi` is from 0 (nothing) to 1; `guided` and `conditional` hold `batch`
+ * items.
  */
 export const rescaleGuidance = (
   out: Float32Array,
@@ -91,11 +93,11 @@ const mean = (values: Float32Array): number => {
 }
 
 /**
- * Emphasis: every token's embedding times its multiplier, and with `restoreMean` all of them scaled so that the mean over
- * the whole tensor is what it was.
+ * Emphasis: multiplies every token's embedding by its weight. With `restoreMean`, scales all of them so that the mean
+ * over the whole tensor is unchanged.
  *
- * `z` is `[batch, tokens, width]`, `multipliers` is `[batch, tokens]` (stable-diffusion-webui 1.10.1: "Original" restores
- * the mean, "No norm" does not).
+ * `z` is `[batch, tokens, width]`, `multipliers` is `[batch, tokens]` (stable-diffusion-webui 1.10.1: "Original"
+ * restores the mean, "No norm" does not).
  */
 export const emphasize = (
   out: Float32Array,
@@ -117,8 +119,8 @@ export const emphasize = (
 /**
  * Inpainting: `current` where the mask is 1, `original` where it is 0, mixed between.
  *
- * `mask` is `[height, width]`, the same for every channel and item, or as long as the latents. Samplers of the sigma
- * family blend the denoised prediction, those of the timestep family the network's input, both the finished latents.
+ * `mask` is `[height, width]`, shared by all channels and items, or as long as the latents. Sigma samplers blend the
+ * denoised prediction, timestep samplers blend the network's input, and both blend the final latents.
  */
 export const blend = (
   out: Float32Array,

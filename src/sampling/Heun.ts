@@ -1,11 +1,11 @@
-/** Samplers of second order that take a trial step, look again, and correct. Two calls a step, one where σ' is 0. */
+/** Second-order samplers that take a trial step, evaluate again and correct: two calls per step, one where σ' is 0. */
 import * as Effect from "effect/Effect"
 import { add, combine, combine3 } from "./Buffers.ts"
 import { churn } from "./Euler.ts"
 import { ancestralSplit, eachSigma, type Method, type Run } from "./Sampler.ts"
 
 /**
- * One step of Heun's method from σ to σ', with `trial` as its only buffer.
+ * One step of Heun's method from σ to σ', using `trial` as its only buffer.
  *
  * The Euler step gives x₂ = x + d·(σ' - σ), so that half of d is half of x₂ - x, and d₂ = (x₂ - D₂)/σ' the other half.
  */
@@ -26,7 +26,7 @@ export const heunStep = <E, R>(run: Run<E, R>, trial: Float32Array): (
 /**
  * Heun: x + (d + d₂)/2·(σ' - σ).
  *
- * Karras et al., arXiv:2206.00364, alg. 2. Order 2, two calls a step, one draw a step with churn.
+ * Karras et al., arXiv:2206.00364, alg. 2. Order 2, two calls per step, one draw per step with churn.
  */
 export const heun: Method = (run) => {
   const step = heunStep(run, run.buffer())
@@ -53,7 +53,7 @@ const midpointStep = <E, R>(run: Run<E, R>, middle: Float32Array): (
  * DPM2: the slope of the geometric middle of σ and σ' for the whole step.
  *
  * Karras et al., arXiv:2206.00364, alg. 2, with the midpoint of DPM-Solver-2 (Lu et al., arXiv:2206.00927, alg. 1).
- * Order 2, two calls a step, one draw a step with churn.
+ * Order 2, two calls per step, one draw per step with churn.
  */
 export const dpm2: Method = (run) => {
   const step = midpointStep(run, run.buffer())
@@ -63,7 +63,7 @@ export const dpm2: Method = (run) => {
 /**
  * DPM2 ancestral: a DPM2 step further down than σ', and fresh noise up to it.
  *
- * k-diffusion's `sample_dpm_2_ancestral`. Order 2 without noise, two calls a step, one draw a step but the last.
+ * k-diffusion's `sample_dpm_2_ancestral`. Order 2 without noise, two calls per step, one draw per step but the last.
  */
 export const dpm2Ancestral: Method = (run) => {
   const step = midpointStep(run, run.buffer())

@@ -5,11 +5,11 @@ import { lcmBoundary } from "./Prediction.ts"
 import { eachSigma, type Method } from "./Sampler.ts"
 
 /**
- * LCM: the prediction itself, with fresh noise of the next level.
+ * LCM: the prediction plus fresh noise at the next level.
  *
- * Luo et al., "Latent Consistency Models", arXiv:2310.04378, alg. 3. With `lcmBoundary` the prediction is
- * c_out·D + c_skip·x, at the nearest of the 50 levels that such models are distilled on. One call a step, one draw a step
- * but the last.
+ * Luo et al., "Latent Consistency Models", arXiv:2310.04378, alg. 3. With `lcmBoundary` the prediction is c_out·D +
+ * c_skip·x, at the nearest of the 50 levels that such models are distilled on. One call per step, one draw per step but
+ * the last.
  */
 export const lcm: Method = (run) =>
   eachSigma(run, (sigma, next) =>

@@ -2,8 +2,8 @@ import * as Effect from "effect/Effect"
 import { add, at, combine } from "./Buffers.ts"
 import { eachSigma, type Method } from "./Sampler.ts"
 
-// Nodes and weights of Gauss and Legendre's rule with four points: exact for the cubic and all lower polynomials that an
-// order of up to 8 brings.
+// Nodes and weights of the four-point Gauss-Legendre rule, exact for polynomials up to degree 7, that is, for orders up
+// to 8.
 const nodes = [-0.8611363115940526, -0.3399810435848563, 0.3399810435848563, 0.8611363115940526]
 const weights = [0.34785484513745385, 0.6521451548625461, 0.6521451548625461, 0.34785484513745385]
 const highestOrder = 8
@@ -25,10 +25,10 @@ const coefficient = (sigmas: Float64Array, order: number, i: number, j: number):
 }
 
 /**
- * LMS: Adams and Bashforth's linear multistep method on dx/dσ = d, for uneven steps.
+ * LMS: the Adams-Bashforth linear multistep method for dx/dσ = d with uneven steps.
  *
  * k-diffusion's `sample_lms`, after Karras et al., arXiv:2206.00364. Order 4 (fewer while there are fewer past slopes),
- * one call a step, no noise.
+ * one call per step, no noise.
  */
 export const lms: Method = (run) => {
   const order = Math.min(Math.max(1, Math.floor(run.options.order)), highestOrder)

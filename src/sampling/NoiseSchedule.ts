@@ -1,9 +1,9 @@
 /**
  * The noise levels that a model was trained on.
  *
- * Training mixes a picture with noise at timesteps 0 to T - 1 (T is 1000 for Stable Diffusion). A `NoiseSchedule` holds,
- * for each of them, ᾱ (the picture's share of the variance) and σ = √((1 - ᾱ)/ᾱ), the level as sampling sees it. σ and
- * timesteps convert both ways, between the trained levels as well.
+ * Training mixes an image with noise at timesteps 0 to T - 1 (T is 1000 for Stable Diffusion). For each timestep a
+ * `NoiseSchedule` holds ᾱ (the image's share of the variance) and σ = √((1 - ᾱ)/ᾱ), the level used in sampling. σ and
+ * timesteps convert both ways, also between the trained levels.
  *
  * Sources: Ho et al., "Denoising Diffusion Probabilistic Models", arXiv:2006.11239, sec. 2; the field names and the
  * three curves of diffusers' `scheduler_config.json`; k-diffusion's `DiscreteSchedule` for the conversions.
@@ -22,20 +22,20 @@ export interface NoiseSchedule {
   readonly sigmaMax: number
 }
 
-/** The part of a `scheduler_config.json` that says how noise grows. What is left out is Stable Diffusion's. */
+/** The part of `scheduler_config.json` that defines the noise levels. Defaults are those of Stable Diffusion. */
 export interface NoiseConfig {
   readonly beta_start?: number
   readonly beta_end?: number
   readonly num_train_timesteps?: number
   readonly beta_schedule?: "scaled_linear" | "linear" | "squaredcos_cap_v2"
-  /** Every β, instead of a curve. */
+  /** Explicit β values, in place of a curve. */
   readonly trained_betas?: ReadonlyArray<number> | null
-  /** Whether ᾱ is bent so that the last timestep is (almost) pure noise. */
+  /** Whether ᾱ is rescaled so that the last timestep is (almost) pure noise. */
   readonly rescale_betas_zero_snr?: boolean
 }
 
 // √ᾱ of the last level becomes 0 with zero terminal SNR, and σ infinite. This is the ᾱ that stable-diffusion-webui
-// 1.10.1 puts in its place; σ is then 4518.76.
+// 1.10.1 uses instead; σ is then 4518.76.
 const almostZero = 4.8973451890853435e-8
 
 const cosine = (t: number): number => Math.cos(((t + 0.008) / 1.008) * (Math.PI / 2)) ** 2
@@ -59,14 +59,14 @@ const betasOf = (config: NoiseConfig): Float64Array => {
   }
 }
 
-/** The schedule that a configuration describes. */
+/** Makes the schedule described by a configuration. */
 export const make = (config: NoiseConfig = {}): NoiseSchedule => {
   let product = 1
   const alphasCumprod = betasOf(config).map((beta) => product *= 1 - beta)
   return fromAlphasCumprod(config.rescale_betas_zero_snr === true ? zeroTerminalSnr(alphasCumprod) : alphasCumprod)
 }
 
-/** The schedule of ᾱ values, from the least noise to the most. */
+/** Makes a schedule from ᾱ values, in order of increasing noise. */
 export const fromAlphasCumprod = (alphasCumprod: Float64Array): NoiseSchedule => {
   const sigmas = alphasCumprod.map((alpha) => Math.sqrt((1 - alpha) / alpha))
   return {
@@ -79,8 +79,8 @@ export const fromAlphasCumprod = (alphasCumprod: Float64Array): NoiseSchedule =>
 }
 
 /**
- * ᾱ shifted and scaled so that its last value is (almost) 0 and its first stays: what v-prediction models with zero
- * terminal SNR were trained on (Lin et al., arXiv:2305.08891, alg. 1).
+ * Shifts and scales ᾱ so that its last value is (almost) 0 and its first is unchanged, as v-prediction models with zero
+ * terminal SNR are trained (Lin et al., arXiv:2305.08891, alg. 1).
  */
 export const zeroTerminalSnr = (alphasCumprod: Float64Array): Float64Array => {
   const first = Math.sqrt(at(alphasCumprod, 0))
@@ -93,7 +93,7 @@ export const zeroTerminalSnr = (alphasCumprod: Float64Array): Float64Array => {
 /** Stable Diffusion 1, 2 and XL: σ from 0.0292 to 14.61. */
 export const stableDiffusion: NoiseSchedule = make()
 
-/** Training timesteps in all. */
+/** Number of training timesteps. */
 export const size = (schedule: NoiseSchedule): number => schedule.sigmas.length
 
 // The index k of the greatest value that is not above `value`, between 0 and length - 2.
@@ -127,7 +127,9 @@ export const sigmaToTQuantized = (schedule: NoiseSchedule, sigma: number): numbe
   return wanted - at(logSigmas, k) <= at(logSigmas, k + 1) - wanted ? k : k + 1
 }
 
-/** Noise level at a timestep, which may be fractional: linear in ln σ, clamped to [0, T - 1]. The inverse of `sigmaToT`. */
+/**
+ * Noise level at a timestep, which may be fractional: linear in ln σ, clamped to [0, T - 1]. The inverse of `sigmaToT`.
+ */
 export const tToSigma = (schedule: NoiseSchedule, t: number): number => {
   const { logSigmas, sigmas } = schedule
   const clamped = Math.min(Math.max(t, 0), sigmas.length - 1)

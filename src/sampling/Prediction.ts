@@ -1,13 +1,13 @@
 /**
- * From what a network puts out to the latents without noise.
+ * Converts network outputs to denoised latents.
  *
- * A network sees x/√(σ² + 1), x being latents with noise of standard deviation σ, and puts out the noise ε, the velocity
- * v = √ᾱ·ε - √(1-ᾱ)·x0 (Salimans and Ho, arXiv:2202.00512, app. D) or the picture's latents themselves. Every function
- * writes into `out`, which may be one of its inputs; all buffers are of one length.
+ * A network sees x/√(σ² + 1), x being latents with noise of standard deviation σ, and predicts the noise ε, the
+ * velocity v = √ᾱ·ε - √(1-ᾱ)·x0 (Salimans and Ho, arXiv:2202.00512, app. D) or the clean latents x0. Every function
+ * writes into `out`, which may be one of its inputs; all buffers have the same length.
  */
 import { combine, scale } from "./Buffers.ts"
 
-/** What a network puts out, as `prediction_type` in diffusers' `scheduler_config.json`. */
+/** What a network predicts: `prediction_type` in diffusers' `scheduler_config.json`. */
 export type PredictionType = "epsilon" | "v_prediction" | "sample"
 
 /** The network's input: x/√(σ² + 1), of variance 1. */
@@ -22,7 +22,7 @@ export const fromEpsilon = (out: Float32Array, x: Float32Array, epsilon: Float32
 export const fromVelocity = (out: Float32Array, x: Float32Array, velocity: Float32Array, sigma: number): void =>
   combine(out, 1 / (sigma * sigma + 1), x, -sigma / Math.sqrt(sigma * sigma + 1), velocity)
 
-/** D of a network's output, whichever kind it is. */
+/** D from a network output of any prediction type. */
 export const denoised = (
   type: PredictionType,
   out: Float32Array,
@@ -53,7 +53,7 @@ export const pictureOfEpsilon = (out: Float32Array, x: Float32Array, epsilon: Fl
   combine(out, 1 / Math.sqrt(alphaBar), x, -Math.sqrt((1 - alphaBar) / alphaBar), epsilon)
 
 /**
- * Shares of x and of D in a latent consistency model's answer at timestep t: with s = 10·t, 0.25/(s² + 0.25) and
+ * Weights of x and D in the output of a latent consistency model at timestep t: with s = 10·t, 0.25/(s² + 0.25) and
  * s/√(s² + 0.25). Luo et al., arXiv:2310.04378, sec. 4, with the constants of diffusers' LCM scheduler.
  */
 export const lcmBoundary = (t: number): { readonly skip: number; readonly out: number } => {

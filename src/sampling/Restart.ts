@@ -4,21 +4,21 @@ import { heunStep } from "./Heun.ts"
 import { drive, type Method } from "./Sampler.ts"
 import * as Schedules from "./Schedules.ts"
 
-/** Steps from `from[i]` to `to[i]`; where a step starts above the end of the last, noise fills the gap. */
+/** Steps from `from[i]` to `to[i]`. Where a step starts above the end of the previous one, noise fills the gap. */
 interface Walk {
   readonly from: ReadonlyArray<number>
   readonly to: ReadonlyArray<number>
 }
 
-// Restarts go from about this level back up to about that one.
+// Restarts jump from about the lower level back up to about the higher one.
 const restartFrom = 0.1
 const restartTo = 2
 
 /**
  * The steps of Restart for a list of sigmas.
  *
- * Below 20 steps it is the list itself. From 20 on, 9 of the steps (from 36 on, twice a quarter of them) are spent on
- * going again from σ 2 to 0.1, and the rest is a Karras schedule between the list's ends.
+ * Below 20 steps these are the list itself. From 20 steps on, 9 of them (from 36 on, twice a quarter of them) repeat
+ * the stretch from σ 2 to 0.1, and the rest are a Karras schedule between the ends of the list.
  */
 export const walk = (sigmas: Float64Array): Walk => {
   const steps = sigmas.length - 1
@@ -53,7 +53,7 @@ export const walk = (sigmas: Float64Array): Walk => {
     sigmaMin: at(base, low),
     sigmaMax: at(base, high)
   })
-  // Its ends are levels of the base list, exactly: a rounding error would pass for another restart.
+  // Its ends are exact levels of the base list: a rounding error would look like another restart.
   again.set([at(base, high)], 0)
   again.set([at(base, low)], restartSteps)
   for (let i = 0; i < restarts; i++) append(again.subarray(0, -1))
@@ -62,10 +62,10 @@ export const walk = (sigmas: Float64Array): Walk => {
 }
 
 /**
- * Restart: Heun steps that jump back up with fresh noise once or twice, and walk the middle levels again.
+ * Restart: Heun steps that jump back up with fresh noise once or twice and repeat the middle levels.
  *
- * Xu et al., "Restart Sampling", arXiv:2306.14878, sec. 3, with stable-diffusion-webui's choice of restarts. Order 2, two
- * calls a step, one draw for each restart.
+ * Xu et al., "Restart Sampling", arXiv:2306.14878, sec. 3, with stable-diffusion-webui's choice of restarts. Order 2,
+ * two calls per step, one draw per restart.
  */
 export const restart: Method = (run) => {
   const { from, to } = walk(run.sigmas)

@@ -1,14 +1,14 @@
 /**
- * What a sampler is, and what it works with.
+ * The definition of a sampler and of the state it works on.
  *
- * A sampler is a `Sampler`: its description, and one `Method`, a function that takes a `Run` and brings `run.x` from noise
- * to a picture's latents. The method holds only the update rule of its paper; `drive` goes through the steps and tells
- * the observer about each.
+ * A `Sampler` is a description plus one `Method`: a function that takes the state of a sampling loop and turns its `x`
+ * from noise into the latents of an image. The method contains only the update rule of its paper; `drive` runs the
+ * steps and notifies the observer of each.
  *
  * One denoiser drives every sampler. It is the D(x, σ) of Karras et al. (arXiv:2206.00364, eq. 2-3), which sees latents
  * whose noise has standard deviation σ ("variance exploding"). Samplers of the timestep family keep latents of variance
- * 1 ("variance preserving"): x_vp = √ᾱ · x_ve with ᾱ = 1/(1 + σ²). They ask the same denoiser with x_ve, and take the
- * noise from its answer: ε = (x_ve - D)/σ.
+ * 1 ("variance preserving"): x_vp = √ᾱ · x_ve with ᾱ = 1/(1 + σ²). They call the same denoiser with x_ve and derive
+ * the noise from its prediction: ε = (x_ve - D)/σ.
  *
  * All latents are flat `Float32Array`s of `[batch, channels, height/8, width/8]`.
  */
@@ -19,56 +19,56 @@ import type * as NoiseSchedule from "./NoiseSchedule.ts"
 import type { SchedulerName } from "./Schedules.ts"
 
 /**
- * Predicts the latents without noise from latents with noise of level σ.
+ * Predicts the denoised latents from latents with noise of level σ.
  *
- * The returned buffer belongs to the denoiser and is valid until its next call. `x` must not be changed. A network's own
- * input is x/√(σ² + 1), which for samplers of the timestep family is their x_vp: what has to act "before denoising", such
- * as an inpainting mask, acts there.
+ * The returned buffer belongs to the denoiser and is valid until its next call. `x` must not be changed. A network's
+ * own input is x/√(σ² + 1), which for samplers of the timestep family is their x_vp: anything that acts "before
+ * denoising", such as an inpainting mask, acts there.
  */
 export interface Denoiser<E = never, R = never> {
   (x: Float32Array, sigma: number): Effect.Effect<Float32Array, E, R>
   /**
-   * The prediction without the prompt that the last call made, valid as long as its answer. Only samplers with
-   * `needsUnconditional` (CFG++) ask for it.
+   * The unconditional prediction of the last call, valid as long as its result. Only samplers with `needsUnconditional`
+   * (CFG++) use it.
    */
   readonly unconditional?: () => Float32Array
 }
 
 /**
- * Fills `out` with the next draw of unit noise. Brownian sources answer for the interval from `sigma` to `sigmaNext`, all
- * others take no notice of it.
+ * Fills `out` with the next draw of unit noise. Brownian sources draw for the interval from `sigma` to `sigmaNext`; all
+ * others ignore it.
  */
 export type NoiseSource = (out: Float32Array, sigma: number, sigmaNext: number) => void
 
-/** What an observer learns after a step. The buffers are live: copy what must outlast the call. */
+/** What an observer receives after a step. The buffers are reused: copy anything that must outlast the call. */
 export interface Step {
-  /** Steps made so far: 1 after the first. */
+  /** Steps completed: 1 after the first. */
   readonly step: number
-  /** Steps in all. DPM adaptive, which cannot know, gives an estimate that is right at the end. */
+  /** Total steps. DPM adaptive gives an estimate that is exact only at the end. */
   readonly steps: number
-  /** Noise level that `x` has now. */
+  /** Current noise level of `x`. */
   readonly sigma: number
   readonly x: Float32Array
-  /** The latest prediction of the latents without noise. */
+  /** The latest denoised prediction. */
   readonly denoised: Float32Array
 }
 
-/** What can be set on a sampler. A sampler reads only the options of its family. */
+/** Options of a sampler. Each sampler reads only those of its family. */
 export interface SamplerOptions {
-  /** Share of fresh noise in ancestral, SDE and DDIM steps: 1 by default, 0 for the DDIM ones. */
+  /** Share of fresh noise in ancestral, SDE and DDIM steps: 1 by default, 0 for DDIM samplers. */
   readonly eta: number
-  /** Noise added before a step of Euler, Heun and DPM2, over all steps together (arXiv:2206.00364, alg. 2). */
+  /** Total churn of Euler, Heun and DPM2, spread over all steps (arXiv:2206.00364, alg. 2). */
   readonly sChurn: number
   /** Levels between which `sChurn` acts; an `sTmax` of 0 means no upper bound. */
   readonly sTmin: number
   readonly sTmax: number
   /** Factor on every noise draw. */
   readonly sNoise: number
-  /** Order of LMS (4), UniPC (3) and DPM adaptive (3, or 2). Too high an order for the steps is lowered. */
+  /** Order of LMS (4), UniPC (3) and DPM adaptive (3, or 2). An order too high for the number of steps is lowered. */
   readonly order: number
-  /** B(h) of UniPC. */
+  /** UniPC's B(h). */
   readonly variant: "bh1" | "bh2"
-  /** How UniPC spaces its times. */
+  /** UniPC's time spacing. */
   readonly skipType: "time_uniform" | "time_quadratic" | "logSNR"
   /** Whether UniPC lowers its order for the last steps. */
   readonly lowerOrderFinal: boolean
@@ -76,13 +76,15 @@ export interface SamplerOptions {
   readonly rtol: number
   readonly atol: number
   readonly firstStep: number
-  /** Whether LCM puts the boundary scalings of its paper around the denoiser. */
+  /** Whether LCM applies its boundary scalings to the denoiser. */
   readonly lcmBoundary: boolean
-  /** Whether `x` is a picture with noise (img2img): UniPC then starts at the last of the timesteps, not of all. */
+  /**
+   * Whether `x` is a noisy image (img2img): UniPC then starts at the last given timestep instead of the last of all.
+   */
   readonly fromImage: boolean
 }
 
-/** What options are when neither the caller nor the sampler says otherwise. */
+/** Defaults of the options. A sampler's own defaults and the caller's options override them. */
 export const defaultOptions: SamplerOptions = {
   eta: 1,
   sChurn: 0,
@@ -100,28 +102,28 @@ export const defaultOptions: SamplerOptions = {
   fromImage: false
 }
 
-/** What a method works with during one run. */
+/** The state of one sampling loop. */
 export interface Run<E, R> {
-  /** The latents, changed in place. */
+  /** The latents, updated in place. */
   readonly x: Float32Array
-  /** Levels to visit, descending; of at least two. Empty for the timestep family. */
+  /** Levels to visit, descending, at least two. Empty for timestep samplers. */
   readonly sigmas: Float64Array
-  /** Training timesteps, ascending. Empty for the others. */
+  /** Training timesteps, ascending. Empty for sigma samplers. */
   readonly timesteps: Int32Array
   readonly noiseSchedule: NoiseSchedule.NoiseSchedule
   readonly options: SamplerOptions
   /** D(x, σ). */
   readonly denoise: (x: Float32Array, sigma: number) => Effect.Effect<Float32Array, E, R>
-  /** The last call's prediction without the prompt. */
+  /** The unconditional prediction of the last call. */
   readonly unconditional: () => Float32Array
-  /** The next noise draw, in a buffer that the next draw overwrites. */
+  /** The next noise draw, in a buffer that the following draw overwrites. */
   readonly draw: (sigma: number, sigmaNext: number) => Float32Array
-  /** A buffer of the size of `x`, filled with 0. Taken before the first step, never during one. */
+  /** A zero-filled buffer as long as `x`. Allocated before the first step, never during one. */
   readonly buffer: () => Float32Array
   readonly onStep: (step: Step) => Effect.Effect<void, E, R>
 }
 
-/** An update rule. All samplers have this one signature. */
+/** An update rule. Every sampler has this signature. */
 export type Method = <E, R>(run: Run<E, R>) => Effect.Effect<void, E, R>
 
 /**
@@ -130,41 +132,41 @@ export type Method = <E, R>(run: Run<E, R>) => Effect.Effect<void, E, R>
  */
 export type NoiseKind = "none" | "churn" | "ancestral" | "brownian" | "renoise" | "restart"
 
-/** A sampler: how it is called, what it needs, and its update rule. */
+/** A sampler: its names, what it needs, and its update rule. */
 export interface Sampler {
-  /** As in requests and infotexts. */
+  /** The name in requests and infotexts. */
   readonly name: string
   readonly aliases: ReadonlyArray<string>
-  /** Remarks in the form of stable-diffusion-webui's API, string-valued. */
+  /** Properties as stable-diffusion-webui's API reports them, string-valued. */
   readonly options: Readonly<Record<string, string>>
-  /** Options that differ from `defaultOptions`. */
+  /** Defaults that differ from `defaultOptions`. */
   readonly defaults: Partial<SamplerOptions>
-  /** What the schedule `Automatic` stands for. */
+  /** The schedule that `Automatic` selects. */
   readonly defaultScheduler: SchedulerName | "lcm_automatic"
-  /** Whether the infotext tells of the eta noise seed delta. */
+  /** Whether infotexts record the eta noise seed delta. */
   readonly usesEnsd: boolean
-  /** Whether a step (but the last) calls the denoiser twice. */
+  /** Whether every step but the last calls the denoiser twice. */
   readonly secondOrder: boolean
-  /** Whether the schedule is made one level longer and loses the last before 0. */
+  /** Whether the schedule is built one level longer and its last level above 0 is discarded. */
   readonly discardNextToLastSigma: boolean
   readonly noise: NoiseKind
-  /** What it walks over: noise levels of its own choosing, or training timesteps with latents of variance 1. */
+  /** What it steps through: noise levels (sigma), or training timesteps with latents of variance 1. */
   readonly space: "sigma" | "timestep"
   /**
-   * Whether it chooses its levels itself and takes from a list only its length and its ends (DPM fast, DPM adaptive). In
-   * txt2img the ends are then the model's, whatever the schedule.
+   * Whether it chooses its own levels and uses only the length and ends of a list (DPM fast, DPM adaptive). In txt2img
+   * the ends are then those of the model, whatever the schedule.
    */
   readonly ownLevels: boolean
-  /** Whether the denoiser must give its `unconditional` as well (CFG++). */
+  /** Whether it needs the denoiser's `unconditional` prediction (CFG++). */
   readonly needsUnconditional: boolean
-  /** What the denoiser's guidance scale is the user's divided by: 12.5 for CFG++, 1 for all others. */
+  /** Divisor of the user's guidance scale: 12.5 for CFG++, 1 for all others. */
   readonly guidanceDivisor: number
-  /** Timestep at which a network is to see a noise level. */
+  /** The timestep that a network receives for a noise level. */
   readonly timestep: (schedule: NoiseSchedule.NoiseSchedule, sigma: number) => number
   readonly method: Method
 }
 
-/** Input that no sampler can work with. The message says what to change. */
+/** Invalid input to a sampler. The message says what to change. */
 export class SamplerInputError extends Schema.TaggedError<SamplerInputError>()("SamplerInputError", {
   sampler: Schema.String,
   reason: Schema.String
@@ -175,10 +177,10 @@ export class SamplerInputError extends Schema.TaggedError<SamplerInputError>()("
 }
 
 /**
- * Makes one step after the other and tells the observer of each.
+ * Runs the steps in order and notifies the observer of each.
  *
- * `reached[i]` is the level after step i; there are as many steps as levels. `step` changes `run.x` and gives the latest
- * denoised prediction.
+ * `reached[i]` is the level after step i; there are as many steps as levels. `step` updates `run.x` and returns the
+ * latest denoised prediction.
  */
 export const drive: <E, R>(
   run: Run<E, R>,
@@ -192,7 +194,7 @@ export const drive: <E, R>(
   }
 })
 
-/** `drive` over the run's sigmas: `step` gets the level before and after. */
+/** `drive` over the sigmas: `step` receives the level before and after it. */
 export const eachSigma = <E, R>(
   run: Run<E, R>,
   step: (sigma: number, next: number, i: number) => Effect.Effect<Float32Array, E, R>

@@ -1,9 +1,9 @@
 /**
- * Every sampler by name, and the one function that runs them.
+ * All samplers by name, and the function that runs them.
  *
- * `get` and `parseName` find a sampler, `plan` settles the noise levels it will visit and how its first latents are mixed,
- * `sample` runs it. Names, aliases, list order and remarks are those of stable-diffusion-webui 1.10.1; Euler CFG++, which
- * it has not, comes last.
+ * `get` and `parseName` find a sampler, `plan` computes the noise levels it visits and how its initial latents are
+ * mixed, and `sample` runs it. Names, aliases, order and properties are those of stable-diffusion-webui 1.10.1. Euler
+ * CFG++, which the webui does not have, comes last.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -83,7 +83,7 @@ const define = (
   }
 }
 
-/** Every sampler, in list order. */
+/** All samplers, in list order. */
 export const all: ReadonlyArray<Sampler> = [
   define("DPM++ 2M", ["k_dpmpp_2m"], dpmpp2m, { defaultScheduler: "karras" }),
   define("DPM++ SDE", ["k_dpmpp_sde"], dpmppSde, {
@@ -149,25 +149,25 @@ export const all: ReadonlyArray<Sampler> = [
   define("Euler CFG++", ["euler_cfgpp"], eulerCfgPlusPlus, { needsUnconditional: true, guidanceDivisor: 12.5 })
 ]
 
-// Case, separators, a leading "k_" and the spelling of "++" don't tell samplers apart: "dpmpp_2m" is "DPM++ 2M".
+// Ignores case, separators, a leading "k_" and the spelling of "++": "dpmpp_2m" is "DPM++ 2M".
 const key = (name: string): string =>
   name.trim().toLowerCase().replace(/^k_/, "").replaceAll("++", "pp").replaceAll(/[\s_-]/g, "")
 
 const named = new Map(all.flatMap((sampler) => [sampler.name, ...sampler.aliases].map((name) => [key(name), sampler])))
 
-/** The sampler of a name or alias, in any case and spelling. */
+/** Finds a sampler by name or alias, in any case and spelling. */
 export const get = (name: string): Option.Option<Sampler> => Option.fromUndefinedOr(named.get(key(name)))
 
-/** A sampler, and the schedule that followed its name. */
+/** A sampler, and the schedule named after it. */
 export interface ParsedName {
   readonly sampler: Sampler
   readonly scheduler: Option.Option<Schedules.Scheduler>
 }
 
 /**
- * Takes a name apart that may end with a schedule: `DPM++ 2M Karras`, `Euler a SGM Uniform`.
+ * Parses a sampler name that may end with a schedule: `DPM++ 2M Karras`, `Euler a SGM Uniform`.
  *
- * The longest ending that is a schedule's name, label or alias counts, if a sampler's name stands before it.
+ * The longest ending that is the name, label or alias of a schedule wins, provided a sampler name precedes it.
  */
 export const parseName = (name: string): Option.Option<ParsedName> => {
   const whole = get(name)
@@ -184,30 +184,30 @@ export const parseName = (name: string): Option.Option<ParsedName> => {
 /** What `plan` starts from: a schedule's options without those that the sampler knows better. */
 export interface PlanOptions extends Omit<Schedules.SigmaOptions, "automatic"> {
   readonly sampler: Sampler
-  /** For img2img and hires passes: start from a picture. */
+  /** Set for img2img and second passes, which start from an image. */
   readonly image?: {
     /** Denoising strength, 0 to 1. */
     readonly strength: number
-    /** Whether `steps` are made whatever the strength. */
+    /** Whether all `steps` are made at any strength. */
     readonly fixSteps?: boolean
   }
-  /** Whether first noise is scaled by √(1 + σ²) instead of σ. */
+  /** Whether the initial noise is scaled by √(1 + σ²) instead of σ. */
   readonly sgmNoiseMultiplier?: boolean
 }
 
-/** Noise levels to visit, and how the first latents are mixed. Its fields go to `sample` as they are. */
+/** The noise levels to visit and the mix of the initial latents. Pass its fields to `sample` unchanged. */
 export interface Plan {
   readonly sampler: Sampler
-  /** For samplers of the sigma family; else empty. Empty as well when there is nothing to do: keep the picture then. */
+  /** For sigma samplers. Empty for others, and when there is nothing to do: the image stays as it is. */
   readonly sigmas: Float64Array
-  /** For samplers of the timestep family; else empty. */
+  /** For timestep samplers; empty for others. */
   readonly timesteps: Int32Array
   readonly noiseSchedule: NoiseSchedule.NoiseSchedule
-  /** First latents are image · the picture's latents + noise · unit noise. */
+  /** Initial latents are image · (latents of the image) + noise · (unit noise). */
   readonly start: { readonly image: number; readonly noise: number }
 }
 
-/** Settles which levels a sampler will visit for some steps, and how to start. */
+/** Computes the levels that a sampler visits and how its latents start. */
 export const plan = (options: PlanOptions): Plan => {
   const { image, noiseSchedule = NoiseSchedule.stableDiffusion, sampler } = options
   const cut = image && Schedules.img2img({ steps: options.steps, ...image })
@@ -244,36 +244,37 @@ export const plan = (options: PlanOptions): Plan => {
   }
 }
 
-/** What `sample` works on. */
+/** Input of `sample`. */
 export interface SampleInput<E = never, R = never, E2 = never, R2 = never> {
   /** A sampler, or its name. */
   readonly sampler: Sampler | string
-  /** Levels to visit, descending; for samplers of the sigma family. */
+  /** Levels to visit, descending; for sigma samplers. */
   readonly sigmas?: ArrayLike<number>
-  /** Training timesteps, ascending; for samplers of the timestep family. */
+  /** Training timesteps, ascending; for timestep samplers. */
   readonly timesteps?: ArrayLike<number>
   /**
-   * First latents, `[batch, channels, height/8, width/8]`; they are not changed. Noise of standard deviation `sigmas[0]`
-   * for the sigma family, of variance 1 for the timestep family, or a picture with noise (see `Plan`).
+   * Initial latents, `[batch, channels, height/8, width/8]`; not modified. Noise of standard deviation `sigmas[0]` for
+   * sigma samplers, of variance 1 for timestep samplers, or a noisy image (see `Plan`).
    */
   readonly x: Float32Array
   readonly denoiser: Denoiser<E, R>
-  /** Where fresh noise comes from. May be left out where none is drawn. */
+  /** Source of fresh noise. Optional for samplers that draw none. */
   readonly noise?: NoiseSource
   readonly options?: Partial<SamplerOptions>
-  /** The model's; Stable Diffusion's, when left out. */
+  /** Noise schedule of the model. Defaults to Stable Diffusion's. */
   readonly noiseSchedule?: NoiseSchedule.NoiseSchedule
-  /** Runs after every step, before the next. */
+  /** Runs after every step, before the next one. */
   readonly onStep?: (step: Step) => Effect.Effect<void, E2, R2>
 }
 
 /**
- * Runs a sampler: from first latents to the latents of a picture, in a new buffer.
+ * Runs a sampler from initial latents to the latents of an image, in a new buffer.
  *
- * All buffers are taken before the first step. Between steps, and in the denoiser, a run can be interrupted. Results of
- * the timestep family are of variance 1 and at the (small) level of their first timestep, ready for decoding as they are.
+ * All buffers are allocated before the first step. Sampling can be interrupted between steps and in the denoiser.
+ * Results of timestep samplers have variance 1 and the (small) noise level of their first timestep; decode them as they
+ * are.
  *
- * Fails with what the denoiser and `onStep` fail with, and with `SamplerInputError` for input that makes no sense.
+ * Fails with the errors of the denoiser and `onStep`, and with `SamplerInputError` for invalid input.
  */
 export const sample: <E, R, E2 = never, R2 = never>(
   input: SampleInput<E, R, E2, R2>
@@ -369,7 +370,7 @@ const drawsNoise = (kind: NoiseKind, { eta, sChurn }: SamplerOptions): boolean =
   }
 }
 
-/** What is wrong with noise levels that no sampler can walk down, in a sentence; nothing when they are right. */
+/** Describes what is wrong with a list of noise levels; `undefined` when it is valid. */
 export const problemOfSigmas = (sigmas: Float64Array): string | undefined => {
   if (sigmas.length < 2) return `there are ${sigmas.length} sigmas. Give at least two, for one step.`
   const wrong = sigmas.findIndex((sigma, i) =>

@@ -1,5 +1,5 @@
 /**
- * Names of samplers and schedulers that do not exist.
+ * Errors for unknown samplers and schedulers.
  */
 import * as Schema from "effect/Schema"
 import { didYouMean } from "../core/Text.ts"

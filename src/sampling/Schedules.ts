@@ -1,16 +1,16 @@
 /**
- * Which noise levels a sampler visits.
+ * Schedules: the noise levels that a sampler visits.
  *
- * A schedule turns a number of steps into sigmas, from the highest level down, the last one 0 (only KL Optimal ends above
- * it). Names, labels, list order and formulas are those of stable-diffusion-webui 1.10.1, so that a name in a request or
- * a saved picture means the same numbers here. Samplers of the timestep family use `timesteps` instead.
+ * A schedule turns a number of steps into descending sigmas that end at 0 (only KL Optimal ends above it). Names,
+ * labels, order and formulas are those of stable-diffusion-webui 1.10.1, so a name in a request or a saved image means
+ * the same numbers here. Timestep samplers use `timesteps` instead.
  */
 import * as Option from "effect/Option"
 import * as BetaDistribution from "./BetaDistribution.ts"
 import { at, linspace } from "./Buffers.ts"
 import * as NoiseSchedule from "./NoiseSchedule.ts"
 
-/** Names as they stand in a request's `scheduler`; `lcm_automatic` is what `automatic` means to LCM, and is not listed. */
+/** Names for a request's `scheduler`. `lcm_automatic` is what `automatic` means for LCM; it is not listed. */
 export type SchedulerName =
   | "automatic"
   | "uniform"
@@ -25,14 +25,14 @@ export type SchedulerName =
   | "ddim"
   | "beta"
 
-/** A schedule, as lists of schedules show it. */
+/** A schedule as it is listed. */
 export interface Scheduler {
   readonly name: SchedulerName
   readonly label: string
   readonly aliases: ReadonlyArray<string>
-  /** ρ when none is given; -1 for schedules that have none. */
+  /** Default ρ; -1 for schedules without one. */
   readonly defaultRho: number
-  /** Whether the levels come from the model's own, not from σmin and σmax alone. */
+  /** Whether it uses the model's trained levels rather than only σmin and σmax. */
   readonly needInnerModel: boolean
 }
 
@@ -43,7 +43,7 @@ const scheduler = (
   { aliases = [], defaultRho = -1 }: { readonly aliases?: ReadonlyArray<string>; readonly defaultRho?: number } = {}
 ): Scheduler => ({ name, label, aliases, defaultRho, needInnerModel })
 
-/** Every schedule, in list order. */
+/** All schedules, in list order. */
 export const all: ReadonlyArray<Scheduler> = [
   scheduler("automatic", "Automatic", false),
   scheduler("uniform", "Uniform", true),
@@ -59,19 +59,19 @@ export const all: ReadonlyArray<Scheduler> = [
   scheduler("beta", "Beta", true)
 ]
 
-// Case, spaces, underscores and hyphens don't tell schedules apart.
+// Ignores case, spaces, underscores and hyphens.
 const key = (name: string): string => name.toLowerCase().replaceAll(/[\s_-]/g, "")
 
 const named = new Map(
   all.flatMap((scheduler) => [scheduler.name, scheduler.label].map((name) => [key(name), scheduler] as const))
 )
 
-/** The schedule of a name, label or alias, in any case. */
+/** Finds a schedule by name, label or alias, in any case. */
 export const get = (name: string): Option.Option<Scheduler> => Option.fromUndefinedOr(named.get(key(name)))
 
 /**
- * The schedule that is really used: `automatic` is the sampler's own. Samplers whose own has no name (Euler, LCM) leave it
- * `automatic`, and so do infotexts.
+ * Resolves `automatic` to the sampler's own schedule. It stays `automatic`, here and in infotexts, for samplers whose
+ * own schedule has no name (Euler, LCM).
  */
 export const forSampler = (
   scheduler: Scheduler,
@@ -79,35 +79,35 @@ export const forSampler = (
 ): Scheduler =>
   scheduler.name === "automatic" ? Option.getOrElse(get(sampler.defaultScheduler), () => scheduler) : scheduler
 
-/** What a list of sigmas is made of. */
+/** Options for a list of sigmas. */
 export interface SigmaOptions {
-  /** `automatic`, when left out. */
+  /** Defaults to `automatic`. */
   readonly scheduler?: SchedulerName | Scheduler
-  /** What `automatic` stands for: the sampler's own schedule. `uniform`, when left out. */
+  /** The schedule that `automatic` selects, the sampler's own. Defaults to `uniform`. */
   readonly automatic?: SchedulerName | "lcm_automatic"
-  /** At least 1; fractions are dropped. */
+  /** At least 1; fractions are truncated. */
   readonly steps: number
-  /** Stable Diffusion's, when left out. */
+  /** Defaults to Stable Diffusion's. */
   readonly noiseSchedule?: NoiseSchedule.NoiseSchedule
-  /** The lowest and highest level; the model's, when left out. */
+  /** Lowest and highest level. Default to the model's. */
   readonly sigmaMin?: number
   readonly sigmaMax?: number
-  /** Karras (7) and Polyexponential (1). */
+  /** ρ of Karras (default 7) and Polyexponential (default 1). */
   readonly rho?: number
-  /** Shape of the Beta schedule, 0.6 both. */
+  /** Shape of the Beta schedule. Both default to 0.6. */
   readonly betaAlpha?: number
   readonly betaBeta?: number
-  /** Which table Align Your Steps reads; `sd1`, when left out. */
+  /** Table of Align Your Steps. Defaults to `sd1`. */
   readonly alignYourSteps?: "sd1" | "sdxl"
-  /** Makes one level more and leaves out the last before 0, as DPM2 wants it. */
+  /** Builds one extra level and discards the last one above 0, as DPM2 requires. */
   readonly discardNextToLast?: boolean
 }
 
 /**
- * The noise levels for some steps: `[steps + 1]` values, descending, the last one 0.
+ * The noise levels for a number of steps: `[steps + 1]` descending values that end at 0.
  *
- * KL Optimal ends at σmin instead of 0. The DDIM schedule can hold more or less levels than were asked for: it walks the
- * trained timesteps in whole strides.
+ * KL Optimal ends at σmin instead of 0. The DDIM schedule can hold more or fewer levels than requested, because it
+ * walks the trained timesteps in integer strides.
  */
 export const sigmas = (options: SigmaOptions): Float64Array => {
   const wanted = Math.max(1, Math.floor(options.steps))
@@ -148,14 +148,14 @@ const thenZero = (levels: ArrayLike<number>): Float64Array => {
 const atTimesteps = (ts: Float64Array, noise: NoiseSchedule.NoiseSchedule): Float64Array =>
   thenZero(ts.map((t) => NoiseSchedule.tToSigma(noise, t)))
 
-/** The model's levels, evenly spaced in time over all of training. */
+/** The model's levels, evenly spaced over all training timesteps. */
 const uniform: Formula = (n, { noise }) => atTimesteps(linspace(NoiseSchedule.size(noise) - 1, 0, n), noise)
 
 /** Evenly spaced in time between σmax and σmin. */
 const normal: Formula = (n, { max, min, noise }) =>
   atTimesteps(linspace(NoiseSchedule.sigmaToT(noise, max), NoiseSchedule.sigmaToT(noise, min), n), noise)
 
-/** As `normal` for one step more, the last left out: the step to 0 is as long as the others. */
+/** `normal` with one extra step whose last level is dropped, so that the step to 0 is as long as the others. */
 const sgmUniform: Formula = (n, { max, min, noise }) =>
   atTimesteps(
     linspace(NoiseSchedule.sigmaToT(noise, max), NoiseSchedule.sigmaToT(noise, min), n + 1).subarray(0, n),
@@ -169,11 +169,11 @@ const karras: Formula = (n, { max, min, rho = 7 }) =>
 /** Evenly spaced in ln σ. */
 const exponential: Formula = (n, { max, min }) => thenZero(linspace(Math.log(max), Math.log(min), n).map(Math.exp))
 
-/** Spaced in ln σ by a power of the way gone. */
+/** Spaced in ln σ by a power ρ of the progress. */
 const polyexponential: Formula = (n, { max, min, rho = 1 }) =>
   thenZero(linspace(1, 0, n).map((r) => Math.exp(Math.log(min) + r ** rho * (Math.log(max) - Math.log(min)))))
 
-/** Sabour et al., "Align Your Steps", arXiv:2404.14507: the schedule that is best for Gaussian data. */
+/** Sabour et al., "Align Your Steps", arXiv:2404.14507: the optimal schedule for Gaussian data. */
 const klOptimal: Formula = (n, { max, min }) =>
   linspace(0, 1, n + 1).map((share) => Math.tan(share * Math.atan(min) + (1 - share) * Math.atan(max)))
 
@@ -182,7 +182,7 @@ const alignYourStepsTables = {
   sdxl: [14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029]
 }
 
-/** The optimised tables of arXiv:2404.14507, stretched in ln σ. One step alone starts at the table's end. */
+/** The optimised tables of arXiv:2404.14507, interpolated in ln σ. A single step starts at the end of the table. */
 const alignYourSteps: Formula = (n, { table }) => {
   const knots = alignYourStepsTables[table]
   const last = knots.length - 1
@@ -201,7 +201,7 @@ const simple: Formula = (n, { noise }) => {
   return thenZero(Float64Array.from({ length: n }, (_, i) => at(noise.sigmas, size - 1 - Math.floor(i * size / n))))
 }
 
-/** Trained levels 1, 1 + k, 1 + 2k, ... with k = T / n in whole numbers. */
+/** Trained levels 1, 1 + k, 1 + 2k, ... with k = ⌊T / n⌋. */
 const ddim: Formula = (n, { noise }) => {
   const size = NoiseSchedule.size(noise)
   const stride = Math.max(Math.floor(size / n), 1)
@@ -251,7 +251,7 @@ const formulas: Readonly<Record<SchedulerName | "lcm_automatic", Formula>> = {
 }
 
 /**
- * The timesteps of DDIM, PLMS and UniPC, ascending: clip(0, k, 2k, ... + 1) below T, with k = T / steps in whole numbers.
+ * The timesteps of DDIM, PLMS and UniPC, ascending: clip(0, k, 2k, ... + 1) below T, with k = ⌊T / steps⌋.
  *
  * There can be more of them than steps (30 steps of 1000: 31). `trainTimesteps` is T.
  */
@@ -264,26 +264,26 @@ export const timesteps = (steps: number, trainTimesteps = 1000): Int32Array => {
   )
 }
 
-/** Where img2img enters a schedule. */
+/** Where img2img starts in a schedule. */
 export interface Img2ImgCut {
-  /** Steps to build the schedule for. */
+  /** Number of steps of the full schedule. */
   readonly scheduleSteps: number
-  /** Timestep samplers start from the noise of timestep number `tEnc` and use the ones before it. */
+  /** Timestep samplers start at the noise level of timestep index `tEnc` and use the timesteps before it. */
   readonly tEnc: number
   /** Index of the sigma to start from. */
   readonly firstSigma: number
-  /** Steps that are made of a schedule of `scheduleSteps` steps. */
+  /** Number of steps actually made. */
   readonly denoisingSteps: number
 }
 
-// A strength next to 0 must not ask for a schedule without end.
+// A strength close to 0 must not require an endless schedule.
 const longestSchedule = 10_000
 
 /**
- * How img2img cuts a schedule, for `steps` and a denoising strength from 0 to 1.
+ * The part of a schedule that img2img runs, for `steps` and a denoising strength from 0 to 1.
  *
- * Normally only the last part of the schedule is walked. With `fixSteps` (and in a hires pass) the schedule is made longer
- * so that as many steps are left as were asked for; strength 0 then makes none and leaves the picture as it is.
+ * Normally only the last part of the schedule runs. With `fixSteps` (and in a second pass) the schedule is built longer
+ * so that the requested number of steps remains; strength 0 then makes no steps and leaves the image unchanged.
  */
 export const img2img = (options: {
   readonly steps: number

@@ -1,22 +1,22 @@
 /**
  * UniPC: a predictor and a corrector of any order that share their evaluations.
  *
- * Zhao et al., "UniPC", arXiv:2302.04867, alg. 1 (corrector) and 2 (predictor) with data prediction, in the multistep form and with the choices of
- * stable-diffusion-webui.
+ * Zhao et al., "UniPC", arXiv:2302.04867, alg. 1 (corrector) and 2 (predictor) with data prediction, in the
+ * multistep form and with the choices of stable-diffusion-webui.
  */
 import * as Effect from "effect/Effect"
 import { add, at, linspace, scale } from "./Buffers.ts"
 import type { NoiseSchedule } from "./NoiseSchedule.ts"
 import { drive, type Method, type SamplerOptions } from "./Sampler.ts"
 
-// Equations of higher orders are too near to each other for doubles.
+// Systems of higher order are too ill-conditioned for doubles.
 const highestOrder = 6
 
-/** A moment of the continuous time that UniPC walks, from 1 down to 1/T, with what its formulas need of it. */
+/** A point in the continuous time of UniPC, from 1 down to 1/T, with the quantities of its formulas. */
 interface Moment {
-  /** Share of the picture, √ᾱ. */
+  /** Weight of the image, √ᾱ. */
   readonly alpha: number
-  /** Share of the noise, √(1 - ᾱ). */
+  /** Weight of the noise, √(1 - ᾱ). */
   readonly noise: number
   /** ln(alpha/noise) = -ln σ. */
   readonly lambda: number
@@ -40,7 +40,7 @@ const momentOf = (logAlpha: number): Moment => {
   return { alpha, noise, lambda: Math.log(alpha / noise), sigma: noise / alpha }
 }
 
-/** The moments of a run of `steps` steps: one more than steps. */
+/** The `steps + 1` points of a run of `steps` steps. */
 const moments = (schedule: NoiseSchedule, steps: number, start: number, skipType: SamplerOptions["skipType"]) => {
   const end = 1 / schedule.alphasCumprod.length
   const atTime = (time: number) => momentOf(logAlphaAt(schedule, time))
@@ -58,7 +58,7 @@ const moments = (schedule: NoiseSchedule, steps: number, start: number, skipType
   }
 }
 
-/** Solves a system of equations, the rows of `matrix` with `values` at their right; as small as an order is. */
+/** Solves the linear system `matrix` · x = `values`, whose size is the order. */
 const solve = (matrix: ReadonlyArray<ReadonlyArray<number>>, values: ReadonlyArray<number>): Float64Array => {
   const rows = matrix.map((row, i) => Float64Array.from([...row, at(values, i)]))
   const unknowns = new Float64Array(rows.length)
@@ -81,14 +81,14 @@ const solve = (matrix: ReadonlyArray<ReadonlyArray<number>>, values: ReadonlyArr
   return unknowns
 }
 
-/** A past prediction of the data, and the λ it was made at. */
+/** An earlier data prediction and its λ. */
 interface Prediction {
   readonly values: Float32Array
   lambda: number
 }
 
 /**
- * What a step multiplies x, the predictions before it (newest first) and the one at its end with.
+ * The coefficients of a step for x, the earlier predictions (newest first) and the one at its end.
  *
  * With H = -h, x' = (noise'/noise)·x - alpha'·(e^H - 1)·m - alpha'·B·Σ ρ_j·(m_j - m)/r_j, where r_j is how far λ_j lies
  * from the start in units of the step, and 1 for the prediction at its end.
@@ -120,10 +120,11 @@ const weights = (from: Moment, to: Moment, lambdas: ReadonlyArray<number>, varia
 }
 
 /**
- * UniPC: every prediction corrects the step that led to it and predicts the next.
+ * UniPC: every prediction corrects the step that led to it and predicts the next one.
  *
- * Order 3 (one more a step at the start, one less at the end, and never more than steps), one call a step, no noise. The
- * first call is at the highest level whatever the timesteps are: only their number counts, and with `fromImage` the last.
+ * Order 3 (rising by one per step at the start, falling at the end, never more than the number of steps), one call per
+ * step, no noise. The first call is at the highest level whatever the timesteps are: only their number matters and,
+ * with `fromImage`, the last one.
  */
 export const uniPc: Method = (run) => {
   const { noiseSchedule, options, timesteps } = run
@@ -134,7 +135,7 @@ export const uniPc: Method = (run) => {
   const order = Math.min(Math.max(1, Math.floor(options.order)), steps, highestOrder)
   const scaled = run.buffer()
   const trial = run.buffer()
-  // The newest first; one more than a step's order, for the prediction at its end.
+  // Newest first; one more than the order, for the prediction at the end of the step.
   const history = Array.from({ length: order + 1 }, (): Prediction => ({ values: run.buffer(), lambda: 0 }))
 
   const predict = (x: Float32Array, { alpha, lambda, sigma }: Moment) => {

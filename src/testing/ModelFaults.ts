@@ -19,8 +19,8 @@ import type { Hanging as HangingStage } from "./Faults.ts"
 export type ModelFault = (model: LoadedModel) => LoadedModel
 
 /**
- * Where a fault occurs: when a prompt is encoded, when an image is encoded or decoded, or at a denoising call, counted from 1
- * in each batch. First-order samplers make one denoising call per step.
+ * Where a fault occurs: when a prompt is encoded, when an image is encoded or decoded, or at a denoising call, counted
+ * from 1 in each batch. First-order samplers make one denoising call per step.
  */
 export type Place = "embed" | "encode" | "decode" | { readonly step: number }
 
@@ -102,8 +102,8 @@ export interface Hanging extends Omit<HangingStage, "fault"> {
 /**
  * The call hangs until it is released.
  *
- * It can be interrupted like a call that waits for its turn. With `inFlight` it counts as started, and an interruption waits
- * for it to end.
+ * It can be interrupted like a call that waits for its turn. With `inFlight` it counts as started, and an interruption
+ * waits for it to end.
  */
 export const hang = Effect.fnUntraced(function*(
   place: Place,

@@ -33,8 +33,8 @@ const noise: NoiseConfig = {
 
 export interface Options extends Partial<LoadedModel> {
   /**
-   * How long each denoising call takes on Effect's clock: with `TestClock.adjust`, a test advances a run step by step. Like a
-   * network call, it cannot be interrupted half-way. By default a call takes no time but yields to other fibers.
+   * How long each denoising call takes on Effect's clock: with `TestClock.adjust`, a test advances a run step by step.
+   * Like a network call, it cannot be interrupted half-way. By default a call takes no time but yields to other fibers.
    */
   readonly stepDuration?: Duration.Input | undefined
 }
@@ -226,8 +226,8 @@ const decode = (
   return pixels
 }
 
-// Of a square of pixels, the first three channels are its colour; the others are 0. The inverse of `decode` for squares of
-// one colour.
+// Of a square of pixels, the first three channels are its colour; the others are 0. The inverse of `decode` for squares
+// of one colour.
 const encode = (
   pixels: Float32Array,
   { height, width }: { readonly height: number; readonly width: number },

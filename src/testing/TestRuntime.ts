@@ -5,8 +5,9 @@
  * it.effect("greets with an image", () => greet("Ada").pipe(Effect.provide(TestRuntime.layer())))
  * ```
  *
- * Requests are validated, sampled, decoded, encoded and saved as in production, within a few milliseconds. No model is read
- * and no file is written (see `SavedImages`). No native module is loaded, except to read the init images of img2img.
+ * Requests are validated, sampled, decoded, encoded and saved as in production, within a few milliseconds. No model is
+ * read and no file is written (see `SavedImages`). No native module is loaded, except to read the init images of
+ * img2img.
  */
 import * as Layer from "effect/Layer"
 import * as DiffusionPipeline from "../diffusion/DiffusionPipeline.ts"
