@@ -5,6 +5,8 @@ import { slow } from "./vitest.slow.config.ts"
 export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
   test: {
+    // Tests that load onnxruntime themselves: it sends telemetry otherwise.
+    env: { ORT_DISABLE_TELEMETRY: process.env["ORT_DISABLE_TELEMETRY"] ?? "1" },
     include: ["test/**/*.test.ts"],
     exclude: ["test/slow/**", ...slow, "node_modules/**"],
     testTimeout: 30_000,

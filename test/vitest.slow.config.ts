@@ -12,6 +12,8 @@ export const slow = [
 export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
   test: {
+    // Tests that load onnxruntime themselves: it sends telemetry otherwise.
+    env: { ORT_DISABLE_TELEMETRY: process.env["ORT_DISABLE_TELEMETRY"] ?? "1" },
     include: ["test/slow/**/*.test.ts", ...slow],
     testTimeout: 600_000,
     hookTimeout: 600_000,

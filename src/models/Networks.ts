@@ -64,8 +64,24 @@ export class Networks extends Context.Service<Networks, {
   /** Networks in a worker thread of this process, on the device that the command options name. */
   static readonly layer: Layer.Layer<Networks, never, CommandOptions> = Layer.effect(
     Networks,
-    Effect.suspend(() => make(() => new Worker(threadUrl, { execArgv: [] })))
+    Effect.suspend(() =>
+      make(() => {
+        withoutTelemetry()
+        return new Worker(threadUrl, { execArgv: [] })
+      })
+    )
   )
+}
+
+/**
+ * onnxruntime 1.30 writes a device id and an event database into the home folder and contacts a collector, unless this
+ * variable is in the environment of the process when its library loads. A value that the user set stands.
+ *
+ * Only the main thread's `process.env` is the environment of the process: a program that builds Serena's layer in a worker
+ * thread must set the variable itself, before it starts that thread.
+ */
+export const withoutTelemetry = (): void => {
+  process.env["ORT_DISABLE_TELEMETRY"] ??= "1"
 }
 
 const threadUrl = new URL(

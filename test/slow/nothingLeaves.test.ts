@@ -1,0 +1,71 @@
+/**
+ * A run reads and writes only what Serena says it does, and contacts nobody.
+ *
+ * The command runs under strace, with a home folder of its own. Without strace (on anything but Linux) the test fails:
+ * what it promises cannot be seen there.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { execFile } from "node:child_process"
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+
+const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url))
+
+const traced = async (environment: NodeJS.ProcessEnv) => {
+  const home = await mkdtemp(join(tmpdir(), "serena-home-"))
+  try {
+    const trace = join(home, "trace.txt")
+    const { ORT_DISABLE_TELEMETRY: _, XDG_CACHE_HOME: __, ...env } = process.env
+    await promisify(execFile)(
+      "strace",
+      [
+        "-f",
+        "-qq",
+        "-e",
+        "trace=connect,sendto,openat,unlink",
+        "-o",
+        trace,
+        process.execPath,
+        main,
+        "txt2img",
+        "a red circle",
+        "--steps",
+        "1",
+        "--outdir",
+        "out"
+      ],
+      { cwd: home, env: { ...env, HOME: home, ...environment }, timeout: 240_000 }
+    )
+    const files = (await readdir(home, { recursive: true })).filter((file) =>
+      /\.\w+$/.test(file) && file !== "trace.txt"
+    )
+    return { files, calls: (await readFile(trace, "utf8")).split("\n") }
+  } finally {
+    await rm(home, { recursive: true, force: true })
+  }
+}
+
+const isImage = (file: string): boolean => /^out\/\d{4}-\d{2}-\d{2}\/00000-\d+\.png$/.test(file)
+
+describe("A run of the command line", () => {
+  it("writes the image and params.txt, and nothing else", async () => {
+    const { files } = await traced({})
+    assert.deepStrictEqual(files.filter((file) => !isImage(file)), ["out/params.txt"])
+    assert.strictEqual(files.filter(isImage).length, 1)
+  })
+
+  it("opens no connection and does not read the id of the machine", async () => {
+    const { calls } = await traced({})
+    assert.isAbove(calls.length, 100)
+    assert.deepStrictEqual(calls.filter((call) => /\b(connect|sendto)\(/.test(call)), [])
+    assert.deepStrictEqual(calls.filter((call) => /machine-id|Microsoft|\.onnxruntime/.test(call)), [])
+  })
+
+  it("leaves onnxruntime's telemetry on where the user asked for it, so the checks above can fail", async () => {
+    const { calls } = await traced({ ORT_DISABLE_TELEMETRY: "0" })
+    assert.isNotEmpty(calls.filter((call) => /machine-id|\.onnxruntime/.test(call)))
+  })
+})
