@@ -31,12 +31,13 @@ import { Lifetime } from "./host/Lifetime.ts"
 import { ModelTitles } from "./host/ModelTitles.ts"
 import { ServerOptions, type ServerSettings } from "./host/ServerOptions.ts"
 import { Settings } from "./host/Settings.ts"
-import { type ApiError, refuse } from "./sdapi/ApiError.ts"
+import { type ApiError, fromAuthentication, refuse } from "./sdapi/ApiError.ts"
 import { Generation } from "./sdapi/Generation.ts"
 import { tooLarge } from "./sdapi/JsonBody.ts"
 import { Pictures } from "./sdapi/Pictures.ts"
 import { write } from "./sdapi/PythonJson.ts"
 import { endpoints } from "./sdapi/Routes.ts"
+import { upstreamSettings } from "./sdapi/upstreamSettings.ts"
 
 const json = (status: number, body: unknown, headers: Readonly<Record<string, string>> = {}) =>
   HttpServerResponse.text(write(body), { status, contentType: "application/json", headers })
@@ -109,12 +110,15 @@ const routesOfApi = HttpRouter.use((router) =>
     const { check } = yield* Authentication
     for (const { answer, guarded, method, path } of endpoints) {
       yield* router.add(method, path, (request) =>
-        (guarded ? check(request.headers["authorization"]) : Effect.void).pipe(
+        (guarded ? Effect.mapError(check(request.headers["authorization"]), fromAuthentication) : Effect.void).pipe(
           Effect.andThen(answer(request)),
-          Effect.catch((error) => Effect.succeed(errorResponse(error)))
+          Effect.catch((error) =>
+            Effect.succeed(errorResponse(error))
+          )
         ))
     }
-    yield* router.add("*", "/*", (request) => Effect.sync(() => fallback(request)))
+    yield* router.add("*", "/*", (request) =>
+      Effect.sync(() => fallback(request)))
   })
 )
 
@@ -284,7 +288,7 @@ const layerSettings = Layer.unwrap(
   Effect.map(
     ServerOptions,
     ({ allow_url_hosts, options_file }) =>
-      Settings.layer({ file: options_file, fetchesUrls: allow_url_hosts.length > 0 })
+      Settings.layer({ file: options_file, fetchesUrls: allow_url_hosts.length > 0, inactive: upstreamSettings })
   )
 )
 

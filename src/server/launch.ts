@@ -18,6 +18,7 @@ import { Lifetime } from "./host/Lifetime.ts"
 import { ModelTitles } from "./host/ModelTitles.ts"
 import { ServerOptions, type ServerSettings } from "./host/ServerOptions.ts"
 import * as StudioFiles from "./host/StudioFiles.ts"
+import * as Reference from "./Reference.ts"
 import * as Server from "./Server.ts"
 import * as V1 from "./v1/Routes.ts"
 
@@ -30,7 +31,7 @@ export interface LaunchOptions {
 
 /** Everything a server runs on: this machine's models, files and pictures. */
 export const layer = ({ cmdOpts, server }: Omit<LaunchOptions, "logJson">) =>
-  Server.layer(Layer.mergeAll(V1.layer, StudioFiles.layer)).pipe(
+  Server.layer(Layer.mergeAll(V1.layer, Reference.layer, StudioFiles.layer)).pipe(
     Layer.provideMerge(Layer.mergeAll(
       Serena.layer({ cmdOpts }),
       ImageDecoder.layer,

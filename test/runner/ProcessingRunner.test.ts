@@ -11,7 +11,7 @@ import * as ProcessingRequest from "../../src/runner/ProcessingRequest.ts"
 import * as ProcessingRunner from "../../src/runner/ProcessingRunner.ts"
 import { RunnerHooks } from "../../src/runner/RunnerHooks.ts"
 import { Faults, RecordingHooks, TestContext, TestPipeline } from "../../src/testing/index.ts"
-import { everyError } from "../runner/everyError.ts"
+import { everyError } from "./everyError.ts"
 
 const cat = Txt2Img.make({ prompt: "a cat", seed: 7, width: 8, height: 8 })
 const stages: ReadonlyArray<Stage> = ["prepare", "execute", "finalize"]

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { parse } from "../../src/server/host/JsonText.ts"
 import type { Unprocessable } from "../../src/server/sdapi/ApiError.ts"
 import { readDict, readFlag, readFloat, readInt, readText } from "../../src/server/sdapi/Fields.ts"
 import { decodeImg2Img, decodeTxt2Img } from "../../src/server/sdapi/ImageRequest.ts"
-import { parse } from "../../src/server/sdapi/JsonText.ts"
+import { detailOf } from "../../src/server/sdapi/JsonBody.ts"
 import { compact, dumps, Float, write } from "../../src/server/sdapi/PythonJson.ts"
 
 const details = (body: unknown, decode: (body: unknown) => Effect.Effect<unknown, Unprocessable> = decodeTxt2Img) =>
@@ -105,10 +106,23 @@ describe("JSON that is wrong", () => {
     const parsed = parse(text)
     assert.strictEqual(parsed._tag, "Failure")
     if (parsed._tag === "Failure") {
-      assert.deepStrictEqual(parsed.failure.loc, ["body", pos])
-      assert.strictEqual(parsed.failure.ctx?.["msg"], msg)
-      assert.strictEqual(parsed.failure.msg, `${msg}: line 1 column ${pos + 1} (char ${pos})`)
+      const detail = detailOf(text, parsed.failure)
+      assert.deepStrictEqual(detail.loc, ["body", pos])
+      assert.strictEqual(detail.ctx?.["msg"], msg)
+      assert.strictEqual(detail.msg, `${msg}: line 1 column ${pos + 1} (char ${pos})`)
     }
+  })
+
+  it("is located by line and column", () => {
+    const parsed = parse("{\n  \"a\": 1,\n  \"b\": oops\n}")
+    if (parsed._tag === "Success") return assert.fail("it parsed")
+    assert.deepStrictEqual(parsed.failure, { fault: "value", position: 19, line: 3, column: 8 })
+  })
+
+  it("is located without copying the text: sixty million line ends take no array of lines", () => {
+    const parsed = parse("\n".repeat(60_000_000))
+    if (parsed._tag === "Success") return assert.fail("it parsed")
+    assert.deepStrictEqual(parsed.failure, { fault: "value", position: 60_000_000, line: 60_000_001, column: 1 })
   })
 
   it("is not read at all when it is nested too deeply", () => {

@@ -17,7 +17,6 @@ import { nearest } from "../../core/Text.ts"
 import type { SaveError } from "../../images/ImageError.ts"
 import { ModelProvider } from "../../models/ModelProvider.ts"
 import { InvalidOptions, Options, OptionsSnapshot } from "../../processing/Options.ts"
-import { upstreamSettings } from "../sdapi/upstreamSettings.ts"
 import { findModel, ModelTitles } from "./ModelTitles.ts"
 import * as OptionsFile from "./OptionsFile.ts"
 
@@ -40,8 +39,10 @@ export class Settings extends Context.Service<Settings, {
   static readonly layer = (options: {
     /** Where settings are kept; in memory only when left out. */
     readonly file?: string | undefined
-    /** What clients are told of `api_enable_requests`. */
+    /** The value of `api_enable_requests`. */
     readonly fetchesUrls?: boolean | undefined
+    /** Settings that are accepted and kept but have no effect, with their defaults. */
+    readonly inactive?: Values | undefined
   } = {}): Layer.Layer<
     Settings,
     InvalidOptions,
@@ -57,7 +58,9 @@ const explains = (name: string): boolean => /_explanation\d*$|^(?:div|section|re
 const make = Effect.fnUntraced(function*(options: {
   readonly file?: string | undefined
   readonly fetchesUrls?: boolean | undefined
+  readonly inactive?: Values | undefined
 }) {
+  const { inactive = {} } = options
   const live = yield* Options
   const models = yield* ModelProvider
   const titles = yield* ModelTitles
@@ -78,11 +81,11 @@ const make = Effect.fnUntraced(function*(options: {
       if (fixed.has(name) || explains(name)) continue
       const known: unknown = acts(name)
         ? Reflect.get(Options.defaults, name)
-        : Object.hasOwn(upstreamSettings, name)
-        ? upstreamSettings[name]
+        : Object.hasOwn(inactive, name)
+        ? inactive[name]
         : undefined
       if (known === undefined) {
-        const near = nearest(name, [...Object.keys(OptionsSnapshot.fields), ...Object.keys(upstreamSettings)])
+        const near = nearest(name, [...Object.keys(OptionsSnapshot.fields), ...Object.keys(inactive)])
         problems.push({
           path: name,
           message: `no setting has this name${near === undefined ? "" : `; did you mean "${near}"?`}`
@@ -169,13 +172,13 @@ const make = Effect.fnUntraced(function*(options: {
     const read = yield* Effect.provideContext(OptionsFile.read(file), services)
     // Settings of other programs and versions stay in the file, and are told of.
     const foreign = Object.entries(read).filter(([name]) =>
-      !acts(name) && !Object.hasOwn(upstreamSettings, name) && !explains(name)
+      !acts(name) && !Object.hasOwn(inactive, name) && !explains(name)
     )
     if (foreign.length > 0) {
       yield* Effect.logWarning(`${file} has settings that do nothing here: ${foreign.map(([name]) => name).join(", ")}`)
     }
     const { acting, others, problems } = sort(
-      Object.fromEntries(Object.entries(read).filter(([name]) => acts(name) || Object.hasOwn(upstreamSettings, name)))
+      Object.fromEntries(Object.entries(read).filter(([name]) => acts(name) || Object.hasOwn(inactive, name)))
     )
     const model = yield* modelNamed(acting["sd_model_checkpoint"])
     if ("sd_model_checkpoint" in acting) {
@@ -202,7 +205,7 @@ const make = Effect.fnUntraced(function*(options: {
     const shown = chosen?.name === snapshot.sd_model_checkpoint ? chosen.written : current?.title ?? null
     return {
       ...snapshot,
-      ...upstreamSettings,
+      ...inactive,
       ...kept,
       ...snapshot,
       sd_model_checkpoint: shown,

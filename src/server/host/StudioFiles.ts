@@ -12,8 +12,7 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { createHash } from "node:crypto"
 import { brotliCompressSync, constants, gzipSync } from "node:zlib"
-import type { Refused } from "../sdapi/ApiError.ts"
-import { Authentication } from "./Authentication.ts"
+import { Authentication, type NotAuthenticated } from "./Authentication.ts"
 import * as StudioBundle from "./StudioBundle.ts"
 
 /** One file, with its compressed forms. */
@@ -108,8 +107,12 @@ const wrongMethod = HttpServerResponse.text(JSON.stringify({ detail: "Method Not
   headers: { allow: "GET, HEAD" }
 })
 
-const refused = ({ detail, headers, status }: Refused) =>
-  HttpServerResponse.text(JSON.stringify({ detail }), { status, contentType: "application/json", headers })
+const unauthorized = ({ reason }: NotAuthenticated) =>
+  HttpServerResponse.text(JSON.stringify({ detail: reason }), {
+    status: 401,
+    contentType: "application/json",
+    headers: { "www-authenticate": "Basic" }
+  })
 
 const unbuilt = HttpServerResponse.text(
   "The studio could not be made ready. From sources it needs the development packages: run npm ci; the log says more.\n",
@@ -135,7 +138,7 @@ export const layer = HttpRouter.use((router) =>
           const found = find(yield* Effect.orDie(ready), nameIn(request.url))
           return found === undefined ? notFound : respond(request, found)
         }).pipe(
-          Effect.catch((error) => Effect.succeed(refused(error))),
+          Effect.catch((error) => Effect.succeed(unauthorized(error))),
           Effect.catchDefect((defect) =>
             Effect.as(Effect.logError("the studio could not be made ready", defect), unbuilt)
           )

@@ -6,6 +6,7 @@
 import * as Schema from "effect/Schema"
 import type { Problem } from "../../core/Problem.ts"
 import type { ProcessingError } from "../../runner/ProcessingError.ts"
+import type { NotAuthenticated } from "../host/Authentication.ts"
 import type { JobCancelled, QueueFull, ShuttingDown } from "../host/Jobs.ts"
 
 /** One problem of a request, as FastAPI tells it. */
@@ -53,6 +54,10 @@ export const refuse = (
     readonly headers?: Readonly<Record<string, string>>
   } = {}
 ): Refused => new Refused({ status, error, detail, errors, headers })
+
+/** A request without valid credentials. */
+export const fromAuthentication = ({ reason }: NotAuthenticated): Refused =>
+  refuse(401, reason, { headers: { "www-authenticate": "Basic" } })
 
 /** One problem, as a 422. */
 export const problem = (loc: ReadonlyArray<string | number>, msg: string, type = "value_error"): Unprocessable =>

@@ -4,8 +4,8 @@
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Result from "effect/Result"
-import { type ApiError, refuse, Unprocessable } from "./ApiError.ts"
-import * as JsonText from "./JsonText.ts"
+import * as JsonText from "../host/JsonText.ts"
+import { type ApiError, type Detail, refuse, Unprocessable } from "./ApiError.ts"
 
 /** The value; `undefined` for an empty body. */
 export const readBody = Effect.fnUntraced(
@@ -19,11 +19,41 @@ export const readBody = Effect.fnUntraced(
     )
     if (text.trim() === "") return undefined
     const parsed = JsonText.parse(text)
-    return Result.isSuccess(parsed) ? parsed.success : yield* new Unprocessable({ detail: [parsed.failure] })
+    return Result.isSuccess(parsed)
+      ? parsed.success
+      : yield* new Unprocessable({ detail: [detailOf(text, parsed.failure)] })
   }
 )
 
-/** The answer to a body that is over the limit. */
+/** A mistake in a text as Python's `json` reports it, in the form of FastAPI. */
+export const detailOf = (
+  text: string,
+  { column: colno, fault, line: lineno, position: pos }: JsonText.JsonMistake
+): Detail => {
+  if (fault === "depth") {
+    return { loc: ["body"], msg: `nested deeper than ${JsonText.deepest} levels`, type: "value_error.jsondecode" }
+  }
+  const msg = pythonWords[fault]
+  return {
+    loc: ["body", pos],
+    msg: `${msg}: line ${lineno} column ${colno} (char ${pos})`,
+    type: "value_error.jsondecode",
+    ctx: { msg, doc: text.slice(0, 200), pos, lineno, colno }
+  }
+}
+
+const pythonWords: Readonly<Record<Exclude<JsonText.JsonFault, "depth">, string>> = {
+  "value": "Expecting value",
+  "property name": "Expecting property name enclosed in double quotes",
+  "colon": "Expecting ':' delimiter",
+  "comma": "Expecting ',' delimiter",
+  "end of text": "Extra data",
+  "end of string": "Unterminated string starting at",
+  "control character": "Invalid control character at",
+  "escape": "Invalid \\escape"
+}
+
+/** The reply to a body over the size limit. */
 export const tooLarge = refuse(413, "Request body too large", {
   errors:
     "The body is larger than this server takes. Send smaller pictures, or start it with a larger --max-body-bytes."

@@ -1,11 +1,9 @@
 /**
- * What the server answers, as an OpenAPI 3.1 document: `/v1` from its contract, `/sdapi/v1` beside it.
+ * `/v1` as an OpenAPI 3.1 document, from its contract.
  */
-import * as Effect from "effect/Effect"
 import * as OpenApi from "effect/http-api/OpenApi"
 import { Api } from "../../contract/Api.ts"
 import { version } from "../../version.ts"
-import * as Sdapi from "../sdapi/Description.ts"
 
 const form = {
   type: "object",
@@ -17,18 +15,14 @@ const form = {
   additionalProperties: { type: "string", description: "Any field of RunImg2Img; lists and objects as JSON." }
 } as const
 
-/** The document. */
-export const description: Effect.Effect<OpenApi.OpenAPISpec> = Effect.map(Sdapi.paths, (sdapi) => {
+/** Describes `/v1`. */
+export const description = (): OpenApi.OpenAPISpec => {
   const own = OpenApi.fromApi(Api)
   const runs = own.paths["/v1/runs"]
   const submit = runs?.post
   return {
     ...own,
     info: { ...own.info, version },
-    tags: [
-      ...own.tags,
-      { name: "sdapi", description: "The API of stable-diffusion-webui, for the clients that there are." }
-    ],
     paths: {
       ...own.paths,
       ...(submit?.requestBody !== undefined && {
@@ -42,8 +36,7 @@ export const description: Effect.Effect<OpenApi.OpenAPISpec> = Effect.map(Sdapi.
             }
           }
         }
-      }),
-      ...sdapi
+      })
     }
   }
-})
+}

@@ -12,7 +12,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { InvalidRequest, TooLarge } from "../../contract/errors.ts"
 import type { Limits } from "../../processing/Limits.ts"
-import * as JsonText from "../sdapi/JsonText.ts"
+import * as JsonText from "../host/JsonText.ts"
 
 export const isForm = ({ headers }: HttpServerRequest.HttpServerRequest): boolean =>
   /^\s*multipart\/form-data\b/i.test(headers["content-type"] ?? "")

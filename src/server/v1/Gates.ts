@@ -23,7 +23,7 @@ export const layerSignedIn: Layer.Layer<SignedIn, never, Authentication> = Layer
       basic: Effect.fnUntraced(function*(answer) {
         const { headers } = yield* HttpServerRequest.HttpServerRequest
         yield* check(headers["authorization"]).pipe(
-          Effect.catch(({ detail }) => Effect.andThen(challenge, Effect.fail(new Unauthorized({ reason: detail })))),
+          Effect.catch(({ reason }) => Effect.andThen(challenge, Effect.fail(new Unauthorized({ reason })))),
           Effect.tapError(sentence)
         )
         return yield* answer

@@ -18,10 +18,10 @@ import { CommandOptions } from "../../processing/CommandOptions.ts"
 import { InvalidProcessing } from "../../processing/InvalidProcessing.ts"
 import * as Processing from "../../processing/Processing.ts"
 import { Jobs, type JobView } from "../host/Jobs.ts"
+import * as JsonText from "../host/JsonText.ts"
 import { findModel, ModelTitles } from "../host/ModelTitles.ts"
 import { ServerOptions } from "../host/ServerOptions.ts"
 import { Settings } from "../host/Settings.ts"
-import * as JsonText from "../sdapi/JsonText.ts"
 import { isForm, readForm } from "./Form.ts"
 import { RunEvents } from "./RunEvents.ts"
 
@@ -139,9 +139,25 @@ export const readJson = Effect.fnUntraced(
     )
     const parsed = JsonText.parse(text)
     if (Result.isSuccess(parsed)) return parsed.success
-    return yield* new InvalidRequest({ problems: [{ path: "", message: `not JSON: ${parsed.failure.msg}` }] })
+    return yield* new InvalidRequest({ problems: [{ path: "", message: jsonProblem(parsed.failure) }] })
   }
 )
+
+const jsonProblem = ({ column, fault, line }: JsonText.JsonMistake): string =>
+  fault === "depth"
+    ? `it is nested deeper than ${JsonText.deepest} levels`
+    : `it is not valid JSON: ${englishWords[fault]} at line ${line}, column ${column}`
+
+const englishWords: Readonly<Record<Exclude<JsonText.JsonFault, "depth">, string>> = {
+  "value": "a value is expected",
+  "property name": "a property name in double quotes is expected",
+  "colon": "a colon is expected",
+  "comma": "a comma or a closing bracket is expected",
+  "end of text": "there is text after the end",
+  "end of string": "the string has no closing quote",
+  "control character": "a string contains an unescaped control character",
+  "escape": "a string contains an invalid escape"
+}
 
 const within = (place: string) => ({ message, path }: Problem): Problem => ({ path: `${place}.${path}`, message })
 

@@ -14,6 +14,7 @@ import { ModelNotFound } from "../../../src/model/ModelError.ts"
 import { ModelProvider } from "../../../src/models/ModelProvider.ts"
 import { Jobs } from "../../../src/server/host/Jobs.ts"
 import { ServerOptions, type ServerSettings } from "../../../src/server/host/ServerOptions.ts"
+import * as Reference from "../../../src/server/Reference.ts"
 import * as Server from "../../../src/server/Server.ts"
 import * as Routes from "../../../src/server/v1/Routes.ts"
 import { TestModel, TestRuntime } from "../../../src/testing/index.ts"
@@ -38,7 +39,7 @@ export const listening = Effect.fnUntraced(function*({ server, ...runtime }: Lis
     resident: Effect.succeed([])
   })
   const context = yield* Layer.build(
-    Server.layer(Routes.layer).pipe(
+    Server.layer(Layer.mergeAll(Routes.layer, Reference.layer)).pipe(
       Layer.provideMerge(Layer.mergeAll(
         TestRuntime.layer({ ...runtime, model }),
         provider,

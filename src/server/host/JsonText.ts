@@ -1,25 +1,44 @@
 /**
- * JSON that comes with a request: parsed, or told where it is wrong, in the words of Python's `json`.
+ * JSON text from outside: parsed, or located where it is wrong.
  *
- * Nothing here recurses, so no nesting is too deep for the stack; what is nested deeper than `deepest` is refused.
+ * Each API says what is wrong in its own words; the place is the one at which Python's decoder stops, which clients of
+ * stable-diffusion-webui compare. Nothing here recurses or copies the text, so neither nesting nor length is an attack.
  */
 import * as Result from "effect/Result"
-import type { Detail } from "./ApiError.ts"
 
-/** Deepest nesting that is taken. */
+/** Deepest nesting that is accepted. */
 export const deepest = 200
 
-/** The value of a text, or what is wrong with it. */
-export const parse = (text: string): Result.Result<unknown, Detail> => {
-  const depth = depthOf(text)
-  if (depth > deepest) {
-    return Result.fail({ loc: ["body"], msg: `nested deeper than ${deepest} levels`, type: "value_error.jsondecode" })
-  }
+/** What was expected at the place of a mistake, or is wrong there. */
+export type JsonFault =
+  | "value"
+  | "property name"
+  | "colon"
+  | "comma"
+  | "end of text"
+  | "end of string"
+  | "control character"
+  | "escape"
+  | "depth"
+
+/** Why a text is not JSON. */
+export interface JsonMistake {
+  readonly fault: JsonFault
+  /** Position in UTF-16 code units, from 0. */
+  readonly position: number
+  /** Line and column, from 1. */
+  readonly line: number
+  readonly column: number
+}
+
+/** Parses a text, or says where it is wrong. */
+export const parse = (text: string): Result.Result<unknown, JsonMistake> => {
+  if (depthOf(text) > deepest) return Result.fail({ fault: "depth", position: 0, line: 1, column: 1 })
   try {
     const value: unknown = JSON.parse(text)
     return Result.succeed(value)
   } catch {
-    return Result.fail(detailOf(text, mistakeIn(text) ?? { msg: "Expecting value", pos: 0 }))
+    return Result.fail(located(text, mistakeIn(text) ?? { fault: "value", position: 0 }))
   }
 }
 
@@ -49,26 +68,24 @@ const endOfString = (text: string, start: number): number => {
 }
 
 interface Mistake {
-  readonly msg: string
-  readonly pos: number
+  readonly fault: JsonFault
+  readonly position: number
 }
 
-const detailOf = (text: string, { msg, pos }: Mistake): Detail => {
-  const before = text.slice(0, pos)
-  const lineno = before.split("\n").length
-  const colno = pos - before.lastIndexOf("\n")
-  return {
-    loc: ["body", pos],
-    msg: `${msg}: line ${lineno} column ${colno} (char ${pos})`,
-    type: "value_error.jsondecode",
-    ctx: { msg, doc: text.slice(0, 200), pos, lineno, colno }
+const located = (text: string, { fault, position }: Mistake): JsonMistake => {
+  let line = 1
+  let start = 0
+  for (let end = text.indexOf("\n"); end !== -1 && end < position; end = text.indexOf("\n", start)) {
+    line++
+    start = end + 1
   }
+  return { fault, position, line, column: position - start + 1 }
 }
 
 const space = /[ \t\n\r]*/y
 const scalar = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y
 
-// The first place at which Python's decoder would stop.
+// The first place at which Python's decoder stops.
 const mistakeIn = (text: string): Mistake | undefined => {
   let at = 0
   const skip = (pattern: RegExp): boolean => {
@@ -85,7 +102,7 @@ const mistakeIn = (text: string): Mistake | undefined => {
     const char = text[at]
     if (next === "after") {
       const within = open.at(-1)
-      if (within === undefined) return at < text.length ? { msg: "Extra data", pos: at } : undefined
+      if (within === undefined) return at < text.length ? { fault: "end of text", position: at } : undefined
       if (char === (within === "[" ? "]" : "}")) {
         open.pop()
         at++
@@ -93,7 +110,7 @@ const mistakeIn = (text: string): Mistake | undefined => {
         at++
         next = within === "[" ? "value" : "key"
       } else {
-        return { msg: "Expecting ',' delimiter", pos: at }
+        return { fault: "comma", position: at }
       }
       continue
     }
@@ -104,12 +121,12 @@ const mistakeIn = (text: string): Mistake | undefined => {
       continue
     }
     if (next === "key" || (next === "first" && open.at(-1) === "{")) {
-      if (char !== "\"") return { msg: "Expecting property name enclosed in double quotes", pos: at }
+      if (char !== "\"") return { fault: "property name", position: at }
       const wrong = mistakeInString(text, at)
       if (wrong !== undefined) return wrong
       at = endOfString(text, at) + 1
       skip(space)
-      if (text[at] !== ":") return { msg: "Expecting ':' delimiter", pos: at }
+      if (text[at] !== ":") return { fault: "colon", position: at }
       at++
       next = "value"
       continue
@@ -126,17 +143,17 @@ const mistakeIn = (text: string): Mistake | undefined => {
     } else if (skip(scalar)) {
       next = "after"
     } else {
-      return { msg: "Expecting value", pos: at }
+      return { fault: "value", position: at }
     }
   }
 }
 
 const mistakeInString = (text: string, start: number): Mistake | undefined => {
   const end = endOfString(text, start)
-  if (end >= text.length) return { msg: "Unterminated string starting at", pos: start }
+  if (end >= text.length) return { fault: "end of string", position: start }
   for (let at = start; at < end; at++) {
-    if (text.charCodeAt(at) < 0x20) return { msg: "Invalid control character at", pos: at }
+    if (text.charCodeAt(at) < 0x20) return { fault: "control character", position: at }
   }
   const escape = /(?<!\\)(?:\\\\)*\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})/.exec(text.slice(start + 1, end + 1))
-  return escape === null ? undefined : { msg: "Invalid \\escape", pos: start + escape.index + escape[0].length }
+  return escape === null ? undefined : { fault: "escape", position: start + escape.index + escape[0].length }
 }
