@@ -26,9 +26,9 @@ import type { Duplex } from "node:stream"
 import { InvalidOptions } from "../processing/Options.ts"
 import { Authentication } from "./host/Authentication.ts"
 import * as Cors from "./host/Cors.ts"
-import { Jobs } from "./host/Jobs.ts"
 import { Lifetime } from "./host/Lifetime.ts"
 import { ModelTitles } from "./host/ModelTitles.ts"
+import { RunQueue } from "./host/RunQueue.ts"
 import { ServerOptions, type ServerSettings } from "./host/ServerOptions.ts"
 import { Settings } from "./host/Settings.ts"
 import { type ApiError, fromAuthentication, refuse } from "./sdapi/ApiError.ts"
@@ -124,12 +124,12 @@ const routesOfApi = HttpRouter.use((router) =>
 
 const health = HttpRouter.use((router) =>
   Effect.gen(function*() {
-    const jobs = yield* Jobs
+    const queue = yield* RunQueue
     yield* router.add("GET", "/health/live", Effect.succeed(json(200, { status: "ok" })))
     yield* router.add(
       "GET",
       "/health/ready",
-      Effect.map(jobs.accepting, (accepting) =>
+      Effect.map(queue.accepting, (accepting) =>
         accepting ? json(200, { status: "ready" }) : json(503, { status: "shutting down" }, { "retry-after": "10" }))
     )
   })
@@ -151,7 +151,7 @@ const around = HttpRouter.use((router) =>
   Effect.gen(function*() {
     const options = yield* ServerOptions
     const cors = Cors.make(options)
-    const jobs = yield* Jobs
+    const queue = yield* RunQueue
     const limit = ByteSize.bytes(options.max_body_bytes)
 
     yield* router.addGlobalMiddleware((handler) =>
@@ -182,7 +182,7 @@ const around = HttpRouter.use((router) =>
             (cause) => Effect.as(Effect.logError("request failed", cause), errorResponse(internalError))
           ),
           Effect.flatMap((response) =>
-            Effect.zipWith(seconds, jobs.accepting, (time, accepting) =>
+            Effect.zipWith(seconds, queue.accepting, (time, accepting) =>
               HttpServerResponse.setHeaders(response, {
                 ...securityHeaders,
                 ...cors.headers(origin),
@@ -270,17 +270,17 @@ const listening = Layer.unwrap(Effect.gen(function*() {
 // Built after what serves, so that it ends first: waiting requests are answered, and runs end within the grace time.
 const draining = Layer.effectDiscard(Effect.gen(function*() {
   const { grace } = yield* ServerOptions
-  const jobs = yield* Jobs
+  const queue = yield* RunQueue
   yield* Effect.addFinalizer(() =>
-    Effect.asVoid(Effect.forkDetach(jobs.drain(grace * 1000), { startImmediately: true }))
+    Effect.asVoid(Effect.forkDetach(queue.drain(grace * 1000), { startImmediately: true }))
   )
 }))
 
-/** Jobs as the server's options have them. */
-const layerJobs = Layer.unwrap(
+/** RunQueue as the server's options have them. */
+const layerQueue = Layer.unwrap(
   Effect.map(
     ServerOptions,
-    ({ concurrency, max_run_seconds: maxRunSeconds, queue }) => Jobs.layer({ concurrency, maxRunSeconds, queue })
+    ({ concurrency, max_run_seconds: maxRunSeconds, queue }) => RunQueue.layer({ concurrency, maxRunSeconds, queue })
   )
 )
 
@@ -292,10 +292,10 @@ const layerSettings = Layer.unwrap(
   )
 )
 
-/** What the routes ask for, and others' routes may: jobs, settings, titles, the server's end. */
+/** What the routes ask for, and others' routes may: queue, settings, titles, the server's end. */
 export const layerServices = Layer.mergeAll(Authentication.layer, Generation.layer, Lifetime.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(layerSettings, Pictures.layer)),
-  Layer.provideMerge(Layer.mergeAll(layerJobs, ModelTitles.layer))
+  Layer.provideMerge(Layer.mergeAll(layerQueue, ModelTitles.layer))
 )
 
 /** The routes of this server: the webui's API and health. */

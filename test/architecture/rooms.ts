@@ -88,8 +88,8 @@ export const rooms: ReadonlyArray<Room> = [
   { path: "studio", holds: "the page in the browser", imports: ["client", "contract", "core", "processing", "runner"] },
   {
     path: "server/host",
-    holds: "what both HTTP APIs stand on: the queue, settings, authentication, the studio's files",
-    imports: ["core", "images", "model", "models", "processing", "runner"]
+    holds: "what both HTTP APIs stand on: the run queue, settings, authentication, the studio's files",
+    imports: ["contract", "core", "images", "models", "processing", "runner"]
   },
   {
     path: "server/v1",
@@ -110,18 +110,7 @@ export const rooms: ReadonlyArray<Room> = [
   {
     path: "server/sdapi",
     holds: "`/sdapi/v1`, as stable-diffusion-webui answers it",
-    imports: [
-      "core",
-      "images",
-      "model",
-      "models",
-      "planning",
-      "processing",
-      "prompt",
-      "runner",
-      "sampling",
-      "server/host"
-    ]
+    imports: ["contract", "core", "images", "model", "models", "processing", "runner", "sampling", "server/host"]
   },
   {
     path: "server",

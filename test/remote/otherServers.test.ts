@@ -146,31 +146,31 @@ describe("A run on another server", () => {
 
   it.live("frees the server's queue when its caller goes away", () =>
     Effect.gen(function*() {
-      const { jobs, url } = yield* listening({ model: TestModel.make({ stepDuration: "10 millis" }) })
+      const { queue, url } = yield* listening({ model: TestModel.make({ stepDuration: "10 millis" }) })
       yield* Effect.gen(function*() {
         const fiber = yield* Effect.forkChild(processImages({ ...cat, steps: 100 }, { runId: "r1" }))
         yield* Stream.runHead(Stream.filter((yield* Runs).watch("r1"), ({ samplingStep }) => samplingStep > 0))
         yield* Fiber.interrupt(fiber)
-        const ended = yield* Stream.runLast(jobs.watch("r1"))
+        const ended = yield* Stream.runLast(queue.watch("r1"))
         assert.isTrue(ended._tag === "Some" && ended.value.endedAt !== undefined)
       }).pipe(Effect.provide(remoteTo({ url })))
     }))
 
   it.live("passes an interruption on, also of a run that still waits there", () =>
     Effect.gen(function*() {
-      const { jobs, url } = yield* listening({ model: TestModel.make({ stepDuration: "10 millis" }) })
-      const first = yield* jobs.submit({ ...cat, steps: 60 })
+      const { queue, url } = yield* listening({ model: TestModel.make({ stepDuration: "10 millis" }) })
+      const first = yield* queue.submit({ ...cat, steps: 60 })
       yield* Effect.gen(function*() {
         const fiber = yield* Effect.forkChild(processImages({ ...cat, steps: 60 }, { runId: "r1" }))
         yield* Stream.runHead(
-          Stream.fromEffectRepeat(jobs.get("r1")).pipe(Stream.filter(({ _tag }) => _tag === "Some"))
+          Stream.fromEffectRepeat(queue.get("r1")).pipe(Stream.filter(({ _tag }) => _tag === "Some"))
         )
         const [run] = yield* (yield* Runs).list
         yield* run?.interrupt ?? Effect.void
         const processed = yield* Fiber.join(fiber)
         assert.deepStrictEqual([processed.images.length, processed.interrupted], [0, true])
       }).pipe(Effect.provide(remoteTo({ url })))
-      yield* jobs.cancel(first.job.id)
+      yield* queue.cancel(first.run.id)
     }))
 
   it.live("tells whoever asks its model's networks that they are elsewhere", () =>

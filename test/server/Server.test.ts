@@ -269,20 +269,20 @@ describe("limits", () => {
     }))
 })
 
-describe("jobs", () => {
+describe("queue", () => {
   it.live("a client that goes away takes its run with it, unless its pictures are to be saved", () =>
     Effect.gen(function*() {
       for (const save_images of [false, true]) {
         const { fault, hanging, release } = yield* ModelFaults.hang({ step: 1 })
-        const { jobs, post } = yield* serving({ model: fault(TestModel.make()) })
+        const { queue, post } = yield* serving({ model: fault(TestModel.make()) })
         const client = yield* Effect.forkChild(post(`${v1}/txt2img`, { ...small, save_images, force_task_id: "mine" }))
         yield* hanging
         yield* Fiber.interrupt(client)
-        const ended = until(jobs.get("mine"), Option.exists(({ endedAt }) => endedAt !== undefined))
+        const ended = until(queue.get("mine"), Option.exists(({ endedAt }) => endedAt !== undefined))
         if (save_images) yield* release
-        const job = yield* ended
+        const run = yield* ended
         assert.deepStrictEqual(
-          Option.map(job, ({ status }) => status._tag),
+          Option.map(run, ({ status }) => status._tag),
           Option.some(save_images ? "Done" as const : "Cancelled" as const)
         )
       }
@@ -291,11 +291,11 @@ describe("jobs", () => {
   it.live("when too many wait, one more is told when to come back", () =>
     Effect.gen(function*() {
       const { fault, hanging, release } = yield* Faults.hang("execute")
-      const { jobs, post } = yield* serving({ server: { queue: 1 }, faults: [fault] })
+      const { queue, post } = yield* serving({ server: { queue: 1 }, faults: [fault] })
       const clients = [yield* Effect.forkChild(post(`${v1}/txt2img`, small))]
       yield* hanging
       clients.push(yield* Effect.forkChild(post(`${v1}/txt2img`, small)))
-      yield* until(jobs.list, (all) => all.length === 2)
+      yield* until(queue.list, (all) => all.length === 2)
       const full = yield* post(`${v1}/txt2img`, small)
       assert.strictEqual(full.status, 429)
       assert.match(full.headers.get("retry-after") ?? "", /^\d+$/)
@@ -306,7 +306,7 @@ describe("jobs", () => {
   it.live("progress is 0 at rest, and tells of the run that goes on", () =>
     Effect.gen(function*() {
       const { fault, hanging, release } = yield* ModelFaults.hang({ step: 3 })
-      const { get, jobs, post } = yield* serving({ model: fault(TestModel.make()) })
+      const { get, queue, post } = yield* serving({ model: fault(TestModel.make()) })
       const progress = (query = "") => Effect.map(get(`${v1}/progress${query}`), ({ body }) => body)
       const state = (body: unknown, name: string) => field(body, "state", name)
       const rest = yield* progress()
@@ -331,7 +331,7 @@ describe("jobs", () => {
         })
       )
       yield* hanging
-      yield* until(jobs.current, Option.isSome)
+      yield* until(queue.current, Option.isSome)
       const during = yield* progress()
       assert.strictEqual(state(during, "job_count"), 2)
       assert.strictEqual(state(during, "job"), "Batch 1 out of 2")
@@ -367,11 +367,11 @@ describe("jobs", () => {
   it.live("an interrupt by a task's id ends that task only, and one that waits never begins", () =>
     Effect.gen(function*() {
       const { fault, hanging, release } = yield* Faults.hang("execute")
-      const { get, jobs, post } = yield* serving({ faults: [fault] })
+      const { get, queue, post } = yield* serving({ faults: [fault] })
       const first = yield* Effect.forkChild(post(`${v1}/txt2img`, { ...small, force_task_id: "first" }))
       yield* hanging
       const second = yield* Effect.forkChild(post(`${v1}/txt2img`, { ...small, force_task_id: "second" }))
-      yield* until(jobs.list, (all) => all.length === 2)
+      yield* until(queue.list, (all) => all.length === 2)
       assert.deepStrictEqual((yield* get("/internal/pending-tasks")).body, { size: 1, tasks: ["second"] })
       yield* post(`${v1}/interrupt?task_id=second`)
       assert.strictEqual((yield* Fiber.join(second)).status, 409)
@@ -383,19 +383,19 @@ describe("jobs", () => {
     Effect.gen(function*() {
       const { fault, hanging, release } = yield* ModelFaults.hang({ step: 1 })
       const scope = yield* Scope.make()
-      const { jobs, post } = yield* Scope.provide(
+      const { queue, post } = yield* Scope.provide(
         serving({ server: { grace: 0 }, model: fault(TestModel.make()) }),
         scope
       )
       const running = yield* Effect.forkChild(post(`${v1}/txt2img`, { ...small, steps: 5 }))
       yield* hanging
       const waiting = yield* Effect.forkChild(post(`${v1}/txt2img`, small))
-      yield* until(jobs.list, (all) => all.length === 2)
+      yield* until(queue.list, (all) => all.length === 2)
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       assert.strictEqual((yield* Fiber.join(waiting)).status, 503)
-      assert.isFalse(yield* jobs.accepting)
-      yield* until(jobs.current, (job) =>
-        Option.exists(job, ({ status }) => status._tag === "Running" && status.progress?.interrupted === true))
+      assert.isFalse(yield* queue.accepting)
+      yield* until(queue.current, (run) =>
+        Option.exists(run, ({ status }) => status._tag === "Running" && status.progress?.interrupted === true))
       yield* release
       assert.strictEqual((yield* Fiber.join(running)).status, 200)
       yield* Fiber.join(closing)

@@ -12,7 +12,7 @@ import { ImageDecoder } from "../../src/images/ImageDecoder.ts"
 import type { LoadedModel } from "../../src/model/LoadedModel.ts"
 import { ModelNotFound } from "../../src/model/ModelError.ts"
 import { ModelProvider } from "../../src/models/ModelProvider.ts"
-import { Jobs } from "../../src/server/host/Jobs.ts"
+import { RunQueue } from "../../src/server/host/RunQueue.ts"
 import { ServerOptions, type ServerSettings } from "../../src/server/host/ServerOptions.ts"
 import * as Server from "../../src/server/Server.ts"
 import { TestModel, TestRuntime } from "../../src/testing/index.ts"
@@ -74,7 +74,7 @@ export const serving = Effect.fnUntraced(function*({ server, ...runtime }: Servi
     })
   const post = (path: string, body?: unknown, init?: RequestInit) =>
     send(path, { method: "POST", ...(body === undefined ? {} : { body: JSON.stringify(body) }), ...init })
-  return { url, port, send, get: (path: string) => send(path), post, jobs: Context.get(context, Jobs), context }
+  return { url, port, send, get: (path: string) => send(path), post, queue: Context.get(context, RunQueue), context }
 })
 
 const parsed = (text: string): unknown => {

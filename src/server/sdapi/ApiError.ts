@@ -4,10 +4,10 @@
  * Two kinds: a list of problems (422), and a refusal with one sentence. Neither ever holds a stack.
  */
 import * as Schema from "effect/Schema"
+import type { QueueFull, RunCancelled, ShuttingDown } from "../../contract/errors.ts"
 import type { Problem } from "../../core/Problem.ts"
 import type { ProcessingError } from "../../runner/ProcessingError.ts"
 import type { NotAuthenticated } from "../host/Authentication.ts"
-import type { JobCancelled, QueueFull, ShuttingDown } from "../host/Jobs.ts"
 
 /** One problem of a request, as FastAPI tells it. */
 export const Detail = Schema.Struct({
@@ -83,7 +83,7 @@ export const unprocessable = (
 export const invalidImage = (reason: string): Refused => refuse(500, "Invalid encoded image", { errors: reason })
 
 /** What a run failed with, as the API tells it. */
-export const fromRun = (error: ProcessingError | JobCancelled | QueueFull | ShuttingDown): ApiError => {
+export const fromRun = (error: ProcessingError | RunCancelled | QueueFull | ShuttingDown): ApiError => {
   const errors = error.message
   switch (error._tag) {
     case "InvalidProcessing":
@@ -109,7 +109,7 @@ export const fromRun = (error: ProcessingError | JobCancelled | QueueFull | Shut
       })
     case "ShuttingDown":
       return refuse(503, "Server is shutting down", { errors, headers: { "retry-after": "10" } })
-    case "JobCancelled":
+    case "RunCancelled":
       return refuse(409, "The job was cancelled", { errors })
     default:
       return refuse(500, "", { error: error._tag, errors })

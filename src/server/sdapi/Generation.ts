@@ -1,5 +1,5 @@
 /**
- * `txt2img` and `img2img`: from a body to a job, and from its result to the reply.
+ * `txt2img` and `img2img`: from a body to a run, and from its result to the reply.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -17,8 +17,8 @@ import * as Processing from "../../processing/Processing.ts"
 import { StyleBook } from "../../processing/StyleBook.ts"
 import * as Samplers from "../../sampling/Samplers.ts"
 import * as Schedules from "../../sampling/Schedules.ts"
-import { Jobs } from "../host/Jobs.ts"
 import { findModel, ModelTitles } from "../host/ModelTitles.ts"
+import { RunQueue } from "../host/RunQueue.ts"
 import { Settings } from "../host/Settings.ts"
 import { type ApiError, fromRun, problem, refuse } from "./ApiError.ts"
 import { readDict } from "./Fields.ts"
@@ -51,7 +51,7 @@ export class Generation extends Context.Service<Generation, {
     Effect.gen(function*() {
       const { limits } = yield* CommandOptions
       const decoder = yield* ImageDecoder
-      const jobs = yield* Jobs
+      const queue = yield* RunQueue
       const read = (yield* Pictures).read
       const settings = yield* Settings
       const options = yield* Options
@@ -228,14 +228,14 @@ export class Generation extends Context.Service<Generation, {
         // A client that goes away takes its run with it, unless its pictures are to be saved.
         const processed = yield* Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(
-            jobs.submit(processing, { taskId: request.force_task_id ?? undefined }),
-            ({ job, result }) =>
+            queue.submit(processing, { taskId: request.force_task_id ?? undefined }),
+            ({ result, run }) =>
               // Settings that are to stay are set when the request was taken, and not before.
               Effect.andThen(
                 request.override_settings_restore_afterwards === false
                   ? settings.set(request.override_settings ?? {})
                   : Effect.void,
-                Effect.onInterrupt(restore(result), () => request.save_images ? Effect.void : jobs.cancel(job.id))
+                Effect.onInterrupt(restore(result), () => request.save_images ? Effect.void : queue.cancel(run.id))
               )
           )
         ).pipe(Effect.mapError(fromRun))

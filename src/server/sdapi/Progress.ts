@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import { ImageEncoder } from "../../images/ImageEncoder.ts"
 import { Options } from "../../processing/Options.ts"
 import type { Preview, RunProgress } from "../../runner/RunState.ts"
-import { Jobs, type JobView } from "../host/Jobs.ts"
+import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
 import { timestamp } from "./Info.ts"
 import { Float } from "./PythonJson.ts"
 
@@ -25,13 +25,13 @@ const fractionOf = (progress: RunProgress | undefined): number => {
 // The webui counts the step that was reported last from 0.
 const stepOf = ({ samplingStep }: RunProgress): number => Math.max(0, samplingStep - 1)
 
-const nameOf = ({ processing }: JobView, progress: RunProgress | undefined): string => {
-  if (processing.n_iter <= 1 || progress === undefined) {
-    return processing._tag === "Img2Img" ? "scripts_img2img" : "scripts_txt2img"
+const nameOf = ({ request }: QueuedRun, progress: RunProgress | undefined): string => {
+  if (request.n_iter <= 1 || progress === undefined) {
+    return request._tag === "Img2Img" ? "scripts_img2img" : "scripts_txt2img"
   }
-  const passes = Math.max(1, progress.jobCount / processing.n_iter)
-  const batch = Math.min(processing.n_iter, Math.floor(progress.jobNo / passes) + 1)
-  return `Batch ${batch} out of ${processing.n_iter}`
+  const passes = Math.max(1, progress.jobCount / request.n_iter)
+  const batch = Math.min(request.n_iter, Math.floor(progress.jobNo / passes) + 1)
+  return `Batch ${batch} out of ${request.n_iter}`
 }
 
 /** `GET /sdapi/v1/progress`, of the current job or of one by its task id. */
@@ -39,10 +39,10 @@ export const progress = Effect.fn("sdapi.progress")(function*(query: {
   readonly skipCurrentImage: boolean
   readonly taskId: string | undefined
 }) {
-  const jobs = yield* Jobs
-  const found = query.taskId === undefined ? yield* jobs.current : yield* jobs.get(query.taskId)
+  const queue = yield* RunQueue
+  const found = query.taskId === undefined ? yield* queue.current : yield* queue.get(query.taskId)
   const job = Option.filter(found, ({ status }) => status._tag === "Running")
-  const last = yield* jobs.last
+  const last = yield* queue.last
   if (Option.isNone(job)) {
     return {
       progress: new Float(0),
@@ -109,8 +109,8 @@ export const taskProgress = Effect.fn("sdapi.taskProgress")(function*(request: {
   readonly id_task: string
   readonly live_preview: boolean
 }) {
-  const jobs = yield* Jobs
-  const found = yield* jobs.get(request.id_task)
+  const queue = yield* RunQueue
+  const found = yield* queue.get(request.id_task)
   const status = Option.map(found, ({ status }) => status)
   if (Option.isNone(status) || status.value._tag !== "Running") {
     const ahead = Option.isSome(status) && status.value._tag === "Queued" ? status.value.ahead : undefined
@@ -140,7 +140,7 @@ export const taskProgress = Effect.fn("sdapi.taskProgress")(function*(request: {
 
 /** `GET /internal/pending-tasks`. */
 export const pendingTasks = Effect.fn("sdapi.pendingTasks")(function*() {
-  const jobs = yield* Jobs
-  const waiting = (yield* jobs.list).filter(({ status }) => status._tag === "Queued")
+  const queue = yield* RunQueue
+  const waiting = (yield* queue.list).filter(({ status }) => status._tag === "Queued")
   return { size: waiting.length, tasks: waiting.map(({ id, taskId }) => taskId ?? id) }
 })

@@ -14,9 +14,9 @@ import type { CommandOptions } from "../../processing/CommandOptions.ts"
 import { Options } from "../../processing/Options.ts"
 import type { StyleBook } from "../../processing/StyleBook.ts"
 import { version } from "../../version.ts"
-import { Jobs } from "../host/Jobs.ts"
 import { Lifetime } from "../host/Lifetime.ts"
 import { ModelTitles } from "../host/ModelTitles.ts"
+import { RunQueue } from "../host/RunQueue.ts"
 import { ServerOptions } from "../host/ServerOptions.ts"
 import { Settings } from "../host/Settings.ts"
 import { type ApiError, fromRun, problem, refuse, unprocessable } from "./ApiError.ts"
@@ -37,7 +37,7 @@ export type Services =
   | Generation
   | ImageDecoder
   | ImageEncoder
-  | Jobs
+  | RunQueue
   | Lifetime
   | ModelProvider
   | ModelTitles
@@ -90,12 +90,12 @@ const unavailable = (what: string) => () =>
     errors: `${what} needs models and code that Serena does not have.`
   }))
 
-// The job that is meant: the current one, or one by the client's own name for it.
+// The run that is meant: the current one, or one by the client's own name for it.
 const asked = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, wish: "interrupt" | "skip") {
-  const jobs = yield* Jobs
+  const queue = yield* RunQueue
   const task = taskOf(request)
-  const job = task === undefined ? yield* jobs.current : yield* jobs.get(task)
-  if (Option.isSome(job)) yield* jobs[wish](job.value.id)
+  const run = task === undefined ? yield* queue.current : yield* queue.get(task)
+  if (Option.isSome(run)) yield* queue[wish](run.value.id)
 })
 
 const taskOf = (request: HttpServerRequest.HttpServerRequest): string | undefined => {

@@ -23,8 +23,8 @@ import { StyleBook } from "../../processing/StyleBook.ts"
 import * as Samplers from "../../sampling/Samplers.ts"
 import * as Schedules from "../../sampling/Schedules.ts"
 import { version } from "../../version.ts"
-import { Jobs, type JobView } from "../host/Jobs.ts"
 import { findModel, ModelTitles } from "../host/ModelTitles.ts"
+import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
 import { ServerOptions } from "../host/ServerOptions.ts"
 import { Settings } from "../host/Settings.ts"
 import { eventStream, previewPng } from "./EventStream.ts"
@@ -43,27 +43,27 @@ export const layerRuns = HttpApiBuilder.group(
   "runs",
   Effect.fnUntraced(function*(handlers) {
     const events = yield* RunEvents
-    const jobs = yield* Jobs
+    const queue = yield* RunQueue
     const { submit } = yield* Submission
 
     const find = Effect.fnUntraced(function*(id: string) {
-      const job = yield* jobs.get(id)
-      return Option.isSome(job) ? job.value : yield* new RunNotFound({ id })
+      const run = yield* queue.get(id)
+      return Option.isSome(run) ? run.value : yield* new RunNotFound({ id })
     })
-    const view = (job: JobView) => Effect.map(events.statusOf(job), (status) => runOf(job, status))
+    const view = (run: QueuedRun) => Effect.map(events.statusOf(run), (status) => runOf(run, status))
     const asked =
       (wish: "cancel" | "interrupt" | "skip") => ({ params }: { readonly params: { readonly id: string } }) =>
         Effect.gen(function*() {
           const { id } = yield* find(params.id)
-          yield* jobs[wish](id)
+          yield* queue[wish](id)
           return yield* view(yield* find(id))
         })
-    // What a job gave; a job that failed gave nothing.
+    // What a run gave; a run that failed gave nothing.
     const resultOf = Effect.fnUntraced(function*(id: string, image: string) {
-      const job = yield* find(id)
-      const result = job.status._tag === "Done" ? yield* Effect.option(jobs.result(job.id)) : Option.none()
+      const run = yield* find(id)
+      const result = run.status._tag === "Done" ? yield* Effect.option(queue.result(run.id)) : Option.none()
       return Option.isSome(result) && Option.isSome(result.value)
-        ? { job, processed: result.value.value }
+        ? { run, processed: result.value.value }
         : yield* new ImageNotFound({ id, image })
     })
     const known = Effect.map(HttpServerRequest.HttpServerRequest, ({ headers }) => headers["if-none-match"])
@@ -83,7 +83,7 @@ export const layerRuns = HttpApiBuilder.group(
       .handle("list", ({ query }) =>
         Effect.gen(function*() {
           const { before, limit = pageLength } = query
-          const newest = (yield* jobs.list).toSorted((a, b) => b.submittedAt - a.submittedAt || order(b, a))
+          const newest = (yield* queue.list).toSorted((a, b) => b.submittedAt - a.submittedAt || order(b, a))
           const start = before === undefined ? 0 : newest.findIndex(({ id }) => id === before) + 1
           if (before !== undefined && start === 0) return yield* new RunNotFound({ id: before })
           const page = newest.slice(start, start + limit)
@@ -108,22 +108,22 @@ export const layerRuns = HttpApiBuilder.group(
         }))
       .handle("image", ({ params }) =>
         Effect.gen(function*() {
-          const { job, processed } = yield* resultOf(params.id, `images/${params.index}`)
+          const { run, processed } = yield* resultOf(params.id, `images/${params.index}`)
           const image = processed.images.find(({ index }) => index === params.index)
           if (image === undefined) {
             return yield* new ImageNotFound({ id: params.id, image: `images/${params.index}` })
           }
-          const tag = `${job.id}-images-${params.index}`
+          const tag = `${run.id}-images-${params.index}`
           return fileResponse(image, { tag, name: `${params.index}-${image.seed}`, known: yield* known })
         }))
       .handle("extra", ({ params }) =>
         Effect.gen(function*() {
-          const { job, processed } = yield* resultOf(params.id, `extras/${params.index}`)
+          const { run, processed } = yield* resultOf(params.id, `extras/${params.index}`)
           const extra = processed.extraImages[params.index]
           if (extra === undefined) {
             return yield* new ImageNotFound({ id: params.id, image: `extras/${params.index}` })
           }
-          const tag = `${job.id}-extras-${params.index}`
+          const tag = `${run.id}-extras-${params.index}`
           const name = `${extra.kind.replaceAll(" ", "-")}${extra.index === undefined ? "" : `-${extra.index}`}`
           return fileResponse(extra, { tag, name, known: yield* known })
         }))
@@ -143,8 +143,8 @@ export const layerRuns = HttpApiBuilder.group(
 )
 
 // Of runs that came in the same millisecond, the one that is further down the queue is newer.
-const order = (a: JobView, b: JobView): number => placeOf(a) - placeOf(b)
-const placeOf = ({ startedAt, status }: JobView): number =>
+const order = (a: QueuedRun, b: QueuedRun): number => placeOf(a) - placeOf(b)
+const placeOf = ({ startedAt, status }: QueuedRun): number =>
   status._tag === "Queued" ? Number.MAX_SAFE_INTEGER - 1e6 + status.ahead : startedAt ?? 0
 
 const retryAfter = (seconds: number) =>
@@ -158,7 +158,7 @@ export const layerCatalogue = HttpApiBuilder.group(
   Effect.fnUntraced(function*(handlers) {
     const { limits } = yield* CommandOptions
     const { max_body_bytes } = yield* ServerOptions
-    const jobs = yield* Jobs
+    const queue = yield* RunQueue
     const options = yield* Options
     const settings = yield* Settings
     const styles = yield* StyleBook
@@ -253,11 +253,11 @@ export const layerCatalogue = HttpApiBuilder.group(
         }))
       .handle("status", () =>
         Effect.gen(function*() {
-          const all = yield* jobs.list
+          const all = yield* queue.list
           const running = all.filter(({ status }) => status._tag === "Running")
           return {
             version,
-            accepting: yield* jobs.accepting,
+            accepting: yield* queue.accepting,
             queued: all.filter(({ status }) => status._tag === "Queued").length,
             running: running.length,
             runs: running.map(({ id }) => id)

@@ -15,7 +15,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { isLast, type RunEvent, type RunStatus } from "../../contract/Run.ts"
 import type * as RunState from "../../runner/RunState.ts"
-import { Jobs, type JobView } from "../host/Jobs.ts"
+import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
 import { endOf, liveStatusOf } from "./RunView.ts"
 
 /** An event by its number, with the preview that is new in it. */
@@ -36,17 +36,17 @@ interface Log {
 const most = 256
 
 export class RunEvents extends Context.Service<RunEvents, {
-  /** Writes down what happens to the jobs that there are, from now on. */
+  /** Writes down what happens to the queue that there are, from now on. */
   readonly follow: Effect.Effect<void>
-  /** The events of a job after the one of a number, to its last one; nothing when that was the last. */
+  /** The events of a run after the one of a number, to its last one; nothing when that was the last. */
   readonly after: (id: string, number: number) => Option.Option<Stream.Stream<Logged>>
-  /** How a job is. */
-  readonly statusOf: (job: JobView) => Effect.Effect<RunStatus>
+  /** How a run is. */
+  readonly statusOf: (run: QueuedRun) => Effect.Effect<RunStatus>
 }>()("serena/server/v1/RunEvents") {
-  static readonly layer: Layer.Layer<RunEvents, never, Jobs> = Layer.effect(
+  static readonly layer: Layer.Layer<RunEvents, never, RunQueue> = Layer.effect(
     RunEvents,
     Effect.gen(function*() {
-      const jobs = yield* Jobs
+      const queue = yield* RunQueue
       const scope = yield* Effect.scope
       const lock = yield* Semaphore.make(1)
       const logs = new Map<string, Log>()
@@ -61,19 +61,19 @@ export class RunEvents extends Context.Service<RunEvents, {
           return PubSub.publish(log.changed, undefined)
         })
 
-      const outcome = (job: JobView) => Effect.map(Effect.exit(jobs.result(job.id)), (exit) => endOf(job, exit))
+      const outcome = (run: QueuedRun) => Effect.map(Effect.exit(queue.result(run.id)), (exit) => endOf(run, exit))
 
-      const note = Effect.fnUntraced(function*(log: Log, job: JobView) {
+      const note = Effect.fnUntraced(function*(log: Log, run: QueuedRun) {
         if (log.last !== undefined && isLast(log.last.event)) return
-        if (job.endedAt !== undefined) {
-          const end = yield* outcome(job)
+        if (run.endedAt !== undefined) {
+          const end = yield* outcome(run)
           if (end._tag === "Done") {
             for (const image of end.images) yield* append(log, { _tag: "Image", image })
           }
           yield* append(log, end)
           return
         }
-        const status = liveStatusOf(job, yield* Clock.currentTimeMillis)
+        const status = liveStatusOf(run, yield* Clock.currentTimeMillis)
         if (status._tag === "Queued") {
           if (log.last?.event._tag === "Queued" && log.last.event.position === status.position) return
           yield* append(log, status)
@@ -81,7 +81,7 @@ export class RunEvents extends Context.Service<RunEvents, {
         }
         const { progress } = status
         if (log.last?.event._tag === "Step" && isSameMoment(log.last.event.progress, progress)) return
-        const latest = job.status._tag === "Running" ? job.status.progress?.preview : undefined
+        const latest = run.status._tag === "Running" ? run.status.progress?.preview : undefined
         const preview = latest === log.lastPreview ? undefined : latest
         log.lastPreview = latest
         yield* append(log, { _tag: "Step", progress, preview: null }, preview)
@@ -92,26 +92,26 @@ export class RunEvents extends Context.Service<RunEvents, {
         logs,
         ([id, log]) =>
           log.last?.event._tag !== "Queued" ? Effect.void : Effect.flatMap(
-            jobs.get(id),
+            queue.get(id),
             Option.match({
               onNone: () => Effect.void,
-              onSome: (job) => job.status._tag === "Queued" ? note(log, job) : Effect.void
+              onSome: (run) => run.status._tag === "Queued" ? note(log, run) : Effect.void
             })
           ),
         { discard: true }
       )
 
-      const begin = Effect.fnUntraced(function*(job: JobView) {
+      const begin = Effect.fnUntraced(function*(run: QueuedRun) {
         const log: Log = {
           events: [],
           last: undefined,
           lastPreview: undefined,
           changed: yield* PubSub.sliding<void>({ capacity: 1, replay: 1 })
         }
-        logs.set(job.id, log)
-        yield* note(log, job)
-        if (job.endedAt !== undefined) return
-        yield* Stream.runForEach(jobs.watch(job.id), (now) => note(log, now)).pipe(
+        logs.set(run.id, log)
+        yield* note(log, run)
+        if (run.endedAt !== undefined) return
+        yield* Stream.runForEach(queue.watch(run.id), (now) => note(log, now)).pipe(
           Effect.andThen(Effect.suspend(() => moveUp)),
           Effect.forkIn(scope)
         )
@@ -119,10 +119,10 @@ export class RunEvents extends Context.Service<RunEvents, {
 
       // Also those of other doors, since their end moves the others up. What the server has forgotten is forgotten here.
       const follow = Effect.gen(function*() {
-        const all = yield* jobs.list
+        const all = yield* queue.list
         const known = new Set(all.map(({ id }) => id))
         for (const id of logs.keys()) if (!known.has(id)) logs.delete(id)
-        for (const job of all) if (!logs.has(job.id)) yield* begin(job)
+        for (const run of all) if (!logs.has(run.id)) yield* begin(run)
       }).pipe(Effect.uninterruptible)
 
       const reader = (log: Log, number: number) =>
@@ -149,13 +149,13 @@ export class RunEvents extends Context.Service<RunEvents, {
       return RunEvents.of({
         follow,
         after,
-        statusOf: (job) =>
+        statusOf: (run) =>
           Effect.suspend((): Effect.Effect<RunStatus> => {
-            if (job.endedAt === undefined) return Effect.map(Clock.currentTimeMillis, (now) => liveStatusOf(job, now))
-            const event = logs.get(job.id)?.last?.event
+            if (run.endedAt === undefined) return Effect.map(Clock.currentTimeMillis, (now) => liveStatusOf(run, now))
+            const event = logs.get(run.id)?.last?.event
             return event?._tag === "Done" || event?._tag === "Failed" || event?._tag === "Cancelled"
               ? Effect.succeed(event)
-              : outcome(job)
+              : outcome(run)
           })
       })
     })

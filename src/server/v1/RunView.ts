@@ -1,5 +1,5 @@
 /**
- * Jobs and what came out of them, as `/v1` shows them.
+ * RunQueue and what came out of them, as `/v1` shows them.
  */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
@@ -8,7 +8,7 @@ import { InternalError } from "../../contract/errors.ts"
 import type { Progress, Run, RunExtra, RunImage, RunStatus } from "../../contract/Run.ts"
 import type { ExtraImage, Processed, ProcessedImage } from "../../runner/Processed.ts"
 import * as RunState from "../../runner/RunState.ts"
-import type { JobError, JobView } from "../host/Jobs.ts"
+import type { QueuedRun, RunFailure } from "../host/RunQueue.ts"
 
 /** How far a run is. `now` is in milliseconds since the epoch. */
 const progressOf = (progress: RunState.RunProgress, now: number): Progress => ({
@@ -58,16 +58,16 @@ const extraOf = (id: string) => (extra: ExtraImage, position: number): RunExtra 
   bytes: extra.bytes.length
 })
 
-/** What a job ended with. Of a result that is not kept, only that it ended. */
+/** What a run ended with. Of a result that is not kept, only that it ended. */
 export const endOf = (
-  { id, status }: Pick<JobView, "id" | "status">,
-  exit: Exit.Exit<Option.Option<Processed>, JobError>
+  { id, status }: Pick<QueuedRun, "id" | "status">,
+  exit: Exit.Exit<Option.Option<Processed>, RunFailure>
 ): Extract<RunStatus, { readonly _tag: "Done" | "Failed" | "Cancelled" }> => {
   if (status._tag === "Cancelled") return { _tag: "Cancelled" }
   if (Exit.isFailure(exit)) {
     const error = Option.getOrElse(Cause.findErrorOption(exit.cause), () => new InternalError())
     // A run that was never begun, as the server ended, is as one that was cancelled.
-    return error._tag === "JobCancelled" || error._tag === "ShuttingDown"
+    return error._tag === "RunCancelled" || error._tag === "ShuttingDown"
       ? { _tag: "Cancelled" }
       : { _tag: "Failed", error, message: error.message }
   }
@@ -81,9 +81,9 @@ export const endOf = (
   }
 }
 
-/** How a job that has not ended is. */
+/** How a run that has not ended is. */
 export const liveStatusOf = (
-  { status }: JobView,
+  { status }: QueuedRun,
   now: number
 ): Extract<RunStatus, { readonly _tag: "Queued" | "Running" }> =>
   status._tag === "Queued"
@@ -93,12 +93,12 @@ export const liveStatusOf = (
       progress: status._tag === "Running" && status.progress !== undefined ? progressOf(status.progress, now) : waiting
     }
 
-export const runOf = (job: JobView, status: RunStatus): Run => ({
-  id: job.id,
-  task_id: job.taskId ?? null,
-  submitted_at: job.submittedAt,
-  started_at: job.startedAt ?? null,
-  ended_at: job.endedAt ?? null,
-  request: job.processing,
+export const runOf = (run: QueuedRun, status: RunStatus): Run => ({
+  id: run.id,
+  task_id: run.taskId ?? null,
+  submitted_at: run.submittedAt,
+  started_at: run.startedAt ?? null,
+  ended_at: run.endedAt ?? null,
+  request: run.request,
   status
 })

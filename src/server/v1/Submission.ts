@@ -17,9 +17,9 @@ import { ModelNotFound } from "../../model/ModelError.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import { InvalidProcessing } from "../../processing/InvalidProcessing.ts"
 import * as Processing from "../../processing/Processing.ts"
-import { Jobs, type JobView } from "../host/Jobs.ts"
 import * as JsonText from "../host/JsonText.ts"
 import { findModel, ModelTitles } from "../host/ModelTitles.ts"
+import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
 import { ServerOptions } from "../host/ServerOptions.ts"
 import { Settings } from "../host/Settings.ts"
 import { isForm, readForm } from "./Form.ts"
@@ -34,19 +34,19 @@ export type SubmissionError =
   | TooLarge
 
 export class Submission extends Context.Service<Submission, {
-  readonly submit: (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<JobView, SubmissionError>
+  readonly submit: (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<QueuedRun, SubmissionError>
 }>()("serena/server/v1/Submission") {
   static readonly layer: Layer.Layer<
     Submission,
     never,
-    CommandOptions | Jobs | ModelTitles | RunEvents | ServerOptions | Settings
+    CommandOptions | RunQueue | ModelTitles | RunEvents | ServerOptions | Settings
   > = Layer.effect(
     Submission,
     Effect.gen(function*() {
       const { limits } = yield* CommandOptions
       const { max_body_bytes } = yield* ServerOptions
       const events = yield* RunEvents
-      const jobs = yield* Jobs
+      const queue = yield* RunQueue
       const settings = yield* Settings
       const titles = yield* ModelTitles
       const scope = yield* Effect.scope
@@ -104,7 +104,7 @@ export class Submission extends Context.Service<Submission, {
           ? yield* readForm(request, limits, max_body_bytes)
           : yield* readJson(request, max_body_bytes)
         const { processing, taskId } = yield* decode(body)
-        const { job } = yield* jobs.submit(processing, { taskId, keep: true }).pipe(
+        const { run } = yield* queue.submit(processing, { taskId, keep: true }).pipe(
           Effect.mapError((error) => error._tag === "QueueFull" ? new QueueFull(error) : new ShuttingDown()),
           Effect.tap(() => events.follow),
           // A model's hash is known once the model was used.
@@ -117,7 +117,7 @@ export class Submission extends Context.Service<Submission, {
           ),
           Effect.uninterruptible
         )
-        return job
+        return run
       })
       return Submission.of({ submit })
     })

@@ -91,11 +91,11 @@ describe("GET /v1/runs/{id}/events", () => {
 
   it.live("tells those who wait that they have moved up, whichever door the others came through", () =>
     Effect.gen(function*() {
-      const { jobs, send, submit } = yield* started({ model: slow })
+      const { queue, send, submit } = yield* started({ model: slow })
       const first = yield* submit({ ...small, steps: 150 })
       assert.strictEqual(first.request._tag, "Txt2Img")
       if (first.request._tag !== "Txt2Img") return
-      const other = yield* jobs.submit(first.request)
+      const other = yield* queue.submit(first.request)
       const { id } = yield* submit(small)
       const response = yield* send(`/v1/runs/${id}/events`)
       const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
@@ -109,9 +109,9 @@ describe("GET /v1/runs/{id}/events", () => {
           }
         })
       yield* readUntil(() => text.includes("queued"))
-      yield* jobs.cancel(other.job.id)
+      yield* queue.cancel(other.run.id)
       yield* readUntil(() => text.includes(`"position":1`))
-      yield* jobs.cancel(first.id)
+      yield* queue.cancel(first.id)
       yield* readUntil(() => false)
       const all = yield* read(text)
       assert.deepStrictEqual(all.flatMap(({ event }) => event._tag === "Queued" ? [event.position] : []), [2, 1])
@@ -170,7 +170,7 @@ describe("GET /v1/runs/{id}/events", () => {
 
   it.live("does not cancel the run when its reader leaves", () =>
     Effect.gen(function*() {
-      const { events, jobs, submit, url } = yield* started({ model: slow })
+      const { events, queue, submit, url } = yield* started({ model: slow })
       const { id } = yield* submit({ ...small, steps: 30 })
       yield* Effect.callback<void>((resume) => {
         const request = http.get(`${url}/v1/runs/${id}/events`, { agent: false }, (response) => {
@@ -181,7 +181,7 @@ describe("GET /v1/runs/{id}/events", () => {
         })
         request.on("error", () => {})
       })
-      yield* Stream.runDrain(jobs.watch(id))
+      yield* Stream.runDrain(queue.watch(id))
       assert.strictEqual((yield* events(id)).at(-1)?.name, "done")
     }))
 
@@ -205,9 +205,9 @@ describe("GET /v1/runs/{id}/events", () => {
       assert.strictEqual(last?.name, "failed")
       assert.notInclude(JSON.stringify(last), "secret")
 
-      const { events, jobs, submit } = yield* started({ model: slow })
+      const { events, queue, submit } = yield* started({ model: slow })
       const { id } = yield* submit({ ...small, steps: 100 })
-      yield* jobs.cancel(id)
+      yield* queue.cancel(id)
       assert.deepStrictEqual((yield* events(id)).at(-1)?.event, { _tag: "Cancelled" })
     }))
 

@@ -22,13 +22,13 @@ const bytes = (response: Response) => Effect.promise(async () => new Uint8Array(
 
 const started = Effect.fnUntraced(function*(options?: ListeningOptions) {
   const server = yield* listening(options)
-  const { jobs, send } = server
+  const { queue, send } = server
   const submit = Effect.fnUntraced(function*(body: unknown) {
     const response = yield* send("/v1/runs", posted(body))
     return { response, run: yield* Effect.flatMap(json(response), decodeRun) }
   })
   const look = (id: string) => Effect.flatMap(Effect.flatMap(send(`/v1/runs/${id}`), json), decodeRun)
-  const ended = (id: string) => Effect.andThen(Stream.runDrain(jobs.watch(id)), look(id))
+  const ended = (id: string) => Effect.andThen(Stream.runDrain(queue.watch(id)), look(id))
   return { ...server, submit, look, ended }
 })
 
@@ -59,7 +59,7 @@ describe("POST /v1/runs", () => {
 
   it.live("tells of those who wait how many are before them", () =>
     Effect.gen(function*() {
-      const { jobs, submit } = yield* started(slow)
+      const { queue, submit } = yield* started(slow)
       const first = yield* submit({ ...small, steps: 100 })
       const second = yield* submit(small)
       const third = yield* submit(small)
@@ -67,7 +67,7 @@ describe("POST /v1/runs", () => {
         { _tag: "Queued", position: 1 },
         { _tag: "Queued", position: 2 }
       ])
-      yield* jobs.cancel(first.run.id)
+      yield* queue.cancel(first.run.id)
     }))
 
   it.live("names every problem of a request at once", () =>
@@ -103,7 +103,7 @@ describe("POST /v1/runs", () => {
 
   it.live("refuses names of samplers and schedules, and models that are not in the list, before they wait", () =>
     Effect.gen(function*() {
-      const { jobs, send } = yield* started()
+      const { queue, send } = yield* started()
       const names = yield* send(
         "/v1/runs",
         posted({ ...small, sampler_name: "Eulr", enable_hr: true, hr_scheduler: "Karas" })
@@ -122,7 +122,7 @@ describe("POST /v1/runs", () => {
         assert.strictEqual(model.status, 404)
         assert.deepInclude(yield* json(model), { _tag: "ModelNotFound", known: ["first-model", "second-model"] })
       }
-      assert.deepStrictEqual(yield* jobs.list, [])
+      assert.deepStrictEqual(yield* queue.list, [])
     }))
 
   it.live("refuses what is no JSON, no object, or nested too deep", () =>
@@ -203,14 +203,14 @@ describe("POST /v1/runs", () => {
 
   it.live("refuses what would wait too long, and says when to ask again", () =>
     Effect.gen(function*() {
-      const { jobs, send, submit } = yield* started({ ...slow, server: { queue: 1 } })
+      const { queue, send, submit } = yield* started({ ...slow, server: { queue: 1 } })
       const { run } = yield* submit({ ...small, steps: 100 })
       yield* submit(small)
       const response = yield* send("/v1/runs", posted(small))
       assert.strictEqual(response.status, 429)
       assert.match(response.headers.get("retry-after") ?? "", /^[1-9]\d*$/)
       assert.deepInclude(yield* json(response), { _tag: "QueueFull", waiting: 1 })
-      yield* jobs.cancel(run.id)
+      yield* queue.cancel(run.id)
     }))
 
   it.live("writes files when it is told to, and not when it is told not to", () =>
@@ -304,7 +304,7 @@ describe("Pictures of a run", () => {
 
   it.live("are not there before the run ends, of other numbers, or of runs that nobody knows", () =>
     Effect.gen(function*() {
-      const { jobs, send, submit } = yield* started(slow)
+      const { queue, send, submit } = yield* started(slow)
       const { run } = yield* submit({ ...small, steps: 100 })
       for (const path of [`${run.id}/images/0`, `${run.id}/extras/0`, `${run.id}/images/7`]) {
         const response = yield* send(`/v1/runs/${path}`)
@@ -316,7 +316,7 @@ describe("Pictures of a run", () => {
       }
       const index = yield* send(`/v1/runs/${run.id}/images/first`)
       assert.strictEqual(index.status, 400)
-      yield* jobs.cancel(run.id)
+      yield* queue.cancel(run.id)
     }))
 })
 
@@ -341,13 +341,13 @@ describe("A run", () => {
 
   it.live("that is interrupted gives what it has; one batch can be skipped", () =>
     Effect.gen(function*() {
-      const { ended, jobs, send, submit } = yield* started(slow)
+      const { ended, queue, send, submit } = yield* started(slow)
       const { run } = yield* submit({ ...small, steps: 100, n_iter: 2 })
       const isSampling = ({ status }: { readonly status: { readonly _tag: string; readonly progress?: unknown } }) =>
         status._tag === "Running" && JSON.stringify(status.progress ?? {}).includes(`"job":"sampling"`)
-      yield* Stream.runHead(Stream.filter(jobs.watch(run.id), isSampling))
+      yield* Stream.runHead(Stream.filter(queue.watch(run.id), isSampling))
       yield* send(`/v1/runs/${run.id}/skip`, { method: "POST" })
-      yield* Stream.runHead(Stream.filter(jobs.watch(run.id), ({ status }) =>
+      yield* Stream.runHead(Stream.filter(queue.watch(run.id), ({ status }) =>
         status._tag === "Running" && status.progress?.jobNo === 1 && status.progress.samplingStep > 0))
       const asked = yield* send(`/v1/runs/${run.id}/interrupt`, { method: "POST" })
       assert.strictEqual(asked.status, 200)
@@ -384,16 +384,16 @@ describe("A run", () => {
 
   it.live("shows its latest preview, which may not be kept", () =>
     Effect.gen(function*() {
-      const { jobs, send, submit } = yield* started({ ...slow, opts: { show_progress_every_n_steps: 1 } })
+      const { queue, send, submit } = yield* started({ ...slow, opts: { show_progress_every_n_steps: 1 } })
       const { run } = yield* submit({ ...small, steps: 100 })
-      yield* Stream.runHead(Stream.filter(jobs.watch(run.id), ({ status }) =>
+      yield* Stream.runHead(Stream.filter(queue.watch(run.id), ({ status }) =>
         status._tag === "Running" && status.progress?.preview !== undefined))
       const response = yield* send(`/v1/runs/${run.id}/preview`)
       assert.deepStrictEqual(
         [response.status, response.headers.get("content-type"), response.headers.get("cache-control")],
         [200, "image/png", "no-store"]
       )
-      yield* jobs.cancel(run.id)
+      yield* queue.cancel(run.id)
     }))
 })
 

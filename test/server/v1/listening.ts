@@ -12,7 +12,7 @@ import * as Logger from "effect/Logger"
 import { ImageDecoder } from "../../../src/images/ImageDecoder.ts"
 import { ModelNotFound } from "../../../src/model/ModelError.ts"
 import { ModelProvider } from "../../../src/models/ModelProvider.ts"
-import { Jobs } from "../../../src/server/host/Jobs.ts"
+import { RunQueue } from "../../../src/server/host/RunQueue.ts"
 import { ServerOptions, type ServerSettings } from "../../../src/server/host/ServerOptions.ts"
 import * as Reference from "../../../src/server/Reference.ts"
 import * as Server from "../../../src/server/Server.ts"
@@ -55,7 +55,7 @@ export const listening = Effect.fnUntraced(function*({ server, ...runtime }: Lis
   const { address } = Context.get(context, HttpServer)
   const url = `http://127.0.0.1:${address._tag === "UnixPathAddress" ? 0 : address.port}`
   const send = (path: string, init?: RequestInit) => Effect.promise((signal) => fetch(url + path, { signal, ...init }))
-  return { url, send, jobs: Context.get(context, Jobs), context }
+  return { url, send, queue: Context.get(context, RunQueue), context }
 })
 
 /** A request that is done in a few milliseconds. */

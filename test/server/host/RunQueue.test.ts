@@ -7,31 +7,31 @@ import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import { Txt2Img } from "../../../src/processing/Processing.ts"
 import { processImages } from "../../../src/runner/processImages.ts"
-import { Jobs, type JobsOptions } from "../../../src/server/host/Jobs.ts"
+import { RunQueue, type RunQueueOptions } from "../../../src/server/host/RunQueue.ts"
 import { Faults, ModelFaults, TestModel, TestRuntime } from "../../../src/testing/index.ts"
 import { until } from "../serving.ts"
 
 const request = (seed: number, more: Parameters<typeof Txt2Img.make>[0] = {}) =>
   Txt2Img.make({ prompt: "a cat", seed, steps: 2, width: 64, height: 64, ...more })
 
-const layer = (options: JobsOptions = {}, runtime: TestRuntime.LayerOptions = {}) =>
-  Jobs.layer(options).pipe(Layer.provide(TestRuntime.layer(runtime)))
+const layer = (options: RunQueueOptions = {}, runtime: TestRuntime.LayerOptions = {}) =>
+  RunQueue.layer(options).pipe(Layer.provide(TestRuntime.layer(runtime)))
 
 const seeds = ({ images }: { readonly images: ReadonlyArray<{ readonly seed: number }> }) =>
   images.map(({ seed }) => seed)
 
-describe("Jobs", () => {
+describe("RunQueue", () => {
   it.live("runs one after the other, in the order in which they came", () =>
     Effect.gen(function*() {
       const { fault, hanging, release } = yield* Faults.hang("execute")
       yield* Effect.gen(function*() {
-        const jobs = yield* Jobs
+        const queue = yield* RunQueue
         const done: Array<string> = []
-        const taken = yield* Effect.forEach(["a", "b", "c"], (taskId, i) => jobs.submit(request(i), { taskId }))
-        const waiting = yield* Effect.forEach(taken, ({ job, result }) =>
-          Effect.forkChild(Effect.tap(result, () => Effect.sync(() => done.push(job.taskId ?? "")))))
+        const taken = yield* Effect.forEach(["a", "b", "c"], (taskId, i) => queue.submit(request(i), { taskId }))
+        const waiting = yield* Effect.forEach(taken, ({ result, run }) =>
+          Effect.forkChild(Effect.tap(result, () => Effect.sync(() => done.push(run.taskId ?? "")))))
         yield* hanging
-        const status = Effect.map(jobs.list, (all) =>
+        const status = Effect.map(queue.list, (all) =>
           all.map(({ status }) => status))
         assert.deepStrictEqual((yield* status).map(({ _tag }) => _tag), ["Running", "Queued", "Queued"])
         assert.deepStrictEqual((yield* status)[2], { _tag: "Queued", ahead: 2 })
@@ -46,9 +46,9 @@ describe("Jobs", () => {
     Effect.gen(function*() {
       const { fault, release } = yield* Faults.hang("execute")
       yield* Effect.gen(function*() {
-        const jobs = yield* Jobs
-        yield* Effect.forEach([1, 2, 3], (seed) => jobs.submit(request(seed)))
-        assert.deepStrictEqual((yield* jobs.list).map(({ status }) => status._tag), ["Running", "Running", "Queued"])
+        const queue = yield* RunQueue
+        yield* Effect.forEach([1, 2, 3], (seed) => queue.submit(request(seed)))
+        assert.deepStrictEqual((yield* queue.list).map(({ status }) => status._tag), ["Running", "Running", "Queued"])
         yield* release
       }).pipe(Effect.provide(layer({ concurrency: 2 }, { faults: [fault] })))
     }))
@@ -57,38 +57,38 @@ describe("Jobs", () => {
     Effect.gen(function*() {
       const { fault, release } = yield* Faults.hang("execute")
       yield* Effect.gen(function*() {
-        const jobs = yield* Jobs
-        const first = yield* jobs.submit(request(1))
-        yield* jobs.submit(request(2))
-        const full = yield* Effect.flip(jobs.submit(request(3)))
+        const queue = yield* RunQueue
+        const first = yield* queue.submit(request(1))
+        yield* queue.submit(request(2))
+        const full = yield* Effect.flip(queue.submit(request(3)))
         assert.strictEqual(full._tag, "QueueFull")
         if (full._tag === "QueueFull") assert.isAtLeast(full.retryAfter, 1)
         yield* release
         yield* first.result
-        const again = yield* jobs.submit(request(3))
+        const again = yield* queue.submit(request(3))
         assert.deepStrictEqual(seeds(yield* again.result), [3])
       }).pipe(Effect.provide(layer({ queue: 1 }, { faults: [fault] })))
     }))
 
-  it.live("cancels a job that waits, and one that runs; the next one is unharmed", () =>
+  it.live("cancels a run that waits, and one that runs; the next one is unharmed", () =>
     Effect.gen(function*() {
       const { fault, hanging, release } = yield* ModelFaults.hang({ step: 1 })
       yield* Effect.gen(function*() {
-        const jobs = yield* Jobs
+        const queue = yield* RunQueue
         const [first, second, third] = [
-          yield* jobs.submit(request(1)),
-          yield* jobs.submit(request(2)),
-          yield* jobs.submit(request(3))
+          yield* queue.submit(request(1)),
+          yield* queue.submit(request(2)),
+          yield* queue.submit(request(3))
         ]
         yield* hanging
-        assert.isTrue(yield* jobs.cancel(second.job.id))
-        assert.strictEqual((yield* Effect.flip(second.result))._tag, "JobCancelled")
-        assert.isTrue(yield* jobs.cancel(first.job.id))
-        assert.strictEqual((yield* Effect.flip(first.result))._tag, "JobCancelled")
+        assert.isTrue(yield* queue.cancel(second.run.id))
+        assert.strictEqual((yield* Effect.flip(second.result))._tag, "RunCancelled")
+        assert.isTrue(yield* queue.cancel(first.run.id))
+        assert.strictEqual((yield* Effect.flip(first.result))._tag, "RunCancelled")
         yield* release
         assert.deepStrictEqual(seeds(yield* third.result), [3])
-        assert.isFalse(yield* jobs.cancel(third.job.id))
-        assert.isFalse(yield* jobs.cancel("nobody"))
+        assert.isFalse(yield* queue.cancel(third.run.id))
+        assert.isFalse(yield* queue.cancel("nobody"))
       }).pipe(Effect.provide(layer({}, { model: fault(TestModel.make()) })))
     }))
 
@@ -96,16 +96,16 @@ describe("Jobs", () => {
     Effect.gen(function*() {
       const { fault, hanging, release } = yield* ModelFaults.hang({ step: 1 })
       yield* Effect.gen(function*() {
-        const jobs = yield* Jobs
-        const { job, result } = yield* jobs.submit(request(1, { n_iter: 2, steps: 5 }), { taskId: "task" })
+        const queue = yield* RunQueue
+        const { run, result } = yield* queue.submit(request(1, { n_iter: 2, steps: 5 }), { taskId: "task" })
         yield* hanging
-        assert.isTrue(yield* jobs.interrupt("task"))
+        assert.isTrue(yield* queue.interrupt("task"))
         yield* release
         const processed = yield* result
         assert.isTrue(processed.interrupted)
         assert.deepStrictEqual(processed.images.map(({ complete }) => complete), [false])
         assert.deepStrictEqual(
-          Option.map(yield* jobs.get(job.id), ({ status }) => status),
+          Option.map(yield* queue.get(run.id), ({ status }) => status),
           Option.some({ _tag: "Done" as const, interrupted: true })
         )
       }).pipe(Effect.provide(layer({}, { model: fault(TestModel.make()) })))
@@ -113,8 +113,8 @@ describe("Jobs", () => {
 
   it.effect("asks a run that takes too long to give what it has", () =>
     Effect.gen(function*() {
-      const jobs = yield* Jobs
-      const { result } = yield* jobs.submit(request(1, { steps: 20 }))
+      const queue = yield* RunQueue
+      const { result } = yield* queue.submit(request(1, { steps: 20 }))
       const waiting = yield* Effect.forkChild(result)
       yield* TestClock.adjust("1 minute")
       const { images, interrupted } = yield* Fiber.join(waiting)
@@ -124,10 +124,10 @@ describe("Jobs", () => {
 
   it.live("tells what a run failed with, and runs the next one", () =>
     Effect.gen(function*() {
-      const jobs = yield* Jobs
-      const failed = yield* jobs.submit(request(1))
+      const queue = yield* RunQueue
+      const failed = yield* queue.submit(request(1))
       assert.strictEqual((yield* Effect.flip(failed.result))._tag, "NetworkThreadDied")
-      const next = yield* jobs.submit(request(2))
+      const next = yield* queue.submit(request(2))
       assert.deepStrictEqual(seeds(yield* next.result), [2])
     }).pipe(Effect.provide(layer({}, { model: ModelFaults.threadDied({ step: 1 })(TestModel.make()) }))))
 
@@ -136,35 +136,35 @@ describe("Jobs", () => {
       const [one] = (yield* Effect.provide(processImages(request(1)), TestRuntime.layer())).images
       const size = (one?.bytes.length ?? 0) + (one?.pixels.length ?? 0)
       yield* Effect.gen(function*() {
-        const jobs = yield* Jobs
+        const queue = yield* RunQueue
         const run = Effect.fnUntraced(function*(seed: number, keep: boolean) {
-          const { job, result } = yield* jobs.submit(request(seed), { keep })
+          const { run, result } = yield* queue.submit(request(seed), { keep })
           yield* result
-          return job.id
+          return run.id
         })
         const [dropped, first, second] = [yield* run(1, false), yield* run(2, true), yield* run(3, true)]
-        assert.isTrue(Option.isNone(yield* jobs.result(dropped)))
-        assert.deepStrictEqual(Option.map(yield* jobs.result(first), seeds), Option.some([2]))
+        assert.isTrue(Option.isNone(yield* queue.result(dropped)))
+        assert.deepStrictEqual(Option.map(yield* queue.result(first), seeds), Option.some([2]))
         const third = yield* run(4, true)
-        assert.isTrue(Option.isNone(yield* jobs.result(first)))
-        assert.deepStrictEqual(Option.map(yield* jobs.result(second), seeds), Option.some([3]))
-        assert.deepStrictEqual(Option.map(yield* jobs.result(third), seeds), Option.some([4]))
+        assert.isTrue(Option.isNone(yield* queue.result(first)))
+        assert.deepStrictEqual(Option.map(yield* queue.result(second), seeds), Option.some([3]))
+        assert.deepStrictEqual(Option.map(yield* queue.result(third), seeds), Option.some([4]))
         yield* run(5, false)
         yield* run(6, false)
-        assert.lengthOf(yield* jobs.list, 5)
-      }).pipe(Effect.provide(layer({ keepBytes: size * 2.5, keepJobs: 5 })))
+        assert.lengthOf(yield* queue.list, 5)
+      }).pipe(Effect.provide(layer({ keepBytes: size * 2.5, keepRuns: 5 })))
     }))
 
-  it.live("shows a job from its place in the queue to its end", () =>
+  it.live("shows a run from its place in the queue to its end", () =>
     Effect.gen(function*() {
       const { fault, release } = yield* Faults.hang("execute")
       yield* Effect.gen(function*() {
-        const jobs = yield* Jobs
-        yield* jobs.submit(request(1))
-        const { job } = yield* jobs.submit(request(2))
+        const queue = yield* RunQueue
+        yield* queue.submit(request(1))
+        const { run } = yield* queue.submit(request(2))
         const tags: Array<string> = []
         const watching = yield* Effect.forkChild(
-          Stream.runForEach(jobs.watch(job.id), ({ status }) => Effect.sync(() => tags.push(status._tag)))
+          Stream.runForEach(queue.watch(run.id), ({ status }) => Effect.sync(() => tags.push(status._tag)))
         )
         yield* until(Effect.sync(() => tags.length), (count) => count > 0)
         yield* release
@@ -179,17 +179,17 @@ describe("Jobs", () => {
     Effect.gen(function*() {
       const { fault, hanging, release } = yield* ModelFaults.hang({ step: 1 })
       yield* Effect.gen(function*() {
-        const jobs = yield* Jobs
-        const running = yield* jobs.submit(request(1, { steps: 5 }))
-        const waiting = yield* jobs.submit(request(2))
+        const queue = yield* RunQueue
+        const running = yield* queue.submit(request(1, { steps: 5 }))
+        const waiting = yield* queue.submit(request(2))
         yield* hanging
-        const draining = yield* Effect.forkChild(jobs.drain(0))
+        const draining = yield* Effect.forkChild(queue.drain(0))
         assert.strictEqual((yield* Effect.flip(waiting.result))._tag, "ShuttingDown")
-        assert.strictEqual((yield* Effect.flip(jobs.submit(request(3))))._tag, "ShuttingDown")
+        assert.strictEqual((yield* Effect.flip(queue.submit(request(3))))._tag, "ShuttingDown")
         yield* until(
-          jobs.current,
-          (job) =>
-            Option.exists(job, ({ status }) => status._tag === "Running" && status.progress?.interrupted === true)
+          queue.current,
+          (run) =>
+            Option.exists(run, ({ status }) => status._tag === "Running" && status.progress?.interrupted === true)
         )
         yield* release
         assert.isTrue((yield* running.result).interrupted)
