@@ -50,8 +50,11 @@ export type {
   ImagePlan,
   MaskPlan,
   PassPlan,
-  ProcessingState,
+  PlannedSampler,
+  PlannedScheduler,
   RefinerPlan,
+  RunPlan,
+  SourcePixels,
   SourcePlan
 } from "./planning/RunPlan.ts"
 /** Stages and hooks for work of any kind. */
@@ -60,16 +63,17 @@ export * as Lifecycle from "./runner/Lifecycle.ts"
 export type { LatentSize } from "./core/LatentShape.ts"
 export type {
   DenoisingCall,
-  DenoisingInputs,
   EncodedChunk,
   LatentRgb,
   LoadedModel,
-  NoiseConfig,
   Seams,
   TextEncoder,
   Vocabulary
 } from "./model/LoadedModel.ts"
+export { isLoaded, requireLoaded } from "./model/LoadedModel.ts"
+/** What is known of a model without its networks. */
 export type { NetworkError } from "./model/ModelError.ts"
+export type { DenoisingInputs, ModelFamily, ModelInfo, NoiseScheduleConfig } from "./model/ModelInfo.ts"
 /** Where a run gets its models. */
 export { Models } from "./model/Models.ts"
 /** The three stages of image generation, as a service. */

@@ -1,7 +1,7 @@
 /**
  * The live pipeline: Stable Diffusion on whatever model the run's context holds.
  *
- * prepare settles every choice (`settle`), execute goes from words to pixels (conditioning, latents, sampling in one pass
+ * prepare plans the run (`prepare`), execute goes from words to pixels (conditioning, latents, sampling in one pass
  * or two, decoding), finalize makes files (`output`). It writes the run's progress and obeys its wish to stop; it knows no
  * entrypoint and no hook.
  */
@@ -14,59 +14,43 @@ import type { ImageEncoder } from "../images/ImageEncoder.ts"
 import type { ImageStore } from "../images/ImageStore.ts"
 import * as Overlay from "../images/Overlay.ts"
 import type { Upscalers } from "../images/Upscalers.ts"
-import type { LoadedModel } from "../model/LoadedModel.ts"
+import { type LoadedModel, requireLoaded } from "../model/LoadedModel.ts"
+import { isInpainting } from "../model/ModelInfo.ts"
 import { Models } from "../model/Models.ts"
-import type { HiresPlan, ImagePlan, PassPlan, ProcessingState } from "../planning/RunPlan.ts"
+import type { PassLevels } from "../planning/levels.ts"
+import { withLevels } from "../planning/plan.ts"
+import type { HiresPlan, ImagePlan, PassPlan, RunPlan, SourcePixels } from "../planning/RunPlan.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
+import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { StyleBook } from "../processing/StyleBook.ts"
 import { stages } from "../runner/Lifecycle.ts"
 import { Pipeline } from "../runner/Pipeline.ts"
 import type { ExtraKind, Generated, GeneratedImage } from "../runner/Processed.ts"
 import { isPath, notPath, RuntimeContext } from "../runner/RuntimeContext.ts"
-import type { Conditioning } from "./conditioning.ts"
 import { enlarge, sameLatents } from "./enlarge.ts"
 import * as output from "./output.ts"
-import { resolveNames } from "./resolveNames.ts"
-import { callsOf, condition, type Refiner, type Sampled, samplePass } from "./samplePass.ts"
-import { settle } from "./settle.ts"
-import {
-  besideNothing,
-  type EncodedSource,
-  encodeSource,
-  isInpainting,
-  latentSize,
-  sourceLatents
-} from "./sourceLatents.ts"
+import { latentSize, type PassEnv } from "./PassEnv.ts"
+import { prepare } from "./prepare.ts"
+import { condition, type PromptedPass, promptSteps, type ReadyPass, type Sampled, samplePass } from "./samplePass.ts"
+import { blankInpaintChannels, type EncodedSource, encodeSource, sourceLatents } from "./sourceLatents.ts"
 import * as vae from "./vae.ts"
 
-/** A pass with the model that makes it, and what leads it there. */
-interface Pass {
-  readonly plan: PassPlan
-  readonly model: LoadedModel
-  readonly conditioning: Conditioning
-  readonly refiner: Refiner | undefined
-  readonly stepsBefore: number | undefined
-}
-
 /** From words to pixels, batch after batch. */
-const execute = Effect.fn("execute")(function*(plan: ProcessingState) {
-  const { model, opts, state } = yield* RuntimeContext
+const execute = Effect.fn("execute")(function*(plan: RunPlan) {
+  const { cmdOpts, model: own, opts, state } = yield* RuntimeContext
+  const model = yield* requireLoaded(own)
+  const env: PassEnv = { cmdOpts, model, opts, seamless: plan.seamless, state }
   yield* state.update({ job: "loading", text: `Loading ${model.name}` })
-  const first = yield* preparePass(plan, plan, model)
-  const second = plan.hires === undefined ? undefined : yield* prepareSecond(plan, plan.hires, model)
-  const last = second ?? first
+  const first = yield* prepareFirst(plan, env)
+  const second = plan.hires === undefined ? undefined : yield* prepareSecond(plan, plan.hires, first)
   const passes = second === undefined ? 1 : 2
-  const used = [first.model, first.refiner?.model, second?.model, second?.refiner?.model]
+  const used = [first.env.model, first.refiner?.model, second?.env.model, second?.refiner?.model]
   const warnings = (yield* Effect.forEach(
     new Set(used),
-    (each) => each === undefined ? Effect.succeed([]) : clipSkipWarnings(plan, each)
+    (each) => each === undefined ? Effect.succeed([]) : clipSkipWarnings(plan, each, opts)
   )).flat()
-  const decoding: vae.Options = { model: last.model, opts, seamless: plan.seamless }
-
-  const { processing, source } = plan
-  const encoded = processing._tag === "Img2Img" && source !== undefined
-    ? yield* encodeSource({ model, opts, seamless: plan.seamless, processing, source, pass: plan })
-    : undefined
+  const source = yield* sourceOf(plan)
+  const encoded = source && (yield* encodeSource({ env, ...source, pass: plan }))
 
   const images: Array<GeneratedImage> = []
   for (const [index, batch] of plan.batches.entries()) {
@@ -80,28 +64,28 @@ const execute = Effect.fn("execute")(function*(plan: ProcessingState) {
       preview: undefined
     })
     const complete = yield* Effect.gen(function*() {
-      const sampled = yield* sampleFirst(plan, first, batch, encoded)
+      const sampled = yield* sampleFirst(first, batch, encoded)
       // What was stopped in the first pass is shown as it is.
       const goesOn = second !== undefined && plan.hires !== undefined && sampled.complete &&
         !(yield* state.progress).interrupted
       const made = goesOn && sampled.latents !== undefined
-        ? yield* sampleSecond(plan, plan.hires, first, second, batch, sampled.latents, index * passes)
+        ? yield* sampleSecond(plan.hires, first, second, batch, sampled.latents, index * passes)
         : { ...sampled, pass: first, before: undefined }
       yield* state.update({ job: "decoding" })
       const isWhole = made.complete && (second === undefined || goesOn)
       if (made.latents === undefined) return isWhole
-      const { plan: pass } = made.pass
-      const shape = latentSize(made.pass.model, pass)
+      const { env: passEnv, plan: pass } = made.pass
+      const shape = latentSize(passEnv.model, pass)
       const length = made.latents.length / batch.length
       for (const [i, image] of batch.entries()) {
         const latent = made.latents.subarray(i * length, (i + 1) * length)
         const data = yield* Effect.withSpan(
-          vae.decode({ ...decoding, model: made.pass.model }, latent, shape),
+          vae.decode(passEnv, latent, shape),
           "decode",
           { attributes: { "serena.image.index": image.index } }
         )
         const raster: Raster = { width: pass.width, height: pass.height, channels: 3, data }
-        const { extras, raster: finished } = yield* finish(plan, raster, i)
+        const { extras, raster: finished } = yield* finish(source?.source, opts, raster, i)
         const before = made.before?.[i]
         images.push({
           ...image,
@@ -131,9 +115,27 @@ const execute = Effect.fn("execute")(function*(plan: ProcessingState) {
   return generated
 }, Effect.scoped)
 
-// Asking for more layers than a text encoder's file gives is told of, and does not end the run.
-const clipSkipWarnings = Effect.fnUntraced(function*({ clipSkip }: ProcessingState, model: LoadedModel) {
-  const { opts } = yield* RuntimeContext
+// The noise levels of a pass: a plan without them was made for another server.
+const levelsOf = ({ levels }: PassPlan): Effect.Effect<PassLevels> =>
+  levels === undefined
+    ? Effect.die(new Error("The plan has no noise levels: it was made for another server's model."))
+    : Effect.succeed(levels)
+
+// What img2img starts from; absent for text to image.
+const sourceOf = Effect.fnUntraced(function*({ processing, source }: RunPlan) {
+  if (processing._tag !== "Img2Img" || source === undefined) return undefined
+  const { pixels } = source
+  return pixels === undefined
+    ? yield* Effect.die(new Error("The plan has no images ready: it was made for another server."))
+    : { processing, source: pixels }
+})
+
+// Asking for more layers than a text encoder's file gives is reported, and does not end the run.
+const clipSkipWarnings = Effect.fnUntraced(function*(
+  { clipSkip }: RunPlan,
+  model: LoadedModel,
+  opts: OptionsSnapshot
+) {
   const [encoder] = model.textEncoders
   const isAsked = model.family === "sd1" || (model.family === "sdxl" && opts.sdxl_clip_l_skip)
   if (clipSkip === 1 || !isAsked) return []
@@ -146,131 +148,120 @@ const clipSkipWarnings = Effect.fnUntraced(function*({ clipSkip }: ProcessingSta
   ]
 })
 
-const preparePass = Effect.fnUntraced(function*(
-  plan: ProcessingState,
-  pass: PassPlan,
-  model: LoadedModel,
-  stepsBefore?: number
-) {
-  const { opts } = yield* RuntimeContext
-  const isSecond = pass !== plan
-  const whose = opts.hires_fix_refiner_pass
-  const refines = plan.hires === undefined || whose === "both passes" || (whose === "second pass") === isSecond
-  const refiner = plan.refiner === undefined || !refines ? undefined : {
-    model: yield* loadRefiner(plan.refiner.checkpoint, model),
-    switchAt: plan.refiner.switchAt
+const prepareFirst = Effect.fnUntraced(function*(run: RunPlan, env: PassEnv) {
+  const pass = { env, run, plan: run, levels: yield* levelsOf(run), stepsBefore: undefined }
+  return yield* ready(pass, run.hires === undefined || env.opts.hires_fix_refiner_pass !== "second pass")
+})
+
+const prepareSecond = Effect.fnUntraced(function*(run: RunPlan, hires: HiresPlan, first: ReadyPass) {
+  const { env } = first
+  const model = hires.checkpoint === undefined
+    ? env.model
+    : yield* loadCompatible(hires.checkpoint, "hr_checkpoint_name", env.model)
+  // Another model walks its own levels, known now that it is loaded.
+  const plan = model === env.model ? hires : withLevels(hires, model, env.opts)
+  const pass = {
+    env: { ...env, model },
+    run,
+    plan,
+    levels: yield* levelsOf(plan),
+    stepsBefore: promptSteps(first)
   }
-  const prepared: Pass = {
-    plan: pass,
-    model,
-    conditioning: yield* condition({ plan, pass, model, stepsBefore }),
-    refiner,
-    stepsBefore
+  return yield* ready(pass, env.opts.hires_fix_refiner_pass !== "first pass")
+})
+
+// A pass with its refiner, if it is refined, and its conditioning.
+const ready = Effect.fnUntraced(function*(pass: PromptedPass, isRefined: boolean) {
+  const { refiner } = pass.run
+  const prepared: ReadyPass = {
+    ...pass,
+    refiner: refiner === undefined || !isRefined
+      ? undefined
+      : { model: yield* loadRefiner(refiner.checkpoint, pass.env.model), switchAt: refiner.switchAt },
+    conditioning: yield* condition(pass)
   }
   return prepared
 })
 
-const prepareSecond = Effect.fnUntraced(function*(plan: ProcessingState, hires: HiresPlan, first: LoadedModel) {
-  const { sampler } = yield* resolveNames(plan)
-  const model = hires.checkpoint === undefined
-    ? first
-    : yield* loadBeside(hires.checkpoint, "hr_checkpoint_name", first)
-  return yield* preparePass(plan, hires, model, callsOf(plan, sampler))
-})
-
 // Another model that goes on with the same latents.
-const loadBeside = Effect.fnUntraced(function*(name: string, path: string, first: LoadedModel) {
+const loadCompatible = Effect.fnUntraced(function*(name: string, path: string, first: LoadedModel) {
   const { load } = yield* Models
   const model = yield* isPath(name) ? notPath(path) : load(name)
   if (sameLatents(first, model)) return model
   return yield* new InvalidProcessing({
-    problems: [{
-      path,
-      message: `${model.name} cannot go on with the latents of ${first.name}: they are of another kind`
-    }]
+    problems: [{ path, message: `${model.name} is incompatible with ${first.name}: latent formats differ` }]
   })
 })
 
 const loadRefiner = Effect.fnUntraced(function*(name: string, first: LoadedModel) {
   const path = "refiner_checkpoint"
-  const model = yield* loadBeside(name, path, first)
-  if (!isInpainting(model)) return model
+  const model = yield* loadCompatible(name, path, first)
+  if (isInpainting(model) !== true) return model
   const message = `${model.name} is an inpainting model, and cannot take over half-way`
   return yield* new InvalidProcessing({ problems: [{ path, message }] })
 })
 
 const sampleFirst = Effect.fnUntraced(function*(
-  plan: ProcessingState,
-  pass: Pass,
+  pass: ReadyPass,
   batch: ReadonlyArray<ImagePlan>,
   encoded: EncodedSource | undefined
 ) {
-  const { opts } = yield* RuntimeContext
-  const { model } = pass
-  const { processing, source } = plan
-  const options = { model, opts, seamless: plan.seamless }
-  const common = { ...pass, plan, pass: pass.plan, batch }
-  if (processing._tag === "Txt2Img" || source === undefined || encoded === undefined) {
-    return yield* samplePass({
-      ...common,
-      beside: isInpainting(model) ? yield* besideNothing({ ...options, pass: pass.plan, batch }) : undefined
-    })
+  const { env, plan, run: { processing } } = pass
+  if (processing._tag === "Txt2Img" || encoded === undefined) {
+    return yield* samplePass({ ...pass, batch, inpaintChannels: yield* blankInpaintChannels(env, plan, batch) })
   }
-  const { beside, latents, mask } = sourceLatents({ model, opts, encoded, processing, pass: pass.plan, batch })
+  const { inpaintChannels, latents, mask } = sourceLatents({ env, encoded, processing, pass: plan, batch })
   return yield* samplePass({
-    ...common,
+    ...pass,
+    batch,
     start: {
       latents,
-      strength: source.denoisingStrength,
-      fixSteps: opts.img2img_fix_steps,
-      noiseMultiplier: processing.initial_noise_multiplier ?? opts.initial_noise_multiplier
+      noiseMultiplier: processing.initial_noise_multiplier ?? env.opts.initial_noise_multiplier
     },
     mask,
-    beside
+    inpaintChannels
   })
 })
 
 const sampleSecond = Effect.fnUntraced(function*(
-  plan: ProcessingState,
   hires: HiresPlan,
-  first: Pass,
-  second: Pass,
+  first: ReadyPass,
+  second: ReadyPass,
   batch: ReadonlyArray<ImagePlan>,
   latents: Float32Array,
   jobNo: number
 ) {
-  const { opts, state } = yield* RuntimeContext
-  const { seamless } = plan
-  const from = { model: first.model, opts, seamless }
-  const to = { model: second.model, opts, seamless }
+  const { env: { opts, state } } = first
   const before: Array<Raster> = []
   if (output.isWanted("before highres fix", opts)) {
     const length = latents.length / batch.length
     const { height, width } = first.plan
     for (const [i] of batch.entries()) {
       const latent = latents.subarray(i * length, (i + 1) * length)
-      const data = yield* vae.decode(from, latent, latentSize(first.model, first.plan))
+      const data = yield* vae.decode(first.env, latent, latentSize(first.env.model, first.plan))
       before.push({ width, height, channels: 3, data })
     }
   }
   yield* state.update({ jobNo: jobNo + 1, job: "enlarging", samplingStep: 0 })
-  const larger = yield* enlarge({ first: from, second: to, pass: first.plan, hires, latents })
+  const larger = yield* enlarge({ first: first.env, second: second.env, pass: first.plan, hires, latents })
   yield* state.update({ job: "sampling", preview: undefined })
   const sampled: Sampled = yield* samplePass({
     ...second,
-    plan,
-    pass: second.plan,
     batch,
-    start: { latents: larger, strength: hires.denoisingStrength, fixSteps: true, noiseMultiplier: 1 },
-    beside: isInpainting(second.model) ? yield* besideNothing({ ...to, pass: second.plan, batch }) : undefined
+    start: { latents: larger, noiseMultiplier: 1 },
+    inpaintChannels: yield* blankInpaintChannels(second.env, second.plan, batch)
   })
-  // Stopped before its first step, the enlarged picture is what there is.
+  // Stopped before its first step, the enlarged image is what there is.
   return { complete: sampled.complete, latents: sampled.latents ?? larger, pass: second, before }
 })
 
 // Colours as they were, and what lies outside of the mask put back.
-const finish = Effect.fnUntraced(function*({ source }: ProcessingState, made: Raster, place: number) {
-  const { opts } = yield* RuntimeContext
+const finish = Effect.fnUntraced(function*(
+  source: SourcePixels | undefined,
+  opts: OptionsSnapshot,
+  made: Raster,
+  place: number
+) {
   const extras: Array<{ readonly kind: ExtraKind; readonly raster: Raster }> = []
   const keep = (kind: ExtraKind, raster: Raster) => {
     if (output.isWanted(kind, opts)) extras.push({ kind, raster })
@@ -304,7 +295,7 @@ export const layer: Layer.Layer<Pipeline, never, Requirements> = Layer.effect(
     const services = yield* Effect.context<Requirements>()
     const provide = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.provideContext(effect, services)
     return Pipeline.of(stages({
-      prepare: (request) => provide(settle(request)),
+      prepare: (request) => provide(prepare(request)),
       execute: (state) => provide(execute(state)),
       finalize: (state, generated) => provide(output.finalize(state, generated))
     }))

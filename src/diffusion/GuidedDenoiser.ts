@@ -11,7 +11,7 @@ import type { LatentSize } from "../core/LatentShape.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import type { NetworkError } from "../model/ModelError.ts"
 import { at } from "../sampling/Buffers.ts"
-import { blend, combineGuidance, type Conditioned } from "../sampling/Guidance.ts"
+import { blend, combineGuidance, type WeightedPrediction } from "../sampling/Guidance.ts"
 import * as NoiseSchedule from "../sampling/NoiseSchedule.ts"
 import * as Prediction from "../sampling/Prediction.ts"
 import type { Denoiser, Sampler } from "../sampling/Samplers.ts"
@@ -41,7 +41,7 @@ export interface TimeIds {
   readonly negative: ReadonlyArray<number>
 }
 
-export interface Options<E> extends LatentSize {
+export interface GuidedDenoiserOptions<E> extends LatentSize {
   readonly model: LoadedModel
   readonly noiseSchedule: NoiseSchedule.NoiseSchedule
   readonly sampler: Sampler
@@ -56,10 +56,10 @@ export interface Options<E> extends LatentSize {
   readonly skipping?: Skipping | undefined
   readonly mask?: LatentMask | undefined
   readonly timeIds?: TimeIds | undefined
-  /** What inpainting models see beside the latents, see `networkRows.Options`. */
-  readonly beside?: Float32Array | undefined
-  /** Tiles in which large latents are predicted, see `networkRows.Options`. */
-  readonly tiles?: networkRows.Options["tiles"]
+  /** What inpainting models read next to the latents, see `networkRows.NetworkRowsOptions`. */
+  readonly inpaintChannels?: Float32Array | undefined
+  /** Tiles in which large latents are predicted, see `networkRows.NetworkRowsOptions`. */
+  readonly tiles?: networkRows.NetworkRowsOptions["tiles"]
 }
 
 /** A denoiser, and the latest of what it gave: nothing before its first call. */
@@ -78,9 +78,9 @@ export interface GuidedDenoiser<E> {
  * call.
  */
 export const make: <E>(
-  options: Options<E>
+  options: GuidedDenoiserOptions<E>
 ) => Effect.Effect<GuidedDenoiser<E | NetworkError>, NetworkError, Scope.Scope> = Effect.fnUntraced(
-  function*<E>(options: Options<E>) {
+  function*<E>(options: GuidedDenoiserOptions<E>) {
     const { batch, conditioning, height, model, noiseSchedule, sampler, skipping, width } = options
     const { negative, negativeTokens, parts, tokens } = conditioning
     const timeIds = options.timeIds ?? { prompt: [], negative: [] }
@@ -93,19 +93,19 @@ export const make: <E>(
         members,
         tokens,
         seamless: options.seamless === true,
-        beside: options.beside,
+        inpaintChannels: options.inpaintChannels,
         tiles: options.tiles,
         guidanceScale: options.cfgScale
       })
     const prompt = parts.map((conditioned) => ({ conditioned, timeIds: timeIds.prompt }))
-    const unled = negative === undefined ? [] : [{ conditioned: negative, timeIds: timeIds.negative }]
+    const negativeMembers = negative === undefined ? [] : [{ conditioned: negative, timeIds: timeIds.negative }]
     const together = negative !== undefined && negativeTokens === tokens
 
     // Prompt and negative prompt in one call; or the prompt's own call, where the other one is apart or left out at times.
-    const both = together ? yield* rows([...prompt, ...unled], tokens) : undefined
+    const both = together ? yield* rows([...prompt, ...negativeMembers], tokens) : undefined
     const skips = skipping !== undefined && (skipping.early > 0 || skipping.below > 0)
     const alone = both === undefined || skips ? yield* rows(prompt, tokens) : undefined
-    const apart = negative === undefined || together ? undefined : yield* rows(unled, negativeTokens)
+    const apart = negative === undefined || together ? undefined : yield* rows(negativeMembers, negativeTokens)
 
     const size = batch * model.latentChannels * height * width
     const scale = options.cfgScale / sampler.guidanceDivisor
@@ -114,7 +114,7 @@ export const make: <E>(
     const denoised = new Float32Array(size)
     const epsilon = new Float32Array(size)
     const unconditional = new Float32Array(sampler.needsUnconditional ? size : 0)
-    const weighted = ({ predictions }: networkRows.NetworkRows): ReadonlyArray<Conditioned> =>
+    const weighted = ({ predictions }: networkRows.NetworkRows): ReadonlyArray<WeightedPrediction> =>
       parts.map(({ weight }, i) => ({ weight, values: predictions[i] ?? guided }))
     const weights = { both: both && weighted(both), alone: alone && weighted(alone) }
     // Timestep samplers blend what the network sees, the others what it makes of it.

@@ -23,27 +23,27 @@ export interface Embedding {
 }
 
 /** A prompt, or a part of one, over a run. */
-export interface Conditioned {
+export interface ScheduledConditioning {
   readonly weight: number
   readonly schedule: PromptSchedule
   /** In the order of the schedule's `texts`, all of `tokens` tokens. */
   readonly embeddings: ReadonlyArray<Embedding>
 }
 
-/** What a batch is led by. */
+/** The conditioning of a batch. */
 export interface Conditioning {
   /** The parts of the prompt; one at least. */
-  readonly parts: ReadonlyArray<Conditioned>
+  readonly parts: ReadonlyArray<ScheduledConditioning>
   /** Tokens of every part. */
   readonly tokens: number
   /** Absent when there is no guidance. */
-  readonly negative: Conditioned | undefined
+  readonly negative: ScheduledConditioning | undefined
   /** Tokens of the negative prompt, which may be others; 0 when there is none. */
   readonly negativeTokens: number
 }
 
 /** The place among a schedule's texts that a call of the network uses; calls are counted from 0. */
-export const textAt = ({ schedule }: Conditioned, call: number): number => entryAt(schedule, call).index
+export const textAt = ({ schedule }: ScheduledConditioning, call: number): number => entryAt(schedule, call).index
 
 /** Encodes a prompt and, where guidance uses it, the negative prompt. */
 export const make = Effect.fn("conditioning")(function*(options: {
@@ -107,7 +107,7 @@ const encode = Effect.fnUntraced(function*(model: LoadedModel, opts: OptionsSnap
     sides.push(yield* encodeBy(encoder, clipSkipOf(model, opts, place), opts, schedule))
   }
   const widths = model.textEncoders.map(({ width }) => width)
-  return schedule.texts.map((_, text) => beside(sides.map((side) => side[text] ?? nothing), widths))
+  return schedule.texts.map((_, text) => concatenated(sides.map((side) => side[text] ?? nothing), widths))
 })
 
 const nothing: Embedding = { values: new Float32Array(), pooled: new Float32Array() }
@@ -154,7 +154,7 @@ const encodeBy = Effect.fnUntraced(function*(
 })
 
 // Embeddings of one text as one, token by token; the last encoder's projection counts.
-const beside = (sides: ReadonlyArray<Embedding>, widths: ReadonlyArray<number>): Embedding => {
+const concatenated = (sides: ReadonlyArray<Embedding>, widths: ReadonlyArray<number>): Embedding => {
   const [first = nothing] = sides
   if (sides.length === 1) return first
   const context = widths.reduce((sum, width) => sum + width, 0)

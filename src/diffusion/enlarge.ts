@@ -3,28 +3,22 @@
  */
 import * as Effect from "effect/Effect"
 import type { LatentSize } from "../core/LatentShape.ts"
-import { interpolate, latentUpscaleModes } from "../images/Resample.ts"
+import { interpolate } from "../images/Resample.ts"
 import { Upscalers } from "../images/Upscalers.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import type { HiresPlan, PassPlan } from "../planning/RunPlan.ts"
-import { latentSize } from "./sourceLatents.ts"
+import { latentSize, type PassEnv } from "./PassEnv.ts"
 import * as vae from "./vae.ts"
 
-/** The latent upscale mode of a name, in any case. */
-export const latentMode = (name: string) => {
-  const wanted = name.trim().toLowerCase()
-  return latentUpscaleModes.find((mode) => mode.name.toLowerCase() === wanted)
-}
-
 /**
- * Enlarges latents `[batch, channels, height/8, width/8]` as they are, or as pictures by an upscaler, and cuts what is more
+ * Enlarges latents `[batch, channels, height/8, width/8]` as they are, or as images by an upscaler, and cuts what is more
  * than the second pass needs, half on each side.
  *
- * `first` is the model that made them, `second` the one that goes on.
+ * `first` is what made them, `second` what goes on.
  */
 export const enlarge = Effect.fn("enlarge")(function*(options: {
-  readonly first: vae.Options
-  readonly second: vae.Options
+  readonly first: PassEnv
+  readonly second: PassEnv
   readonly pass: PassPlan
   readonly hires: HiresPlan
   readonly latents: Float32Array
@@ -32,7 +26,7 @@ export const enlarge = Effect.fn("enlarge")(function*(options: {
   const { first, hires, latents, pass, second } = options
   const channels = first.model.latentChannels
   const from = latentSize(first.model, pass)
-  const enlarged = latentSize(first.model, { ...hires, ...hires.enlarged })
+  const enlarged = latentSize(first.model, hires.enlarged)
   const to = latentSize(second.model, hires)
   const length = channels * from.height * from.width
   const batch = latents.length / length
@@ -40,8 +34,7 @@ export const enlarge = Effect.fn("enlarge")(function*(options: {
   const { upscale } = yield* Upscalers
   for (let item = 0; item < batch; item++) {
     const latent = latents.subarray(item * length, (item + 1) * length)
-    const mode = latentMode(hires.upscaler)
-    const larger = mode === undefined
+    const larger = hires.latentMode === undefined
       ? yield* Effect.gen(function*() {
         const pixels = yield* vae.decode(first, latent, from)
         const raster = yield* upscale(
@@ -52,7 +45,7 @@ export const enlarge = Effect.fn("enlarge")(function*(options: {
         )
         return (yield* vae.encodeRaster(second, raster)).latent
       })
-      : interpolate(latent, { channels, ...from }, enlarged, mode.mode)
+      : interpolate(latent, { channels, ...from }, enlarged, hires.latentMode)
     middle(out.subarray(item * out.length / batch, (item + 1) * out.length / batch), larger, channels, enlarged, to)
   }
   return out

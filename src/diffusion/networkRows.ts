@@ -9,7 +9,7 @@ import type * as Scope from "effect/Scope"
 import type { LatentSize } from "../core/LatentShape.ts"
 import type { DenoisingCall, LoadedModel } from "../model/LoadedModel.ts"
 import type { NetworkError } from "../model/ModelError.ts"
-import { type Conditioned, textAt } from "./conditioning.ts"
+import { type ScheduledConditioning, textAt } from "./conditioning.ts"
 import * as latentTiles from "./latentTiles.ts"
 
 export interface NetworkRows {
@@ -23,12 +23,12 @@ export interface NetworkRows {
 
 /** Someone who leads: a prompt over a run, and what SDXL is told of the picture's size for it. */
 export interface Member {
-  readonly conditioned: Conditioned
+  readonly conditioned: ScheduledConditioning
   /** `[inputs.timeIds]`. */
   readonly timeIds: ReadonlyArray<number>
 }
 
-export interface Options extends LatentSize {
+export interface NetworkRowsOptions extends LatentSize {
   readonly model: LoadedModel
   readonly batch: number
   readonly members: ReadonlyArray<Member>
@@ -36,17 +36,19 @@ export interface Options extends LatentSize {
   readonly tokens: number
   readonly seamless: boolean
   /**
-   * What inpainting models see beside the latents: `[batch, inputs.channels - latentChannels, height, width]`; absent for
+   * What inpainting models read next to the latents: `[batch, inputs.channels - latentChannels, height, width]`; absent for
    * models that see nothing else.
    */
-  readonly beside: Float32Array | undefined
+  readonly inpaintChannels: Float32Array | undefined
   /** The guidance scale for networks that read it (latent consistency models). */
   readonly guidanceScale: number
   /** Tiles, in latent values, in which larger latents are predicted; the whole at once when left out. */
   readonly tiles?: { readonly size: number; readonly overlap: number } | undefined
 }
 
-export const make: (options: Options) => Effect.Effect<NetworkRows, NetworkError, Scope.Scope> = (options) => {
+export const make: (options: NetworkRowsOptions) => Effect.Effect<NetworkRows, NetworkError, Scope.Scope> = (
+  options
+) => {
   const { height, seamless, tiles, width } = options
   if (tiles === undefined) return makeWhole(options)
   const tile = { height: Math.min(tiles.size, height), width: Math.min(tiles.size, width) }
@@ -54,14 +56,14 @@ export const make: (options: Options) => Effect.Effect<NetworkRows, NetworkError
   return plan.isWhole ? makeWhole(options) : makeTiled(options, plan)
 }
 
-const makeWhole = Effect.fnUntraced(function*(options: Options) {
-  const { batch, beside, height, members, model, seamless, tokens, width } = options
+const makeWhole = Effect.fnUntraced(function*(options: NetworkRowsOptions) {
+  const { batch, inpaintChannels, height, members, model, seamless, tokens, width } = options
   const call = yield* model.denoising({ batch: batch * members.length, tokens, height, width, seamless })
   writeConstants(call, options)
   const size = batch * model.latentChannels * height * width
   const predictions = predictionsOf(call, members.length, size)
   const texts = textWriter(call, options)
-  if (beside === undefined) {
+  if (inpaintChannels === undefined) {
     const rows: NetworkRows = {
       input: call.sample.subarray(0, size),
       predictions,
@@ -73,7 +75,7 @@ const makeWhole = Effect.fnUntraced(function*(options: Options) {
     }
     return rows
   }
-  writeBeside(call, beside, options, options)
+  writeInpaintChannels(call, inpaintChannels, options, options)
   const rows: NetworkRows = {
     input: new Float32Array(size),
     predictions,
@@ -87,8 +89,8 @@ const makeWhole = Effect.fnUntraced(function*(options: Options) {
 })
 
 // Tile after tile; each is predicted as if it were all, and all are blended. Tiles of seamless latents go round the edges.
-const makeTiled = Effect.fnUntraced(function*(options: Options, plan: latentTiles.TilePlan) {
-  const { batch, beside, height, members, model, tokens, width } = options
+const makeTiled = Effect.fnUntraced(function*(options: NetworkRowsOptions, plan: latentTiles.TilePlan) {
+  const { batch, inpaintChannels, height, members, model, tokens, width } = options
   const call = yield* model.denoising({ ...plan.tile, batch: batch * members.length, tokens, seamless: false })
   writeConstants(call, options)
   const texts = textWriter(call, options)
@@ -98,7 +100,7 @@ const makeTiled = Effect.fnUntraced(function*(options: Options, plan: latentTile
   const ofTile = predictionsOf(call, members.length, tileSize)
   const part = new Float32Array(tileSize)
   const others = batch * (model.inputs.channels - model.latentChannels)
-  const besidePart = new Float32Array(others * plan.tile.height * plan.tile.width)
+  const inpaintPart = new Float32Array(others * plan.tile.height * plan.tile.width)
 
   const rows: NetworkRows = {
     input: new Float32Array(size),
@@ -110,9 +112,9 @@ const makeTiled = Effect.fnUntraced(function*(options: Options, plan: latentTile
         Effect.suspend(() => {
           latentTiles.gather(part, rows.input, channels, plan, tile)
           writeLatents(call, part, options, plan.tile)
-          if (beside !== undefined) {
-            latentTiles.gather(besidePart, beside, others, plan, tile)
-            writeBeside(call, besidePart, options, plan.tile)
+          if (inpaintChannels !== undefined) {
+            latentTiles.gather(inpaintPart, inpaintChannels, others, plan, tile)
+            writeInpaintChannels(call, inpaintPart, options, plan.tile)
           }
           return Effect.map(call.run(t), () => {
             for (const [member, prediction] of rows.predictions.entries()) {
@@ -132,7 +134,7 @@ const predictionsOf = ({ prediction }: DenoisingCall, members: number, size: num
 const writeLatents = (
   call: DenoisingCall,
   latents: Float32Array,
-  { batch, members, model }: Options,
+  { batch, members, model }: NetworkRowsOptions,
   { height, width }: LatentSize
 ): void => {
   const latent = model.latentChannels * height * width
@@ -144,10 +146,10 @@ const writeLatents = (
 }
 
 // What inpainting models see, behind the latents of each item.
-const writeBeside = (
+const writeInpaintChannels = (
   call: DenoisingCall,
-  beside: Float32Array,
-  { batch, members, model: { inputs, latentChannels } }: Options,
+  inpaintChannels: Float32Array,
+  { batch, members, model: { inputs, latentChannels } }: NetworkRowsOptions,
   { height, width }: LatentSize
 ): void => {
   const area = height * width
@@ -155,14 +157,14 @@ const writeBeside = (
   for (let row = 0; row < batch * members.length; row++) {
     const item = row % batch
     call.sample.set(
-      beside.subarray(item * others, (item + 1) * others),
+      inpaintChannels.subarray(item * others, (item + 1) * others),
       (row * inputs.channels + latentChannels) * area
     )
   }
 }
 
 // What stays the same over all calls.
-const writeConstants = (call: DenoisingCall, options: Options): void => {
+const writeConstants = (call: DenoisingCall, options: NetworkRowsOptions): void => {
   const { batch, guidanceScale, members, model } = options
   const { inputs } = model
   const rows = batch * members.length
@@ -177,7 +179,10 @@ const writeConstants = (call: DenoisingCall, options: Options): void => {
 }
 
 // Writes each member's text of a call where it is not there yet.
-const textWriter = (call: DenoisingCall, { batch, members, model, tokens }: Options): (number: number) => void => {
+const textWriter = (
+  call: DenoisingCall,
+  { batch, members, model, tokens }: NetworkRowsOptions
+): (number: number) => void => {
   const { context, pooled } = model.inputs
   const size = tokens * context
   const written = members.map(() => -1)

@@ -7,10 +7,11 @@ import * as FileNames from "../images/FileNames.ts"
 import { grid } from "../images/Grid.ts"
 import { formatFor, formatOf, ImageEncoder, type ImageFormat } from "../images/ImageEncoder.ts"
 import { ImageStore } from "../images/ImageStore.ts"
-import type { ImagePlan, ProcessingState } from "../planning/RunPlan.ts"
+import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Processing } from "../processing/Processing.ts"
 import type {
+  EncodedImage,
   ExtraImage,
   ExtraKind,
   Generated,
@@ -81,16 +82,19 @@ export const isWanted = (kind: ExtraKind, opts: OptionsSnapshot): boolean =>
   (opts.samples_save && isSaved(kind, opts)) || isReturned(kind, opts)
 
 /** Pixels to files. A picture whose sampling was interrupted is encoded, and saved only when the settings say so. */
-export const finalize = Effect.fn("finalize")(function*(state: ProcessingState, generated: Generated) {
+export const finalize = Effect.fn("finalize")(function*(plan: RunPlan, generated: Generated) {
   const { opts, state: live } = yield* RuntimeContext
   const encoder = yield* ImageEncoder
   const store = yield* ImageStore
   yield* live.update({ job: "saving", text: "" })
-  const { processing } = state
+  const { processing } = plan
 
   const encode = (raster: Raster, infotext: string, format: ImageFormat) =>
-    encoder.encode({ raster, infotext: opts.enable_pnginfo ? infotext : "" }, format)
-  const save = (facts: FileNames.FileNameFacts, bytes: Uint8Array, format: ImageFormat, more: {
+    Effect.map(
+      encoder.encode({ raster, infotext: opts.enable_pnginfo ? infotext : "" }, format),
+      (bytes): EncodedImage => ({ bytes, format: format.format })
+    )
+  const save = (facts: FileNames.FileNameFacts, { bytes, format }: EncodedImage, more: {
     readonly suffix?: string
     readonly text?: string | undefined
   }) =>
@@ -99,12 +103,12 @@ export const finalize = Effect.fn("finalize")(function*(state: ProcessingState, 
       directory: FileNames.directory(FileNames.directoryPatternFor(opts, "samples"), facts),
       name: FileNames.fileName(FileNames.patternFor(opts, "samples"), facts) + (more.suffix ?? ""),
       number: opts.save_images_add_number,
-      extension: format.format,
+      extension: format,
       bytes,
       text: more.text
     })
 
-  yield* saveSources(state)
+  yield* saveSources(plan, opts)
   const extraImages: Array<ExtraImage> = []
   const images = yield* Effect.forEach(
     generated.images,
@@ -112,55 +116,55 @@ export const finalize = Effect.fn("finalize")(function*(state: ProcessingState, 
       const attributes = { "serena.image.index": image.index }
       const raster = rasterOf(image)
       const format = formatFor(raster, formatOf(opts))
-      const facts = factsOf(state, opts, image, raster)
+      const facts = factsOf(plan, opts, image, raster)
       const saves = opts.samples_save && (image.complete || opts.save_incomplete_images)
 
       for (const extra of image.extras) {
         if (!saves || !isSaved(extra.kind, opts) || !isBefore(extra.kind)) continue
-        const bytes = yield* encode(extra.raster, image.infotext, format)
-        yield* save(facts, bytes, format, { suffix: suffixes[extra.kind] })
+        const file = yield* encode(extra.raster, image.infotext, format)
+        yield* save(facts, file, { suffix: suffixes[extra.kind] })
       }
-      const bytes = yield* Effect.withSpan(encode(raster, image.infotext, format), "encode", { attributes })
+      const { file: sent, ...rest } = image
+      const file = sent ?? (yield* Effect.withSpan(encode(raster, image.infotext, format), "encode", { attributes }))
       const path = saves
         ? yield* Effect.withSpan(
-          save(facts, bytes, format, { text: opts.save_txt ? image.infotext : undefined }),
+          save(facts, file, { text: opts.save_txt ? image.infotext : undefined }),
           "save",
           { attributes }
         )
         : undefined
-      for (const { kind, raster } of image.extras) {
+      for (const { file: sent, kind, raster } of image.extras) {
         if (isBefore(kind)) continue
         // Masks and what is transparent lose nothing.
-        const bytes = yield* encode(raster, "", asPng)
+        const file = sent ?? (yield* encode(raster, "", asPng))
         const path = saves && isSaved(kind, opts)
-          ? yield* save(facts, bytes, asPng, { suffix: suffixes[kind] })
+          ? yield* save(facts, file, { suffix: suffixes[kind] })
           : undefined
-        if (isReturned(kind, opts)) {
-          extraImages.push({ kind, index: image.index, bytes, format: "png", path, infotext: "" })
-        }
+        if (isReturned(kind, opts)) extraImages.push({ kind, index: image.index, ...file, path, infotext: "" })
       }
-      const processed: ProcessedImage = { ...image, bytes, format: format.format, path }
+      // Files that came along are among the extra images now, if they are wanted.
+      const extras = image.extras.map(({ kind, raster }) => ({ kind, raster }))
+      const processed: ProcessedImage = { ...rest, extras, ...file, path }
       return processed
     })
   )
-  const whole = yield* makeGrid(state, generated)
+  const whole = yield* makeGrid(plan, generated, opts)
   if (opts.samples_save && opts.save_params_txt && images.some(({ path }) => path !== undefined)) {
     const folder = folderOf(processing, opts)
     yield* store.replace({ folder, name: "params.txt" }, `${generated.images[0]?.infotext ?? ""}\n`)
   }
   yield* live.update({ job: "done" })
-  const processed: Processed = { ...generated, images, extraImages: [...whole, ...extraImages], state }
+  const processed: Processed = { ...generated, images, extraImages: [...whole, ...extraImages], state: plan }
   return processed
 })
 
 const isBefore = (kind: ExtraKind): boolean => kind === "before highres fix" || kind === "before color correction"
 
 // All pictures in one, where the settings ask for it and there is more than one.
-const makeGrid = Effect.fnUntraced(function*(state: ProcessingState, generated: Generated) {
-  const { opts } = yield* RuntimeContext
+const makeGrid = Effect.fnUntraced(function*(plan: RunPlan, generated: Generated, opts: OptionsSnapshot) {
   const encoder = yield* ImageEncoder
   const store = yield* ImageStore
-  const { processing } = state
+  const { processing } = plan
   const [first] = generated.images
   const saves = opts.grid_save && opts.samples_save && (!generated.interrupted || opts.save_incomplete_images)
   if (first === undefined || !hasGrid(generated.images.length, opts) || !(saves || opts.return_grid)) return []
@@ -168,7 +172,7 @@ const makeGrid = Effect.fnUntraced(function*(state: ProcessingState, generated: 
   const format = formatFor(raster, formatOf(opts, "grid"))
   const infotext = opts.enable_pnginfo ? first.infotext : ""
   const bytes = yield* encoder.encode({ raster, infotext }, format)
-  const facts = factsOf(state, opts, first, raster)
+  const facts = factsOf(plan, opts, first, raster)
   const path = saves
     ? yield* store.save({
       folder: gridFolderOf(processing, opts),
@@ -184,8 +188,7 @@ const makeGrid = Effect.fnUntraced(function*(state: ProcessingState, generated: 
 })
 
 // The pictures that img2img started from, as they came.
-const saveSources = Effect.fnUntraced(function*({ processing }: ProcessingState) {
-  const { opts } = yield* RuntimeContext
+const saveSources = Effect.fnUntraced(function*({ processing }: RunPlan, opts: OptionsSnapshot) {
   if (processing._tag !== "Img2Img" || !opts.save_init_img) return
   const store = yield* ImageStore
   for (const bytes of processing.init_images) {
@@ -200,7 +203,7 @@ const saveSources = Effect.fnUntraced(function*({ processing }: ProcessingState)
   }
 })
 
-// Told by the first bytes; of kinds that are not known, nothing is said.
+// Read from the first bytes; an unknown kind is `img`.
 const extensionOf = (bytes: Uint8Array): string => {
   const start = Buffer.from(bytes.subarray(0, 12)).toString("latin1")
   if (start.startsWith("\u0089PNG")) return "png"
@@ -211,35 +214,35 @@ const extensionOf = (bytes: Uint8Array): string => {
 }
 
 const factsOf = (
-  state: ProcessingState,
+  plan: RunPlan,
   opts: OptionsSnapshot,
   { index, prompt, negativePrompt, seed }: ImagePlan,
   raster: Raster
 ): FileNames.FileNameFacts => {
-  const { processing } = state
+  const { processing } = plan
   const { batch_size } = processing
-  const all = state.batches.flat()
+  const all = plan.batches.flat()
   return {
     seed,
     seeds: { first: all[0]?.seed ?? seed, last: all.at(-1)?.seed ?? seed },
-    steps: state.steps,
+    steps: plan.steps,
     cfg: processing.cfg_scale,
     width: raster.width,
     height: raster.height,
     styles: processing.styles,
-    sampler: state.sampler,
-    scheduler: state.scheduler,
-    modelHash: state.model.hash,
-    modelName: state.model.name,
-    now: state.startedAt,
+    sampler: plan.sampler.name,
+    scheduler: plan.scheduler.label,
+    modelHash: plan.model.hash,
+    modelName: plan.model.name,
+    now: plan.startedAt,
     prompt,
     promptNoStyles: processing.prompt,
     negativePrompt,
     batchNumber: index % batch_size + 1,
     batchSize: batch_size,
     generationNumber: all.length === 1 ? undefined : index + 1,
-    clipSkip: state.clipSkip,
-    denoising: state.source?.denoisingStrength ?? state.hires?.denoisingStrength,
+    clipSkip: plan.clipSkip,
+    denoising: plan.source?.denoisingStrength ?? plan.hires?.denoisingStrength,
     user: undefined,
     vae: undefined,
     basename: undefined,

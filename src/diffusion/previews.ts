@@ -5,34 +5,27 @@
  * being made, the next is left out: sampling never waits for it.
  */
 import * as Effect from "effect/Effect"
-import type { LatentRgb, LoadedModel } from "../model/LoadedModel.ts"
-import type { CommandOptions } from "../processing/CommandOptions.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
-import type { Preview, RunState } from "../runner/RunState.ts"
+import type { LatentSize } from "../core/LatentShape.ts"
+import type { LatentRgb } from "../model/LoadedModel.ts"
+import type { Preview } from "../runner/RunState.ts"
 import type { Step } from "../sampling/Samplers.ts"
+import type { PassEnv } from "./PassEnv.ts"
 import * as vae from "./vae.ts"
 
 /**
- * What to do after a step so that `state` has a preview of the batch's first picture.
+ * What to do after a step so that the run's state has a preview of the batch's first picture.
  *
  * The settings say whether, how often, and by which method: the cheap one multiplies latents with the model's own matrix,
  * the full one decodes them in the background. Previews end with the scope.
  */
-export const make = Effect.fnUntraced(function*(options: {
-  readonly model: LoadedModel
-  readonly opts: OptionsSnapshot
-  readonly cmdOpts: CommandOptions["Service"]
-  readonly state: RunState
-  /** In latent values: pixels / 8. */
-  readonly height: number
-  readonly width: number
-  readonly seamless: boolean
-}) {
-  const { height, model, opts, seamless, state, width } = options
+export const make = Effect.fnUntraced(function*(
+  { cmdOpts, model, opts, seamless, state }: PassEnv,
+  { height, width }: LatentSize
+) {
   const { latentRgb } = model
   const decoder = { model: { ...model, decode: model.decodePreview ?? model.decode }, opts, seamless }
   // With room for one network only, each full preview would have the others opened anew.
-  const cheap = opts.show_progress_type === "Approx cheap" || options.cmdOpts.lowvram
+  const cheap = opts.show_progress_type === "Approx cheap" || cmdOpts.lowvram
   const scope = yield* Effect.scope
   if (!opts.live_previews_enable || (cheap && latentRgb === undefined)) return () => Effect.void
 

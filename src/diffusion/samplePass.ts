@@ -1,5 +1,5 @@
 /**
- * One pass of sampling: from noise, or from latents with noise on them, to latents, for the pictures of one batch.
+ * One pass of sampling: from noise, or from latents with noise on them, to latents, for the images of one batch.
  */
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
@@ -8,15 +8,17 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { LoadedModel } from "../model/LoadedModel.ts"
-import type { ImagePlan, PassPlan, ProcessingState } from "../planning/RunPlan.ts"
+import type { PassLevels } from "../planning/levels.ts"
+import type { ImagePlan, PassPlan, RunPlan } from "../planning/RunPlan.ts"
+import { floorTo } from "../planning/sizes.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { Processing } from "../processing/Processing.ts"
 import * as Prompt from "../prompt/Prompt.ts"
 import { totalSteps } from "../prompt/PromptSchedule.ts"
 import * as ImageNoise from "../rng/ImageNoise.ts"
 import * as RandomGenerator from "../rng/RandomGenerator.ts"
 import type { ProcessingError } from "../runner/ProcessingError.ts"
-import { RuntimeContext } from "../runner/RuntimeContext.ts"
 import * as Brownian from "../sampling/Brownian.ts"
 import { add, combine, scale } from "../sampling/Buffers.ts"
 import { blend } from "../sampling/Guidance.ts"
@@ -24,9 +26,8 @@ import * as NoiseSchedule from "../sampling/NoiseSchedule.ts"
 import * as Samplers from "../sampling/Samplers.ts"
 import * as conditioning from "./conditioning.ts"
 import * as GuidedDenoiser from "./GuidedDenoiser.ts"
-import * as levels from "./levels.ts"
+import { latentSize, type PassEnv } from "./PassEnv.ts"
 import * as previews from "./previews.ts"
-import { resolveNames } from "./resolveNames.ts"
 
 // Ends sampling from within the denoiser when the run was asked to stop; it never leaves this file.
 class SamplingStopped extends Data.TaggedError("SamplingStopped") {}
@@ -37,30 +38,35 @@ export interface Refiner {
   readonly switchAt: number
 }
 
-export interface Options {
-  readonly plan: ProcessingState
-  readonly pass: PassPlan
+/** A pass whose prompts are read on a certain model. */
+export interface PromptedPass {
+  readonly env: PassEnv
+  readonly run: RunPlan
+  readonly plan: PassPlan
+  readonly levels: PassLevels
   /** Steps of the pass before this one, as its sampler counts them; prompts go on counting from there. */
-  readonly stepsBefore?: number | undefined
-  readonly model: LoadedModel
-  /** What `condition` made of the pass's prompts for this model. */
+  readonly stepsBefore: number | undefined
+}
+
+/** A pass that is ready to be sampled; it serves all batches. */
+export interface ReadyPass extends PromptedPass {
+  /** What `condition` made of the pass's prompts for its model. */
   readonly conditioning: conditioning.Conditioning
   readonly refiner: Refiner | undefined
+}
+
+export interface SamplePassOptions extends ReadyPass {
   readonly batch: ReadonlyArray<ImagePlan>
   /** What the pass starts from; noise alone when left out. */
   readonly start?: {
     /** `[batch, channels, height/8, width/8]`, without noise. */
     readonly latents: Float32Array
-    /** How much is changed, 0 to 1. */
-    readonly strength: number
-    /** Whether all steps are made whatever the strength. */
-    readonly fixSteps: boolean
     /** Factor on the noise. */
     readonly noiseMultiplier: number
   } | undefined
   readonly mask?: GuidedDenoiser.LatentMask | undefined
-  /** What an inpainting model sees beside the latents. */
-  readonly beside?: Float32Array | undefined
+  /** What an inpainting model reads next to the latents. */
+  readonly inpaintChannels?: Float32Array | undefined
 }
 
 export interface Sampled {
@@ -71,63 +77,47 @@ export interface Sampled {
 }
 
 /** Steps of a pass as prompts count them. */
-export const callsOf = (pass: PassPlan, sampler: Samplers.Sampler): number => totalSteps(pass.steps, sampler)
+export const promptSteps = ({ levels, plan }: Pick<PromptedPass, "levels" | "plan">): number =>
+  totalSteps(plan.steps, levels.sampler)
 
-/** What leads a pass on a model; it serves all batches. */
-export const condition = Effect.fnUntraced(function*(options: {
-  readonly plan: ProcessingState
-  readonly pass: PassPlan
-  readonly stepsBefore?: number | undefined
-  readonly model: LoadedModel
-}): Effect.fn.Return<conditioning.Conditioning, ProcessingError, RuntimeContext> {
-  const { model, pass, plan, stepsBefore } = options
-  const { opts } = yield* RuntimeContext
-  const { sampler } = yield* resolveNames(pass)
+/** The conditioning of a pass on its model; it serves all batches. */
+export const condition = Effect.fnUntraced(function*(
+  pass: PromptedPass
+): Effect.fn.Return<conditioning.Conditioning, ProcessingError> {
+  const { env: { model, opts }, levels: { sampler }, plan, run } = pass
   const reading: Prompt.ParseOptions = {
-    steps: callsOf(pass, sampler),
-    firstPassSteps: stepsBefore,
+    steps: promptSteps(pass),
+    firstPassSteps: pass.stepsBefore,
     useOldScheduling: opts.use_old_scheduling,
-    // They were cut when the request was settled.
+    // They were cut when the request was planned.
     comments: false
   }
-  const prompt = Prompt.parse(pass.prompt, reading)
+  const prompt = Prompt.parse(plan.prompt, reading)
   const isGuided = GuidedDenoiser.usesNegative({
     model,
     sampler,
-    cfgScale: plan.processing.cfg_scale,
+    cfgScale: run.processing.cfg_scale,
     weights: prompt.parts.map(({ weight }) => weight)
   })
   return yield* conditioning.make({
     model,
     opts,
     prompt,
-    negative: isGuided ? Prompt.parseNegative(pass.negativePrompt, reading) : undefined
+    negative: isGuided ? Prompt.parseNegative(plan.negativePrompt, reading) : undefined
   })
 })
 
 /** Samples one pass of one batch. */
-export const samplePass: (options: Options) => Effect.Effect<Sampled, ProcessingError, RuntimeContext> = Effect.fn(
+export const samplePass: (options: SamplePassOptions) => Effect.Effect<Sampled, ProcessingError> = Effect.fn(
   "sample"
 )(function*(options) {
-  const { batch, mask, model, pass, plan, start } = options
-  const { cmdOpts, opts, state } = yield* RuntimeContext
-  const { sampler, scheduler } = yield* resolveNames(pass)
-  const height = pass.height / model.latentScale
-  const width = pass.width / model.latentScale
+  const { batch, env, mask, plan, run: { processing }, start } = options
+  const { model, opts, state } = env
+  const { noiseSchedule, sampler, sigmas, start: mix, timesteps } = options.levels
+  const { height, width } = latentSize(model, plan)
   const size = model.latentChannels * height * width
-  const image = start && { strength: start.strength, fixSteps: start.fixSteps }
-  const { noiseSchedule, sigmas, start: mix, timesteps } = levels.plan({
-    model,
-    opts,
-    sampler,
-    scheduler,
-    steps: pass.steps,
-    image
-  })
-  const calls = levels.callsMade({ sampler, steps: pass.steps, image })
-  const { denoiser, latest } = yield* makeDenoiser({ ...options, height, width, noiseSchedule, sampler, calls })
+  const { denoiser, latest } = yield* makeDenoiser(options)
   const generator = RandomGenerator.kind(opts.randn_source)
-  const { processing } = plan
   const seeds = batch.map(({ seed }) => seed)
   const noise = ImageNoise.make({
     generator,
@@ -148,7 +138,7 @@ export const samplePass: (options: Options) => Effect.Effect<Sampled, Processing
   } else {
     const drawn = opts.img2img_extra_noise > 0 ? x.slice() : undefined
     combine(x, mix.image, start.latents, mix.noise * start.noiseMultiplier, x)
-    // More noise than the sampler knows of; timestep samplers see the picture's share of it.
+    // More noise than the sampler knows of; timestep samplers see the image's share of it.
     if (drawn !== undefined) {
       const share = sampler.space === "timestep" ? mix.image : 1
       add(x, opts.img2img_extra_noise * start.noiseMultiplier * share, drawn)
@@ -156,7 +146,7 @@ export const samplePass: (options: Options) => Effect.Effect<Sampled, Processing
   }
 
   const noteStep = yield* stepNotes
-  const showPreview = yield* previews.make({ model, opts, cmdOpts, state, height, width, seamless: plan.seamless })
+  const showPreview = yield* previews.make(env, { height, width })
 
   const nothingToDo = sigmas.length === 0 && timesteps.length === 0
   const { complete, latents } = nothingToDo ? { complete: true, latents: x } : yield* Samplers.sample({
@@ -167,7 +157,7 @@ export const samplePass: (options: Options) => Effect.Effect<Sampled, Processing
     denoiser,
     noise: sampler.noise === "brownian" ? Brownian.make({ seeds, size, generator }) : noise.next,
     noiseSchedule,
-    options: samplerOptions(plan, opts, sampler, start !== undefined),
+    options: samplerOptions(processing, opts, sampler, start !== undefined),
     onStep: (step) =>
       state.update({ samplingStep: step.step, samplingSteps: step.steps }).pipe(
         Effect.andThen(noteStep(step)),
@@ -186,7 +176,7 @@ export const samplePass: (options: Options) => Effect.Effect<Sampled, Processing
 }, Effect.scoped)
 
 const samplerOptions = (
-  { processing }: ProcessingState,
+  processing: Processing,
   opts: OptionsSnapshot,
   sampler: Samplers.Sampler,
   fromImage: boolean
@@ -203,38 +193,23 @@ const samplerOptions = (
   fromImage
 })
 
-interface DenoiserOptions extends Options {
-  /** In latent values: pixels / 8. */
-  readonly height: number
-  readonly width: number
-  readonly noiseSchedule: NoiseSchedule.NoiseSchedule
-  readonly sampler: Samplers.Sampler
-  /** Of the network, that the steps of this pass need. */
-  readonly calls: number
-}
-
 type Guided = GuidedDenoiser.GuidedDenoiser<SamplingStopped | ProcessingError>
 
 const makeDenoiser = Effect.fnUntraced(function*(
-  options: DenoiserOptions
-): Effect.fn.Return<Guided, ProcessingError, RuntimeContext | Scope.Scope> {
-  const { model, noiseSchedule, refiner } = options
-  const { state } = yield* RuntimeContext
+  options: SamplePassOptions
+): Effect.fn.Return<Guided, ProcessingError, Scope.Scope> {
+  const { env, levels: { calls, noiseSchedule }, refiner } = options
   const scope = yield* Effect.scope
   const stopped: Effect.Effect<void, SamplingStopped> = Effect.flatMap(
-    state.progress,
+    env.state.progress,
     ({ interrupted, skipped }) => interrupted || skipped ? Effect.fail(new SamplingStopped()) : Effect.void
   )
-  const first = yield* denoiserOf(model, options, stopped)
+  const first = yield* denoiserOf(options, stopped)
   if (refiner === undefined) return first
 
-  const { opts } = yield* RuntimeContext
-  const services = yield* Effect.context<RuntimeContext>()
-  const second = condition({ ...options, model: refiner.model }).pipe(
-    Effect.flatMap((conditioning) =>
-      denoiserOf(refiner.model, { ...options, conditioning, beside: undefined }, stopped)
-    ),
-    Effect.provideContext(services),
+  const refining = { ...options, env: { ...env, model: refiner.model }, inpaintChannels: undefined }
+  const second = condition(refining).pipe(
+    Effect.flatMap((conditioning) => denoiserOf({ ...refining, conditioning }, stopped)),
     Scope.provide(scope)
   )
   let call = 0
@@ -242,8 +217,8 @@ const makeDenoiser = Effect.fnUntraced(function*(
   let isRefined = false
   const denoise = (x: Float32Array, sigma: number) =>
     Effect.suspend(() => {
-      const done = opts.refiner_switch_by_sample_steps
-        ? call / options.calls
+      const done = env.opts.refiner_switch_by_sample_steps
+        ? call / calls
         : 1 - (NoiseSchedule.sigmaToTQuantized(noiseSchedule, sigma) + 1) / NoiseSchedule.size(noiseSchedule)
       call++
       if (isRefined || done < refiner.switchAt) return current.denoiser(x, sigma)
@@ -263,46 +238,41 @@ const makeDenoiser = Effect.fnUntraced(function*(
 })
 
 const denoiserOf = Effect.fnUntraced(function*(
-  model: LoadedModel,
-  options: DenoiserOptions,
+  options: SamplePassOptions,
   gate: Effect.Effect<void, SamplingStopped>
 ) {
-  const { pass, plan, sampler } = options
-  const { opts } = yield* RuntimeContext
-  const { processing } = plan
+  const { env: { model, opts, seamless }, levels: { calls, noiseSchedule, sampler }, plan, run: { processing } } =
+    options
   return yield* GuidedDenoiser.make({
+    ...latentSize(model, plan),
     model,
-    noiseSchedule: options.noiseSchedule,
+    noiseSchedule,
     sampler,
     batch: options.batch.length,
-    height: options.height,
-    width: options.width,
     conditioning: options.conditioning,
     cfgScale: processing.cfg_scale,
-    calls: options.calls,
+    calls,
     gate,
-    seamless: plan.seamless,
+    seamless,
     skipping: {
       early: opts.skip_early_cond,
       below: processing.s_min_uncond ?? opts.s_min_uncond,
       everyCall: opts.s_min_uncond_all
     },
     mask: options.mask,
-    timeIds: timeIds(model, pass, opts),
+    timeIds: timeIds(model, plan, opts),
     tiles: opts.latent_tile_size === 0 ? undefined : {
       // At least what the network halves and halves again.
       size: Math.max(model.sizeMultiple, floorTo(opts.latent_tile_size, model.sizeMultiple)) / model.latentScale,
       overlap: Math.floor(opts.latent_tile_overlap / model.latentScale)
     },
-    beside: options.beside
+    inpaintChannels: options.inpaintChannels
   })
 })
 
-const floorTo = (length: number, multiple: number): number => Math.floor(length / multiple) * multiple
-
 /**
- * What SDXL is told of a picture: its size, where it was cut out, and the size it is to have; its refiner is told of its
- * beauty instead of the last.
+ * SDXL's size conditioning: an image's size, where it was cut out, and the size it is to have. Its refiner takes an
+ * aesthetic score instead of the last.
  */
 const timeIds = (model: LoadedModel, { height, width }: PassPlan, opts: OptionsSnapshot): GuidedDenoiser.TimeIds => {
   const place = [height, width, opts.sdxl_crop_top, opts.sdxl_crop_left]

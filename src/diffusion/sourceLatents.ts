@@ -1,29 +1,30 @@
 /**
- * What a pass of img2img starts from, as latents: the pictures', the mask, and what inpainting models see beside them.
+ * What a pass of img2img starts from, as latents: the images', the mask, and the channels that inpainting models read next to them.
  */
 import * as Effect from "effect/Effect"
 import type { LatentShape, LatentSize } from "../core/LatentShape.ts"
 import * as Raster from "../core/Raster.ts"
 import * as Masks from "../images/Masks.ts"
 import { interpolate, resizing } from "../images/Resample.ts"
-import type { LoadedModel } from "../model/LoadedModel.ts"
-import type { ImagePlan, MaskPlan, PassPlan, SourcePlan } from "../planning/RunPlan.ts"
+import { isInpainting } from "../model/ModelInfo.ts"
+import type { ImagePlan, MaskPlan, PassPlan, SourcePixels } from "../planning/RunPlan.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Img2Img } from "../processing/Processing.ts"
 import * as ImageNoise from "../rng/ImageNoise.ts"
 import * as RandomGenerator from "../rng/RandomGenerator.ts"
 import { blend } from "../sampling/Guidance.ts"
 import type { LatentMask } from "./GuidedDenoiser.ts"
+import { latentSize, type PassEnv } from "./PassEnv.ts"
 import * as vae from "./vae.ts"
 
-/** What was encoded of a request's pictures, for all of its batches. */
+/** What was encoded of a request's images, for all of its batches. */
 export interface EncodedSource {
   /** `[channels, height/8, width/8]` of each picture, without noise. */
   readonly latents: ReadonlyArray<Float32Array>
   /** `[height/8, width/8]`: 1 where the picture is made anew. Absent without a mask. */
   readonly mask: Float32Array | undefined
   /** `[channels + 1, height/8, width/8]` of each picture, for inpainting models. Empty for all others. */
-  readonly beside: ReadonlyArray<Float32Array>
+  readonly inpaintChannels: ReadonlyArray<Float32Array>
 }
 
 /** What one batch starts from. */
@@ -32,25 +33,21 @@ export interface SourceLatents {
   readonly latents: Float32Array
   readonly mask: LatentMask | undefined
   /** `[batch, channels + 1, height/8, width/8]` for inpainting models, absent for all others. */
-  readonly beside: Float32Array | undefined
+  readonly inpaintChannels: Float32Array | undefined
 }
 
-/** Whether a model sees a mask and a masked picture beside the latents. */
-export const isInpainting = ({ inputs, latentChannels }: LoadedModel): boolean => inputs.channels > latentChannels
-
 /** Encodes what img2img starts from. */
-export const encodeSource = Effect.fn("source")(function*(
-  options: vae.Options & {
-    readonly processing: Img2Img
-    readonly source: SourcePlan
-    readonly pass: PassPlan
-  }
-) {
-  const { model, pass, processing, source } = options
+export const encodeSource = Effect.fn("source")(function*(options: {
+  readonly env: PassEnv
+  readonly processing: Img2Img
+  readonly source: SourcePixels
+  readonly pass: PassPlan
+}) {
+  const { env, env: { model }, pass, processing, source } = options
   const size = latentSize(model, pass)
   const latents: Array<Float32Array> = []
   for (const image of source.images) {
-    const { latent, size: own } = yield* vae.encodeRaster(options, image)
+    const { latent, size: own } = yield* vae.encodeRaster(env, image)
     latents.push(
       own.width === size.width && own.height === size.height
         ? latent
@@ -64,33 +61,32 @@ export const encodeSource = Effect.fn("source")(function*(
       { width: size.width * 8, height: size.height * 8 },
       { round: processing.mask_round }
     )),
-    beside: isInpainting(model) ? yield* besideSource(options, size) : []
+    inpaintChannels: isInpainting(model) === true ? yield* sourceInpaintChannels(env, source, pass) : []
   }
   return encoded
 })
 
 /** The latents of one batch of img2img. */
 export const sourceLatents = (options: {
+  readonly env: PassEnv
   readonly encoded: EncodedSource
-  readonly model: LoadedModel
-  readonly opts: OptionsSnapshot
   readonly processing: Img2Img
   readonly pass: PassPlan
   readonly batch: ReadonlyArray<ImagePlan>
 }): SourceLatents => {
-  const { batch, encoded: { beside, latents: encoded, mask: values }, model, opts, pass, processing } = options
+  const { batch, encoded: { inpaintChannels, latents: encoded, mask: values }, env, pass, processing } = options
   const latents = repeated(encoded, batch.length)
   if (values !== undefined && processing.inpainting_fill >= 2) {
     const fill = new Float32Array(latents.length)
     if (processing.inpainting_fill === 2) {
-      noiseOf(batch, { channels: model.latentChannels, ...latentSize(model, pass) }, opts).next(fill)
+      noiseOf(batch, { channels: env.model.latentChannels, ...latentSize(env.model, pass) }, env.opts).next(fill)
     }
     blend(latents, fill, latents, values)
   }
   return {
     latents,
     mask: values && { values, original: latents },
-    beside: beside.length === 0 ? undefined : repeated(beside, batch.length)
+    inpaintChannels: inpaintChannels.length === 0 ? undefined : repeated(inpaintChannels, batch.length)
   }
 }
 
@@ -102,12 +98,6 @@ const repeated = (parts: ReadonlyArray<Float32Array>, count: number): Float32Arr
   return all
 }
 
-/** A pass's size in latent values. */
-export const latentSize = ({ latentScale }: LoadedModel, { height, width }: PassPlan): LatentSize => ({
-  height: height / latentScale,
-  width: width / latentScale
-})
-
 // Noise of the pictures' own seeds, without variation.
 const noiseOf = (batch: ReadonlyArray<ImagePlan>, shape: LatentShape, opts: OptionsSnapshot) =>
   ImageNoise.make({
@@ -117,11 +107,13 @@ const noiseOf = (batch: ReadonlyArray<ImagePlan>, shape: LatentShape, opts: Opti
   })
 
 // The mask, 1 where the picture is made anew, and the picture without what it hides.
-const besideSource = Effect.fnUntraced(function*(
-  options: vae.Options & { readonly source: SourcePlan; readonly pass: PassPlan },
-  size: LatentSize
+const sourceInpaintChannels = Effect.fnUntraced(function*(
+  env: PassEnv,
+  { images, mask }: SourcePixels,
+  pass: PassPlan
 ) {
-  const { model, opts, pass, source: { images, mask } } = options
+  const { model, opts } = env
+  const size = latentSize(model, pass)
   const area = size.height * size.width
   const pixels = pass.width * pass.height
   const parts: Array<Float32Array> = []
@@ -136,7 +128,7 @@ const besideSource = Effect.fnUntraced(function*(
     }
     const part = new Float32Array((model.latentChannels + 1) * area)
     part.set(latentHidden(mask, size, model.latentScale))
-    part.set(yield* vae.encode(options, planar, size), area)
+    part.set(yield* vae.encode(env, planar, size), area)
     parts.push(part)
   }
   return parts
@@ -150,15 +142,21 @@ const latentHidden = (mask: MaskPlan | undefined, { height, width }: LatentSize,
     return Math.round((mask.pass.data[y * mask.pass.width + x] ?? 0) / 255)
   })
 
-/** What an inpainting model sees beside latents that come from nothing: all hidden, and a grey picture. */
-export const besideNothing = Effect.fnUntraced(function*(
-  options: vae.Options & { readonly pass: PassPlan; readonly batch: ReadonlyArray<ImagePlan> }
+/**
+ * What an inpainting model reads next to latents that start from noise: a mask of all, and a grey image. Absent for all
+ * other models.
+ */
+export const blankInpaintChannels = Effect.fnUntraced(function*(
+  env: PassEnv,
+  pass: PassPlan,
+  batch: ReadonlyArray<ImagePlan>
 ) {
-  const { batch, model, pass } = options
+  const { model } = env
+  if (isInpainting(model) !== true) return undefined
   const size = latentSize(model, pass)
   const area = size.height * size.width
   const length = (model.latentChannels + 1) * area
-  const grey = yield* vae.encode(options, new Float32Array(3 * pass.height * pass.width), size)
+  const grey = yield* vae.encode(env, new Float32Array(3 * pass.height * pass.width), size)
   const all = new Float32Array(batch.length * length)
   for (const [i] of batch.entries()) {
     all.fill(1, i * length, i * length + area)

@@ -4,23 +4,19 @@
 import * as Effect from "effect/Effect"
 import type { LatentSize } from "../core/LatentShape.ts"
 import * as Raster from "../core/Raster.ts"
-import type { LoadedModel } from "../model/LoadedModel.ts"
 import type { NetworkError } from "../model/ModelError.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
 import { toPixels } from "./latents.ts"
+import type { PassEnv } from "./PassEnv.ts"
 import * as vaeTiles from "./vaeTiles.ts"
 
 /** Pixels by which tiles overlap: what lies farther away hardly changes a pixel. */
 const overlap = 128
 
-export interface Options {
-  readonly model: LoadedModel
-  readonly opts: OptionsSnapshot
-  readonly seamless: boolean
-}
+/** What decoding and encoding need of a pass's environment. */
+export type VaeEnv = Pick<PassEnv, "model" | "opts" | "seamless">
 
 // Tiles of half the threshold's side, in latent values; absent for pictures that are taken as a whole.
-const tilesFor = ({ model, opts }: Options, { height, width }: LatentSize) => {
+const tilesFor = ({ model, opts }: VaeEnv, { height, width }: LatentSize) => {
   const threshold = opts.vae_tile_threshold / model.latentScale
   return threshold === 0 || height * width <= threshold ** 2
     ? undefined
@@ -29,12 +25,12 @@ const tilesFor = ({ model, opts }: Options, { height, width }: LatentSize) => {
 
 /** One latent `[channels, height/8, width/8]` as 8-bit RGB `[height, width, 3]`. */
 export const decode: (
-  options: Options,
+  env: VaeEnv,
   latent: Float32Array,
   shape: LatentSize
-) => Effect.Effect<Uint8Array, NetworkError> = Effect.fnUntraced(function*(options, latent, shape) {
-  const { model, seamless } = options
-  const tiles = tilesFor(options, shape)
+) => Effect.Effect<Uint8Array, NetworkError> = Effect.fnUntraced(function*(env, latent, shape) {
+  const { model, seamless } = env
+  const tiles = tilesFor(env, shape)
   const planar = tiles === undefined
     ? yield* model.decode(latent, { ...shape, seamless })
     : yield* vaeTiles.decodeTiled(model.decode, latent, { ...shape, seamless }, tiles, model)
@@ -43,24 +39,24 @@ export const decode: (
 
 /** Planar RGB `[3, height, width]`, -1 to 1, as a latent `[channels, height/8, width/8]`. */
 export const encode: (
-  options: Options,
+  env: VaeEnv,
   planar: Float32Array,
   shape: LatentSize
-) => Effect.Effect<Float32Array, NetworkError> = Effect.fnUntraced(function*(options, planar, shape) {
-  const { model, seamless } = options
-  const tiles = tilesFor(options, shape)
+) => Effect.Effect<Float32Array, NetworkError> = Effect.fnUntraced(function*(env, planar, shape) {
+  const { model, seamless } = env
+  const tiles = tilesFor(env, shape)
   return tiles === undefined
     ? yield* model.encode(planar, { ...shape, seamless })
     : yield* vaeTiles.encodeTiled(model.encode, planar, { ...shape, seamless }, tiles, model)
 })
 
 /** A picture as a latent, and the latent's size: what does not fill a latent value at the right and the bottom is cut. */
-export const encodeRaster = Effect.fnUntraced(function*(options: Options, raster: Raster.Raster) {
-  const { latentScale } = options.model
+export const encodeRaster = Effect.fnUntraced(function*(env: VaeEnv, raster: Raster.Raster) {
+  const { latentScale } = env.model
   const size = { width: Math.floor(raster.width / latentScale), height: Math.floor(raster.height / latentScale) }
   const [right, bottom] = [size.width * latentScale, size.height * latentScale]
   const whole = right === raster.width && bottom === raster.height
     ? raster
     : Raster.crop(raster, { left: 0, top: 0, right, bottom })
-  return { size, latent: yield* encode(options, Raster.toPlanar(whole), size) }
+  return { size, latent: yield* encode(env, Raster.toPlanar(whole), size) }
 })

@@ -4,21 +4,11 @@
  * The runner and the engine know a model only by this contract: the live one runs ONNX networks, a test's one can be
  * arithmetic. All pixels and latents are flat `Float32Array`s in row-major order.
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { LatentSize } from "../core/LatentShape.ts"
-import type { InvalidModelFolder, NetworkError } from "./ModelError.ts"
-
-/** The noise levels a model was trained on, as diffusers writes them into `scheduler_config.json`. */
-export interface NoiseConfig {
-  readonly beta_start: number
-  readonly beta_end: number
-  readonly beta_schedule: "linear" | "scaled_linear" | "squaredcos_cap_v2"
-  readonly num_train_timesteps: number
-  readonly prediction_type: "epsilon" | "v_prediction" | "sample"
-  readonly rescale_betas_zero_snr: boolean
-  readonly trained_betas: ReadonlyArray<number> | null
-}
+import { InferenceError, type InvalidModelFolder, type NetworkError } from "./ModelError.ts"
+import type { DenoisingInputs, ModelFamily, ModelInfo, NoiseScheduleConfig } from "./ModelInfo.ts"
 
 /** The affine map from a latent value's channels to the mean colour of its pixels, -1 to 1: a cheap preview. */
 export interface LatentRgb {
@@ -73,20 +63,6 @@ export interface Seams {
   readonly seamless?: boolean | undefined
 }
 
-/** What a denoising network reads beside latents and text: a width or count each, 0 where it reads none. */
-export interface DenoisingInputs {
-  /** Channels of `sample`: those of the latents, and for inpainting models the mask and the masked picture's latents. */
-  readonly channels: number
-  /** Width of `encoder_hidden_states`. */
-  readonly context: number
-  /** Width of `text_embeds` (SDXL). */
-  readonly pooled: number
-  /** Numbers of `time_ids`: 6 for SDXL, 5 for its refiner. */
-  readonly timeIds: number
-  /** Width of `timestep_cond`: the guidance scale, embedded (latent consistency models). */
-  readonly guidance: number
-}
-
 /**
  * One shape of denoising call, with its buffers. Write `sample` (and the others once), run, read `prediction`; no memory
  * is taken between calls.
@@ -108,21 +84,14 @@ export interface DenoisingCall {
   readonly run: (t: number) => Effect.Effect<void, NetworkError>
 }
 
-export interface LoadedModel {
-  /** The folder's name. */
-  readonly name: string
-  /** What it descends from: decides what its conditioning looks like. */
-  readonly family: "sd1" | "sd2" | "sdxl" | "sdxl-refiner"
+/** A model whose networks run in this process. */
+export interface LoadedModel extends ModelInfo {
+  readonly family: ModelFamily
   /** First 10 hex digits of the SHA-256 of the denoising network's file. */
   readonly hash: Effect.Effect<string, InvalidModelFolder>
-  /** Size it was trained on, in pixels. */
-  readonly defaultSize: { readonly width: number; readonly height: number }
-  /** Widths and heights must be multiples of this many pixels. */
-  readonly sizeMultiple: number
-  /** Pixels for each latent value, in each direction: 8. */
   readonly latentScale: number
   readonly latentChannels: number
-  readonly noise: NoiseConfig
+  readonly noise: NoiseScheduleConfig
   readonly inputs: DenoisingInputs
   /** Absent for models to which nobody has fitted it. */
   readonly latentRgb: LatentRgb | undefined
@@ -144,3 +113,16 @@ export interface LoadedModel {
    */
   readonly encode: (pixels: Float32Array, shape: LatentSize & Seams) => Effect.Effect<Float32Array, NetworkError>
 }
+
+/** Whether the networks of a model run in this process. */
+export const isLoaded = (model: ModelInfo): model is LoadedModel =>
+  "denoising" in model && typeof model.denoising === "function"
+
+/** The model with its networks; fails with `InferenceError` where they are on another server. */
+export const requireLoaded = (model: ModelInfo): Effect.Effect<LoadedModel, InferenceError> =>
+  isLoaded(model) ? Effect.succeed(model) : Effect.fail(
+    new InferenceError({
+      file: model.name,
+      reason: "it is on another server, which gives images and no calls of its networks"
+    })
+  )

@@ -9,8 +9,9 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import type * as Schema from "effect/Schema"
 import type { Problem } from "../core/Problem.ts"
-import type { DenoisingInputs, LatentRgb, LoadedModel, NoiseConfig } from "../model/LoadedModel.ts"
+import type { LatentRgb, LoadedModel } from "../model/LoadedModel.ts"
 import { InvalidModelFolder } from "../model/ModelError.ts"
+import type { DenoisingInputs, NoiseScheduleConfig } from "../model/ModelInfo.ts"
 import * as files from "./configFiles.ts"
 
 /**
@@ -53,7 +54,7 @@ export interface ModelFolder {
   readonly unet: typeof files.UNetConfig.Type
   readonly inputs: DenoisingInputs
   readonly vae: typeof files.VaeConfig.Type
-  readonly noise: NoiseConfig
+  readonly noise: NoiseScheduleConfig
   /** From `latent_rgb.json`, where there is one. */
   readonly latentRgb: LatentRgb | undefined
 }

@@ -1,15 +1,19 @@
 /**
- * What prepare made of a request: every choice that was left open is settled, nothing is computed yet.
+ * The plan of a run: every choice that a request leaves open is settled, nothing is computed yet.
  *
- * `execute` follows it to the letter, so the state alone says which pictures will come out.
+ * `execute` follows the plan to the letter, so the plan alone says which images will come out.
  */
-import type { Region } from "../core/Geometry.ts"
+import type { Region, Size } from "../core/Geometry.ts"
 import type { Grey, Raster } from "../core/Raster.ts"
+import type { InterpolationMode } from "../images/Resample.ts"
 import type { Processing } from "../processing/Processing.ts"
+import type { Sampler } from "../sampling/Sampler.ts"
+import type { Scheduler } from "../sampling/Schedules.ts"
+import type { PassLevels } from "./levels.ts"
 
-/** One picture to be made. */
+/** One image to be made. */
 export interface ImagePlan {
-  /** Position among all pictures of the request, from 0. */
+  /** Position among all images of the request, from 0. */
   readonly index: number
   readonly seed: number
   /** Its variation seed, used or not. */
@@ -17,31 +21,39 @@ export interface ImagePlan {
   /** As infotexts show it: styles merged, comments cut. */
   readonly prompt: string
   readonly negativePrompt: string
-  /** The text that will be stored in the picture, see `Infotext`. */
+  /** The text that will be stored in the image, see `Infotext`. Empty where another server writes it. */
   readonly infotext: string
 }
+
+/** One of Serena's samplers, or one that only another server has: then its name is all that is known. */
+export type PlannedSampler = Sampler | { readonly name: string }
+
+/** One of Serena's schedulers, or one that only another server has. */
+export type PlannedScheduler = Scheduler | { readonly label: string }
 
 /** How latents are sampled once: the only pass of a request, or one of two. */
 export interface PassPlan {
   /** Size in pixels, settled and a multiple of what the model needs. */
   readonly width: number
   readonly height: number
-  /** The sampler's own name, whichever alias was asked for. */
-  readonly sampler: string
-  /** The schedule's label; `Automatic` if the choice is the sampler's. */
-  readonly scheduler: string
+  readonly sampler: PlannedSampler
+  /** As it was asked for; `Automatic` if the choice is the sampler's. */
+  readonly scheduler: PlannedScheduler
   readonly steps: number
   readonly prompt: string
   readonly negativePrompt: string
+  /** The noise levels to walk; absent where another server samples. */
+  readonly levels: PassLevels | undefined
 }
 
 /** The second pass of hires fix. */
 export interface HiresPlan extends PassPlan {
   /** Size to which the first pass is enlarged, in pixels; what is more than the pass's own size is cut off. */
-  readonly enlarged: { readonly width: number; readonly height: number }
-  /** A latent upscale mode, or an upscaler. */
+  readonly enlarged: Size
+  /** A latent upscale mode's name, or an upscaler's. */
   readonly upscaler: string
-  readonly isLatent: boolean
+  /** How latents are enlarged; absent where an upscaler enlarges images. */
+  readonly latentMode: InterpolationMode | undefined
   readonly denoisingStrength: number
   /** Model of this pass; absent for the same. */
   readonly checkpoint: string | undefined
@@ -56,25 +68,33 @@ export interface RefinerPlan {
 
 /** What img2img starts from. */
 export interface SourcePlan {
-  /** RGB, one for the batch or one for each picture of it; in the size of the pass, unless latents are stretched. */
-  readonly images: readonly [Raster, ...ReadonlyArray<Raster>]
-  /** What is laid over the results: the pictures as they came, transparent under the mask. Empty without a mask. */
-  readonly overlays: ReadonlyArray<Raster>
   readonly denoisingStrength: number
+  /** Whether a mask leaves something to be made. */
+  readonly isMasked: boolean
+  /** Images and mask, ready for the pass; absent where another server prepares them. */
+  readonly pixels: SourcePixels | undefined
+}
+
+/** The images that img2img starts from, prepared for its pass. */
+export interface SourcePixels {
+  /** RGB, one for the batch or one for each image of it; in the size of the pass, unless latents are stretched. */
+  readonly images: readonly [Raster, ...ReadonlyArray<Raster>]
+  /** What is laid over the results: the images as they came, transparent under the mask. Empty without a mask. */
+  readonly overlays: ReadonlyArray<Raster>
   /** Absent without a mask, or when it leaves nothing to be made. */
   readonly mask: MaskPlan | undefined
 }
 
 export interface MaskPlan {
-  /** White where the picture is made anew; grey, in the size of the pass. */
+  /** White areas are regenerated; grey, in the size of the pass. */
   readonly pass: Grey
   /** The same for laying the rest over the result, in the size of the overlays. */
   readonly overlay: Grey
-  /** What is cut out and put back; absent for the whole. */
+  /** What is cut out and put back; absent for the whole image. */
   readonly region: Region | undefined
 }
 
-export interface ProcessingState extends PassPlan {
+export interface RunPlan extends PassPlan {
   readonly runId: string
   readonly processing: Processing
   readonly hires: HiresPlan | undefined
@@ -83,11 +103,20 @@ export interface ProcessingState extends PassPlan {
   readonly seamless: boolean
   /** What is asked of the text encoders: 1 is their last layer. */
   readonly clipSkip: number
-  readonly model: { readonly name: string; readonly hash: string | undefined; readonly isInpainting: boolean }
+  readonly model: PlannedModel
   /** Milliseconds since the epoch. */
   readonly startedAt: number
-  /** Rounds of pictures that are sampled together. */
+  /** Images that are sampled together, batch after batch. */
   readonly batches: ReadonlyArray<ReadonlyArray<ImagePlan>>
-  /** What the user should know: a tag that nobody knows, for instance. */
+  /** What the user should know: an unknown tag, for instance. */
   readonly warnings: ReadonlyArray<string>
+}
+
+/** The model of a run, as infotexts and file names show it. */
+export interface PlannedModel {
+  readonly name: string
+  /** Absent where it is unknown, or not wanted. */
+  readonly hash: string | undefined
+  /** `undefined` where it is unknown. */
+  readonly isInpainting: boolean | undefined
 }

@@ -11,6 +11,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { type Problem, problemsOf } from "../core/Problem.ts"
+import { hiresSize } from "./HiresSize.ts"
 import { ImageBytes } from "./ImageBytes.ts"
 import { InvalidProcessing } from "./InvalidProcessing.ts"
 import { Limits } from "./Limits.ts"
@@ -227,21 +228,13 @@ const exceededStyles = (styles: unknown): ReadonlyArray<Problem> =>
     ? [{ path: "styles", message: `${styles.length} is over the limit of ${mostStyles} styles` }]
     : styles.flatMap((style, i) => longName(`styles.${i}`, style))
 
-/** The second pass of hires fix: its size, the pixels of the picture that it is cut from, and the field that decides. */
+// The second pass of hires fix: its size, the pixels of the image that it is cut from, and the field that decides.
 const secondPass = (processing: Processing) => {
   if (processing._tag !== "Txt2Img" || !processing.enable_hr) return undefined
-  const { height = 8, hr_resize_x: x, hr_resize_y: y, hr_scale, width = 8 } = processing
-  if (x === 0 && y === 0) {
-    const [w, h] = [Math.trunc(width * hr_scale), Math.trunc(height * hr_scale)]
-    return { width: w, height: h, enlarged: w * h, path: "hr_scale" }
-  }
-  const scale = Math.max(x / width, y / height)
-  return {
-    width: x === 0 ? Math.trunc(width * scale) : x,
-    height: y === 0 ? Math.trunc(height * scale) : y,
-    enlarged: Math.trunc(width * scale) * Math.trunc(height * scale),
-    path: x === 0 ? "hr_resize_y" : "hr_resize_x"
-  }
+  const { height = 8, hr_resize_x: x, hr_resize_y: y, width = 8 } = processing
+  const { enlarged, wanted } = hiresSize(processing, { width, height })
+  const path = x > 0 ? "hr_resize_x" : y > 0 ? "hr_resize_y" : "hr_scale"
+  return { ...wanted, enlarged: enlarged.width * enlarged.height, path }
 }
 
 const exceededHires = (processing: Txt2Img, limits: Limits): ReadonlyArray<Problem> => {

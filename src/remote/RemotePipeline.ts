@@ -1,7 +1,7 @@
 /**
  * The three stages on another server: a Serena, a stable-diffusion-webui, or a fork of it with `/sdapi/v1`.
  *
- * prepare settles seeds, names and sizes here, execute has the server make the pictures and tells of its progress, and
+ * prepare plans here as for a run in this process, execute has the server make the images and reports its progress, and
  * finalize saves the very bytes that it sent. Hooks, progress and interruption are those of a run in this process. Of what
  * the API does not tell, nothing is made up: plans have no infotexts before the pictures are there, and a picture's
  * appearance before its second pass is not to be had. A wish to stop after the batch has no word in the API and is passed
@@ -10,41 +10,35 @@
  * Several clients of a webui share one progress: what is shown may be another's run. A Serena is asked for this one.
  */
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import type { HttpClient } from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
-import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { Size } from "../core/Geometry.ts"
-import type { Problem } from "../core/Problem.ts"
 import * as Raster from "../core/Raster.ts"
-import { latentMode } from "../diffusion/enlarge.ts"
+import { drawSeeds } from "../diffusion/drawSeeds.ts"
 import * as output from "../diffusion/output.ts"
-import { resolveNames } from "../diffusion/resolveNames.ts"
-import { enlargedSize } from "../diffusion/settle.ts"
-import { type Pictures, readPictures } from "../diffusion/settleSource.ts"
+import { decodeSource, factsOf } from "../diffusion/readSource.ts"
 import { ImageDecoder } from "../images/ImageDecoder.ts"
-import { ImageEncoder } from "../images/ImageEncoder.ts"
+import type { ImageEncoder } from "../images/ImageEncoder.ts"
 import type { ImageStore } from "../images/ImageStore.ts"
-import type { HiresPlan, ImagePlan, PassPlan, ProcessingState } from "../planning/RunPlan.ts"
-import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
+import { areKnown, type ServerNames } from "../planning/names.ts"
+import { outline, plan } from "../planning/plan.ts"
+import type { RunPlan } from "../planning/RunPlan.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
-import { checkLimits, type Processing, type Txt2Img } from "../processing/Processing.ts"
+import type { Processing } from "../processing/Processing.ts"
 import { stages } from "../runner/Lifecycle.ts"
 import { Pipeline } from "../runner/Pipeline.ts"
-import type { Generated, GeneratedImage } from "../runner/Processed.ts"
+import type { EncodedImage, Generated, GeneratedImage } from "../runner/Processed.ts"
 import type { ProcessingRequest } from "../runner/ProcessingRequest.ts"
 import { RemoteServerError } from "../runner/RemoteServerError.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
-import type { UnknownSampler, UnknownScheduler } from "../sampling/SamplingError.ts"
 import * as RemoteServer from "./RemoteServer.ts"
 import { requestBody } from "./requestBody.ts"
 
-export interface Options extends RemoteServer.RemoteOptions {
+export interface RemotePipelineOptions extends RemoteServer.RemoteOptions {
   /** Time between two looks at the progress; half a second when left out. */
   readonly pollInterval?: Duration.Input | undefined
 }
@@ -56,197 +50,75 @@ export type Requirements = HttpClient | ImageDecoder | ImageEncoder | ImageStore
  * The stages. Replies take as long as pictures do: give them an `HttpClient` that waits, such as
  * `NodeHttpClient.layerNodeHttp`; Node's `fetch` gives up after five minutes.
  */
-export const layer = (options: Options): Layer.Layer<Pipeline, never, Requirements> =>
+export const layer = (options: RemotePipelineOptions): Layer.Layer<Pipeline, never, Requirements> =>
   Layer.effect(
     Pipeline,
     Effect.gen(function*() {
       const server = yield* RemoteServer.make(options)
       const services = yield* Effect.context<ImageDecoder | ImageEncoder | ImageStore>()
       const { pollInterval = "500 millis", url } = options
-      // What the server sent, by the pixels that are in it.
-      const files = new WeakMap<Uint8Array, Uint8Array>()
-      const encoder = Context.get(services, ImageEncoder)
-      const asSent = Context.add(services, ImageEncoder, {
-        ...encoder,
-        encode: (image, format) => {
-          const bytes = files.get(image.raster.data)
-          return bytes === undefined ? encoder.encode(image, format) : Effect.succeed(bytes)
-        }
-      })
       return Pipeline.of(stages({
-        prepare: (request) => Effect.provideContext(settle(request, server), services),
-        execute: (state) => Effect.provideContext(execute(state, { server, url, pollInterval, files }), services),
-        finalize: (state, generated) =>
-          Effect.gen(function*() {
-            const context = yield* RuntimeContext
-            const samples_format = formatOf(generated.images[0], files) ?? context.opts.samples_format
-            return yield* Effect.provideService(output.finalize(state, generated), RuntimeContext, {
-              ...context,
-              opts: { ...context.opts, samples_format }
-            })
-          }).pipe(Effect.provideContext(asSent))
+        prepare: (request) => Effect.provideContext(prepare(request, server), services),
+        execute: (plan) => Effect.provideContext(execute(plan, { server, url, pollInterval }), services),
+        finalize: (plan, generated) => Effect.provideContext(output.finalize(plan, generated), services)
       }))
     })
   )
 
-const largestRandomSeed = 4_294_967_293
-
-const seedOf = (seed: number) => seed === -1 ? Random.nextIntBetween(0, largestRandomSeed) : Effect.succeed(seed)
-
-const settle = Effect.fn("prepare")(
+const prepare = Effect.fn("prepare")(
   function*({ processing: asked, runId }: ProcessingRequest<Processing>, server: RemoteServer.RemoteServer) {
-    const { cmdOpts, model, opts, state } = yield* RuntimeContext
-    yield* checkLimits(asked, cmdOpts.limits)
-    const pictures = asked._tag === "Img2Img" ? yield* readPictures(asked, cmdOpts.limits) : undefined
-    // Several pictures make a batch of their own size.
-    const processing: Processing = pictures === undefined || pictures.images.length === 1
-      ? asked
-      : { ...asked, batch_size: pictures.images.length }
-    const names = yield* settleNames(processing.sampler_name, processing.scheduler, server)
-    const size = yield* settleSize(processing, model.defaultSize, pictures)
-    yield* checkLimits({ ...processing, ...size }, cmdOpts.limits)
-    const pass: PassPlan = {
-      ...size,
-      ...names,
-      steps: processing.steps,
-      prompt: processing.prompt,
-      negativePrompt: processing.negative_prompt
-    }
-    const hires = processing._tag === "Txt2Img" && processing.enable_hr
-      ? yield* settleHires(processing, pass, server)
+    const { cmdOpts: { limits }, model, opts, state } = yield* RuntimeContext
+    const source = asked._tag === "Img2Img"
+      ? factsOf(yield* decodeSource(asked, limits), asked.mask === undefined ? "none" : "used")
       : undefined
+    const settled = yield* Effect.fromResult(outline({
+      runId,
+      processing: asked,
+      model,
+      opts,
+      limits,
+      source,
+      upscalers: undefined,
+      styles: undefined,
+      server: yield* namesFor(asked, server)
+    }))
+    const { processing } = settled
     yield* output.check(processing, opts)
-
-    const { batch_size, n_iter, subseed_strength } = processing
-    const isVaried = subseed_strength !== 0
-    const seed = yield* seedOf(processing.seed)
-    const subseed = isVaried ? yield* seedOf(processing.subseed) : Math.max(0, processing.subseed)
-    const plan = (index: number): ImagePlan => ({
-      index,
-      seed: isVaried ? seed : seed + index,
-      subseed: subseed + index,
-      prompt: pass.prompt,
-      negativePrompt: pass.negativePrompt,
-      infotext: ""
-    })
+    const seeds = yield* drawSeeds(processing)
     yield* state.update({
       job: "preparing",
-      jobCount: n_iter * (hires === undefined ? 1 : 2),
+      jobCount: processing.n_iter * (settled.hires === undefined ? 1 : 2),
       samplingSteps: processing.steps
     })
-    const settled: ProcessingState = {
-      runId,
-      processing,
-      ...pass,
-      hires,
-      refiner: processing.refiner_checkpoint === undefined || processing.refiner_checkpoint === ""
-        ? undefined
-        : { checkpoint: processing.refiner_checkpoint, switchAt: processing.refiner_switch_at ?? 0.8 },
-      source: processing._tag === "Img2Img" && pictures !== undefined
-        ? {
-          images: pictures.images,
-          overlays: [],
-          denoisingStrength: processing.denoising_strength,
-          mask: undefined
-        }
-        : undefined,
-      seamless: processing.tiling ?? opts.tiling,
-      clipSkip: opts.CLIP_stop_at_last_layers,
-      model: yield* settleModel(opts, server),
-      startedAt: yield* Clock.currentTimeMillis,
-      batches: Array.from(
-        { length: n_iter },
-        (_, round) => Array.from({ length: batch_size }, (_, i) => plan(round * batch_size + i))
-      ),
-      warnings: []
-    }
-    return settled
+    const title = yield* modelTitle(opts, server)
+    return plan(settled, { ...seeds, model: title, startedAt: yield* Clock.currentTimeMillis })
   }
 )
 
-const key = (name: string): string => name.trim().toLowerCase()
+const noNames: ServerNames = { samplers: [], schedulers: [] }
 
-// By the names that are known here; by the server's own lists for those that are not.
-const settleNames = (sampler: string, scheduler: string, server: RemoteServer.RemoteServer) =>
-  resolveNames({ sampler, scheduler }).pipe(
-    Effect.map(({ sampler, scheduler }) => ({ sampler: sampler.name, scheduler: scheduler.label })),
-    Effect.catch((unknown: UnknownSampler | UnknownScheduler) =>
-      Effect.gen(function*() {
-        const samplers = yield* server.samplers
-        const found = samplers.find(({ aliases, name }) => [name, ...(aliases ?? [])].map(key).includes(key(sampler)))
-        const schedulers = yield* server.schedulers
-        const schedule = schedulers.find(({ aliases, label, name }) =>
-          [name, label ?? name, ...(aliases ?? [])].map(key).includes(key(scheduler))
-        )
-        // What neither side knows is told of as it was found.
-        return found === undefined || schedule === undefined
-          ? yield* unknown
-          : { sampler: found.name, scheduler: schedule.label ?? schedule.name }
-      })
-    )
-  )
-
-const settleSize = Effect.fnUntraced(function*(
-  processing: Processing,
-  defaultSize: Size,
-  pictures: Pictures | undefined
-) {
-  const [first] = pictures?.images ?? []
-  const own = first === undefined ? defaultSize : { width: toEight(first.width), height: toEight(first.height) }
-  const { height = own.height, width = own.width } = processing
-  const problems = [["width", width] as const, ["height", height] as const].flatMap(([path, value]): Array<Problem> =>
-    value % 8 === 0 ? [] : [{ path, message: `${value} is not a multiple of 8` }]
-  )
-  return problems.length === 0 ? { width, height } : yield* new InvalidProcessing({ problems })
+// The server's lists are asked for only where a name is none of Serena's.
+const namesFor = Effect.fnUntraced(function*(processing: Processing, server: RemoteServer.RemoteServer) {
+  if (areKnown(processing)) return noNames
+  const names: ServerNames = { samplers: yield* server.samplers, schedulers: yield* server.schedulers }
+  return names
 })
 
-const toEight = (length: number): number => Math.max(8, length - length % 8)
-
-const isSame = (name: string | undefined): name is undefined =>
-  name === undefined || name === "" || name.startsWith("Use same ")
-
-const settleHires = Effect.fnUntraced(
-  function*(processing: Txt2Img, first: PassPlan, server: RemoteServer.RemoteServer) {
-    const names = yield* settleNames(
-      isSame(processing.hr_sampler_name) ? first.sampler : processing.hr_sampler_name,
-      isSame(processing.hr_scheduler) ? first.scheduler : processing.hr_scheduler,
-      server
-    )
-    const { enlarged, wanted } = enlargedSize(processing, first)
-    const mode = latentMode(processing.hr_upscaler)
-    const plan: HiresPlan = {
-      ...names,
-      width: toEight(wanted.width),
-      height: toEight(wanted.height),
-      enlarged: { width: toEight(enlarged.width), height: toEight(enlarged.height) },
-      steps: processing.hr_second_pass_steps === 0 ? first.steps : processing.hr_second_pass_steps,
-      prompt: processing.hr_prompt === "" ? first.prompt : processing.hr_prompt,
-      negativePrompt: processing.hr_negative_prompt === "" ? first.negativePrompt : processing.hr_negative_prompt,
-      upscaler: mode?.name ?? processing.hr_upscaler,
-      isLatent: mode !== undefined,
-      denoisingStrength: processing.denoising_strength,
-      checkpoint: isSame(processing.hr_checkpoint_name) ? undefined : processing.hr_checkpoint_name
-    }
-    return plan
-  }
-)
-
 // The model by its title, `name [hash]`: the settings', or the one that the server has in use.
-const settleModel = Effect.fnUntraced(function*(opts: OptionsSnapshot, server: RemoteServer.RemoteServer) {
+const modelTitle = Effect.fnUntraced(function*(opts: OptionsSnapshot, server: RemoteServer.RemoteServer) {
   const used = yield* server.checkpoint
   const title = opts.sd_model_checkpoint === "" ? used ?? "" : opts.sd_model_checkpoint
   const [, name = title, hash] = /^(.*?)(?:\.(?:safetensors|ckpt))?(?:\s+\[([0-9a-f]+)\])?$/.exec(title) ?? []
-  return { name, hash, isInpainting: false }
+  return { name, hash }
 })
 
 interface Remote {
   readonly server: RemoteServer.RemoteServer
   readonly url: string
   readonly pollInterval: Duration.Input
-  readonly files: WeakMap<Uint8Array, Uint8Array>
 }
 
-const execute = Effect.fn("execute")(function*(plan: ProcessingState, remote: Remote) {
+const execute = Effect.fn("execute")(function*(plan: RunPlan, remote: Remote) {
   const { opts, state } = yield* RuntimeContext
   const { server } = remote
   const before = yield* state.progress
@@ -278,16 +150,16 @@ const execute = Effect.fn("execute")(function*(plan: ProcessingState, remote: Re
   return generated
 })
 
-const nothing = ({ warnings }: ProcessingState): Generated => ({ images: [], interrupted: true, warnings })
+const nothing = ({ warnings }: RunPlan): Generated => ({ images: [], interrupted: true, warnings })
 
 // Which picture was not finished is not told: it is of the last round that came.
-const cutShort = ({ processing }: ProcessingState, count: number) => (image: GeneratedImage): GeneratedImage => ({
+const cutShort = ({ processing }: RunPlan, count: number) => (image: GeneratedImage): GeneratedImage => ({
   ...image,
   complete: Math.floor(image.index / processing.batch_size) < Math.floor((count - 1) / processing.batch_size)
 })
 
 // The server's progress as this run's. What goes wrong here is no matter: the reply will tell.
-const watch = Effect.fnUntraced(function*(plan: ProcessingState, { pollInterval, server }: Remote) {
+const watch = Effect.fnUntraced(function*(plan: RunPlan, { pollInterval, server }: Remote) {
   const { cmdOpts, opts, state } = yield* RuntimeContext
   const { decode } = yield* ImageDecoder
   let shown: string | undefined
@@ -313,7 +185,7 @@ const watch = Effect.fnUntraced(function*(plan: ProcessingState, { pollInterval,
 })
 
 // Wishes of this side, as soon as they are there.
-const passOn = Effect.fnUntraced(function*({ runId }: ProcessingState, server: RemoteServer.RemoteServer) {
+const passOn = Effect.fnUntraced(function*({ runId }: RunPlan, server: RemoteServer.RemoteServer) {
   const { state } = yield* RuntimeContext
   let asked = false
   yield* Stream.runForEach(state.changes, ({ interrupted, skipped }) =>
@@ -332,9 +204,9 @@ const passOn = Effect.fnUntraced(function*({ runId }: ProcessingState, server: R
 
 /** The pictures of a reply, with what belongs to each of them. */
 const received = Effect.fnUntraced(function*(
-  plan: ProcessingState,
+  plan: RunPlan,
   { images, info }: RemoteServer.Reply,
-  { files, url }: Remote
+  { url }: Remote
 ) {
   const { cmdOpts } = yield* RuntimeContext
   const { decode } = yield* ImageDecoder
@@ -354,15 +226,13 @@ const received = Effect.fnUntraced(function*(
       return yield* new RemoteServerError({ url, kind: "unreadable", status: 200, reason: "a picture is not base64" })
     }
     const raster = yield* decode(bytes.success, { ...cmdOpts.limits, max_image_bytes: Number.MAX_SAFE_INTEGER })
-    return { bytes: bytes.success, raster }
+    return { raster, file: fileOf(bytes.success) }
   })
   return yield* Effect.forEach(planned.slice(0, count), (image, i) =>
     Effect.gen(function*() {
-      const file = yield* open(sent[i * stride])
+      const { file, raster: opened } = yield* open(sent[i * stride])
       const others = yield* Effect.forEach(sent.slice(i * stride + 1, (i + 1) * stride), open)
-      const raster = Raster.toRgb(file.raster)
-      files.set(raster.data, file.bytes)
-      for (const { bytes, raster } of others) files.set(raster.data, bytes)
+      const raster = Raster.toRgb(opened)
       const made: GeneratedImage = {
         ...image,
         seed: info.all_seeds[i] ?? image.seed,
@@ -374,14 +244,20 @@ const received = Effect.fnUntraced(function*(
         height: raster.height,
         pixels: raster.data,
         complete: true,
-        extras: others.map(({ raster }) => ({ kind: raster.channels === 4 ? "mask composite" : "mask", raster }))
+        file,
+        extras: others.map(({ file, raster }) => ({
+          kind: raster.channels === 4 ? "mask composite" : "mask",
+          raster,
+          file
+        }))
       }
       return made
     }))
 })
 
-// Told by the first bytes.
-const formatOf = (image: GeneratedImage | undefined, files: WeakMap<Uint8Array, Uint8Array>) => {
-  const [first] = image === undefined ? [] : files.get(image.pixels) ?? []
-  return first === 0x89 ? "png" : first === 0xff ? "jpg" : first === 0x52 ? "webp" : undefined
+// The file as it came, where its first bytes are of a format that can be saved; else it is encoded anew.
+const fileOf = (bytes: Uint8Array): EncodedImage | undefined => {
+  const [first] = bytes
+  const format = first === 0x89 ? "png" : first === 0xff ? "jpg" : first === 0x52 ? "webp" : undefined
+  return format && { bytes, format }
 }

@@ -9,17 +9,17 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { Size } from "../core/Geometry.ts"
 import { ImageDecoder } from "../images/ImageDecoder.ts"
 import { ImageEncoder } from "../images/ImageEncoder.ts"
 import { ImageStore } from "../images/ImageStore.ts"
-import { Models } from "../model/Models.ts"
+import type { ModelInfo } from "../model/ModelInfo.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import { Options, type OptionsPatch } from "../processing/Options.ts"
 import type { Pipeline } from "../runner/Pipeline.ts"
 import { RunnerHooks } from "../runner/RunnerHooks.ts"
 import { Runs } from "../runner/Runs.ts"
 import { CaptureContext } from "../runner/RuntimeContext.ts"
-import * as RemoteModel from "./RemoteModel.ts"
 import * as RemotePipeline from "./RemotePipeline.ts"
 
 /** What `layer` gives. */
@@ -28,7 +28,7 @@ export type Services = Process | CaptureContext | Pipeline | RunnerHooks
 /** What hooks may take when their layer is built. */
 export type Process = CommandOptions | Options | Runs
 
-export interface LayerOptions<E = never, R = never> extends RemotePipeline.Options {
+export interface LayerOptions<E = never, R = never> extends RemotePipeline.RemotePipelineOptions {
   /** Observers of every run; none when left out. */
   readonly hooks?: Layer.Layer<RunnerHooks, E, R> | undefined
   /** Settings to begin with, over the defaults. Those that are not defaults go along with each request. */
@@ -36,13 +36,15 @@ export interface LayerOptions<E = never, R = never> extends RemotePipeline.Optio
   /** Limits of this process. */
   readonly cmdOpts?: Partial<CommandOptions["Service"]> | undefined
   /** Size of pictures when a request names none, in pixels; 512x512 when left out. */
-  readonly defaultSize?: { readonly width: number; readonly height: number } | undefined
+  readonly defaultSize?: Size | undefined
 }
+
+// What is known of the model before the server is asked: the API takes sizes in steps of 8 pixels.
+const modelAt = (url: string, defaultSize: Size): ModelInfo => ({ name: url, defaultSize, sizeMultiple: 8 })
 
 /** The contexts of runs whose model is elsewhere. */
 export const layerContext = ({ cmdOpts, defaultSize = { width: 512, height: 512 }, options, url }: LayerOptions) =>
-  CaptureContext.layer.pipe(
-    Layer.provide(Layer.succeed(Models, { load: () => Effect.succeed(RemoteModel.make(url, defaultSize)) })),
+  CaptureContext.layerWith(() => Effect.succeed(modelAt(url, defaultSize))).pipe(
     Layer.provideMerge(Layer.mergeAll(CommandOptions.layer(cmdOpts), Options.layer(options), Runs.layer))
   )
 

@@ -2,7 +2,7 @@
  * A request in the words of stable-diffusion-webui's API.
  */
 import * as Base64 from "effect/encoding/Base64"
-import type { ProcessingState } from "../planning/RunPlan.ts"
+import type { RunPlan } from "../planning/RunPlan.ts"
 import { Options, type OptionsSnapshot } from "../processing/Options.ts"
 
 type Fields = Readonly<Record<string, unknown>>
@@ -25,7 +25,7 @@ export const overridesOf = (opts: OptionsSnapshot, asked: Fields): Fields =>
 
 /** The path and body that ask for what `prepare` settled. */
 export const requestBody = (
-  state: ProcessingState,
+  state: RunPlan,
   opts: OptionsSnapshot
 ): { readonly kind: "txt2img" | "img2img"; readonly body: Fields } => {
   const { batches, height, processing, runId, sampler, scheduler, width } = state
@@ -35,8 +35,8 @@ export const requestBody = (
     ...asked,
     seed: first?.seed ?? asked.seed,
     subseed: first?.subseed ?? asked.subseed,
-    sampler_name: sampler,
-    scheduler,
+    sampler_name: sampler.name,
+    scheduler: scheduler.label,
     width,
     height,
     override_settings: overridesOf(opts, override_settings),

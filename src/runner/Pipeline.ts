@@ -7,7 +7,7 @@
  * @effect-expect-leaking RuntimeContext
  */
 import * as Context from "effect/Context"
-import type { ProcessingState } from "../planning/RunPlan.ts"
+import type { RunPlan } from "../planning/RunPlan.ts"
 import type { Processing } from "../processing/Processing.ts"
 import type { Stages } from "./Lifecycle.ts"
 import type { Generated, Processed } from "./Processed.ts"
@@ -22,5 +22,5 @@ import type { RuntimeContext } from "./RuntimeContext.ts"
  */
 export class Pipeline extends Context.Service<
   Pipeline,
-  Stages<ProcessingRequest<Processing>, ProcessingState, Generated, Processed, ProcessingError, RuntimeContext>
+  Stages<ProcessingRequest<Processing>, RunPlan, Generated, Processed, ProcessingError, RuntimeContext>
 >()("serena/runner/Pipeline") {}

@@ -5,7 +5,7 @@
  * `Generated`.
  */
 import type { Raster } from "../core/Raster.ts"
-import type { ImagePlan, ProcessingState } from "../planning/RunPlan.ts"
+import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
 
 /** Intermediate and auxiliary images that can be kept with an image. */
 export type ExtraKind = "before highres fix" | "before color correction" | "mask" | "mask composite"
@@ -18,8 +18,21 @@ export interface GeneratedImage extends ImagePlan {
   readonly pixels: Uint8Array
   /** False when sampling of this image was interrupted. */
   readonly complete: boolean
+  /** The file it arrived in from another server, saved as it is. */
+  readonly file?: EncodedImage | undefined
   /** Auxiliary images that the settings ask for, such as the image before its second pass. */
-  readonly extras: ReadonlyArray<{ readonly kind: ExtraKind; readonly raster: Raster }>
+  readonly extras: ReadonlyArray<{
+    readonly kind: ExtraKind
+    readonly raster: Raster
+    readonly file?: EncodedImage | undefined
+  }>
+}
+
+/** An encoded image. */
+export interface EncodedImage {
+  /** The encoded file, with the infotext in its metadata. */
+  readonly bytes: Uint8Array
+  readonly format: "png" | "jpg" | "webp"
 }
 
 export interface Generated {
@@ -30,16 +43,13 @@ export interface Generated {
 }
 
 /** An image file. */
-export interface ImageFile {
-  /** The encoded file, with the infotext in its metadata. */
-  readonly bytes: Uint8Array
-  readonly format: "png" | "jpg" | "webp"
+export interface ImageFile extends EncodedImage {
   /** Where it was saved; `undefined` when saving is off or the image is incomplete. */
   readonly path: string | undefined
 }
 
 /** An image and its file. */
-export interface ProcessedImage extends GeneratedImage, ImageFile {}
+export interface ProcessedImage extends Omit<GeneratedImage, "file">, ImageFile {}
 
 /** An additional image of a result: a grid, a mask or a composite. */
 export interface ExtraImage extends ImageFile {
@@ -55,5 +65,5 @@ export interface Processed extends Generated {
   /** Grids, masks and composites that the settings ask to return. */
   readonly extraImages: ReadonlyArray<ExtraImage>
   /** The plan that was executed: seeds, prompts, sampler, size. */
-  readonly state: ProcessingState
+  readonly state: RunPlan
 }

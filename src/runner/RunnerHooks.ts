@@ -10,13 +10,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type { ProcessingState } from "../planning/RunPlan.ts"
+import type { RunPlan } from "../planning/RunPlan.ts"
 import { combine, type Hooks, noop, type Stage } from "./Lifecycle.ts"
 import type { Generated, Processed } from "./Processed.ts"
 import type { RuntimeContext } from "./RuntimeContext.ts"
 
 /** A set of hooks. Omitted hooks do nothing. */
-export type HookSet = Partial<Hooks<ProcessingState, Generated, Processed, RuntimeContext>>
+export type HookSet = Partial<Hooks<RunPlan, Generated, Processed, RuntimeContext>>
 
 /**
  * The hooks of every run.
@@ -25,7 +25,7 @@ export type HookSet = Partial<Hooks<ProcessingState, Generated, Processed, Runti
  */
 export class RunnerHooks extends Context.Service<
   RunnerHooks,
-  Hooks<ProcessingState, Generated, Processed, RuntimeContext>
+  Hooks<RunPlan, Generated, Processed, RuntimeContext>
 >()("serena/runner/RunnerHooks") {
   /** No observers. */
   static readonly layerNoop: Layer.Layer<RunnerHooks> = Layer.succeed(RunnerHooks, noop)

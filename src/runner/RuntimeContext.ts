@@ -9,6 +9,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { LoadedModel } from "../model/LoadedModel.ts"
+import type { ModelNotFound, NetworkError } from "../model/ModelError.ts"
+import type { ModelInfo } from "../model/ModelInfo.ts"
 import { Models } from "../model/Models.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
@@ -25,7 +27,8 @@ export interface Device {
 }
 
 export class RuntimeContext extends Context.Service<RuntimeContext, {
-  readonly model: LoadedModel
+  /** With its networks where they run in this process (`isLoaded`). */
+  readonly model: LoadedModel | ModelInfo
   readonly opts: OptionsSnapshot
   readonly device: Device
   readonly state: RunState.RunState
@@ -55,27 +58,34 @@ export class CaptureContext extends Context.Service<CaptureContext, {
    * Captures from the live settings of this process. A program that builds two of them with different settings or
    * models must wrap each in `Layer.fresh`, because layers are memoised.
    */
-  static readonly layer: Layer.Layer<CaptureContext, never, CommandOptions | Models | Options | Runs> = Layer.effect(
-    CaptureContext,
-    Effect.gen(function*() {
-      const cmdOpts = yield* CommandOptions
-      const { load } = yield* Models
-      const options = yield* Options
-      const runs = yield* Runs
-      return CaptureContext.of({
-        capture: Effect.fnUntraced(function*({ processing, runId }) {
-          yield* checkLimits(processing, cmdOpts.limits)
-          const { sd_model_checkpoint: wanted } = processing.override_settings
-          if (wanted !== undefined && isPath(wanted)) return yield* notPath("override_settings.sd_model_checkpoint")
-          const opts = Options.patched(yield* options.snapshot, processing.override_settings)
-          const state = yield* RunState.make(runId)
-          yield* runs.enter(state)
-          // However the run ends, including when its model fails to load.
-          yield* Effect.addFinalizer(() => state.update({ ended: true }))
-          const model = yield* load(opts.sd_model_checkpoint)
-          return Object.freeze({ model, opts, device: { provider: cmdOpts.device }, state, cmdOpts })
+  static readonly layer: Layer.Layer<CaptureContext, never, CommandOptions | Models | Options | Runs> = Layer.unwrap(
+    Effect.map(Models, ({ load }) => CaptureContext.layerWith(load))
+  )
+
+  /** The same, with models from `load`, which is given the name that the settings hold. */
+  static readonly layerWith = (
+    load: (name: string) => Effect.Effect<LoadedModel | ModelInfo, ModelNotFound | NetworkError, Scope.Scope>
+  ): Layer.Layer<CaptureContext, never, CommandOptions | Options | Runs> =>
+    Layer.effect(
+      CaptureContext,
+      Effect.gen(function*() {
+        const cmdOpts = yield* CommandOptions
+        const options = yield* Options
+        const runs = yield* Runs
+        return CaptureContext.of({
+          capture: Effect.fnUntraced(function*({ processing, runId }) {
+            yield* checkLimits(processing, cmdOpts.limits)
+            const { sd_model_checkpoint: wanted } = processing.override_settings
+            if (wanted !== undefined && isPath(wanted)) return yield* notPath("override_settings.sd_model_checkpoint")
+            const opts = Options.patched(yield* options.snapshot, processing.override_settings)
+            const state = yield* RunState.make(runId)
+            yield* runs.enter(state)
+            // However the run ends, including when its model fails to load.
+            yield* Effect.addFinalizer(() => state.update({ ended: true }))
+            const model = yield* load(opts.sd_model_checkpoint)
+            return Object.freeze({ model, opts, device: { provider: cmdOpts.device }, state, cmdOpts })
+          })
         })
       })
-    })
-  )
+    )
 }

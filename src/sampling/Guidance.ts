@@ -6,7 +6,7 @@
 import { add, combine, scale } from "./Buffers.ts"
 
 /** The prediction for one part of a prompt, and its weight. A prompt with `AND` has several parts. */
-export interface Conditioned {
+export interface WeightedPrediction {
   /** `[batch, channels, height, width]`. */
   readonly values: Float32Array
   readonly weight: number
@@ -21,7 +21,7 @@ export interface Conditioned {
 export const combineGuidance = (
   out: Float32Array,
   unconditional: Float32Array,
-  conditioned: ReadonlyArray<Conditioned>,
+  conditioned: ReadonlyArray<WeightedPrediction>,
   guidanceScale: number
 ): void => {
   const [first, ...others] = conditioned
@@ -29,61 +29,6 @@ export const combineGuidance = (
   if (first === undefined) return out.set(unconditional)
   combine(out, 1 - total, unconditional, first.weight * guidanceScale, first.values)
   for (const { values, weight } of others) add(out, weight * guidanceScale, values)
-}
-
-/** Guidance of edit models (instruct-pix2pix, arXiv:2211.09800, eq. 3): U + (C - I)·scale + (I - U)·imageScale. */
-export const combineEdit = (
-  out: Float32Array,
-  predictions: {
-    readonly conditional: Float32Array
-    /** With the picture, without the prompt. */
-    readonly image: Float32Array
-    /** Without both. */
-    readonly unconditional: Float32Array
-  },
-  guidanceScale: number,
-  imageScale: number
-): void => {
-  const { conditional, image, unconditional } = predictions
-  for (let i = 0; i < out.length; i++) {
-    const u = unconditional[i] as number
-    const c = conditional[i] as number
-    const m = image[i] as number
-    out[i] = u + guidanceScale * (c - m) + imageScale * (m - u)
-  }
-}
-
-const deviation = (values: Float32Array): number => {
-  let mean = 0
-  for (let i = 0; i < values.length; i++) mean += values[i] as number
-  mean /= values.length
-  let squares = 0
-  for (let i = 0; i < values.length; i++) squares += ((values[i] as number) - mean) ** 2
-  return Math.sqrt(squares / (values.length - 1))
-}
-
-/**
- * Brings a guided prediction back to the contrast of the prompt's own, item by item: guided·(phi·σ_C/σ_guided + 1 -
- * phi).
- *
- * Lin et al., arXiv:2305.08891, sec. 3.4. `phi` is from 0 (nothing) to 1; `guided` and `conditional` hold `batch`
- * items.
- */
-export const rescaleGuidance = (
-  out: Float32Array,
-  guided: Float32Array,
-  conditional: Float32Array,
-  phi: number,
-  batch: number
-): void => {
-  const length = out.length / batch
-  for (let item = 0; item < batch; item++) {
-    const part = guided.subarray(item * length, (item + 1) * length)
-    const own = deviation(part)
-    // A prediction without contrast cannot be given any.
-    const ratio = own === 0 ? 1 : deviation(conditional.subarray(item * length, (item + 1) * length)) / own
-    scale(out.subarray(item * length, (item + 1) * length), phi * ratio + 1 - phi, part)
-  }
 }
 
 const mean = (values: Float32Array): number => {

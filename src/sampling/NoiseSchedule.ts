@@ -23,7 +23,7 @@ export interface NoiseSchedule {
 }
 
 /** The part of `scheduler_config.json` that defines the noise levels. Defaults are those of Stable Diffusion. */
-export interface NoiseConfig {
+export interface NoiseScheduleOptions {
   readonly beta_start?: number
   readonly beta_end?: number
   readonly num_train_timesteps?: number
@@ -40,7 +40,7 @@ const almostZero = 4.8973451890853435e-8
 
 const cosine = (t: number): number => Math.cos(((t + 0.008) / 1.008) * (Math.PI / 2)) ** 2
 
-const betasOf = (config: NoiseConfig): Float64Array => {
+const betasOf = (config: NoiseScheduleOptions): Float64Array => {
   if (config.trained_betas) return Float64Array.from(config.trained_betas)
   const start = config.beta_start ?? 0.00085
   const end = config.beta_end ?? 0.012
@@ -60,7 +60,7 @@ const betasOf = (config: NoiseConfig): Float64Array => {
 }
 
 /** Makes the schedule described by a configuration. */
-export const make = (config: NoiseConfig = {}): NoiseSchedule => {
+export const make = (config: NoiseScheduleOptions = {}): NoiseSchedule => {
   let product = 1
   const alphasCumprod = betasOf(config).map((beta) => product *= 1 - beta)
   return fromAlphasCumprod(config.rescale_betas_zero_snr === true ? zeroTerminalSnr(alphasCumprod) : alphasCumprod)

@@ -44,14 +44,6 @@ export const denoised = (
 export const epsilonOfVelocity = (out: Float32Array, x: Float32Array, velocity: Float32Array, alphaBar: number): void =>
   combine(out, Math.sqrt(alphaBar), velocity, Math.sqrt(1 - alphaBar), x)
 
-/** x0 = √ᾱ·x - √(1-ᾱ)·v, for x of variance 1. */
-export const pictureOfVelocity = (out: Float32Array, x: Float32Array, velocity: Float32Array, alphaBar: number): void =>
-  combine(out, Math.sqrt(alphaBar), x, -Math.sqrt(1 - alphaBar), velocity)
-
-/** x0 = (x - √(1-ᾱ)·ε)/√ᾱ, for x of variance 1. */
-export const pictureOfEpsilon = (out: Float32Array, x: Float32Array, epsilon: Float32Array, alphaBar: number): void =>
-  combine(out, 1 / Math.sqrt(alphaBar), x, -Math.sqrt((1 - alphaBar) / alphaBar), epsilon)
-
 /**
  * Weights of x and D in the output of a latent consistency model at timestep t: with s = 10·t, 0.25/(s² + 0.25) and
  * s/√(s² + 0.25). Luo et al., arXiv:2310.04378, sec. 4, with the constants of diffusers' LCM scheduler.

@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
-import type { ProcessingState } from "../planning/RunPlan.ts"
+import type { RunPlan } from "../planning/RunPlan.ts"
 import type { Stage } from "../runner/Lifecycle.ts"
 import type { Generated, Processed } from "../runner/Processed.ts"
 import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
@@ -21,9 +21,9 @@ import { RuntimeContext } from "../runner/RuntimeContext.ts"
 /** One call of a hook, with its arguments. */
 export type Call =
   & (
-    | { readonly hook: "onPrepare"; readonly state: ProcessingState }
-    | { readonly hook: "onExecute"; readonly state: ProcessingState; readonly executed: Generated }
-    | { readonly hook: "onFinalize"; readonly state: ProcessingState; readonly result: Processed }
+    | { readonly hook: "onPrepare"; readonly state: RunPlan }
+    | { readonly hook: "onExecute"; readonly state: RunPlan; readonly executed: Generated }
+    | { readonly hook: "onFinalize"; readonly state: RunPlan; readonly result: Processed }
     | { readonly hook: `around:${Stage}:start` }
     | { readonly hook: `around:${Stage}:end`; readonly exit: Exit.Exit<unknown, unknown> }
   )

@@ -7,21 +7,14 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type {
-  DenoisingCall,
-  DenoisingInputs,
-  EncodedChunk,
-  LoadedModel,
-  NoiseConfig,
-  TextEncoder,
-  Vocabulary
-} from "../model/LoadedModel.ts"
+import type { DenoisingCall, EncodedChunk, LoadedModel, TextEncoder, Vocabulary } from "../model/LoadedModel.ts"
+import type { DenoisingInputs, NoiseScheduleConfig } from "../model/ModelInfo.ts"
 
 const width = 12
 /** Variance of the latents around their mean. */
 const variance = 0.0625
 
-const noise: NoiseConfig = {
+const noise: NoiseScheduleConfig = {
   beta_start: 0.00085,
   beta_end: 0.012,
   beta_schedule: "scaled_linear",
@@ -148,7 +141,7 @@ const textEncoder: TextEncoder = {
   encode: (ids, { clipSkip }) => Effect.sync(() => encodeText(ids, clipSkip))
 }
 
-const alphasCumprod = (config: NoiseConfig): ReadonlyArray<number> => {
+const alphasCumprod = (config: NoiseScheduleConfig): ReadonlyArray<number> => {
   const [first, last] = [Math.sqrt(config.beta_start), Math.sqrt(config.beta_end)]
   let product = 1
   return Array.from({ length: config.num_train_timesteps }, (_, t) => {
@@ -194,7 +187,7 @@ const meanOf = (
 }
 
 // x = sqrt(alpha) x0 + sqrt(1 - alpha) e, with x0 normally distributed: what x0, e or v is to be expected.
-const predict = (type: NoiseConfig["prediction_type"], alpha: number, x: number, mean: number): number => {
+const predict = (type: NoiseScheduleConfig["prediction_type"], alpha: number, x: number, mean: number): number => {
   const [signal, noise] = [Math.sqrt(alpha), Math.sqrt(1 - alpha)]
   const residual = (x - signal * mean) / (variance * alpha + 1 - alpha)
   const original = mean + variance * signal * residual

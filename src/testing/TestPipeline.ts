@@ -9,7 +9,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { ImagePlan, ProcessingState } from "../planning/RunPlan.ts"
+import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
 import * as Infotext from "../processing/Infotext.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { Pipeline } from "../runner/Pipeline.ts"
@@ -23,7 +23,7 @@ export type PartialStages = Partial<Pipeline["Service"]>
 /** Resolves open choices: the model's own size, and seed 0. */
 export const prepare = Effect.fnUntraced(
   function*({ processing, runId }: ProcessingRequest<Processing>): Effect.fn.Return<
-    ProcessingState,
+    RunPlan,
     never,
     RuntimeContext
   > {
@@ -56,17 +56,18 @@ export const prepare = Effect.fnUntraced(
       processing,
       width,
       height,
-      sampler: sampler_name,
-      scheduler,
+      sampler: { name: sampler_name },
+      scheduler: { label: scheduler },
       steps,
       prompt,
       negativePrompt,
+      levels: undefined,
       hires: undefined,
       refiner: undefined,
       source: undefined,
       seamless: false,
       clipSkip: 1,
-      model: { name: model.name, hash: undefined, isInpainting: false },
+      model: { name: model.name, hash: undefined, isInpainting: undefined },
       startedAt: 0,
       batches,
       warnings: []
@@ -75,7 +76,7 @@ export const prepare = Effect.fnUntraced(
 )
 
 /** Images of a single colour each, chosen by seed. */
-export const execute = (state: ProcessingState): Effect.Effect<Generated> =>
+export const execute = (state: RunPlan): Effect.Effect<Generated> =>
   Effect.sync(() => ({
     images: state.batches.flat().map((plan) => image(plan, state)),
     interrupted: false,
@@ -83,7 +84,7 @@ export const execute = (state: ProcessingState): Effect.Effect<Generated> =>
   }))
 
 /** The images without files: `bytes` is empty and nothing is saved. */
-export const finalize = (state: ProcessingState, generated: Generated): Effect.Effect<Processed> =>
+export const finalize = (state: RunPlan, generated: Generated): Effect.Effect<Processed> =>
   Effect.sync(() => ({
     ...generated,
     images: generated.images.map((image) => ({ ...image, bytes: new Uint8Array(), format: "png", path: undefined })),

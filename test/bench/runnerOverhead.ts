@@ -4,7 +4,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { measure } from "mitata"
-import type { ProcessingState } from "../../src/planning/RunPlan.ts"
+import type { RunPlan } from "../../src/planning/RunPlan.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
 import { noop } from "../../src/runner/Lifecycle.ts"
 import { Pipeline } from "../../src/runner/Pipeline.ts"
@@ -16,15 +16,16 @@ import * as TestContext from "../../src/testing/TestContext.ts"
 import { median } from "./median.ts"
 
 const request = { processing: Txt2Img.make({ prompt: "a red circle" }), runId: "bench" }
-const state: ProcessingState = {
+const state: RunPlan = {
   ...request,
   width: 128,
   height: 128,
-  sampler: "Euler",
-  scheduler: "Automatic",
+  sampler: { name: "Euler" },
+  scheduler: { label: "Automatic" },
   steps: 20,
   prompt: "a red circle",
   negativePrompt: "",
+  levels: undefined,
   hires: undefined,
   refiner: undefined,
   source: undefined,

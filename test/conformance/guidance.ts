@@ -19,17 +19,6 @@ const reference = golden(
       conds: Schema.Array(Schema.Struct({ weight: Schema.Finite, values: Numbers })),
       result: Numbers
     })),
-    cfg_edit_model: Schema.Struct({
-      scale: Schema.Finite,
-      image_scale: Schema.Finite,
-      cond: Numbers,
-      img_cond: Numbers,
-      uncond: Numbers,
-      result: Numbers
-    }),
-    cfg_rescale: Schema.Array(
-      Schema.Struct({ shape: Numbers, guidance_rescale: Schema.Finite, cond: Numbers, cfg: Numbers, result: Numbers })
-    ),
     emphasis: Schema.Array(
       Schema.Struct({
         z: Numbers,
@@ -65,7 +54,7 @@ const predictions = golden(
       denoised_if_v: Numbers
     })),
     timestep_space: Schema.Array(
-      Schema.Struct({ alpha_bar: Schema.Finite, x: Numbers, v: Numbers, eps_from_v: Numbers, x0_from_v: Numbers })
+      Schema.Struct({ alpha_bar: Schema.Finite, x: Numbers, v: Numbers, eps_from_v: Numbers })
     ),
     lcm_boundary: Schema.Array(Schema.Struct({ timestep: Schema.Finite, c_skip: Schema.Finite, c_out: Schema.Finite }))
   })
@@ -83,7 +72,7 @@ const words = ({ abs, rel }: typeof Tolerance.Type) => `${scientific(rel)} of ea
 /** Guidance, emphasis, and blending under a mask. */
 export const guidance = (): ReadonlyArray<Measurement> => {
   const file = "test/sampling/Guidance.test.ts"
-  const { cfg, cfg_edit_model: edit, cfg_rescale, emphasis, inpaint } = reference
+  const { cfg, emphasis, inpaint } = reference
   const { tolerance } = reference
   const compare = (actual: Float32Array, expected: ReadonlyArray<number>) => differences(actual, expected, tolerance)
   const cfgProof = { file, title: "guidance agrees with stable-diffusion-webui" }
@@ -118,28 +107,6 @@ export const guidance = (): ReadonlyArray<Measurement> => {
           made(result.length, (out) => Guidance.combineGuidance(out, f32(uncond), conditioned, scale)),
           result
         )
-      })
-    ),
-    measured("Guidance of edit models, by text and image", words(tolerance), cfgProof, [
-      compare(
-        made(edit.result.length, (out) =>
-          Guidance.combineEdit(
-            out,
-            { conditional: f32(edit.cond), image: f32(edit.img_cond), unconditional: f32(edit.uncond) },
-            edit.scale,
-            edit.image_scale
-          )),
-        edit.result
-      )
-    ]),
-    measured(
-      "Guidance rescale (diffusers)",
-      words(tolerance),
-      { file, title: "guidance rescale agrees with diffusers" },
-      cfg_rescale.map(({ cfg, cond, guidance_rescale, result, shape }) => {
-        const out = f32(cfg)
-        Guidance.rescaleGuidance(out, out, f32(cond), guidance_rescale, shape[0] ?? 1)
-        return compare(out, result)
       })
     ),
     measured(
@@ -212,12 +179,6 @@ export const prediction = (): ReadonlyArray<Measurement> => {
       words(tolerance),
       atTimestep,
       timesteps(Prediction.epsilonOfVelocity, ({ eps_from_v }) => eps_from_v)
-    ),
-    measured(
-      "Velocity to denoised, at a timestep",
-      words(tolerance),
-      atTimestep,
-      timesteps(Prediction.pictureOfVelocity, ({ x0_from_v }) => x0_from_v)
     ),
     measured(
       "Boundary scalings of LCM",

@@ -2,7 +2,6 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
-import { enlargedSize } from "../../src/diffusion/settle.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import { Runs } from "../../src/runner/Runs.ts"
@@ -19,29 +18,6 @@ const only = (input: Input = {}) =>
     assert.isDefined(image)
     return image
   })
-
-describe("enlargedSize", () => {
-  const first = { width: 512, height: 768 }
-  const size = (hr_resize_x: number, hr_resize_y: number, hr_scale = 2) =>
-    enlargedSize({ hr_resize_x, hr_resize_y, hr_scale }, first)
-
-  it("scales both sides, or keeps the proportions for one, or covers both and cuts", () => {
-    assert.deepStrictEqual(size(0, 0, 1.5), {
-      enlarged: { width: 768, height: 1152 },
-      wanted: { width: 768, height: 1152 }
-    })
-    assert.deepStrictEqual(size(1024, 0).enlarged, { width: 1024, height: 1536 })
-    assert.deepStrictEqual(size(0, 1024).enlarged, { width: 682, height: 1024 })
-    assert.deepStrictEqual(size(1024, 1024), {
-      enlarged: { width: 1024, height: 1536 },
-      wanted: { width: 1024, height: 1024 }
-    })
-    assert.deepStrictEqual(size(600, 1200), {
-      enlarged: { width: 800, height: 1200 },
-      wanted: { width: 600, height: 1200 }
-    })
-  })
-})
 
 layer(TestRuntime.layer())("hires fix", (it) => {
   it.effect.each(["Latent", "latent (NEAREST-exact)", "Latent (bicubic antialiased)", "None", "Lanczos", "nearest"])(

@@ -108,15 +108,10 @@ describe("a preview", () => {
       })
       const state = yield* RunState.make("run")
       const opts = { ...Options.defaults, show_progress_type: "Full" as const, show_progress_every_n_steps: 1 }
-      const show = yield* previews.make({
-        model,
-        opts,
-        cmdOpts: CommandOptions.defaults,
-        state,
-        height: 2,
-        width: 2,
-        seamless: false
-      })
+      const show = yield* previews.make(
+        { model, opts, cmdOpts: CommandOptions.defaults, state, seamless: false },
+        { height: 2, width: 2 }
+      )
       const latents = new Float32Array(16)
       const step = (step: number) => show({ step, steps: 9, sigma: 1, x: latents, denoised: latents })
       yield* step(1)
@@ -143,15 +138,10 @@ describe("a preview", () => {
       const opts = { ...Options.defaults, show_progress_every_n_steps: 1 }
       const state = yield* RunState.make("run")
       const model = TestModel.make({ latentRgb: undefined })
-      const show = yield* previews.make({
-        model,
-        opts,
-        cmdOpts: CommandOptions.defaults,
-        state,
-        height: 2,
-        width: 2,
-        seamless: false
-      })
+      const show = yield* previews.make(
+        { model, opts, cmdOpts: CommandOptions.defaults, state, seamless: false },
+        { height: 2, width: 2 }
+      )
       const latents = new Float32Array(16)
       yield* show({ step: 1, steps: 1, sigma: 1, x: latents, denoised: latents })
       assert.isUndefined((yield* state.progress).preview)

@@ -4,6 +4,7 @@ import * as Base64 from "effect/encoding/Base64"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as http from "node:http"
+import { requireLoaded } from "../../src/model/LoadedModel.ts"
 import { Img2Img, Txt2Img } from "../../src/processing/Processing.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import { RunnerHooks } from "../../src/runner/RunnerHooks.ts"
@@ -173,20 +174,21 @@ describe("A run on another server", () => {
       yield* queue.cancel(first.run.id)
     }))
 
-  it.live("tells whoever asks its model's networks that they are elsewhere", () =>
+  it.live("shows hooks what is known of the model, and says that its networks are elsewhere", () =>
     Effect.gen(function*() {
       const { url } = yield* listening()
-      const seen: Array<string> = []
+      const seen: Array<unknown> = []
       const hooks = RunnerHooks.layer({
         onPrepare: () =>
           Effect.gen(function*() {
             const { model } = yield* RuntimeContext
-            const error = yield* Effect.flip(model.decode(new Float32Array(4), { width: 1, height: 1 }))
-            seen.push(error.message)
+            seen.push(model, (yield* Effect.flip(requireLoaded(model))).message)
           }).pipe(Effect.orDie)
       })
       yield* Effect.provide(processImages(cat), remoteTo({ url, hooks }))
-      assert.match(seen.join(), /on another server/)
+      const [model, message] = seen
+      assert.deepStrictEqual(model, { name: url, defaultSize: { width: 64, height: 64 }, sizeMultiple: 8 })
+      assert.match(String(message), /on another server/)
     }))
 })
 
@@ -289,7 +291,7 @@ describe("A server that is a webui", () => {
       assert.deepStrictEqual(images.map(({ infotext }) => infotext), ["first", "second"])
       assert.deepStrictEqual(images.map(({ subseed }) => subseed), [99, 100])
       assert.deepStrictEqual(images.map(({ bytes }) => bytes), [one, two])
-      assert.deepStrictEqual(state.model, { name: "anything-v5", hash: "7f96a1a9ca", isInpainting: false })
+      assert.deepStrictEqual(state.model, { name: "anything-v5", hash: "7f96a1a9ca", isInpainting: undefined })
       const sent: unknown = JSON.parse(asked.find(({ path }) => path.endsWith("txt2img"))?.body ?? "{}")
       assert.deepInclude(sent, {
         sampler_name: "DPM++ 2M Turbo",

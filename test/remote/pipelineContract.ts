@@ -132,7 +132,7 @@ export const pipelineContract = (name: string, make: Make) =>
           layer
         )
         assert.deepStrictEqual([image?.width, image?.height], [64, 72])
-        assert.strictEqual(state.source?.images.length, 1)
+        assert.deepInclude(state.source, { denoisingStrength: 0.75, isMasked: false })
       }))
 
     it.live("saves the bytes that it gives", () =>

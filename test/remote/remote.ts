@@ -12,7 +12,7 @@ import { SavedImages } from "../../src/testing/index.ts"
 import * as PlainEncoder from "../../src/testing/PlainEncoder.ts"
 import { listening, type ListeningOptions } from "../server/v1/listening.ts"
 
-export interface RemoteTestOptions extends RemotePipeline.Options {
+export interface RemoteTestOptions extends RemotePipeline.RemotePipelineOptions {
   readonly hooks?: Layer.Layer<RunnerHooks> | undefined
   readonly options?: OptionsPatch | undefined
 }

@@ -1,7 +1,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import { describe, expectTypeOf, it } from "vitest"
-import type { ProcessingState } from "../../src/planning/RunPlan.ts"
+import type { RunPlan } from "../../src/planning/RunPlan.ts"
 import type { Processing, Txt2Img } from "../../src/processing/Processing.ts"
 import type { Pipeline } from "../../src/runner/Pipeline.ts"
 import type { Processed } from "../../src/runner/Processed.ts"
@@ -51,9 +51,9 @@ describe("RunnerHooks", () => {
 
   it("may read the context of the run, and need nothing else", () => {
     type OnPrepare = NonNullable<HookSet["onPrepare"]>
-    expectTypeOf<(state: ProcessingState) => Effect.Effect<void, never, RuntimeContext>>().toExtend<OnPrepare>()
-    expectTypeOf<(state: ProcessingState) => Effect.Effect<void, never, "database">>().not.toExtend<OnPrepare>()
-    expectTypeOf<(state: ProcessingState) => Effect.Effect<void, "error">>().not.toExtend<OnPrepare>()
+    expectTypeOf<(state: RunPlan) => Effect.Effect<void, never, RuntimeContext>>().toExtend<OnPrepare>()
+    expectTypeOf<(state: RunPlan) => Effect.Effect<void, never, "database">>().not.toExtend<OnPrepare>()
+    expectTypeOf<(state: RunPlan) => Effect.Effect<void, "error">>().not.toExtend<OnPrepare>()
   })
 })
 

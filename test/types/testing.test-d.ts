@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import { describe, expectTypeOf, it } from "vitest"
 import type { LoadedModel } from "../../src/model/LoadedModel.ts"
-import type { ProcessingState } from "../../src/planning/RunPlan.ts"
+import type { RunPlan } from "../../src/planning/RunPlan.ts"
 import type { Pipeline } from "../../src/runner/Pipeline.ts"
 import type { Generated } from "../../src/runner/Processed.ts"
 import type { processImages } from "../../src/runner/processImages.ts"
@@ -22,7 +22,7 @@ describe("TestPipeline.layer", () => {
   it("tells its stages' types, so that three lines suffice", () => {
     const layer = TestPipeline.layer({
       execute: (state) => {
-        expectTypeOf(state).toEqualTypeOf<ProcessingState>()
+        expectTypeOf(state).toEqualTypeOf<RunPlan>()
         return Effect.succeed(generated)
       }
     })

@@ -383,10 +383,11 @@ const withoutImages = (processing: Processing): AskedRequest => {
 /** Bytes that a result holds in memory: pixels, files, auxiliary images, and the images it started from. */
 const sizeOf = ({ extraImages, images, state: { processing, source } }: Processed): number => {
   const sum = (sizes: ReadonlyArray<number>) => sizes.reduce((total, size) => total + size, 0)
+  const pixels = source?.pixels
   const rasters = [
     ...images.flatMap(({ extras }) => extras.map(({ raster }) => raster)),
-    ...(source === undefined ? [] : [...source.images, ...source.overlays]),
-    ...(source?.mask === undefined ? [] : [source.mask.pass, source.mask.overlay])
+    ...(pixels === undefined ? [] : [...pixels.images, ...pixels.overlays]),
+    ...(pixels?.mask === undefined ? [] : [pixels.mask.pass, pixels.mask.overlay])
   ]
   const inputs = processing._tag === "Txt2Img"
     ? []

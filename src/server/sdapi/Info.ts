@@ -35,7 +35,7 @@ export const info = (request: ImageRequest, processed: Processed): string => {
     subseed_strength: request.subseed_strength ?? new Float(0, "0"),
     width: processing.width ?? state.width,
     height: processing.height ?? state.height,
-    sampler_name: state.sampler,
+    sampler_name: state.sampler.name,
     cfg_scale: new Float(processing.cfg_scale),
     steps: processing.steps,
     batch_size: processing.batch_size,
@@ -54,7 +54,7 @@ export const info = (request: ImageRequest, processed: Processed): string => {
     styles: request.styles ?? [],
     job_timestamp: timestamp(state.startedAt),
     clip_skip: state.clipSkip,
-    is_using_inpainting_conditioning: state.model.isInpainting,
+    is_using_inpainting_conditioning: state.model.isInpainting === true,
     // The one that its infotexts name.
     version: Infotext.parse(first?.infotext ?? "").fields["Version"] ?? version
   }, dumps)

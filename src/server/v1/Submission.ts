@@ -12,8 +12,8 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { InvalidRequest, QueueFull, ShuttingDown, TooLarge } from "../../contract/errors.ts"
 import type { Problem } from "../../core/Problem.ts"
-import { resolveNames } from "../../diffusion/resolveNames.ts"
 import { ModelNotFound } from "../../model/ModelError.ts"
+import { resolveNames } from "../../planning/names.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import { InvalidProcessing } from "../../processing/InvalidProcessing.ts"
 import * as Processing from "../../processing/Processing.ts"
@@ -93,7 +93,7 @@ export class Submission extends Context.Service<Submission, {
         const problems = [
           ...optionProblems(save, task_id),
           ...wrongSettings,
-          ...(Result.isFailure(decoded) ? decoded.failure.problems : yield* nameProblems(decoded.success))
+          ...(Result.isFailure(decoded) ? decoded.failure.problems : nameProblems(decoded.success))
         ]
         if (Result.isFailure(decoded) || problems.length > 0) return yield* new InvalidProcessing({ problems })
         return { processing: decoded.success, taskId: typeof task_id === "string" ? task_id : undefined }
@@ -188,21 +188,21 @@ const saving = (save: unknown): Fields =>
     : {}
 
 // Names of samplers and schedules, which would only be looked up when the run begins.
-const nameProblems = Effect.fnUntraced(function*(processing: Processing.Processing) {
+const nameProblems = (processing: Processing.Processing): ReadonlyArray<Problem> => {
   const problems: Array<Problem> = []
-  const check = Effect.fnUntraced(function*(sampler: string, scheduler: string, prefix: "" | "hr_") {
-    const resolved = yield* Effect.result(resolveNames({ sampler, scheduler }))
+  const check = (sampler: string, scheduler: string, prefix: "" | "hr_") => {
+    const resolved = resolveNames({ sampler, scheduler })
     if (Result.isSuccess(resolved)) return
     const path = resolved.failure._tag === "UnknownSampler" ? `${prefix}sampler_name` : `${prefix}scheduler`
     problems.push({ path, message: resolved.failure.message })
-  })
+  }
   const { sampler_name, scheduler } = processing
-  yield* check(sampler_name, scheduler, "")
+  check(sampler_name, scheduler, "")
   if (processing._tag === "Txt2Img" && processing.enable_hr) {
     const { hr_sampler_name, hr_scheduler } = processing
     if (hr_sampler_name !== undefined || hr_scheduler !== undefined) {
-      yield* check(hr_sampler_name ?? sampler_name, hr_scheduler ?? scheduler, "hr_")
+      check(hr_sampler_name ?? sampler_name, hr_scheduler ?? scheduler, "hr_")
     }
   }
   return problems
-})
+}

@@ -1,10 +1,11 @@
 /**
- * What img2img starts from: pictures and mask read, brought to size, and made ready.
+ * What img2img starts from: images and mask read, brought to size, and made ready.
  *
  * The order of the work is that of stable-diffusion-webui 1.10.1 (`StableDiffusionProcessingImg2Img.init`).
  */
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
+import type { Region, Size } from "../core/Geometry.ts"
 import type { Problem } from "../core/Problem.ts"
 import * as Raster from "../core/Raster.ts"
 import type { Grey } from "../core/Raster.ts"
@@ -15,59 +16,100 @@ import * as Overlay from "../images/Overlay.ts"
 import { resizing } from "../images/Resample.ts"
 import { resizeMode } from "../images/ResizeMode.ts"
 import { Upscalers } from "../images/Upscalers.ts"
-import type { LoadedModel } from "../model/LoadedModel.ts"
-import type { SourcePlan } from "../planning/RunPlan.ts"
+import type { MaskPlan, SourcePixels } from "../planning/RunPlan.ts"
+import type { SourceFacts } from "../planning/source.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { Limits } from "../processing/Limits.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Img2Img } from "../processing/Processing.ts"
 
-/** The pictures of a request, as they came. */
-export interface Pictures {
+/** The images of a request, as they came. */
+export interface DecodedSource {
   readonly images: Arr.NonEmptyReadonlyArray<Raster.Raster>
   readonly mask: Raster.Raster | undefined
 }
 
-/** Reads the pictures of a request. Fails with every one that cannot be read. */
-export const readPictures = Effect.fnUntraced(function*(processing: Img2Img, limits: Limits) {
+/** The images of a request with its mask as it acts, in its own size still. */
+export interface Source {
+  readonly images: Arr.NonEmptyReadonlyArray<Raster.Raster>
+  /** Absent without a mask, or when it leaves nothing to be made. */
+  readonly mask: ReadMask | undefined
+  /** What planning needs to know of them. */
+  readonly facts: SourceFacts
+}
+
+interface ReadMask {
+  /** White areas are regenerated: inverted and blurred as asked. */
+  readonly grey: Grey
+  /** The masked part with its padding, where only that is made. */
+  readonly region: Region | undefined
+}
+
+/** Decodes the images of a request. Fails with every one that cannot be read. */
+export const decodeSource = Effect.fnUntraced(function*(processing: Img2Img, limits: Limits) {
   const { decode } = yield* ImageDecoder
   const problems: Array<Problem> = []
   const read = (path: string) => (bytes: Uint8Array) =>
     Effect.catch(decode(bytes, limits), ({ reason }) =>
       Effect.sync(() => {
-        problems.push({ path, message: `it cannot be read as a picture: ${reason}` })
+        problems.push({ path, message: `it cannot be read as an image: ${reason}` })
         return blank
       }))
   const images = yield* Effect.forEach(processing.init_images, (bytes, i) => read(`init_images.${i}`)(bytes))
   const mask = processing.mask && (yield* read("mask")(processing.mask))
   if (problems.length > 0 || !Arr.isReadonlyArrayNonEmpty(images)) return yield* new InvalidProcessing({ problems })
-  const pictures: Pictures = { images, mask }
-  return pictures
+  const decoded: DecodedSource = { images, mask }
+  return decoded
 })
 
 const blank: Raster.Raster = { width: 1, height: 1, channels: 3, data: new Uint8Array(3) }
 
-/** Makes the pictures of a request ready for a pass of this size. */
-export const settleSource = Effect.fnUntraced(function*(options: {
+/** Sizes and flags of a request's images, for planning. */
+export const factsOf = ({ images }: DecodedSource, mask: SourceFacts["mask"]): SourceFacts => ({
+  sizes: Arr.map(images, ({ height, width }) => ({ height, width })),
+  mask
+})
+
+/** Reads the images of a request, and finds what its mask leaves to be made. */
+export const readSource = Effect.fnUntraced(function*(processing: Img2Img, limits: Limits) {
+  const decoded = yield* decodeSource(processing, limits)
+  const mask = decoded.mask && (yield* readMask(processing, decoded.mask, decoded.images[0]))
+  const used = mask === undefined ? "empty" : "used"
+  const source: Source = {
+    images: decoded.images,
+    mask,
+    facts: factsOf(decoded, decoded.mask === undefined ? "none" : used)
+  }
+  return source
+})
+
+const readMask = Effect.fnUntraced(function*(processing: Img2Img, raster: Raster.Raster, image: Raster.Raster) {
+  let grey: Grey = Masks.fromImage(raster, { round: processing.mask_round })
+  if (processing.inpainting_mask_invert === 1) grey = Masks.invert(grey)
+  grey = yield* Masks.blurring(grey, processing.mask_blur_x, processing.mask_blur_y)
+  if (!processing.inpaint_full_res) return { grey, region: undefined } satisfies ReadMask
+  // What is cut out of mask and image must be the same.
+  if (grey.width !== image.width || grey.height !== image.height) {
+    grey = toGrey(yield* resizing(grey, image.width, image.height, "lanczos"))
+  }
+  const region = Masks.cropRegion(grey, processing.inpaint_full_res_padding)
+  return region === undefined ? undefined : { grey, region } satisfies ReadMask
+})
+
+/** Makes the images of a request ready for a pass of this size. */
+export const preparePixels = Effect.fnUntraced(function*(options: {
   readonly processing: Img2Img
-  readonly pictures: Pictures
+  readonly source: Source
   readonly opts: OptionsSnapshot
-  readonly limits: Limits
-  readonly model: LoadedModel
-  readonly width: number
-  readonly height: number
+  readonly latentScale: number
+  readonly size: Size
 }) {
-  const { height, limits, model: { latentScale }, opts, pictures, processing, width } = options
+  const { latentScale, opts, processing, size: { height, width }, source } = options
   const { upscale } = yield* Upscalers
   const { resize_mode: mode } = processing
   // Mode 3 stretches latents; what must have the pass's size all the same is stretched.
   const scaling = mode === 3 ? 0 : mode
-  if (mode === 3) yield* checkSizes(pictures.images, limits)
-  const [first] = pictures.images
-  const mask = pictures.mask && (yield* settleMask(processing, pictures.mask, first, { width, height }))
-  const warnings = pictures.mask !== undefined && mask === undefined
-    ? ["The mask leaves nothing to be made anew: the whole picture was taken."]
-    : []
+  const mask = source.mask && (yield* maskInSizes(processing, source.mask, source.images[0], options.size))
 
   const upscaler = opts.upscaler_for_img2img
   const grow = upscaler === null
@@ -82,9 +124,9 @@ export const settleSource = Effect.fnUntraced(function*(options: {
 
   const overlays: Array<Raster.Raster> = []
   const images = yield* Effect.forEach(
-    pictures.images,
-    Effect.fnUntraced(function*(picture) {
-      let image = Raster.toRgb(picture, colourOf(opts.img2img_background_color))
+    source.images,
+    Effect.fnUntraced(function*(original) {
+      let image = Raster.toRgb(original, colourOf(opts.img2img_background_color))
       const isCut = mask?.region !== undefined
       // What is smaller than one latent value is made as large.
       if (!isCut && mode === 3 && Math.min(image.width, image.height) < latentScale) {
@@ -101,7 +143,7 @@ export const settleSource = Effect.fnUntraced(function*(options: {
         const size = isCut ? image : { width, height }
         const over = mask.overlay.width === size.width && mask.overlay.height === size.height
           ? mask.overlay
-          : grey(yield* resizeMode(scaling, mask.overlay, size.width, size.height))
+          : toGrey(yield* resizeMode(scaling, mask.overlay, size.width, size.height))
         if (opts.overlay_inpaint) {
           const under = image.width === size.width && image.height === size.height
             ? image
@@ -120,13 +162,8 @@ export const settleSource = Effect.fnUntraced(function*(options: {
       )
     })
   )
-  const source: SourcePlan = {
-    images: Arr.isReadonlyArrayNonEmpty(images) ? images : [blank],
-    overlays,
-    denoisingStrength: processing.denoising_strength,
-    mask
-  }
-  return { source, warnings }
+  const pixels: SourcePixels = { images: Arr.isReadonlyArrayNonEmpty(images) ? images : [blank], overlays, mask }
+  return pixels
 })
 
 // `#rrggbb` as red, green and blue.
@@ -135,42 +172,22 @@ const colourOf = (code: string): readonly [number, number, number] => {
   return [value >> 16, (value >> 8) & 0xFF, value & 0xFF]
 }
 
-// Pictures whose latents are stretched are encoded in their own size.
-const checkSizes = (images: Pictures["images"], { max_height, max_width }: Limits) => {
-  const problems = images.flatMap(({ height, width }, i): ReadonlyArray<Problem> =>
-    width <= max_width && height <= max_height ? [] : [{
-      path: `init_images.${i}`,
-      message: `it is ${width}x${height} pixels, and resize mode 3 takes ${max_width}x${max_height} at most`
-    }]
-  )
-  return problems.length === 0 ? Effect.void : Effect.fail(new InvalidProcessing({ problems }))
-}
-
-// The mask in both of its sizes; absent when only the masked part is wanted and there is none.
-const settleMask = Effect.fnUntraced(function*(
+// The mask in both of its sizes.
+const maskInSizes = Effect.fnUntraced(function*(
   processing: Img2Img,
-  picture: Raster.Raster,
+  { grey, region: found }: ReadMask,
   image: Raster.Raster,
-  size: { readonly width: number; readonly height: number }
+  size: Size
 ) {
-  let mask: Grey = Masks.fromImage(picture, { round: processing.mask_round })
-  if (processing.inpainting_mask_invert === 1) mask = Masks.invert(mask)
-  mask = yield* Masks.blurring(mask, processing.mask_blur_x, processing.mask_blur_y)
-  if (processing.inpaint_full_res) {
-    // What is cut out of mask and picture must be the same.
-    if (mask.width !== image.width || mask.height !== image.height) {
-      mask = grey(yield* resizing(mask, image.width, image.height, "lanczos"))
-    }
-    const found = Masks.cropRegion(mask, processing.inpaint_full_res_padding)
-    if (found === undefined) return undefined
+  if (found !== undefined) {
     const region = Masks.expandRegion(found, size, image)
-    const pass = grey(yield* resizeMode(2, Raster.crop(mask, region), size.width, size.height))
-    return { pass, overlay: mask, region }
+    const pass = toGrey(yield* resizeMode(2, Raster.crop(grey, region), size.width, size.height))
+    return { pass, overlay: grey, region } satisfies MaskPlan
   }
   const mode = processing.resize_mode === 3 ? 0 : processing.resize_mode
-  const pass = grey(yield* resizeMode(mode, mask, size.width, size.height))
-  return { pass, overlay: Masks.overlayMask(pass), region: undefined }
+  const pass = toGrey(yield* resizeMode(mode, grey, size.width, size.height))
+  return { pass, overlay: Masks.overlayMask(pass), region: undefined } satisfies MaskPlan
 })
 
 // What was made of a mask is a mask.
-const grey = ({ data, height, width }: Raster.Raster): Grey => ({ width, height, channels: 1, data })
+const toGrey = ({ data, height, width }: Raster.Raster): Grey => ({ width, height, channels: 1, data })

@@ -1,0 +1,22 @@
+/**
+ * What the passes of a run are made with.
+ *
+ * A stage takes the run's `RuntimeContext` once; everything below it is given this value, and asks for no service.
+ */
+import type { Size } from "../core/Geometry.ts"
+import type { LatentSize } from "../core/LatentShape.ts"
+import type { LoadedModel } from "../model/LoadedModel.ts"
+import type { RuntimeContext } from "../runner/RuntimeContext.ts"
+
+/** A run's context for passes on one model, which may be another than the run's. */
+export interface PassEnv extends Pick<RuntimeContext["Service"], "cmdOpts" | "opts" | "state"> {
+  readonly model: LoadedModel
+  /** Whether the left edge goes on at the right one, and the top at the bottom. */
+  readonly seamless: boolean
+}
+
+/** A size in pixels as one in latent values. */
+export const latentSize = ({ latentScale }: LoadedModel, { height, width }: Size): LatentSize => ({
+  height: height / latentScale,
+  width: width / latentScale
+})

@@ -1,0 +1,85 @@
+/**
+ * prepare: from a request to its plan, with the images that it starts from made ready.
+ *
+ * Whatever can be wrong with a request is found here, before the first network runs. Choices are settled by `planning`;
+ * this reads what planning asks for, and does the work on pixels.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import { ImageEncoder } from "../images/ImageEncoder.ts"
+import { Upscalers } from "../images/Upscalers.ts"
+import { requireLoaded } from "../model/LoadedModel.ts"
+import { latentMode } from "../planning/hires.ts"
+import { outline, plan } from "../planning/plan.ts"
+import type { StyleFacts } from "../planning/prompts.ts"
+import type { RunPlan } from "../planning/RunPlan.ts"
+import type { Processing } from "../processing/Processing.ts"
+import { StyleBook } from "../processing/StyleBook.ts"
+import type { ProcessingRequest } from "../runner/ProcessingRequest.ts"
+import { RuntimeContext } from "../runner/RuntimeContext.ts"
+import { drawSeeds } from "./drawSeeds.ts"
+import * as output from "./output.ts"
+import { preparePixels, readSource } from "./readSource.ts"
+
+/** Plans a request, sees that its images can be saved, and begins to open the networks. */
+export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId }: ProcessingRequest<Processing>) {
+  const context = yield* RuntimeContext
+  const { cmdOpts: { limits }, opts, state } = context
+  const model = yield* requireLoaded(context.model)
+  const source = asked._tag === "Img2Img" ? yield* readSource(asked, limits) : undefined
+  const settled = yield* Effect.fromResult(outline({
+    runId,
+    processing: asked,
+    model,
+    opts,
+    limits,
+    source: source?.facts,
+    upscalers: yield* upscalersFor(asked),
+    styles: yield* stylesFor(asked)
+  }))
+  const { processing } = settled
+  const pixels = processing._tag === "Img2Img" && source !== undefined
+    ? yield* preparePixels({ processing, source, opts, latentScale: model.latentScale, size: settled })
+    : undefined
+
+  // A folder that cannot be written is better known now than after all the work.
+  yield* output.check(processing, opts)
+  // What needs a network later waits for it then, and fails if it does not open.
+  const encoder = yield* ImageEncoder
+  yield* forkInRun(Effect.ignore(Effect.all([model.warm, encoder.warm], { concurrency: 2 })))
+
+  const hash = opts.add_model_hash_to_info ? yield* model.hash : undefined
+  const startedAt = yield* Clock.currentTimeMillis
+  const seeds = yield* drawSeeds(processing)
+  yield* state.update({
+    job: "preparing",
+    jobCount: processing.n_iter * (settled.hires === undefined ? 1 : 2),
+    samplingSteps: processing.steps
+  })
+  const planned = plan(settled, { ...seeds, model: { name: model.name, hash }, startedAt })
+  const ready: RunPlan = { ...planned, source: planned.source && { ...planned.source, pixels } }
+  return ready
+})
+
+// Both are read only for requests that name some.
+const upscalersFor = Effect.fnUntraced(function*(processing: Processing) {
+  const isNamed = processing._tag === "Txt2Img" && processing.enable_hr &&
+    latentMode(processing.hr_upscaler) === undefined
+  return isNamed ? (yield* (yield* Upscalers).list).map(({ name }) => name) : []
+})
+
+const noStyles: StyleFacts = { styles: [], problems: [] }
+
+const stylesFor = Effect.fnUntraced(function*({ styles }: Processing) {
+  return styles.length === 0 ? noStyles : yield* (yield* StyleBook).read
+})
+
+// Alongside the run, until it ends. A stage may run in a fiber of its own, under hooks that can end it, so a child of the
+// stage's fiber would not outlive the stage.
+const forkInRun = (effect: Effect.Effect<void>) =>
+  Effect.flatMap(
+    Effect.serviceOption(Scope.Scope),
+    (scope) => Option.isSome(scope) ? Effect.forkIn(effect, scope.value) : Effect.forkChild(effect)
+  )

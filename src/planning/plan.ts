@@ -1,0 +1,168 @@
+/**
+ * From a request to a `RunPlan`, as pure functions.
+ *
+ * `outline` settles all that a request and its surroundings decide, and names everything that is wrong with it at once.
+ * `plan` adds what is drawn, measured or read only when the request is right: seeds, the time, the model's hash. Runs in
+ * this process and runs on another server are planned alike; of what only the server knows, nothing is made up.
+ */
+import * as Result from "effect/Result"
+import { isInpainting, type ModelInfo } from "../model/ModelInfo.ts"
+import type { Limits } from "../processing/Limits.ts"
+import type { OptionsSnapshot } from "../processing/Options.ts"
+import { exceeded, type Processing } from "../processing/Processing.ts"
+import { hiresSizeProblems, planHires, upscalerProblems } from "./hires.ts"
+import { infotextOf } from "./infotexts.ts"
+import { levelProblems, planLevels } from "./levels.ts"
+import { hiresNames, resolvePlannedNames, type ServerNames } from "./names.ts"
+import { type PlanError, type Problems, toError, unknownName } from "./Problems.ts"
+import { planPrompts, type StyleFacts, writtenPrompts } from "./prompts.ts"
+import type { HiresPlan, ImagePlan, PassPlan, PlannedModel, RefinerPlan, RunPlan } from "./RunPlan.ts"
+import { imageSeeds, seedProblems, type Seeds } from "./seeds.ts"
+import { passSize, sizeProblems } from "./sizes.ts"
+import { planSource, type SourceFacts, sourceProblems, withBatchOf } from "./source.ts"
+
+/** A request, and what settles the choices that it leaves open. */
+export interface OutlineInputs {
+  readonly runId: string
+  readonly processing: Processing
+  readonly model: ModelInfo
+  readonly opts: OptionsSnapshot
+  readonly limits: Limits
+  /** What was read of the images that an img2img request comes with. */
+  readonly source: SourceFacts | undefined
+  /** Names of the upscalers there are; absent where they are another server's. */
+  readonly upscalers: ReadonlyArray<string> | undefined
+  /** The styles there are; absent where another server merges its own. */
+  readonly styles: StyleFacts | undefined
+  /** Another server's samplers and schedulers, which count next to Serena's. */
+  readonly server?: ServerNames | undefined
+}
+
+/** All of a plan that does not depend on seeds, time and the model's hash. */
+export interface Outline extends Omit<RunPlan, "batches" | "model" | "startedAt"> {
+  readonly opts: OptionsSnapshot
+  readonly usesBrackets: boolean
+  readonly isInpainting: boolean | undefined
+}
+
+/** What an outline lacks for a plan. */
+export interface PlanFacts extends Seeds {
+  readonly model: Omit<PlannedModel, "isInpainting">
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number
+}
+
+/** When a refiner takes over unless a request says so. */
+const defaultSwitch = 0.8
+
+/** Settles a request, or says all that is wrong with it. */
+export const outline = (inputs: OutlineInputs): Result.Result<Outline, PlanError> => {
+  const { limits, model, opts, runId, server, source } = inputs
+  const processing = withBatchOf(inputs.processing, source)
+  const { sampler_name, scheduler, steps } = processing
+  const names = resolvePlannedNames({ sampler: sampler_name, scheduler }, server)
+  const size = passSize(processing, model, source?.sizes[0])
+  const wrongSize = sizeProblems(size, model)
+  const wrongLimits = wrongSize.length > 0 ? [] : exceeded({ ...processing, ...size }, limits)
+  const prompts = inputs.styles === undefined
+    ? writtenPrompts(processing)
+    : planPrompts(processing, inputs.styles, opts, limits)
+  const hires = processing._tag === "Txt2Img" && processing.enable_hr ? processing : undefined
+  const secondNames = hiresNames(processing)
+  const hiresResolved = secondNames && resolvePlannedNames(secondNames, server)
+  const wrongNames = namesProblems(names, "")
+  const problems: Problems = [
+    ...wrongNames,
+    ...wrongSize,
+    ...seedProblems(processing),
+    ...wrongLimits,
+    ...prompts.problems,
+    // A name that the second pass takes from the first is reported once.
+    ...(hiresResolved === undefined ? [] : namesProblems(hiresResolved, "hr_"))
+      .filter(({ message }) => message !== wrongNames[0]?.message),
+    ...(hires === undefined ? [] : upscalerProblems(hires, inputs.upscalers)),
+    ...(hires === undefined || wrongSize.length > 0 || wrongLimits.length > 0
+      ? []
+      : hiresSizeProblems(hires, size, model, limits)),
+    // Another server encodes images of whatever size it takes.
+    ...(processing._tag === "Img2Img" && source !== undefined && server === undefined
+      ? sourceProblems(processing, source, limits)
+      : [])
+  ]
+  if (problems.length > 0 || Result.isFailure(names)) return Result.fail(toError(problems))
+
+  const image = processing._tag === "Img2Img"
+    ? { strength: processing.denoising_strength, fixSteps: opts.img2img_fix_steps }
+    : undefined
+  const pass: PassPlan = {
+    ...size,
+    ...names.success,
+    steps,
+    ...prompts.first,
+    levels: planLevels({ pass: { ...names.success, steps }, model, opts, image })
+  }
+  const second = hires && hiresResolved !== undefined && Result.isSuccess(hiresResolved)
+    ? withLevels(
+      planHires({ processing: hires, first: pass, names: hiresResolved.success, prompts: prompts.hires, model }),
+      model,
+      opts
+    )
+    : undefined
+  const wrongFirst = levelProblems(pass.levels, opts)
+  const wrongLevels = wrongFirst.length > 0 ? wrongFirst : levelProblems(second?.levels, opts)
+  if (wrongLevels.length > 0) return Result.fail(toError(wrongLevels))
+
+  const planned = processing._tag === "Img2Img" && source !== undefined ? planSource(processing, source) : undefined
+  return Result.succeed({
+    runId,
+    processing,
+    ...pass,
+    hires: second,
+    refiner: planRefiner(processing),
+    source: planned?.plan,
+    seamless: processing.tiling ?? opts.tiling,
+    clipSkip: opts.CLIP_stop_at_last_layers,
+    warnings: [...prompts.warnings, ...(planned?.warnings ?? [])],
+    opts,
+    usesBrackets: prompts.usesBrackets,
+    isInpainting: isInpainting(model)
+  })
+}
+
+/** The plan of an outline: its batches with seeds and infotexts. */
+export const plan = (
+  { isInpainting, opts, usesBrackets, ...outline }: Outline,
+  { model, startedAt, ...seeds }: PlanFacts
+): RunPlan => {
+  const { negativePrompt, processing, prompt } = outline
+  const settled = { ...outline, model: { ...model, isInpainting }, startedAt }
+  const image = (index: number): ImagePlan => {
+    const own = imageSeeds(processing, seeds, index)
+    return { index, ...own, prompt, negativePrompt, infotext: infotextOf(settled, own, { opts, usesBrackets }) }
+  }
+  const { batch_size, n_iter } = processing
+  return {
+    ...settled,
+    batches: Array.from(
+      { length: n_iter },
+      (_, batch) => Array.from({ length: batch_size }, (_, place) => image(batch * batch_size + place))
+    )
+  }
+}
+
+/** A second pass with the noise levels that it walks on a model. */
+export const withLevels = (hires: Omit<HiresPlan, "levels">, model: ModelInfo, opts: OptionsSnapshot): HiresPlan => ({
+  ...hires,
+  levels: planLevels({ pass: hires, model, opts, image: { strength: hires.denoisingStrength, fixSteps: true } })
+})
+
+const namesProblems = (names: ReturnType<typeof resolvePlannedNames>, prefix: "" | "hr_"): Problems => {
+  if (Result.isSuccess(names)) return []
+  const { failure } = names
+  return [unknownName(failure._tag === "UnknownSampler" ? `${prefix}sampler_name` : `${prefix}scheduler`, failure)]
+}
+
+const planRefiner = ({ refiner_checkpoint: checkpoint, refiner_switch_at }: Processing): RefinerPlan | undefined =>
+  checkpoint === undefined || checkpoint === "" || checkpoint.toLowerCase() === "none"
+    ? undefined
+    : { checkpoint, switchAt: refiner_switch_at ?? defaultSwitch }
