@@ -5,7 +5,7 @@ import { processImages, RunnerHooks, Serena, Txt2Img } from "serena-runtime"
 import { RemoteRuntime } from "serena-runtime/remote"
 
 const hooks = RunnerHooks.layer({
-  onPrepare: ({ height, sampler, width }) => Console.error(`${sampler}, ${width}x${height}`)
+  onPrepare: ({ height, sampler, width }) => Console.error(`${sampler.name}, ${width}x${height}`)
 })
 const options = { samples_save: false }
 
