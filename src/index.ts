@@ -20,6 +20,7 @@ export { Limits } from "./processing/Limits.ts"
 export { Options, OptionsPatch, OptionsSnapshot } from "./processing/Options.ts"
 /** What came out. */
 export type {
+  EncodedImage,
   ExtraImage,
   ExtraKind,
   Generated,
@@ -57,6 +58,7 @@ export type {
   SourcePixels,
   SourcePlan
 } from "./planning/RunPlan.ts"
+export type { PassLevels } from "./planning/levels.ts"
 /** Stages and hooks for work of any kind. */
 export * as Lifecycle from "./runner/Lifecycle.ts"
 /** What a run may ask of a model. */

@@ -288,7 +288,7 @@ const finish = Effect.fnUntraced(function*(
 /** What the stages take when their layer is built. */
 export type Requirements = ImageDecoder | ImageEncoder | ImageStore | Models | StyleBook | Upscalers
 
-/** The stages, on codecs, a store of pictures, models, upscalers and styles. */
+/** The stages, on codecs, a store of images, models, upscalers and styles. */
 export const layer: Layer.Layer<Pipeline, never, Requirements> = Layer.effect(
   Pipeline,
   Effect.gen(function*() {

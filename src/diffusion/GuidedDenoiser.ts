@@ -18,7 +18,7 @@ import type { Denoiser, Sampler } from "../sampling/Samplers.ts"
 import type { Conditioning } from "./conditioning.ts"
 import * as networkRows from "./networkRows.ts"
 
-/** When the negative prompt is left out to save time. */
+/** When the unconditional prediction is skipped to save time. */
 export interface Skipping {
   /** For this share of the first calls. */
   readonly early: number
@@ -27,15 +27,15 @@ export interface Skipping {
   readonly everyCall: boolean
 }
 
-/** What stays as it is. */
+/** The part of the latents that is kept. */
 export interface LatentMask {
-  /** `[height/8, width/8]`: 1 where the picture is made anew, 0 where it stays. */
+  /** `[height/8, width/8]`: 1 where the image is regenerated, 0 where it is kept. */
   readonly values: Float32Array
   /** `[batch, channels, height/8, width/8]`: what stays, without noise. */
   readonly original: Float32Array
 }
 
-/** What SDXL is told of the picture's size, with the prompt and with the negative one. */
+/** SDXL's size conditioning, with the prompt and with the negative prompt. */
 export interface TimeIds {
   readonly prompt: ReadonlyArray<number>
   readonly negative: ReadonlyArray<number>
@@ -130,7 +130,7 @@ export const make: <E>(
       return (calls % 2 === 1 || skipping.everyCall) && sigma < skipping.below
     }
 
-    const see = (rows: networkRows.NetworkRows, x: Float32Array, sigma: number): void => {
+    const writeInput = (rows: networkRows.NetworkRows, x: Float32Array, sigma: number): void => {
       Prediction.networkInput(rows.input, x, sigma)
       if (before !== undefined) blend(rows.input, rows.input, before.original, before.values)
     }
@@ -180,7 +180,7 @@ export const make: <E>(
           if (alone !== undefined) asked.push(alone)
           if (apart !== undefined && !skipped) asked.push(apart)
         }
-        for (const rows of asked) see(rows, x, sigma)
+        for (const rows of asked) writeInput(rows, x, sigma)
         const [first, second] = asked
         if (first === undefined) return Effect.succeed(denoised)
         const run = second === undefined

@@ -18,7 +18,7 @@ export * as Encoding from "../prompt/Encoding.ts"
 export * as Emphasis from "../prompt/Emphasis.ts"
 /** Prompts kept under a name. */
 export * as Styles from "../prompt/Styles.ts"
-/** The noise of a batch of pictures. */
+/** The noise of a batch of images. */
 export * as ImageNoise from "../rng/ImageNoise.ts"
 /** Generators of normal random numbers. */
 export * as RandomGenerator from "../rng/RandomGenerator.ts"

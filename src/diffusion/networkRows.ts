@@ -21,7 +21,7 @@ export interface NetworkRows {
   readonly run: (t: number, call: number) => Effect.Effect<void, NetworkError>
 }
 
-/** Someone who leads: a prompt over a run, and what SDXL is told of the picture's size for it. */
+/** One prompt, or part of one, that guides a batch, with SDXL's size conditioning for it. */
 export interface Member {
   readonly conditioned: ScheduledConditioning
   /** `[inputs.timeIds]`. */

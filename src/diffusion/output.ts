@@ -21,7 +21,7 @@ import type {
 } from "../runner/Processed.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 
-/** The folder for a request's pictures. */
+/** The folder for a request's images. */
 const folderOf = (processing: Processing, opts: OptionsSnapshot): string => {
   if (opts.outdir_samples !== "") return opts.outdir_samples
   return processing._tag === "Img2Img" ? opts.outdir_img2img_samples : opts.outdir_txt2img_samples
@@ -32,7 +32,7 @@ const gridFolderOf = (processing: Processing, opts: OptionsSnapshot): string => 
   return processing._tag === "Img2Img" ? opts.outdir_img2img_grids : opts.outdir_txt2img_grids
 }
 
-const pictures = ({ batch_size, n_iter }: Processing): number => batch_size * n_iter
+const imageCount = ({ batch_size, n_iter }: Processing): number => batch_size * n_iter
 
 const hasGrid = (count: number, opts: OptionsSnapshot): boolean => count > 1 || !opts.grid_only_if_multiple
 
@@ -41,7 +41,7 @@ export const check = Effect.fnUntraced(function*(processing: Processing, opts: O
   const store = yield* ImageStore
   const folders = [
     ...(opts.samples_save ? [folderOf(processing, opts)] : []),
-    ...(opts.samples_save && opts.grid_save && hasGrid(pictures(processing), opts)
+    ...(opts.samples_save && opts.grid_save && hasGrid(imageCount(processing), opts)
       ? [gridFolderOf(processing, opts)]
       : []),
     ...(opts.save_init_img && processing._tag === "Img2Img" ? [opts.outdir_init_images] : [])
@@ -77,11 +77,11 @@ const isSaved = (kind: ExtraKind, opts: OptionsSnapshot): boolean => {
 const isReturned = (kind: ExtraKind, opts: OptionsSnapshot): boolean =>
   (kind === "mask" && opts.return_mask) || (kind === "mask composite" && opts.return_mask_composite)
 
-/** Which pictures of a picture's making are wanted at all. */
+/** Whether the settings ask for an auxiliary image, to be saved or returned. */
 export const isWanted = (kind: ExtraKind, opts: OptionsSnapshot): boolean =>
   (opts.samples_save && isSaved(kind, opts)) || isReturned(kind, opts)
 
-/** Pixels to files. A picture whose sampling was interrupted is encoded, and saved only when the settings say so. */
+/** Pixels to files. An image whose sampling was interrupted is encoded, and saved only when the settings say so. */
 export const finalize = Effect.fn("finalize")(function*(plan: RunPlan, generated: Generated) {
   const { opts, state: live } = yield* RuntimeContext
   const encoder = yield* ImageEncoder
@@ -160,7 +160,7 @@ export const finalize = Effect.fn("finalize")(function*(plan: RunPlan, generated
 
 const isBefore = (kind: ExtraKind): boolean => kind === "before highres fix" || kind === "before color correction"
 
-// All pictures in one, where the settings ask for it and there is more than one.
+// All images in one, where the settings ask for it and there is more than one.
 const makeGrid = Effect.fnUntraced(function*(plan: RunPlan, generated: Generated, opts: OptionsSnapshot) {
   const encoder = yield* ImageEncoder
   const store = yield* ImageStore
@@ -187,7 +187,7 @@ const makeGrid = Effect.fnUntraced(function*(plan: RunPlan, generated: Generated
   return opts.return_grid ? [whole] : []
 })
 
-// The pictures that img2img started from, as they came.
+// The images that img2img started from, as they came.
 const saveSources = Effect.fnUntraced(function*({ processing }: RunPlan, opts: OptionsSnapshot) {
   if (processing._tag !== "Img2Img" || !opts.save_init_img) return
   const store = yield* ImageStore

@@ -1,5 +1,5 @@
 /**
- * Small pictures of what is being made, for people who wait.
+ * Previews: small images of a run in progress.
  *
  * A preview is made while the network is busy with the next step, from a copy of the denoised latents. When one is still
  * being made, the next is left out: sampling never waits for it.
@@ -13,7 +13,7 @@ import type { PassEnv } from "./PassEnv.ts"
 import * as vae from "./vae.ts"
 
 /**
- * What to do after a step so that the run's state has a preview of the batch's first picture.
+ * What to do after a step so that the run's state has a preview of the batch's first image.
  *
  * The settings say whether, how often, and by which method: the cheap one multiplies latents with the model's own matrix,
  * the full one decodes them in the background. Previews end with the scope.
@@ -49,7 +49,7 @@ export const make = Effect.fnUntraced(function*(
       busy = true
       latent.set(denoised.subarray(0, latent.length))
       return draw(step).pipe(
-        // A picture that is only for looking at is no reason to end a run.
+        // A preview that fails does not end the run.
         Effect.ignore,
         Effect.ensuring(Effect.sync(() => {
           busy = false

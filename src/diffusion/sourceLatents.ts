@@ -19,11 +19,11 @@ import * as vae from "./vae.ts"
 
 /** What was encoded of a request's images, for all of its batches. */
 export interface EncodedSource {
-  /** `[channels, height/8, width/8]` of each picture, without noise. */
+  /** `[channels, height/8, width/8]` of each image, without noise. */
   readonly latents: ReadonlyArray<Float32Array>
-  /** `[height/8, width/8]`: 1 where the picture is made anew. Absent without a mask. */
+  /** `[height/8, width/8]`: 1 where the image is regenerated. Absent without a mask. */
   readonly mask: Float32Array | undefined
-  /** `[channels + 1, height/8, width/8]` of each picture, for inpainting models. Empty for all others. */
+  /** `[channels + 1, height/8, width/8]` of each image, for inpainting models. Empty for all others. */
   readonly inpaintChannels: ReadonlyArray<Float32Array>
 }
 
@@ -98,7 +98,7 @@ const repeated = (parts: ReadonlyArray<Float32Array>, count: number): Float32Arr
   return all
 }
 
-// Noise of the pictures' own seeds, without variation.
+// Noise of the images' own seeds, without variation.
 const noiseOf = (batch: ReadonlyArray<ImagePlan>, shape: LatentShape, opts: OptionsSnapshot) =>
   ImageNoise.make({
     generator: RandomGenerator.kind(opts.randn_source),
@@ -106,7 +106,7 @@ const noiseOf = (batch: ReadonlyArray<ImagePlan>, shape: LatentShape, opts: Opti
     seeds: batch.map(({ seed }) => seed)
   })
 
-// The mask, 1 where the picture is made anew, and the picture without what it hides.
+// The mask, 1 where the image is regenerated, and the latents of the image with the masked part greyed out.
 const sourceInpaintChannels = Effect.fnUntraced(function*(
   env: PassEnv,
   { images, mask }: SourcePixels,

@@ -1,5 +1,5 @@
 /**
- * Between pixels and latents. Large pictures go through the networks in tiles, so that memory stays bounded.
+ * Between pixels and latents. Large images go through the networks in tiles, so that memory stays bounded.
  */
 import * as Effect from "effect/Effect"
 import type { LatentSize } from "../core/LatentShape.ts"
@@ -15,7 +15,7 @@ const overlap = 128
 /** What decoding and encoding need of a pass's environment. */
 export type VaeEnv = Pick<PassEnv, "model" | "opts" | "seamless">
 
-// Tiles of half the threshold's side, in latent values; absent for pictures that are taken as a whole.
+// Tiles of half the threshold's side, in latent values; absent for images that are taken as a whole.
 const tilesFor = ({ model, opts }: VaeEnv, { height, width }: LatentSize) => {
   const threshold = opts.vae_tile_threshold / model.latentScale
   return threshold === 0 || height * width <= threshold ** 2
@@ -50,7 +50,7 @@ export const encode: (
     : yield* vaeTiles.encodeTiled(model.encode, planar, { ...shape, seamless }, tiles, model)
 })
 
-/** A picture as a latent, and the latent's size: what does not fill a latent value at the right and the bottom is cut. */
+/** An image as a latent, and the latent's size: what does not fill a latent value at the right and the bottom is cut. */
 export const encodeRaster = Effect.fnUntraced(function*(env: VaeEnv, raster: Raster.Raster) {
   const { latentScale } = env.model
   const size = { width: Math.floor(raster.width / latentScale), height: Math.floor(raster.height / latentScale) }

@@ -1,5 +1,5 @@
 /**
- * Between latents and large pictures in tiles, so that the autoencoder's memory does not grow with the picture.
+ * Between latents and large images in tiles, so that the VAE's memory does not grow with the image.
  *
  * Each tile is decoded or encoded alone and blended linearly into the whole where it overlaps others. The result
  * differs a little from the untiled one, as an autoencoder's normalisation and attention see one tile at a time. What
@@ -53,7 +53,7 @@ const tiled = Effect.fnUntraced(function*(
 
 /**
  * `decode` tile by tile: a latent `[channels, height, width]` to RGB `[3, height * latentScale, width * latentScale]`.
- * Beside the picture there is never more than one tile in memory.
+ * Apart from the image, only one tile is in memory at a time.
  */
 export const decodeTiled = Effect.fnUntraced(function*(
   decode: LoadedModel["decode"],

@@ -1,9 +1,9 @@
 /**
- * The infotext of a picture, from what was settled for it.
+ * The infotext of an image, from its plan.
  *
  * Keys, their order, and when one is left out are those of stable-diffusion-webui 1.10.1, with three differences: churn is
  * written as it acts, whether a request or a setting says so; an upscaler of the second pass is always named; and so are
- * UniPC's settings where they are not the usual ones. Without these a picture could not be made again from its text.
+ * UniPC's settings where they are not the usual ones. Without these an image could not be made again from its text.
  */
 import * as Infotext from "../processing/Infotext.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
@@ -23,7 +23,7 @@ export interface SamplerFacts {
 export interface InfotextFacts {
   readonly processing: Processing
   readonly opts: OptionsSnapshot
-  /** The picture's prompts, with styles merged and comments cut. */
+  /** The image's prompts, with styles merged and comments cut. */
   readonly prompt: string
   readonly negativePrompt: string
   readonly steps: number
@@ -31,7 +31,7 @@ export interface InfotextFacts {
   /** The schedule's label: `Automatic` where none was built by name. */
   readonly scheduleLabel: string
   readonly seed: number
-  /** The picture's variation seed, shown only where it acts. */
+  /** The image's variation seed, shown only where it acts. */
   readonly subseed: number
   /** Size of the first pass, in pixels. */
   readonly width: number
@@ -50,7 +50,7 @@ export interface InfotextFacts {
   readonly isInpaintingModel: boolean
   /** Whether there is a mask that leaves something to be made. */
   readonly hasMask: boolean
-  /** Whether the picture can be laid beside itself without seams. */
+  /** Whether the image tiles without seams. */
   readonly tiling: boolean
   readonly clipSkip: number
   /** As it stands behind `Version`. */

@@ -3,8 +3,8 @@
  *
  * prepare plans here as for a run in this process, execute has the server make the images and reports its progress, and
  * finalize saves the very bytes that it sent. Hooks, progress and interruption are those of a run in this process. Of what
- * the API does not tell, nothing is made up: plans have no infotexts before the pictures are there, and a picture's
- * appearance before its second pass is not to be had. A wish to stop after the batch has no word in the API and is passed
+ * the API does not report, nothing is made up: plans have no infotexts and no noise levels, and an image's appearance
+ * before its second pass is not available. A wish to stop after the batch has no word in the API and is passed
  * over; `interrupt` and `skip` are sent on.
  *
  * Several clients of a webui share one progress: what is shown may be another's run. A Serena is asked for this one.
@@ -47,7 +47,7 @@ export interface RemotePipelineOptions extends RemoteServer.RemoteOptions {
 export type Requirements = HttpClient | ImageDecoder | ImageEncoder | ImageStore
 
 /**
- * The stages. Replies take as long as pictures do: give them an `HttpClient` that waits, such as
+ * The stages. A reply takes as long as its images: use an `HttpClient` that waits, such as
  * `NodeHttpClient.layerNodeHttp`; Node's `fetch` gives up after five minutes.
  */
 export const layer = (options: RemotePipelineOptions): Layer.Layer<Pipeline, never, Requirements> =>
@@ -152,7 +152,7 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan, remote: Remote) {
 
 const nothing = ({ warnings }: RunPlan): Generated => ({ images: [], interrupted: true, warnings })
 
-// Which picture was not finished is not told: it is of the last round that came.
+// The API does not report which image was not finished: it is one of the last batch that came.
 const cutShort = ({ processing }: RunPlan, count: number) => (image: GeneratedImage): GeneratedImage => ({
   ...image,
   complete: Math.floor(image.index / processing.batch_size) < Math.floor((count - 1) / processing.batch_size)
@@ -202,7 +202,7 @@ const passOn = Effect.fnUntraced(function*({ runId }: RunPlan, server: RemoteSer
   return yield* Effect.never
 })
 
-/** The pictures of a reply, with what belongs to each of them. */
+/** The images of a reply, each with its masks and its texts. */
 const received = Effect.fnUntraced(function*(
   plan: RunPlan,
   { images, info }: RemoteServer.Reply,
@@ -215,7 +215,7 @@ const received = Effect.fnUntraced(function*(
   const infotexts = info.infotexts.slice(grids)
   const sent = images.slice(grids)
   const count = Math.min(infotexts.length, planned.length, sent.length)
-  // A mask, or a mask and a composite, may stand behind each picture.
+  // A mask, or a mask and a composite, may follow each image.
   const stride = plan.processing._tag === "Img2Img" && count > 0 && sent.length % count === 0
     ? sent.length / count
     : 1
@@ -223,7 +223,7 @@ const received = Effect.fnUntraced(function*(
   const open = Effect.fnUntraced(function*(text: string | undefined) {
     const bytes = Base64.decode((text ?? "").replace(/^data:[^,]{0,200},/, ""))
     if (Result.isFailure(bytes)) {
-      return yield* new RemoteServerError({ url, kind: "unreadable", status: 200, reason: "a picture is not base64" })
+      return yield* new RemoteServerError({ url, kind: "unreadable", status: 200, reason: "an image is not base64" })
     }
     const raster = yield* decode(bytes.success, { ...cmdOpts.limits, max_image_bytes: Number.MAX_SAFE_INTEGER })
     return { raster, file: fileOf(bytes.success) }

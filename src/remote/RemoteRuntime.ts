@@ -1,8 +1,8 @@
 /**
- * Everything that `processImages` asks for, with the pictures made on another server:
+ * Everything that `processImages` asks for, with the images made on another server:
  * `program.pipe(Effect.provide(RemoteRuntime.layer({ url: "http://127.0.0.1:7860" })))`.
  *
- * Settings, limits and saved files are this process's own; what the settings say of pictures goes along with each request.
+ * Settings, limits and saved files are this process's own; settings that affect images are sent with each request.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
@@ -35,7 +35,7 @@ export interface LayerOptions<E = never, R = never> extends RemotePipeline.Remot
   readonly options?: OptionsPatch | undefined
   /** Limits of this process. */
   readonly cmdOpts?: Partial<CommandOptions["Service"]> | undefined
-  /** Size of pictures when a request names none, in pixels; 512x512 when left out. */
+  /** Size of images when a request names none, in pixels; 512x512 when left out. */
   readonly defaultSize?: Size | undefined
 }
 

@@ -20,7 +20,7 @@ export interface RemoteOptions {
   readonly auth?: { readonly user: string; readonly password: string } | undefined
 }
 
-/** What `info` tells of the pictures, in their order. A grid comes before them. */
+/** What `info` reports of the images, in their order. A grid comes before them. */
 export const Info = Schema.Struct({
   infotexts: Schema.Array(Schema.String),
   all_prompts: Schema.Array(Schema.String),

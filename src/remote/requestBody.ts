@@ -23,12 +23,12 @@ export const overridesOf = (opts: OptionsSnapshot, asked: Fields): Fields =>
     )
   )
 
-/** The path and body that ask for what `prepare` settled. */
+/** The path and body that ask for what was planned. */
 export const requestBody = (
-  state: RunPlan,
+  plan: RunPlan,
   opts: OptionsSnapshot
 ): { readonly kind: "txt2img" | "img2img"; readonly body: Fields } => {
-  const { batches, height, processing, runId, sampler, scheduler, width } = state
+  const { batches, height, processing, runId, sampler, scheduler, width } = plan
   const { _tag, override_settings, ...asked } = processing
   const [first] = batches.flat()
   const shared = {
@@ -41,7 +41,7 @@ export const requestBody = (
     height,
     override_settings: overridesOf(opts, override_settings),
     override_settings_restore_afterwards: true,
-    // Files are this side's matter. Without saving, no grid is put before the pictures.
+    // Files are saved on this side. Without saving, no grid comes before the images.
     save_images: false,
     send_images: true,
     force_task_id: runId
