@@ -46,6 +46,7 @@ export { type UpscalerEntry, Upscalers } from "./images/Upscalers.ts"
 export { StyleBook } from "./processing/StyleBook.ts"
 /** What prepare made of a request. */
 export type { Region } from "./core/Geometry.ts"
+export type { PassLevels } from "./planning/levels.ts"
 export type {
   HiresPlan,
   ImagePlan,
@@ -58,7 +59,6 @@ export type {
   SourcePixels,
   SourcePlan
 } from "./planning/RunPlan.ts"
-export type { PassLevels } from "./planning/levels.ts"
 /** Stages and hooks for work of any kind. */
 export * as Lifecycle from "./runner/Lifecycle.ts"
 /** What a run may ask of a model. */

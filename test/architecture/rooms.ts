@@ -23,7 +23,11 @@ export const rooms: ReadonlyArray<Room> = [
   { path: "core", holds: "rasters, sizes, regions, latent shapes, problems, text helpers", imports: [] },
   { path: "rng", holds: "torch's and Philox's generators, the noise of a batch", imports: ["core"] },
   { path: "sampling", holds: "samplers, schedules, noise schedules, guidance", imports: ["core", "rng"] },
-  { path: "model", holds: "what a run may ask of a model: `LoadedModel`, `Models`, their errors", imports: ["core"] },
+  {
+    path: "model",
+    holds: "what a run may ask of a model: `ModelInfo`, `LoadedModel`, `Models`, their errors",
+    imports: ["core"]
+  },
   { path: "prompt", holds: "the prompt language, chunks, emphasis, styles", imports: ["core", "model"] },
   {
     path: "processing",
