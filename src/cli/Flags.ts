@@ -1,69 +1,110 @@
 /**
- * Flags from tables: a table has a field's name, and how its flag is called, what it takes, and what it means.
+ * Flags derived from described fields.
  *
- * A flag carries what was written and one that was left out is not there at all, so that a single decoding by the schema
- * finds every problem.
+ * A table holds the fields of a schema that have a flag, with their defaults as help shows them. A flag that was omitted is
+ * absent from the result, so that a single decoding by the schema finds every problem.
  */
 import * as Flag from "effect/cli/Flag"
 import * as Option from "effect/Option"
 import * as Record from "effect/Record"
 import * as Result from "effect/Result"
+import { type Described, type Field, fieldsOf } from "../core/Field.ts"
 import type { Problem } from "../core/Problem.ts"
 
-export interface Description {
+/** A field with a flag. */
+export interface FlagField extends Field {
   readonly flag: string
-  /** A `switch` is on when it is there, and off with `no-` before its name; `names` are separated by commas. */
-  readonly value: "text" | "name" | "names" | "folder" | "file" | "url" | "integer" | "number" | "switch"
-  readonly about: string
-  /** What holds without the flag. */
-  readonly otherwise: string | number | boolean
+  /** What holds without the flag, as help shows it. */
+  readonly shownDefault: string
 }
 
-export type Descriptions = Readonly<Record<string, Description>>
+/** Fields with flags, by name. */
+export type FlagTable = Readonly<Record<string, FlagField>>
 
-/** Flags of a table, by the fields' names. */
+/** Flags as they were written, by field name. */
 export type Written = Readonly<Record<string, Option.Option<string | boolean>>>
 
-export const toFlag = (
-  { about, flag, otherwise, value }: Description
-): Flag.Flag<Option.Option<string | boolean>> => {
-  const text = `${about} (default: ${typeof otherwise === "boolean" ? otherwise ? "on" : "off" : otherwise})`
+/** The fields of a struct that have a flag, but for some. */
+export const tableOf = (
+  struct: Described,
+  defaults: object,
+  except: ReadonlyArray<string> = []
+): FlagTable =>
+  Object.fromEntries(
+    fieldsOf(struct).flatMap(([name, field]) =>
+      field.flag === undefined || except.includes(name)
+        ? []
+        : [[name, { ...field, flag: field.flag, shownDefault: shown(field, Reflect.get(defaults, name)) }]]
+    )
+  )
+
+const shown = ({ otherwise = "none", value }: Field, given: unknown): string => {
+  if (given === undefined || given === null) return otherwise
+  if (value === "switch") return given === true || given === 1 ? "on" : "off"
+  if (Array.isArray(given)) return given.length === 0 ? "none" : given.join(",")
+  return given === "" ? value === "text" ? "empty" : otherwise : String(given)
+}
+
+/** The flag of one field, which must have one. */
+export const flagFieldOf = (struct: Described, name: string, defaults: object = {}): FlagField => {
+  const found = tableOf(struct, defaults)[name]
+  if (found === undefined) throw new Error(`the field ${name} has no flag`)
+  return found
+}
+
+/** The help of a flag: its field's description, unit and default. */
+export const helpOf = ({ description, shownDefault, unit }: FlagField): string =>
+  `${description.replace(/\.$/, "")} (${unit === undefined ? "" : `${unit}; `}default: ${shownDefault})`
+
+export const toFlag = (field: FlagField): Flag.Flag<Option.Option<string | boolean>> => {
+  const { flag, value = "text" } = field
   return value === "switch"
-    ? Flag.Boolean(flag).pipe(Flag.withDescription(text), Flag.optional)
+    ? Flag.Boolean(flag).pipe(Flag.withDescription(helpOf(field)), Flag.optional)
     : (value === "folder" ? Flag.Directory(flag) : Flag.String(flag)).pipe(
       Flag.withMetavar(`<${value}>`),
-      Flag.withDescription(text),
+      Flag.withDescription(helpOf(field)),
       Flag.optional
     )
 }
 
-const isNumeric = (description: Description | undefined): boolean =>
-  description?.value === "integer" || description?.value === "number"
+/** Flags of a table, by field name. */
+export const toFlags = (table: FlagTable): Readonly<Record<string, Flag.Flag<Option.Option<string | boolean>>>> =>
+  Record.map(table, toFlag)
+
+const isNumeric = (field: FlagField | undefined): boolean => field?.value === "integer" || field?.value === "number"
 
 const toNumber = (text: string | boolean): number => String(text).trim() === "" ? NaN : Number(text)
 
-/** What the flags that were written say. Those that should be numbers and are not are left to `notNumbers`. */
+/** The values of the flags that were written. Those that should be numbers and are not are left to `notNumbers`. */
 export const written = (
   flags: Written,
-  descriptions: Descriptions
+  table: FlagTable
 ): Readonly<Record<string, string | number | boolean | ReadonlyArray<string>>> =>
   Record.filterMap(
     flags,
     (value, field): Result.Result<string | number | boolean | ReadonlyArray<string>, void> => {
       if (Option.isNone(value)) return Result.failVoid
-      if (descriptions[field]?.value === "names") return Result.succeed(toNames(String(value.value)))
-      if (!isNumeric(descriptions[field])) return Result.succeed(value.value)
+      if (table[field]?.value === "names") return Result.succeed(toNames(String(value.value)))
+      if (!isNumeric(table[field])) return Result.succeed(value.value)
       const number = toNumber(value.value)
       return Number.isFinite(number) ? Result.succeed(number) : Result.failVoid
     }
   )
 
-const toNames = (text: string): ReadonlyArray<string> =>
+/** The items of a list that is separated by commas. */
+export const toNames = (text: string): ReadonlyArray<string> =>
   text.split(",").map((name) => name.trim()).filter((name) => name !== "")
 
-export const notNumbers = (flags: Written, descriptions: Descriptions): ReadonlyArray<Problem> =>
+/** Flags whose values should be numbers and are not. */
+export const notNumbers = (flags: Written, table: FlagTable): ReadonlyArray<Problem> =>
   Object.entries(flags).flatMap(([path, text]) =>
-    isNumeric(descriptions[path]) && Option.isSome(text) && !Number.isFinite(toNumber(text.value))
+    isNumeric(table[path]) && Option.isSome(text) && !Number.isFinite(toNumber(text.value))
       ? [{ path, message: `${JSON.stringify(text.value)} is not a number` }]
       : []
   )
+
+/** A problem by its flag instead of its field. */
+export const byFlag = (table: FlagTable) => ({ message, path }: Problem): Problem => {
+  const field = table[path] ?? table[path.split(".")[0] ?? ""]
+  return { path: field === undefined ? path : `--${field.flag}`, message }
+}

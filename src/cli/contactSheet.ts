@@ -5,31 +5,37 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
-import * as Record from "effect/Record"
+import { Txt2Img } from "../processing/Processing.ts"
 import { defaults } from "./demo.ts"
 import { logDefects } from "./failures.ts"
-import { type Descriptions, toFlag } from "./Flags.ts"
-import * as requestFlags from "./requestFlags.ts"
+import { flagFieldOf, type FlagTable, toFlags } from "./Flags.ts"
+import * as ProcessFlags from "./ProcessFlags.ts"
 
-const { cfg_scale, sampler_name, steps } = requestFlags.txt2img
+const { cfg_scale, sampler_name, seed, steps, width } = {
+  cfg_scale: flagFieldOf(Txt2Img, "cfg_scale", { cfg_scale: defaults.cfg_scale }),
+  sampler_name: flagFieldOf(Txt2Img, "sampler_name", Txt2Img.make({})),
+  seed: flagFieldOf(Txt2Img, "seed", { seed: defaults.seed }),
+  steps: flagFieldOf(Txt2Img, "steps", Txt2Img.make({})),
+  width: flagFieldOf(Txt2Img, "width")
+}
 
-/** What is the same for all pictures of a sheet. */
-export const descriptions = {
+/** What is the same for all images of a sheet. */
+export const table = {
   steps,
-  seed: { flag: "seed", value: "integer", about: "Seed of every picture", otherwise: defaults.seed ?? 1 },
-  size: { flag: "size", value: "integer", about: "Width and height of a picture", otherwise: "the model's own" },
-  cfg_scale: { ...cfg_scale, otherwise: defaults.cfg_scale ?? cfg_scale.otherwise },
-  sampler_name: { ...sampler_name, about: "Sampler that the schedules are shown with" }
-} satisfies Descriptions
+  seed: { ...seed, description: "Seed of every image; -1 draws a random seed." },
+  size: { ...width, flag: "size", description: "Width and height of every image." },
+  cfg_scale,
+  sampler_name: { ...sampler_name, description: "Sampler that the schedules are shown with." }
+} satisfies FlagTable
 
 const file = "contact-sheet.png"
 
 const config = {
   prompt: Argument.String("prompt").pipe(
-    Argument.withDescription("What to show (default: a yellow star)"),
+    Argument.withDescription("What the images show (default: a yellow star)"),
     Argument.optional
   ),
-  request: Record.map(descriptions, toFlag),
+  request: toFlags(table),
   schedules: Flag.Boolean("schedules").pipe(
     Flag.withoutNegation,
     Flag.withDescription("Show every noise schedule instead of every sampler"),
@@ -37,25 +43,11 @@ const config = {
   ),
   out: Flag.String("out").pipe(
     Flag.withMetavar("<file>"),
-    Flag.withDescription(`PNG file to write; one that is there is replaced (default: ${file})`),
+    Flag.withDescription(`PNG file to write; an existing file is replaced (default: ${file})`),
     Flag.withDefault(file)
   ),
-  model: Flag.String("model").pipe(
-    Flag.withMetavar("<name>"),
-    Flag.withDescription("Model; list them with \"serena models\" (default: the first one)"),
-    Flag.optional
-  ),
-  modelsDir: Flag.Directory("models-dir").pipe(
-    Flag.withMetavar("<folder>"),
-    Flag.withDescription("Folder that holds model folders, searched before the embedded model (default: none)"),
-    Flag.optional
-  ),
-  quiet: Flag.Boolean("quiet").pipe(
-    Flag.withAlias("q"),
-    Flag.withoutNegation,
-    Flag.withDescription("Print no progress and no warnings"),
-    Flag.withDefault(false)
-  )
+  ...ProcessFlags.config,
+  quiet: ProcessFlags.quiet
 } satisfies Command.Command.Config
 
 /** What was written for the command. */
@@ -70,7 +62,7 @@ export const contactSheet = Command.make(
     yield* drawContactSheet(input)
   }, logDefects)
 ).pipe(
-  Command.withDescription("Make one picture of all samplers side by side, or of all noise schedules"),
+  Command.withDescription("Compare all samplers, or all schedules, in one image"),
   Command.withExamples([
     { command: "serena contact-sheet" },
     {

@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type * as PlatformError from "effect/PlatformError"
 import * as Random from "effect/Random"
+import * as Result from "effect/Result"
 import type { Problem } from "../core/Problem.ts"
 import { filled, paste, type Raster } from "../core/Raster.ts"
 import { grid } from "../images/Grid.ts"
@@ -23,16 +24,17 @@ import { RunnerHooks } from "../runner/RunnerHooks.ts"
 import * as Samplers from "../sampling/Samplers.ts"
 import * as Schedules from "../sampling/Schedules.ts"
 import * as Serena from "../Serena.ts"
-import { descriptions, type Input } from "./contactSheet.ts"
+import { type Input, table } from "./contactSheet.ts"
 import { defaults } from "./demo.ts"
 import { Stopped, UnusableFile } from "./failures.ts"
-import { notNumbers, written } from "./Flags.ts"
+import { byFlag, notNumbers, written } from "./Flags.ts"
+import * as ProcessFlags from "./ProcessFlags.ts"
 import * as Signals from "./Signals.ts"
 
 /** Makes the sheet, writes it, and prints its path. Fails with `Stopped` when a signal ended it early. */
 export const drawContactSheet = Effect.fnUntraced(
   function*(input: Input) {
-    const cells = yield* requests(input)
+    const { cells, setup } = yield* asked(input)
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
     const unusable = ({ reason }: PlatformError.PlatformError) =>
@@ -53,11 +55,8 @@ export const drawContactSheet = Effect.fnUntraced(
     ).pipe(
       Effect.provide(Serena.layer({
         hooks: RunnerHooks.layer(signals.hooks, ...progress),
-        options: {
-          samples_save: false,
-          ...(Option.isSome(input.model) && { sd_model_checkpoint: input.model.value })
-        },
-        cmdOpts: { ...(Option.isSome(input.modelsDir) && { modelsDir: input.modelsDir.value }) }
+        options: { ...setup.options, samples_save: false },
+        cmdOpts: setup.cmdOpts
       })),
       // What only the model could tell is told by the flag's name as well.
       Effect.catchTag(
@@ -99,9 +98,23 @@ interface Cell {
   readonly processing: Processing
 }
 
-// One request for each sampler or schedule. Fails with every flag whose value cannot be used.
+// One request for each sampler or schedule, and how the process is set up. Fails with every flag that cannot be used.
+const asked = Effect.fnUntraced(function*(input: Input) {
+  const setup = yield* Effect.result(ProcessFlags.decode(input))
+  const cells = yield* Effect.result(Effect.mapError(requests(input), ({ problems }) => problems))
+  const problems = [
+    ...notNumbers(input.request, table),
+    ...(Result.isFailure(cells) ? cells.failure : []),
+    ...(Result.isFailure(setup) ? setup.failure : [])
+  ]
+  if (Result.isFailure(setup) || Result.isFailure(cells) || problems.length > 0) {
+    return yield* new InvalidProcessing({ problems: unique(problems) })
+  }
+  return { cells: cells.success, setup: setup.success }
+})
+
 const requests = Effect.fnUntraced(function*(input: Input) {
-  const { seed = defaults.seed, size, ...fields } = written(input.request, descriptions)
+  const { seed = defaults.seed, size, ...fields } = written(input.request, table)
   // One random seed for all.
   const same = seed === -1 ? yield* Random.nextIntBetween(0, 2 ** 32) : seed
   const of = (name: string, change: object): Effect.Effect<Cell, InvalidProcessing> => {
@@ -116,34 +129,17 @@ const requests = Effect.fnUntraced(function*(input: Input) {
     }
     return Effect.map(decode(request), (processing) => ({ name, processing }))
   }
-  const cells = input.schedules
+  return yield* input.schedules
     ? Effect.forEach(Schedules.all, ({ label, name }) => of(label, { scheduler: name }))
     : Effect.forEach(Samplers.all, ({ name }) => of(name, { sampler_name: name }))
-  const numbers = notNumbers(input.request, descriptions)
-  return yield* Effect.matchEffect(cells, {
-    onSuccess: (found) =>
-      numbers.length === 0
-        ? Effect.succeed(found)
-        : Effect.fail(new InvalidProcessing({ problems: numbers.map(named) })),
-    onFailure: ({ problems }) => Effect.fail(new InvalidProcessing({ problems: unique([...numbers, ...problems]) }))
-  })
 })
 
-const flags = new Map<string, string>([
-  ...Object.entries(descriptions).map(([path, { flag }]) => [path, flag] as const),
-  ["width", "size"],
-  ["height", "size"]
-])
-
-const named = ({ message, path }: Problem): Problem => ({
-  path: flags.has(path) ? `--${flags.get(path)}` : path,
-  message
-})
+const named = byFlag({ ...ProcessFlags.table, ...table, width: table.size, height: table.size })
 
 // Width and height are one flag.
 const unique = (problems: ReadonlyArray<Problem>): ReadonlyArray<Problem> => {
-  const byFlag = new Map(problems.map(named).map((problem) => [problem.path, problem]))
-  return [...byFlag.values()]
+  const byPath = new Map(problems.map(named).map((problem) => [problem.path, problem]))
+  return [...byPath.values()]
 }
 
 const gap = 4

@@ -1,12 +1,12 @@
 /**
- * Files that a command is given.
+ * Files given to a command.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type * as PlatformError from "effect/PlatformError"
 import { UnusableFile } from "./failures.ts"
 
-/** The bytes of a file, `largest` at most. Fails with `UnusableFile`. */
+/** Reads a file of at most `largest` bytes. Fails with `UnusableFile`. */
 export const readFile = Effect.fn("readFile")(function*(file: string, largest: number) {
   const fs = yield* FileSystem.FileSystem
   const unreadable = (error: PlatformError.PlatformError) => new UnusableFile({ file, reason: reasonOf(error) })
@@ -15,7 +15,7 @@ export const readFile = Effect.fn("readFile")(function*(file: string, largest: n
   if (type !== "File") return yield* new UnusableFile({ file, reason: notAFile })
   if (size > largest) {
     const limit = largest < 2 ** 20 ? `${largest} bytes` : `${Math.floor(largest / 2 ** 20)} MB`
-    return yield* new UnusableFile({ file, reason: `the file is larger than ${limit}. Check that it is a picture.` })
+    return yield* new UnusableFile({ file, reason: `the file is larger than ${limit}. Check that it is an image.` })
   }
   return yield* Effect.mapError(fs.readFile(file), unreadable)
 })

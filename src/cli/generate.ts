@@ -17,6 +17,7 @@ import * as Serena from "../Serena.ts"
 import { Stopped } from "./failures.ts"
 import type { Asked } from "./GenerateFlags.ts"
 import * as Signals from "./Signals.ts"
+import { observe } from "./telemetry.ts"
 
 export interface Options extends Asked {
   readonly json: boolean
@@ -24,10 +25,10 @@ export interface Options extends Asked {
 }
 
 /** Makes the pictures, prints them, and gives them. Fails with `Stopped` when a signal ended the run early. */
-export const generate = Effect.fnUntraced(function*({ json, limits, named, processing, quiet, setup }: Options) {
+export const generate = Effect.fnUntraced(function*({ json, named, processing, quiet, setup }: Options) {
   const signals = yield* Signals.make({ announce: (message) => quiet ? Effect.void : say(message) })
   const progress = quiet ? [] : [yield* Progress.make({ columns })]
-  const telemetry = yield* observe(setup.otlp_endpoint)
+  const telemetry = yield* observe(setup.otlpEndpoint)
   // Sent when all is said: a collector that does not answer must not hold back the pictures.
   const exporter = yield* Layer.build(telemetry.layer).pipe(
     Effect.updateService(References.MinimumLogLevel, (level) => quiet ? "Error" : level)
@@ -37,19 +38,8 @@ export const generate = Effect.fnUntraced(function*({ json, limits, named, proce
     telemetry.continued,
     Effect.provide(Serena.layer({
       hooks: RunnerHooks.layer(signals.hooks, ...progress, ...telemetry.hooks),
-      options: {
-        ...(setup.model !== undefined && { sd_model_checkpoint: setup.model }),
-        ...(setup.outdir !== undefined && foldersIn(setup.outdir))
-      },
-      cmdOpts: {
-        limits,
-        ...(setup.models_dir !== undefined && { modelsDir: setup.models_dir }),
-        ...(setup.device !== undefined && { device: setup.device }),
-        ...(setup.threads !== undefined && { threads: setup.threads }),
-        ...(setup.max_models !== undefined && { maxModels: setup.max_models }),
-        ...(setup.lowvram !== undefined && { lowvram: setup.lowvram }),
-        ...(setup.styles_file !== undefined && { stylesFile: setup.styles_file })
-      }
+      options: setup.options,
+      cmdOpts: setup.cmdOpts
     })),
     Effect.provideContext(exporter),
     // What only the model could tell is told by the flag's name as well.
@@ -79,31 +69,6 @@ export const generate = Effect.fnUntraced(function*({ json, limits, named, proce
   }
   return saved
 }, Effect.scoped)
-
-// What sends telemetry takes a while to load, so it is loaded only when there is somebody to send it to.
-const observe = Effect.fnUntraced(function*(endpoint: string | undefined) {
-  if (
-    endpoint === undefined && !Object.keys(process.env).some((name) => /^OTEL_EXPORTER_OTLP_.*ENDPOINT$/.test(name))
-  ) {
-    return { layer: Layer.empty, hooks: [], continued: unchanged }
-  }
-  const { Metrics, Tracing } = yield* Effect.promise(() => import("../instrumentation/index.ts"))
-  return {
-    layer: Tracing.layerOtlp({ endpoint }),
-    hooks: [Tracing.make(), Metrics.make()],
-    continued: Tracing.continueFrom(process.env["TRACEPARENT"])
-  }
-})
-
-const unchanged = <A, E, R>(run: Effect.Effect<A, E, R>) => run
-
-// All pictures of a run go to one folder.
-const foldersIn = (folder: string) => ({
-  outdir_txt2img_samples: folder,
-  outdir_img2img_samples: folder,
-  outdir_txt2img_grids: folder,
-  outdir_img2img_grids: folder
-})
 
 type Saved = ProcessedImage & { readonly path: string }
 

@@ -1,7 +1,7 @@
 /**
- * The command line: its commands, and what each ends with.
+ * The command line: its commands and their exit codes.
  *
- * Only what help needs is imported here. A command loads its own part when it runs.
+ * Only what help needs is imported here. A command loads the rest when it runs.
  */
 import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcessSpawner"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
@@ -24,10 +24,11 @@ import { version } from "../version.ts"
 import { contactSheet } from "./contactSheet.ts"
 import { type CommandError, exitCode, logDefects, tell, tellDefect, usage } from "./failures.ts"
 import * as GenerateFlags from "./GenerateFlags.ts"
+import * as ProcessFlags from "./ProcessFlags.ts"
 import { serve } from "./serve.ts"
 
-// Makes what the flags say, and of the rest what the picture says that they name.
-const makePictures = Effect.fnUntraced(function*(input: GenerateFlags.Input, defaults?: Partial<Processing>) {
+// Runs what the flags ask for; an image named by `--from` provides the rest.
+const generateImages = Effect.fnUntraced(function*(input: GenerateFlags.Input, defaults?: Partial<Processing>) {
   const original = Option.isNone(input.from) ? undefined : yield* readOriginal(input.from.value)
   const asked = yield* GenerateFlags.decode(input, { defaults, infotext: original?.infotext })
   const { generate } = yield* Effect.promise(() => import("./generate.ts"))
@@ -40,8 +41,8 @@ const makePictures = Effect.fnUntraced(function*(input: GenerateFlags.Input, def
 })
 
 const readOriginal = Effect.fnUntraced(function*(file: string) {
-  const { differences, readPicture } = yield* Effect.promise(() => import("./pictures.ts"))
-  const { infotext } = yield* readPicture(file)
+  const { differences, readImage } = yield* Effect.promise(() => import("./imageFiles.ts"))
+  const { infotext } = yield* readImage(file)
   return { infotext, differences: (made: string, { _tag }: Processing) => differences(infotext, made, _tag) }
 })
 
@@ -49,27 +50,27 @@ const txt2img = Command.make(
   "txt2img",
   GenerateFlags.txt2img,
   Effect.fnUntraced(function*(input) {
-    yield* makePictures(input)
+    yield* generateImages(input)
   }, logDefects)
 ).pipe(
-  Command.withDescription("Make pictures from a text, save them, and print their paths"),
+  Command.withDescription("Generate images from a text, save them, and print their paths"),
   Command.withExamples([
-    { command: "serena txt2img \"a green star on a black background\"", description: "One picture" },
+    { command: "serena txt2img \"a green star on a black background\"", description: "One image" },
     {
       command: "serena txt2img \"a pink heart\" --seed 7 --steps 25 --sampler \"DPM++ 2M Karras\"",
-      description: "The same picture each time"
+      description: "The same image each time"
     },
     {
       command: "serena txt2img \"a blue ring\" --batch-size 4 --n-iter 2 --outdir rings",
-      description: "Eight pictures in a folder of your own"
+      description: "Eight images in a folder of your own"
     },
     {
-      command: "serena txt2img --from picture.png --seed 8",
-      description: "What a picture tells of itself, but for the seed"
+      command: "serena txt2img --from image.png --seed 8",
+      description: "Reuse an image's settings with a new seed"
     },
     {
       command: "serena txt2img \"a red cross\" --json --quiet | jq -r .seed",
-      description: "For programs: one line of JSON for each picture"
+      description: "For programs: one line of JSON for each image"
     }
   ])
 )
@@ -78,22 +79,22 @@ const img2img = Command.make(
   "img2img",
   GenerateFlags.img2img,
   Effect.fnUntraced(function*(input) {
-    yield* makePictures(input)
+    yield* generateImages(input)
   }, logDefects)
 ).pipe(
-  Command.withDescription("Make pictures from a picture and a text, save them, and print their paths"),
+  Command.withDescription("Generate images from an image and a text, save them, and print their paths"),
   Command.withExamples([
     {
       command: "serena img2img sketch.png \"a green star on a black background\" --denoising-strength 0.6",
-      description: "Another picture like it"
+      description: "A variation of an image"
     },
     {
       command: "serena img2img photo.jpg \"a red ring\" --mask mask.png --inpainting-fill 0",
-      description: "Only where the mask is white"
+      description: "Inpainting: only where the mask is white"
     },
     {
       command: "serena img2img one.png --init two.png --batch-size 2 --from made.png",
-      description: "Two pictures, each from its own, as a third one was made"
+      description: "Two images, each from its own init image, with the settings of a third"
     }
   ])
 )
@@ -103,35 +104,35 @@ const demo = Command.make(
   GenerateFlags.txt2img,
   Effect.fnUntraced(function*(input) {
     const { defaults, epilogue } = yield* Effect.promise(() => import("./demo.ts"))
-    const { asked, saved } = yield* makePictures(input, defaults)
+    const { asked, saved } = yield* generateImages(input, defaults)
     if (!input.quiet) yield* epilogue(asked.processing, saved)
   }, logDefects)
 ).pipe(
-  Command.withDescription("Make a first picture with the embedded model; takes the flags of txt2img"),
+  Command.withDescription("Generate a first image with the embedded model; takes the flags of txt2img"),
   Command.withExamples([
     { command: "serena demo" },
-    { command: "serena demo --prompt \"a green star\" --seed 3", description: "With a wish of your own" }
+    { command: "serena demo --prompt \"a green star\" --seed 3", description: "With a prompt of your own" }
   ])
 )
 
 const models = Command.make(
   "models",
-  { modelsDir: GenerateFlags.modelsDir, json: GenerateFlags.json("Print one line of JSON for each model") },
+  { modelsDir: ProcessFlags.modelsDir, json: ProcessFlags.json("Print one line of JSON for each model") },
   Effect.fnUntraced(function*(input) {
     const { listModels } = yield* Effect.promise(() => import("./listModels.ts"))
     yield* listModels(input)
   }, logDefects)
 ).pipe(
-  Command.withDescription("List the models that can be used"),
+  Command.withDescription("List the installed models"),
   Command.withExamples([
     { command: "serena models" },
-    { command: "serena models --models-dir ~/models --json", description: "With your own folder, for programs" }
+    { command: "serena models --models-dir ~/models --json", description: "In your own folder, for programs" }
   ])
 )
 
 const samplers = Command.make(
   "samplers",
-  { json: GenerateFlags.json("Print one line of JSON for each sampler and each schedule") },
+  { json: ProcessFlags.json("Print one line of JSON for each sampler and each schedule") },
   Effect.fnUntraced(function*({ json }) {
     const { listSamplers } = yield* Effect.promise(() => import("./listSamplers.ts"))
     yield* listSamplers(json)
@@ -145,8 +146,8 @@ const info = Command.make(
   "info",
   {
     file: Argument.File("file").pipe(Argument.withDescription("A PNG, JPEG, WebP, GIF or AVIF file")),
-    json: GenerateFlags.json(
-      "Print {\"infotext\", \"items\", \"parameters\"}: the text, others beside it, and what it means"
+    json: ProcessFlags.json(
+      "Print {\"infotext\", \"items\", \"parameters\"}: the text, other metadata, and the parsed parameters"
     )
   },
   Effect.fnUntraced(function*({ file, json }) {
@@ -154,16 +155,16 @@ const info = Command.make(
     yield* printInfotext(file, json)
   }, logDefects)
 ).pipe(
-  Command.withDescription("Print how a picture was made"),
+  Command.withDescription("Print the generation parameters of an image"),
   Command.withExamples([{ command: "serena info outputs/txt2img-images/2026-01-31/00000-7.png" }])
 )
 
 const root = Command.make("serena").pipe(
-  Command.withDescription("Make pictures from words with Stable Diffusion models, on this machine"),
+  Command.withDescription("Generate images with Stable Diffusion models, on this machine"),
   Command.withSubcommands([txt2img, img2img, models, samplers, info, demo, contactSheet, serve]),
   Command.withExamples([
-    { command: "serena demo", description: "A first picture" },
-    { command: "serena txt2img --help", description: "Everything that can be asked for" },
+    { command: "serena demo", description: "A first image" },
+    { command: "serena txt2img --help", description: "Every flag" },
     {
       command: "source <(serena --completions bash)",
       description: "Completion in this shell; also zsh, fish, powershell"
@@ -171,7 +172,7 @@ const root = Command.make("serena").pipe(
   ])
 )
 
-// Help that was asked for goes to standard output. Of a mistake, only the mistake is told, on standard error.
+// Requested help goes to standard output. A usage error prints only the error, on standard error.
 const presenter: CliOutput.Presenter = {
   present: (event) =>
     event._tag === "InvalidInvocation"
@@ -190,7 +191,7 @@ const layer = Layer.mergeAll(
   Layer.succeed(LogToStderr, true)
 ).pipe(Layer.provideMerge(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer)))
 
-/** Runs the command line `args` and gives the exit code. All that went wrong has been told by then. */
+/** Runs the command line `args` and returns the exit code. Errors have been printed by then. */
 export const serena: (args: ReadonlyArray<string>) => Effect.Effect<number> = Effect.fnUntraced(
   function*(args) {
     return yield* Command.runWith(root, { version })(args).pipe(

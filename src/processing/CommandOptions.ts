@@ -1,36 +1,90 @@
 /**
- * What was decided when the process started and cannot be changed while it runs: folders, device, limits.
+ * Options that are fixed when the process starts: folders, device, memory, limits.
  *
- * The command line fills it from flags, a program from `Serena.layer`'s options.
+ * The command line fills them from flags, a program from the options of `Serena.layer`.
  */
 import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import { field } from "../core/Field.ts"
+import { withDefault } from "../core/Schemas.ts"
 import { Limits } from "./Limits.ts"
 
-export class CommandOptions extends Context.Service<CommandOptions, {
-  /** Folder that holds model folders, searched before the embedded model. */
-  readonly modelsDir: string | undefined
-  /** Largest request that is taken. */
-  readonly limits: Limits
-  /** Where the networks run: onnxruntime's name of the execution provider. */
-  readonly device: "cpu" | "cuda" | "dml" | "coreml" | "webgpu"
-  /** Threads one network call may use; 0 lets onnxruntime decide. */
-  readonly threads: number
-  /** Most models that are kept in memory when no run uses them; the one that was used least lately goes first. */
-  readonly maxModels: number
-  /** Whether only one network at a time is kept in memory, and opened anew for each use: slower, and smaller. */
-  readonly lowvram: boolean
-  /** File with the styles that requests can name: columns `name`, `prompt` and `negative_prompt`. */
-  readonly stylesFile: string
-}>()("serena/processing/CommandOptions") {
+const atLeastZero = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
+/** The options besides the limits. */
+export const ProcessOptions = Schema.Struct({
+  /** Folder of model folders, searched before the embedded model. */
+  modelsDir: Schema.optional(Schema.NonEmptyString).annotateKey(
+    field({
+      title: "Models folder",
+      description: "Folder of model folders, searched before the embedded model.",
+      group: "Process",
+      flag: "models-dir",
+      value: "folder",
+      otherwise: "none"
+    })
+  ),
+  /** Where the networks run: an execution provider of onnxruntime (cpu, cuda, dml, coreml or webgpu). */
+  device: withDefault(Schema.Literals(["cpu", "cuda", "dml", "coreml", "webgpu"]), "cpu").annotateKey(
+    field({
+      title: "Device",
+      description: "Where the networks run: an execution provider of onnxruntime (cpu, cuda, dml, coreml or webgpu).",
+      group: "Process",
+      flag: "device",
+      value: "name"
+    })
+  ),
+  /** Threads of one network call; 0 lets onnxruntime decide. */
+  threads: withDefault(atLeastZero, 0).annotateKey(
+    field({
+      title: "Threads",
+      description: "Threads of one network call; 0 lets onnxruntime decide.",
+      group: "Process",
+      flag: "threads",
+      value: "integer"
+    })
+  ),
+  /** Most idle models that stay in memory; the least recently used goes first. */
+  maxModels: withDefault(atLeastZero, 2).annotateKey(
+    field({
+      title: "Idle models",
+      description: "Most idle models that stay in memory; the least recently used goes first.",
+      group: "Process",
+      flag: "max-models",
+      value: "integer"
+    })
+  ),
+  /** Whether only one network at a time stays in memory: slower, and smaller. */
+  lowvram: withDefault(Schema.Boolean, false).annotateKey(
+    field({
+      title: "Low memory",
+      description: "Whether only one network at a time stays in memory: slower, and smaller.",
+      group: "Process",
+      flag: "lowvram",
+      value: "switch"
+    })
+  ),
+  /** CSV file of styles, with columns name, prompt and negative_prompt. */
+  stylesFile: withDefault(Schema.NonEmptyString, "styles.csv").annotateKey(
+    field({
+      title: "Styles file",
+      description: "CSV file of styles, with columns name, prompt and negative_prompt.",
+      group: "Process",
+      flag: "styles-file",
+      value: "file"
+    })
+  )
+}).annotate({ identifier: "ProcessOptions" })
+export interface ProcessOptions extends Schema.Schema.Type<typeof ProcessOptions> {}
+
+export class CommandOptions extends Context.Service<CommandOptions, ProcessOptions & { readonly limits: Limits }>()(
+  "serena/processing/CommandOptions"
+) {
   static readonly defaults: CommandOptions["Service"] = Object.freeze({
     modelsDir: undefined,
-    limits: Object.freeze(Limits.make({})),
-    device: "cpu",
-    threads: 0,
-    maxModels: 2,
-    lowvram: false,
-    stylesFile: "styles.csv"
+    ...ProcessOptions.make({}),
+    limits: Object.freeze(Limits.make({}))
   })
 
   static readonly layer = (options: Partial<CommandOptions["Service"]> = {}): Layer.Layer<CommandOptions> =>

@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { field } from "../core/Field.ts"
 
 const limit = (value: number) =>
   Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)).pipe(
@@ -14,22 +15,101 @@ const limit = (value: number) =>
   )
 
 export const Limits = Schema.Struct({
-  /** Largest width, in pixels. */
-  max_width: limit(2048),
-  /** Largest height, in pixels. */
-  max_height: limit(2048),
-  /** Most pictures sampled at once. */
-  max_batch_size: limit(16),
-  /** Most rounds of one request. */
-  max_n_iter: limit(100),
-  /** Most pixels of all pictures of one request together: they are held in memory until it ends. */
-  max_total_pixels: limit(2 ** 28),
+  /** Largest width of an image. */
+  max_width: limit(2048).annotateKey(
+    field({
+      title: "Largest width",
+      description: "Largest width of an image.",
+      group: "Limits",
+      unit: "pixels",
+      flag: "max-width",
+      value: "integer"
+    })
+  ),
+  /** Largest height of an image. */
+  max_height: limit(2048).annotateKey(
+    field({
+      title: "Largest height",
+      description: "Largest height of an image.",
+      group: "Limits",
+      unit: "pixels",
+      flag: "max-height",
+      value: "integer"
+    })
+  ),
+  /** Most images that are sampled together. */
+  max_batch_size: limit(16).annotateKey(
+    field({
+      title: "Largest batch size",
+      description: "Most images that are sampled together.",
+      group: "Limits",
+      flag: "max-batch-size",
+      value: "integer"
+    })
+  ),
+  /** Most batches of one request. */
+  max_n_iter: limit(100).annotateKey(
+    field({
+      title: "Largest batch count",
+      description: "Most batches of one request.",
+      group: "Limits",
+      flag: "max-n-iter",
+      value: "integer"
+    })
+  ),
+  /** Most pixels of all images of one request together. */
+  max_total_pixels: limit(2 ** 28).annotateKey(
+    field({
+      title: "Most pixels",
+      description: "Most pixels of all images of one request together.",
+      group: "Limits",
+      unit: "pixels",
+      flag: "max-total-pixels",
+      value: "integer"
+    })
+  ),
   /** Most sampling steps. */
-  max_steps: limit(150),
-  /** Largest file of one picture that comes with a request, in bytes, and most pixels in it. */
-  max_image_bytes: limit(64 * 2 ** 20),
-  max_image_pixels: limit(2 ** 26),
-  /** Longest prompt, in bytes of UTF-8. */
-  max_prompt_bytes: limit(100_000)
+  max_steps: limit(150).annotateKey(
+    field({
+      title: "Most steps",
+      description: "Most sampling steps.",
+      group: "Limits",
+      flag: "max-steps",
+      value: "integer"
+    })
+  ),
+  /** Largest file of one init image or mask. */
+  max_image_bytes: limit(64 * 2 ** 20).annotateKey(
+    field({
+      title: "Largest image file",
+      description: "Largest file of one init image or mask.",
+      group: "Limits",
+      unit: "bytes",
+      flag: "max-image-bytes",
+      value: "integer"
+    })
+  ),
+  /** Most pixels of one init image or mask. */
+  max_image_pixels: limit(2 ** 26).annotateKey(
+    field({
+      title: "Largest image",
+      description: "Most pixels of one init image or mask.",
+      group: "Limits",
+      unit: "pixels",
+      flag: "max-image-pixels",
+      value: "integer"
+    })
+  ),
+  /** Longest prompt in UTF-8. */
+  max_prompt_bytes: limit(100_000).annotateKey(
+    field({
+      title: "Longest prompt",
+      description: "Longest prompt in UTF-8.",
+      group: "Limits",
+      unit: "bytes",
+      flag: "max-prompt-bytes",
+      value: "integer"
+    })
+  )
 }).annotate({ identifier: "Limits" })
 export type Limits = typeof Limits.Type

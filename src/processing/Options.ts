@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
+import { field } from "../core/Field.ts"
 import { listed, Problem, problemsOf } from "../core/Problem.ts"
 import { nearest } from "../core/Text.ts"
 
@@ -20,155 +21,712 @@ const imageFormat = Schema.Literals(["png", "jpg", "jpeg", "webp"])
 const upscaler = Schema.NullOr(Schema.String.check(Schema.isMaxLength(200)))
 
 const fields = {
-  /** Name of the model to use; empty for the first one found. */
-  sd_model_checkpoint: Schema.String,
+  /** Name of the model; empty for the first one found. */
+  sd_model_checkpoint: Schema.String.annotateKey(
+    field({
+      title: "Stable Diffusion checkpoint",
+      description: "Name of the model; empty for the first one found.",
+      group: "Model",
+      flag: "model",
+      value: "name",
+      otherwise: "the first one",
+      infotext: "Model"
+    })
+  ),
 
-  /** How weights in prompts act: `None` reads brackets as text, `Ignore` reads weights and does not use them. */
-  emphasis: Schema.Literals(["None", "Ignore", "Original", "No norm"]),
-  /** A full chunk of a prompt is cut after its last comma, if that is at most so many tokens away; 0 for never. */
-  comma_padding_backtrack: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 74 })),
-  /** Whether `#` begins a comment in a prompt. */
-  enable_prompt_comments: Schema.Boolean,
-  /** Whether numbers of prompt editing count as before stable-diffusion-webui 1.6. */
-  use_old_scheduling: Schema.Boolean,
-  /** Clip skip: which of the text encoder's layers is used, counted from the end. */
-  CLIP_stop_at_last_layers: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 12 })),
-  /** Whether clip skip also acts on the first text encoder of SDXL. */
-  sdxl_clip_l_skip: Schema.Boolean,
+  /** How weights in prompts act: None reads brackets as text, Ignore parses weights without applying them. */
+  emphasis: Schema.Literals(["None", "Ignore", "Original", "No norm"]).annotateKey(
+    field({
+      title: "Emphasis mode",
+      description:
+        "How weights in prompts act: None reads brackets as text, Ignore parses weights without applying them.",
+      group: "Prompts",
+      infotext: "Emphasis"
+    })
+  ),
+  /** Largest distance at which a full chunk of a prompt is split after its last comma; 0 for never. */
+  comma_padding_backtrack: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 74 })).annotateKey(
+    field({
+      title: "Chunk backtrack",
+      description: "Largest distance at which a full chunk of a prompt is split after its last comma; 0 for never.",
+      group: "Prompts",
+      unit: "tokens"
+    })
+  ),
+  /** Whether # starts a comment in a prompt. */
+  enable_prompt_comments: Schema.Boolean.annotateKey(
+    field({ title: "Prompt comments", description: "Whether # starts a comment in a prompt.", group: "Prompts" })
+  ),
+  /** Whether numbers in prompt editing count as before stable-diffusion-webui 1.6. */
+  use_old_scheduling: Schema.Boolean.annotateKey(
+    field({
+      title: "Old prompt editing timelines",
+      description: "Whether numbers in prompt editing count as before stable-diffusion-webui 1.6.",
+      group: "Prompts",
+      infotext: "Old prompt editing timelines"
+    })
+  ),
+  /** Layer of the text encoder that is used, counted from the end. */
+  CLIP_stop_at_last_layers: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 12 })).annotateKey(
+    field({
+      title: "Clip skip",
+      description: "Layer of the text encoder that is used, counted from the end.",
+      group: "Prompts",
+      infotext: "Clip skip"
+    })
+  ),
+  /** Whether clip skip also applies to the first text encoder of SDXL. */
+  sdxl_clip_l_skip: Schema.Boolean.annotateKey(
+    field({
+      title: "Clip skip SDXL",
+      description: "Whether clip skip also applies to the first text encoder of SDXL.",
+      group: "SDXL",
+      infotext: "Clip skip SDXL"
+    })
+  ),
 
-  /** Where noise comes from: torch's CPU generator, or the one of NVIDIA cards. `GPU` is this machine's own: CPU. */
-  randn_source: Schema.Literals(["GPU", "CPU", "NV"]),
-  /** Added to the seed of every noise draw after the first, when not 0. */
-  eta_noise_seed_delta: Schema.Int,
-  /** Factor on the noise that is laid over a picture in img2img. */
-  initial_noise_multiplier: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1.5 })),
-  /** More noise on the picture in img2img, which the sampler does not know of. */
-  img2img_extra_noise: share,
+  /** Source of noise: torch's CPU generator, or that of NVIDIA GPUs. GPU means this machine's own, the CPU's. */
+  randn_source: Schema.Literals(["GPU", "CPU", "NV"]).annotateKey(
+    field({
+      title: "Noise source",
+      description:
+        "Source of noise: torch's CPU generator, or that of NVIDIA GPUs. GPU means this machine's own, the CPU's.",
+      group: "Sampling",
+      infotext: "RNG"
+    })
+  ),
+  /** Added to the seed for every noise draw after the first, unless 0. */
+  eta_noise_seed_delta: Schema.Int.annotateKey(
+    field({
+      title: "Eta noise seed delta",
+      description: "Added to the seed for every noise draw after the first, unless 0.",
+      group: "Sampling",
+      infotext: "ENSD"
+    })
+  ),
+  /** Factor on the noise that is added to an init image. */
+  initial_noise_multiplier: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1.5 })).annotateKey(
+    field({
+      title: "Noise multiplier for img2img",
+      description: "Factor on the noise that is added to an init image.",
+      group: "Image-to-image",
+      infotext: "Noise multiplier"
+    })
+  ),
+  /** Additional noise on the init image that the sampler does not account for. */
+  img2img_extra_noise: share.annotateKey(
+    field({
+      title: "Extra noise multiplier for img2img",
+      description: "Additional noise on the init image that the sampler does not account for.",
+      group: "Image-to-image",
+      infotext: "Extra noise"
+    })
+  ),
 
-  /** Eta of ancestral and SDE samplers, and of DDIM, where a request says nothing. */
-  eta_ancestral: share,
-  eta_ddim: share,
-  /** Churn of Euler, Heun and DPM2, where a request says nothing; an `s_tmax` of 0 means no upper bound. */
-  s_churn: atLeast(0),
-  s_tmin: atLeast(0),
-  s_tmax: atLeast(0),
-  s_noise: atLeast(0),
-  /** Smallest and largest noise level of a schedule, and its rho; 0 for the model's and the schedule's own. */
-  sigma_min: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1000 })),
-  sigma_max: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 10_000 })),
-  rho: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 100 })),
-  /** Whether schedules of all samplers lose the last level before 0. */
-  always_discard_next_to_last_sigma: Schema.Boolean,
-  /** Whether the first noise is scaled as in Stability's own code. */
-  sgm_noise_multiplier: Schema.Boolean,
-  /** UniPC's B(h), spacing, order, and whether it lowers its order for the last steps. */
-  uni_pc_variant: Schema.Literals(["bh1", "bh2"]),
-  uni_pc_skip_type: Schema.Literals(["time_uniform", "time_quadratic", "logSNR"]),
-  uni_pc_order: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 50 })),
-  uni_pc_lower_order_final: Schema.Boolean,
-  /** Whether the model's noise levels end in pure noise, whatever it was trained with. */
-  sd_noise_schedule: Schema.Literals(["Default", "Zero Terminal SNR"]),
-  /** Alpha and beta of the schedule `Beta`. */
-  beta_dist_alpha: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 5 })),
-  beta_dist_beta: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 5 })),
-  /** Below this noise level every second call is without the negative prompt, or every call when `_all` is set. */
-  s_min_uncond: atLeast(0),
-  s_min_uncond_all: Schema.Boolean,
-  /** For this share of the first calls there is no negative prompt. */
-  skip_early_cond: share,
-  /** Whether the refiner's turn is counted in steps; else in noise levels. */
-  refiner_switch_by_sample_steps: Schema.Boolean,
-  /** Which passes of a picture with two a refiner works on. */
-  hires_fix_refiner_pass: Schema.Literals(["first pass", "second pass", "both passes"]),
-  /** Where SDXL believes a picture was cut out, in pixels. */
-  sdxl_crop_top: wholeAtLeast(0),
-  sdxl_crop_left: wholeAtLeast(0),
-  /** What SDXL's refiner is told of a picture's beauty, of prompt and negative prompt. */
-  sdxl_refiner_high_aesthetic_score: Schema.Finite,
-  sdxl_refiner_low_aesthetic_score: Schema.Finite,
-  /** Whether pictures can be laid side by side without seams, where a request says nothing. */
-  tiling: Schema.Boolean,
+  /** Eta of ancestral and SDE samplers where a request has none. */
+  eta_ancestral: share.annotateKey(
+    field({
+      title: "Eta for k-diffusion samplers",
+      description: "Eta of ancestral and SDE samplers where a request has none.",
+      group: "Sampling",
+      infotext: "Eta"
+    })
+  ),
+  /** Eta of DDIM where a request has none. */
+  eta_ddim: share.annotateKey(
+    field({
+      title: "Eta for DDIM",
+      description: "Eta of DDIM where a request has none.",
+      group: "Sampling",
+      infotext: "Eta DDIM"
+    })
+  ),
+  /** Churn of Euler, Heun and DPM2 where a request has none. */
+  s_churn: atLeast(0).annotateKey(
+    field({
+      title: "Sigma churn",
+      description: "Churn of Euler, Heun and DPM2 where a request has none.",
+      group: "Sampling",
+      infotext: "Sigma churn"
+    })
+  ),
+  /** Lowest noise level at which churn acts where a request has none. */
+  s_tmin: atLeast(0).annotateKey(
+    field({
+      title: "Sigma tmin",
+      description: "Lowest noise level at which churn acts where a request has none.",
+      group: "Sampling",
+      infotext: "Sigma tmin"
+    })
+  ),
+  /** Highest noise level at which churn acts where a request has none; 0 for no limit. */
+  s_tmax: atLeast(0).annotateKey(
+    field({
+      title: "Sigma tmax",
+      description: "Highest noise level at which churn acts where a request has none; 0 for no limit.",
+      group: "Sampling",
+      infotext: "Sigma tmax"
+    })
+  ),
+  /** Factor on fresh noise where a request has none. */
+  s_noise: atLeast(0).annotateKey(
+    field({
+      title: "Sigma noise",
+      description: "Factor on fresh noise where a request has none.",
+      group: "Sampling",
+      infotext: "Sigma noise"
+    })
+  ),
+  /** Lowest noise level of a schedule; 0 for the model's own. */
+  sigma_min: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1000 })).annotateKey(
+    field({
+      title: "Sigma min",
+      description: "Lowest noise level of a schedule; 0 for the model's own.",
+      group: "Sampling",
+      infotext: "Schedule min sigma"
+    })
+  ),
+  /** Highest noise level of a schedule; 0 for the model's own. */
+  sigma_max: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 10_000 })).annotateKey(
+    field({
+      title: "Sigma max",
+      description: "Highest noise level of a schedule; 0 for the model's own.",
+      group: "Sampling",
+      infotext: "Schedule max sigma"
+    })
+  ),
+  /** Rho of a schedule; 0 for the schedule's own. */
+  rho: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 100 })).annotateKey(
+    field({
+      title: "Rho",
+      description: "Rho of a schedule; 0 for the schedule's own.",
+      group: "Sampling",
+      infotext: "Schedule rho"
+    })
+  ),
+  /** Whether the schedules of all samplers lose their last level above 0. */
+  always_discard_next_to_last_sigma: Schema.Boolean.annotateKey(
+    field({
+      title: "Discard next-to-last sigma",
+      description: "Whether the schedules of all samplers lose their last level above 0.",
+      group: "Sampling",
+      infotext: "Discard penultimate sigma"
+    })
+  ),
+  /** Whether the initial noise is scaled as in Stability's own code. */
+  sgm_noise_multiplier: Schema.Boolean.annotateKey(
+    field({
+      title: "SGM noise multiplier",
+      description: "Whether the initial noise is scaled as in Stability's own code.",
+      group: "Sampling",
+      infotext: "SGM noise multiplier"
+    })
+  ),
+  /** B(h) of UniPC. */
+  uni_pc_variant: Schema.Literals(["bh1", "bh2"]).annotateKey(
+    field({ title: "UniPC variant", description: "B(h) of UniPC.", group: "Sampling", infotext: "UniPC variant" })
+  ),
+  /** Time spacing of UniPC. */
+  uni_pc_skip_type: Schema.Literals(["time_uniform", "time_quadratic", "logSNR"]).annotateKey(
+    field({
+      title: "UniPC skip type",
+      description: "Time spacing of UniPC.",
+      group: "Sampling",
+      infotext: "UniPC skip type"
+    })
+  ),
+  /** Order of UniPC; lowered when there are fewer steps. */
+  uni_pc_order: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 50 })).annotateKey(
+    field({
+      title: "UniPC order",
+      description: "Order of UniPC; lowered when there are fewer steps.",
+      group: "Sampling",
+      infotext: "UniPC order"
+    })
+  ),
+  /** Whether UniPC lowers its order in the last steps. */
+  uni_pc_lower_order_final: Schema.Boolean.annotateKey(
+    field({
+      title: "UniPC lower order final",
+      description: "Whether UniPC lowers its order in the last steps.",
+      group: "Sampling",
+      infotext: "UniPC lower order final"
+    })
+  ),
+  /** Whether the model's noise levels are rescaled to end in pure noise. */
+  sd_noise_schedule: Schema.Literals(["Default", "Zero Terminal SNR"]).annotateKey(
+    field({
+      title: "Noise schedule for sampling",
+      description: "Whether the model's noise levels are rescaled to end in pure noise.",
+      group: "Sampling",
+      infotext: "Noise Schedule"
+    })
+  ),
+  /** Alpha of the Beta schedule. */
+  beta_dist_alpha: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 5 })).annotateKey(
+    field({
+      title: "Beta schedule alpha",
+      description: "Alpha of the Beta schedule.",
+      group: "Sampling",
+      infotext: "Beta schedule alpha"
+    })
+  ),
+  /** Beta of the Beta schedule. */
+  beta_dist_beta: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 5 })).annotateKey(
+    field({
+      title: "Beta schedule beta",
+      description: "Beta of the Beta schedule.",
+      group: "Sampling",
+      infotext: "Beta schedule beta"
+    })
+  ),
+  /** Noise level below which every second step skips the negative prompt. */
+  s_min_uncond: atLeast(0).annotateKey(
+    field({
+      title: "Negative guidance minimum sigma",
+      description: "Noise level below which every second step skips the negative prompt.",
+      group: "Sampling",
+      infotext: "NGMS"
+    })
+  ),
+  /** Whether every step below that noise level skips the negative prompt. */
+  s_min_uncond_all: Schema.Boolean.annotateKey(
+    field({
+      title: "Negative guidance minimum sigma: all steps",
+      description: "Whether every step below that noise level skips the negative prompt.",
+      group: "Sampling",
+      infotext: "NGMS all steps"
+    })
+  ),
+  /** Fraction of the first steps that skip the negative prompt. */
+  skip_early_cond: share.annotateKey(
+    field({
+      title: "Skip early negative prompt",
+      description: "Fraction of the first steps that skip the negative prompt.",
+      group: "Sampling",
+      infotext: "Skip Early CFG"
+    })
+  ),
+  /** Whether the refiner takes over by sampling steps instead of by noise levels. */
+  refiner_switch_by_sample_steps: Schema.Boolean.annotateKey(
+    field({
+      title: "Refiner by steps",
+      description: "Whether the refiner takes over by sampling steps instead of by noise levels.",
+      group: "Sampling",
+      infotext: "Refiner switch by sampling steps"
+    })
+  ),
+  /** Passes of hires fix in which a refiner acts. */
+  hires_fix_refiner_pass: Schema.Literals(["first pass", "second pass", "both passes"]).annotateKey(
+    field({
+      title: "Refiner pass",
+      description: "Passes of hires fix in which a refiner acts.",
+      group: "Sampling",
+      infotext: "Hires refiner pass"
+    })
+  ),
+  /** Top of the crop that SDXL is conditioned on. */
+  sdxl_crop_top: wholeAtLeast(0).annotateKey(
+    field({
+      title: "Crop top coordinate",
+      description: "Top of the crop that SDXL is conditioned on.",
+      group: "SDXL",
+      unit: "pixels",
+      infotext: "SDXL crop top"
+    })
+  ),
+  /** Left edge of the crop that SDXL is conditioned on. */
+  sdxl_crop_left: wholeAtLeast(0).annotateKey(
+    field({
+      title: "Crop left coordinate",
+      description: "Left edge of the crop that SDXL is conditioned on.",
+      group: "SDXL",
+      unit: "pixels",
+      infotext: "SDXL crop left"
+    })
+  ),
+  /** Aesthetic score of the prompt for SDXL's refiner. */
+  sdxl_refiner_high_aesthetic_score: Schema.Finite.annotateKey(
+    field({
+      title: "SDXL high aesthetic score",
+      description: "Aesthetic score of the prompt for SDXL's refiner.",
+      group: "SDXL",
+      infotext: "SDXL high aesthetic score"
+    })
+  ),
+  /** Aesthetic score of the negative prompt for SDXL's refiner. */
+  sdxl_refiner_low_aesthetic_score: Schema.Finite.annotateKey(
+    field({
+      title: "SDXL low aesthetic score",
+      description: "Aesthetic score of the negative prompt for SDXL's refiner.",
+      group: "SDXL",
+      infotext: "SDXL low aesthetic score"
+    })
+  ),
+  /** Whether images can be tiled without seams where a request does not say. */
+  tiling: Schema.Boolean.annotateKey(
+    field({
+      title: "Tiling",
+      description: "Whether images can be tiled without seams where a request does not say.",
+      group: "Sampling",
+      infotext: "Tiling"
+    })
+  ),
 
-  /** Whether img2img makes all its steps whatever the denoising strength. */
-  img2img_fix_steps: Schema.Boolean,
-  /** Whether an img2img picture gets the colours of the one it came from. */
-  img2img_color_correction: Schema.Boolean,
-  /** What is put behind transparent places of a picture. */
-  img2img_background_color: Schema.String.check(Schema.isPattern(/^#[0-9a-fA-F]{6}$/)),
-  /** How much of the picture under the mask is hidden from an inpainting model. */
-  inpainting_mask_weight: share,
-  /** Whether the picture around the mask is put back as it was. */
-  overlay_inpaint: Schema.Boolean,
-  /** Upscaler for img2img pictures that grow; null for Lanczos. */
-  upscaler_for_img2img: upscaler,
-  /** Tile and overlap of upscalers that are networks, in pixels of the small picture; a tile of 0 for the whole. */
-  ESRGAN_tile: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 })),
-  ESRGAN_tile_overlap: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 48 })),
-  /** Pictures larger than this square, in pixels, are encoded and decoded in tiles of half of it; 0 for never. */
-  vae_tile_threshold: wholeAtLeast(0),
-  /** Side of the tiles in which large pictures are sampled, in pixels, and their overlap; a tile of 0 for the whole. */
-  latent_tile_size: wholeAtLeast(0),
-  latent_tile_overlap: wholeAtLeast(0),
+  /** Whether img2img makes all its steps at any denoising strength. */
+  img2img_fix_steps: Schema.Boolean.annotateKey(
+    field({
+      title: "Full steps in img2img",
+      description: "Whether img2img makes all its steps at any denoising strength.",
+      group: "Image-to-image"
+    })
+  ),
+  /** Whether an img2img result gets the colours of its init image. */
+  img2img_color_correction: Schema.Boolean.annotateKey(
+    field({
+      title: "Colour correction",
+      description: "Whether an img2img result gets the colours of its init image.",
+      group: "Image-to-image"
+    })
+  ),
+  /** Colour behind transparent areas of an init image. */
+  img2img_background_color: Schema.String.check(Schema.isPattern(/^#[0-9a-fA-F]{6}$/)).annotateKey(
+    field({
+      title: "Background colour",
+      description: "Colour behind transparent areas of an init image.",
+      group: "Image-to-image"
+    })
+  ),
+  /** How much of the image under the mask is hidden from an inpainting model. */
+  inpainting_mask_weight: share.annotateKey(
+    field({
+      title: "Inpainting conditioning mask strength",
+      description: "How much of the image under the mask is hidden from an inpainting model.",
+      group: "Image-to-image",
+      infotext: "Conditional mask weight"
+    })
+  ),
+  /** Whether unmasked areas are restored from the original. */
+  overlay_inpaint: Schema.Boolean.annotateKey(
+    field({
+      title: "Restore unmasked areas",
+      description: "Whether unmasked areas are restored from the original.",
+      group: "Image-to-image"
+    })
+  ),
+  /** Upscaler for init images that are enlarged; null for Lanczos. */
+  upscaler_for_img2img: upscaler.annotateKey(
+    field({
+      title: "Upscaler for img2img",
+      description: "Upscaler for init images that are enlarged; null for Lanczos.",
+      group: "Upscaling and tiles",
+      infotext: "Upscaler"
+    })
+  ),
+  /** Tile size of upscaler networks, in pixels of the small image; 0 for no tiles. */
+  ESRGAN_tile: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 })).annotateKey(
+    field({
+      title: "Tile size for upscalers",
+      description: "Tile size of upscaler networks, in pixels of the small image; 0 for no tiles.",
+      group: "Upscaling and tiles",
+      unit: "pixels"
+    })
+  ),
+  /** Overlap of the tiles of upscaler networks. */
+  ESRGAN_tile_overlap: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 48 })).annotateKey(
+    field({
+      title: "Tile overlap for upscalers",
+      description: "Overlap of the tiles of upscaler networks.",
+      group: "Upscaling and tiles",
+      unit: "pixels"
+    })
+  ),
+  /** Side of the square above whose area images are encoded and decoded in tiles of half that side; 0 for never. */
+  vae_tile_threshold: wholeAtLeast(0).annotateKey(
+    field({
+      title: "VAE tile threshold",
+      description:
+        "Side of the square above whose area images are encoded and decoded in tiles of half that side; 0 for never.",
+      group: "Upscaling and tiles",
+      unit: "pixels"
+    })
+  ),
+  /** Side of the tiles in which large latents are sampled; 0 for no tiles. */
+  latent_tile_size: wholeAtLeast(0).annotateKey(
+    field({
+      title: "Latent tile size",
+      description: "Side of the tiles in which large latents are sampled; 0 for no tiles.",
+      group: "Upscaling and tiles",
+      unit: "pixels"
+    })
+  ),
+  /** Overlap of the tiles in which large latents are sampled. */
+  latent_tile_overlap: wholeAtLeast(0).annotateKey(
+    field({
+      title: "Latent tile overlap",
+      description: "Overlap of the tiles in which large latents are sampled.",
+      group: "Upscaling and tiles",
+      unit: "pixels",
+      infotext: "Latent tile overlap"
+    })
+  ),
 
-  /** Whether finished pictures are written to disk. */
-  samples_save: Schema.Boolean,
-  /** File format of pictures, also of those that are given back and not saved. */
-  samples_format: imageFormat,
-  /** Name of a picture's file, without number and extension; empty for `[seed]`. */
-  samples_filename_pattern: Schema.String.check(Schema.isMaxLength(1000)),
-  /** Whether a number that counts up goes before the name. */
-  save_images_add_number: Schema.Boolean,
-  /** Whether there are folders in the folder, and their name. */
-  save_to_dirs: Schema.Boolean,
-  grid_save_to_dirs: Schema.Boolean,
-  directories_filename_pattern: Schema.String.check(Schema.isMaxLength(1000)),
-  /** Most words of `[prompt_words]`. */
-  directories_max_prompt_words: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })),
-  /** 1 to 100, of JPEG and WebP files; and whether WebP files lose nothing. */
-  jpeg_quality: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })),
-  webp_lossless: Schema.Boolean,
-  /** Whether pictures hold their infotext. */
-  enable_pnginfo: Schema.Boolean,
-  /** Whether the infotext is also written beside a picture, as text. */
-  save_txt: Schema.Boolean,
-  /** Whether several pictures are also put into one, saved, and given back; its format and rows (-1 for square). */
-  grid_save: Schema.Boolean,
-  return_grid: Schema.Boolean,
-  grid_format: imageFormat,
-  grid_only_if_multiple: Schema.Boolean,
-  n_rows: wholeAtLeast(-1),
-  /** Whether pictures of an interrupted run are written as well, unfinished as they are. */
-  save_incomplete_images: Schema.Boolean,
-  /** Whether a picture is also saved as it was before the second pass, and before its colours were corrected. */
-  save_images_before_highres_fix: Schema.Boolean,
-  save_images_before_color_correction: Schema.Boolean,
-  /** Whether img2img saves the picture it started from, its mask, and what was put over the mask. */
-  save_init_img: Schema.Boolean,
-  save_mask: Schema.Boolean,
-  save_mask_composite: Schema.Boolean,
-  /** Whether mask and composite are given back after each picture. */
-  return_mask: Schema.Boolean,
-  return_mask_composite: Schema.Boolean,
-  /** Folder for all pictures, or for each kind. */
-  outdir_samples: Schema.String,
-  outdir_txt2img_samples: Schema.NonEmptyString,
-  outdir_img2img_samples: Schema.NonEmptyString,
-  outdir_init_images: Schema.NonEmptyString,
-  outdir_grids: Schema.String,
-  outdir_txt2img_grids: Schema.NonEmptyString,
-  outdir_img2img_grids: Schema.NonEmptyString,
-  /** Whether the infotext of the last request is kept in a `params.txt` in the folder of its pictures. */
-  save_params_txt: Schema.Boolean,
+  /** Whether finished images are saved. */
+  samples_save: Schema.Boolean.annotateKey(
+    field({ title: "Save images", description: "Whether finished images are saved.", group: "Saving images" })
+  ),
+  /** File format of images, saved or only returned. */
+  samples_format: imageFormat.annotateKey(
+    field({
+      title: "Image format",
+      description: "File format of images, saved or only returned.",
+      group: "Saving images",
+      flag: "format",
+      value: "name"
+    })
+  ),
+  /** Pattern of file names, without number and extension; empty for [seed]. */
+  samples_filename_pattern: Schema.String.check(Schema.isMaxLength(1000)).annotateKey(
+    field({
+      title: "File name pattern",
+      description: "Pattern of file names, without number and extension; empty for [seed].",
+      group: "Saving images"
+    })
+  ),
+  /** Whether a counter precedes the file name. */
+  save_images_add_number: Schema.Boolean.annotateKey(
+    field({
+      title: "Number file names",
+      description: "Whether a counter precedes the file name.",
+      group: "Saving images"
+    })
+  ),
+  /** Whether images are saved in a subdirectory. */
+  save_to_dirs: Schema.Boolean.annotateKey(
+    field({
+      title: "Subdirectories for images",
+      description: "Whether images are saved in a subdirectory.",
+      group: "Directories"
+    })
+  ),
+  /** Whether grids are saved in a subdirectory. */
+  grid_save_to_dirs: Schema.Boolean.annotateKey(
+    field({
+      title: "Subdirectories for grids",
+      description: "Whether grids are saved in a subdirectory.",
+      group: "Directories"
+    })
+  ),
+  /** Pattern of the subdirectory's name. */
+  directories_filename_pattern: Schema.String.check(Schema.isMaxLength(1000)).annotateKey(
+    field({ title: "Directory name pattern", description: "Pattern of the subdirectory's name.", group: "Directories" })
+  ),
+  /** Most words that [prompt_words] expands to. */
+  directories_max_prompt_words: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })).annotateKey(
+    field({
+      title: "Most prompt words",
+      description: "Most words that [prompt_words] expands to.",
+      group: "Directories"
+    })
+  ),
+  /** Quality of JPEG and lossy WebP files, 1 to 100. */
+  jpeg_quality: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })).annotateKey(
+    field({
+      title: "JPEG and WebP quality",
+      description: "Quality of JPEG and lossy WebP files, 1 to 100.",
+      group: "Saving images"
+    })
+  ),
+  /** Whether WebP files are lossless. */
+  webp_lossless: Schema.Boolean.annotateKey(
+    field({ title: "Lossless WebP", description: "Whether WebP files are lossless.", group: "Saving images" })
+  ),
+  /** Whether image files contain their infotext. */
+  enable_pnginfo: Schema.Boolean.annotateKey(
+    field({
+      title: "Infotext in images",
+      description: "Whether image files contain their infotext.",
+      group: "Infotext"
+    })
+  ),
+  /** Whether the infotext is also saved as a text file next to each image. */
+  save_txt: Schema.Boolean.annotateKey(
+    field({
+      title: "Infotext files",
+      description: "Whether the infotext is also saved as a text file next to each image.",
+      group: "Infotext"
+    })
+  ),
+  /** Whether a grid of several images is saved. */
+  grid_save: Schema.Boolean.annotateKey(
+    field({ title: "Save grids", description: "Whether a grid of several images is saved.", group: "Saving images" })
+  ),
+  /** Whether the grid is returned. */
+  return_grid: Schema.Boolean.annotateKey(
+    field({ title: "Return grids", description: "Whether the grid is returned.", group: "Saving images" })
+  ),
+  /** File format of grids. */
+  grid_format: imageFormat.annotateKey(
+    field({ title: "Grid format", description: "File format of grids.", group: "Saving images" })
+  ),
+  /** Whether a grid needs more than one image. */
+  grid_only_if_multiple: Schema.Boolean.annotateKey(
+    field({
+      title: "Grids of several images only",
+      description: "Whether a grid needs more than one image.",
+      group: "Saving images"
+    })
+  ),
+  /** Rows of a grid: -1 for a square, 0 for the batch size. */
+  n_rows: wholeAtLeast(-1).annotateKey(
+    field({
+      title: "Grid row count",
+      description: "Rows of a grid: -1 for a square, 0 for the batch size.",
+      group: "Saving images"
+    })
+  ),
+  /** Whether images of an interrupted run are saved unfinished. */
+  save_incomplete_images: Schema.Boolean.annotateKey(
+    field({
+      title: "Save incomplete images",
+      description: "Whether images of an interrupted run are saved unfinished.",
+      group: "Saving images"
+    })
+  ),
+  /** Whether each image is also saved as it was before the second pass. */
+  save_images_before_highres_fix: Schema.Boolean.annotateKey(
+    field({
+      title: "Save images before hires fix",
+      description: "Whether each image is also saved as it was before the second pass.",
+      group: "Saving images"
+    })
+  ),
+  /** Whether each image is also saved as it was before colour correction. */
+  save_images_before_color_correction: Schema.Boolean.annotateKey(
+    field({
+      title: "Save images before colour correction",
+      description: "Whether each image is also saved as it was before colour correction.",
+      group: "Saving images"
+    })
+  ),
+  /** Whether init images are saved. */
+  save_init_img: Schema.Boolean.annotateKey(
+    field({ title: "Save init images", description: "Whether init images are saved.", group: "Saving images" })
+  ),
+  /** Whether the mask is saved with each image. */
+  save_mask: Schema.Boolean.annotateKey(
+    field({ title: "Save masks", description: "Whether the mask is saved with each image.", group: "Saving images" })
+  ),
+  /** Whether the masked composite is saved with each image. */
+  save_mask_composite: Schema.Boolean.annotateKey(
+    field({
+      title: "Save masked composites",
+      description: "Whether the masked composite is saved with each image.",
+      group: "Saving images"
+    })
+  ),
+  /** Whether the mask is returned with each image. */
+  return_mask: Schema.Boolean.annotateKey(
+    field({
+      title: "Return masks",
+      description: "Whether the mask is returned with each image.",
+      group: "Saving images"
+    })
+  ),
+  /** Whether the masked composite is returned with each image. */
+  return_mask_composite: Schema.Boolean.annotateKey(
+    field({
+      title: "Return masked composites",
+      description: "Whether the masked composite is returned with each image.",
+      group: "Saving images"
+    })
+  ),
+  /** Folder for all images; empty for one folder per kind. */
+  outdir_samples: Schema.String.annotateKey(
+    field({
+      title: "Directory for images",
+      description: "Folder for all images; empty for one folder per kind.",
+      group: "Directories"
+    })
+  ),
+  /** Folder for txt2img images. */
+  outdir_txt2img_samples: Schema.NonEmptyString.annotateKey(
+    field({ title: "Directory for txt2img images", description: "Folder for txt2img images.", group: "Directories" })
+  ),
+  /** Folder for img2img images. */
+  outdir_img2img_samples: Schema.NonEmptyString.annotateKey(
+    field({ title: "Directory for img2img images", description: "Folder for img2img images.", group: "Directories" })
+  ),
+  /** Folder for saved init images. */
+  outdir_init_images: Schema.NonEmptyString.annotateKey(
+    field({ title: "Directory for init images", description: "Folder for saved init images.", group: "Directories" })
+  ),
+  /** Folder for all grids; empty for one folder per kind. */
+  outdir_grids: Schema.String.annotateKey(
+    field({
+      title: "Directory for grids",
+      description: "Folder for all grids; empty for one folder per kind.",
+      group: "Directories"
+    })
+  ),
+  /** Folder for txt2img grids. */
+  outdir_txt2img_grids: Schema.NonEmptyString.annotateKey(
+    field({ title: "Directory for txt2img grids", description: "Folder for txt2img grids.", group: "Directories" })
+  ),
+  /** Folder for img2img grids. */
+  outdir_img2img_grids: Schema.NonEmptyString.annotateKey(
+    field({ title: "Directory for img2img grids", description: "Folder for img2img grids.", group: "Directories" })
+  ),
+  /** Whether the infotext of the latest request is kept in params.txt in its folder. */
+  save_params_txt: Schema.Boolean.annotateKey(
+    field({
+      title: "params.txt",
+      description: "Whether the infotext of the latest request is kept in params.txt in its folder.",
+      group: "Infotext"
+    })
+  ),
 
-  /** Whether a run shows previews, every how many steps, and how: by the model's own matrix, or decoded in full. */
-  live_previews_enable: Schema.Boolean,
-  show_progress_every_n_steps: wholeAtLeast(1),
-  show_progress_type: Schema.Literals(["Approx cheap", "Full"]),
+  /** Whether runs produce previews. */
+  live_previews_enable: Schema.Boolean.annotateKey(
+    field({ title: "Live previews", description: "Whether runs produce previews.", group: "Live previews" })
+  ),
+  /** Steps between two previews. */
+  show_progress_every_n_steps: wholeAtLeast(1).annotateKey(
+    field({ title: "Live preview display period", description: "Steps between two previews.", group: "Live previews" })
+  ),
+  /** How previews are made: by the model's own colour matrix, or by decoding in full. */
+  show_progress_type: Schema.Literals(["Approx cheap", "Full"]).annotateKey(
+    field({
+      title: "Live preview method",
+      description: "How previews are made: by the model's own colour matrix, or by decoding in full.",
+      group: "Live previews"
+    })
+  ),
 
-  /** Whether the infotext names the model's hash, name, and Serena's version. */
-  add_model_hash_to_info: Schema.Boolean,
-  add_model_name_to_info: Schema.Boolean,
-  add_version_to_infotext: Schema.Boolean
+  /** Whether infotexts include the model's hash. */
+  add_model_hash_to_info: Schema.Boolean.annotateKey(
+    field({
+      title: "Model hash in infotexts",
+      description: "Whether infotexts include the model's hash.",
+      group: "Infotext"
+    })
+  ),
+  /** Whether infotexts include the model's name. */
+  add_model_name_to_info: Schema.Boolean.annotateKey(
+    field({
+      title: "Model name in infotexts",
+      description: "Whether infotexts include the model's name.",
+      group: "Infotext"
+    })
+  ),
+  /** Whether infotexts include Serena's version. */
+  add_version_to_infotext: Schema.Boolean.annotateKey(
+    field({
+      title: "Version in infotexts",
+      description: "Whether infotexts include Serena's version.",
+      group: "Infotext"
+    })
+  )
 }
 
 const defaults: OptionsSnapshot = Object.freeze({

@@ -10,21 +10,14 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import { field } from "../core/Field.ts"
 import { type Problem, problemsOf } from "../core/Problem.ts"
+import { withDefault } from "../core/Schemas.ts"
 import { hiresSize } from "./HiresSize.ts"
 import { ImageBytes } from "./ImageBytes.ts"
 import { InvalidProcessing } from "./InvalidProcessing.ts"
 import { Limits } from "./Limits.ts"
 import { OptionsPatch } from "./Options.ts"
-
-const withDefault = <S extends Schema.Top & Schema.WithoutConstructorDefault>(
-  schema: S,
-  value: S["~type.make.in"] & S["Type"]
-) =>
-  schema.pipe(
-    Schema.withConstructorDefault(Effect.succeed(value)),
-    Schema.withDecodingDefaultType(Effect.succeed(value))
-  )
 
 const positive = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
 const name = Schema.NonEmptyString.check(Schema.isMaxLength(200))
@@ -50,79 +43,444 @@ const bitOrBoolean = Schema.Union([bit, Schema.Boolean]).pipe(Schema.decodeTo(
 
 /** What every kind of request has. */
 const shared = {
-  /** What to show, in the prompt language. */
-  prompt: withDefault(Schema.String, ""),
-  /** What to keep away from; guides only when `cfg_scale` is not 1. */
-  negative_prompt: withDefault(Schema.String, ""),
-  /** Names of styles, whose texts are merged into both prompts. */
-  styles: withDefault(Schema.Array(Schema.String), []),
-  /** Whether tags of extra networks (`<lora:name:1>`) are taken out without a word. */
-  disable_extra_networks: withDefault(Schema.Boolean, false),
-  /** Seed of the first picture, the next ones count on from it; -1 for a random one. */
-  seed: withDefault(Schema.Int, -1),
-  /** Variation seed (-1 for a random one), and how much of its noise there is: 0 for none, 1 for all. */
-  subseed: withDefault(Schema.Int, -1),
-  subseed_strength: withDefault(strength, 0),
-  /** Size whose noise is put into the middle, in pixels; 0 or less for none. */
-  seed_resize_from_w: withDefault(Schema.Int, -1),
-  seed_resize_from_h: withDefault(Schema.Int, -1),
-  /** Sampling steps. */
-  steps: withDefault(positive, 20),
-  /** A sampler's name or alias; a schedule's name may follow, as in `DPM++ 2M Karras`. */
-  sampler_name: withDefault(name, "Euler"),
-  /** A schedule's name or label; `Automatic` is the sampler's own. */
-  scheduler: withDefault(name, "Automatic"),
-  /** Classifier-free guidance scale; 1 switches guidance, and half of the work, off. */
-  cfg_scale: withDefault(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1000 })), 7),
-  /** Size in pixels, a multiple of what the model needs (8 or 16). Left out: the model's own size. */
-  width: Schema.optional(pixels),
-  height: Schema.optional(pixels),
-  /** Pictures sampled at once. */
-  batch_size: withDefault(positive, 1),
-  /** Rounds, one after the other. */
-  n_iter: withDefault(positive, 1),
-  /** Share of fresh noise in ancestral, SDE and DDIM steps. Left out: the settings `eta_ancestral` and `eta_ddim`. */
-  eta: Schema.optional(strength),
-  /** Churn of Euler, Heun and DPM2. Left out: the settings of these names. */
-  s_churn: Schema.optional(factor),
-  s_tmin: Schema.optional(factor),
-  s_tmax: Schema.optional(factor),
-  s_noise: Schema.optional(factor),
-  /** Noise level below which the negative prompt is used in every second call only. Left out: the setting. */
-  s_min_uncond: Schema.optional(factor),
-  /** Whether the picture can be laid beside itself without seams. Left out: the setting. */
-  tiling: Schema.optional(Schema.Boolean),
-  /** Model that takes over, and when: at this share of the steps. Left out: none. */
-  refiner_checkpoint: Schema.optional(Schema.String),
-  refiner_switch_at: Schema.optional(strength),
+  /** What the image shows, in the prompt language. */
+  prompt: withDefault(Schema.String, "").annotateKey(
+    field({
+      title: "Prompt",
+      description: "What the image shows, in the prompt language.",
+      group: "Prompt",
+      flag: "prompt",
+      value: "text"
+    })
+  ),
+  /** What to avoid; acts only when the CFG scale is not 1. */
+  negative_prompt: withDefault(Schema.String, "").annotateKey(
+    field({
+      title: "Negative prompt",
+      description: "What to avoid; acts only when the CFG scale is not 1.",
+      group: "Prompt",
+      flag: "negative-prompt",
+      value: "text"
+    })
+  ),
+  /** Names of styles whose texts are merged into both prompts. */
+  styles: withDefault(Schema.Array(Schema.String), []).annotateKey(
+    field({
+      title: "Styles",
+      description: "Names of styles whose texts are merged into both prompts.",
+      group: "Prompt",
+      flag: "styles",
+      value: "names"
+    })
+  ),
+  /** Whether tags of extra networks, such as <lora:name:1>, are removed without a warning. */
+  disable_extra_networks: withDefault(Schema.Boolean, false).annotateKey(
+    field({
+      title: "Disable extra networks",
+      description: "Whether tags of extra networks, such as <lora:name:1>, are removed without a warning.",
+      group: "Prompt",
+      flag: "disable-extra-networks",
+      value: "switch"
+    })
+  ),
+  /** Seed of the first image; later images count up from it. -1 draws a random seed. */
+  seed: withDefault(Schema.Int, -1).annotateKey(
+    field({
+      title: "Seed",
+      description: "Seed of the first image; later images count up from it. -1 draws a random seed.",
+      group: "Seed",
+      flag: "seed",
+      value: "integer",
+      infotext: "Seed"
+    })
+  ),
+  /** Seed of the variation noise. -1 draws a random seed. */
+  subseed: withDefault(Schema.Int, -1).annotateKey(
+    field({
+      title: "Variation seed",
+      description: "Seed of the variation noise. -1 draws a random seed.",
+      group: "Seed",
+      flag: "subseed",
+      value: "integer",
+      infotext: "Variation seed"
+    })
+  ),
+  /** How much of the variation seed's noise is mixed in: 0 for none, 1 for all. */
+  subseed_strength: withDefault(strength, 0).annotateKey(
+    field({
+      title: "Variation strength",
+      description: "How much of the variation seed's noise is mixed in: 0 for none, 1 for all.",
+      group: "Seed",
+      flag: "subseed-strength",
+      value: "number",
+      infotext: "Variation seed strength"
+    })
+  ),
+  /** Width of the noise that is pasted into the middle; 0 or less for none. */
+  seed_resize_from_w: withDefault(Schema.Int, -1).annotateKey(
+    field({
+      title: "Resize seed from width",
+      description: "Width of the noise that is pasted into the middle; 0 or less for none.",
+      group: "Seed",
+      unit: "pixels",
+      flag: "seed-resize-from-w",
+      value: "integer"
+    })
+  ),
+  /** Height of the noise that is pasted into the middle; 0 or less for none. */
+  seed_resize_from_h: withDefault(Schema.Int, -1).annotateKey(
+    field({
+      title: "Resize seed from height",
+      description: "Height of the noise that is pasted into the middle; 0 or less for none.",
+      group: "Seed",
+      unit: "pixels",
+      flag: "seed-resize-from-h",
+      value: "integer"
+    })
+  ),
+  /** Number of sampling steps. */
+  steps: withDefault(positive, 20).annotateKey(
+    field({
+      title: "Sampling steps",
+      description: "Number of sampling steps.",
+      group: "Sampling",
+      flag: "steps",
+      value: "integer",
+      infotext: "Steps"
+    })
+  ),
+  /** Name or alias of the sampler, from "serena samplers"; a schedule may follow, as in DPM++ 2M Karras. */
+  sampler_name: withDefault(name, "Euler").annotateKey(
+    field({
+      title: "Sampling method",
+      description:
+        "Name or alias of the sampler, from \"serena samplers\"; a schedule may follow, as in DPM++ 2M Karras.",
+      group: "Sampling",
+      flag: "sampler",
+      value: "name",
+      infotext: "Sampler"
+    })
+  ),
+  /** Name or label of the schedule; Automatic is the sampler's own. */
+  scheduler: withDefault(name, "Automatic").annotateKey(
+    field({
+      title: "Schedule type",
+      description: "Name or label of the schedule; Automatic is the sampler's own.",
+      group: "Sampling",
+      flag: "scheduler",
+      value: "name",
+      infotext: "Schedule type"
+    })
+  ),
+  /** Classifier-free guidance scale: how closely the image follows the prompt. 1 disables guidance and halves the work. */
+  cfg_scale: withDefault(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1000 })), 7).annotateKey(
+    field({
+      title: "CFG scale",
+      description:
+        "Classifier-free guidance scale: how closely the image follows the prompt. 1 disables guidance and halves the work.",
+      group: "Sampling",
+      flag: "cfg-scale",
+      value: "number",
+      infotext: "CFG scale"
+    })
+  ),
+  /** Width of the image, a multiple of what the model needs (8 or 16). */
+  width: Schema.optional(pixels).annotateKey(
+    field({
+      title: "Width",
+      description: "Width of the image, a multiple of what the model needs (8 or 16).",
+      group: "Size and batches",
+      unit: "pixels",
+      flag: "width",
+      value: "integer",
+      otherwise: "the model's own"
+    })
+  ),
+  /** Height of the image, a multiple of what the model needs (8 or 16). */
+  height: Schema.optional(pixels).annotateKey(
+    field({
+      title: "Height",
+      description: "Height of the image, a multiple of what the model needs (8 or 16).",
+      group: "Size and batches",
+      unit: "pixels",
+      flag: "height",
+      value: "integer",
+      otherwise: "the model's own"
+    })
+  ),
+  /** Number of images that are sampled together. */
+  batch_size: withDefault(positive, 1).annotateKey(
+    field({
+      title: "Batch size",
+      description: "Number of images that are sampled together.",
+      group: "Size and batches",
+      flag: "batch-size",
+      value: "integer",
+      infotext: "Batch size"
+    })
+  ),
+  /** Number of batches, one after the other. */
+  n_iter: withDefault(positive, 1).annotateKey(
+    field({
+      title: "Batch count",
+      description: "Number of batches, one after the other.",
+      group: "Size and batches",
+      flag: "n-iter",
+      value: "integer"
+    })
+  ),
+  /** Share of fresh noise in ancestral, SDE and DDIM steps. */
+  eta: Schema.optional(strength).annotateKey(
+    field({
+      title: "Eta",
+      description: "Share of fresh noise in ancestral, SDE and DDIM steps.",
+      group: "Sampling",
+      flag: "eta",
+      value: "number",
+      otherwise: "the settings eta_ancestral and eta_ddim",
+      infotext: "Eta"
+    })
+  ),
+  /** Total noise added before the steps of Euler, Heun and DPM2. */
+  s_churn: Schema.optional(factor).annotateKey(
+    field({
+      title: "Sigma churn",
+      description: "Total noise added before the steps of Euler, Heun and DPM2.",
+      group: "Sampling",
+      flag: "s-churn",
+      value: "number",
+      otherwise: "the setting",
+      infotext: "Sigma churn"
+    })
+  ),
+  /** Lowest noise level at which churn acts. */
+  s_tmin: Schema.optional(factor).annotateKey(
+    field({
+      title: "Sigma tmin",
+      description: "Lowest noise level at which churn acts.",
+      group: "Sampling",
+      flag: "s-tmin",
+      value: "number",
+      otherwise: "the setting",
+      infotext: "Sigma tmin"
+    })
+  ),
+  /** Highest noise level at which churn acts; 0 for no limit. */
+  s_tmax: Schema.optional(factor).annotateKey(
+    field({
+      title: "Sigma tmax",
+      description: "Highest noise level at which churn acts; 0 for no limit.",
+      group: "Sampling",
+      flag: "s-tmax",
+      value: "number",
+      otherwise: "the setting",
+      infotext: "Sigma tmax"
+    })
+  ),
+  /** Factor on the noise of churn and of ancestral and SDE steps. */
+  s_noise: Schema.optional(factor).annotateKey(
+    field({
+      title: "Sigma noise",
+      description: "Factor on the noise of churn and of ancestral and SDE steps.",
+      group: "Sampling",
+      flag: "s-noise",
+      value: "number",
+      otherwise: "the setting",
+      infotext: "Sigma noise"
+    })
+  ),
+  /** Noise level below which every second step skips the negative prompt. */
+  s_min_uncond: Schema.optional(factor).annotateKey(
+    field({
+      title: "Negative guidance minimum sigma",
+      description: "Noise level below which every second step skips the negative prompt.",
+      group: "Sampling",
+      flag: "s-min-uncond",
+      value: "number",
+      otherwise: "the setting",
+      infotext: "NGMS"
+    })
+  ),
+  /** Whether the image can be tiled without seams. */
+  tiling: Schema.optional(Schema.Boolean).annotateKey(
+    field({
+      title: "Tiling",
+      description: "Whether the image can be tiled without seams.",
+      group: "Sampling",
+      flag: "tiling",
+      value: "switch",
+      otherwise: "the setting",
+      infotext: "Tiling"
+    })
+  ),
+  /** Model that takes over before the end. */
+  refiner_checkpoint: Schema.optional(Schema.String).annotateKey(
+    field({
+      title: "Refiner checkpoint",
+      description: "Model that takes over before the end.",
+      group: "Model",
+      flag: "refiner-checkpoint",
+      value: "name",
+      otherwise: "none",
+      infotext: "Refiner"
+    })
+  ),
+  /** Fraction of the steps after which the refiner takes over. */
+  refiner_switch_at: Schema.optional(strength).annotateKey(
+    field({
+      title: "Refiner switch at",
+      description: "Fraction of the steps after which the refiner takes over.",
+      group: "Model",
+      flag: "refiner-switch-at",
+      value: "number",
+      otherwise: "0.8",
+      infotext: "Refiner switch at"
+    })
+  ),
   /** Settings for this request only. */
-  override_settings: withDefault(OptionsPatch, {})
+  override_settings: withDefault(OptionsPatch, {}).annotateKey(
+    field({ title: "Override settings", description: "Settings for this request only.", group: "Model" })
+  )
 }
 
 /** Text to image, and with `enable_hr` a second pass in a larger size. */
 export const Txt2Img = Schema.Struct({
   _tag: Schema.tag("Txt2Img").pipe(Schema.withDecodingDefaultType(Effect.succeed("Txt2Img" as const))),
   ...shared,
-  /** Whether there is a second pass (hires fix). */
-  enable_hr: withDefault(Schema.Boolean, false),
-  /** How much the second pass changes: 0 nothing, 1 all. */
-  denoising_strength: withDefault(strength, 0.75),
-  /** How much larger the second pass is. */
-  hr_scale: withDefault(Schema.Finite.check(Schema.isBetween({ minimum: 1, maximum: 16 })), 2),
-  /** Size of the second pass in pixels, in place of `hr_scale`; of one that is 0, the proportions decide. */
-  hr_resize_x: withDefault(side, 0),
-  hr_resize_y: withDefault(side, 0),
-  /** A latent upscale mode, or an upscaler's name. */
-  hr_upscaler: withDefault(name, "Latent"),
-  /** Steps of the second pass; 0 for as many as `steps`. */
-  hr_second_pass_steps: withDefault(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)), 0),
-  /** Model, sampler and schedule of the second pass. Left out: those of the first. */
-  hr_checkpoint_name: Schema.optional(Schema.String),
-  hr_sampler_name: Schema.optional(name),
-  hr_scheduler: Schema.optional(name),
-  /** Prompts of the second pass; empty for those of the first. */
-  hr_prompt: withDefault(Schema.String, ""),
-  hr_negative_prompt: withDefault(Schema.String, "")
+  /** Whether a second pass follows at a larger size. */
+  enable_hr: withDefault(Schema.Boolean, false).annotateKey(
+    field({
+      title: "Hires fix",
+      description: "Whether a second pass follows at a larger size.",
+      group: "Hires fix",
+      flag: "enable-hr",
+      value: "switch"
+    })
+  ),
+  /** How much the second pass changes the image: 0 nothing, 1 everything. */
+  denoising_strength: withDefault(strength, 0.75).annotateKey(
+    field({
+      title: "Denoising strength",
+      description: "How much the second pass changes the image: 0 nothing, 1 everything.",
+      group: "Hires fix",
+      flag: "denoising-strength",
+      value: "number",
+      infotext: "Denoising strength"
+    })
+  ),
+  /** Factor by which the second pass is larger. */
+  hr_scale: withDefault(Schema.Finite.check(Schema.isBetween({ minimum: 1, maximum: 16 })), 2).annotateKey(
+    field({
+      title: "Upscale by",
+      description: "Factor by which the second pass is larger.",
+      group: "Hires fix",
+      flag: "hr-scale",
+      value: "number",
+      infotext: "Hires upscale"
+    })
+  ),
+  /** Width of the second pass in place of the factor; 0 to keep the proportions. */
+  hr_resize_x: withDefault(side, 0).annotateKey(
+    field({
+      title: "Resize width to",
+      description: "Width of the second pass in place of the factor; 0 to keep the proportions.",
+      group: "Hires fix",
+      unit: "pixels",
+      flag: "hr-resize-x",
+      value: "integer"
+    })
+  ),
+  /** Height of the second pass in place of the factor; 0 to keep the proportions. */
+  hr_resize_y: withDefault(side, 0).annotateKey(
+    field({
+      title: "Resize height to",
+      description: "Height of the second pass in place of the factor; 0 to keep the proportions.",
+      group: "Hires fix",
+      unit: "pixels",
+      flag: "hr-resize-y",
+      value: "integer"
+    })
+  ),
+  /** Latent upscale mode, or upscaler, between the passes. */
+  hr_upscaler: withDefault(name, "Latent").annotateKey(
+    field({
+      title: "Upscaler",
+      description: "Latent upscale mode, or upscaler, between the passes.",
+      group: "Hires fix",
+      flag: "hr-upscaler",
+      value: "name",
+      infotext: "Hires upscaler"
+    })
+  ),
+  /** Sampling steps of the second pass; 0 for as many as the first. */
+  hr_second_pass_steps: withDefault(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)), 0).annotateKey(
+    field({
+      title: "Hires steps",
+      description: "Sampling steps of the second pass; 0 for as many as the first.",
+      group: "Hires fix",
+      flag: "hr-second-pass-steps",
+      value: "integer",
+      infotext: "Hires steps"
+    })
+  ),
+  /** Model of the second pass. */
+  hr_checkpoint_name: Schema.optional(Schema.String).annotateKey(
+    field({
+      title: "Hires checkpoint",
+      description: "Model of the second pass.",
+      group: "Hires fix",
+      flag: "hr-checkpoint",
+      value: "name",
+      otherwise: "that of the first pass",
+      infotext: "Hires checkpoint"
+    })
+  ),
+  /** Sampler of the second pass. */
+  hr_sampler_name: Schema.optional(name).annotateKey(
+    field({
+      title: "Hires sampling method",
+      description: "Sampler of the second pass.",
+      group: "Hires fix",
+      flag: "hr-sampler",
+      value: "name",
+      otherwise: "that of the first pass",
+      infotext: "Hires sampler"
+    })
+  ),
+  /** Schedule of the second pass. */
+  hr_scheduler: Schema.optional(name).annotateKey(
+    field({
+      title: "Hires schedule type",
+      description: "Schedule of the second pass.",
+      group: "Hires fix",
+      flag: "hr-scheduler",
+      value: "name",
+      otherwise: "that of the first pass",
+      infotext: "Hires schedule type"
+    })
+  ),
+  /** Prompt of the second pass; empty for that of the first. */
+  hr_prompt: withDefault(Schema.String, "").annotateKey(
+    field({
+      title: "Hires prompt",
+      description: "Prompt of the second pass; empty for that of the first.",
+      group: "Hires fix",
+      flag: "hr-prompt",
+      value: "text",
+      infotext: "Hires prompt"
+    })
+  ),
+  /** Negative prompt of the second pass; empty for that of the first. */
+  hr_negative_prompt: withDefault(Schema.String, "").annotateKey(
+    field({
+      title: "Hires negative prompt",
+      description: "Negative prompt of the second pass; empty for that of the first.",
+      group: "Hires fix",
+      flag: "hr-negative-prompt",
+      value: "text",
+      infotext: "Hires negative prompt"
+    })
+  )
 }).annotate({ identifier: "Txt2Img" })
 export type Txt2Img = typeof Txt2Img.Type
 
@@ -130,28 +488,139 @@ export type Txt2Img = typeof Txt2Img.Type
 export const Img2Img = Schema.Struct({
   _tag: Schema.tag("Img2Img"),
   ...shared,
-  /** Pictures to start from: one for the whole batch, or one for each picture of it. */
-  init_images: Schema.NonEmptyArray(ImageBytes),
-  /** How much is changed: 0 nothing, 1 all. */
-  denoising_strength: withDefault(strength, 0.75),
-  /** How a picture gets the asked size: 0 stretched, 1 cropped, 2 filled at the sides, 3 stretched as latents. */
-  resize_mode: withDefault(Schema.Literals([0, 1, 2, 3]), 0),
-  /** What is made anew: the white part of this picture, or where it is not transparent. */
-  mask: Schema.optional(ImageBytes),
-  /** Blur of the mask's edge in pixels, across and down. */
-  mask_blur_x: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 })), 4),
-  mask_blur_y: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 })), 4),
-  /** Whether each latent value is either kept or made anew. */
-  mask_round: withDefault(Schema.Boolean, true),
-  /** What is under the mask to begin with: 0 its blurred surroundings, 1 the picture, 2 noise, 3 nothing. */
-  inpainting_fill: withDefault(Schema.Literals([0, 1, 2, 3]), 1),
-  /** Whether only the masked part, and so many pixels around it, is made in the asked size and put back. */
-  inpaint_full_res: withDefault(booleanOrBit, true),
-  inpaint_full_res_padding: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1024 })), 32),
-  /** 1 to make anew what the mask leaves out. */
-  inpainting_mask_invert: withDefault(bitOrBoolean, 0),
-  /** Factor on the noise that is laid over the picture. Left out: the setting. */
+  /** Images to start from: one for the whole batch, or one for each image of it. */
+  init_images: Schema.NonEmptyArray(ImageBytes).annotateKey(
+    field({
+      title: "Init images",
+      description: "Images to start from: one for the whole batch, or one for each image of it.",
+      group: "Init images",
+      flag: "init",
+      value: "file"
+    })
+  ),
+  /** How much the init image is changed: 0 nothing, 1 everything. */
+  denoising_strength: withDefault(strength, 0.75).annotateKey(
+    field({
+      title: "Denoising strength",
+      description: "How much the init image is changed: 0 nothing, 1 everything.",
+      group: "Init images",
+      flag: "denoising-strength",
+      value: "number",
+      infotext: "Denoising strength"
+    })
+  ),
+  /** How an init image of another size is resized: 0 stretch, 1 crop, 2 fill, 3 stretch latents. */
+  resize_mode: withDefault(Schema.Literals([0, 1, 2, 3]), 0).annotateKey(
+    field({
+      title: "Resize mode",
+      description: "How an init image of another size is resized: 0 stretch, 1 crop, 2 fill, 3 stretch latents.",
+      group: "Init images",
+      flag: "resize-mode",
+      value: "integer"
+    })
+  ),
+  /** Mask: white areas are regenerated; of an image with transparency, the opaque areas. */
+  mask: Schema.optional(ImageBytes).annotateKey(
+    field({
+      title: "Mask",
+      description: "Mask: white areas are regenerated; of an image with transparency, the opaque areas.",
+      group: "Mask",
+      flag: "mask",
+      value: "file"
+    })
+  ),
+  /** Horizontal blur of the mask's edge. */
+  mask_blur_x: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 })), 4).annotateKey(
+    field({
+      title: "Mask blur across",
+      description: "Horizontal blur of the mask's edge.",
+      group: "Mask",
+      unit: "pixels",
+      flag: "mask-blur-x",
+      value: "integer",
+      infotext: "Mask blur"
+    })
+  ),
+  /** Vertical blur of the mask's edge. */
+  mask_blur_y: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 })), 4).annotateKey(
+    field({
+      title: "Mask blur down",
+      description: "Vertical blur of the mask's edge.",
+      group: "Mask",
+      unit: "pixels",
+      flag: "mask-blur-y",
+      value: "integer"
+    })
+  ),
+  /** Whether each latent value is either kept or regenerated, with nothing in between. */
+  mask_round: withDefault(Schema.Boolean, true).annotateKey(
+    field({
+      title: "Round mask",
+      description: "Whether each latent value is either kept or regenerated, with nothing in between.",
+      group: "Mask",
+      flag: "mask-round",
+      value: "switch"
+    })
+  ),
+  /** What the masked area starts from: 0 its blurred surroundings, 1 the original, 2 latent noise, 3 latent zeros. */
+  inpainting_fill: withDefault(Schema.Literals([0, 1, 2, 3]), 1).annotateKey(
+    field({
+      title: "Masked content",
+      description:
+        "What the masked area starts from: 0 its blurred surroundings, 1 the original, 2 latent noise, 3 latent zeros.",
+      group: "Mask",
+      flag: "inpainting-fill",
+      value: "integer",
+      infotext: "Masked content"
+    })
+  ),
+  /** Whether only the masked area is generated, at full size, and pasted back. */
+  inpaint_full_res: withDefault(booleanOrBit, true).annotateKey(
+    field({
+      title: "Inpaint area: only masked",
+      description: "Whether only the masked area is generated, at full size, and pasted back.",
+      group: "Mask",
+      flag: "inpaint-full-res",
+      value: "switch",
+      infotext: "Inpaint area"
+    })
+  ),
+  /** Padding around the masked area when only that is generated. */
+  inpaint_full_res_padding: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1024 })), 32)
+    .annotateKey(
+      field({
+        title: "Only masked padding",
+        description: "Padding around the masked area when only that is generated.",
+        group: "Mask",
+        unit: "pixels",
+        flag: "inpaint-full-res-padding",
+        value: "integer",
+        infotext: "Masked area padding"
+      })
+    ),
+  /** Whether black areas are regenerated instead of white ones: 1 to invert. */
+  inpainting_mask_invert: withDefault(bitOrBoolean, 0).annotateKey(
+    field({
+      title: "Invert mask",
+      description: "Whether black areas are regenerated instead of white ones: 1 to invert.",
+      group: "Mask",
+      flag: "inpainting-mask-invert",
+      value: "switch"
+    })
+  ),
+  /** Factor on the noise that is added to the init image. */
   initial_noise_multiplier: Schema.optional(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 10 })))
+    .annotateKey(
+      field({
+        title: "Noise multiplier",
+        description: "Factor on the noise that is added to the init image.",
+        group: "Init images",
+        flag: "initial-noise-multiplier",
+        value: "number",
+        otherwise: "the setting",
+        infotext: "Noise multiplier"
+      })
+    )
 }).annotate({ identifier: "Img2Img" })
 export type Img2Img = typeof Img2Img.Type
 

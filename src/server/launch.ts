@@ -12,7 +12,8 @@ import * as Logger from "effect/Logger"
 import { ImageDecoder } from "../images/ImageDecoder.ts"
 import { ImageEncoder } from "../images/ImageEncoder.ts"
 import type { CommandOptions } from "../processing/CommandOptions.ts"
-import { Options } from "../processing/Options.ts"
+import { Options, type OptionsPatch } from "../processing/Options.ts"
+import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
 import * as Serena from "../Serena.ts"
 import { Lifetime } from "./host/Lifetime.ts"
 import { ModelTitles } from "./host/ModelTitles.ts"
@@ -25,15 +26,19 @@ import * as V1 from "./v1/Routes.ts"
 export interface LaunchOptions {
   readonly server: ServerSettings
   readonly cmdOpts: Partial<CommandOptions["Service"]>
+  /** Settings to start with, over the defaults; those in the settings file go over these. */
+  readonly options?: OptionsPatch | undefined
+  /** Observers of every run. */
+  readonly hooks?: ReadonlyArray<HookSet> | undefined
   /** Whether lines of the log are JSON. */
   readonly logJson: boolean
 }
 
 /** Everything a server runs on: this machine's models, files and pictures. */
-export const layer = ({ cmdOpts, server }: Omit<LaunchOptions, "logJson">) =>
+export const layer = ({ cmdOpts, hooks = [], options, server }: Omit<LaunchOptions, "logJson">) =>
   Server.layer(Layer.mergeAll(V1.layer, Reference.layer, StudioFiles.layer)).pipe(
     Layer.provideMerge(Layer.mergeAll(
-      Serena.layer({ cmdOpts }),
+      Serena.layer({ cmdOpts, options, hooks: RunnerHooks.layer(...hooks) }),
       ImageDecoder.layer,
       ImageEncoder.layer,
       NodeFileSystem.layer,

@@ -7,17 +7,10 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import { field } from "../../core/Field.ts"
 import { problemsOf } from "../../core/Problem.ts"
+import { withDefault } from "../../core/Schemas.ts"
 import { InvalidOptions } from "../../processing/Options.ts"
-
-const withDefault = <S extends Schema.Top & Schema.WithoutConstructorDefault>(
-  schema: S,
-  value: S["~type.make.in"] & S["Type"]
-) =>
-  schema.pipe(
-    Schema.withConstructorDefault(Effect.succeed(value)),
-    Schema.withDecodingDefaultType(Effect.succeed(value))
-  )
 
 const whole = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
@@ -35,39 +28,204 @@ export const Credential = Schema.String.check(
 )
 
 export const ServerSettings = Schema.Struct({
-  /** Address to listen on, and port; 0 for any free one. */
-  host: withDefault(Schema.NonEmptyString, "127.0.0.1"),
-  port: withDefault(whole(0, 65_535), 7860),
-  /** Whether others than this machine may ask without signing in. */
-  insecure: withDefault(Schema.Boolean, false),
-  /** Who may ask: `user:password` each; none for everybody. */
-  api_auth: withDefault(Schema.Array(Credential), []),
-  /** Origins whose pages may ask, and a pattern for more of them; `*` for all. */
-  cors_allow_origins: withDefault(Schema.Array(Schema.NonEmptyString), []),
-  cors_allow_origins_regex: Schema.optional(Schema.String.check(Schema.makeFilter(isRegExp))),
-  /** Certificate and key in PEM files: both, or none for plain HTTP. */
-  tls_certfile: Schema.optional(Schema.NonEmptyString),
-  tls_keyfile: Schema.optional(Schema.NonEmptyString),
-  /** Runs at once, and requests that may wait for their turn. */
-  concurrency: withDefault(whole(1, 64), 1),
-  queue: withDefault(whole(0, 10_000), 32),
-  /** Seconds after which a run is asked to end and give what it has; 0 for never. */
-  max_run_seconds: withDefault(whole(0, 2_000_000), 0),
-  /** Largest body of a request, in bytes. */
-  max_body_bytes: withDefault(whole(1024, 2 ** 31 - 1), 256 * 2 ** 20),
-  /** Largest block of headers, in bytes. */
-  max_header_bytes: withDefault(whole(1024, 2 ** 20), 32 * 1024),
-  /** Seconds for a request's headers, and for the whole request, to arrive. Answers take as long as they take. */
-  headers_timeout: withDefault(whole(1, 3600), 20),
-  request_timeout: withDefault(whole(1, 86_400), 300),
-  /** Seconds that runs have when the server is asked to end, before they are asked to give what they have. */
-  grace: withDefault(whole(0, 86_400), 20),
-  /** File in which settings are kept; memory when left out. */
-  options_file: Schema.optional(Schema.NonEmptyString),
-  /** Hosts from which pictures may be fetched; none for no fetching. */
-  allow_url_hosts: withDefault(Schema.Array(Schema.NonEmptyString), []),
-  /** Whether `server-kill` and `server-stop` end the process. */
-  api_server_stop: withDefault(Schema.Boolean, false)
+  /** Address to listen on; 127.0.0.1 is this machine only. */
+  host: withDefault(Schema.NonEmptyString, "127.0.0.1").annotateKey(
+    field({
+      title: "Host",
+      description: "Address to listen on; 127.0.0.1 is this machine only.",
+      group: "Server",
+      flag: "host",
+      value: "text"
+    })
+  ),
+  /** Port to listen on; 0 for any free one. */
+  port: withDefault(whole(0, 65_535), 7860).annotateKey(
+    field({
+      title: "Port",
+      description: "Port to listen on; 0 for any free one.",
+      group: "Server",
+      flag: "port",
+      value: "integer"
+    })
+  ),
+  /** Allow unauthenticated access from other machines. */
+  insecure: withDefault(Schema.Boolean, false).annotateKey(
+    field({
+      title: "Insecure",
+      description: "Allow unauthenticated access from other machines.",
+      group: "Server",
+      flag: "insecure",
+      value: "switch"
+    })
+  ),
+  /** Users that may sign in, as user:password pairs; without any, the variable SERENA_API_AUTH names them. */
+  api_auth: withDefault(Schema.Array(Credential), []).annotateKey(
+    field({
+      title: "Users",
+      description:
+        "Users that may sign in, as user:password pairs; without any, the variable SERENA_API_AUTH names them.",
+      group: "Server",
+      flag: "api-auth",
+      value: "names",
+      otherwise: "SERENA_API_AUTH"
+    })
+  ),
+  /** Origins whose web pages may use the API; * for all. */
+  cors_allow_origins: withDefault(Schema.Array(Schema.NonEmptyString), []).annotateKey(
+    field({
+      title: "Allowed origins",
+      description: "Origins whose web pages may use the API; * for all.",
+      group: "Server",
+      flag: "cors-allow-origins",
+      value: "names"
+    })
+  ),
+  /** Regular expression of more origins whose web pages may use the API. */
+  cors_allow_origins_regex: Schema.optional(Schema.String.check(Schema.makeFilter(isRegExp))).annotateKey(
+    field({
+      title: "Allowed origins pattern",
+      description: "Regular expression of more origins whose web pages may use the API.",
+      group: "Server",
+      flag: "cors-allow-origins-regex",
+      value: "text"
+    })
+  ),
+  /** Certificate in PEM format, for HTTPS. */
+  tls_certfile: Schema.optional(Schema.NonEmptyString).annotateKey(
+    field({
+      title: "TLS certificate",
+      description: "Certificate in PEM format, for HTTPS.",
+      group: "Server",
+      flag: "tls-certfile",
+      value: "file"
+    })
+  ),
+  /** Key of the certificate in PEM format. */
+  tls_keyfile: Schema.optional(Schema.NonEmptyString).annotateKey(
+    field({
+      title: "TLS key",
+      description: "Key of the certificate in PEM format.",
+      group: "Server",
+      flag: "tls-keyfile",
+      value: "file"
+    })
+  ),
+  /** Runs that execute at the same time. */
+  concurrency: withDefault(whole(1, 64), 1).annotateKey(
+    field({
+      title: "Concurrent runs",
+      description: "Runs that execute at the same time.",
+      group: "Server",
+      flag: "concurrency",
+      value: "integer"
+    })
+  ),
+  /** Most runs that wait for their turn. */
+  queue: withDefault(whole(0, 10_000), 32).annotateKey(
+    field({
+      title: "Queue length",
+      description: "Most runs that wait for their turn.",
+      group: "Server",
+      flag: "queue",
+      value: "integer"
+    })
+  ),
+  /** Time after which a run ends and returns what it has; 0 for no limit. */
+  max_run_seconds: withDefault(whole(0, 2_000_000), 0).annotateKey(
+    field({
+      title: "Longest run",
+      description: "Time after which a run ends and returns what it has; 0 for no limit.",
+      group: "Server",
+      unit: "seconds",
+      flag: "max-run-seconds",
+      value: "integer"
+    })
+  ),
+  /** Largest request body. */
+  max_body_bytes: withDefault(whole(1024, 2 ** 31 - 1), 256 * 2 ** 20).annotateKey(
+    field({
+      title: "Largest body",
+      description: "Largest request body.",
+      group: "Server",
+      unit: "bytes",
+      flag: "max-body-bytes",
+      value: "integer"
+    })
+  ),
+  /** Largest request headers. */
+  max_header_bytes: withDefault(whole(1024, 2 ** 20), 32 * 1024).annotateKey(
+    field({
+      title: "Largest headers",
+      description: "Largest request headers.",
+      group: "Server",
+      unit: "bytes",
+      flag: "max-header-bytes",
+      value: "integer"
+    })
+  ),
+  /** Time for the headers of a request to arrive. */
+  headers_timeout: withDefault(whole(1, 3600), 20).annotateKey(
+    field({
+      title: "Headers timeout",
+      description: "Time for the headers of a request to arrive.",
+      group: "Server",
+      unit: "seconds",
+      flag: "headers-timeout",
+      value: "integer"
+    })
+  ),
+  /** Time for a whole request to arrive; replies may take longer. */
+  request_timeout: withDefault(whole(1, 86_400), 300).annotateKey(
+    field({
+      title: "Request timeout",
+      description: "Time for a whole request to arrive; replies may take longer.",
+      group: "Server",
+      unit: "seconds",
+      flag: "request-timeout",
+      value: "integer"
+    })
+  ),
+  /** Shutdown grace period: the time that executing runs have to finish. */
+  grace: withDefault(whole(0, 86_400), 20).annotateKey(
+    field({
+      title: "Shutdown grace period",
+      description: "Shutdown grace period: the time that executing runs have to finish.",
+      group: "Server",
+      unit: "seconds",
+      flag: "grace",
+      value: "integer"
+    })
+  ),
+  /** JSON file that keeps the settings; without one they are lost when the server ends. */
+  options_file: Schema.optional(Schema.NonEmptyString).annotateKey(
+    field({
+      title: "Settings file",
+      description: "JSON file that keeps the settings; without one they are lost when the server ends.",
+      group: "Server",
+      flag: "options-file",
+      value: "file"
+    })
+  ),
+  /** Hosts from which init images may be fetched; * for all public ones. */
+  allow_url_hosts: withDefault(Schema.Array(Schema.NonEmptyString), []).annotateKey(
+    field({
+      title: "Image hosts",
+      description: "Hosts from which init images may be fetched; * for all public ones.",
+      group: "Server",
+      flag: "allow-url-hosts",
+      value: "names"
+    })
+  ),
+  /** Allow clients to shut down the server. */
+  api_server_stop: withDefault(Schema.Boolean, false).annotateKey(
+    field({
+      title: "Remote shutdown",
+      description: "Allow clients to shut down the server.",
+      group: "Server",
+      flag: "api-server-stop",
+      value: "switch"
+    })
+  )
 }).check(
   Schema.makeFilter(({ tls_certfile, tls_keyfile }) =>
     (tls_certfile === undefined) === (tls_keyfile === undefined) ||

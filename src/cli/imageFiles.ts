@@ -1,5 +1,5 @@
 /**
- * Pictures that a command is given: what they tell of themselves.
+ * Image files given to a command, and their metadata.
  */
 import * as Effect from "effect/Effect"
 import * as Metadata from "../images/Metadata.ts"
@@ -10,11 +10,11 @@ import { Img2Img, type Processing, Txt2Img } from "../processing/Processing.ts"
 import { UnusableFile } from "./failures.ts"
 import { readFile } from "./files.ts"
 
-/** Largest file that is read, in bytes. A picture of 8192x8192 pixels fills less, however badly it is compressed. */
+/** Largest file that is read, in bytes. An image of 8192x8192 pixels fits, however badly it is compressed. */
 const largest = 256 * 2 ** 20
 
-/** The infotext of a picture, and its other texts. Fails with `UnusableFile` when it has no infotext. */
-export const readPicture = Effect.fn("readPicture")(function*(file: string) {
+/** Reads the infotext of an image, and its other metadata. Fails with `UnusableFile` when it has no infotext. */
+export const readImage = Effect.fn("readImage")(function*(file: string) {
   const unusable = (reason: string) => new UnusableFile({ file, reason })
   const bytes = yield* readFile(file, largest)
   const { infotext, items } = yield* Effect.mapError(
@@ -22,12 +22,12 @@ export const readPicture = Effect.fn("readPicture")(function*(file: string) {
     ({ message }) => unusable(message)
   )
   if (infotext === undefined) {
-    return yield* unusable("this picture does not tell how it was made: there is no infotext in it.")
+    return yield* unusable("the image contains no infotext, so its generation parameters are unknown.")
   }
   return { infotext, items }
 })
 
-/** Why a picture that was made from another's infotext is not the same, whatever the flags said. */
+/** Reasons why an image generated from an infotext differs from the original, apart from the flags. */
 export const differences = (
   original: string,
   made: string,
@@ -35,7 +35,7 @@ export const differences = (
 ): ReadonlyArray<string> => {
   const [before, after] = [Infotext.parse(original).fields, Infotext.parse(made).fields]
   const said = fieldsOf(before)
-  const fromPicture = said.some(({ name, value }) => name === "enable_hr" && value === false) ||
+  const fromImage = said.some(({ name, value }) => name === "enable_hr" && value === false) ||
     said.some(({ name }) => !Object.hasOwn(Txt2Img.fields, name) && Object.hasOwn(Img2Img.fields, name))
   const unknown = [
     ...said.filter(({ name }) => !Object.hasOwn(Txt2Img.fields, name) && !Object.hasOwn(Img2Img.fields, name)),
@@ -46,12 +46,16 @@ export const differences = (
   return [
     ...(unknown.length === 0
       ? []
-      : [`the picture was made with what is not built yet: ${unknown.map(({ name }) => name).join(", ")}.`]),
-    ...(kind === "Txt2Img" && before["Denoising strength"] !== undefined && fromPicture
-      ? ["the picture was made from another one. Name that one to \"serena img2img\"."]
+      : [
+        `the image was generated with features that Serena does not have: ${
+          unknown.map(({ name }) => name).join(", ")
+        }.`
+      ]),
+    ...(kind === "Txt2Img" && before["Denoising strength"] !== undefined && fromImage
+      ? ["the image was generated from an init image. Pass that one to \"serena img2img\"."]
       : []),
     ...(isOtherModel
-      ? [`the picture was made by ${modelOf(before)}, not by ${modelOf(after)}. Name its model with --model.`]
+      ? [`the image was generated with ${modelOf(before)}, not with ${modelOf(after)}. Name its model with --model.`]
       : [])
   ]
 }

@@ -1,0 +1,142 @@
+/**
+ * The flags of the process: models, folders, device, memory, limits, telemetry. Every command that runs a model takes them.
+ */
+import type * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { field } from "../core/Field.ts"
+import { type Problem, problemsOf } from "../core/Problem.ts"
+import { type CommandOptions, ProcessOptions } from "../processing/CommandOptions.ts"
+import { Limits } from "../processing/Limits.ts"
+import { type OptionsPatch, OptionsSnapshot } from "../processing/Options.ts"
+import { flagFieldOf, type FlagTable, helpOf, notNumbers, tableOf, toFlags, type Written, written } from "./Flags.ts"
+
+/** What only the command line has. */
+const CommandLine = Schema.Struct({
+  outdir: Schema.optionalKey(Schema.NonEmptyString).annotateKey(
+    field({
+      title: "Output folder",
+      description: "Folder for images, with a subfolder per day.",
+      group: "Process",
+      flag: "outdir",
+      value: "folder",
+      otherwise: "outputs"
+    })
+  ),
+  otlp_endpoint: Schema.optionalKey(
+    Schema.String.check(
+      Schema.makeFilter((text) =>
+        /^https?:$/.test(URL.parse(text)?.protocol ?? "") || "it is not a URL such as http://localhost:4318"
+      )
+    )
+  ).annotateKey(
+    field({
+      title: "OTLP endpoint",
+      description: "OpenTelemetry collector that receives traces and metrics.",
+      group: "Process",
+      flag: "otlp-endpoint",
+      value: "url",
+      otherwise: "OTEL_EXPORTER_OTLP_ENDPOINT"
+    })
+  ),
+  sd_model_checkpoint: Schema.optionalKey(OptionsSnapshot.fields.sd_model_checkpoint)
+})
+
+const processTable: FlagTable = {
+  ...tableOf(OptionsSnapshot.mapFields(({ sd_model_checkpoint }) => ({ sd_model_checkpoint })), {}),
+  ...tableOf(ProcessOptions, ProcessOptions.make({})),
+  ...tableOf(CommandLine, {}, ["sd_model_checkpoint"])
+}
+const limitsTable = tableOf(Limits, Limits.make({}))
+
+/** All of them, by field name. */
+export const table: FlagTable = { ...processTable, ...limitsTable }
+
+const modelsDirField = flagFieldOf(ProcessOptions, "modelsDir")
+
+/** `--models-dir` by itself. */
+export const modelsDir = Flag.Directory(modelsDirField.flag).pipe(
+  Flag.withMetavar("<folder>"),
+  Flag.withDescription(helpOf(modelsDirField)),
+  Flag.optional
+)
+
+/** The flags, for a command's configuration. */
+export const config = {
+  process: toFlags(processTable),
+  limits: toFlags(limitsTable)
+} satisfies Command.Command.Config
+
+/** `--json`, with what it does here. */
+export const json = (description: string) =>
+  Flag.Boolean("json").pipe(Flag.withoutNegation, Flag.withDescription(description), Flag.withDefault(false))
+
+/** `--quiet`. */
+export const quiet = Flag.Boolean("quiet").pipe(
+  Flag.withAlias("q"),
+  Flag.withoutNegation,
+  Flag.withDescription("Print no progress and no warnings"),
+  Flag.withDefault(false)
+)
+
+export interface Input {
+  readonly process: Written
+  readonly limits: Written
+}
+
+/** What the flags say about the process. */
+export interface Setup {
+  readonly cmdOpts: Partial<CommandOptions["Service"]> & { readonly limits: Limits }
+  /** Settings that flags set for the whole process. */
+  readonly options: OptionsPatch
+  readonly otlpEndpoint: string | undefined
+}
+
+const decodeProcess = Schema.decodeUnknownEffect(ProcessOptions, { errors: "all" })
+const decodeCommandLine = Schema.decodeUnknownEffect(CommandLine, { errors: "all" })
+const decodeLimits = Schema.decodeUnknownEffect(Limits, { errors: "all" })
+
+/** Decodes the flags. Fails with every problem, by field name: `byFlag(table)` names the flags. */
+export const decode = Effect.fnUntraced(
+  function*({ limits, process }: Input): Effect.fn.Return<Setup, ReadonlyArray<Problem>> {
+    const values = written(process, processTable)
+    const processOptions = yield* problemsFrom(decodeProcess(values))
+    const commandLine = yield* problemsFrom(decodeCommandLine(values))
+    const taken = yield* problemsFrom(decodeLimits(written(limits, limitsTable)))
+    const problems = [
+      ...notNumbers(process, processTable),
+      ...notNumbers(limits, limitsTable),
+      ...(Result.isFailure(processOptions) ? processOptions.failure : []),
+      ...(Result.isFailure(commandLine) ? commandLine.failure : []),
+      ...(Result.isFailure(taken) ? taken.failure : [])
+    ]
+    if (
+      Result.isFailure(processOptions) || Result.isFailure(commandLine) || Result.isFailure(taken) ||
+      problems.length > 0
+    ) {
+      return yield* Effect.fail(problems)
+    }
+    const { otlp_endpoint, outdir, sd_model_checkpoint } = commandLine.success
+    return {
+      cmdOpts: { ...processOptions.success, limits: taken.success },
+      options: {
+        ...(sd_model_checkpoint !== undefined && { sd_model_checkpoint }),
+        ...(outdir !== undefined && foldersIn(outdir))
+      },
+      otlpEndpoint: otlp_endpoint
+    }
+  }
+)
+
+const problemsFrom = <A>(effect: Effect.Effect<A, Schema.SchemaError>) =>
+  Effect.result(Effect.mapError(effect, ({ issue }) => problemsOf(issue)))
+
+// All images of a process go to one folder.
+const foldersIn = (folder: string): OptionsPatch => ({
+  outdir_txt2img_samples: folder,
+  outdir_img2img_samples: folder,
+  outdir_txt2img_grids: folder,
+  outdir_img2img_grids: folder
+})

@@ -1,0 +1,60 @@
+/**
+ * Descriptions of fields, kept on their schemas.
+ *
+ * A request field, setting, limit or process option is described once, where its schema is. The command line's flags and
+ * help, forms, the studio's labels, plain infotext rows, the reference pages and the OpenAPI document are derived from it.
+ */
+import type * as Schema from "effect/Schema"
+
+/** What a flag takes on the command line. `names` are separated by commas. */
+export type FlagValue = "text" | "name" | "names" | "folder" | "file" | "url" | "integer" | "number" | "switch"
+
+export interface Field {
+  /** The label that people know. */
+  readonly title: string
+  /** What it does, in one sentence. */
+  readonly description: string
+  /** Fields of one group stand together. */
+  readonly group: string
+  readonly unit?: "pixels" | "bytes" | "seconds" | "tokens" | undefined
+  /** Name of its flag, without the hyphens. */
+  readonly flag?: string | undefined
+  readonly value?: FlagValue | undefined
+  /** What holds when it is omitted, for a field without a default value. */
+  readonly otherwise?: string | undefined
+  /** Key of its row in an infotext. */
+  readonly infotext?: string | undefined
+}
+
+declare module "effect/Schema" {
+  namespace Annotations {
+    interface Annotations {
+      readonly "serena/Field"?: Field | undefined
+    }
+  }
+}
+
+/** Annotations for `schema.annotateKey(...)`. */
+export const field = (
+  described: Field
+): { readonly title: string; readonly description: string; readonly "serena/Field": Field } => ({
+  title: described.title,
+  description: described.description,
+  "serena/Field": described
+})
+
+/** A struct whose fields are described. */
+export interface Described {
+  readonly fields: Readonly<Record<string, Schema.Top>>
+}
+
+/** The description of a field; `undefined` for one without. */
+export const fieldOf = ({ fields }: Described, name: string): Field | undefined =>
+  fields[name]?.ast.context?.annotations?.["serena/Field"]
+
+/** The described fields of a struct, in order. */
+export const fieldsOf = (struct: Described): ReadonlyArray<readonly [name: string, field: Field]> =>
+  Object.keys(struct.fields).flatMap((name) => {
+    const described = fieldOf(struct, name)
+    return described === undefined ? [] : [[name, described] as const]
+  })
