@@ -28,7 +28,7 @@ export const rooms: ReadonlyArray<Room> = [
     holds: "what a run may ask of a model: `ModelInfo`, `LoadedModel`, `Models`, their errors",
     imports: ["core"]
   },
-  { path: "prompt", holds: "the prompt language, chunks, emphasis, styles", imports: ["core", "model"] },
+  { path: "prompt", holds: "the prompt language, chunks, emphasis, styles", imports: ["model"] },
   {
     path: "processing",
     holds: "what is asked: `Processing`, settings, limits, infotext",
@@ -72,7 +72,7 @@ export const rooms: ReadonlyArray<Room> = [
   {
     path: "testing",
     holds: "layers that users put under their own tests",
-    imports: ["core", "diffusion", "images", "model", "planning", "processing", "prompt", "runner"]
+    imports: ["diffusion", "images", "model", "planning", "processing", "prompt", "runner"]
   },
   {
     path: ".",
@@ -89,7 +89,7 @@ export const rooms: ReadonlyArray<Room> = [
     holds: "a typed client of `/v1`, for browsers and programs",
     imports: ["contract", "core", "processing", "runner"]
   },
-  { path: "studio", holds: "the page in the browser", imports: ["client", "contract", "core", "processing", "runner"] },
+  { path: "studio", holds: "the page in the browser", imports: ["client", "contract", "core", "processing"] },
   {
     path: "server/host",
     holds: "what both HTTP APIs stand on: the run queue, settings, authentication, the studio's files",
@@ -103,7 +103,6 @@ export const rooms: ReadonlyArray<Room> = [
       "core",
       "images",
       "model",
-      "models",
       "planning",
       "processing",
       "runner",
@@ -119,7 +118,7 @@ export const rooms: ReadonlyArray<Room> = [
   {
     path: "server",
     holds: "both APIs on one router, and how a server starts and ends",
-    imports: ["core", "images", "processing", "runner", "server/host", "server/sdapi", "server/v1", "."]
+    imports: ["images", "processing", "runner", "server/host", "server/sdapi", "server/v1", "."]
   },
   {
     path: "cli",
@@ -128,7 +127,6 @@ export const rooms: ReadonlyArray<Room> = [
       "core",
       "images",
       "instrumentation",
-      "model",
       "models",
       "processing",
       "runner",

@@ -99,7 +99,7 @@ describe("serena", () => {
       for (const name of ["hr-scale", "max-models", "s-churn"]) assert.include(txt2img.stderr, `--${name}: `)
       assert.include(img2img.stderr, "--resize-mode: ")
       assert.include(twice.stderr, "--init: 2 pictures are too many for a batch of 1")
-      assert.include(none.stderr, "picture")
+      assert.include(none.stderr, "image")
       for (
         const [sentence, { code, stderr, stdout }] of [
           ["bytes.not: there is no such file", missing],
@@ -163,9 +163,9 @@ describe("serena", () => {
         "there is no such file",
         "neither a PNG, JPEG, WebP, GIF nor AVIF file",
         "larger than 256 MB",
-        "does not tell how it was made",
+        "contains no infotext",
         "there is no such file",
-        "does not tell how it was made"
+        "contains no infotext"
       ]
       for (const [i, { code, stderr, stdout }] of results.entries()) {
         assert.deepStrictEqual({ code, stdout }, { code: 1, stdout: "" })

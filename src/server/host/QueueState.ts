@@ -88,7 +88,7 @@ export const start = (state: QueueState, now: number, { concurrency }: QueueBoun
   readonly started: ReadonlyArray<ExecutingRun>
 } => {
   const room = Math.max(0, concurrency - state.executing.length)
-  const started = state.waiting.slice(0, room).map((run) => ({ ...run, startedAt: now }))
+  const started = state.waiting.slice(0, room).map((run) => startedAt(run, now))
   return started.length === 0
     ? { state, started }
     : {
@@ -96,6 +96,8 @@ export const start = (state: QueueState, now: number, { concurrency }: QueueBoun
       started
     }
 }
+
+const startedAt = (run: WaitingRun, startedAt: number): ExecutingRun => ({ ...run, startedAt })
 
 /** Moves a run to the ended ones. A run that has ended, or is not known, stays as it is. */
 export const finish = (
@@ -131,10 +133,12 @@ export const expire = (state: QueueState, now: number, { keepBytes, keepFor, kee
   const ended = kept.map((run) => {
     if (excess <= 0 || run.held === 0) return run
     excess -= run.held
-    return { ...run, held: 0 }
+    return withoutResult(run)
   })
   return { ...state, ended }
 }
+
+const withoutResult = (run: EndedRun): EndedRun => ({ ...run, held: 0 })
 
 /** Closes the queue: nothing is accepted any more. */
 export const close = (state: QueueState): QueueState => ({ ...state, accepting: false })
