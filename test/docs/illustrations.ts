@@ -46,9 +46,9 @@ const illustrations: ReadonlyArray<Illustration> = [
     files: ["pair.png", "mask.bmp", "made.png"],
     framed: true
   },
-  { page: "larger-pictures", section: "A second pass", name: "hires", files: ["at-once.png", "twice.png"] },
+  { page: "larger-images", section: "A second pass", name: "hires", files: ["at-once.png", "twice.png"] },
   {
-    page: "larger-pictures",
+    page: "larger-images",
     section: "Pictures without seams",
     name: "seamless",
     files: ["plain.png", "seamless.png"],

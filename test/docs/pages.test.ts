@@ -45,6 +45,15 @@ describe("the pages", () => {
     assert.deepStrictEqual(missing, [])
   })
 
+  it("install the file that `npm pack` writes for this version", async () => {
+    const { name, version }: { name: string; version: string } = JSON.parse(
+      await readFile(join(project, "package.json"), "utf8")
+    )
+    const files = all.flatMap(({ blocks }) => blocks).flatMap(({ text }) => text.match(/\/path\/to\/\S+\.tgz/g) ?? [])
+    assert.isAbove(files.length, 1)
+    assert.deepStrictEqual([...new Set(files)], [`/path/to/${name}-${version}.tgz`])
+  })
+
   it("can each be reached from the README", () => {
     const reached = new Set(["README.md"])
     for (const path of reached) {

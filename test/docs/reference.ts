@@ -284,7 +284,7 @@ const samplersPage = (): string =>
     ),
     "## Upscalers",
     "What `hr_upscaler` takes. Latent modes enlarge latents; the others enlarge pictures, and `upscaler_for_img2img` takes them\n" +
-      "too. [Networks](../how-to/larger-pictures.md#upscalers) come to these, each under the name of its file.",
+      "too. [Networks](../how-to/larger-images.md#upscalers) come to these, each under the name of its file.",
     table(
       ["`hr_upscaler`", "interpolates"],
       [

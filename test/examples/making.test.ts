@@ -35,7 +35,7 @@ it.live("pictures are made from pictures, in whole and in part", () =>
 
 it.live("pictures are made larger in a second pass, by an upscaler, and in tiles", () =>
   Effect.gen(function*() {
-    const { stdout: [second, upscale, tiles] } = yield* runEach(yield* folderWith("larger-pictures"), [
+    const { stdout: [second, upscale, tiles] } = yield* runEach(yield* folderWith("larger-images"), [
       "second.mts",
       "upscale.mts",
       "tiles.mts"
