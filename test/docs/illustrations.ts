@@ -28,28 +28,28 @@ interface Illustration {
 const illustrations: ReadonlyArray<Illustration> = [
   {
     page: "prompts",
-    section: "Words that count more",
+    section: "Attention weights",
     name: "emphasis",
     files: ["0.5.png", "1.0.png", "1.5.png", "2.0.png"]
   },
-  { page: "prompts", section: "Words that change", name: "editing", files: ["6.png", "14.png", "16.png", "18.png"] },
+  { page: "prompts", section: "Prompt editing", name: "editing", files: ["6.png", "14.png", "16.png", "18.png"] },
   {
     page: "image-to-image",
-    section: "From a picture",
+    section: "Image-to-image",
     name: "img2img",
     files: ["circle.png", "0.05.png", "0.1.png", "0.3.png"]
   },
   {
     page: "image-to-image",
-    section: "Only a part",
+    section: "Inpainting",
     name: "inpainting",
     files: ["pair.png", "mask.bmp", "made.png"],
     framed: true
   },
-  { page: "larger-images", section: "A second pass", name: "hires", files: ["at-once.png", "twice.png"] },
+  { page: "larger-images", section: "Hires fix", name: "hires", files: ["at-once.png", "twice.png"] },
   {
     page: "larger-images",
-    section: "Pictures without seams",
+    section: "Seamless tiling",
     name: "seamless",
     files: ["plain.png", "seamless.png"],
     repeat: 2

@@ -46,7 +46,7 @@ layer(served, { excludeTestServices: true })("a program that asks a server", (it
         "width: 99999 is over the limit of 2048 pixels",
         "batch_size: 999 is over the limit of 16",
         "no server at http://127.0.0.1:9",
-        "left after a step",
+        "disconnected after a step",
         "ended early: true"
       ])
       const picture = yield* Effect.promise(() => readFile(join(folder, "circle-2.png")))

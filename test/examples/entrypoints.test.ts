@@ -62,10 +62,10 @@ layer(folder, { excludeTestServices: true })("an entrypoint", (it) => {
         () => "answered",
         () => "left"
       )
-      yield* server.said(/begins: a ring/)
+      yield* server.said(/started: a ring/)
       client.abort()
       assert.strictEqual(yield* Effect.promise(() => left), "left")
-      yield* server.said(/the client went away/)
+      yield* server.said(/the client disconnected/)
 
       yield* server.send("SIGTERM")
       const { code, stderr } = yield* server.end
@@ -82,10 +82,10 @@ layer(folder, { excludeTestServices: true })("an entrypoint", (it) => {
   it.effect("that is a handler, a worker on a queue, or a thread gives what it was asked for", () =>
     Effect.gen(function*() {
       const folder = yield* Folder
-      const { stdout: [handler, queue, thread] } = yield* runEach(folder, ["events.mts", "queue.mts", "pictures.mts"])
+      const { stdout: [handler, queue, thread] } = yield* runEach(folder, ["events.mts", "queue.mts", "images.mts"])
       assert.deepStrictEqual(handler, [
         "progress: true",
-        "event: pictures",
+        "event: images",
         "data: [\"iVBORw0KGgoAAAAN",
         "event: failed",
         "data: \"The request cannot be processed. Correct steps: Expected a value greater than or equal to 1.\""

@@ -24,21 +24,21 @@ const decodeEntry = Schema.decodeUnknownSync(Schema.fromJsonString(Entry))
 const folder = Layer.effect(Folder, folderWith("hooks"))
 
 layer(folder, { excludeTestServices: true })("hooks of a user's own", (it) => {
-  it.effect("compose: each sees every run, and a chat that is out of order is told again", () =>
+  it.effect("compose: each sees every run, and a chat that is unavailable is notified again", () =>
     Effect.gen(function*() {
       const folder = yield* Folder
       const { code, stderr, stdout } = yield* run(folder, "together.mts")
       assert.strictEqual(code, 0, stderr)
       const told = lines(stdout)
       assert.deepStrictEqual(told.slice(0, 3), [
-        "chat: out of order",
-        "chat: out of order",
+        "chat: unavailable",
+        "chat: unavailable",
         "chat: {\"text\":\"1 of \\\"a yellow star on a black background\\\"\"}"
       ])
       assert.match(told[3] ?? "", /WARN.*seed 1 has no watermark/)
       assert.deepStrictEqual(told.slice(4), [
         "chat: {\"text\":\"1 of \\\"a red circle on a white background\\\"\"}",
-        "without a mark: 1"
+        "without a watermark: 1"
       ])
 
       const log = yield* Effect.promise(() => readFile(join(folder, "audit.jsonl"), "utf8"))
@@ -68,21 +68,21 @@ layer(folder, { excludeTestServices: true })("hooks of a user's own", (it) => {
       assert.deepStrictEqual(order, [
         "first: prepared",
         "second: prepared",
-        "first: begins",
-        "second: begins",
+        "first: starts",
+        "second: starts",
         "second: ends",
         "first: ends"
       ])
 
       assert.match(isolated?.[0] ?? "", /ERROR.*A hook failed in onExecute/)
-      assert.strictEqual(isolated?.at(-1), "pictures: 1")
+      assert.strictEqual(isolated?.at(-1), "images: 1")
       assert.match(unreachable?.[0] ?? "", /ERROR.*A hook failed in onFinalize/)
-      assert.strictEqual(unreachable?.at(-1), "pictures: 1")
+      assert.strictEqual(unreachable?.at(-1), "images: 1")
 
       assert.deepStrictEqual(quota, [
-        "guest: 2 pictures",
-        "The request cannot be processed. Correct n_iter: 2 pictures are over the 1 that guest has left.",
-        "member: 3 pictures"
+        "guest: 2 images",
+        "The request cannot be processed. Correct n_iter: guest requested 2 and has 1 left.",
+        "member: 3 images"
       ])
 
       const log = yield* Effect.promise(() => readFile(join(folder, "interrupted.jsonl"), "utf8"))

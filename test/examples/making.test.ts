@@ -9,19 +9,19 @@ it.live("prompts weigh, change, and are styled", () =>
   Effect.gen(function*() {
     const { stdout: [same, styled] } = yield* runEach(yield* folderWith("prompts"), ["same.mts", "styled.mts"])
     assert.deepStrictEqual(same, [
-      "a (yellow:1) star: the same picture",
-      "a (yellow:1.6) star: another picture",
-      "[a red circle:a yellow star:0]: the same picture",
-      "[a red circle:a yellow star:3]: another picture",
-      "a yellow star # and no more: the same picture"
+      "a (yellow:1) star: the same image",
+      "a (yellow:1.6) star: a different image",
+      "[a red circle:a yellow star:0]: the same image",
+      "[a red circle:a yellow star:3]: a different image",
+      "a yellow star # and no more: the same image"
     ])
     assert.deepStrictEqual(styled, [
-      "a white star, on a green background, but no small",
+      "prompt: a white star, on a green background; negative prompt: small",
       "No style is named \"poster\": it was left out."
     ])
   }))
 
-it.live("pictures are made from pictures, in whole and in part", () =>
+it.live("images are generated from init images, in whole and in part", () =>
   Effect.gen(function*() {
     const folder = yield* folderWith("image-to-image")
     const background = { r: 0, g: 0, b: 0 }
@@ -30,17 +30,17 @@ it.live("pictures are made from pictures, in whole and in part", () =>
     const { stdout: [again, mask, inpaint] } = yield* runEach(folder, ["again.mts", "mask.mts", "inpaint.mts"])
     assert.deepStrictEqual(mask, [])
     assert.deepStrictEqual(again, ["128x128, seed 2", "128x128, seed 3"])
-    assert.deepStrictEqual(inpaint, ["128x128", "also given: mask, png"])
+    assert.deepStrictEqual(inpaint, ["128x128", "extra image: mask, png"])
   }))
 
-it.live("pictures are made larger in a second pass, by an upscaler, and in tiles", () =>
+it.live("images are enlarged in a second pass, by an upscaler, and in tiles", () =>
   Effect.gen(function*() {
     const { stdout: [second, upscale, tiles] } = yield* runEach(yield* folderWith("larger-images"), [
       "second.mts",
       "upscale.mts",
       "tiles.mts"
     ])
-    assert.deepStrictEqual(second, ["128x128, then 256x256", "before highres fix: 128x128", "made: 256x256"])
+    assert.deepStrictEqual(second, ["128x128, then 256x256", "before highres fix: 128x128", "final: 256x256"])
     assert.deepStrictEqual(upscale, ["None", "Lanczos", "Nearest", "320x320"])
     assert.deepStrictEqual(tiles, ["320x192"])
   }))
@@ -73,5 +73,5 @@ it.live("files have the names and formats that are asked for, and tell how they 
       "stars/shapes-128/a_green_star-8.webp",
       "grid: stars/shapes-128/grid-0000.png"
     ])
-    assert.deepStrictEqual(again, ["the same file: true", "with one step more: false"])
+    assert.deepStrictEqual(again, ["the same file: true", "the same file with one more step: false"])
   }))

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { Client, Txt2Img } from "serena-runtime/client"
 
-/** Shows previews and then the picture: `show` gets what an `<img>` has as its `src`. The signal cancels the run. */
+/** Shows previews and then the image: `show` receives the `src` of an `<img>`. The signal cancels the run. */
 export const draw = (
   prompt: string,
   options: { readonly server: string; readonly show: (src: string) => void; readonly signal: AbortSignal }

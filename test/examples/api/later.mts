@@ -7,12 +7,12 @@ const program = Effect.gen(function*() {
   const stars = Txt2Img.make({ prompt: "a yellow star", steps: 50, n_iter: 50 })
   yield* client.submit(stars, { taskId: "stars" })
 
-  // A first reader sees the run begin, and leaves.
+  // The first reader sees the run start, and disconnects.
   const isStep = ({ event }: Client.NumberedEvent) => event._tag === "Step"
   const seen = Option.getOrThrow(yield* Stream.runHead(Stream.filter(client.events("stars"), isStep)))
-  yield* Console.log("left after a step")
+  yield* Console.log("disconnected after a step")
 
-  // A second one goes on after the last event that the first one saw.
+  // The second reader resumes after the last event that the first one saw.
   const reader = client.events("stars", { lastEventId: seen.id }).pipe(
     Stream.tap(({ event }) => event._tag === "Step" ? Effect.ignore(client.interrupt("stars")) : Effect.void),
     Stream.runLast

@@ -6,13 +6,13 @@ const draw = Effect.fn("draw")(
   function*(url: string, request: Txt2Img) {
     const client = yield* Client.make({ url })
     const { images } = yield* client.generate(request)
-    yield* Console.log(`${images.length} pictures`)
+    yield* Console.log(`${images.length} images`)
   },
   Effect.catchTags({
     InvalidProcessing: ({ problems }) =>
       Effect.forEach(problems, ({ message, path }) => Console.log(`${path}: ${message}`)),
     ConnectionError: ({ url }) => Console.log(`no server at ${url}`),
-    QueueFull: ({ retryAfter }) => Console.log(`again in ${retryAfter} seconds`)
+    QueueFull: ({ retryAfter }) => Console.log(`retry in ${retryAfter} seconds`)
   })
 )
 

@@ -13,15 +13,15 @@ const events = Effect.fnUntraced(function*(body: unknown) {
   const run = yield* Effect.forkScoped(processImages(processing, { runId }))
   const progress = watch(runId).pipe(
     Stream.interruptWhen(Fiber.await(run)),
-    Stream.map((moment) => event("progress", RunState.fraction(moment)))
+    Stream.map((state) => event("progress", RunState.fraction(state)))
   )
-  const pictures = Stream.fromEffect(Fiber.join(run)).pipe(
-    Stream.map(({ images }) => event("pictures", images.map(({ bytes }) => Buffer.from(bytes).toString("base64"))))
+  const result = Stream.fromEffect(Fiber.join(run)).pipe(
+    Stream.map(({ images }) => event("images", images.map(({ bytes }) => Buffer.from(bytes).toString("base64"))))
   )
-  return Stream.concat(progress, pictures)
+  return Stream.concat(progress, result)
 }, Stream.unwrap)
 
-/** Streams the progress of a run, and then its pictures. A client that goes away ends the run. */
+/** Streams the progress of a run, and then its images. A client that disconnects ends the run. */
 export const POST = async (request: Request): Promise<Response> => {
   const stream = Stream.fromEffect(Effect.promise(() => request.json())).pipe(
     Stream.flatMap(events),

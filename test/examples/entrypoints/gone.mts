@@ -1,4 +1,4 @@
-// A client that reads some events and goes away.
+// A client that reads some events and disconnects.
 import { Effect } from "effect"
 import { Runs } from "serena-runtime"
 import { POST, runtime } from "./fetch.mts"

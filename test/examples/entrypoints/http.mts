@@ -4,10 +4,10 @@ import { createServer, type IncomingMessage } from "node:http"
 import { json } from "node:stream/consumers"
 import { InvalidProcessing, processImages, Processing, RunnerHooks, Serena } from "serena-runtime"
 
-// One for the whole process: the model is loaded once, by the first request.
+// One runtime for the whole process: the first request loads the model, once.
 const runtime = ManagedRuntime.make(Serena.layer({
   options: { samples_save: false },
-  hooks: RunnerHooks.layer({ onPrepare: ({ processing }) => Console.log(`begins: ${processing.prompt}`) })
+  hooks: RunnerHooks.layer({ onPrepare: ({ processing }) => Console.log(`started: ${processing.prompt}`) })
 }))
 
 const answer = Effect.fn("answer")(
@@ -23,11 +23,11 @@ const answer = Effect.fn("answer")(
     const status = error._tag === "InvalidProcessing" || error._tag === "UnknownSampler" ? 400 : 500
     return Effect.succeed({ status, type: "text/plain", body: `${error.message}\n` })
   }),
-  Effect.onInterrupt(() => Console.log("the client went away"))
+  Effect.onInterrupt(() => Console.log("the client disconnected"))
 )
 
 const server = createServer(async (request, response) => {
-  // A client that goes away ends its run.
+  // A client that disconnects ends its run.
   const gone = new AbortController()
   response.on("close", () => gone.abort())
   const exit = await runtime.runPromiseExit(answer(request), { signal: gone.signal })

@@ -4,11 +4,11 @@ import { PersistedQueue } from "effect/persistence"
 import { processImages, Serena, Txt2Img } from "serena-runtime"
 
 const program = Effect.gen(function*() {
-  const jobs = yield* PersistedQueue.make({ name: "pictures", schema: Txt2Img, maxAttempts: 3 })
+  const requests = yield* PersistedQueue.make({ name: "images", schema: Txt2Img, maxAttempts: 3 })
   const finished = yield* Queue.unbounded<string>()
 
-  // One job after the other. A job that fails is tried again later, but for one that can never be done.
-  const worker = jobs.take((processing, { id }) =>
+  // Takes one request at a time. A request that fails is retried later, unless it can never succeed.
+  const worker = requests.take((processing, { id }) =>
     processImages(processing).pipe(
       Effect.map(({ images }) => `${id}: ${images.length}`),
       Effect.catchTag(["InvalidProcessing", "UnknownSampler"], (error) => Effect.succeed(`${id}: ${error._tag}`)),
@@ -21,12 +21,12 @@ const program = Effect.gen(function*() {
   yield* Effect.forkChild(worker)
 
   const cross = Txt2Img.make({ prompt: "a black cross", steps: 5 })
-  yield* jobs.offer(cross, { id: "one" })
-  yield* jobs.offer(cross, { id: "one" })
-  yield* jobs.offer({ ...cross, sampler_name: "Yuler" }, { id: "two" })
-  yield* jobs.offer({ ...cross, batch_size: 2 }, { id: "three" })
+  yield* requests.offer(cross, { id: "one" })
+  yield* requests.offer(cross, { id: "one" })
+  yield* requests.offer({ ...cross, sampler_name: "Yuler" }, { id: "two" })
+  yield* requests.offer({ ...cross, batch_size: 2 }, { id: "three" })
 
-  for (let job = 0; job < 3; job++) yield* Console.log(yield* Queue.take(finished))
+  for (let count = 0; count < 3; count++) yield* Console.log(yield* Queue.take(finished))
 })
 
 const layer = Layer.mergeAll(

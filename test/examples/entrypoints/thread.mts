@@ -3,7 +3,7 @@ import { Effect, ManagedRuntime } from "effect"
 import { type MessagePort, parentPort } from "node:worker_threads"
 import { processImages, Processing, Serena } from "serena-runtime"
 
-/** A request with the port for its answer, or the wish to end. */
+/** A request with the port for its reply, or the command to end. */
 export type Message = { readonly request: unknown; readonly reply: MessagePort } | "end"
 export type Answer = { readonly pngs: ReadonlyArray<Uint8Array<ArrayBuffer>> } | { readonly error: string }
 
@@ -23,7 +23,7 @@ parentPort?.on("message", async (message: Message) => {
     parentPort?.close()
   } else {
     const answered: Answer = await runtime.runPromise(answer(message.request))
-    // The bytes change hands and are not copied.
+    // The bytes are transferred, not copied.
     message.reply.postMessage(answered, "pngs" in answered ? answered.pngs.map(({ buffer }) => buffer) : [])
     message.reply.close()
   }

@@ -3,7 +3,7 @@ import { Cause, DateTime, Effect, FileSystem } from "effect"
 import type { HookSet } from "serena-runtime"
 import { RuntimeContext } from "serena-runtime"
 
-/** Appends one line of JSON for each run, also for one that fails or is interrupted. */
+/** Appends one line of JSON for each run, including runs that fail or are interrupted. */
 export const makeAudit = Effect.fn("makeAudit")(function*(file: string): Effect.fn.Return<
   HookSet,
   never,

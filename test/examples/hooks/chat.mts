@@ -3,7 +3,7 @@ import { Console, Effect } from "effect"
 import { createServer } from "node:http"
 import { text } from "node:stream/consumers"
 
-/** A stand-in for the chat. It is out of order for the first two messages. Gives its address. */
+/** A stand-in for the chat, which is unavailable for the first two messages. Returns its URL. */
 export const chat = Effect.map(
   Effect.acquireRelease(
     Effect.callback<{ readonly url: string; readonly close: () => void }>((resume) => {
@@ -11,7 +11,7 @@ export const chat = Effect.map(
       const server = createServer(async (request, response) => {
         const message = await text(request)
         requests++
-        Effect.runSync(Console.log(requests <= 2 ? "chat: out of order" : `chat: ${message}`))
+        Effect.runSync(Console.log(requests <= 2 ? "chat: unavailable" : `chat: ${message}`))
         response.writeHead(requests <= 2 ? 503 : 200).end()
       })
       server.listen(0, "127.0.0.1", () => {

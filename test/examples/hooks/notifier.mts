@@ -3,7 +3,7 @@ import { Effect, Schedule } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { type HookSet, RunnerHooks } from "serena-runtime"
 
-/** Tells a chat of finished pictures. When the chat cannot be reached, the pictures are still made. */
+/** Notifies a chat of finished images. If the chat cannot be reached, the run still succeeds. */
 export const makeNotifier = Effect.fn("makeNotifier")(function*(url: string): Effect.fn.Return<
   HookSet,
   never,
@@ -14,13 +14,13 @@ export const makeNotifier = Effect.fn("makeNotifier")(function*(url: string): Ef
     HttpClient.retryTransient({ schedule: Schedule.exponential("50 millis"), times: 3 })
   )
 
-  const tell = (text: string) =>
+  const notify = (text: string) =>
     client.execute(HttpClientRequest.bodyJsonUnsafe(HttpClientRequest.post(url), { text })).pipe(
       Effect.timeout("5 seconds"),
       Effect.orDie
     )
 
   return RunnerHooks.isolated({
-    onFinalize: ({ processing }, { images }) => Effect.asVoid(tell(`${images.length} of "${processing.prompt}"`))
+    onFinalize: ({ processing }, { images }) => Effect.asVoid(notify(`${images.length} of "${processing.prompt}"`))
   })
 })

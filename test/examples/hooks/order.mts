@@ -7,7 +7,7 @@ const named = (name: string): HookSet => ({
   around: (stage, effect) =>
     stage !== "execute"
       ? effect
-      : Effect.ensuring(Effect.andThen(Console.log(`${name}: begins`), effect), Console.log(`${name}: ends`))
+      : Effect.ensuring(Effect.andThen(Console.log(`${name}: starts`), effect), Console.log(`${name}: ends`))
 })
 
 const hooks = RunnerHooks.layer(named("first"), named("second"))

@@ -2,11 +2,11 @@
 import { Console, Context, Effect, Layer } from "effect"
 import { InvalidProcessing, Pipeline, processImages, Serena, Txt2Img } from "serena-runtime"
 
-/** Who asks. */
-const User = Context.Reference("app/User", { defaultValue: () => "somebody" })
+/** The user who makes the request. */
+const User = Context.Reference("app/User", { defaultValue: () => "anonymous" })
 
-/** A pipeline that makes this many pictures for each user, and refuses more. */
-const layerQuota = (most: number): Layer.Layer<Pipeline, never, Pipeline> =>
+/** A pipeline that generates up to `limit` images for each user, and rejects requests for more. */
+const layerQuota = (limit: number): Layer.Layer<Pipeline, never, Pipeline> =>
   Layer.effect(
     Pipeline,
     Effect.gen(function*() {
@@ -16,13 +16,13 @@ const layerQuota = (most: number): Layer.Layer<Pipeline, never, Pipeline> =>
         ...pipeline,
         prepare: Effect.fnUntraced(function*(request) {
           const user = yield* User
-          const pictures = request.processing.batch_size * request.processing.n_iter
-          const left = most - (used.get(user) ?? 0)
-          if (pictures > left) {
-            const message = `${pictures} pictures are over the ${left} that ${user} has left`
+          const requested = request.processing.batch_size * request.processing.n_iter
+          const left = limit - (used.get(user) ?? 0)
+          if (requested > left) {
+            const message = `${user} requested ${requested} and has ${left} left`
             return yield* new InvalidProcessing({ problems: [{ path: "n_iter", message }] })
           }
-          used.set(user, most - left + pictures)
+          used.set(user, limit - left + requested)
           return yield* pipeline.prepare(request)
         })
       })
@@ -31,7 +31,7 @@ const layerQuota = (most: number): Layer.Layer<Pipeline, never, Pipeline> =>
 
 const ask = (user: string, n_iter: number) =>
   processImages(Txt2Img.make({ prompt: "a green square", steps: 5, n_iter })).pipe(
-    Effect.flatMap(({ images }) => Console.log(`${user}: ${images.length} pictures`)),
+    Effect.flatMap(({ images }) => Console.log(`${user}: ${images.length} images`)),
     Effect.catchTag("InvalidProcessing", ({ message }) => Console.log(message)),
     Effect.provideService(User, user)
   )

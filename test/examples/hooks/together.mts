@@ -17,7 +17,7 @@ const program = Effect.gen(function*() {
   yield* processImages(star)
   yield* processImages({ ...star, prompt: "a red circle on a white background" })
   yield* Effect.ignore(processImages({ ...star, sampler_name: "Yuler" }))
-  yield* Console.log(`without a mark: ${(yield* Metric.value(unmarked)).count}`)
+  yield* Console.log(`without a watermark: ${(yield* Metric.value(unmarked)).count}`)
 })
 
 await Effect.runPromise(Effect.scoped(Effect.gen(function*() {

@@ -1,4 +1,4 @@
-// A chat at an address where nobody listens.
+// A chat at an address where no server listens.
 import { NodeHttpClient } from "@effect/platform-node"
 import { Console, Effect, Layer } from "effect"
 import { processImages, RunnerHooks, Serena, Txt2Img } from "serena-runtime"
@@ -10,4 +10,4 @@ const hooks = RunnerHooks.layerEffect(Effect.all([makeNotifier("http://127.0.0.1
 const { images } = await Effect.runPromise(
   processImages(Txt2Img.make({ prompt: "a heart", steps: 1 })).pipe(Effect.provide(Serena.layer({ hooks })))
 )
-Effect.runSync(Console.log(`pictures: ${images.length}`))
+Effect.runSync(Console.log(`images: ${images.length}`))

@@ -2,10 +2,10 @@
 import { Effect, Metric } from "effect"
 import type { GeneratedImage, HookSet } from "serena-runtime"
 
-/** Pictures that lacked the mark. */
+/** Images without a watermark. */
 export const unmarked = Metric.counter("watermark_missing")
 
-// The mark is a dark corner, 8 by 8 pixels, at the lower right.
+// The watermark is a dark square of 8x8 pixels in the lower right corner.
 const isMarked = ({ height, pixels, width }: GeneratedImage) => {
   for (let y = height - 8; y < height; y++) {
     const row = pixels.subarray((y * width + width - 8) * 3, (y + 1) * width * 3)
@@ -14,7 +14,7 @@ const isMarked = ({ height, pixels, width }: GeneratedImage) => {
   return true
 }
 
-/** Counts pictures without the mark, and warns of each. */
+/** Counts images without a watermark, and logs a warning for each. */
 export const watermark: HookSet = {
   onExecute: (_, { images }) =>
     Effect.forEach(

@@ -16,7 +16,7 @@ const program = Effect.gen(function*() {
     override_settings: { return_mask: true }
   }))
   for (const { height, width } of images) yield* Console.log(`${width}x${height}`)
-  for (const { format, kind } of extraImages) yield* Console.log(`also given: ${kind}, ${format}`)
+  for (const { format, kind } of extraImages) yield* Console.log(`extra image: ${kind}, ${format}`)
 })
 
 await Effect.runPromise(Effect.provide(program, Serena.layer({ options: { samples_save: false } })))

@@ -1,7 +1,7 @@
 // mask.mts
 import { writeFile } from "node:fs/promises"
 
-/** A BMP file of 24 bits, white in its upper 60 % and black below. */
+/** A 24-bit BMP file: the upper 60 % is white, the rest black. */
 const mask = (width: number, height: number): Uint8Array => {
   const row = Math.ceil(width * 3 / 4) * 4
   const file = Buffer.alloc(54 + row * height)

@@ -1,4 +1,4 @@
-// pictures.mts
+// images.mts
 import { once } from "node:events"
 import { writeFile } from "node:fs/promises"
 import { MessageChannel, Worker } from "node:worker_threads"
