@@ -17,7 +17,7 @@ const program = Effect.gen(function*() {
   yield* Console.log(`${state.width}x${state.height}, then ${state.hires?.width}x${state.hires?.height}`)
   for (const { extras, height, width } of images) {
     for (const { kind, raster } of extras) yield* Console.log(`${kind}: ${raster.width}x${raster.height}`)
-    yield* Console.log(`made: ${width}x${height}`)
+    yield* Console.log(`final: ${width}x${height}`)
   }
 })
 

@@ -3,9 +3,9 @@ import { Console, Effect } from "effect"
 import { processImages, Serena, Txt2Img } from "serena-runtime"
 
 const program = Effect.gen(function*() {
-  const wall = Txt2Img.make({ prompt: "a green ring", seed: 2, steps: 2, width: 320, height: 192, tiling: true })
+  const texture = Txt2Img.make({ prompt: "a green ring", seed: 2, steps: 2, width: 320, height: 192, tiling: true })
   const { images } = yield* processImages({
-    ...wall,
+    ...texture,
     override_settings: { latent_tile_size: 128, latent_tile_overlap: 64, vae_tile_threshold: 192 }
   })
   for (const { height, width } of images) yield* Console.log(`${width}x${height}`)

@@ -2,7 +2,7 @@
 import { Console, Effect } from "effect"
 import { ModelProvider, processImages, Serena, Txt2Img } from "serena-runtime"
 
-const by = (model: string) =>
+const generate = (model: string) =>
   processImages(Txt2Img.make({
     prompt: "a blue heart",
     seed: 1,
@@ -12,14 +12,14 @@ const by = (model: string) =>
 
 const program = Effect.gen(function*() {
   const { list, resident, unload } = yield* ModelProvider
-  const tell = Effect.flatMap(resident, (names) => Console.log(`in memory: ${names.join(", ") || "none"}`))
+  const logResident = Effect.flatMap(resident, (names) => Console.log(`in memory: ${names.join(", ") || "none"}`))
   for (const { embedded, name } of yield* list) yield* Console.log(`${name}${embedded ? ", embedded" : ""}`)
   for (const model of ["one", "two", "shapes-128"]) {
-    yield* by(model)
-    yield* tell
+    yield* generate(model)
+    yield* logResident
   }
   yield* unload
-  yield* tell
+  yield* logResident
 })
 
 const layer = Serena.layer({ cmdOpts: { modelsDir: "models", maxModels: 2 }, options: { samples_save: false } })

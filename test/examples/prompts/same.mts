@@ -19,7 +19,7 @@ const pairs = [
 const program = Effect.forEach(pairs, ([one, other]) =>
   Effect.gen(function*() {
     const isSame = (yield* pixels(one)).equals(yield* pixels(other))
-    yield* Console.log(`${one}: ${isSame ? "the same" : "another"} picture`)
+    yield* Console.log(`${one}: ${isSame ? "the same" : "a different"} image`)
   }))
 
 await Effect.runPromise(Effect.provide(program, Serena.layer({ options: { samples_save: false } })))
