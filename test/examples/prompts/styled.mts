@@ -5,7 +5,9 @@ import { processImages, Serena, Txt2Img } from "serena-runtime"
 const program = Effect.gen(function*() {
   const request = Txt2Img.make({ prompt: "star", styles: ["flag", "poster"], seed: 1, steps: 5 })
   const { images, warnings } = yield* processImages(request)
-  for (const { negativePrompt, prompt } of images) yield* Console.log(`prompt: ${prompt}; negative prompt: ${negativePrompt}`)
+  for (const { negativePrompt, prompt } of images) {
+    yield* Console.log(`prompt: ${prompt}; negative prompt: ${negativePrompt}`)
+  }
   for (const warning of warnings) yield* Console.log(warning)
 })
 
