@@ -7,7 +7,7 @@ const request = (processing: object) =>
 const good = await POST(request({ prompt: "a blue ring", steps: 8 }))
 const events = (await good.text()).trim().split("\n\n")
 process.stdout.write(`progress: ${events.filter((event) => event.startsWith("event: progress")).length > 1}\n`)
-process.stdout.write(`${events.at(-1)?.slice(0, 40)}\n`)
+process.stdout.write(`${events.at(-1)?.slice(0, 38)}\n`)
 
 const bad = await POST(request({ prompt: "a blue ring", steps: 0 }))
 process.stdout.write(await bad.text())
