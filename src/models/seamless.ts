@@ -1,159 +1,116 @@
 /**
- * Makes a network seamless: what it sees goes on at the left edge where it ends at the right one, and at the top where it
- * ends at the bottom. Its pictures can be laid side by side as tiles.
+ * Makes a network seamless: the left edge continues at the right one, and the top edge at the bottom one. Its images can
+ * be laid side by side as tiles.
  *
  * This is what stable-diffusion-webui's `tiling` does: every two-dimensional convolution reads across the edges instead of
- * zeros (torch's `padding_mode = "circular"`). Here the ONNX file is changed: before each convolution that pads, the rows
- * and columns of the other side are laid around its input, and it pads no more.
+ * zeros (torch's `padding_mode = "circular"`). Here the ONNX graph is changed: before each convolution that pads, nodes
+ * put the rows and columns of the opposite side around its input, and the convolution no longer pads.
  */
-import * as OnnxGraph from "./OnnxGraph.ts"
+import * as Onnx from "./onnx/Onnx.ts"
 
 /**
- * The bytes of an ONNX file with its convolutions made circular. The file itself where none of them pads.
+ * The bytes of an ONNX file with its convolutions made circular. The file itself when none of them pads.
  *
  * Only convolutions that pad both sides alike are changed: a one-sided padding is that of a layer before it, such as the
  * VAE encoder's down-sampling, which webui leaves alone. Throws for a file that cannot be read, or whose operators are
  * older than version 10.
  */
 export const seamless = (file: Uint8Array): Uint8Array => {
-  let prefix = "seamless"
-  while (Buffer.from(file.buffer, file.byteOffset, file.byteLength).includes(prefix)) prefix += "_"
-  const wrapping = new Wrapping(prefix)
-  const parts = OnnxGraph.edited(file, (field) =>
-    field.number === model.graph
-      ? OnnxGraph.nested(model.graph, [
-        ...OnnxGraph.edited(field.value, (field) => circular(field, wrapping)),
-        ...wrapping.constants()
-      ])
-      : undefined)
-  if (wrapping.isEmpty()) return file
-  const opset = OnnxGraph.fieldsNamed(file, model.opset).find(({ value }) => isStandard(OnnxGraph.textOf(value, 1)))
-  const [version = 1] = opset === undefined ? [] : OnnxGraph.integersOf(opset.value, 2)
+  const model = Onnx.read(file)
+  const padding = new CircularPadding(unusedPrefix(file))
+  const graph = circular(model.graph, padding)
+  if (graph === model.graph) return file
+  const version = model.opsets[""] ?? model.opsets["ai.onnx"] ?? 1
   if (version < 10) {
-    throw new Error(`its operators are of version ${version}, and a seamless network needs 10 or later`)
+    throw new Error(`its operators are of version ${version}; seamless networks need version 10 or later`)
   }
-  return Buffer.concat(parts)
-}
-
-// Field numbers of onnx.proto.
-const model = { graph: 7, opset: 8 }
-const graph = { node: 1, initializer: 5 }
-const node = { input: 1, output: 2, name: 3, op: 4, attribute: 5, domain: 7 }
-const attribute = { name: 1, int: 3, text: 4, graph: 6, ints: 8, graphs: 11, type: 20 }
-const tensor = { dims: 1, type: 2, ints: 7, name: 8 }
-
-const isStandard = (domain: string) => domain === "" || domain === "ai.onnx"
-
-// A field of a graph with its convolutions made circular, or nothing when it stays as it is.
-const circular = (field: OnnxGraph.Field, wrapping: Wrapping): OnnxGraph.Parts | undefined => {
-  if (field.number !== graph.node) return undefined
-  const attributes = OnnxGraph.fieldsNamed(field.value, node.attribute)
-  if (OnnxGraph.textOf(field.value, node.op) !== "Conv") {
-    // Branches and loops hold graphs of their own.
-    return attributes.some(({ value }) => holdsGraph(value))
-      ? OnnxGraph.nested(
-        graph.node,
-        OnnxGraph.edited(field.value, (field) =>
-          field.number === node.attribute && holdsGraph(field.value)
-            ? OnnxGraph.nested(
-              node.attribute,
-              OnnxGraph.edited(field.value, (field) =>
-                isGraph(field)
-                  ? OnnxGraph.nested(field.number, OnnxGraph.edited(field.value, (field) => circular(field, wrapping)))
-                  : undefined)
-            )
-            : undefined)
-      )
-      : undefined
-  }
-  if (!isStandard(OnnxGraph.textOf(field.value, node.domain))) return undefined
-  const named = (name: string) => attributes.find(({ value }) => OnnxGraph.textOf(value, attribute.name) === name)
-  const automatic = named("auto_pad")
-  if (automatic !== undefined && OnnxGraph.textOf(automatic.value, attribute.text) !== "NOTSET") return undefined
-  const pads = named("pads")
-  if (pads === undefined) return undefined
-  const sides = OnnxGraph.integersOf(pads.value, attribute.ints)
-  const [top = 0, left = 0, bottom = 0, right = 0] = sides
-  if (sides.length !== 4 || top !== bottom || left !== right || (top <= 0 && left <= 0)) return undefined
-  const [plain] = OnnxGraph.textsOf(field.value, node.input)
-  if (plain === undefined) return undefined
-
-  const added: Array<Uint8Array> = []
-  const input = wrapping.around(wrapping.around(plain, 2, top, added), 3, left, added)
-  let inputs = 0
-  const conv = OnnxGraph.edited(field.value, (field) => {
-    if (field.number === node.input && inputs++ === 0) return OnnxGraph.text(node.input, input)
-    if (field.number !== node.attribute || OnnxGraph.textOf(field.value, attribute.name) !== "pads") return undefined
-    return OnnxGraph.nested(node.attribute, [
-      ...OnnxGraph.edited(field.value, (field) => field.number === attribute.ints ? [] : undefined),
-      ...sides.flatMap(() => OnnxGraph.integer(attribute.ints, 0))
-    ])
+  return Onnx.write({
+    ...model,
+    graph: { ...graph, initializers: [...graph.initializers, ...padding.constants()] }
   })
-  return [...added, ...OnnxGraph.nested(graph.node, conv)]
 }
 
-const isGraph = ({ number }: OnnxGraph.Field) => number === attribute.graph || number === attribute.graphs
+// Names that begin with it are not in the file yet.
+const unusedPrefix = (file: Uint8Array): string => {
+  const bytes = Buffer.from(file.buffer, file.byteOffset, file.byteLength)
+  let prefix = "seamless"
+  while (bytes.includes(prefix)) prefix += "_"
+  return prefix
+}
 
-const holdsGraph = (message: Uint8Array) => {
-  for (const field of OnnxGraph.fieldsOf(message)) if (isGraph(field)) return true
-  return false
+// The graph itself when nothing in it changes.
+const circular = (graph: Onnx.Graph, padding: CircularPadding): Onnx.Graph => {
+  const nodes = graph.nodes.flatMap((node) => node.op === "Conv" ? conv(node, padding) : withSubgraphs(node, padding))
+  return nodes.every((node, i) => node === graph.nodes[i]) ? graph : { ...graph, nodes }
+}
+
+// Branches and loops hold graphs of their own.
+const withSubgraphs = (node: Onnx.Node, padding: CircularPadding): Onnx.Node => {
+  const changed = Object.entries(node.attributes ?? {}).flatMap(([name, value]) => {
+    if (!("graph" in value)) return []
+    const graph = circular(value.graph, padding)
+    return graph === value.graph ? [] : [[name, { graph }] as const]
+  })
+  return changed.length === 0 ? node : { ...node, attributes: { ...node.attributes, ...Object.fromEntries(changed) } }
+}
+
+const conv = (node: Onnx.Node, padding: CircularPadding): ReadonlyArray<Onnx.Node> => {
+  const { auto_pad: automatic = { string: "NOTSET" }, pads } = node.attributes ?? {}
+  const [input, ...weights] = node.inputs
+  const isStandard = ["", "ai.onnx"].includes(node.domain ?? "")
+  const isExplicit = "string" in automatic && automatic.string === "NOTSET"
+  if (!isStandard || !isExplicit || input === undefined || pads === undefined || !("ints" in pads)) return [node]
+  const [top = 0, left = 0, bottom = 0, right = 0, ...others] = pads.ints
+  if (pads.ints.length < 4 || others.length > 0 || top !== bottom || left !== right || Math.max(top, left) <= 0) {
+    return [node]
+  }
+
+  const vertical = padding.around(input, 2, top)
+  const both = padding.around(vertical.output, 3, left)
+  return [...vertical.nodes, ...both.nodes, {
+    ...node,
+    inputs: [both.output, ...weights],
+    attributes: { ...node.attributes, pads: { ints: [0, 0, 0, 0] } }
+  }]
 }
 
 // Past every end: the largest number that `Slice` can be given exactly from JavaScript.
 const end = Number.MAX_SAFE_INTEGER
 
-// The nodes that lay a value's far side around it, and the numbers that they share.
-class Wrapping {
+// Makes the nodes that put a value's opposite side around it, and the constants that they share.
+class CircularPadding {
   readonly #prefix: string
-  readonly #numbers = new Set<number>()
+  readonly #constants = new Map<number, Onnx.Tensor>()
   #count = 0
 
   constructor(prefix: string) {
     this.#prefix = prefix
   }
 
-  isEmpty(): boolean {
-    return this.#count === 0
+  /** Continues `input` by `size` on both sides of `axis`. */
+  around(input: string, axis: number, size: number): { readonly output: string; readonly nodes: Array<Onnx.Node> } {
+    if (size <= 0) return { output: input, nodes: [] }
+    const slice = (from: number, to: number) =>
+      this.#node("Slice", [input, this.#constant(from), this.#constant(to), this.#constant(axis)])
+    const before = slice(-size, end)
+    const after = slice(0, size)
+    const joined = this.#node("Concat", [before.name, input, after.name], { axis: { int: axis } })
+    return { output: joined.name, nodes: [before, after, joined] }
   }
 
-  /** Adds to `nodes` those that continue `input` by `size` on both sides of `axis`; gives the name of what they make. */
-  around(input: string, axis: number, size: number, nodes: Array<Uint8Array>): string {
-    if (size <= 0) return input
-    const before = this.#node("Slice", [input, this.#number(-size), this.#number(end), this.#number(axis)], nodes)
-    const after = this.#node("Slice", [input, this.#number(0), this.#number(size), this.#number(axis)], nodes)
-    return this.#node("Concat", [before, input, after], nodes, axis)
+  /** The shared constants, int64 `[1]`. */
+  constants(): Iterable<Onnx.Tensor> {
+    return this.#constants.values()
   }
 
-  /** The shared numbers as int64 initializers `[1]`. */
-  constants(): OnnxGraph.Parts {
-    return [...this.#numbers].flatMap((value) =>
-      OnnxGraph.nested(graph.initializer, [
-        ...OnnxGraph.integer(tensor.dims, 1),
-        ...OnnxGraph.integer(tensor.type, 7),
-        ...OnnxGraph.integer(tensor.ints, value),
-        ...OnnxGraph.text(tensor.name, this.#number(value))
-      ])
-    )
-  }
-
-  #number(value: number): string {
-    this.#numbers.add(value)
-    return `${this.#prefix}_number_${value}`
-  }
-
-  #node(op: string, inputs: ReadonlyArray<string>, nodes: Array<Uint8Array>, axis?: number): string {
-    const name = `${this.#prefix}_${++this.#count}`
-    nodes.push(...OnnxGraph.nested(graph.node, [
-      ...inputs.flatMap((input) => OnnxGraph.text(node.input, input)),
-      ...OnnxGraph.text(node.output, name),
-      ...OnnxGraph.text(node.name, name),
-      ...OnnxGraph.text(node.op, op),
-      ...(axis === undefined ? [] : OnnxGraph.nested(node.attribute, [
-        ...OnnxGraph.text(attribute.name, "axis"),
-        ...OnnxGraph.integer(attribute.int, axis),
-        ...OnnxGraph.integer(attribute.type, 2)
-      ]))
-    ]))
+  #constant(value: number): string {
+    const name = `${this.#prefix}_number_${value}`
+    this.#constants.set(value, { ...Onnx.tensor("int64", [1], [value]), name })
     return name
+  }
+
+  #node(op: string, inputs: ReadonlyArray<string>, attributes?: Onnx.Node["attributes"]) {
+    const name = `${this.#prefix}_${++this.#count}`
+    return { name, op, inputs, outputs: [name], attributes }
   }
 }

@@ -6,16 +6,16 @@ import * as Path from "effect/Path"
 import type { Raster } from "../../src/core/Raster.ts"
 import { resize } from "../../src/images/Resample.ts"
 import { Networks } from "../../src/models/Networks.ts"
+import * as GraphBuilder from "../../src/models/onnx/GraphBuilder.ts"
+import * as Onnx from "../../src/models/onnx/Onnx.ts"
 import * as OnnxUpscaler from "../../src/models/OnnxUpscaler.ts"
 import { CommandOptions } from "../../src/processing/CommandOptions.ts"
-import * as Graph from "../onnx/Graph.ts"
-import { type ElementType, tensorOf } from "../onnx/OnnxFile.ts"
 import { platform } from "./fixtures.ts"
 
 type Dims = ReadonlyArray<number | string>
 
 interface Written {
-  readonly type?: ElementType
+  readonly type?: "float32" | "float16"
   readonly scale?: number
   readonly input?: Dims
   readonly output?: Dims
@@ -27,7 +27,7 @@ interface Written {
 const network = (
   { blur = 1, input = ["n", 3, "h", "w"], output = ["n", 3, "y", "x"], scale = 2, type = "float32" }: Written = {}
 ) => {
-  const graph = Graph.make()
+  const graph = GraphBuilder.make()
   const count = 3 * scale ** 2
   const weights = Array.from({ length: count * 3 * blur ** 2 }, (_, i) => {
     const [to, from] = [Math.floor(i / (3 * blur ** 2)), Math.floor(i / blur ** 2) % 3]
@@ -35,7 +35,7 @@ const network = (
   })
   const mixed = graph.node("Conv", [
     graph.input("pixels", type, input),
-    graph.constant(tensorOf(type, [count, 3, blur, blur], weights))
+    graph.constant(Onnx.tensor(type, [count, 3, blur, blur], weights))
   ], { pads: { ints: Array.from({ length: 4 }, () => (blur - 1) / 2) } })
   const large = graph.node("DepthToSpace", [mixed], { blocksize: { int: scale }, mode: { string: "CRD" } })
   graph.output("large", large, type, output)
@@ -138,11 +138,11 @@ describe("OnnxUpscaler", () => {
 
     it.effect("clamps what lies outside of 0 to 1, and rounds", () =>
       Effect.gen(function*() {
-        const graph = Graph.make()
+        const graph = GraphBuilder.make()
         const pixels = graph.input("pixels", "float32", ["n", 3, "h", "w"])
         // Around the middle of the range, three times as far from it.
-        const times = graph.node("Mul", [pixels, graph.constant(tensorOf("float32", [1], [3]))])
-        const less = graph.node("Sub", [times, graph.constant(tensorOf("float32", [1], [1]))])
+        const times = graph.node("Mul", [pixels, graph.constant(Onnx.tensor("float32", [1], [3]))])
+        const less = graph.node("Sub", [times, graph.constant(Onnx.tensor("float32", [1], [1]))])
         graph.output("out", less, "float32", ["n", 3, "h", "w"])
         const { apply, scale } = yield* opened(graph.toFile())
         assert.strictEqual(scale, 1)
@@ -163,7 +163,7 @@ describe("OnnxUpscaler", () => {
         assert.include(error.message, "its input \"pixels\" is [2, 3, h, w], not [batch, 3, height, width]")
         assert.include(error.message, "its output \"large\" is [2, 3, ")
 
-        const graph = Graph.make()
+        const graph = GraphBuilder.make()
         graph.output("twice", graph.input("ids", "int64", [1, 3, 4, 4]), "int64", [1, 3, 4, 4])
         graph.output("again", "ids", "int64", [1, 3, 4, 4])
         const { message } = yield* Effect.flip(opened(graph.toFile()))
@@ -174,8 +174,8 @@ describe("OnnxUpscaler", () => {
     it.effect("refuses a network that does not multiply both sides by one whole number", () =>
       Effect.gen(function*() {
         const graph = (dims: Dims, out: Dims) => {
-          const graph = Graph.make()
-          const scales = graph.constant(tensorOf("float32", [4], [1, 1, 1.5, 1.5]))
+          const graph = GraphBuilder.make()
+          const scales = graph.constant(Onnx.tensor("float32", [4], [1, 1, 1.5, 1.5]))
           const large = graph.node("Resize", [graph.input("pixels", "float32", dims), "", scales], {
             mode: { string: "nearest" }
           })

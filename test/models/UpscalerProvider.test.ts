@@ -9,15 +9,15 @@ import type { Raster } from "../../src/core/Raster.ts"
 import { resize } from "../../src/images/Resample.ts"
 import { Upscalers } from "../../src/images/Upscalers.ts"
 import { Networks } from "../../src/models/Networks.ts"
+import * as GraphBuilder from "../../src/models/onnx/GraphBuilder.ts"
+import * as Onnx from "../../src/models/onnx/Onnx.ts"
 import * as UpscalerProvider from "../../src/models/UpscalerProvider.ts"
 import { CommandOptions } from "../../src/processing/CommandOptions.ts"
-import * as Graph from "../onnx/Graph.ts"
-import { float32 } from "../onnx/OnnxFile.ts"
 import { platform } from "./fixtures.ts"
 
 const enlarging = (scale: number) => {
-  const graph = Graph.make()
-  const scales = graph.constant(float32([4], [1, 1, scale, scale]))
+  const graph = GraphBuilder.make()
+  const scales = graph.constant(Onnx.tensor("float32", [4], [1, 1, scale, scale]))
   const large = graph.node("Resize", [graph.input("in", "float32", ["n", 3, "h", "w"]), "", scales], {
     mode: { string: "nearest" },
     coordinate_transformation_mode: { string: "asymmetric" },
@@ -164,7 +164,7 @@ describe("UpscalerProvider", () => {
   it.effect("gives a typed error for a network that is broken, and closes what it opened", () => {
     const { layer, now } = counted()
     return Effect.gen(function*() {
-      const graph = Graph.make()
+      const graph = GraphBuilder.make()
       graph.output("out", graph.input("in", "float32", [1, 1, 8, 8]), "float32", [1, 1, 8, 8])
       const folder = yield* folderOf({ "ESRGAN/grey.onnx": graph.toFile(), "ESRGAN/torn.onnx": Uint8Array.of(8, 8) })
       yield* Effect.gen(function*() {

@@ -3,12 +3,11 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import { Networks, type OpenOptions } from "../../src/models/Networks.ts"
-import * as OnnxGraph from "../../src/models/OnnxGraph.ts"
+import * as GraphBuilder from "../../src/models/onnx/GraphBuilder.ts"
+import * as Onnx from "../../src/models/onnx/Onnx.ts"
 import { seamless } from "../../src/models/seamless.ts"
 import * as TensorBuffer from "../../src/models/TensorBuffer.ts"
 import { CommandOptions } from "../../src/processing/CommandOptions.ts"
-import * as Graph from "../onnx/Graph.ts"
-import { type Attribute, float32, int64 } from "../onnx/OnnxFile.ts"
 import { embedded, platform } from "./fixtures.ts"
 
 type Dims = readonly [batch: number, channels: number, height: number, width: number]
@@ -70,19 +69,21 @@ const written = Effect.fnUntraced(function*(bytes: Uint8Array, name = "model.onn
 const convolution = (
   channels: number,
   kernel: number,
-  attributes: Readonly<Record<string, Attribute>>,
+  attributes: Readonly<Record<string, Onnx.Attribute>>,
   opset?: number
 ) => {
-  const graph = Graph.make()
+  const graph = GraphBuilder.make()
   const x = graph.input("x", "float32", ["batch", channels, "height", "width"])
-  const weights = graph.constant(float32([channels, channels, kernel, kernel], wave(channels * channels * kernel ** 2)))
-  const bias = graph.constant(float32([channels], wave(channels)))
+  const weights = graph.constant(
+    Onnx.tensor("float32", [channels, channels, kernel, kernel], wave(channels * channels * kernel ** 2))
+  )
+  const bias = graph.constant(Onnx.tensor("float32", [channels], wave(channels)))
   const y = graph.node("Conv", [graph.node("Neg", [x]), weights, bias], attributes)
   graph.output("y", graph.node("Tanh", [y]), "float32", ["batch", channels, "high", "wide"])
   return graph.toFile(opset)
 }
 
-const ints = (...values: ReadonlyArray<number>): Attribute => ({ ints: values })
+const ints = (...values: ReadonlyArray<number>): Onnx.Attribute => ({ ints: values })
 
 const xy = { input: "x", output: "y" }
 
@@ -91,10 +92,10 @@ const networks = Networks.layer.pipe(Layer.provide(CommandOptions.layer({ thread
 layer(networks)("a network opened seamless", (it) => {
   it.effect("reads the far side where it would read zeros", () =>
     Effect.gen(function*() {
-      const graph = Graph.make()
+      const graph = GraphBuilder.make()
       const x = graph.input("x", "float32", [1, 1, "height", "width"])
       // Each value becomes its left neighbour plus ten times its upper one.
-      const weights = graph.constant(float32([1, 1, 3, 3], [0, 10, 0, 1, 0, 0, 0, 0, 0]))
+      const weights = graph.constant(Onnx.tensor("float32", [1, 1, 3, 3], [0, 10, 0, 1, 0, 0, 0, 0, 0]))
       graph.output("y", graph.node("Conv", [x, weights], { pads: ints(1, 1, 1, 1) }), "float32", [1, 1, "h", "w"])
       const file = yield* written(graph.toFile())
       const picture = Float32Array.of(1, 2, 3, 4, 5, 6)
@@ -170,28 +171,17 @@ layer(networks)("a network opened seamless", (it) => {
   it.effect("finds weights in files beside it", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
+      const model = Onnx.read(convolution(3, 3, { pads: ints(1, 1, 1, 1) }))
       const data: Array<Uint8Array> = []
       let offset = 0
-      const entry = (key: string, value: string) =>
-        OnnxGraph.nested(13, [...OnnxGraph.text(1, key), ...OnnxGraph.text(2, value)])
-      // Takes `raw_data` out of every initializer and says where it is instead.
-      const bytes = Buffer.concat(OnnxGraph.edited(convolution(3, 3, { pads: ints(1, 1, 1, 1) }), (field) =>
-        field.number !== 7 ? undefined : OnnxGraph.nested(
-          7,
-          OnnxGraph.edited(field.value, (field) =>
-            field.number !== 5 ? undefined : OnnxGraph.nested(
-              5,
-              OnnxGraph.edited(field.value, ({ number, value }) => {
-                if (number !== 9) {
-                  return undefined
-                }
-                data.push(value)
-                const place = [...entry("location", "model.onnx_data"), ...entry("offset", `${offset}`)]
-                offset += value.length
-                return [...place, ...entry("length", `${value.length}`), ...OnnxGraph.integer(14, 1)]
-              })
-            ))
-        )))
+      const initializers = model.graph.initializers.map((tensor): Onnx.Tensor => {
+        if (!(tensor.data instanceof Uint8Array)) return tensor
+        const { length } = tensor.data
+        data.push(tensor.data)
+        offset += length
+        return { ...tensor, data: { location: "model.onnx_data", offset: offset - length, length } }
+      })
+      const bytes = Onnx.write({ ...model, graph: { ...model.graph, initializers } })
       const file = yield* written(bytes)
       yield* fs.writeFile(`${file}_data`, Buffer.concat(data))
       assert.lengthOf(data, 2)
@@ -202,17 +192,16 @@ layer(networks)("a network opened seamless", (it) => {
       assert.deepStrictEqual(yield* a(wave(48)), yield* b(wave(48)))
 
       yield* fs.remove(`${file}_data`)
-      const error = yield* Effect.flip(Effect.flatMap(Networks, ({ open }) =>
-        open(file, { seamless: true })))
+      const error = yield* Effect.flip(Effect.flatMap(Networks, ({ open }) => open(file, { seamless: true })))
       assert.strictEqual(error._tag, "NetworkLoadError")
       assert.include(error.message, `The network ${file} does not load`)
     }))
 
   it.effect("has names for what it adds that the file does not have yet", () =>
     Effect.gen(function*() {
-      const graph = Graph.make()
+      const graph = GraphBuilder.make()
       const x = graph.input("seamless_1", "float32", [1, 1, 1, "width"])
-      const weights = graph.constant(float32([1, 1, 1, 3], [1, 0, 0]))
+      const weights = graph.constant(Onnx.tensor("float32", [1, 1, 1, 3], [1, 0, 0]))
       graph.output("seamless__2", graph.node("Conv", [x, weights], { pads: ints(0, 1, 0, 1) }), "float32", [1, 1, 1, 3])
       const file = yield* written(graph.toFile())
       const dims: Dims = [1, 1, 1, 3]
@@ -242,8 +231,8 @@ layer(networks)("a network opened seamless", (it) => {
         return error.message
       })
       assert.include(yield* fails(new TextEncoder().encode("<html>")), "it is not an ONNX file")
-      assert.include(yield* fails(convolution(1, 3, { pads: ints(1, 1, 1, 1) }).slice(0, -9)), "it was cut off")
-      assert.include(yield* fails(convolution(1, 3, { pads: ints(1, 1, 1, 1) }, 9)), "needs 10 or later")
+      assert.include(yield* fails(convolution(1, 3, { pads: ints(1, 1, 1, 1) }).slice(0, -9)), "it is truncated")
+      assert.include(yield* fails(convolution(1, 3, { pads: ints(1, 1, 1, 1) }, 9)), "need version 10 or later")
       const nowhere = yield* Effect.flip(open("/nowhere/model.onnx", { seamless: true }))
       assert.strictEqual(nowhere._tag, "NetworkLoadError")
     }))
@@ -263,11 +252,13 @@ describe("a file made seamless", () => {
       const file = convolution(2, 3, attributes)
       assert.strictEqual(seamless(file), file)
     }
-    const graph = Graph.make()
+    const graph = GraphBuilder.make()
     const x = graph.input("x", "float32", [1, 1, "length"])
-    const line = graph.node("Conv", [x, graph.constant(float32([1, 1, 3], [1, 2, 3]))], { pads: ints(1, 1) })
-    const square = graph.node("Reshape", [line, graph.constant(int64([4], [1, 1, 1, -1]))])
-    const weights = graph.constant(float32([1, 1, 3, 3], wave(9)))
+    const line = graph.node("Conv", [x, graph.constant(Onnx.tensor("float32", [1, 1, 3], [1, 2, 3]))], {
+      pads: ints(1, 1)
+    })
+    const square = graph.node("Reshape", [line, graph.constant(Onnx.tensor("int64", [4], [1, 1, 1, -1]))])
+    const weights = graph.constant(Onnx.tensor("float32", [1, 1, 3, 3], wave(9)))
     const up = graph.node("ConvTranspose", [square, weights], { pads: ints(1, 1, 1, 1) })
     graph.output("y", up, "float32", [1, 1, "h", "w"])
     const file = graph.toFile()

@@ -4,8 +4,8 @@
  * Weights are random and the same each time. Every input has a part in the output, as in the real ones: attention to the
  * text, an embedding of the time, one of what else conditions it, convolutions with padding.
  */
-import * as Graph from "../onnx/Graph.ts"
-import { type ElementType, float32, int64, type TensorData, tensorOf } from "../onnx/OnnxFile.ts"
+import * as GraphBuilder from "../../src/models/onnx/GraphBuilder.ts"
+import * as Onnx from "../../src/models/onnx/Onnx.ts"
 
 /** Number type of weights, inputs and outputs. */
 export type Precision = "float32" | "float16"
@@ -27,28 +27,28 @@ const normalNumbers = (name: string) => {
 
 // A graph with the weights of one network.
 const network = (name: string, precision: Precision) => {
-  const graph = Graph.make()
+  const graph = GraphBuilder.make()
   const random = normalNumbers(name)
   const { node } = graph
-  const numbers = (data: TensorData) => graph.constant(data)
-  const real = (dims: ReadonlyArray<number>, values: ArrayLike<number>) => numbers(tensorOf(precision, dims, values))
+  const numbers = (data: Onnx.Tensor) => graph.constant(data)
+  const real = (dims: ReadonlyArray<number>, values: ArrayLike<number>) => numbers(Onnx.tensor(precision, dims, values))
   const scalar = (value: number) => real([], [value])
-  const whole = (...values: ReadonlyArray<number>) => numbers(int64([values.length], values))
+  const whole = (...values: ReadonlyArray<number>) => numbers(Onnx.tensor("int64", [values.length], values))
   const weights = (dims: ReadonlyArray<number>, deviation: number) =>
     real(dims, Array.from({ length: dims.reduce((a, b) => a * b, 1) }, () => random() * deviation))
-  const dense = (x: Graph.Value, from: number, to: number) =>
+  const dense = (x: GraphBuilder.Value, from: number, to: number) =>
     node("Add", [node("MatMul", [x, weights([from, to], 1 / Math.sqrt(from))]), weights([to], 0.1)])
-  const conv = (x: Graph.Value, from: number, to: number, kernel: number, stride = 1) =>
+  const conv = (x: GraphBuilder.Value, from: number, to: number, kernel: number, stride = 1) =>
     node("Conv", [x, weights([to, from, kernel, kernel], 1 / (kernel * Math.sqrt(from))), weights([to], 0.1)], {
       kernel_shape: { ints: [kernel, kernel] },
       strides: { ints: [stride, stride] },
       pads: { ints: stride > 1 ? [0, 0, 0, 0] : Array(4).fill((kernel - 1) / 2) }
     })
-  const silu = (x: Graph.Value) => node("Mul", [x, node("Sigmoid", [x])])
-  const cast = (x: Graph.Value, to: "float32" | "float16" | "int32") =>
-    node("Cast", [x], { to: { int: { float32: 1, int32: 6, float16: 10 }[to] } })
-  const input = (name: string, dims: Dims, type: ElementType = precision) => graph.input(name, type, dims)
-  const output = (name: string, value: Graph.Value, dims: Dims) => graph.output(name, value, precision, dims)
+  const silu = (x: GraphBuilder.Value) => node("Mul", [x, node("Sigmoid", [x])])
+  const cast = (x: GraphBuilder.Value, to: "float32" | "float16" | "int32") =>
+    node("Cast", [x], { to: { int: Onnx.typeNumber(to) } })
+  const input = (name: string, dims: Dims, type: Onnx.ElementType = precision) => graph.input(name, type, dims)
+  const output = (name: string, value: GraphBuilder.Value, dims: Dims) => graph.output(name, value, precision, dims)
   return { ...graph, cast, conv, dense, input, numbers, output, real, scalar, silu, weights, whole }
 }
 
@@ -79,7 +79,7 @@ export const textEncoder = (name: string, precision: Precision, shape: TextEncod
     hidden.push(state)
   }
 
-  const mean = (x: Graph.Value) => node("ReduceMean", [x], { axes: { ints: [-1] } })
+  const mean = (x: GraphBuilder.Value) => node("ReduceMean", [x], { axes: { ints: [-1] } })
   const centred = node("Sub", [state, mean(state)])
   const variance = mean(node("Mul", [centred, centred]))
   const deviation = node("Sqrt", [node("Add", [variance, scalar(1e-5)])])
@@ -132,7 +132,9 @@ export const unet = (name: string, precision: Precision, shape: UNetShape) => {
   const timestep = input("timestep", shape.timestep.dims, shape.timestep.type)
   const states = input("encoder_hidden_states", ["batch_size", "sequence_length", shape.context])
 
-  const frequencies = numbers(float32([1, width], Array.from({ length: width }, (_, i) => 10 ** (-i / 2))))
+  const frequencies = numbers(
+    Onnx.tensor("float32", [1, width], Array.from({ length: width }, (_, i) => 10 ** (-i / 2)))
+  )
   const time = node("Reshape", [cast(timestep, "float32"), whole(-1, 1)])
   const waves = node("Sin", [node("Mul", [time, frequencies])])
   let embedding = dense(cast(waves, precision), width, width)
@@ -149,7 +151,8 @@ export const unet = (name: string, precision: Precision, shape: UNetShape) => {
   const timed = silu(node("Add", [first, node("Reshape", [embedding, whole(-1, width, 1, 1)])]))
   // [batch, height * width, width] looks at [batch, tokens, width].
   const flat = node("Transpose", [node("Reshape", [timed, whole(0, width, -1)])], { perm: { ints: [0, 2, 1] } })
-  const project = (x: Graph.Value, from: number) => node("MatMul", [x, weights([from, width], 1 / Math.sqrt(from))])
+  const project = (x: GraphBuilder.Value, from: number) =>
+    node("MatMul", [x, weights([from, width], 1 / Math.sqrt(from))])
   const keys = node("Transpose", [project(states, shape.context)], { perm: { ints: [0, 2, 1] } })
   const likeness = node("Mul", [node("MatMul", [project(flat, width), keys]), scalar(1 / Math.sqrt(width))])
   const seen = node("MatMul", [node("Softmax", [likeness], { axis: { int: -1 } }), project(states, shape.context)])
@@ -169,7 +172,7 @@ export const unet = (name: string, precision: Precision, shape: UNetShape) => {
 export const vaeDecoder = (name: string, precision: Precision) => {
   const { conv, input, node, numbers, output, silu, toFile } = network(name, precision)
   const latent = input("latent_sample", ["batch_size", 4, "latent_height", "latent_width"])
-  const scales = numbers(float32([4], [1, 1, 8, 8]))
+  const scales = numbers(Onnx.tensor("float32", [4], [1, 1, 8, 8]))
   const large = node("Resize", [silu(conv(latent, 4, 8, 3)), "", scales], {
     mode: { string: "nearest" },
     coordinate_transformation_mode: { string: "asymmetric" },
