@@ -120,47 +120,21 @@ interface Row {
   readonly unclosed: boolean
 }
 
-// Rows of a CSV text; those without any character are left out. Spaces after a comma are no part of the field.
+// A field and what ends it. Spaces before a field are not part of it; text after a closing quote is.
+const fieldPattern = / *(?:"([^"]*(?:""[^"]*)*)("|$))?([^,\r\n]*)(,|\r\n|\r|\n|$)/gy
+const lineBreak = /\r\n|\r|\n/
+
+// Rows of a CSV text, without the empty ones.
 const readRows = (csv: string): ReadonlyArray<Row> => {
   const rows: Array<Row> = []
-  let at = 0
   let line = 1
-  while (at < csv.length) {
-    const first = line
-    const fields: Array<string> = []
-    let unclosed = false
-    for (let more = true; more;) {
-      while (csv[at] === " ") at++
-      const pieces: Array<string> = []
-      if (csv[at] === "\"") {
-        at++
-        for (let open = true; open;) {
-          const quote = csv.indexOf("\"", at)
-          const end = quote === -1 ? csv.length : quote
-          const piece = csv.slice(at, end)
-          pieces.push(piece)
-          line += piece.split(/\r\n|\r|\n/).length - 1
-          at = end + 1
-          unclosed = quote === -1
-          open = !unclosed && csv[at] === "\""
-          if (open) {
-            pieces.push("\"")
-            at++
-          }
-        }
-      }
-      fieldEnd.lastIndex = at
-      const end = fieldEnd.exec(csv)?.index ?? csv.length
-      pieces.push(csv.slice(at, end))
-      fields.push(pieces.join(""))
-      more = csv[end] === ","
-      at = end + 1
-    }
-    if (csv[at - 1] === "\r" && csv[at] === "\n") at++
-    line++
-    if (fields.length > 1 || fields[0] !== "") rows.push({ line: first, fields, unclosed })
+  let row: { readonly line: number; readonly fields: Array<string> } = { line, fields: [] }
+  for (const [field, quoted = "", quote, rest = "", end] of csv.matchAll(fieldPattern)) {
+    row.fields.push(quoted.replaceAll("\"\"", "\"") + rest)
+    line += field.split(lineBreak).length - 1
+    if (end === ",") continue
+    if (row.fields.length > 1 || row.fields[0] !== "") rows.push({ ...row, unclosed: quote === "" })
+    row = { line, fields: [] }
   }
   return rows
 }
-
-const fieldEnd = /[,\r\n]/g
