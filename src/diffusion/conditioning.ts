@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import type { LoadedModel, TextEncoder } from "../model/LoadedModel.ts"
 import type { NetworkError } from "../model/ModelError.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
-import type { Chunk } from "../prompt/Chunks.ts"
+import type { PromptChunk } from "../prompt/Chunks.ts"
 import * as Emphasis from "../prompt/Emphasis.ts"
 import * as Encoding from "../prompt/Encoding.ts"
 import type { NegativePrompt, Prompt } from "../prompt/Prompt.ts"
@@ -135,7 +135,7 @@ const encodeBy = Effect.fnUntraced(function*(
   for (let place = 0; place < chunkCount; place++) {
     const portion: Array<Emphasis.EncodedChunk> = []
     for (const [text, { chunks, repeats }] of texts.entries()) {
-      const chunk: Chunk | undefined = chunks[place]
+      const chunk: PromptChunk | undefined = chunks[place]
       const embedding = embeddings[text]
       if (chunk === undefined || embedding === undefined) continue
       const { pooled, values } = yield* encoder.encode(chunk.ids, { clipSkip })

@@ -116,7 +116,7 @@ const findInAvif = (bytes: Uint8Array): Effect.Effect<Found, ImageCodecError> =>
 const findInPng = (bytes: Uint8Array): Found => {
   const texts = new Map<string, string>()
   const textOf = Png.textReader()
-  let header: Png.Chunk | undefined
+  let header: Png.PngChunk | undefined
   let exif: Uint8Array | undefined
   for (const chunk of Png.chunks(bytes)) {
     header ??= chunk

@@ -7,7 +7,7 @@
 import { crc32, inflateSync } from "node:zlib"
 import * as Exif from "./Exif.ts"
 
-export interface Chunk {
+export interface PngChunk {
   readonly type: string
   readonly data: Uint8Array
   /** Where it begins in the file, and where the next one does. */
@@ -28,7 +28,7 @@ const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
 
 /** All chunks in their order. Throws where the file is damaged. */
-export function* chunks(bytes: Uint8Array): Generator<Chunk> {
+export function* chunks(bytes: Uint8Array): Generator<PngChunk> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   let start = signature.length
   while (start < bytes.length) {
@@ -55,7 +55,7 @@ export const textReader = () => {
     return text
   }
   /** The text of a chunk, or `undefined` when there is none in it. */
-  return ({ data, type }: Chunk): readonly [keyword: string, text: string] | undefined => {
+  return ({ data, type }: PngChunk): readonly [keyword: string, text: string] | undefined => {
     const end = data.indexOf(0)
     if (end < 0) return undefined
     const keyword = () => latin1(data.subarray(0, end))
@@ -90,7 +90,7 @@ export const withInfotext = (png: Uint8Array, infotext: string): Uint8Array => {
   return new Uint8Array(Buffer.concat([png.subarray(0, header.end), textChunk(infotext), ...kept]))
 }
 
-const tellsInfotext = ({ data, type }: Chunk): boolean => {
+const tellsInfotext = ({ data, type }: PngChunk): boolean => {
   switch (type) {
     case "tEXt":
     case "zTXt":

@@ -2,7 +2,7 @@
  * WebP files, chunk by chunk (RFC 9649).
  */
 
-export interface Chunk {
+export interface WebpChunk {
   readonly type: string
   readonly data: Uint8Array
 }
@@ -13,7 +13,7 @@ export const isWebp = (bytes: Uint8Array): boolean =>
 const ascii = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
 
 /** All chunks in their order. Throws where the file is damaged. */
-export function* chunks(bytes: Uint8Array): Generator<Chunk> {
+export function* chunks(bytes: Uint8Array): Generator<WebpChunk> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   let at = 12
   while (at < bytes.length) {
@@ -52,7 +52,7 @@ export const withExif = (webp: Uint8Array, block: Uint8Array): Uint8Array => {
   return new Uint8Array(Buffer.concat([riff, written]))
 }
 
-const toBytes = ({ data, type }: Chunk): Uint8Array => {
+const toBytes = ({ data, type }: WebpChunk): Uint8Array => {
   const bytes = Buffer.alloc(8 + data.length + (data.length % 2))
   bytes.write(type, 0, "latin1")
   bytes.writeUInt32LE(data.length, 4)
@@ -61,7 +61,7 @@ const toBytes = ({ data, type }: Chunk): Uint8Array => {
 }
 
 // Only a file with this header may have more in it than a picture. It repeats the picture's size.
-const headerFor = ({ data, type }: Chunk): Buffer => {
+const headerFor = ({ data, type }: WebpChunk): Buffer => {
   const { alpha, height, width } = type === "VP8L" ? losslessSize(data) : lossySize(data)
   const header = Buffer.alloc(10)
   header[0] = alpha ? alphaFlag : 0

@@ -10,13 +10,13 @@ import type * as Path from "effect/Path"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
-import type { Problem } from "../core/Problem.ts"
+import type { Size } from "../core/Geometry.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
-import { InvalidModelFolder } from "../model/ModelError.ts"
+import { InvalidModelFolder, type NetworkError } from "../model/ModelError.ts"
 import type { ModelFolder } from "./ModelFolder.ts"
 import type { NetworkInfo, Networks } from "./Networks.ts"
 import * as OnnxTextEncoder from "./OnnxTextEncoder.ts"
-import { opener, type Part, remembered } from "./opening.ts"
+import { type Opened, type Opener, opener, type Part, remembered } from "./opening.ts"
 import * as TensorBuffer from "./TensorBuffer.ts"
 
 /** A model whose networks and memory are given back with the scope. */
@@ -25,172 +25,154 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<LoadedModel, never, Networks | FileSystem.FileSystem | Path.Path | Scope.Scope> {
   const fs = yield* FileSystem.FileSystem
   const open = yield* opener(folder)
-  // Seamless, a network is another one.
-  const openPlainOrSeamless = Effect.fnUntraced(function*(part: Part) {
-    const plain = yield* open(part)
-    const seamless = yield* open({ ...part, seamless: true })
-    return (isSeamless: boolean | undefined) => isSeamless === true ? seamless : plain
-  })
-  const invalid = (problems: ReadonlyArray<Problem>) => new InvalidModelFolder({ folder: folder.folder, problems })
-
   const [first, ...others] = folder.textEncoders
   const firstEncoder = yield* OnnxTextEncoder.make(folder, first, open)
   const otherEncoders = yield* Effect.forEach(others, (encoder) => OnnxTextEncoder.make(folder, encoder, open))
-
-  const { inputs, networks } = folder
-  const unet = yield* openPlainOrSeamless({
-    part: "unet",
-    file: networks.unet,
-    inputs: [
-      "sample",
-      "timestep",
-      "encoder_hidden_states",
-      ...(inputs.pooled > 0 ? ["text_embeds"] : []),
-      ...(inputs.timeIds > 0 ? ["time_ids"] : []),
-      ...(inputs.guidance > 0 ? ["timestep_cond"] : [])
-    ],
-    outputs: ["out_sample"]
-  })
-  const decoder: Part = {
-    part: "vae_decoder",
-    file: networks.vaeDecoder,
-    inputs: ["latent_sample"],
-    outputs: ["sample"]
-  }
-  const vaeDecoder = yield* openPlainOrSeamless(decoder)
-  const previewDecoder = yield* openPlainOrSeamless({ ...decoder, background: true })
-  const vaeEncoder = networks.vaeEncoder === undefined ? undefined : yield* openPlainOrSeamless({
-    part: "vae_encoder",
-    file: networks.vaeEncoder,
-    inputs: ["sample"],
-    outputs: []
-  })
+  const unet = yield* plainAndSeamless(open, unetPart(folder))
+  const vaeDecoder = yield* plainAndSeamless(open, decoderPart(folder))
+  const previewDecoder = yield* plainAndSeamless(open, { ...decoderPart(folder), background: true })
+  const encoder = encoderPart(folder)
+  const vaeEncoder = encoder && (yield* plainAndSeamless(open, encoder))
   const hash = yield* remembered(shortHash(folder).pipe(Effect.provideService(FileSystem.FileSystem, fs)))
 
-  const latentScale = 2 ** (folder.vae.block_out_channels.length - 1)
-  const channels = folder.vae.latent_channels
-  const { sample_size } = folder.unet
-  const [sampleHeight = 64, sampleWidth = sampleHeight] = typeof sample_size === "number" ? [sample_size] : sample_size
-
-  const denoising: LoadedModel["denoising"] = Effect.fnUntraced(
-    function*({ batch, height, seamless, tokens, width }) {
-      const { network, type } = yield* unet(seamless)
-      const buffer = (name: string, dims: ReadonlyArray<number>) => TensorBuffer.make(type(name), dims)
-      const sample = buffer("sample", [batch, inputs.channels, height, width])
-      const timestep = buffer("timestep", timestepDims(network, batch))
-      const conditioning = buffer("encoder_hidden_states", [batch, tokens, inputs.context])
-      const pooled = buffer("text_embeds", [batch, inputs.pooled])
-      const timeIds = buffer("time_ids", [batch, inputs.timeIds])
-      const guidance = buffer("timestep_cond", [batch, inputs.guidance])
-      const prediction = buffer("out_sample", [batch, channels, height, width])
-      const call = yield* network.bind({
-        inputs: {
-          sample: sample.tensor,
-          timestep: timestep.tensor,
-          encoder_hidden_states: conditioning.tensor,
-          ...(inputs.pooled > 0 && { text_embeds: pooled.tensor }),
-          ...(inputs.timeIds > 0 && { time_ids: timeIds.tensor }),
-          ...(inputs.guidance > 0 && { timestep_cond: guidance.tensor })
-        },
-        outputs: { out_sample: prediction.tensor }
-      })
-      const run = Effect.andThen(call.run, Effect.sync(prediction.pull))
-      return {
-        sample: sample.values,
-        conditioning: conditioning.values,
-        pooled: pooled.values,
-        timeIds: timeIds.values,
-        guidance: guidance.values,
-        prediction: prediction.values,
-        run: (t) =>
-          Effect.suspend(() => {
-            timestep.values.fill(t)
-            timestep.push()
-            sample.push()
-            conditioning.push()
-            pooled.push()
-            timeIds.push()
-            guidance.push()
-            return run
-          })
-      }
-    }
-  )
-
-  const decodeBy = (decoder: typeof vaeDecoder): LoadedModel["decode"] =>
-    Effect.fnUntraced(function*(latent, { height, seamless, width }) {
-      const { network, type } = yield* decoder(seamless)
-      const input = TensorBuffer.make(type("latent_sample"), [1, channels, height, width])
-      const output = TensorBuffer.make(type("sample"), [1, 3, height * latentScale, width * latentScale])
-      for (let i = 0; i < latent.length; i++) input.values[i] = (latent[i] as number) / folder.vae.scaling_factor
-      input.push()
-      yield* Effect.scoped(Effect.gen(function*() {
-        const call = yield* network.bind({
-          inputs: { latent_sample: input.tensor },
-          outputs: { sample: output.tensor }
-        })
-        yield* call.run
-      }))
-      output.pull()
-      return output.values
-    })
-
-  const encode: LoadedModel["encode"] = Effect.fnUntraced(function*(pixels, { height, seamless, width }) {
-    if (vaeEncoder === undefined) {
-      return yield* invalid([{ path: "vae_encoder/model.onnx", message: "the file is missing, and img2img needs it" }])
-    }
-    const { network, type } = yield* vaeEncoder(seamless)
-    const given = network.outputs.map(({ name }) => name)
-    // Means and log variances; a latent itself in older exports.
-    const name = given.find((name) => name === "latent_parameters") ?? given.find((name) => name === "latent_sample")
-    if (name === undefined) {
-      return yield* invalid([{
-        path: "vae_encoder/model.onnx",
-        message: `its outputs are ${given.join(", ")}, without "latent_parameters"`
-      }])
-    }
-    const size = channels * height * width
-    const input = TensorBuffer.make(type("sample"), [1, 3, height * latentScale, width * latentScale])
-    const output = TensorBuffer.make(type(name), [
-      1,
-      name === "latent_parameters" ? channels * 2 : channels,
-      height,
-      width
-    ])
-    input.values.set(pixels)
-    input.push()
-    yield* Effect.scoped(Effect.gen(function*() {
-      const call = yield* network.bind({ inputs: { sample: input.tensor }, outputs: { [name]: output.tensor } })
-      yield* call.run
-    }))
-    output.pull()
-    const latent = output.values.slice(0, size)
-    for (let i = 0; i < size; i++) latent[i] = (latent[i] as number) * folder.vae.scaling_factor
-    return latent
-  })
-
+  const latentScale = latentScaleOf(folder)
+  const textEncoders = [firstEncoder, ...otherEncoders] as const
   return {
     name: folder.name,
     family: folder.family,
     hash,
-    defaultSize: { width: sampleWidth * latentScale, height: sampleHeight * latentScale },
+    defaultSize: defaultSize(folder),
     sizeMultiple: latentScale * 2 ** (folder.unet.down_block_types.length - 1),
     latentScale,
-    latentChannels: channels,
+    latentChannels: folder.vae.latent_channels,
     noise: folder.noise,
-    inputs,
+    inputs: folder.inputs,
     latentRgb: folder.latentRgb,
     warm: Effect.all(
-      [...[firstEncoder, ...otherEncoders].map(({ warm }) => warm), unet(false), vaeDecoder(false)],
+      [...textEncoders.map(({ warm }) => warm), unet(false), vaeDecoder(false)],
       { concurrency: "unbounded", discard: true }
     ),
-    textEncoders: [firstEncoder, ...otherEncoders],
-    denoising,
-    decode: decodeBy(vaeDecoder),
-    decodePreview: decodeBy(previewDecoder),
-    encode
+    textEncoders,
+    denoising: denoising(folder, unet),
+    decode: decode(folder, vaeDecoder),
+    decodePreview: decode(folder, previewDecoder),
+    encode: encode(folder, vaeEncoder)
   }
 })
+
+const unetPart = ({ inputs, networks }: ModelFolder): Part => ({
+  part: "unet",
+  file: networks.unet,
+  inputs: [
+    "sample",
+    "timestep",
+    "encoder_hidden_states",
+    ...(inputs.pooled > 0 ? ["text_embeds"] : []),
+    ...(inputs.timeIds > 0 ? ["time_ids"] : []),
+    ...(inputs.guidance > 0 ? ["timestep_cond"] : [])
+  ],
+  outputs: ["out_sample"]
+})
+
+const decoderPart = ({ networks }: ModelFolder): Part => ({
+  part: "vae_decoder",
+  file: networks.vaeDecoder,
+  inputs: ["latent_sample"],
+  outputs: ["sample"]
+})
+
+const encoderPart = ({ networks }: ModelFolder): Part | undefined =>
+  networks.vaeEncoder === undefined
+    ? undefined
+    : { part: "vae_encoder", file: networks.vaeEncoder, inputs: ["sample"], outputs: [] }
+
+// A network, or its seamless variant, which is opened separately.
+type Variants = (seamless: boolean | undefined) => Effect.Effect<Opened, NetworkError>
+
+const plainAndSeamless = Effect.fnUntraced(function*(open: Opener, part: Part): Effect.fn.Return<Variants> {
+  const plain = yield* open(part)
+  const seamless = yield* open({ ...part, seamless: true })
+  return (isSeamless) => isSeamless === true ? seamless : plain
+})
+
+const latentScaleOf = ({ vae }: ModelFolder): number => 2 ** (vae.block_out_channels.length - 1)
+
+const defaultSize = (folder: ModelFolder): Size => {
+  const [height = 64, width = height] = [folder.unet.sample_size].flat()
+  return { width: width * latentScaleOf(folder), height: height * latentScaleOf(folder) }
+}
+
+const denoising = ({ inputs, vae }: ModelFolder, unet: Variants): LoadedModel["denoising"] =>
+  Effect.fnUntraced(function*({ batch, height, seamless, tokens, width }) {
+    const { network, type } = yield* unet(seamless)
+    const buffer = (name: string, dims: ReadonlyArray<number>) => TensorBuffer.make(type(name), dims)
+    const sample = buffer("sample", [batch, inputs.channels, height, width])
+    const timestep = buffer("timestep", timestepDims(network, batch))
+    const conditioning = buffer("encoder_hidden_states", [batch, tokens, inputs.context])
+    const pooled = buffer("text_embeds", [batch, inputs.pooled])
+    const timeIds = buffer("time_ids", [batch, inputs.timeIds])
+    const guidance = buffer("timestep_cond", [batch, inputs.guidance])
+    const prediction = buffer("out_sample", [batch, vae.latent_channels, height, width])
+    const run = yield* TensorBuffer.bind(network, {
+      inputs: {
+        sample,
+        timestep,
+        encoder_hidden_states: conditioning,
+        ...(inputs.pooled > 0 && { text_embeds: pooled }),
+        ...(inputs.timeIds > 0 && { time_ids: timeIds }),
+        ...(inputs.guidance > 0 && { timestep_cond: guidance })
+      },
+      outputs: { out_sample: prediction }
+    })
+    return {
+      sample: sample.values,
+      conditioning: conditioning.values,
+      pooled: pooled.values,
+      timeIds: timeIds.values,
+      guidance: guidance.values,
+      prediction: prediction.values,
+      run: (t) =>
+        Effect.suspend(() => {
+          timestep.values.fill(t)
+          return run
+        })
+    }
+  })
+
+const decode = (folder: ModelFolder, decoder: Variants): LoadedModel["decode"] =>
+  Effect.fnUntraced(function*(latent, { height, seamless, width }) {
+    const { network, type } = yield* decoder(seamless)
+    const { latent_channels, scaling_factor } = folder.vae
+    const scale = latentScaleOf(folder)
+    const input = TensorBuffer.make(type("latent_sample"), [1, latent_channels, height, width])
+    const output = TensorBuffer.make(type("sample"), [1, 3, height * scale, width * scale])
+    for (let i = 0; i < latent.length; i++) input.values[i] = (latent[i] as number) / scaling_factor
+    yield* TensorBuffer.run(network, { inputs: { latent_sample: input }, outputs: { sample: output } })
+    return output.values
+  })
+
+const encode = (folder: ModelFolder, encoder: Variants | undefined): LoadedModel["encode"] =>
+  Effect.fnUntraced(function*(pixels, { height, seamless, width }) {
+    if (encoder === undefined) return yield* invalidEncoder(folder, "the file is missing, and img2img needs it")
+    const { network, type } = yield* encoder(seamless)
+    const names = network.outputs.map(({ name }) => name)
+    // Means and log variances; older exports return the latent itself.
+    const name = ["latent_parameters", "latent_sample"].find((name) => names.includes(name))
+    if (name === undefined) {
+      return yield* invalidEncoder(folder, `its outputs are ${names.join(", ")}, without "latent_parameters"`)
+    }
+    const { latent_channels: channels, scaling_factor } = folder.vae
+    const scale = latentScaleOf(folder)
+    const input = TensorBuffer.make(type("sample"), [1, 3, height * scale, width * scale])
+    const outputChannels = name === "latent_parameters" ? channels * 2 : channels
+    const output = TensorBuffer.make(type(name), [1, outputChannels, height, width])
+    input.values.set(pixels)
+    yield* TensorBuffer.run(network, { inputs: { sample: input }, outputs: { [name]: output } })
+    return output.values.slice(0, channels * height * width).map((value) => value * scaling_factor)
+  })
+
+const invalidEncoder = ({ folder }: ModelFolder, message: string) =>
+  new InvalidModelFolder({ folder, problems: [{ path: "vae_encoder/model.onnx", message }] })
 
 // Exports disagree: a scalar, one number for all latents (named "steps"), or one for each.
 const timestepDims = ({ inputs }: NetworkInfo, batch: number): ReadonlyArray<number> =>

@@ -61,45 +61,38 @@ export const make = Effect.fnUntraced(function*(
     return layers
   }
 
-  const encode = Effect.fnUntraced(function*({ clipSkip, ids }: Chunk) {
+  const encode = Effect.fnUntraced(function*({ clipSkip, ids }: EncoderInput) {
     const { network: opened, type } = yield* network
-    const output = (name: string, dims: ReadonlyArray<number>) => ({
-      name,
-      buffer: TensorBuffer.make(type(name), dims)
-    })
-    const states = output(clipSkip === 1 ? regular : hiddenState(clipSkip), [1, ids.length, width])
-    const pooled = pooledWidth > 0 ? output("text_embeds", [1, pooledWidth]) : undefined
+    const buffer = (name: string, dims: ReadonlyArray<number>) => TensorBuffer.make(type(name), dims)
+    const statesDims = [1, ids.length, width]
+    const layer = clipSkip === 1 ? regular : hiddenState(clipSkip)
+    const states = buffer(layer, statesDims)
+    const pooled = pooledWidth > 0 ? buffer("text_embeds", [1, pooledWidth]) : undefined
     const norm = !isXL && clipSkip > 1
-      ? {
-        before: output(hiddenState(1), [1, ids.length, width]),
-        after: output("last_hidden_state", [1, ids.length, width])
-      }
+      ? { before: buffer(hiddenState(1), statesDims), after: buffer("last_hidden_state", statesDims) }
       : undefined
-    const outputs = [states, ...(pooled ? [pooled] : []), ...(norm ? [norm.before, norm.after] : [])]
-
-    const input = TensorBuffer.make(type("input_ids"), [1, ids.length])
+    const input = buffer("input_ids", [1, ids.length])
     input.values.set(ids)
-    input.push()
-    yield* Effect.scoped(Effect.gen(function*() {
-      const call = yield* opened.bind({
-        inputs: { input_ids: input.tensor },
-        outputs: Object.fromEntries(outputs.map(({ buffer, name }) => [name, buffer.tensor]))
-      })
-      yield* call.run
-    }))
-    for (const { buffer } of outputs) buffer.pull()
+    yield* TensorBuffer.run(opened, {
+      inputs: { input_ids: input },
+      outputs: {
+        [layer]: states,
+        ...(pooled && { text_embeds: pooled }),
+        ...(norm && { [hiddenState(1)]: norm.before, last_hidden_state: norm.after })
+      }
+    })
     if (norm !== undefined) {
-      finalNorm.apply(states.buffer.values, {
-        before: norm.before.buffer.values,
-        after: norm.after.buffer.values,
+      finalNorm.apply(states.values, {
+        before: norm.before.values,
+        after: norm.after.values,
         width,
         epsilon
       })
     }
-    const chunk: EncodedChunk = { values: states.buffer.values, pooled: pooled?.buffer.values ?? new Float32Array(0) }
+    const chunk: EncodedChunk = { values: states.values, pooled: pooled?.values ?? new Float32Array(0) }
     return chunk
   })
-  const chunks = yield* Cache.makeWith((key: string) => encode(chunkOf(key)), { capacity, timeToLive: onlySuccess })
+  const chunks = yield* Cache.makeWith((key: string) => encode(inputOf(key)), { capacity, timeToLive: onlySuccess })
 
   return {
     vocabulary,
@@ -107,7 +100,7 @@ export const make = Effect.fnUntraced(function*(
     largestClipSkip: Effect.map(network, skippable),
     encode: Effect.fnUntraced(function*(ids, { clipSkip }) {
       const largest = clipSkip <= 1 ? 1 : skippable(yield* network)
-      const key = keyOf({ ids, clipSkip: Math.max(1, Math.min(largest, clipSkip)) })
+      const key = cacheKey({ ids, clipSkip: Math.max(1, Math.min(largest, clipSkip)) })
       yield* metrics.lookedUp("embedding", yield* Cache.has(chunks, key))
       return yield* Cache.get(chunks, key)
     }),
@@ -115,14 +108,14 @@ export const make = Effect.fnUntraced(function*(
   }
 })
 
-interface Chunk {
+interface EncoderInput {
   readonly ids: ReadonlyArray<number>
   readonly clipSkip: number
 }
 
 // The cache compares its keys by value, and must not see an array that changes.
-const keyOf = ({ clipSkip, ids }: Chunk) => `${clipSkip} ${ids.join(" ")}`
-const chunkOf = (key: string): Chunk => {
+const cacheKey = ({ clipSkip, ids }: EncoderInput) => `${clipSkip} ${ids.join(" ")}`
+const inputOf = (key: string): EncoderInput => {
   const [clipSkip = 1, ...ids] = key.split(" ").map(Number)
   return { clipSkip, ids }
 }

@@ -171,11 +171,10 @@ const bound = Effect.fnUntraced(function*(
 ) {
   const input = TensorBuffer.make(shape.input.type, [1, 3, height, width])
   const output = TensorBuffer.make(shape.output.type, [1, 3, height * scale, width * scale])
-  const call = yield* network.bind({
-    inputs: { [shape.input.name]: input.tensor },
-    outputs: { [shape.output.name]: output.tensor }
+  const run = yield* TensorBuffer.bind(network, {
+    inputs: { [shape.input.name]: input },
+    outputs: { [shape.output.name]: output }
   })
-  const run = Effect.sync(input.push).pipe(Effect.andThen(call.run), Effect.andThen(Effect.sync(output.pull)))
   return { input, output, run }
 })
 

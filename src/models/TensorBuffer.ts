@@ -3,7 +3,10 @@
  *
  * float32 buffers are used in place; float16, int32 and int64 ones are converted on the way in and out.
  */
-import type { SharedTensor, TensorType } from "./Networks.ts"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { InferenceError, NetworkLoadError, NetworkThreadDied } from "../model/ModelError.ts"
+import type { Network, SharedTensor, TensorType } from "./Networks.ts"
 
 const isTensorType = (type: string): type is TensorType =>
   type === "float32" || type === "float16" || type === "int32" || type === "int64"
@@ -15,9 +18,9 @@ export interface TensorBuffer {
   readonly tensor: SharedTensor
   /** The numbers as float32: the shared memory itself when the type is float32. */
   readonly values: Float32Array
-  /** Brings `values` into the network's type; nothing to do for float32. Integers are rounded. */
+  /** Converts `values` to the network's type; does nothing for float32. Integers are rounded. */
   readonly push: () => void
-  /** Brings the network's numbers into `values`; nothing to do for float32. */
+  /** Converts the network's numbers to `values`; does nothing for float32. */
   readonly pull: () => void
 }
 
@@ -52,9 +55,7 @@ export const make = (type: TensorType, dims: ReadonlyArray<number>): TensorBuffe
       return {
         tensor: { type, dims, data },
         values,
-        push: () => {
-          for (let i = 0; i < size; i++) data[i] = Math.round(values[i] as number)
-        },
+        push: () => data.set(values.map(Math.round)),
         pull: () => values.set(data)
       }
     }
@@ -64,16 +65,41 @@ export const make = (type: TensorType, dims: ReadonlyArray<number>): TensorBuffe
       return {
         tensor: { type, dims, data },
         values,
-        push: () => {
-          for (let i = 0; i < size; i++) data[i] = BigInt(Math.round(values[i] as number))
-        },
-        pull: () => {
-          for (let i = 0; i < size; i++) values[i] = Number(data[i])
-        }
+        push: () => data.set(Array.from(values, (value) => BigInt(Math.round(value)))),
+        pull: () => values.set(Array.from(data, Number))
       }
     }
   }
 }
+
+/** Buffers by the names of a network's inputs or outputs. */
+export type TensorBuffers = Readonly<Record<string, TensorBuffer>>
+
+/**
+ * Binds buffers to a network until the scope closes. Each execution of the inner effect pushes the inputs, runs the
+ * network and pulls the outputs.
+ */
+export const bind = Effect.fnUntraced(function*(
+  network: Network,
+  { inputs, outputs }: { readonly inputs: TensorBuffers; readonly outputs: TensorBuffers }
+): Effect.fn.Return<
+  Effect.Effect<void, InferenceError | NetworkLoadError | NetworkThreadDied>,
+  InferenceError | NetworkThreadDied,
+  Scope.Scope
+> {
+  const [pushed, pulled] = [Object.values(inputs), Object.values(outputs)]
+  const call = yield* network.bind({ inputs: tensorsOf(inputs), outputs: tensorsOf(outputs) })
+  const push = Effect.sync(() => pushed.forEach(({ push }) => push()))
+  const pull = Effect.sync(() => pulled.forEach(({ pull }) => pull()))
+  return push.pipe(Effect.andThen(call.run), Effect.andThen(pull))
+})
+
+/** Runs a network once. */
+export const run = (network: Network, buffers: Parameters<typeof bind>[1]) =>
+  Effect.scoped(Effect.flatten(bind(network, buffers)))
+
+const tensorsOf = (buffers: TensorBuffers) =>
+  Object.fromEntries(Object.entries(buffers).map(([name, { tensor }]) => [name, tensor]))
 
 const bits = new Uint32Array(1)
 const real = new Float32Array(bits.buffer)

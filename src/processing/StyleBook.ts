@@ -14,7 +14,7 @@ const largest = 16 * 1024 * 1024
 export class StyleBook extends Context.Service<StyleBook, {
   /** The styles there are, and what is wrong with the file, in sentences. A file that is not there holds none. */
   readonly read: Effect.Effect<{
-    readonly styles: ReadonlyArray<Styles.Style>
+    readonly styles: ReadonlyArray<Styles.PromptStyle>
     readonly problems: ReadonlyArray<string>
   }>
 }>()("serena/processing/StyleBook") {
@@ -43,6 +43,6 @@ export class StyleBook extends Context.Service<StyleBook, {
   )
 
   /** These styles. */
-  static readonly layerOf = (styles: ReadonlyArray<Styles.Style>): Layer.Layer<StyleBook> =>
+  static readonly layerOf = (styles: ReadonlyArray<Styles.PromptStyle>): Layer.Layer<StyleBook> =>
     Layer.succeed(StyleBook, { read: Effect.succeed({ styles, problems: [] }) })
 }

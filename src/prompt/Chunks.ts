@@ -26,7 +26,7 @@ export interface PlacedInversion {
 }
 
 /** One portion of a text. */
-export interface Chunk {
+export interface PromptChunk {
   /** 77 ids: start, prompt, end and padding. */
   readonly ids: ReadonlyArray<number>
   /** 77 weights; start, end and padding have 1. */
@@ -56,8 +56,8 @@ export const pack = (
   pieces: ReadonlyArray<Piece>,
   vocabulary: Vocabulary,
   { commaBacktrack = 20, findInversion }: PackOptions = {}
-): ReadonlyArray<Chunk> => {
-  const chunks: Array<Chunk> = []
+): ReadonlyArray<PromptChunk> => {
+  const chunks: Array<PromptChunk> = []
   let open: OpenChunk = { ids: [], weights: [], inversions: [] }
   let lastComma: number | undefined
   const close = (next: OpenChunk = { ids: [], weights: [], inversions: [] }) => {
@@ -110,7 +110,7 @@ const cut = ({ ids, inversions, weights }: OpenChunk, place: number): OpenChunk 
   }
 }
 
-const seal = (chunk: OpenChunk, { end, padding, start }: Vocabulary): Chunk => {
+const seal = (chunk: OpenChunk, { end, padding, start }: Vocabulary): PromptChunk => {
   const used = chunk.ids.length
   const filling = Array.from({ length: capacity - used + 1 }, () => end)
   const ids = [start, ...chunk.ids, ...filling]
@@ -119,10 +119,14 @@ const seal = (chunk: OpenChunk, { end, padding, start }: Vocabulary): Chunk => {
 }
 
 /** The chunk of an empty text. */
-export const empty = (vocabulary: Vocabulary): Chunk => seal({ ids: [], weights: [], inversions: [] }, vocabulary)
+export const empty = (vocabulary: Vocabulary): PromptChunk => seal({ ids: [], weights: [], inversions: [] }, vocabulary)
 
 /** With empty chunks at the end, up to `count`. */
-export const pad = (chunks: ReadonlyArray<Chunk>, count: number, vocabulary: Vocabulary): ReadonlyArray<Chunk> =>
+export const pad = (
+  chunks: ReadonlyArray<PromptChunk>,
+  count: number,
+  vocabulary: Vocabulary
+): ReadonlyArray<PromptChunk> =>
   chunks.length >= count
     ? chunks
     : [...chunks, ...Array.from({ length: count - chunks.length }, () => empty(vocabulary))]

@@ -13,7 +13,7 @@ import type { PromptSchedule } from "./PromptSchedule.ts"
 /** A text of a schedule. */
 export interface EncodedText {
   readonly text: string
-  readonly chunks: ReadonlyArray<Chunks.Chunk>
+  readonly chunks: ReadonlyArray<Chunks.PromptChunk>
   /** How many entries of the schedule have this text. */
   readonly repeats: number
 }

@@ -29,73 +29,28 @@ export interface NegativePrompt {
   readonly schedule: PromptSchedule.PromptSchedule
 }
 
-/** The prompts of a batch. */
-export interface PromptBatch {
-  readonly prompts: ReadonlyArray<Prompt>
-  /** The networks that count: those of the first prompt. */
-  readonly networks: ReadonlyArray<ExtraNetworks.ExtraNetwork>
-  /** Every schedule of the batch once, for parts of equal text share it: each is encoded in a call of its own. */
-  readonly schedules: ReadonlyArray<PromptSchedule.PromptSchedule>
-}
-
-/** The negative prompts of a batch. */
-export interface NegativePromptBatch {
-  readonly prompts: ReadonlyArray<NegativePrompt>
-  /** Every schedule of the batch once. */
-  readonly schedules: ReadonlyArray<PromptSchedule.PromptSchedule>
-}
-
 export interface ParseOptions extends PromptSchedule.ScheduleOptions {
   /** Whether comments are cut (`enable_prompt_comments`); true when left out. */
   readonly comments?: boolean | undefined
 }
 
-/** Reads a prompt, its styles merged. */
-export const parse = (text: string, options: ParseOptions): Prompt => read(text, options, schedules(options).get)
-
-/** Reads a negative prompt. */
-export const parseNegative = (text: string, options: ParseOptions): NegativePrompt =>
-  readNegative(text, options, schedules(options).get)
-
-/** Reads the prompts of a batch. */
-export const parseBatch = (texts: ReadonlyArray<string>, options: ParseOptions): PromptBatch => {
-  const { all, get } = schedules(options)
-  const prompts = texts.map((text) => read(text, options, get))
-  return { prompts, networks: prompts[0]?.networks ?? [], schedules: all() }
-}
-
-/** Reads the negative prompts of a batch. */
-export const parseNegativeBatch = (texts: ReadonlyArray<string>, options: ParseOptions): NegativePromptBatch => {
-  const { all, get } = schedules(options)
-  const prompts = texts.map((text) => readNegative(text, options, get))
-  return { prompts, schedules: all() }
-}
-
-type Schedules = (text: string) => PromptSchedule.PromptSchedule
-
-const read = (source: string, options: ParseOptions, schedule: Schedules): Prompt => {
+/** Reads a prompt, its styles merged. Parts of equal text share one schedule, so that it is encoded once. */
+export const parse = (source: string, options: ParseOptions): Prompt => {
   const text = withoutComments(source, options)
   const { networks, text: words } = ExtraNetworks.extract(text)
-  const parts = Composition.split(words).map(({ text, weight }) => ({ weight, schedule: schedule(text) }))
+  const schedules = new Map<string, PromptSchedule.PromptSchedule>()
+  const parts = Composition.split(words).map(({ text, weight }): Part => {
+    const schedule = schedules.get(text) ?? PromptSchedule.make(text, options)
+    schedules.set(text, schedule)
+    return { weight, schedule }
+  })
   return { text, networks, parts }
 }
 
-const readNegative = (source: string, options: ParseOptions, schedule: Schedules): NegativePrompt => {
+/** Reads a negative prompt. */
+export const parseNegative = (source: string, options: ParseOptions): NegativePrompt => {
   const text = withoutComments(source, options)
-  return { text, schedule: schedule(text) }
+  return { text, schedule: PromptSchedule.make(text, options) }
 }
 
 const withoutComments = (text: string, { comments = true }: ParseOptions) => comments ? Comments.strip(text) : text
-
-// Schedules that are made once for each text.
-const schedules = (options: PromptSchedule.ScheduleOptions) => {
-  const made = new Map<string, PromptSchedule.PromptSchedule>()
-  const get: Schedules = (text) => {
-    const known = made.get(text)
-    if (known !== undefined) return known
-    const schedule = PromptSchedule.make(text, options)
-    made.set(text, schedule)
-    return schedule
-  }
-  return { get, all: () => Array.from(made.values()) }
-}

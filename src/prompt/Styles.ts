@@ -5,7 +5,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { trim } from "./Characters.ts"
 
-export interface Style {
+export interface PromptStyle {
   readonly name: string
   readonly prompt: string
   readonly negativePrompt: string
@@ -48,7 +48,7 @@ const mergedLength = (style: string, prompt: string): number =>
 
 /** Merges the named styles in the order of their names. Unknown names do nothing. */
 export const apply = (
-  styles: ReadonlyArray<Style>,
+  styles: ReadonlyArray<PromptStyle>,
   names: ReadonlyArray<string>,
   pair: PromptPair
 ): Result.Result<PromptPair, StyledPromptTooLong> => {
@@ -79,7 +79,7 @@ export interface RowProblem {
  */
 export const parse = (
   csv: string
-): { readonly styles: ReadonlyArray<Style>; readonly problems: ReadonlyArray<RowProblem> } => {
+): { readonly styles: ReadonlyArray<PromptStyle>; readonly problems: ReadonlyArray<RowProblem> } => {
   const problems: Array<RowProblem> = []
   const [header, ...rows] = readRows(csv.startsWith("\ufeff") ? csv.slice(1) : csv)
   if (header === undefined) return { styles: [], problems }
@@ -92,7 +92,7 @@ export const parse = (
     return { styles: [], problems: [{ line: header.line, message }] }
   }
 
-  const styles = new Map<string, Style>()
+  const styles = new Map<string, PromptStyle>()
   for (const { fields, line, unclosed } of rows) {
     const name = fields[nameAt] ?? ""
     const prompt = fields[promptAt]

@@ -17,7 +17,7 @@ import type { Models } from "../model/Models.ts"
 import type { CommandOptions } from "../processing/CommandOptions.ts"
 import type { Options } from "../processing/Options.ts"
 import { StyleBook } from "../processing/StyleBook.ts"
-import type { Style } from "../prompt/Styles.ts"
+import type { PromptStyle } from "../prompt/Styles.ts"
 import type { Pipeline } from "../runner/Pipeline.ts"
 import { RunnerHooks } from "../runner/RunnerHooks.ts"
 import type { Runs } from "../runner/Runs.ts"
@@ -38,7 +38,7 @@ export interface PipelineOptions extends TestContext.Overrides {
   /** The stages. Defaults to the diffusion pipeline. */
   readonly pipeline?: Layer.Layer<Pipeline, never, DiffusionPipeline.Requirements> | undefined
   /** Styles that requests can name. Defaults to none. */
-  readonly styles?: ReadonlyArray<Style> | undefined
+  readonly styles?: ReadonlyArray<PromptStyle> | undefined
   /** Faults in the stages. For faults in a model, see `ModelFaults`. */
   readonly faults?: ReadonlyArray<Faults.Fault> | undefined
 }

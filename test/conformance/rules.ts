@@ -23,7 +23,6 @@ const prompt = (source: string, title: string, name: string, file = source): Pro
 export const promptRules: ReadonlyArray<PromptRule> = [
   prompt("Prompt", "Prompt.parse", "Order of processing, from comments to schedules"),
   prompt("Prompt", "Prompt.parseNegative", "Negative prompts: no extra networks, no `AND`, no part weights"),
-  prompt("Prompt", "Prompt.parseBatch", "Batches: the extra networks of the first prompt apply to all"),
   prompt("Styles", "Styles.merge", "Styles: `{prompt}` is replaced, other styles are appended after a comma"),
   prompt("Styles", "Styles.apply", "Several styles, in the order given"),
   prompt("Styles", "Styles.parse", "The styles file"),

@@ -53,6 +53,13 @@ describe("Prompt.parse", () => {
     assertLinear((text) => Prompt.parse(text, steps))
     for (const [name, text] of hostile(100_000)) assert.isAtLeast(Prompt.parse(text, steps).parts.length, 1, name)
   })
+
+  it("shares a schedule among parts of equal text", () => {
+    const [first, second, third] = Prompt.parse("a AND b:2 AND b", steps).parts
+    assert.strictEqual(second?.schedule.source, " b")
+    assert.strictEqual(third?.schedule, second?.schedule)
+    assert.notStrictEqual(first?.schedule, second?.schedule)
+  })
 })
 
 describe("Prompt.parseNegative", () => {
@@ -60,22 +67,6 @@ describe("Prompt.parseNegative", () => {
     const { schedule, text } = Prompt.parseNegative("<lora:x:1> AND [a:b:5] 16:9 # c", steps)
     assert.strictEqual(text, "<lora:x:1> AND [a:b:5] 16:9 \n")
     assert.deepStrictEqual(schedule.texts, ["<lora:x:1> AND a 16:9 \n", "<lora:x:1> AND b 16:9 \n"])
-  })
-})
-
-describe("Prompt.parseBatch", () => {
-  it("shares the schedules of equal parts, and takes the first prompt's networks for all", () => {
-    const batch = Prompt.parseBatch(["a AND b:2 <lora:x:1>", "a AND b <lora:y:1>", "a"], steps)
-    assert.deepStrictEqual(batch.schedules.map(({ source }) => source), ["a", " b"])
-    assert.deepStrictEqual(batch.prompts[0]?.parts.map(({ weight }) => weight), [1, 2])
-    assert.strictEqual(batch.prompts[1]?.parts[0]?.schedule, batch.prompts[2]?.parts[0]?.schedule)
-    assert.deepStrictEqual(batch.networks.map(({ positional }) => positional[0]), ["x"])
-  })
-
-  it("does so for negative prompts", () => {
-    const batch = Prompt.parseNegativeBatch(["x", "y", "x"], steps)
-    assert.deepStrictEqual(batch.schedules.map(({ source }) => source), ["x", "y"])
-    assert.strictEqual(batch.prompts[0]?.schedule, batch.prompts[2]?.schedule)
   })
 })
 

@@ -19,7 +19,7 @@ describe("Styles.merge", () => {
 })
 
 describe("Styles.apply", () => {
-  const styles: ReadonlyArray<Styles.Style> = [
+  const styles: ReadonlyArray<Styles.PromptStyle> = [
     { name: "one", prompt: "first", negativePrompt: "bad" },
     { name: "two", prompt: "big {prompt}", negativePrompt: "" },
     { name: "double", prompt: "{prompt}{prompt}", negativePrompt: "" }
@@ -48,7 +48,11 @@ describe("Styles.apply", () => {
 })
 
 describe("Styles.parse", () => {
-  const style = (name: string, prompt: string, negativePrompt = ""): Styles.Style => ({ name, prompt, negativePrompt })
+  const style = (name: string, prompt: string, negativePrompt = ""): Styles.PromptStyle => ({
+    name,
+    prompt,
+    negativePrompt
+  })
 
   it("reads columns in any order, a byte order mark, and both kinds of line ends", () => {
     const csv = "\ufeffname,prompt,negative_prompt\r\na,one,bad\r\n\r\nb,two,\nc,three"

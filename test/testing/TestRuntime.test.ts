@@ -6,7 +6,7 @@ import { readMetadata } from "../../src/images/Metadata.ts"
 import { InferenceError } from "../../src/model/ModelError.ts"
 import { Options } from "../../src/processing/Options.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
-import type { Style } from "../../src/prompt/Styles.ts"
+import type { PromptStyle } from "../../src/prompt/Styles.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import { RunnerHooks } from "../../src/runner/RunnerHooks.ts"
 import { Runs } from "../../src/runner/Runs.ts"
@@ -81,7 +81,7 @@ describe("TestRuntime.layer", () => {
     }))
 
   it.effect("knows the styles that it is given, and no others", () => {
-    const fluffy: Style = { name: "Fluffy", prompt: "{prompt}, fluffy", negativePrompt: "bald" }
+    const fluffy: PromptStyle = { name: "Fluffy", prompt: "{prompt}, fluffy", negativePrompt: "bald" }
     const styled = { ...cat, styles: ["Fluffy", "Shiny"] }
     return Effect.gen(function*() {
       const { images: [image], state } = yield* Effect.provide(
