@@ -70,126 +70,33 @@ export const isModelFolder = Effect.fnUntraced(function*(folder: string) {
 export const read = Effect.fnUntraced(function*(
   folder: string
 ): Effect.fn.Return<ModelFolder, InvalidModelFolder, FileSystem.FileSystem | Path.Path> {
-  const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const problems: Array<Problem> = []
-  const invalid = () => new InvalidModelFolder({ folder, problems })
+  const reader = yield* makeReader(folder)
+  const invalid = () => new InvalidModelFolder({ folder, problems: reader.problems })
+  if (!(yield* reader.isFolder)) return yield* invalid()
 
-  const stat = yield* Effect.option(fs.stat(folder))
-  if (stat._tag === "None" || stat.value.type !== "Directory") {
-    problems.push({
-      path: "",
-      message: stat._tag === "None" ? "it does not exist or may not be read" : "it is not a folder"
-    })
-    return yield* invalid()
-  }
+  const configs = yield* readConfigs(reader)
+  const kind = kindOf(configs)
+  const encoders = yield* readTextEncoders(reader, kind.textEncoders)
+  const networks = yield* findNetworks(reader)
+  const [first, ...others] = encoders
+  const { index, latentRgb, noise, unet, vae } = configs
+  reader.problems.push(...classProblems(configs), ...channelProblems(configs))
+  const isComplete = encoders.length === kind.textEncoders.length
+  if (first === undefined || !isComplete || unet === undefined) return yield* invalid()
 
-  const config = <A, I>(file: string, schema: Schema.Codec<A, I>) =>
-    files.readJson(path.join(folder, file), schema).pipe(
-      Effect.catch((found) => {
-        for (const { message, path } of found) {
-          problems.push({ path: path === "" ? file : `${file}: ${path}`, message })
-        }
-        return Effect.void
-      })
-    )
-  const network = Effect.fnUntraced(function*(file: string) {
-    const found = yield* Effect.option(fs.stat(path.join(folder, file)))
-    if (found._tag === "None") problems.push({ path: file, message: "the file is missing or may not be read" })
-    else if (found.value.type !== "File") problems.push({ path: file, message: "it is not a file" })
-    return path.join(folder, file)
-  })
-
-  const exists = (file: string) => Effect.orElseSucceed(fs.exists(path.join(folder, file)), () => false)
-
-  const [index, unet, vae, noise, hasFirst] = yield* Effect.all([
-    config("model_index.json", files.ModelIndex),
-    config("unet/config.json", files.UNetConfig),
-    config("vae_decoder/config.json", files.VaeConfig),
-    config("scheduler/scheduler_config.json", files.SchedulerConfig),
-    exists("text_encoder")
-  ], { concurrency: "unbounded" })
-  const latentRgb = (yield* exists("latent_rgb.json"))
-    ? yield* config("latent_rgb.json", files.LatentRgbFile)
-    : undefined
-
-  // XL folders have two text encoders, the refiner's the second one alone.
-  const isXL = index?._class_name.includes("XL") === true || unet?.addition_embed_type === "text_time"
-  const isRefiner = isXL && !hasFirst && (index?.text_encoder ?? []).every((name) => name === null)
-  const parts = (["text_encoder", "text_encoder_2"] as const)
-    .filter((part) => part === "text_encoder" ? !isRefiner : isXL)
-  const encoders = yield* Effect.forEach(parts, (part) => {
-    const tokenizer = tokenizers[part]
-    return Effect.all({
-      part: Effect.succeed(part),
-      config: config(`${part}/config.json`, files.TextEncoderConfig),
-      tokenizer: Effect.map(
-        config(`${tokenizer}/tokenizer_config.json`, files.TokenizerConfig),
-        (config) => config && { part: tokenizer, folder: path.join(folder, tokenizer), config }
-      )
-    }, { concurrency: "unbounded" })
-  }, { concurrency: "unbounded" })
-  const textEncoders = yield* Effect.forEach(
-    encoders,
-    ({ config, part, tokenizer }) =>
-      Effect.map(
-        network(`${part}/model.onnx`),
-        (network): ReadonlyArray<TextEncoderFolder> =>
-          config === undefined || tokenizer === undefined ? [] : [{ part, network, config, tokenizer }]
-      ),
-    { concurrency: "unbounded" }
-  )
-  const [first, ...others] = textEncoders.flat()
-  const networks = yield* Effect.all({
-    unet: network("unet/model.onnx"),
-    vaeDecoder: network("vae_decoder/model.onnx"),
-    vaeEncoder: Effect.flatMap(
-      exists("vae_encoder/model.onnx"),
-      (found) => found ? network("vae_encoder/model.onnx") : Effect.undefined
-    )
-  }, { concurrency: "unbounded" })
-
-  if (index !== undefined && !isSupported(index._class_name)) {
-    problems.push({
-      path: "model_index.json: _class_name",
-      message: `"${index._class_name}" is not supported, only ${
-        pipelines.map((name) => `${name}Pipeline`).join(", ")
-      } and their Img2Img, Inpaint, ORT and Onnx variants`
-    })
-  }
-  const className = (file: string, found: string | undefined, expected: string) => {
-    if (found !== undefined && found !== expected) {
-      problems.push({ path: `${file}: _class_name`, message: `expected "${expected}", found "${found}"` })
-    }
-  }
-  className("unet/config.json", unet?._class_name, "UNet2DConditionModel")
-  className("vae_decoder/config.json", vae?._class_name, "AutoencoderKL")
-  const wrong = (field: keyof typeof files.UNetConfig.Type, message: string) =>
-    problems.push({ path: `unet/config.json: ${field}`, message })
-  if (unet !== undefined && vae !== undefined) {
-    const latent = vae.latent_channels
-    if (unet.in_channels !== latent && unet.in_channels !== latent * 2 + 1) {
-      wrong(
-        "in_channels",
-        `${unet.in_channels} channels fit neither the VAE's ${latent} nor an inpainting model's ${latent * 2 + 1}`
-      )
-    }
-  }
-  const complete = first !== undefined && others.length === parts.length - 1
-  const inputs = unet !== undefined && complete ? denoisingInputs(unet, [first, ...others], isXL, wrong) : undefined
-
-  if (
-    problems.length > 0 || first === undefined || inputs === undefined || unet === undefined || vae === undefined ||
-    noise === undefined
-  ) {
+  const textEncoders = [first, ...others] as const
+  const { inputs, problems } = denoisingInputs(unet, textEncoders, kind.isXL)
+  reader.problems.push(...problems)
+  if (reader.problems.length > 0 || vae === undefined || noise === undefined || index === undefined) {
     return yield* invalid()
   }
   return {
     folder,
     name: path.basename(path.resolve(folder)),
-    family: isRefiner ? "sdxl-refiner" : isXL ? "sdxl" : isOpenClip(first) ? "sd2" : "sd1",
+    family: kind.isRefiner ? "sdxl-refiner" : kind.isXL ? "sdxl" : isOpenClip(first) ? "sd2" : "sd1",
     networks,
-    textEncoders: [first, ...others],
+    textEncoders,
     unet,
     inputs,
     vae,
@@ -198,16 +105,143 @@ export const read = Effect.fnUntraced(function*(
   }
 })
 
+type Reader = Effect.Success<ReturnType<typeof makeReader>>
+
+// Reads a folder's files and collects the problems with them.
+const makeReader = Effect.fnUntraced(function*(folder: string) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const problems: Array<Problem> = []
+  const statOf = (file: string) => Effect.option(fs.stat(path.join(folder, file)))
+  return {
+    problems,
+    path: (file: string) => path.join(folder, file),
+    exists: (file: string) => Effect.orElseSucceed(fs.exists(path.join(folder, file)), () => false),
+    isFolder: Effect.map(Effect.option(fs.stat(folder)), (stat) => {
+      if (stat._tag === "Some" && stat.value.type === "Directory") return true
+      const message = stat._tag === "None" ? "it does not exist or may not be read" : "it is not a folder"
+      problems.push({ path: "", message })
+      return false
+    }),
+    /** A file decoded by a schema; undefined when there are problems with it. */
+    config: <A, I>(file: string, schema: Schema.Codec<A, I>) =>
+      files.readJson(path.join(folder, file), schema).pipe(
+        Effect.provideService(FileSystem.FileSystem, fs),
+        Effect.catch((found) => {
+          for (const { message, path } of found) {
+            problems.push({ path: path === "" ? file : `${file}: ${path}`, message })
+          }
+          return Effect.undefined
+        })
+      ),
+    /** The path of a file that has to be there. */
+    network: (file: string) =>
+      Effect.map(statOf(file), (found) => {
+        if (found._tag === "None") problems.push({ path: file, message: "the file is missing or may not be read" })
+        else if (found.value.type !== "File") problems.push({ path: file, message: "it is not a file" })
+        return path.join(folder, file)
+      })
+  }
+})
+
+type Configs = Effect.Success<ReturnType<typeof readConfigs>>
+
+const readConfigs = Effect.fnUntraced(function*({ config, exists }: Reader) {
+  const configs = yield* Effect.all({
+    index: config("model_index.json", files.ModelIndex),
+    unet: config("unet/config.json", files.UNetConfig),
+    vae: config("vae_decoder/config.json", files.VaeConfig),
+    noise: config("scheduler/scheduler_config.json", files.SchedulerConfig),
+    hasFirstEncoder: exists("text_encoder")
+  }, { concurrency: "unbounded" })
+  const hasLatentRgb = yield* exists("latent_rgb.json")
+  return { ...configs, latentRgb: hasLatentRgb ? yield* config("latent_rgb.json", files.LatentRgbFile) : undefined }
+})
+
+// XL folders have two text encoders, the refiner's the second one alone.
+const kindOf = ({ hasFirstEncoder, index, unet }: Configs) => {
+  const isXL = index?._class_name.includes("XL") === true || unet?.addition_embed_type === "text_time"
+  const isRefiner = isXL && !hasFirstEncoder && (index?.text_encoder ?? []).every((name) => name === null)
+  const textEncoders = (["text_encoder", "text_encoder_2"] as const)
+    .filter((part) => part === "text_encoder" ? !isRefiner : isXL)
+  return { isXL, isRefiner, textEncoders }
+}
+
+// The text encoders without problems.
+const readTextEncoders = Effect.fnUntraced(function*(
+  { config, network, path }: Reader,
+  parts: ReadonlyArray<keyof typeof tokenizers>
+) {
+  const concurrency = "unbounded"
+  const encoders = yield* Effect.forEach(parts, (part) =>
+    Effect.all({
+      part: Effect.succeed(part),
+      config: config(`${part}/config.json`, files.TextEncoderConfig),
+      tokenizer: config(`${tokenizers[part]}/tokenizer_config.json`, files.TokenizerConfig)
+    }, { concurrency }), { concurrency })
+  const paths = yield* Effect.forEach(parts, (part) => network(`${part}/model.onnx`), { concurrency })
+  return encoders.flatMap(({ config, part, tokenizer }, i): ReadonlyArray<TextEncoderFolder> => {
+    const network = paths[i]
+    if (config === undefined || tokenizer === undefined || network === undefined) return []
+    const name = tokenizers[part]
+    return [{ part, network, config, tokenizer: { part: name, folder: path(name), config: tokenizer } }]
+  })
+})
+
+const findNetworks = ({ exists, network }: Reader) =>
+  Effect.all({
+    unet: network("unet/model.onnx"),
+    vaeDecoder: network("vae_decoder/model.onnx"),
+    vaeEncoder: Effect.flatMap(
+      exists("vae_encoder/model.onnx"),
+      (found) => found ? network("vae_encoder/model.onnx") : Effect.undefined
+    )
+  }, { concurrency: "unbounded" })
+
+const classProblems = ({ index, unet, vae }: Configs): ReadonlyArray<Problem> => {
+  const unsupported = index === undefined || isSupported(index._class_name) ? [] : [{
+    path: "model_index.json: _class_name",
+    message: `"${index._class_name}" is not supported, only ${
+      pipelines.map((name) => `${name}Pipeline`).join(", ")
+    } and their Img2Img, Inpaint, ORT and Onnx variants`
+  }]
+  const wrong = (file: string, found: string | undefined, expected: string) =>
+    found === undefined || found === expected
+      ? []
+      : [{ path: `${file}: _class_name`, message: `expected "${expected}", found "${found}"` }]
+  return [
+    ...unsupported,
+    ...wrong("unet/config.json", unet?._class_name, "UNet2DConditionModel"),
+    ...wrong("vae_decoder/config.json", vae?._class_name, "AutoencoderKL")
+  ]
+}
+
+const unetProblem = (field: keyof typeof files.UNetConfig.Type, message: string): Problem => ({
+  path: `unet/config.json: ${field}`,
+  message
+})
+
+const channelProblems = ({ unet, vae }: Configs): ReadonlyArray<Problem> => {
+  if (unet === undefined || vae === undefined) return []
+  const latent = vae.latent_channels
+  const inpainting = latent * 2 + 1
+  return unet.in_channels === latent || unet.in_channels === inpainting ? [] : [unetProblem(
+    "in_channels",
+    `${unet.in_channels} channels fit neither the VAE's ${latent} nor an inpainting model's ${inpainting}`
+  )]
+}
+
 // Stable Diffusion 2 reads OpenCLIP's ViT-H, 1 reads OpenAI's ViT-L: they differ in width and activation.
 const isOpenClip = ({ config }: TextEncoderFolder) => config.hidden_act === "gelu" || config.hidden_size === 1024
 
-// What the UNet reads, as far as its configuration fits the text encoders'.
+// What the UNet reads, and where its configuration does not fit the text encoders'.
 const denoisingInputs = (
   unet: typeof files.UNetConfig.Type,
   encoders: readonly [TextEncoderFolder, ...ReadonlyArray<TextEncoderFolder>],
-  isXL: boolean,
-  wrong: (field: keyof typeof files.UNetConfig.Type, message: string) => void
-): DenoisingInputs => {
+  isXL: boolean
+): { readonly inputs: DenoisingInputs; readonly problems: ReadonlyArray<Problem> } => {
+  const problems: Array<Problem> = []
+  const wrong = (...problem: Parameters<typeof unetProblem>) => problems.push(unetProblem(...problem))
   const context = encoders.reduce((sum, { config }) => sum + config.hidden_size, 0)
   const expected = unet.cross_attention_dim
   if (expected !== null && [expected].flat().some((width) => width !== context)) {
@@ -228,5 +262,8 @@ const denoisingInputs = (
       `${all} is not ${pooled} for the text and ${each} for each of 6 or 5 sizes`
     )
   }
-  return { channels: unet.in_channels, context, pooled, timeIds, guidance: unet.time_cond_proj_dim ?? 0 }
+  return {
+    inputs: { channels: unet.in_channels, context, pooled, timeIds, guidance: unet.time_cond_proj_dim ?? 0 },
+    problems
+  }
 }

@@ -12,7 +12,7 @@ import type { PlanProblem, Problems } from "./Problems.ts"
 
 /** The styles there are, and what is wrong with their file. */
 export interface StyleFacts {
-  readonly styles: ReadonlyArray<Styles.Style>
+  readonly styles: ReadonlyArray<Styles.PromptStyle>
   readonly problems: ReadonlyArray<string>
 }
 
