@@ -47,150 +47,157 @@ export class ImageStore extends Context.Service<ImageStore, {
   /** Pictures in the file system. */
   static readonly layer: Layer.Layer<ImageStore, never, FileSystem.FileSystem | Path.Path> = Layer.effect(
     ImageStore,
-    Effect.gen(function*() {
-      const fs = yield* FileSystem.FileSystem
-      const path = yield* Path.Path
-
-      const sync = (file: string) =>
-        Effect.scoped(Effect.flatMap(fs.open(file, { flag: "r" }), (opened) => opened.sync))
-
-      // Writes a file under a name that nobody looks for, and removes it after its use, if it is still there.
-      const withTemporary = Effect.fnUntraced(function*<A>(
-        dir: string,
-        bytes: Uint8Array,
-        use: (temporary: string) => Effect.Effect<A, PlatformError.PlatformError>
-      ) {
-        // Not of `Random`: processes that are given the same seed would take the same name.
-        const temporary = path.join(dir, `.${yield* Effect.sync(() => randomBytes(9).toString("base64url"))}.partial`)
-        return yield* Effect.gen(function*() {
-          yield* Effect.scoped(Effect.gen(function*() {
-            const file = yield* fs.open(temporary, { flag: "wx" })
-            yield* file.writeAll(bytes)
-            yield* file.sync
-          }))
-          return yield* use(temporary)
-        }).pipe(Effect.ensuring(Effect.ignore(fs.remove(temporary, { force: true }))))
-      })
-
-      // Gives a file its name, if that is free. Hard links never replace a file. Where the file system has none, the name
-      // is taken first, then the file moved.
-      const claim = (temporary: string, file: string) =>
-        fs.link(temporary, file).pipe(
-          Effect.catchIf(hasNoLinks, () =>
-            fs.writeFile(file, new Uint8Array(), { flag: "wx" }).pipe(
-              Effect.andThen(Effect.onError(fs.rename(temporary, file), () => Effect.ignore(fs.remove(file))))
-            )),
-          Effect.as(true),
-          Effect.catchIf(isTaken, () => Effect.succeed(false))
-        )
-
-      // A text is claimed before its picture: a picture is never seen without it.
-      const claimBoth = (
-        temporary: string,
-        file: string,
-        text: { readonly file: string; readonly bytes: Uint8Array }
-      ) =>
-        Effect.gen(function*() {
-          const isFree = yield* withTemporary(path.dirname(text.file), text.bytes, (other) => claim(other, text.file))
-          if (!isFree) return false
-          const remove = Effect.ignore(fs.remove(text.file))
-          const isSaved = yield* Effect.onError(claim(temporary, file), () => remove)
-          if (!isSaved) yield* remove
-          return isSaved
-        })
-
-      const isOutside = (folder: string, file: string): boolean => {
-        const way = path.relative(folder, path.resolve(folder, file))
-        return way === ".." || way.startsWith(`..${path.sep}`) || path.isAbsolute(way)
-      }
-
-      const stayInside = (folder: string, ...files: ReadonlyArray<string>) =>
-        files.some((file) => isOutside(folder, file))
-          ? Effect.fail(new SaveError({ path: folder, reason: "the name leads out of the folder" }))
-          : Effect.void
-
-      // One folder at a time: asked for all of them at once, Node tries without end where none can be made, as in /proc.
-      const makeFolder: (dir: string) => Effect.Effect<void, PlatformError.PlatformError> = Effect.fnUntraced(
-        function*(dir) {
-          const missing: Array<string> = []
-          for (let at = dir; !(yield* isThere(at)); at = path.dirname(at)) {
-            missing.push(at)
-            if (path.dirname(at) === at) break
-          }
-          for (const folder of missing.toReversed()) {
-            // Another process may have been faster.
-            yield* Effect.catchIf(fs.makeDirectory(folder), isTaken, () => Effect.void)
-          }
-        }
-      )
-
-      // Whether a folder is there; fails for a file that has its name.
-      const isThere = (dir: string) =>
-        fs.stat(dir).pipe(
-          Effect.flatMap(({ type }) => type === "Directory" ? Effect.void : fs.makeDirectory(dir)),
-          Effect.as(true),
-          Effect.catchIf(({ reason }) => reason._tag === "NotFound", () => Effect.succeed(false))
-        )
-
-      const check: ImageStore["Service"]["check"] = Effect.fnUntraced(function*(folder) {
-        const dir = path.resolve(folder)
-        yield* makeFolder(dir).pipe(
-          Effect.andThen(fs.access(dir, { writable: true })),
-          Effect.mapError((error) => new SaveError({ path: dir, reason: reasonOf(error) }))
-        )
-      })
-
-      const save: ImageStore["Service"]["save"] = Effect.fnUntraced(function*(saved) {
-        const folder = path.resolve(saved.folder)
-        const dir = path.resolve(folder, saved.directory)
-        yield* stayInside(folder, saved.directory, path.join(saved.directory, saved.name))
-        const text = saved.text === undefined ? undefined : new TextEncoder().encode(`${saved.text}\n`)
-        return yield* Effect.gen(function*() {
-          yield* makeFolder(dir)
-          return yield* withTemporary(
-            dir,
-            saved.bytes,
-            Effect.fnUntraced(function*(temporary) {
-              const taken = new Set(yield* fs.readDirectory(dir))
-              const nameAt = namesFor(saved, taken)
-              for (let attempt = 0;; attempt++) {
-                const name = nameAt(attempt)
-                if (taken.has(`${name}.${saved.extension}`) || (text && taken.has(`${name}.txt`))) continue
-                const file = path.join(dir, `${name}.${saved.extension}`)
-                const isSaved = yield* text === undefined
-                  ? claim(temporary, file)
-                  : claimBoth(temporary, file, { file: path.join(dir, `${name}.txt`), bytes: text })
-                if (isSaved) {
-                  yield* Effect.ignore(sync(dir))
-                  return file
-                }
-              }
-            })
-          )
-        }).pipe(
-          // A file that is being written is finished, whoever no longer waits for it.
-          Effect.uninterruptible,
-          Effect.mapError((error) => new SaveError({ path: dir, reason: reasonOf(error) }))
-        )
-      })
-
-      const replace: ImageStore["Service"]["replace"] = Effect.fnUntraced(function*({ folder, name }, text) {
-        const dir = path.resolve(folder)
-        const file = path.resolve(dir, name)
-        yield* stayInside(dir, name)
-        return yield* makeFolder(dir).pipe(
-          Effect.andThen(withTemporary(dir, new TextEncoder().encode(text), (temporary) => fs.rename(temporary, file))),
-          Effect.andThen(Effect.ignore(sync(dir))),
-          Effect.as(file),
-          Effect.uninterruptible,
-          Effect.mapError((error) => new SaveError({ path: dir, reason: reasonOf(error) }))
-        )
-      })
-
-      return ImageStore.of({ check, save, replace })
-    })
+    Effect.suspend(() => make)
   )
 }
+
+// Writes files whole or not at all.
+const atomicWrites = (fs: FileSystem.FileSystem, path: Path.Path) => {
+  const sync = (file: string) => Effect.scoped(Effect.flatMap(fs.open(file, { flag: "r" }), (opened) => opened.sync))
+
+  // Writes a file under a name that nobody looks for, and removes it after its use, if it is still there.
+  const withTemporary = Effect.fnUntraced(function*<A>(
+    dir: string,
+    bytes: Uint8Array,
+    use: (temporary: string) => Effect.Effect<A, PlatformError.PlatformError>
+  ) {
+    // Not of `Random`: processes that are given the same seed would take the same name.
+    const temporary = path.join(dir, `.${yield* Effect.sync(() => randomBytes(9).toString("base64url"))}.partial`)
+    return yield* Effect.gen(function*() {
+      yield* Effect.scoped(Effect.gen(function*() {
+        const file = yield* fs.open(temporary, { flag: "wx" })
+        yield* file.writeAll(bytes)
+        yield* file.sync
+      }))
+      return yield* use(temporary)
+    }).pipe(Effect.ensuring(Effect.ignore(fs.remove(temporary, { force: true }))))
+  })
+
+  // Gives a file its name, if that is free. Hard links never replace a file. Where the file system has none, the name
+  // is taken first, then the file moved.
+  const claim = (temporary: string, file: string) =>
+    fs.link(temporary, file).pipe(
+      Effect.catchIf(hasNoLinks, () =>
+        fs.writeFile(file, new Uint8Array(), { flag: "wx" }).pipe(
+          Effect.andThen(Effect.onError(fs.rename(temporary, file), () => Effect.ignore(fs.remove(file))))
+        )),
+      Effect.as(true),
+      Effect.catchIf(isTaken, () => Effect.succeed(false))
+    )
+
+  // A text is claimed before its picture: a picture is never seen without it.
+  const claimBoth = (
+    temporary: string,
+    file: string,
+    text: { readonly file: string; readonly bytes: Uint8Array }
+  ) =>
+    Effect.gen(function*() {
+      const isFree = yield* withTemporary(path.dirname(text.file), text.bytes, (other) => claim(other, text.file))
+      if (!isFree) return false
+      const remove = Effect.ignore(fs.remove(text.file))
+      const isSaved = yield* Effect.onError(claim(temporary, file), () => remove)
+      if (!isSaved) yield* remove
+      return isSaved
+    })
+
+  return { sync, withTemporary, claim, claimBoth }
+}
+
+// Checks and makes folders.
+const foldersOf = (fs: FileSystem.FileSystem, path: Path.Path) => {
+  const isOutside = (folder: string, file: string): boolean => {
+    const way = path.relative(folder, path.resolve(folder, file))
+    return way === ".." || way.startsWith(`..${path.sep}`) || path.isAbsolute(way)
+  }
+
+  const stayInside = (folder: string, ...files: ReadonlyArray<string>) =>
+    files.some((file) => isOutside(folder, file))
+      ? Effect.fail(new SaveError({ path: folder, reason: "the name leads out of the folder" }))
+      : Effect.void
+
+  // One folder at a time: asked for all of them at once, Node tries without end where none can be made, as in /proc.
+  const makeFolder: (dir: string) => Effect.Effect<void, PlatformError.PlatformError> = Effect.fnUntraced(
+    function*(dir) {
+      const missing: Array<string> = []
+      for (let at = dir; !(yield* isThere(at)); at = path.dirname(at)) {
+        missing.push(at)
+        if (path.dirname(at) === at) break
+      }
+      for (const folder of missing.toReversed()) {
+        // Another process may have been faster.
+        yield* Effect.catchIf(fs.makeDirectory(folder), isTaken, () => Effect.void)
+      }
+    }
+  )
+
+  // Whether a folder is there; fails for a file that has its name.
+  const isThere = (dir: string) =>
+    fs.stat(dir).pipe(
+      Effect.flatMap(({ type }) => type === "Directory" ? Effect.void : fs.makeDirectory(dir)),
+      Effect.as(true),
+      Effect.catchIf(({ reason }) => reason._tag === "NotFound", () => Effect.succeed(false))
+    )
+
+  return { makeFolder, stayInside }
+}
+
+const make = Effect.gen(function*() {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const { claim, claimBoth, sync, withTemporary } = atomicWrites(fs, path)
+  const { makeFolder, stayInside } = foldersOf(fs, path)
+
+  const check: ImageStore["Service"]["check"] = Effect.fnUntraced(function*(folder) {
+    const dir = path.resolve(folder)
+    yield* makeFolder(dir).pipe(
+      Effect.andThen(fs.access(dir, { writable: true })),
+      Effect.mapError((error) => new SaveError({ path: dir, reason: reasonOf(error) }))
+    )
+  })
+
+  // Gives the temporary file the first name that is free.
+  const claimName = Effect.fnUntraced(function*(temporary: string, dir: string, saved: FileToSave) {
+    const text = saved.text === undefined ? undefined : new TextEncoder().encode(`${saved.text}\n`)
+    const taken = new Set(yield* fs.readDirectory(dir))
+    const nameAt = namesFor(saved, taken)
+    for (let attempt = 0;; attempt++) {
+      const name = nameAt(attempt)
+      if (taken.has(`${name}.${saved.extension}`) || (text && taken.has(`${name}.txt`))) continue
+      const file = path.join(dir, `${name}.${saved.extension}`)
+      const isSaved = yield* text === undefined
+        ? claim(temporary, file)
+        : claimBoth(temporary, file, { file: path.join(dir, `${name}.txt`), bytes: text })
+      if (isSaved) return file
+    }
+  })
+
+  // A file that is being written is finished, whoever no longer waits for it.
+  const writing = <A>(dir: string, write: Effect.Effect<A, PlatformError.PlatformError>) =>
+    makeFolder(dir).pipe(
+      Effect.andThen(write),
+      Effect.tap(() => Effect.ignore(sync(dir))),
+      Effect.uninterruptible,
+      Effect.mapError((error) => new SaveError({ path: dir, reason: reasonOf(error) }))
+    )
+
+  const save: ImageStore["Service"]["save"] = Effect.fnUntraced(function*(saved) {
+    const folder = path.resolve(saved.folder)
+    const dir = path.resolve(folder, saved.directory)
+    yield* stayInside(folder, saved.directory, path.join(saved.directory, saved.name))
+    return yield* writing(dir, withTemporary(dir, saved.bytes, (temporary) => claimName(temporary, dir, saved)))
+  })
+
+  const replace: ImageStore["Service"]["replace"] = Effect.fnUntraced(function*({ folder, name }, text) {
+    const dir = path.resolve(folder)
+    const file = path.resolve(dir, name)
+    yield* stayInside(dir, name)
+    const bytes = new TextEncoder().encode(text)
+    yield* writing(dir, withTemporary(dir, bytes, (temporary) => fs.rename(temporary, file)))
+    return file
+  })
+
+  return ImageStore.of({ check, save, replace })
+})
 
 /** Names to try one after the other, without extension, for a file in a folder where these names are taken. */
 export const namesFor = (
