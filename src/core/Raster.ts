@@ -30,7 +30,7 @@ export const filled = ({ height, width }: Size, channels: Raster["channels"], va
 export const crop = (raster: Raster, { bottom, left, right, top }: Region): Raster =>
   paste(filled({ width: right - left, height: bottom - top }, raster.channels), raster, -left, -top)
 
-/** An image with another of as many channels laid over it, its corner at `left`, `top`. What hangs over is cut off. */
+/** An image with another of as many channels pasted onto it, its corner at `left`, `top`. What hangs over is cut off. */
 export const paste = (onto: Raster, raster: Raster, left: number, top: number): Raster => {
   const { channels, height, width } = onto
   if (raster.channels !== channels) throw new RangeError("an image is pasted onto one of other channels")
@@ -48,7 +48,7 @@ export const paste = (onto: Raster, raster: Raster, left: number, top: number): 
   return { width, height, channels, data }
 }
 
-/** RGB, with what is transparent laid over a colour: red, green and blue, 0 to 255. */
+/** RGB, composited onto a colour: red, green and blue, 0 to 255. */
 export const toRgb = (raster: Raster, background: readonly [number, number, number] = [255, 255, 255]): Raster => {
   const { channels, data, height, width } = raster
   if (channels === 3) return raster

@@ -153,7 +153,7 @@ export const fromLab = (lab: Uint8Array): Uint8Array => {
 const luminosity = (rgb: Uint8Array, at: number): number =>
   (0.299 * (rgb[at] as number) + 0.587 * (rgb[at + 1] as number) + 0.114 * (rgb[at + 2] as number)) / 255
 
-// Gives pixels the luminosity of others, in place, as the blend mode of that name (W3C compositing, `SetLum`).
+// Sets pixels to the luminosity of others, in place, as the blend mode of that name (W3C compositing, `SetLum`).
 const takeLuminosity = (rgb: Uint8Array, of: Uint8Array): void => {
   for (let i = 0; i < rgb.length; i += 3) {
     const wanted = luminosity(of, i)

@@ -2,7 +2,7 @@
  * The one thing of EXIF (version 2.32) that matters here: the user comment, where JPEG, WebP and AVIF files keep the
  * infotext.
  *
- * An EXIF block is a TIFF file without a picture: directories of 12-byte entries that point to each other.
+ * An EXIF block is a TIFF file without an image: directories of 12-byte entries that point to each other.
  */
 
 /** Bytes that some formats put before the block. */

@@ -10,10 +10,10 @@ import { createHash } from "node:crypto"
 import { pythonFloat } from "../core/Text.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 
-/** What a name can tell of a picture. */
+/** What a file name can contain about an image. */
 export interface FileNameFacts {
   readonly seed: number
-  /** Seeds of the first and the last picture of the request. */
+  /** Seeds of the first and the last image of the request. */
   readonly seeds: { readonly first: number; readonly last: number }
   readonly steps: number
   readonly cfg: number
@@ -34,7 +34,7 @@ export interface FileNameFacts {
   /** From 1, in its batch. */
   readonly batchNumber: number
   readonly batchSize: number
-  /** From 1, in the request; `undefined` when that is for a single picture. */
+  /** From 1, in the request; `undefined` when that is for a single image. */
   readonly generationNumber: number | undefined
   readonly clipSkip: number
   /** Of img2img and the second pass, 0 to 1. */
@@ -42,7 +42,7 @@ export interface FileNameFacts {
   readonly user: string | undefined
   /** File of a VAE that is not the model's own. */
   readonly vae: string | undefined
-  /** Name of the file that the picture came from, without extension. */
+  /** Name of the file that the image came from, without extension. */
   readonly basename: string | undefined
   /** The pixels, `[height, width, channels]`, which `[image_hash]` is of. */
   readonly imageBytes: () => Uint8Array
@@ -67,7 +67,7 @@ export const directoryPatternFor = (opts: OptionsSnapshot, kind: "samples" | "gr
 /**
  * Name of a file, without number and extension; empty when nothing is left of it, and then a number has to do.
  *
- * A placeholder (in either case) becomes what is known, at most 128 characters of it. One that has nothing to tell, such
+ * A placeholder (in either case) becomes what is known, at most 128 characters of it. One without a value, such
  * as `[batch_number]` in a batch of one, goes with the text before it. Unknown ones stay as text.
  */
 export const fileName = (pattern: string, about: FileNameFacts): string => wholeName(expand(pattern, about))
@@ -102,7 +102,7 @@ const expand = (pattern: string, about: FileNameFacts): string => {
   return expanded + pattern.slice(end)
 }
 
-/** Gives its text, or `undefined` when there is nothing to tell. */
+/** Returns its text, or `undefined` when it has no value. */
 type Placeholder = (about: FileNameFacts, args: ReadonlyArray<string>) => string | undefined
 
 const placeholders: ReadonlyMap<string, Placeholder> = new Map<string, Placeholder>([

@@ -35,7 +35,7 @@ export const commentOf = (bytes: Uint8Array): string | undefined => {
         break
       }
       case 0x2C:
-        // The minimum code size stands before the blocks of a picture.
+        // The minimum code size stands before the blocks of an image.
         at = afterBlocks(afterColours(byte(at + 9), at + 10) + 1, parts)
         break
       case 0x3B:

@@ -1,18 +1,18 @@
 /**
- * Several pictures put into one, side by side in rows, as stable-diffusion-webui's `image_grid` does.
+ * Puts several images into one, in rows, as stable-diffusion-webui's `image_grid` does.
  */
 import type { Raster } from "../core/Raster.ts"
 
 export interface GridOptions {
-  /** The setting `n_rows`: -1 for about as many rows as columns, 0 for a row a picture of a batch, else so many. */
+  /** The setting `n_rows`: -1 for about as many rows as columns, 0 for a row an image of a batch, else so many. */
   readonly rows: number
   readonly batchSize: number
 }
 
 /**
- * All pictures in one of RGB, `[rows * height, columns * width, 3]`, from left to right and from top to bottom on black.
- * There are never more rows than pictures. Every cell has the size of the first picture; of larger ones the left upper
- * part is shown. What is transparent shows the black behind it. No pictures make a picture of no pixels.
+ * All images in one of RGB, `[rows * height, columns * width, 3]`, from left to right and from top to bottom on black.
+ * There are never more rows than images. Every cell has the size of the first image; of larger ones the left upper
+ * part is shown. What is transparent shows the black behind it. Without images it is an image without pixels.
  */
 export const grid = (images: ReadonlyArray<Raster>, options: GridOptions): Raster => {
   const [first] = images

@@ -1,5 +1,5 @@
 /**
- * Pictures from files.
+ * Images from files.
  *
  * The live layer has sharp unpack the pixels, off the main thread; BMP files, which sharp does not read, are unpacked
  * here. A file is taken for what its first bytes say, and only formats of pixels are taken at all: no SVG, no PDF.
@@ -15,7 +15,7 @@ import { ImageCodecError } from "./ImageError.ts"
 export class ImageDecoder extends Context.Service<ImageDecoder, {
   /**
    * The pixels of a PNG, JPEG, WebP, GIF, AVIF, TIFF or BMP file, 8-bit RGB, with alpha if the file has any: turned as
-   * EXIF says, the first picture of several. Both limits hold before pixels are unpacked.
+   * EXIF says, the first image of several. Both limits hold before pixels are unpacked.
    */
   readonly decode: (
     bytes: Uint8Array,
@@ -36,7 +36,7 @@ export class ImageDecoder extends Context.Service<ImageDecoder, {
       return yield* Effect.tryPromise({
         try: () => decodeBySharp(bytes, format, max_image_pixels),
         catch: toError
-        // What sharp has begun it finishes: whoever is interrupted here waits, so that nothing goes on behind his back.
+        // sharp cannot be stopped, so an interruption waits until it is done.
       }).pipe(Effect.uninterruptible)
     })
   })
@@ -82,7 +82,7 @@ const checkPixels = (width: number, height: number, most: number): void => {
 }
 
 const decodeBySharp = async (bytes: Uint8Array, format: Format, most: number): Promise<Raster> => {
-  // Sharp brings a native library, so it is loaded for the first picture and not before.
+  // Sharp brings a native library, so it is loaded for the first image and not before.
   const { default: sharp } = await import("sharp")
   // The size is checked below, so that the error can name it; the limit given here is for what the header hides.
   const image = sharp(bytes, { failOn: "error", limitInputPixels: most, ignoreIcc: true })
@@ -100,7 +100,7 @@ const decodeBySharp = async (bytes: Uint8Array, format: Format, most: number): P
   return { width, height, channels, data: new Uint8Array(data.buffer, data.byteOffset, data.length) }
 }
 
-// A header of 14 bytes, one of 40 and more for the picture, the rows, from the last to the first.
+// A header of 14 bytes, one of 40 and more for the image, the rows, from the last to the first.
 const decodeBmp = (bytes: Uint8Array, most: number): Raster => {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (bytes.length < 54) throw new Error("the file ends in the middle of its header")

@@ -1,7 +1,7 @@
 /**
- * Pictures as files: PNG, JPEG or WebP.
+ * Images as files: PNG, JPEG or WebP.
  *
- * The live layer has sharp compress the pixels, off the main thread. The same picture gives the same bytes.
+ * The live layer compresses with sharp, off the main thread. Equal images give equal bytes.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -33,7 +33,7 @@ export class ImageEncoder extends Context.Service<ImageEncoder, {
   /**
    * A file with the infotext in it, as stable-diffusion-webui stores it: PNG files in a `parameters` chunk, JPEG and WebP
    * files in the EXIF user comment. A JPEG file has no room for more than 32,737 characters: with a longer text it is
-   * written without, as the picture counts for more. JPEG files know no transparency: it is laid over white.
+   * written without, because the image matters more. JPEG has no transparency: images are composited onto white.
    */
   readonly encode: (image: Image, format: ImageFormat) => Effect.Effect<Uint8Array, ImageCodecError>
   /** Loads what `encode` needs, ahead of its first use. */
@@ -48,13 +48,13 @@ export class ImageEncoder extends Context.Service<ImageEncoder, {
         const file = yield* Effect.tryPromise({
           try: async () => {
             const { default: sharp } = await loadSharp()
-            const picture = sharp(data, { raw: { width, height, channels } })
+            const pipeline = sharp(data, { raw: { width, height, channels } })
             // Left to itself, sharp writes grey as RGB.
-            if (channels === 1) picture.toColourspace("b-w")
-            return new Uint8Array(await inFormat(picture, format).toBuffer())
+            if (channels === 1) pipeline.toColourspace("b-w")
+            return new Uint8Array(await inFormat(pipeline, format).toBuffer())
           },
           catch: (cause) => new ImageCodecError({ reason: cause instanceof Error ? cause.message : String(cause) })
-          // What sharp has begun it finishes: whoever is interrupted here waits, so that nothing goes on behind his back.
+          // sharp cannot be stopped, so an interruption waits until it is done.
         }).pipe(Effect.uninterruptible)
         const whole = Metadata.withInfotext(file, infotext)
         // Nothing but the text's length can be wrong with a file that was just written.
@@ -66,7 +66,7 @@ export class ImageEncoder extends Context.Service<ImageEncoder, {
     }))
 }
 
-/** What the settings say of files: of pictures, or of the grid that several pictures are put into. */
+/** The settings for files: of images, or of grids. */
 export const formatOf = (opts: OptionsSnapshot, which: "samples" | "grid" = "samples"): ImageFormat => {
   const format = which === "grid" ? opts.grid_format : opts.samples_format
   return {
@@ -76,7 +76,7 @@ export const formatOf = (opts: OptionsSnapshot, which: "samples" | "grid" = "sam
   }
 }
 
-/** PNG for a picture that is larger than its format allows (JPEG 65,535 pixels, WebP 16,383), as in the webui. */
+/** PNG for an image that is larger than its format allows (JPEG 65,535 pixels, WebP 16,383), as in the webui. */
 export const formatFor = (
   { height, width }: { readonly height: number; readonly width: number },
   format: ImageFormat
@@ -84,7 +84,7 @@ export const formatFor = (
 
 const longestSides = { png: 2 ** 31 - 1, jpg: 65_535, webp: 16_383 } as const
 
-/** Fails for a picture without pixels, and for data that are too short or too long for its size. */
+/** Fails for an image without pixels, and for data that are too short or too long for its size. */
 export const checkFilled = ({ channels, data, height, width }: Raster): Effect.Effect<void, ImageCodecError> =>
   width >= 1 && height >= 1 && data.length === width * height * channels
     ? Effect.void
@@ -94,16 +94,16 @@ export const checkFilled = ({ channels, data, height, width }: Raster): Effect.E
       })
     )
 
-// Sharp brings a native library, so it is loaded when the first picture is written and not before.
+// Sharp brings a native library, so it is loaded when the first image is written and not before.
 const loadSharp = () => import("sharp")
 
-const inFormat = (picture: Sharp, { format, lossless, quality }: ImageFormat): Sharp => {
+const inFormat = (pipeline: Sharp, { format, lossless, quality }: ImageFormat): Sharp => {
   switch (format) {
     case "png":
-      return picture.png()
+      return pipeline.png()
     case "jpg":
-      return picture.flatten({ background: "#ffffff" }).jpeg({ quality })
+      return pipeline.flatten({ background: "#ffffff" }).jpeg({ quality })
     case "webp":
-      return picture.webp({ quality, lossless })
+      return pipeline.webp({ quality, lossless })
   }
 }

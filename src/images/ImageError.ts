@@ -23,7 +23,7 @@ export class ImageCodecError extends Schema.TaggedError<ImageCodecError>()("Imag
   }
 }
 
-/** A picture that was made but could not be saved: no permission, a full disk. No partial file is left behind. */
+/** An image that was made but could not be saved: no permission, a full disk. No partial file is left behind. */
 export class SaveError extends Schema.TaggedError<SaveError>()("SaveError", {
   path: Schema.String,
   reason: Schema.String

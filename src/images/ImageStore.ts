@@ -1,7 +1,7 @@
 /**
- * Where pictures are kept: `<folder>/<directory>/<number>-<name>.png`.
+ * Saves images: `<folder>/<directory>/<number>-<name>.png`.
  *
- * A file appears whole or not at all, and no picture is ever replaced, also when several processes save into one folder:
+ * A file appears whole or not at all, and no image is ever replaced, even when several processes save into one folder:
  * it is written under a temporary name, synced, and then linked to the first free name.
  */
 import * as Context from "effect/Context"
@@ -15,7 +15,7 @@ import { SaveError } from "./ImageError.ts"
 
 /** A file to be saved. For `directory` and `name` see `FileNames`. */
 export interface FileToSave {
-  /** The folder for all pictures of a kind. */
+  /** The folder for all images of a kind. */
   readonly folder: string
   /** A folder in it, which is made; empty for none. */
   readonly directory: string
@@ -29,22 +29,22 @@ export interface FileToSave {
   /** Without the dot. */
   readonly extension: string
   readonly bytes: Uint8Array
-  /** Saved beside it under the same name, as `.txt` with a final newline. */
+  /** Saved next to it under the same name, as `.txt` with a final newline. */
   readonly text?: string | undefined
 }
 
 export class ImageStore extends Context.Service<ImageStore, {
-  /** Sees that files can be saved in a folder, and makes the folder. */
+  /** Makes a folder and checks that files can be saved in it. */
   readonly check: (folder: string) => Effect.Effect<void, SaveError>
-  /** Saves a file and gives its path. */
+  /** Saves a file and returns its path. */
   readonly save: (file: FileToSave) => Effect.Effect<string, SaveError>
-  /** Writes a text file, in place of an older one, and gives its path. Readers see the old text or the new one. */
+  /** Writes a text file, replacing an older one, and returns its path. Readers see the old text or the new one. */
   readonly replace: (
     path: { readonly folder: string; readonly name: string },
     text: string
   ) => Effect.Effect<string, SaveError>
 }>()("serena/images/ImageStore") {
-  /** Pictures in the file system. */
+  /** Images in the file system. */
   static readonly layer: Layer.Layer<ImageStore, never, FileSystem.FileSystem | Path.Path> = Layer.effect(
     ImageStore,
     Effect.suspend(() => make)
@@ -55,7 +55,7 @@ export class ImageStore extends Context.Service<ImageStore, {
 const atomicWrites = (fs: FileSystem.FileSystem, path: Path.Path) => {
   const sync = (file: string) => Effect.scoped(Effect.flatMap(fs.open(file, { flag: "r" }), (opened) => opened.sync))
 
-  // Writes a file under a name that nobody looks for, and removes it after its use, if it is still there.
+  // Writes a file under a temporary name, and removes it after use if it is still there.
   const withTemporary = Effect.fnUntraced(function*<A>(
     dir: string,
     bytes: Uint8Array,
@@ -73,7 +73,7 @@ const atomicWrites = (fs: FileSystem.FileSystem, path: Path.Path) => {
     }).pipe(Effect.ensuring(Effect.ignore(fs.remove(temporary, { force: true }))))
   })
 
-  // Gives a file its name, if that is free. Hard links never replace a file. Where the file system has none, the name
+  // Gives a file its final name if that is free. Hard links never replace a file. Where the file system has none, the name
   // is taken first, then the file moved.
   const claim = (temporary: string, file: string) =>
     fs.link(temporary, file).pipe(
@@ -85,7 +85,7 @@ const atomicWrites = (fs: FileSystem.FileSystem, path: Path.Path) => {
       Effect.catchIf(isTaken, () => Effect.succeed(false))
     )
 
-  // A text is claimed before its picture: a picture is never seen without it.
+  // A text is claimed before its image: an image is never seen without it.
   const claimBoth = (
     temporary: string,
     file: string,
@@ -112,7 +112,7 @@ const foldersOf = (fs: FileSystem.FileSystem, path: Path.Path) => {
 
   const stayInside = (folder: string, ...files: ReadonlyArray<string>) =>
     files.some((file) => isOutside(folder, file))
-      ? Effect.fail(new SaveError({ path: folder, reason: "the name leads out of the folder" }))
+      ? Effect.fail(new SaveError({ path: folder, reason: "the name points outside the folder" }))
       : Effect.void
 
   // One folder at a time: asked for all of them at once, Node tries without end where none can be made, as in /proc.
@@ -171,7 +171,7 @@ const make = Effect.gen(function*() {
     }
   })
 
-  // A file that is being written is finished, whoever no longer waits for it.
+  // A file that is being written is finished even when the caller is interrupted.
   const writing = <A>(dir: string, write: Effect.Effect<A, PlatformError.PlatformError>) =>
     makeFolder(dir).pipe(
       Effect.andThen(write),
@@ -214,8 +214,8 @@ export const namesFor = (
 const nextNumber = (prefix: string, names: Iterable<string>): number => {
   let next = 0
   for (const name of names) {
-    // Folders, such as those of days, have no extension. A longer number is nobody's count, and could not be counted on
-    // from exactly.
+    // Folders, such as those of days, have no extension. A longer number is not a count, and could not be
+    // incremented exactly.
     const number = name.startsWith(prefix)
       ? /^(\d{1,12})(?:-.*)?\.\w+$/s.exec(name.slice(prefix.length))?.[1]
       : undefined

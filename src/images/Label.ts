@@ -1,14 +1,14 @@
 /**
- * A line of text as a picture, in a small built-in font, so that it looks the same on every machine.
+ * A line of text as an image, in a small built-in font, so that it looks the same on every machine.
  *
  * Each letter is 5 by 7 pixels in a cell of 6 by 9; some reach a pixel below the line. What the font has not is drawn as a box.
  */
 import { filled, paste, type Raster } from "../core/Raster.ts"
 
 export interface LabelOptions {
-  /** Pixels of the picture for one of the font, a whole number from 1 up; 1 when left out. */
+  /** Pixels of the image for one of the font, a whole number from 1 up; 1 when left out. */
   readonly scale?: number
-  /** Of the picture, in pixels; as wide as the text when left out. The text is centred, and cut where it is wider. */
+  /** Of the image, in pixels; as wide as the text when left out. The text is centred, and cut where it is wider. */
   readonly width?: number
 }
 

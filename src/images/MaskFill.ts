@@ -1,15 +1,15 @@
 /**
- * What is under a mask before sampling begins, when it is to be made from its surroundings (fill mode 0).
+ * Masked content "fill" (fill mode 0): the masked part is filled from its surroundings before sampling.
  *
- * The picture without its masked part is blurred more and less, and the blurred ones are laid over each other, the
- * sharpest last, so that colours run into the mask from all sides. As the webui's `fill`, on Pillow's blur.
+ * The image without its masked part is blurred at several radii, and the blurred images are composited, the sharpest
+ * last, so that colours run into the mask from all sides. As the webui's `fill`, with Pillow's blur.
  */
 import type * as Effect from "effect/Effect"
 import { compositeOnto, filled, premultiply, type Raster, toRgba, unpremultiply, withoutAlpha } from "../core/Raster.ts"
 import { checkMask, visibleWhere } from "./Overlay.ts"
 import { atOnce, byLines, eachPixel, inTurns, linesOf, type Parts } from "./Parts.ts"
 
-// Standard deviations in pixels, and how often each is laid over.
+// Standard deviations in pixels, and how often each is composited.
 const layers: ReadonlyArray<{ readonly radius: number; readonly times: number }> = [
   { radius: 256, times: 1 },
   { radius: 64, times: 1 },
@@ -19,10 +19,10 @@ const layers: ReadonlyArray<{ readonly radius: number; readonly times: number }>
   { radius: 0, times: 1 }
 ]
 
-/** RGB: a picture whose masked part, white in a mask of the same size, is made of blurred surroundings. */
+/** RGB: an image whose masked part, white in a mask of the same size, is made of blurred surroundings. */
 export const filling = (raster: Raster, mask: Raster): Effect.Effect<Raster> => inTurns(() => fillInParts(raster, mask))
 
-/** The same without a pause, for small pictures. */
+/** The same without a pause, for small images. */
 export const fill = (raster: Raster, mask: Raster): Raster => atOnce(fillInParts(raster, mask))
 
 function* fillInParts(raster: Raster, mask: Raster): Parts<Raster> {
@@ -45,8 +45,8 @@ function* fillInParts(raster: Raster, mask: Raster): Parts<Raster> {
 }
 
 /**
- * A picture of four channels blurred by a Gaussian of this standard deviation, in pixels, as Pillow's `GaussianBlur`:
- * three box blurs along x and three along y, each rounded. The outermost pixels go on outside.
+ * An image of four channels blurred by a Gaussian of this standard deviation, in pixels, as Pillow's `GaussianBlur`:
+ * three box blurs along x and three along y, each rounded. The outermost pixels are repeated beyond the edge.
  */
 export function* gaussianBlur(raster: Raster, radius: number): Parts<Raster> {
   if (radius === 0) return raster

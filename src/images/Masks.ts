@@ -1,5 +1,5 @@
 /**
- * Masks for inpainting: grey pictures, white where something new is made and black where the picture is kept.
+ * Masks for inpainting: grey images, white where the image is regenerated and black where it is kept.
  *
  * Steps in their order: `fromImage`, `invert`, `blur`, then `cropRegion` and `expandRegion` for the masked part alone, or
  * `overlayMask` for the whole; `latentMask` for the sampler.
@@ -10,12 +10,12 @@ import type { Raster } from "../core/Raster.ts"
 import { atOnce, byLines, inTurns, type Parts } from "./Parts.ts"
 import { resizeInParts } from "./Resample.ts"
 
-/** A picture of one channel. */
+/** An image of one channel. */
 export type Mask = Raster & { readonly channels: 1 }
 
 const make = ({ height, width }: Size, data: Uint8Array): Mask => ({ width, height, channels: 1, data })
 
-/** Every sample of a picture of one channel by the same function. */
+/** Every sample of an image of one channel by the same function. */
 const mapped = (mask: Raster, f: (value: number) => number): Mask => {
   const results = Uint8Array.from({ length: 256 }, (_, value) => f(value))
   const data = new Uint8Array(mask.data.length)
@@ -24,7 +24,7 @@ const mapped = (mask: Raster, f: (value: number) => number): Mask => {
 }
 
 /**
- * The mask that a picture stands for: its alpha, when it is not opaque throughout, otherwise its grey (ITU-R 601).
+ * The mask that an image stands for: its alpha, when it is not opaque throughout, otherwise its grey (ITU-R 601).
  *
  * `round` makes an alpha above 128 white and all else black; a grey is left as it is, as in the webui.
  */
@@ -223,11 +223,11 @@ const grown = (begin: number, end: number, by: number, size: number): readonly [
   return [Math.max(0, start), Math.min(size, end + by - before - moved + Math.max(0, -start))]
 }
 
-/** The mask for the overlay when the whole picture is made: twice as white, so that nothing half-masked stays. */
+/** The mask for the overlay when the whole image is made: twice as white, so that nothing half-masked stays. */
 export const overlayMask = (mask: Raster): Mask => mapped(mask, (value) => Math.min(255, 2 * value))
 
 /**
- * The mask for latents of a picture of this size in pixels: `[height / 8, width / 8]`, 0 keeps and 1 makes anew.
+ * The mask for latents of an image of this size in pixels: `[height / 8, width / 8]`, 0 keeps and 1 regenerates.
  *
  * Bicubic, as Pillow resizes; `round` leaves 0 and 1 only.
  */

@@ -1,5 +1,5 @@
 /**
- * What a picture's file tells beside the picture: the infotext, and other texts.
+ * An image file's metadata: the infotext, and other texts.
  *
  * PNG files have it in text chunks, JPEG, WebP and AVIF files in the user comment of their EXIF block, GIF files in a
  * comment. Only what stands around the pixels is read, and no text is unpacked to more than 16 MB.
@@ -14,9 +14,9 @@ import * as Png from "./Png.ts"
 import * as Webp from "./Webp.ts"
 
 export interface Metadata {
-  /** How the picture was made; `undefined` when it does not tell. */
+  /** How the image was made; `undefined` when the file does not say. */
   readonly infotext: string | undefined
-  /** Other texts by their keywords, without those that only concern showing the picture. */
+  /** Other texts by their keywords, without those that only concern showing the image. */
   readonly items: Readonly<Record<string, string>>
 }
 
@@ -24,7 +24,7 @@ export interface Metadata {
 interface Found {
   readonly exif?: Uint8Array | undefined
   readonly texts?: ReadonlyMap<string, string>
-  /** Of a picture that NovelAI made. */
+  /** Of an image that NovelAI made. */
   readonly novelAi?: string | undefined
 }
 
@@ -124,7 +124,7 @@ const findInPng = (bytes: Uint8Array): Found => {
     if (keyword !== undefined && text !== undefined && !texts.has(keyword)) texts.set(keyword, text)
     if (chunk.type === "eXIf") exif ??= chunk.data
   }
-  if (header === undefined || header.data.length < 8) throw new Error("the file ends before the picture")
+  if (header === undefined || header.data.length < 8) throw new Error("the file ends before the image")
   // The header begins with the size.
   const size = new DataView(header.data.buffer, header.data.byteOffset, 8)
   const novelAi = NovelAi.infotextOf({ texts, width: size.getUint32(0), height: size.getUint32(4) })

@@ -1,5 +1,5 @@
 /**
- * Pictures by NovelAI: their texts name other things than an infotext, and mean the same.
+ * Images by NovelAI: their texts have other names than an infotext and the same meaning.
  */
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -33,15 +33,15 @@ const samplers: ReadonlyMap<string, string> = new Map([
   ["plms", "PLMS"]
 ])
 
-/** The infotext of a picture with these texts, or `undefined` when NovelAI did not make it. */
-export const infotextOf = (picture: {
+/** The infotext of an image with these texts, or `undefined` when NovelAI did not make it. */
+export const infotextOf = (image: {
   readonly texts: ReadonlyMap<string, string>
   readonly width: number
   readonly height: number
 }): string | undefined => {
-  if (picture.texts.get("Software") !== "NovelAI") return undefined
-  const comment = decode(picture.texts.get("Comment"))
-  const prompt = picture.texts.get("Description")
+  if (image.texts.get("Software") !== "NovelAI") return undefined
+  const comment = decode(image.texts.get("Comment"))
+  const prompt = image.texts.get("Description")
   if (Option.isNone(comment) || prompt === undefined) return undefined
   const { sampler, scale, seed, steps, uc } = comment.value
   return Infotext.format({
@@ -52,7 +52,7 @@ export const infotextOf = (picture: {
       ["Sampler", samplers.get(sampler) ?? "Euler a"],
       ["CFG scale", Infotext.float(scale)],
       ["Seed", seed],
-      ["Size", `${picture.width}x${picture.height}`],
+      ["Size", `${image.width}x${image.height}`],
       ["Clip skip", 2],
       ["ENSD", 31337]
     ]

@@ -1,5 +1,5 @@
 /**
- * The original laid over the result of inpainting, so that what was not masked comes back exactly.
+ * Composites the original over the result of inpainting, so that unmasked pixels are restored exactly.
  */
 import type * as Effect from "effect/Effect"
 import { type Region, regionOf, type Size } from "../core/Geometry.ts"
@@ -21,7 +21,7 @@ import { lanczosInParts } from "./ResizeMode.ts"
 export const overlaying = (original: Raster, mask: Mask): Effect.Effect<Raster> =>
   inTurns(() => overlayInParts(original, mask))
 
-/** The same without a pause, for small pictures; so are the others below. */
+/** The same without a pause, for small images; so are the others below. */
 export const overlay = (original: Raster, mask: Mask): Raster => atOnce(overlayInParts(original, mask))
 
 function* overlayInParts(original: Raster, mask: Mask): Parts<Raster> {
@@ -87,7 +87,7 @@ function* uncrop(result: Raster, size: Size, region: Region = regionOf(size)): P
   return whole
 }
 
-/** A picture of multiplied RGB and alpha that is left where the mask is of this colour, and fades to nothing elsewhere. */
+/** An image of multiplied RGB and alpha that is left where the mask is of this colour, and fades to nothing elsewhere. */
 export const visibleWhere = (colour: "white" | "black", mask: Raster, multiplied: Raster): Raster => {
   checkMask(mask, multiplied)
   const data = Uint8Array.from(multiplied.data)
@@ -99,9 +99,9 @@ export const visibleWhere = (colour: "white" | "black", mask: Raster, multiplied
   return { ...multiplied, data }
 }
 
-/** Refuses what is no mask for a picture of this size. */
+/** Throws unless this is a mask for an image of this size. */
 export const checkMask = (mask: Raster, { height, width }: Size): void => {
   if (mask.channels !== 1 || mask.width !== width || mask.height !== height) {
-    throw new RangeError("the mask is not grey, or not of the picture's size")
+    throw new RangeError("the mask is not grey, or not of the image's size")
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Long work on pictures in short parts, so that other fibers get their turn and the work can be interrupted.
+ * Long work on images in short parts, so that other fibers get their turn and the work can be interrupted.
  *
  * The work is a generator that yields after each part, of which there may be thousands. It is written once, and run
  * with pauses (`inTurns`) or without (`atOnce`): the result is the same.
@@ -47,14 +47,14 @@ export function* byLines(lines: number, effort: number, work: (from: number, to:
   }
 }
 
-/** Some lines of a picture; they share its samples. */
+/** Some lines of an image; they share its samples. */
 export const linesOf = (raster: Raster, from: number, to: number): Raster => {
   const line = raster.width * raster.channels
   return { ...raster, height: to - from, data: raster.data.subarray(from * line, to * line) }
 }
 
 /**
- * A picture of so many channels, of which `change` makes some lines after the other: each pixel from the one at the same
+ * An image of so many channels, of which `change` makes some lines after the other: each pixel from the one at the same
  * place. `effort` is how much there is to do for a pixel.
  */
 export function* eachPixel(

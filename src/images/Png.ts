@@ -85,12 +85,12 @@ export const textReader = () => {
 export const withInfotext = (png: Uint8Array, infotext: string): Uint8Array => {
   if (infotext === "") return png
   const [header, ...others] = chunks(png)
-  if (header === undefined) throw new Error("the file ends before the picture")
-  const kept = others.filter((chunk) => !tellsInfotext(chunk)).map(({ end, start }) => png.subarray(start, end))
+  if (header === undefined) throw new Error("the file ends before the image")
+  const kept = others.filter((chunk) => !holdsInfotext(chunk)).map(({ end, start }) => png.subarray(start, end))
   return new Uint8Array(Buffer.concat([png.subarray(0, header.end), textChunk(infotext), ...kept]))
 }
 
-const tellsInfotext = ({ data, type }: PngChunk): boolean => {
+const holdsInfotext = ({ data, type }: PngChunk): boolean => {
   switch (type) {
     case "tEXt":
     case "zTXt":
@@ -110,7 +110,7 @@ const tellsInfotext = ({ data, type }: PngChunk): boolean => {
  */
 export const withTexts = (png: Uint8Array, texts: Readonly<Record<string, string>>): Uint8Array => {
   const [header, ...others] = chunks(png)
-  if (header === undefined) throw new Error("the file ends before the picture")
+  if (header === undefined) throw new Error("the file ends before the image")
   const added = Object.entries(texts).flatMap(([keyword, text]) =>
     /^[ -~\u00A1-\u00FF]{1,79}$/.test(keyword) ? [textChunk(text, keyword)] : []
   )

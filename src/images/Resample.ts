@@ -1,5 +1,5 @@
 /**
- * Resizing, of pictures as Pillow does it and of latents as torch does it: both to the bit, or to the last one.
+ * Resizing, of images as Pillow does it and of latents as torch does it: both to the bit, or to the last one.
  *
  * Every filter but the nearest is two passes over windows of weights, one along the width and one along the height.
  */
@@ -48,7 +48,7 @@ const makeWindows = (size: number, stride: number): Windows => ({
   weights: new Float64Array(size * stride)
 })
 
-/** Samples of one side of the result, and the part of that side in the picture that they stand for. */
+/** Samples of one side of the result, and the part of that side in the image that they stand for. */
 interface Side {
   readonly size: number
   readonly to: number
@@ -92,17 +92,17 @@ const one = 2 ** precision
 const fixedPoint = (weights: Float64Array): Int32Array =>
   Int32Array.from(weights, (weight) => Math.trunc(weight * one + (weight < 0 ? -0.5 : 0.5)))
 
-/** Parts of the picture and of the result. */
+/** Parts of the image and of the result. */
 export interface Parted {
-  /** What is taken of the picture: all of it. It may be empty, which gives the values at that edge. */
+  /** What is taken of the image: all of it. It may be empty, which gives the values at that edge. */
   readonly from?: Region | undefined
   /** What is made of the result: all of it. Nothing is computed, nor is there memory for, what lies outside. */
   readonly window?: Region | undefined
 }
 
 /**
- * A picture of `width` by `height`, as Pillow's `Image.resize` makes it of 8-bit samples: along the width first, weights
- * in fixed point, every pass rounded. Transparent pictures are resized with their colours multiplied by alpha.
+ * An image of `width` by `height`, as Pillow's `Image.resize` makes it of 8-bit samples: along the width first, weights
+ * in fixed point, every pass rounded. Transparent images are resized with their colours multiplied by alpha.
  *
  * With a `window` it is that part of the result, sample by sample as in the whole.
  */
@@ -114,7 +114,7 @@ export const resizing = (
   parted?: Parted
 ): Effect.Effect<Raster> => inTurns(() => resizeInParts(raster, width, height, filter, parted))
 
-/** The same without a pause, for small pictures. */
+/** The same without a pause, for small images. */
 export const resize = (
   raster: Raster,
   width: number,
@@ -161,21 +161,21 @@ export function* resizeInParts(
 
 const checkSize = ({ height, width }: Size): void => {
   if (!(Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0)) {
-    throw new RangeError(`a picture cannot be ${width}x${height} pixels`)
+    throw new RangeError(`an image cannot be ${width}x${height} pixels`)
   }
 }
 
 const checkWindow = ({ bottom, left, right, top }: Region, { height, width }: Size): void => {
   checkSize({ width: right - left, height: bottom - top })
   if (!(left >= 0 && top >= 0 && right <= width && bottom <= height)) {
-    throw new RangeError(`a window reaches beyond a picture of ${width}x${height} pixels`)
+    throw new RangeError(`a window reaches beyond an image of ${width}x${height} pixels`)
   }
 }
 
 /** Whether all samples along this side stay what they are. */
 const isKept = ({ begin, end, size, to }: Side): boolean => size === to && begin === 0 && end === size
 
-// The lines of the picture that have a part in the window.
+// The lines of the image that have a part in the window.
 const reachOf = (rows: Side, kernel: Kernel): { readonly top: number; readonly bottom: number } => {
   if (isKept(rows)) return { top: rows.first, bottom: rows.last }
   const { lengths, starts } = windowsOf(rows, kernel)
@@ -218,7 +218,7 @@ const nearestOf = ({ begin, end, first, last, size, to }: Side): Int32Array => {
   })
 }
 
-// `top` is the first line that the raster has of the picture.
+// `top` is the first line that the raster has of the image.
 function* resample(raster: Raster, columns: Side, rows: Side, kernel: Kernel, top = 0): Parts<Raster> {
   const reach = reachOf(rows, kernel)
   const lines = linesOf(raster, reach.top - top, reach.bottom - top)
@@ -264,7 +264,7 @@ function* resampleRows(raster: Raster, { lengths, starts, stride, weights }: Win
   return out
 }
 
-// `top` is the first line that the raster has of the picture.
+// `top` is the first line that the raster has of the image.
 function* resampleColumns(
   raster: Raster,
   { lengths, starts, stride, weights }: Windows,

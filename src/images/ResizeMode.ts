@@ -1,5 +1,5 @@
 /**
- * How a picture is brought to the size of a request: the resize modes of the webui that work on pictures.
+ * Resizes an image to the size of a request: the resize modes of the webui that work on images.
  *
  * 0 stretches it. 1 scales it to cover the size and cuts off what hangs over. 2 scales it to fit in, and fills the bars
  * beside it with the values at its edge.
@@ -12,12 +12,12 @@ import { resizeInParts } from "./Resample.ts"
 
 export type ResizeMode = 0 | 1 | 2
 
-/** Brings a picture to exactly this size: an upscaler, for instance. */
+/** Resizes an image to exactly this size: an upscaler, for instance. */
 export type Scale<E, R> = (raster: Raster, width: number, height: number) => Effect.Effect<Raster, E, R>
 
 /**
- * A picture of `width` by `height` and as many channels as before. The scaling is Lanczos, unless another is given and
- * the picture grows.
+ * An image of `width` by `height` and as many channels as before. The scaling is Lanczos, unless another is given and
+ * the image grows.
  *
  * No more is scaled than is left in the end, and with another scaling no more than four times as many pixels: it sees
  * what will be visible and 8 pixels around it, or is not used when so few are visible that these would be most.
@@ -48,7 +48,7 @@ export function* lanczosInParts(mode: ResizeMode, raster: Raster, to: Size): Par
   return yield* placeInParts(mode, scaled, size, to, window)
 }
 
-/** The size to which a picture is scaled, before it is cut or bars are added. */
+/** The size to which an image is scaled, before it is cut or bars are added. */
 export const sizeFor = (mode: ResizeMode, from: Size, { height, width }: Size): Size => {
   if (mode === 0) return { width, height }
   const ratio = width / height
@@ -74,13 +74,13 @@ const sizeOf = ({ bottom, left, right, top }: Region): Size => ({ width: right -
 const isWhole = ({ bottom, left, right, top }: Region, { height, width }: Size): boolean =>
   left === 0 && top === 0 && right === width && bottom === height
 
-/** Where the corner of the scaled picture comes to lie. */
+/** Where the corner of the scaled image comes to lie. */
 const cornerOf = (size: Size, to: Size): { readonly left: number; readonly top: number } => ({
   left: Math.floor(to.width / 2) - Math.floor(size.width / 2),
   top: Math.floor(to.height / 2) - Math.floor(size.height / 2)
 })
 
-/** The part of the scaled picture that is not cut off. */
+/** The part of the scaled image that is not cut off. */
 const visible = (size: Size, to: Size): Region => {
   const { left, top } = cornerOf(size, to)
   return {
@@ -91,7 +91,7 @@ const visible = (size: Size, to: Size): Region => {
   }
 }
 
-// What another scaling is given of the picture, and where that lies in the scaled one: all, unless it would be too large.
+// What another scaling is given of the image, and where that lies in the scaled one: all, unless it would be too large.
 const seenPart = (from: Size, size: Size, to: Size): { readonly seen: Region; readonly scaled: Region } => {
   if (areaOf(size) <= mostGrowth * areaOf(to)) return { seen: regionOf(from), scaled: regionOf(size) }
   const window = visible(size, to)
@@ -112,7 +112,7 @@ const seenPart = (from: Size, size: Size, to: Size): { readonly seen: Region; re
   return { seen, scaled }
 }
 
-// `scaled` is what there is of the scaled picture, `begin` its corner there.
+// `scaled` is what there is of the scaled image, `begin` its corner there.
 function* placeInParts(
   mode: ResizeMode,
   scaled: Raster,
@@ -137,11 +137,11 @@ function* withBars(placed: Raster, scaled: Raster, left: number, top: number): P
   const bar = (edge: { readonly [K in "left" | "top" | "right" | "bottom"]?: number }, width: number, height: number) =>
     resizeInParts(scaled, width, height, "bicubic", { from: { ...regionOf(scaled), ...edge } })
   const below = placed.height - top - bottom
-  const beside = placed.width - left - right
+  const rightBar = placed.width - left - right
   let out = placed
   if (top > 0) out = paste(out, yield* bar({ bottom: 0 }, right, top), left, 0)
   if (below > 0) out = paste(out, yield* bar({ top: bottom }, right, below), left, top + bottom)
   if (left > 0) out = paste(out, yield* bar({ right: 0 }, left, bottom), 0, top)
-  if (beside > 0) out = paste(out, yield* bar({ left: right }, beside, bottom), left + right, top)
+  if (rightBar > 0) out = paste(out, yield* bar({ left: right }, rightBar, bottom), left + right, top)
   return out
 }

@@ -1,5 +1,5 @@
 /**
- * Large pictures in tiles that overlap, blended where they do.
+ * Large images in tiles that overlap, blended where they do.
  *
  * A `Grid` says where the tiles lie and how much each counts at each of its points: linearly less towards an edge that
  * another tile covers too. The weights of all tiles at a point sum to 1, so blending is adding, and what is the same in
@@ -20,7 +20,7 @@ export interface Axis {
   readonly starts: ReadonlyArray<number>
   /** For each start, `[tile]`. */
   readonly weights: ReadonlyArray<Float32Array>
-  /** Whether the end goes on at the beginning. */
+  /** Whether the end continues at the beginning. */
   readonly round: boolean
 }
 

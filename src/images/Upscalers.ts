@@ -1,8 +1,8 @@
 /**
- * Upscalers: what makes a picture larger before it is sampled again, or at the end.
+ * Upscalers: they enlarge an image before it is sampled again, or at the end.
  *
- * `None`, `Lanczos` and `Nearest` are always there and need no network. Others are networks that multiply a picture's
- * sides by a fixed number: they are applied until the picture is large enough, up to three times, and what is too much
+ * `None`, `Lanczos` and `Nearest` are always there and need no network. Others are networks that multiply an image's
+ * sides by a fixed number: they are applied until the image is large enough, up to three times, and what is too much
  * then is taken away with a Lanczos filter, as stable-diffusion-webui does (`Upscaler.upscale`, `resize_image`).
  */
 import * as Context from "effect/Context"
@@ -21,26 +21,26 @@ export interface UpscalerEntry {
   readonly modelName: string | null
   /** The network's file. */
   readonly path: string | null
-  /** How much larger one application makes a picture. Those that are no network take any factor, and say 4. */
+  /** How much larger one application makes an image. Those that are no network take any factor, and say 4. */
   readonly scale: number
 }
 
 export interface UpscaleOptions {
-  /** Side of the tiles that a network sees, in pixels of the small picture: 192. 0 for the whole. */
+  /** Side of the tiles that a network sees, in pixels of the small image: 192. 0 for the whole. */
   readonly tile?: number | undefined
   /** Least overlap of two tiles, in pixels: 8. At most half a tile. */
   readonly overlap?: number | undefined
-  /** Told after each tile: how many are done, of how many in all applications. */
+  /** Called after each tile with the number done and the total of all applications. */
   readonly onTile?: ((done: number, of: number) => Effect.Effect<void>) | undefined
 }
 
-/** An open network that multiplies a picture's sides by `scale`. */
+/** An open network that multiplies an image's sides by `scale`. */
 export interface OpenUpscaler {
   readonly file: string
   readonly scale: number
-  /** Tiles that one application to a picture of this size takes. */
+  /** Tiles that one application to an image of this size takes. */
   readonly countTiles: (size: Size, options: Tiling) => number
-  /** An RGB picture, larger; `afterTile` runs after each tile. */
+  /** An RGB image, larger; `afterTile` runs after each tile. */
   readonly apply: (
     raster: Raster,
     options: Tiling & { readonly afterTile: Effect.Effect<void> }
@@ -52,7 +52,7 @@ export interface Tiling {
   readonly overlap: number
 }
 
-/** An upscaler that is a network, closed as long as nobody uses it. */
+/** An upscaler that is a network, open only while in use. */
 export interface NetworkUpscaler {
   readonly entry: UpscalerEntry
   readonly open: Effect.Effect<OpenUpscaler, NetworkError, Scope.Scope>
@@ -62,8 +62,8 @@ export class Upscalers extends Context.Service<Upscalers, {
   /** `None`, `Lanczos`, `Nearest`, then networks. */
   readonly list: Effect.Effect<ReadonlyArray<UpscalerEntry>>
   /**
-   * A picture of exactly the size `to`. One that grows in no direction is not given to the upscaler but resized with a
-   * Lanczos filter; so are grey pictures, and the alpha of those that go to a network. The name may be in any case.
+   * An image of exactly the size `to`. One that grows in no direction is not given to the upscaler but resized with a
+   * Lanczos filter; so are grey images, and the alpha of those that go to a network. The name may be in any case.
    *
    * Memory for the result is taken without asking: sizes must have been checked before.
    */
@@ -74,8 +74,8 @@ export class Upscalers extends Context.Service<Upscalers, {
     options?: UpscaleOptions
   ) => Effect.Effect<Raster, UnknownUpscaler | NetworkError>
   /**
-   * A picture `factor` times as large, each side cut to a multiple of 8 (at least 8), as stable-diffusion-webui's
-   * extras are. A network is applied once for a factor of 1, and its result made as small as the picture was.
+   * An image `factor` times as large, each side cut to a multiple of 8 (at least 8), as stable-diffusion-webui's
+   * extras are. A network is applied once for a factor of 1, and its result made as small as the image was.
    */
   readonly scaleBy: (
     name: string,
@@ -93,10 +93,10 @@ type BuiltIn = "None" | "Lanczos" | "Nearest"
 const builtIns: ReadonlyArray<UpscalerEntry & { readonly name: BuiltIn }> = (["None", "Lanczos", "Nearest"] as const)
   .map((name) => ({ name, modelName: null, path: null, scale: 4 }))
 
-/** Most applications of a network to one picture. */
+/** Most applications of a network to one image. */
 const mostPasses = 3
 
-/** Most pixels of what a network makes: 16384 x 16384. Larger pictures would not fit into memory. */
+/** Most pixels of what a network makes: 16384 x 16384. Larger images would not fit into memory. */
 const mostPixels = 2 ** 28
 
 /** The three upscalers that are always there, and these networks, searched at each use. */
@@ -179,18 +179,18 @@ const byNetwork = Effect.fnUntraced(function*(
     const of = sizes.reduce((sum, size) => sum + network.countTiles(size, { tile, overlap }), 0)
     let done = 0
     const afterTile = Effect.suspend(() => onTile?.(++done, of) ?? Effect.void)
-    let picture = rgb
+    let upscaled = rgb
     for (let pass = 0; pass < sizes.length; pass++) {
-      picture = yield* network.apply(picture, { tile, overlap, afterTile })
+      upscaled = yield* network.apply(upscaled, { tile, overlap, afterTile })
     }
-    return picture
+    return upscaled
   }))
 
   const result = yield* lanczos(large, to)
   return alpha === undefined ? result : joined(result, yield* lanczos(alpha, to))
 })
 
-// Sizes of the pictures to which the network is applied.
+// Sizes of the images to which the network is applied.
 const passes = Effect.fnUntraced(function*(
   { name, path }: UpscalerEntry,
   scale: number,
@@ -207,7 +207,7 @@ const passes = Effect.fnUntraced(function*(
     if (size.height * size.width > mostPixels) {
       return yield* new InferenceError({
         file: path ?? name,
-        reason: `it makes pictures ${scale} times as large, and one of ${size.width}x${size.height} is too large`
+        reason: `it enlarges images ${scale} times, and ${size.width}x${size.height} is too large for that`
       })
     }
     isNeeded = scale > 1 && sizes.length < mostPasses && grows(size, to)

@@ -38,13 +38,13 @@ const alphaFlag = 0x10
 export const withExif = (webp: Uint8Array, block: Uint8Array): Uint8Array => {
   const all = [...chunks(webp)].filter(({ type }) => type !== "EXIF")
   const [first, ...rest] = all
-  if (first === undefined) throw new Error("it has no picture in it")
+  if (first === undefined) throw new Error("it has no image in it")
   const header = first.type === extended ? Buffer.from(first.data) : headerFor(first)
   header[0] = (header[0] ?? 0) | exifFlag
-  const pictures = (first.type === extended ? rest : all).filter(({ type }) => type !== "XMP ")
+  const imageChunks = (first.type === extended ? rest : all).filter(({ type }) => type !== "XMP ")
   const written = Buffer.concat([
     Buffer.from("WEBP", "latin1"),
-    ...[{ type: extended, data: header }, ...pictures, { type: "EXIF", data: block }].map(toBytes),
+    ...[{ type: extended, data: header }, ...imageChunks, { type: "EXIF", data: block }].map(toBytes),
     ...all.filter(({ type }) => type === "XMP ").map(toBytes)
   ])
   const riff = Buffer.from("RIFF\0\0\0\0", "latin1")
@@ -60,7 +60,7 @@ const toBytes = ({ data, type }: WebpChunk): Uint8Array => {
   return bytes
 }
 
-// Only a file with this header may have more in it than a picture. It repeats the picture's size.
+// Only a file with this header may have more in it than an image. It repeats the image's size.
 const headerFor = ({ data, type }: WebpChunk): Buffer => {
   const { alpha, height, width } = type === "VP8L" ? losslessSize(data) : lossySize(data)
   const header = Buffer.alloc(10)
@@ -78,18 +78,18 @@ interface Size {
 
 const lossySize = (data: Uint8Array): Size => {
   const bytes = Buffer.from(data.subarray(0, 10))
-  if (bytes.length < 10 || bytes.readUIntBE(3, 3) !== 0x9D012A) throw new Error("its picture is damaged")
+  if (bytes.length < 10 || bytes.readUIntBE(3, 3) !== 0x9D012A) throw new Error("its image is damaged")
   return sized(bytes.readUInt16LE(6) & 0x3FFF, bytes.readUInt16LE(8) & 0x3FFF, false)
 }
 
 const losslessSize = (data: Uint8Array): Size => {
   const bytes = Buffer.from(data.subarray(0, 5))
-  if (bytes.length < 5 || bytes[0] !== 0x2F) throw new Error("its picture is damaged")
+  if (bytes.length < 5 || bytes[0] !== 0x2F) throw new Error("its image is damaged")
   const bits = bytes.readUInt32LE(1)
   return sized((bits & 0x3FFF) + 1, ((bits >>> 14) & 0x3FFF) + 1, ((bits >>> 28) & 1) === 1)
 }
 
 const sized = (width: number, height: number, alpha: boolean): Size => {
-  if (width === 0 || height === 0) throw new Error("its picture is damaged")
+  if (width === 0 || height === 0) throw new Error("its image is damaged")
   return { width, height, alpha }
 }

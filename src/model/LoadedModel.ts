@@ -18,7 +18,7 @@ export interface LatentRgb {
   readonly bias: ReadonlyArray<number>
 }
 
-/** What a tokenizer tells of itself and of a text. */
+/** A tokenizer: token ids of a text, and its special tokens. */
 export interface Vocabulary {
   /** Ids of a text alone, without start and end. */
   readonly encode: (text: string) => ReadonlyArray<number>
@@ -34,7 +34,7 @@ export interface Vocabulary {
 export interface EncodedChunk {
   /** `[77, width]`. A buffer that is remembered and shared: copy what must change. */
   readonly values: Float32Array
-  /** `[pooledWidth]`, the projection of the text as a whole; empty for encoders that give none. */
+  /** `[pooledWidth]`, the projection of the text as a whole; empty for encoders without one. */
   readonly pooled: Float32Array
 }
 
@@ -43,7 +43,7 @@ export interface TextEncoder {
   readonly vocabulary: Effect.Effect<Vocabulary, NetworkError>
   readonly width: number
   /**
-   * Largest `clipSkip` that its file can give; 1 where hidden states are not among its outputs, or where the model was
+   * Largest `clipSkip` that its file supports; 1 where hidden states are not among its outputs, or where the model was
    * trained on one certain layer.
    */
   readonly largestClipSkip: Effect.Effect<number, NetworkError>
@@ -57,9 +57,9 @@ export interface TextEncoder {
   ) => Effect.Effect<EncodedChunk, NetworkError>
 }
 
-/** What can be asked of any network that sees pictures. */
+/** Options of every network that works on images. */
 export interface Seams {
-  /** Whether the left edge goes on at the right one, and the top at the bottom: seamless tiles. */
+  /** Whether the left edge continues at the right one, and the top at the bottom, so that images tile. */
   readonly seamless?: boolean | undefined
 }
 
@@ -93,7 +93,7 @@ export interface LoadedModel extends ModelInfo {
   readonly latentChannels: number
   readonly noise: NoiseScheduleConfig
   readonly inputs: DenoisingInputs
-  /** Absent for models to which nobody has fitted it. */
+  /** Absent for models without a fitted one. */
   readonly latentRgb: LatentRgb | undefined
   /** Opens every network that a txt2img run needs, ahead of its first use. */
   readonly warm: Effect.Effect<void, NetworkError>
@@ -103,7 +103,7 @@ export interface LoadedModel extends ModelInfo {
   readonly denoising: (
     shape: LatentSize & Seams & { readonly batch: number; readonly tokens: number }
   ) => Effect.Effect<DenoisingCall, NetworkError, Scope.Scope>
-  /** The same as `decode` for pictures that are only looked at, away from the runs' own calls; else `decode` serves. */
+  /** The same as `decode` for previews, apart from the runs' own calls; without it `decode` is used. */
   readonly decodePreview?: LoadedModel["decode"]
   /** One latent `[channels, height, width]` to RGB `[3, height * 8, width * 8]`, about -1 to 1. */
   readonly decode: (latent: Float32Array, shape: LatentSize & Seams) => Effect.Effect<Float32Array, NetworkError>
@@ -123,6 +123,6 @@ export const requireLoaded = (model: ModelInfo): Effect.Effect<LoadedModel, Infe
   isLoaded(model) ? Effect.succeed(model) : Effect.fail(
     new InferenceError({
       file: model.name,
-      reason: "it is on another server, which gives images and no calls of its networks"
+      reason: "it is on another server, which returns images but does not run its networks for others"
     })
   )

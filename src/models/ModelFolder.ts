@@ -1,7 +1,7 @@
 /**
  * A model on disk: the folder layout that diffusers and optimum export, with ONNX networks.
  *
- * `read` looks at the small files only, decodes each by Schema, and names every problem of the folder at once. The
+ * `read` looks at the small files only, decodes each by Schema, and reports all of the folder's problems at once. The
  * networks themselves are opened later, when a run needs them.
  */
 import * as Effect from "effect/Effect"
@@ -38,12 +38,12 @@ export interface TextEncoderFolder {
   }
 }
 
-/** What a model folder says of itself. */
+/** The contents of a model folder, without its networks. */
 export interface ModelFolder {
   readonly folder: string
   readonly name: string
   readonly family: LoadedModel["family"]
-  /** Paths of the networks beside the text encoders. */
+  /** Paths of the other networks. */
   readonly networks: {
     readonly unet: string
     readonly vaeDecoder: string

@@ -1,8 +1,8 @@
 /**
- * The models there are, and the one a run asks for.
+ * The available models, and the one that a run asks for.
  *
- * Model folders are searched in the folder that the command options name; when there is none, the embedded model is
- * given. A model is loaded once and shared by the runs that use it. When none does it is kept for the next one, as long as
+ * Model folders are searched in the folder that the command options name; without one, the embedded model is
+ * used. A model is loaded once and shared by the runs that use it. When none does it is kept for the next one, as long as
  * there are no more of them in memory than the command options allow.
  */
 import * as Context from "effect/Context"
@@ -42,12 +42,12 @@ export class ModelProvider extends Context.Service<ModelProvider, {
    * not looked at), or by path; the first one for an empty name. It stays in memory as long as the scope at least.
    */
   readonly load: (name: string) => Effect.Effect<LoadedModel, ModelNotFound | InvalidModelFolder, Scope.Scope>
-  /** Gives back the memory of every model that no scope holds. */
+  /** Frees the memory of every model that no scope holds. */
   readonly unload: Effect.Effect<void>
   /** Names of the models in memory, the one used last first. */
   readonly resident: Effect.Effect<ReadonlyArray<string>>
 }>()("serena/models/ModelProvider") {
-  /** The models of this machine, for whoever lists them and for the runs. */
+  /** The models of this machine, to list and for the runs. */
   static readonly layer: Layer.Layer<
     ModelProvider | Models,
     never,
@@ -57,7 +57,7 @@ export class ModelProvider extends Context.Service<ModelProvider, {
       const fs = yield* FileSystem.FileSystem
       const path = yield* Path.Path
       const { maxModels, modelsDir } = yield* CommandOptions
-      // No more than that: the span of whoever builds the layer is none of the runs that load a model.
+      // Only these: the span of the fiber that builds the layer must not become the parent of later loads.
       const services = Context.pick(Networks, FileSystem.FileSystem, Path.Path)(
         yield* Effect.context<Networks | FileSystem.FileSystem | Path.Path>()
       )
@@ -70,7 +70,7 @@ export class ModelProvider extends Context.Service<ModelProvider, {
           ({ folder }) => ModelFolder.isModelFolder(folder),
           { concurrency: 8 }
         )
-        // A folder that is itself a model is as good as one that holds it.
+        // The folder may itself be a model.
         return !embedded && (yield* ModelFolder.isModelFolder(dir))
           ? [{ name: path.basename(dir), folder: dir, embedded }, ...entries]
           : entries
@@ -124,10 +124,10 @@ export class ModelProvider extends Context.Service<ModelProvider, {
   )
 }
 
-// One value of a key, with the number of those who use it.
+// One value of a key, with the number of its users.
 interface Shared<A, E> {
   readonly made: Deferred.Deferred<A, E>
-  /** Gives it back; there is none before it is made. */
+  /** Releases it; undefined until it is made. */
   close: Effect.Effect<void> | undefined
   users: number
 }
@@ -146,7 +146,7 @@ const makeShared = Effect.fnUntraced(function*<A, E>(
 
   const isCurrent = (key: string, value: Shared<A, E>) => values.get(key) === value
 
-  // In a fiber of its own: an interruption of the one who asked first takes nothing from the others.
+  // In a fiber of its own: interrupting the first caller does not affect the others.
   const begin = (key: string, value: Shared<A, E>) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
@@ -163,7 +163,7 @@ const makeShared = Effect.fnUntraced(function*<A, E>(
       })
     ).pipe(Effect.forkIn(all))
 
-  // Those that go are taken out first, so that whoever asks meanwhile gets a new one.
+  // Removed before they are closed, so that a request in between gets a new one.
   const trim = (most: number): Effect.Effect<void> =>
     Effect.suspend(() => {
       const closing: Array<Effect.Effect<void>> = []

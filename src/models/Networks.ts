@@ -9,7 +9,7 @@
  * so that no buffer is given back while the network still writes into it.
  *
  * With the command option `lowvram` only the network that was used last is in memory. Another one that is opened or run
- * takes its place, and it is opened again when it is run again; those who use it notice nothing but the time.
+ * takes its place, and it is opened again when it is run again; users notice only the time.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -48,14 +48,14 @@ export interface OpenOptions {
    */
   readonly background?: boolean | undefined
   /**
-   * Opens the network with convolutions that read across the edges, so that its pictures can be laid side by side: what
-   * stable-diffusion-webui's `tiling` does. Such a network is another one than the plain one of the same file.
+   * Opens the network with convolutions that read across the edges, so that its images tile: what
+   * stable-diffusion-webui's `tiling` does. It is opened separately from the plain network of the same file.
    */
   readonly seamless?: boolean | undefined
 }
 
 export class Networks extends Context.Service<Networks, {
-  /** Loads an ONNX file. It is closed with the scope, and its memory given back. */
+  /** Loads an ONNX file. It is closed with the scope, and its memory is freed. */
   readonly open: (
     file: string,
     options?: OpenOptions
@@ -91,7 +91,7 @@ const threadUrl = new URL(
 
 type Ok = Extract<Reply, { readonly ok: true }>
 
-// A reply that says no, on its way to the error that fits the call.
+// A refusal, before it is mapped to the error of the call.
 interface Refused {
   readonly _tag: "Refused"
   readonly reason: string

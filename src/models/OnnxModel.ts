@@ -1,7 +1,7 @@
 /**
- * A model folder as a `LoadedModel`: its networks opened when first used, once, and shared by all runs.
+ * A model folder as a `LoadedModel`: its networks opened once, on first use, and shared by all runs.
  *
- * Nothing of a certain model is assumed: sizes, special tokens, scaling factor, inputs and number types come from the
+ * Nothing is assumed of any particular model: sizes, special tokens, scaling factor, inputs and number types come from the
  * folder's own files.
  */
 import * as Effect from "effect/Effect"
@@ -19,7 +19,7 @@ import * as OnnxTextEncoder from "./OnnxTextEncoder.ts"
 import { type Opened, type Opener, opener, type Part, remembered } from "./opening.ts"
 import * as TensorBuffer from "./TensorBuffer.ts"
 
-/** A model whose networks and memory are given back with the scope. */
+/** A model whose networks and memory are freed with the scope. */
 export const make = Effect.fnUntraced(function*(
   folder: ModelFolder
 ): Effect.fn.Return<LoadedModel, never, Networks | FileSystem.FileSystem | Path.Path | Scope.Scope> {
@@ -186,8 +186,8 @@ const shortHash = Effect.fnUntraced(function*(folder: ModelFolder) {
   const fs = yield* FileSystem.FileSystem
   const file = folder.networks.unet
   const sha256 = createHash("sha256")
-  const beside = weightFiles.map((name) => file.replace(/model\.onnx$/, name))
-  const weights = yield* Effect.filter(beside, (file) => Effect.orElseSucceed(fs.exists(file), () => false))
+  const candidates = weightFiles.map((name) => file.replace(/model\.onnx$/, name))
+  const weights = yield* Effect.filter(candidates, (file) => Effect.orElseSucceed(fs.exists(file), () => false))
   yield* Effect.forEach([file, ...weights], (file) =>
     fs.stream(file).pipe(
       Stream.runForEach((chunk) => Effect.sync(() => sha256.update(chunk))),

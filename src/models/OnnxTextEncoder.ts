@@ -18,7 +18,7 @@ import { onlySuccess, type Opened, type Opener, remembered } from "./opening.ts"
 import * as TensorBuffer from "./TensorBuffer.ts"
 import * as Tokenizer from "./Tokenizer.ts"
 
-/** Embeddings that each encoder remembers. One of Stable Diffusion 1.5's is 230 kB. */
+/** Embeddings that each encoder caches. One of Stable Diffusion 1.5's is 230 kB. */
 const capacity = 64
 
 /** A text encoder, and what opens it ahead of its first use. */
@@ -31,7 +31,7 @@ export const make = Effect.fnUntraced(function*(
   folder: TextEncoderFolder,
   open: Opener
 ): Effect.fn.Return<OnnxTextEncoder, never, FileSystem.FileSystem | Path.Path> {
-  // No more than that: the span of the run that loads a model is none of the later runs.
+  // Only these: the span of the run that loads the model must not become the parent of later runs.
   const services = Context.pick(FileSystem.FileSystem, Path.Path)(
     yield* Effect.context<FileSystem.FileSystem | Path.Path>()
   )

@@ -2,9 +2,9 @@
  * An upscaling network in an ONNX file: one input `[batch, 3, height, width]` of RGB, 0 to 1, and one output with both
  * sides multiplied by the same whole number. So are exported ESRGAN, Real-ESRGAN, SwinIR and their like.
  *
- * The network sees a picture in tiles, all of one size, that overlap and are blended there. Where a picture ends before
- * a tile does, its last row or column goes on: networks with a fixed size get exactly that, others multiples of 8.
- * Beside the pictures, memory is taken for one row of tiles.
+ * The network reads an image in tiles of one size that overlap and are blended there. Where an image ends before a tile
+ * does, its last row or column is repeated: networks with a fixed size get exactly that size, others multiples of 8.
+ * In addition to the images, memory is needed for one row of tiles.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -32,10 +32,10 @@ const largestScale = 16
 /** Numbers that are converted before other fibers get their turn: a few milliseconds of work. */
 const numbersAtOnce = 1 << 20
 
-/** Scales that are tried where the file does not tell. */
+/** Scales that are tried when the file does not state one. */
 const scales = [4, 2, 1, 3, 8, 6, 16]
 
-/** Opens a network until the scope closes. `likely` is the scale that is tried first where the file does not tell. */
+/** Opens a network until the scope closes. `likely` is the scale to try first when the file does not state one. */
 export const open = Effect.fnUntraced(function*(
   file: string,
   likely = 4
@@ -112,7 +112,7 @@ interface Shape {
 const fixed = (dim: number | string | undefined): number | undefined =>
   typeof dim === "number" && dim > 0 ? dim : undefined
 
-// Sees that the network has the inputs and outputs of an upscaler.
+// Checks that the network has the inputs and outputs of an upscaler.
 const checked = Effect.fnUntraced(function*({ file, inputs, outputs }: Network): Effect.fn.Return<
   Shape,
   NetworkLoadError
@@ -128,7 +128,7 @@ const checked = Effect.fnUntraced(function*({ file, inputs, outputs }: Network):
     const isReal = type === "float32" || type === "float16"
     if (!isReal) problems.push(`its ${side} "${tensor.name}" is of type ${tensor.type}, not float32 or float16`)
     const [batch, channels] = tensor.dims
-    // Files need not tell the shape of an output.
+    // Files need not state the shape of an output.
     const fits = side === "output" && tensor.dims.length === 0 ||
       tensor.dims.length === 4 && (fixed(batch) ?? 1) === 1 && (fixed(channels) ?? 3) === 3
     if (!fits) {
@@ -147,7 +147,9 @@ const checked = Effect.fnUntraced(function*({ file, inputs, outputs }: Network):
     [scale, across].some((ratio) => ratio !== undefined && !Number.isInteger(ratio)) ||
     (across ?? scale) !== (scale ?? across)
   ) {
-    problems.push(`it makes ${width}x${height} to ${outWidth}x${outHeight}, not both sides larger by one whole number`)
+    problems.push(
+      `it turns ${width}x${height} into ${outWidth}x${outHeight}; both sides must grow by the same whole number`
+    )
   }
   if (
     Math.max(height ?? 0, width ?? 0, outHeight ?? 0, outWidth ?? 0) > largest || (scale ?? across ?? 1) > largestScale
@@ -199,9 +201,9 @@ const measured = Effect.fnUntraced(function*(network: Network, shape: Shape, lik
   }
   return yield* new NetworkLoadError({
     file: network.file,
-    reason: `it does not make a picture of ${size.width}x${size.height} ${
+    reason: `it does not enlarge an image of ${size.width}x${size.height} by a factor of ${
       scales.toSorted((a, b) => a - b).join(", ")
-    } times as large (${reason})`
+    } (${reason})`
   })
 })
 
@@ -225,7 +227,7 @@ const read = (
   }
 }
 
-// Rows of a band as bytes: clamped, and rounded. What lies beyond the picture is left out.
+// Rows of a band as bytes, clamped and rounded, without what lies beyond the image.
 const write = (
   { data, height, width }: Raster,
   sums: Float32Array,

@@ -63,8 +63,8 @@ const make = (bpe: Bpe, family: ModelFolder["family"], { part, tokenizer }: Text
   const encode = (text: string) => bpe.encode(text, { add_special_tokens: false }).ids
   const start = id(tokenizer.config.bos_token)
   const end = id(tokenizer.config.eos_token)
-  // OpenAI's CLIP was trained with the end token behind a text. OpenCLIP was trained with 0; the webui always gives it
-  // that, though many folders of Stable Diffusion 2 name the end token.
+  // OpenAI's CLIP was trained with the end token after a text. OpenCLIP was trained with 0; the webui always pads
+  // with it, though many folders of Stable Diffusion 2 name the end token.
   const isOpenClip = family === "sd2" || part === "text_encoder_2"
   const named = tokenizer.config.pad_token ? id(tokenizer.config.pad_token) : end
   return {

@@ -1,8 +1,8 @@
 /**
- * Upscaling networks in the folder that the command options name, beside the upscalers that need no network.
+ * Upscaling networks in the folder that the command options name, in addition to the upscalers that need no network.
  *
- * A network is an `.onnx` file in one of its folders `ESRGAN`, `RealESRGAN` and `upscalers`, named as the file is. The
- * folders are searched at each use, and a network is open only while it is used: its memory is given back after it.
+ * A network is an `.onnx` file in one of its folders `ESRGAN`, `RealESRGAN` and `upscalers`, named after the file. The
+ * folders are searched at each use, and a network is open only while it is used; its memory is freed afterwards.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -59,7 +59,7 @@ export const layer: Layer.Layer<
   })
 )
 
-// The scale that a file's name tells, as in "4x-Name" or "Name_x2plus"; 4 is the most usual.
+// The scale in a file's name, as in "4x-Name" or "Name_x2plus"; 4 is the most usual.
 const scaleIn = (name: string): number => {
   const [, before, after] = /(?:^|[^a-z0-9])(?:([1-9]|16)x|x([1-9]|16))(?![0-9])/i.exec(name) ?? []
   return Number(before ?? after ?? 4)

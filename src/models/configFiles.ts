@@ -1,7 +1,7 @@
 /**
  * The small files of a model folder: JSON that diffusers, transformers and optimum write, as far as Serena reads it.
  *
- * A field that may be missing has the value that its writer stands for.
+ * A missing field has the default of the library that writes the file.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -81,7 +81,7 @@ export const TokenizerConfig = Schema.StructWithRest(
   [Schema.Record(Schema.String, Schema.Unknown)]
 )
 
-/** A JSON file as `schema` says, or every problem with it. */
+/** A JSON file decoded by `schema`; fails with every problem in it. */
 export const readJson = Effect.fnUntraced(function*<A, I>(
   file: string,
   schema: Schema.Codec<A, I>

@@ -1,7 +1,7 @@
 /**
  * CLIP's final layer norm, for hidden states that it was not applied to.
  *
- * An exported text encoder gives the last layer's hidden states before and after its final layer norm, but not the
+ * An exported text encoder outputs the last layer's hidden states before and after its final layer norm, but not the
  * norm's weights. They follow from the two: the norm is affine in each channel, so its scale and shift are those of the
  * line through the channel's normalised and given values.
  */

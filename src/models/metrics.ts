@@ -1,5 +1,5 @@
 /**
- * What the models' room counts: loads, networks in memory, calls that wait for their turn, answers that were remembered.
+ * Metrics of models: loads, networks in memory, calls that wait for their turn, cache hits and misses.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -16,7 +16,7 @@ const loadFailures = Metric.counter("serena_model_load_failures_total", {
 
 const resident = Metric.gauge("serena_models_resident", { description: "Models in memory" })
 
-/** Counts a model that was loaded, and has it in memory until the scope closes. */
+/** Counts a model that was loaded, and one in memory until the scope closes. */
 export const loaded: Effect.Effect<void, never, Scope.Scope> = Effect.andThen(
   Metric.update(loads, 1),
   Effect.acquireRelease(Metric.modify(resident, 1), () => Metric.modify(resident, -1))
@@ -28,7 +28,7 @@ export const loadFailed = ({ _tag }: { readonly _tag: string }): Effect.Effect<v
 
 const sessionsOpen = Metric.gauge("serena_network_sessions_open", { description: "Networks in memory" })
 
-/** Counts networks as they come into memory and leave it. For callbacks that no fiber runs. */
+/** Counts networks as they come into memory and leave it. For callbacks outside of fibers. */
 export const sessions: Effect.Effect<(change: number) => void> = Effect.map(
   Effect.context<never>(),
   (context) => (change) => sessionsOpen.modifyUnsafe(change, context)
@@ -44,7 +44,7 @@ const wait = Metric.histogram("serena_network_wait_seconds", {
   boundaries: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300]
 })
 
-/** Makes a call when it has the turn, and measures the waiting. */
+/** Makes a call in its turn, and measures how long it waited. */
 export const inTurn = <A, E, R>(turn: Semaphore.Semaphore, call: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.flatMap(Clock.Clock, (clock) => {
     const since = clock.currentTimeNanosUnsafe()
@@ -61,7 +61,7 @@ export const inTurn = <A, E, R>(turn: Semaphore.Semaphore, call: Effect.Effect<A
     )
   })
 
-/** What is remembered: a model's tokenizer, or its latest embeddings. */
+/** A cache: of a model's tokenizer, or of its latest embeddings. */
 export type Cache = "tokenizer" | "embedding"
 
 const hits = Metric.counter("serena_cache_hits_total", {
@@ -81,6 +81,6 @@ const counters = (cache: Cache) => ({
 
 const lookups = { tokenizer: counters("tokenizer"), embedding: counters("embedding") }
 
-/** Counts a look into a cache. */
+/** Counts a cache lookup. */
 export const lookedUp = (cache: Cache, found: boolean): Effect.Effect<void> =>
   Metric.update(lookups[cache][found ? "hit" : "miss"], 1)

@@ -1,6 +1,5 @@
 /**
- * What the main thread and the network thread say to each other. Numbers cross in shared memory, so a message is only a
- * few words long.
+ * The messages between the main thread and the network thread. Numbers are in shared memory, so messages are small.
  */
 
 /** The number types of the networks' inputs and outputs that Serena writes or reads. */
@@ -29,7 +28,7 @@ export interface OpenOptions {
   readonly threads: number
   /** Whether its convolutions read across the edges. */
   readonly seamless: boolean
-  /** Whether it shares the memory: it is out of memory whenever another one is opened or run, and comes back by itself. */
+  /** Whether it shares the memory: it is unloaded when another one is opened or run, and loaded again when it is run. */
   readonly alone: boolean
 }
 
@@ -53,10 +52,10 @@ export interface Request {
 
 export type Reply =
   | { readonly id: number; readonly ok: true; readonly value: number; readonly info?: NetworkInfo | undefined }
-  /** `unloaded` tells that the network's file did not load. */
+  /** `unloaded` is true when the network's file did not load. */
   | { readonly id: number; readonly ok: false; readonly reason: string; readonly unloaded: boolean }
 
-/** Told unasked, each time a session was opened or closed: how many there are in the thread. */
+/** Sent whenever a session was opened or closed: the number of sessions in the thread. */
 export interface Sessions {
   readonly sessions: number
 }

@@ -3,7 +3,7 @@
  *
  * It holds networks and calls (a network with its input and output buffers bound), both by number, and answers requests
  * one after the other. A network that shares the memory has a session only while it is the latest one used. It is started
- * by `Networks` and by nothing else.
+ * by `Networks` only.
  */
 import { readFile } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
@@ -42,7 +42,7 @@ const create = async ({ file, provider, seamless: isSeamless, threads }: OpenOpt
     executionProviders: provider === "cpu" ? ["cpu"] : [provider, "cpu"],
     ...(threads > 0 && { intraOpNumThreads: threads }),
     interOpNumThreads: 1,
-    // A pattern is a second copy of the largest call's working memory, kept for good. It makes no call faster.
+    // A pattern is a second copy of the largest call's working memory, that is never freed. It makes no call faster.
     enableMemPattern: false,
     // Errors come back as exceptions; printing them as well would only disturb the terminal.
     logSeverityLevel: 4
@@ -50,7 +50,7 @@ const create = async ({ file, provider, seamless: isSeamless, threads }: OpenOpt
   if (!isSeamless) return await InferenceSession.create(file, options)
   return await InferenceSession.create(seamless(await readFile(file)), {
     ...options,
-    // Where weights lie that are in files beside this one.
+    // The folder of weights in external files.
     extra: { session: { model_external_initializers_file_folder_path: dirname(resolve(file)) } }
   })
 }

@@ -1,5 +1,5 @@
 /**
- * How a model's networks are opened: checked, once for all who need them, and held by the model's scope.
+ * Opens a model's networks: checked, once for all users, until the model's scope closes.
  */
 import * as Cache from "effect/Cache"
 import * as Effect from "effect/Effect"
@@ -20,7 +20,7 @@ export interface Part {
   readonly seamless?: boolean | undefined
   readonly inputs: ReadonlyArray<string>
   readonly outputs: ReadonlyArray<string>
-  /** Said beside an output that is missing. */
+  /** Added to the message about a missing output. */
   readonly hint?: string | undefined
 }
 
@@ -53,7 +53,7 @@ export const opener = Effect.fnUntraced(function*(
     )
 })
 
-// Opens a network and sees that it has what it is going to be used with.
+// Opens a network and checks that it has the inputs and outputs it will be used with.
 const openChecked = Effect.fnUntraced(function*(folder: ModelFolder, { file, hint = "", part, ...expected }: Part) {
   const { open } = yield* Networks
   const network = yield* open(file, { background: expected.background, seamless: expected.seamless })
@@ -78,7 +78,7 @@ const openChecked = Effect.fnUntraced(function*(folder: ModelFolder, { file, hin
   return opened
 })
 
-// What was opened is closed with the scope; at once when the opening then fails or is interrupted, as nobody has it.
+// Closes what was opened with the scope, or at once when opening fails or is interrupted.
 const openedWithin = (scope: Scope.Scope) => <A, E, R>(opening: Effect.Effect<A, E, R | Scope.Scope>) =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(Scope.fork(scope), (own) =>
@@ -89,14 +89,14 @@ const openedWithin = (scope: Scope.Scope) => <A, E, R>(opening: Effect.Effect<A,
   )
 
 /**
- * Computed by the first who needs it, for all, until it is stale. A failure is not remembered, and a waiter that is
- * interrupted takes nothing from the others.
+ * Computes a value on first use and shares it until it is stale. A failure is not remembered, and interrupting one
+ * waiter does not affect the others.
  */
 export const remembered = <A, E>(
   effect: Effect.Effect<A, E>,
   { isFresh = () => true, lookedUp }: {
     readonly isFresh?: (value: A) => boolean
-    /** Told each time whether the value was there, or already on its way. */
+    /** Runs at each lookup, with whether the value was there or already being computed. */
     readonly lookedUp?: (found: boolean) => Effect.Effect<void>
   } = {}
 ): Effect.Effect<Effect.Effect<A, E>> =>

@@ -1,6 +1,6 @@
 /**
- * Makes a network seamless: the left edge continues at the right one, and the top edge at the bottom one. Its images can
- * be laid side by side as tiles.
+ * Makes a network seamless: the left edge continues at the right one, and the top edge at the bottom one. Its images
+ * tile.
  *
  * This is what stable-diffusion-webui's `tiling` does: every two-dimensional convolution reads across the edges instead of
  * zeros (torch's `padding_mode = "circular"`). Here the ONNX graph is changed: before each convolution that pads, nodes

@@ -1,5 +1,5 @@
 /**
- * Attention: `(words)`, `(words:1.2)` and `[words]` give pieces of a text a weight (stable-diffusion-webui 1.10.1).
+ * Attention: `(words)`, `(words:1.2)` and `[words]` weight pieces of a text (stable-diffusion-webui 1.10.1).
  */
 import { placesOfWord, skipWhiteSpace, trimEnd } from "./Characters.ts"
 import type { Emphasis } from "./Emphasis.ts"

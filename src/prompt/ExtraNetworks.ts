@@ -1,5 +1,5 @@
 /**
- * Extra networks: tags like `<lora:name:0.5>` that ask for a network and are no words of the prompt
+ * Extra networks: tags like `<lora:name:0.5>` that name a network and are not part of the prompt
  * (stable-diffusion-webui 1.10.1).
  */
 import * as Result from "effect/Result"
@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 
 /** A tag as it was read: `<kind:argument:key=argument>`. */
 export interface ExtraNetwork {
-  /** The word after `<`: `lora`, `hypernet`, or one that nobody knows. */
+  /** The word after `<`: `lora`, `hypernet`, or an unknown word. */
   readonly kind: string
   readonly positional: ReadonlyArray<string>
   readonly named: ReadonlyMap<string, string>
@@ -66,13 +66,13 @@ export class InvalidExtraNetwork extends Schema.TaggedError<InvalidExtraNetwork>
   reason: Schema.String
 }) {
   override get message(): string {
-    return `The prompt's ${this.tag} cannot be used: ${this.reason}. Write it like <lora:name:0.8> or take it out.`
+    return `The prompt's ${this.tag} cannot be used: ${this.reason}. Write it like <lora:name:0.8> or remove it.`
   }
 }
 
 /** `<lora:file:te:unet:dyn>`. */
 export interface Lora {
-  /** File name without its extension, or the alias that the file gives itself. */
+  /** File name without its extension, or the alias in the file. */
   readonly name: string
   readonly textEncoderWeight: number
   readonly networkWeight: number

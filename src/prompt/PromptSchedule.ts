@@ -1,8 +1,8 @@
 /**
- * Prompt editing: texts that change while a picture is made (stable-diffusion-webui 1.10.1).
+ * Prompt editing: texts that change while an image is made (stable-diffusion-webui 1.10.1).
  *
  * `[before:after:when]` changes once, `[a|b]` at every step. `parse` reads a text into a tree that keeps attention as it
- * is written, `make` unrolls it into the texts of a run, and `entryAt` tells which of them a model call uses. Work and
+ * is written, `make` unrolls it into the texts of a run, and `entryAt` finds the one that a model call uses. Work and
  * memory of `parse` grow with the length of the text; `make` gives at most one text for each step, none longer than the
  * source.
  */
@@ -235,7 +235,7 @@ const printWhen = ({ isShare, value }: When): string => {
 export interface ScheduleOptions {
   /** Model calls of the pass: see `totalSteps`. */
   readonly steps: number
-  /** In a second pass (hires fix): the total of the first, from which counting goes on. */
+  /** In a second pass (hires fix): the total of the first, after which steps are counted. */
   readonly firstPassSteps?: number | undefined
   /** Numbers below 1 are shares and all others steps, and the second pass counts like the first. */
   readonly useOldScheduling?: boolean | undefined

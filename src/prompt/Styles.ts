@@ -11,7 +11,7 @@ export interface PromptStyle {
   readonly negativePrompt: string
 }
 
-/** What is merged into: both prompts of a request. */
+/** Both prompts of a request, which styles are merged into. */
 export interface PromptPair {
   readonly prompt: string
   readonly negativePrompt: string
@@ -42,7 +42,7 @@ export const merge = (style: string, prompt: string): string =>
     ? style.split(placeholder).join(prompt)
     : [trim(prompt), trim(style)].filter((text) => text !== "").join(", ")
 
-// An upper bound of what `merge` gives, without doing it.
+// An upper bound of the length of what `merge` returns, without merging.
 const mergedLength = (style: string, prompt: string): number =>
   style.length + Math.max(1, style.split(placeholder).length - 1) * prompt.length + 2
 
@@ -65,7 +65,7 @@ export const apply = (
   return Result.succeed({ prompt, negativePrompt })
 }
 
-/** A row that is no style, or hides one, and the line of the file on which it begins. */
+/** A row that is not a style or replaces one, and the line on which it begins. */
 export interface RowProblem {
   readonly line: number
   readonly message: string
@@ -75,7 +75,7 @@ export interface RowProblem {
  * Reads a `styles.csv`: columns `name`, `prompt` (`text` in old files) and `negative_prompt`, in any order.
  *
  * Fields may be quoted and then hold commas, newlines and doubled quotes. Empty rows and rows whose name begins with `#`
- * are left out. A row that cannot be read is left out and told; of styles with one name the last counts.
+ * are left out. A row that cannot be read is left out and reported; of styles with one name the last counts.
  */
 export const parse = (
   csv: string
@@ -88,7 +88,7 @@ export const parse = (
   const promptAt = names.includes("prompt") ? names.indexOf("prompt") : names.indexOf("text")
   const negativeAt = names.indexOf("negative_prompt")
   if (nameAt === -1 || promptAt === -1) {
-    const message = `the columns are ${names.join(", ")}; name and prompt are needed`
+    const message = `the columns are ${names.join(", ")}; name and prompt are required`
     return { styles: [], problems: [{ line: header.line, message }] }
   }
 
@@ -96,18 +96,18 @@ export const parse = (
   for (const { fields, line, unclosed } of rows) {
     const name = fields[nameAt] ?? ""
     const prompt = fields[promptAt]
-    const tell = (message: string) => problems.push({ line, message })
+    const report = (message: string) => problems.push({ line, message })
     if (name.startsWith("#")) continue
     if (unclosed) {
-      tell("a quoted field is not closed")
+      report("a quoted field is not closed")
     } else if (fields.length > names.length) {
-      tell(`there are ${fields.length} fields for ${names.length} columns; a text with commas must be quoted`)
+      report(`there are ${fields.length} fields for ${names.length} columns; a text with commas must be quoted`)
     } else if (name === "") {
-      tell("the style has no name")
+      report("the style has no name")
     } else if (prompt === undefined) {
-      tell(`the style "${name}" has no prompt`)
+      report(`the style "${name}" has no prompt`)
     } else {
-      if (styles.delete(name)) tell(`the style "${name}" was there before; this one counts`)
+      if (styles.delete(name)) report(`the style "${name}" is defined more than once; this one is used`)
       styles.set(name, { name, prompt, negativePrompt: fields[negativeAt] ?? "" })
     }
   }

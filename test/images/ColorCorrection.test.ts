@@ -31,10 +31,10 @@ describe("L*a*b*", () => {
 })
 
 describe("apply", () => {
-  it("changes the colours of a picture with the right ones by no more than the conversion", () => {
-    const picture = gradient(200, 180, 160)
-    const { data } = ColorCorrection.apply(ColorCorrection.setup(picture), picture)
-    assert.isTrue(data.every((value, i) => Math.abs(value - (picture.data[i] ?? 0)) <= 6))
+  it("changes the colours of an image with the right ones by no more than the conversion", () => {
+    const image = gradient(200, 180, 160)
+    const { data } = ColorCorrection.apply(ColorCorrection.setup(image), image)
+    assert.isTrue(data.every((value, i) => Math.abs(value - (image.data[i] ?? 0)) <= 6))
   })
 
   it("brings back the colours, and keeps the luminosity", () => {

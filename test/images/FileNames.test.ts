@@ -234,7 +234,7 @@ describe("directory", () => {
 })
 
 describe("the settings", () => {
-  it("name pictures by seed, and by prompt too where there are no folders", () => {
+  it("name images by seed, and by prompt too where there are no folders", () => {
     const { defaults, patched } = Options
     assert.strictEqual(patternFor(defaults, "samples"), "[seed]")
     assert.strictEqual(patternFor(patched(defaults, { save_to_dirs: false }), "samples"), "[seed]-[prompt_spaces]")

@@ -31,11 +31,11 @@ describe("grid", () => {
     [10, [3, 4]],
     [12, [3, 4]],
     [13, [4, 4]]
-  ])("makes %i pictures nearly square when asked for -1 rows", (count, expected) => {
+  ])("makes %i images nearly square when asked for -1 rows", (count, expected) => {
     assert.deepStrictEqual(layout(count, -1), expected)
   })
 
-  it("makes as many rows as asked for, or as a batch has pictures, and no more than there are pictures", () => {
+  it("makes as many rows as asked for, or as a batch has images, and no more than there are images", () => {
     assert.deepStrictEqual(layout(6, 3), [3, 2])
     assert.deepStrictEqual(layout(7, 2), [2, 4])
     assert.deepStrictEqual(layout(6, 0, 2), [2, 3])
@@ -43,11 +43,11 @@ describe("grid", () => {
     assert.deepStrictEqual(layout(3, 0, 8), [3, 1])
   })
 
-  it("puts pictures from left to right, then down, and leaves the rest black", () => {
+  it("puts images from left to right, then down, and leaves the rest black", () => {
     assert.deepStrictEqual(reds(grid(tiles(3), { rows: -1, batchSize: 1 })), [[1, 1, 2, 2], [3, 3, 0, 0]])
   })
 
-  it("gives grey pictures three channels, and shows black behind what is transparent", () => {
+  it("gives grey images three channels, and shows black behind what is transparent", () => {
     const grey: Raster = { width: 1, height: 1, channels: 1, data: Uint8Array.of(9) }
     const alpha: Raster = { width: 1, height: 1, channels: 4, data: Uint8Array.of(255, 100, 0, 51) }
     assert.deepStrictEqual(grid([grey, alpha], { rows: 1, batchSize: 1 }), {
@@ -58,13 +58,13 @@ describe("grid", () => {
     })
   })
 
-  it("gives each picture a cell of the first one's size", () => {
+  it("gives each image a cell of the first one's size", () => {
     const large: Raster = { width: 3, height: 2, channels: 1, data: Uint8Array.of(5, 6, 7, 8, 9, 10) }
     const small: Raster = { width: 1, height: 1, channels: 1, data: Uint8Array.of(4) }
     assert.deepStrictEqual(reds(grid([tile(1), large, small], { rows: 1, batchSize: 1 })), [[1, 1, 5, 6, 4, 0]])
   })
 
-  it("makes a picture of no pixels of none", () => {
+  it("makes an image of no pixels of none", () => {
     assert.deepStrictEqual(grid([], { rows: -1, batchSize: 1 }), {
       width: 0,
       height: 0,
@@ -75,7 +75,7 @@ describe("grid", () => {
 
   const count = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 60 }))
   const rows = Schema.Int.check(Schema.isBetween({ minimum: -1, maximum: 70 }))
-  it.prop("shows every picture once, whatever the rows", [count, rows, count], ([count, rows, batchSize]) => {
+  it.prop("shows every image once, whatever the rows", [count, rows, count], ([count, rows, batchSize]) => {
     const shown = reds(grid(tiles(count), { rows, batchSize })).flat().filter((red) => red > 0)
     assert.deepStrictEqual(shown, tiles(count).flatMap((_, i) => [i + 1, i + 1]))
   })

@@ -18,7 +18,7 @@ const width = 6
 const height = 4
 const rgb = Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * 37) % 256)
 const rgba = Uint8Array.from({ length: width * height * 4 }, (_, i) => (i * 29) % 256)
-const picture: Raster = { width, height, channels: 3, data: rgb }
+const image: Raster = { width, height, channels: 3, data: rgb }
 const transparent: Raster = { width, height, channels: 4, data: rgba }
 const raw = (data: Uint8Array | Uint16Array, channels: 1 | 2 | 3 | 4) =>
   sharp(data, { raw: { width, height, channels } })
@@ -42,7 +42,7 @@ const bmp = (bits: 24 | 32, { topDown = false, alpha = false } = {}) => {
     file.writeUInt32LE(3, 30)
     for (const [i, mask] of [0xFF0000, 0xFF00, 0xFF, 0xFF000000].entries()) file.writeUInt32LE(mask, 54 + i * 4)
   }
-  const { channels, data } = alpha ? transparent : picture
+  const { channels, data } = alpha ? transparent : image
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const at = begin + (topDown ? y : height - 1 - y) * stride + x * step
@@ -56,10 +56,10 @@ const bmp = (bits: 24 | 32, { topDown = false, alpha = false } = {}) => {
 
 it.layer(ImageDecoder.layer)("ImageDecoder.layer", (it) => {
   it.effect.each<[string, () => Sharp, Raster]>([
-    ["PNG", () => raw(rgb, 3).png(), picture],
+    ["PNG", () => raw(rgb, 3).png(), image],
     ["PNG with alpha", () => raw(rgba, 4).png(), transparent],
-    ["WebP", () => raw(rgb, 3).webp({ lossless: true }), picture],
-    ["TIFF", () => raw(rgb, 3).tiff({ compression: "lzw" }), picture],
+    ["WebP", () => raw(rgb, 3).webp({ lossless: true }), image],
+    ["TIFF", () => raw(rgb, 3).tiff({ compression: "lzw" }), image],
     ["PNG with a palette", () => solid(3, "#102030").png({ palette: true }), filledWith([16, 32, 48])],
     ["GIF", () => solid(4, "#102030").gif(), filledWith([16, 32, 48, 255])]
   ])("reads every pixel of a %s", ([, image, expected]) =>
@@ -82,7 +82,7 @@ it.layer(ImageDecoder.layer)("ImageDecoder.layer", (it) => {
       const deep = Uint16Array.from(rgb, (value, i) => value * 256 + (i * 91) % 256)
       const file = yield* written(raw(deep, 3).toColourspace("rgb16").png())
       assert.strictEqual(file[24], 16)
-      assert.deepStrictEqual(yield* decode(file), picture)
+      assert.deepStrictEqual(yield* decode(file), image)
     }))
 
   it.effect("reads JPEG and AVIF, and CMYK as RGB", () =>
@@ -98,7 +98,7 @@ it.layer(ImageDecoder.layer)("ImageDecoder.layer", (it) => {
       assert.isTrue([0xC0, 0x20, 0x40].every((value, i) => Math.abs((data[i] ?? 0) - value) <= 24))
     }))
 
-  it.effect("turns a picture as its EXIF says", () =>
+  it.effect("turns an image as its EXIF says", () =>
     Effect.gen(function*() {
       const turned = yield* decode(yield* written(raw(rgb, 3).png().withMetadata({ orientation: 6 })))
       assert.deepStrictEqual([turned.width, turned.height], [height, width])
@@ -109,7 +109,7 @@ it.layer(ImageDecoder.layer)("ImageDecoder.layer", (it) => {
       )
     }))
 
-  it.effect("takes the first picture of several", () =>
+  it.effect("takes the first image of several", () =>
     Effect.gen(function*() {
       const frames = [solid(4, "#ff0000"), solid(4, "#0000ff")].map((frame) => frame.png().toBuffer())
       const file = yield* Effect.promise(async () =>
@@ -121,9 +121,9 @@ it.layer(ImageDecoder.layer)("ImageDecoder.layer", (it) => {
 
   it.effect("reads BMP files of 24 and 32 bits", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* decode(bmp(24)), picture)
-      assert.deepStrictEqual(yield* decode(bmp(24, { topDown: true })), picture)
-      assert.deepStrictEqual(yield* decode(bmp(32)), picture)
+      assert.deepStrictEqual(yield* decode(bmp(24)), image)
+      assert.deepStrictEqual(yield* decode(bmp(24, { topDown: true })), image)
+      assert.deepStrictEqual(yield* decode(bmp(32)), image)
       assert.deepStrictEqual(yield* decode(bmp(32, { alpha: true })), transparent)
       assert.match(yield* reasonFor(bmp(24).subarray(0, 80)), /ends in the middle of its pixels/)
       assert.match(yield* reasonFor(bmp(24).subarray(0, 20)), /ends in the middle of its header/)
@@ -160,7 +160,7 @@ it.layer(ImageDecoder.layer)("ImageDecoder.layer", (it) => {
       const png = yield* written(raw(rgb, 3).png())
       assert.match(yield* reasonFor(png, { max_image_bytes: png.length - 1 }), /max_image_bytes/)
       assert.match(yield* reasonFor(png, { max_image_pixels: 23 }), /6x4 pixels, more than the 23 of max_image_pixels/)
-      assert.deepStrictEqual(yield* decode(png, { max_image_bytes: png.length, max_image_pixels: 24 }), picture)
+      assert.deepStrictEqual(yield* decode(png, { max_image_bytes: png.length, max_image_pixels: 24 }), image)
       // The header alone claims the size: nothing of it may be believed.
       const bomb = Uint8Array.from(bmp(24))
       new DataView(bomb.buffer).setInt32(18, 0x7FFFFFFF, true)
@@ -204,7 +204,7 @@ it.layer(ImageDecoder.layer)("ImageDecoder.layer", (it) => {
     Schema.Tuple([Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 400 })), Schema.Int])
   )
   it.effect.prop(
-    "gives a picture or a typed error for any damage",
+    "gives an image or a typed error for any damage",
     [Changes, Schema.Uint8Array],
     ([changes, tail]) =>
       Effect.gen(function*() {

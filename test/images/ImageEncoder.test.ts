@@ -67,7 +67,7 @@ const suite = (name: string, layer: Layer.Layer<ImageEncoder>) =>
         assert.deepStrictEqual(new Uint8Array(data), raster(1).data)
       }))
 
-    it.effect("gives the same bytes for the same picture", () =>
+    it.effect("gives the same bytes for the same image", () =>
       Effect.gen(function*() {
         assert.deepStrictEqual(yield* encode(image("a cat"), png), yield* encode(image("a cat"), png))
       }))
@@ -90,7 +90,7 @@ const suite = (name: string, layer: Layer.Layer<ImageEncoder>) =>
       { height: 7 },
       { width: 0, data: new Uint8Array() },
       { width: -16, height: -8 }
-    ])("gives a typed error for pixels that do not fill the picture: %j", (change) =>
+    ])("gives a typed error for pixels that do not fill the image: %j", (change) =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(encode({ raster: { ...raster(3), ...change }, infotext: "" }, png))
         assert.strictEqual(error._tag, "ImageCodecError")
@@ -159,7 +159,7 @@ it.layer(ImageEncoder.layer)("ImageEncoder.layer", (it) => {
       assert.deepStrictEqual(data, half.raster.data)
     }))
 
-  it.effect("writes grey pictures in every format", () =>
+  it.effect("writes grey images in every format", () =>
     Effect.gen(function*() {
       for (const format of [jpg, webp]) {
         const { data } = yield* decode(
@@ -204,7 +204,7 @@ describe("PlainEncoder", () => {
 })
 
 describe("formatOf", () => {
-  it("takes format, quality and losslessness from the settings, of pictures and of grids", () => {
+  it("takes format, quality and losslessness from the settings, of images and of grids", () => {
     assert.deepStrictEqual(formatOf(Options.defaults), png)
     const opts = Options.patched(Options.defaults, {
       samples_format: "jpeg",

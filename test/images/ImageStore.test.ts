@@ -206,7 +206,7 @@ describe("ImageStore.save", () => {
       Effect.gen(function*() {
         const error = yield* Effect.flip((yield* ImageStore).save(file(`${folder}/in`, change)))
         assert.strictEqual(error._tag, "SaveError")
-        assert.include(error.message, "out of the folder")
+        assert.include(error.message, "points outside the folder")
         assert.deepStrictEqual(yield* list(folder), [])
       })
     ))
@@ -293,7 +293,7 @@ describe("ImageStore.replace", () => {
         const error = yield* Effect.flip(replace({ folder, name: "params.txt" }, "a cat"))
         assert.strictEqual(error._tag, "SaveError")
         assert.deepStrictEqual(yield* list(folder), ["params.txt"])
-        assert.include((yield* Effect.flip(replace({ folder, name: "../x" }, ""))).message, "out of the folder")
+        assert.include((yield* Effect.flip(replace({ folder, name: "../x" }, ""))).message, "points outside the folder")
       })
     ))
 })

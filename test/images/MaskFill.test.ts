@@ -48,36 +48,36 @@ describe("gaussianBlur", () => {
 
 describe("fill", () => {
   it("leaves what is not masked", () => {
-    const picture = noise(40, 24, 3)
-    const filledIn = fill(picture, hole)
+    const image = noise(40, 24, 3)
+    const filledIn = fill(image, hole)
     assert.strictEqual(filledIn.channels, 3)
-    assert.isTrue(filledIn.data.every((value, i) => hole.data[Math.floor(i / 3)] === 255 || value === picture.data[i]))
+    assert.isTrue(filledIn.data.every((value, i) => hole.data[Math.floor(i / 3)] === 255 || value === image.data[i]))
   })
 
   it("makes the hole of its surroundings", () => {
     const around = filled(size, 3, 90)
-    const picture = paste(around, filled({ width: 20, height: 12 }, 3, 255), 10, 6)
-    const { data } = fill(picture, hole)
+    const image = paste(around, filled({ width: 20, height: 12 }, 3, 255), 10, 6)
+    const { data } = fill(image, hole)
     // Divided by a small alpha, a rounded colour is some steps off.
     assert.isTrue(data.every((value) => Math.abs(value - 90) <= 4))
   })
 
-  it("gives the picture for a black mask, and black for a white one", () => {
-    const picture = noise(40, 24, 3)
-    assert.deepStrictEqual(fill(picture, filled(size, 1)), picture)
-    assert.deepStrictEqual(fill(picture, filled(size, 1, 255)), filled(size, 3))
+  it("gives the image for a black mask, and black for a white one", () => {
+    const image = noise(40, 24, 3)
+    assert.deepStrictEqual(fill(image, filled(size, 1)), image)
+    assert.deepStrictEqual(fill(image, filled(size, 1, 255)), filled(size, 3))
   })
 
   it.effect("lays the blurred ones over each other, the sharpest last", () =>
     Effect.gen(function*() {
-      const picture = noise(150, 90, 3)
-      const mask = paste(filled(picture, 1), filled({ width: 80, height: 40 }, 1, 200), 30, 20)
-      const surroundings = visibleWhere("black", mask, premultiply(toRgba(picture)))
-      let whole = filled(picture, 4)
+      const image = noise(150, 90, 3)
+      const mask = paste(filled(image, 1), filled({ width: 80, height: 40 }, 1, 200), 30, 20)
+      const surroundings = visibleWhere("black", mask, premultiply(toRgba(image)))
+      let whole = filled(image, 4)
       for (const radius of [256, 64, 16, 16, 4, 4, 4, 4, 2, 2, 0]) {
         whole = alphaComposite(whole, unpremultiply(atOnce(gaussianBlur(surroundings, radius))))
       }
-      assert.deepStrictEqual(yield* filling(picture, mask), withoutAlpha(whole))
-      assert.deepStrictEqual(fill(picture, mask), withoutAlpha(whole))
+      assert.deepStrictEqual(yield* filling(image, mask), withoutAlpha(whole))
+      assert.deepStrictEqual(fill(image, mask), withoutAlpha(whole))
     }))
 })

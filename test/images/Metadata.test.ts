@@ -9,20 +9,20 @@ import * as Webp from "../../src/images/Webp.ts"
 import * as Infotext from "../../src/processing/Infotext.ts"
 
 const [width, height] = [17, 9]
-const picture = (channels: 3 | 4 = 3) =>
+const image = (channels: 3 | 4 = 3) =>
   sharp(Uint8Array.from({ length: width * height * channels }, (_, i) => (i * 7) % 251), {
     raw: { width, height, channels }
   })
 
-const file = (image: ReturnType<typeof picture>) => Effect.promise(async () => new Uint8Array(await image.toBuffer()))
+const file = (encoded: ReturnType<typeof image>) => Effect.promise(async () => new Uint8Array(await encoded.toBuffer()))
 
 const formats = {
-  png: file(picture().png()),
-  jpeg: file(picture().jpeg()),
-  "lossy webp": file(picture().webp()),
-  "lossless webp": file(picture().webp({ lossless: true })),
-  "transparent webp": file(picture(4).webp()),
-  "transparent lossless webp": file(picture(4).webp({ lossless: true }))
+  png: file(image().png()),
+  jpeg: file(image().jpeg()),
+  "lossy webp": file(image().webp()),
+  "lossless webp": file(image().webp({ lossless: true })),
+  "transparent webp": file(image(4).webp()),
+  "transparent lossless webp": file(image(4).webp({ lossless: true }))
 } as const
 const names = [
   "png",
@@ -102,9 +102,9 @@ describe("withInfotext", () => {
 
   it.effect("keeps what else is in a file", () =>
     Effect.gen(function*() {
-      for (const image of [picture().withIccProfile("p3").jpeg(), picture().withIccProfile("p3").webp()]) {
-        const before = yield* Effect.promise(async () => sharp(await image.toBuffer()).metadata())
-        const stored = yield* withInfotext(yield* file(image), infotext)
+      for (const encoded of [image().withIccProfile("p3").jpeg(), image().withIccProfile("p3").webp()]) {
+        const before = yield* Effect.promise(async () => sharp(await encoded.toBuffer()).metadata())
+        const stored = yield* withInfotext(yield* file(encoded), infotext)
         const after = yield* Effect.promise(() => sharp(stored).metadata())
         assert.isDefined(before.icc)
         assert.deepStrictEqual(after.icc, before.icc)
@@ -133,7 +133,7 @@ describe("withInfotext", () => {
 
   it.effect("gives a typed error for files of other formats", () =>
     Effect.gen(function*() {
-      for (const bytes of [new Uint8Array(), Buffer.from("hello"), yield* file(picture().gif())]) {
+      for (const bytes of [new Uint8Array(), Buffer.from("hello"), yield* file(image().gif())]) {
         assert.strictEqual((yield* Effect.flip(withInfotext(bytes, "a")))._tag, "ImageCodecError")
       }
     }))
@@ -259,14 +259,14 @@ describe("readMetadata, user comments", () => {
     "reads what sharp writes into %s files",
     (format) =>
       Effect.gen(function*() {
-        const written = yield* file(picture().withExif({ IFD2: { UserComment: text } })[format]())
+        const written = yield* file(image().withExif({ IFD2: { UserComment: text } })[format]())
         assert.deepStrictEqual(yield* readMetadata(written), { infotext: text, items: {} })
       })
   )
 
   it.effect("has none in an AVIF file without EXIF, and fails for a damaged one", () =>
     Effect.gen(function*() {
-      const avif = yield* file(picture().avif())
+      const avif = yield* file(image().avif())
       assert.deepStrictEqual(yield* readMetadata(avif), { infotext: undefined, items: {} })
       assert.strictEqual((yield* Effect.flip(readMetadata(avif.subarray(0, 40))))._tag, "ImageCodecError")
     }))
@@ -292,16 +292,16 @@ describe("readMetadata, comments", () => {
 
   it.effect("reads the comment of a GIF file, in one block or more", () =>
     Effect.gen(function*() {
-      const gif = yield* file(picture().gif())
+      const gif = yield* file(image().gif())
       assert.deepStrictEqual(yield* readMetadata(gif), { infotext: undefined, items: {} })
       const commented = gifWith(gif, [0x21, 0xFE, ...block("a c"), ...block("at \xC3\xA9"), 0])
       assert.deepStrictEqual(yield* readMetadata(commented), { infotext: "a cat é", items: { comment: "a cat é" } })
       assert.deepStrictEqual(yield* pixels(commented), yield* pixels(gif))
     }))
 
-  it.effect("reads a comment behind the pictures, and takes one beside EXIF for another text", () =>
+  it.effect("reads a comment behind the images, and takes one beside EXIF for another text", () =>
     Effect.gen(function*() {
-      const gif = yield* file(picture().gif())
+      const gif = yield* file(image().gif())
       const commented = Buffer.concat([gif.subarray(0, -1), Uint8Array.from([0x21, 0xFE, ...block("x"), 0, 0x3B])])
       assert.strictEqual((yield* readMetadata(commented)).infotext, "x")
       const jpeg = yield* withInfotext(yield* formats.jpeg, infotext)
@@ -316,7 +316,7 @@ describe("readMetadata, of anything", () => {
       const png = yield* formats.png
       const jpeg = yield* formats.jpeg
       const webp = yield* formats["lossy webp"]
-      const gif = yield* file(picture().gif())
+      const gif = yield* file(image().gif())
       const damaged = [
         new Uint8Array(),
         Buffer.from("hello"),
@@ -341,7 +341,7 @@ describe("readMetadata, of anything", () => {
     [Schema.Uint8Array, Schema.Int],
     ([noise, at]) =>
       Effect.gen(function*() {
-        const files: Array<Uint8Array> = [yield* file(picture().gif()), yield* file(picture().avif({ effort: 0 }))]
+        const files: Array<Uint8Array> = [yield* file(image().gif()), yield* file(image().avif({ effort: 0 }))]
         for (const name of names) files.push(yield* withInfotext(yield* formats[name], infotext))
         for (const whole of files) {
           const damaged = whole.slice()

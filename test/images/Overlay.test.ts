@@ -91,7 +91,7 @@ describe("with pauses", () => {
   const visible = (raster: Raster, colour: "black" | "white") =>
     unpremultiply(Overlay.visibleWhere(colour, mask, premultiply(toRgba(raster))))
 
-  it.effect("is what the whole picture would be", () =>
+  it.effect("is what the whole image would be", () =>
     Effect.gen(function*() {
       const [result, original] = [noiseOf(3), noiseOf(4)]
       const overlay = yield* Overlay.overlaying(original, mask)

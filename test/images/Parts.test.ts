@@ -68,8 +68,8 @@ describe("byLines", () => {
 
 describe("eachPixel", () => {
   it.prop("puts together what is made of some lines each", [int(1, 9), int(1, 60)], ([width, height]) => {
-    const picture: Raster = { width, height, channels: 1, data: new Uint8Array(width * height).map((_, i) => i) }
-    const made = Parts.atOnce(Parts.eachPixel(picture, 3, (lines) => toRgb(lines), 2 ** 14))
-    assert.deepStrictEqual(made, toRgb(picture))
+    const image: Raster = { width, height, channels: 1, data: new Uint8Array(width * height).map((_, i) => i) }
+    const made = Parts.atOnce(Parts.eachPixel(image, 3, (lines) => toRgb(lines), 2 ** 14))
+    assert.deepStrictEqual(made, toRgb(image))
   })
 })

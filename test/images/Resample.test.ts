@@ -73,14 +73,14 @@ describe("resize", () => {
     assert.isTrue(resized.data.every((value, i) => value === (i % channels === 3 ? 255 : 77)))
   })
 
-  it.prop("leaves a picture of the same size", [Filter, Channels, side, side], ([filter, channels, w, h]) => {
+  it.prop("leaves an image of the same size", [Filter, Channels, side, side], ([filter, channels, w, h]) => {
     assert.deepStrictEqual(Resample.resize(noise(w, h, channels), w, h, filter), noise(w, h, channels))
   })
 
   it.prop("is one pass along the width and one along the height", [Filter, side, side], ([filter, w, h]) => {
-    const picture = noise(9, 7, 3)
-    const both = Resample.resize(picture, w, h, filter)
-    assert.deepStrictEqual(both, Resample.resize(Resample.resize(picture, w, 7, filter), w, h, filter))
+    const image = noise(9, 7, 3)
+    const both = Resample.resize(image, w, h, filter)
+    assert.deepStrictEqual(both, Resample.resize(Resample.resize(image, w, 7, filter), w, h, filter))
   })
 
   const Corners = Schema.Tuple([side, side, side, side])
@@ -88,19 +88,19 @@ describe("resize", () => {
     "makes any window of the result as the whole has it",
     [Filter, Channels, side, side, Corners, Corners],
     ([filter, channels, w, h, [a, b, c, d], [toW, toH, fromW, fromH]]) => {
-      const picture = noise(w, h, channels)
+      const image = noise(w, h, channels)
       const window = {
         left: Math.min(a, toW) - 1,
         top: Math.min(b, toH) - 1,
         right: Math.min(toW, a + c),
         bottom: Math.min(toH, b + d)
       }
-      // A nearest sample must lie in the picture; the others may be of a part of no size.
+      // A nearest sample must lie in the image; the others may be of a part of no size.
       const from = { left: 0, top: 0, right: Math.min(w, fromW), bottom: Math.min(h, filter === "box" ? h : fromH - 1) }
       for (const parted of filter === "nearest" ? [{}] : [{}, { from }]) {
-        const whole = Resample.resize(picture, toW, toH, filter, parted)
+        const whole = Resample.resize(image, toW, toH, filter, parted)
         assert.deepStrictEqual(
-          Resample.resize(picture, toW, toH, filter, { ...parted, window }),
+          Resample.resize(image, toW, toH, filter, { ...parted, window }),
           crop(whole, window)
         )
       }
@@ -117,9 +117,9 @@ describe("resize", () => {
   it.effect("is the same with pauses, however many lines there are", () =>
     Effect.gen(function*() {
       for (const filter of filters) {
-        const picture = noise(300, 200, 4)
-        const rows = yield* Resample.resizing(picture, 250, 330, filter)
-        assert.deepStrictEqual(rows, Resample.resize(picture, 250, 330, filter))
+        const image = noise(300, 200, 4)
+        const rows = yield* Resample.resizing(image, 250, 330, filter)
+        assert.deepStrictEqual(rows, Resample.resize(image, 250, 330, filter))
       }
     }))
 

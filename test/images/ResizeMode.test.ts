@@ -26,8 +26,8 @@ const Mode = Schema.Literals([0, 1, 2])
 describe("resizeMode", () => {
   it.effect("0 stretches", () =>
     Effect.gen(function*() {
-      const picture = columns([0, 50, 100, 150], 2)
-      assert.deepStrictEqual(yield* resizeMode(0, picture, 8, 8), Resample.resize(picture, 8, 8, "lanczos"))
+      const image = columns([0, 50, 100, 150], 2)
+      assert.deepStrictEqual(yield* resizeMode(0, image, 8, 8), Resample.resize(image, 8, 8, "lanczos"))
     }))
 
   it("1 covers and cuts off both sides alike", () => {
@@ -78,13 +78,13 @@ describe("resizeMode", () => {
   const Channels = Schema.Literals([1, 3, 4])
   it.prop("1 is all of it scaled, then cut", [Channels, side, side, side, side], (given) => {
     const [channels, width, height, toWidth, toHeight] = given
-    const picture = noise(width, height, channels)
-    const size = sizeFor(1, picture, { width: toWidth, height: toHeight })
-    const whole = Resample.resize(picture, size.width, size.height, "lanczos")
+    const image = noise(width, height, channels)
+    const size = sizeFor(1, image, { width: toWidth, height: toHeight })
+    const whole = Resample.resize(image, size.width, size.height, "lanczos")
     const left = Math.floor(size.width / 2) - Math.floor(toWidth / 2)
     const top = Math.floor(size.height / 2) - Math.floor(toHeight / 2)
     assert.deepStrictEqual(
-      lanczos(1, picture, toWidth, toHeight),
+      lanczos(1, image, toWidth, toHeight),
       paste(filled({ width: toWidth, height: toHeight }, channels), whole, -left, -top)
     )
   })
@@ -120,10 +120,10 @@ describe("resizeMode", () => {
       assert.deepStrictEqual(seen, [crop(tall, { left: 0, top: 88, right: 8, bottom: 112 })])
     }))
 
-  it.effect("asks no scaling for a picture that grows in no direction", () =>
+  it.effect("asks no scaling for an image that grows in no direction", () =>
     Effect.gen(function*() {
-      const picture = noise(40, 30, 3)
-      const shrunk = yield* resizeMode(1, picture, 20, 20, () => Effect.fail("asked"))
-      assert.deepStrictEqual(shrunk, lanczos(1, picture, 20, 20))
+      const image = noise(40, 30, 3)
+      const shrunk = yield* resizeMode(1, image, 20, 20, () => Effect.fail("asked"))
+      assert.deepStrictEqual(shrunk, lanczos(1, image, 20, 20))
     }))
 })

@@ -20,10 +20,10 @@ const repeating = (name: string, scale: number) => {
       file: `/models/${name}.onnx`,
       scale,
       countTiles: () => 1,
-      apply: (picture, { afterTile }) =>
+      apply: (image, { afterTile }) =>
         Effect.suspend(() => {
-          seen.push(`${picture.width}x${picture.height}x${picture.channels}`)
-          return Effect.as(afterTile, resize(picture, picture.width * scale, picture.height * scale, "nearest"))
+          seen.push(`${image.width}x${image.height}x${image.channels}`)
+          return Effect.as(afterTile, resize(image, image.width * scale, image.height * scale, "nearest"))
         })
     })
   }
@@ -51,34 +51,34 @@ describe("Upscalers.layerBuiltIn", () => {
     Effect.gen(function*() {
       const { upscale } = yield* Upscalers
       for (const channels of [1, 3, 4] as const) {
-        const picture = raster(7, 5, channels)
-        const large = yield* upscale(name, picture, { width: 23, height: 11 })
-        assert.deepStrictEqual(large, resize(picture, 23, 11, filter))
+        const image = raster(7, 5, channels)
+        const large = yield* upscale(name, image, { width: 23, height: 11 })
+        assert.deepStrictEqual(large, resize(image, 23, 11, filter))
       }
     }).pipe(Effect.provide(Upscalers.layerBuiltIn)))
 
   it.effect("makes smaller with a Lanczos filter, and leaves what has the size as it is", () =>
     Effect.gen(function*() {
       const { upscale } = yield* Upscalers
-      const picture = raster(17, 15)
+      const image = raster(17, 15)
       assert.deepStrictEqual(
-        yield* upscale("Nearest", picture, { width: 9, height: 15 }),
-        resize(picture, 9, 15, "lanczos")
+        yield* upscale("Nearest", image, { width: 9, height: 15 }),
+        resize(image, 9, 15, "lanczos")
       )
-      assert.strictEqual(yield* upscale("Nearest", picture, { width: 17, height: 15 }), picture)
+      assert.strictEqual(yield* upscale("Nearest", image, { width: 17, height: 15 }), image)
     }).pipe(Effect.provide(Upscalers.layerBuiltIn)))
 
   it.effect("scales by a factor to sides that are multiples of 8, with the filter's own factor before that", () =>
     Effect.gen(function*() {
       const { scaleBy } = yield* Upscalers
-      const picture = raster(17, 10)
+      const image = raster(17, 10)
       assert.deepStrictEqual(
-        yield* scaleBy("Nearest", picture, 2),
-        resize(resize(picture, 34, 20, "nearest"), 32, 16, "lanczos")
+        yield* scaleBy("Nearest", image, 2),
+        resize(resize(image, 34, 20, "nearest"), 32, 16, "lanczos")
       )
       assert.deepStrictEqual(yield* scaleBy("Nearest", raster(16, 8), 2), resize(raster(16, 8), 32, 16, "nearest"))
-      assert.deepStrictEqual(yield* scaleBy("None", picture, 2), resize(picture, 32, 16, "lanczos"))
-      assert.deepStrictEqual(yield* scaleBy("Nearest", picture, 0.5), resize(picture, 8, 8, "lanczos"))
+      assert.deepStrictEqual(yield* scaleBy("None", image, 2), resize(image, 32, 16, "lanczos"))
+      assert.deepStrictEqual(yield* scaleBy("Nearest", image, 0.5), resize(image, 8, 8, "lanczos"))
     }).pipe(Effect.provide(Upscalers.layerBuiltIn)))
 
   it.effect("fails for an unknown name, and says which there are", () =>
@@ -118,16 +118,16 @@ describe("an upscaler that is a network", () => {
     { from: [10, 6], to: [10, 6], seen: [] },
     { from: [10, 6], to: [5, 6], seen: [] }
   ])(
-    "is applied until the picture is large enough, three times at most: $from to $to",
+    "is applied until the image is large enough, three times at most: $from to $to",
     ({ from, seen, to }) =>
       Effect.gen(function*() {
         const network = repeating("twice", 2)
         const [width = 0, height = 0] = to
-        const picture = raster(from[0] ?? 0, from[1] ?? 0)
-        const result = yield* make(Effect.succeed([network.upscaler])).upscale("twice", picture, { width, height })
+        const image = raster(from[0] ?? 0, from[1] ?? 0)
+        const result = yield* make(Effect.succeed([network.upscaler])).upscale("twice", image, { width, height })
         assert.deepStrictEqual(network.seen, seen.map((size) => `${size}x3`))
         const factor = 2 ** seen.length
-        const large = resize(picture, picture.width * factor, picture.height * factor, "nearest")
+        const large = resize(image, image.width * factor, image.height * factor, "nearest")
         assert.deepStrictEqual(result, resize(large, width, height, "lanczos"))
       })
   )
@@ -154,14 +154,14 @@ describe("an upscaler that is a network", () => {
       assert.deepStrictEqual(network.seen, ["16x16x3"])
     }))
 
-  it.effect("sees colours only: alpha is resized apart, and grey pictures are as well", () =>
+  it.effect("sees colours only: alpha is resized apart, and grey images are as well", () =>
     Effect.gen(function*() {
       const network = repeating("twice", 2)
       const { upscale } = make(Effect.succeed([network.upscaler]))
-      const picture = raster(6, 4, 4)
-      const large = yield* upscale("twice", picture, { width: 12, height: 8 })
+      const image = raster(6, 4, 4)
+      const large = yield* upscale("twice", image, { width: 12, height: 8 })
       const channel = (of: Raster, index: number) => of.data.filter((_, i) => i % of.channels === index)
-      const plane = (index: number): Raster => ({ width: 6, height: 4, channels: 1, data: channel(picture, index) })
+      const plane = (index: number): Raster => ({ width: 6, height: 4, channels: 1, data: channel(image, index) })
       assert.deepStrictEqual(network.seen, ["6x4x3"])
       for (const index of [0, 1, 2]) {
         assert.deepStrictEqual(channel(large, index), resize(plane(index), 12, 8, "nearest").data)

@@ -77,15 +77,15 @@ describe("Networks", () => {
       const { run } = yield* bindUnet(16)
       const decoder = yield* (yield* Networks).open(`${embedded}/vae_decoder/model.onnx`, { background: true })
       const latent = TensorBuffer.make("float32", [1, 4, 2, 2])
-      const picture = TensorBuffer.make("float32", [1, 3, 16, 16])
+      const image = TensorBuffer.make("float32", [1, 3, 16, 16])
       const preview = yield* decoder.bind({
         inputs: { latent_sample: latent.tensor },
-        outputs: { sample: picture.tensor }
+        outputs: { sample: image.tensor }
       })
       const runs = yield* Effect.forkChild(Effect.all([run, run, run]), { startImmediately: true })
       yield* preview.run
       assert.isUndefined(runs.pollUnsafe())
-      assert.isTrue(picture.values.some((value) => value !== 0))
+      assert.isTrue(image.values.some((value) => value !== 0))
       assert.strictEqual(threads.length, 2)
       yield* Fiber.join(runs)
     }).pipe(Effect.provide(layerWatched(threads)))

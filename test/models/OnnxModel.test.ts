@@ -52,7 +52,7 @@ layer(layerModels())("the embedded model", (it) => {
       assertAgrees("vae_decoder sample", decoded, reference.vae_decoder.sample)
     }))
 
-  it.effect("encodes a picture to the mean of its latent, scaled", () =>
+  it.effect("encodes an image to the mean of its latent, scaled", () =>
     Effect.gen(function*() {
       const model = yield* (yield* ModelProvider).load("shapes-128")
       const encoded = yield* model.encode(pixels, size)
@@ -63,17 +63,17 @@ layer(layerModels())("the embedded model", (it) => {
       }
     }))
 
-  it.effect("gives back a picture of its own that it encoded and decoded", () =>
+  it.effect("gives back an image of its own that it encoded and decoded", () =>
     Effect.gen(function*() {
       const model = yield* (yield* ModelProvider).load("shapes-128")
       // A red disc on blue, one of the shapes that it was trained on.
-      const picture = Float32Array.from({ length: 3 * 128 * 128 }, (_, i) => {
+      const image = Float32Array.from({ length: 3 * 128 * 128 }, (_, i) => {
         const channel = Math.floor(i / 16384)
         const isInside = Math.hypot((i % 128) - 64, (Math.floor(i / 128) % 128) - 64) < 36
         return channel === (isInside ? 0 : 2) ? 0.7 : -0.7
       })
-      const again = yield* model.decode(yield* model.encode(picture, size), size)
-      const error = again.reduce((sum, value, i) => sum + Math.abs(value - (picture[i] ?? 0)), 0) / again.length
+      const again = yield* model.decode(yield* model.encode(image, size), size)
+      const error = again.reduce((sum, value, i) => sum + Math.abs(value - (image[i] ?? 0)), 0) / again.length
       assert.isBelow(error, 0.15)
     }))
 

@@ -74,16 +74,16 @@ describe("OnnxUpscaler", () => {
       { what: "smaller than any tile", tile: 192, overlap: 8, width: 1, height: 3, of: 1 },
       { what: "in tiles smaller than their overlap", tile: 1, overlap: 48, width: 50, height: 16, of: 6 }
     ])(
-      "enlarges a picture $what as the network does",
+      "enlarges an image $what as the network does",
       ({ height, of, overlap, tile, width }) =>
         Effect.gen(function*() {
           const { apply, countTiles, scale } = yield* opened(network())
-          const picture = raster(width, height)
+          const image = raster(width, height)
           assert.strictEqual(scale, 2)
-          assert.strictEqual(countTiles(picture, { tile, overlap }), of)
+          assert.strictEqual(countTiles(image, { tile, overlap }), of)
           let done = 0
-          const large = yield* apply(picture, { tile, overlap, afterTile: Effect.sync(() => void done++) })
-          assert.deepStrictEqual(large, resize(picture, width * 2, height * 2, "nearest"))
+          const large = yield* apply(image, { tile, overlap, afterTile: Effect.sync(() => void done++) })
+          assert.deepStrictEqual(large, resize(image, width * 2, height * 2, "nearest"))
           assert.strictEqual(done, of)
         })
     )
@@ -91,10 +91,10 @@ describe("OnnxUpscaler", () => {
     it.effect("enlarges in tiles nearly as at once where pixels depend on their neighbours", () =>
       Effect.gen(function*() {
         const { apply } = yield* opened(network({ blur: 5 }))
-        const picture = raster(64, 48)
-        const whole = yield* apply(picture, { tile: 0, overlap: 0, afterTile })
-        const tiled = yield* apply(picture, { tile: 32, overlap: 16, afterTile })
-        const cut = yield* apply(picture, { tile: 32, overlap: 0, afterTile })
+        const image = raster(64, 48)
+        const whole = yield* apply(image, { tile: 0, overlap: 0, afterTile })
+        const tiled = yield* apply(image, { tile: 32, overlap: 16, afterTile })
+        const cut = yield* apply(image, { tile: 32, overlap: 0, afterTile })
         // The outermost two pixels of a tile lack neighbours, and count a sixteenth at the most.
         assert.isAtMost(largestDifference(tiled.data, whole.data), 12)
         assert.isAbove(largestDifference(cut.data, whole.data), 30)
@@ -106,10 +106,10 @@ describe("OnnxUpscaler", () => {
         assert.strictEqual(declared.scale, scale)
         const open = yield* opened(network({ scale }))
         assert.strictEqual(open.scale, scale)
-        const picture = raster(9, 8)
+        const image = raster(9, 8)
         assert.deepStrictEqual(
-          yield* open.apply(picture, { tile: 0, overlap: 0, afterTile }),
-          resize(picture, 9 * scale, 8 * scale, "nearest")
+          yield* open.apply(image, { tile: 0, overlap: 0, afterTile }),
+          resize(image, 9 * scale, 8 * scale, "nearest")
         )
       }))
 
@@ -119,11 +119,11 @@ describe("OnnxUpscaler", () => {
           network({ input: [1, 3, 12, 20], output: [1, 3, 24, 40] })
         )
         for (const [width, height, of] of [[45, 30, 3 * 4], [7, 5, 1], [20, 12, 1], [21, 4, 2]] as const) {
-          const picture = raster(width, height)
-          assert.strictEqual(countTiles(picture, { tile: 192, overlap: 4 }), of)
+          const image = raster(width, height)
+          assert.strictEqual(countTiles(image, { tile: 192, overlap: 4 }), of)
           assert.deepStrictEqual(
-            yield* apply(picture, { tile: 192, overlap: 4, afterTile }),
-            resize(picture, width * 2, height * 2, "nearest")
+            yield* apply(image, { tile: 192, overlap: 4, afterTile }),
+            resize(image, width * 2, height * 2, "nearest")
           )
         }
       }))
@@ -131,9 +131,9 @@ describe("OnnxUpscaler", () => {
     it.effect("runs a network of float16", () =>
       Effect.gen(function*() {
         const { apply } = yield* opened(network({ type: "float16" }))
-        const picture = raster(20, 18)
-        const large = yield* apply(picture, { tile: 16, overlap: 4, afterTile })
-        assert.isAtMost(largestDifference(large.data, resize(picture, 40, 36, "nearest").data), 1)
+        const image = raster(20, 18)
+        const large = yield* apply(image, { tile: 16, overlap: 4, afterTile })
+        assert.isAtMost(largestDifference(large.data, resize(image, 40, 36, "nearest").data), 1)
       }))
 
     it.effect("clamps what lies outside of 0 to 1, and rounds", () =>
@@ -146,13 +146,13 @@ describe("OnnxUpscaler", () => {
         graph.output("out", less, "float32", ["n", 3, "h", "w"])
         const { apply, scale } = yield* opened(graph.toFile())
         assert.strictEqual(scale, 1)
-        const picture: Raster = {
+        const image: Raster = {
           width: 3,
           height: 1,
           channels: 3,
           data: Uint8Array.of(0, 84, 85, 86, 90, 127, 170, 171, 255)
         }
-        const { data } = yield* apply(picture, { tile: 192, overlap: 8, afterTile })
+        const { data } = yield* apply(image, { tile: 192, overlap: 8, afterTile })
         assert.deepStrictEqual([...data], [0, 0, 0, 3, 15, 126, 255, 255, 255])
       }))
 
@@ -183,12 +183,12 @@ describe("OnnxUpscaler", () => {
           return graph.toFile()
         }
         const declared = yield* Effect.flip(opened(graph([1, 3, 16, 16], [1, 3, 24, 24])))
-        assert.include(declared.message, "it makes 16x16 to 24x24")
+        assert.include(declared.message, "it turns 16x16 into 24x24")
         const tiles = yield* Effect.flip(opened(graph([1, 3, 20_000, 16], [1, 3, 30_000, 24])))
         assert.include(tiles.message, "its sides are fixed to more than 16384 pixels")
         const run = yield* Effect.flip(opened(graph([1, 3, "h", "w"], [1, 3, "y", "x"])))
         assert.strictEqual(run._tag, "NetworkLoadError")
-        assert.include(run.message, "it does not make a picture of 16x16 1, 2, 3, 4, 6, 8, 16 times as large")
+        assert.include(run.message, "it does not enlarge an image of 16x16 by a factor of 1, 2, 3, 4, 6, 8, 16")
       }))
 
     it.effect("gives a typed error for a file that is no network, or none at all", () =>

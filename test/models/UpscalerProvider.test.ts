@@ -109,9 +109,9 @@ describe("UpscalerProvider", () => {
       const folder = yield* folderOf({})
       yield* Effect.gen(function*() {
         const { list, upscale } = yield* Upscalers
-        const picture = raster(40, 30)
+        const image = raster(40, 30)
         const to = { width: 100, height: 90 }
-        const error = yield* Effect.flip(upscale("three", picture, to))
+        const error = yield* Effect.flip(upscale("three", image, to))
         assert.strictEqual(error._tag, "UnknownUpscaler")
 
         const fs = yield* FileSystem.FileSystem
@@ -119,7 +119,7 @@ describe("UpscalerProvider", () => {
         yield* fs.writeFile(`${folder}/ESRGAN/Three.onnx`, enlarging(3))
         const told: Array<string> = []
         const seen: Array<number> = []
-        const large = yield* upscale("three", picture, to, {
+        const large = yield* upscale("three", image, to, {
           tile: 32,
           overlap: 8,
           onTile: (done, of) =>
@@ -128,7 +128,7 @@ describe("UpscalerProvider", () => {
               seen.push(now.open)
             })
         })
-        assert.deepStrictEqual(large, resize(resize(picture, 120, 90, "nearest"), 100, 90, "lanczos"))
+        assert.deepStrictEqual(large, resize(resize(image, 120, 90, "nearest"), 100, 90, "lanczos"))
         assert.deepStrictEqual(told, ["1/2", "2/2"])
         assert.deepStrictEqual(seen, [1, 1])
         assert.deepStrictEqual(now, { open: 0, bound: 0 })

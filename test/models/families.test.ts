@@ -103,7 +103,7 @@ layer(layerFamilies)("a model folder", (it) => {
         }
       }))
 
-    it.effect("decodes latents to pictures eight times as large", () =>
+    it.effect("decodes latents to images eight times as large", () =>
       Effect.gen(function*() {
         const { decode, decodePreview = decode } = yield* load(name)
         const decoded = yield* decode(wave(4 * 35, 0.2), small)
@@ -127,7 +127,7 @@ layer(layerFamilies)("a model folder", (it) => {
       assert.isBelow(largestDifference(sdxl ?? new Float32Array(), rescaled), 1e-6)
     }))
 
-  it.effect("without an encoder makes pictures, and says what img2img needs", () =>
+  it.effect("without an encoder makes images, and says what img2img needs", () =>
     Effect.gen(function*() {
       const model = yield* load("sd1-no-encoder")
       yield* model.warm

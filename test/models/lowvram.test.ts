@@ -47,9 +47,9 @@ const wave = (buffer: TensorBuffer.TensorBuffer) => {
 const decoder = `${embedded}/vae_decoder/model.onnx`
 
 const decoding = Effect.fnUntraced(function*(options: OpenOptions = {}, file = decoder) {
-  const picture = TensorBuffer.make("float32", [1, 3, 32, 32])
+  const image = TensorBuffer.make("float32", [1, 3, 32, 32])
   const latent = wave(TensorBuffer.make("float32", [1, 4, 4, 4]))
-  return { picture, ...(yield* bound(file, { latent_sample: latent }, { sample: picture }, options)) }
+  return { image, ...(yield* bound(file, { latent_sample: latent }, { sample: image }, options)) }
 })
 
 /** What the networks of a run give when they take turns, as bytes. */
@@ -68,11 +68,11 @@ const program = Effect.gen(function*() {
     const { run, values } of [
       { run: unet.run, values: out.values },
       { run: unet.run, values: out.values },
-      { run: plain.run, values: plain.picture.values },
-      { run: preview.run, values: preview.picture.values },
+      { run: plain.run, values: plain.image.values },
+      { run: preview.run, values: preview.image.values },
       { run: unet.run, values: out.values },
-      { run: tile.run, values: tile.picture.values },
-      { run: plain.run, values: plain.picture.values }
+      { run: tile.run, values: tile.image.values },
+      { run: plain.run, values: plain.image.values }
     ]
   ) {
     values.fill(0)
@@ -125,8 +125,8 @@ describe("with little memory", () => {
       const a = yield* decoding()
       const b = yield* decoding({ seamless: true })
       yield* Effect.all([a.run, b.run, a.run, b.run], { concurrency: "unbounded" })
-      assert.isTrue(a.picture.values.some((value) => value !== 0))
-      assert.isTrue(b.picture.values.some((value) => value !== 0))
+      assert.isTrue(a.image.values.some((value) => value !== 0))
+      assert.isTrue(b.image.values.some((value) => value !== 0))
       assert.strictEqual(Math.max(...told), 1)
     }).pipe(Effect.provide(watchedNetworks(true, told)))
   })

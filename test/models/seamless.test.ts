@@ -33,7 +33,7 @@ const rolled = (values: Float32Array, [batch, channels, height, width]: Dims, do
 const furthest = (a: Float32Array, b: Float32Array) =>
   a.reduce((most, value, i) => Math.max(most, Math.abs(value - (b[i] ?? NaN))), 0)
 
-/** A network with one picture in and one out, as a function. */
+/** A network with one image in and one out, as a function. */
 const opened = Effect.fnUntraced(function*(
   file: string,
   options: OpenOptions,
@@ -98,12 +98,12 @@ layer(networks)("a network opened seamless", (it) => {
       const weights = graph.constant(Onnx.tensor("float32", [1, 1, 3, 3], [0, 10, 0, 1, 0, 0, 0, 0, 0]))
       graph.output("y", graph.node("Conv", [x, weights], { pads: ints(1, 1, 1, 1) }), "float32", [1, 1, "h", "w"])
       const file = yield* written(graph.toFile())
-      const picture = Float32Array.of(1, 2, 3, 4, 5, 6)
+      const image = Float32Array.of(1, 2, 3, 4, 5, 6)
       const dims: Dims = [1, 1, 2, 3]
       const plain = yield* opened(file, {}, xy, dims, dims)
       const circular = yield* opened(file, { seamless: true }, xy, dims, dims)
-      assert.deepStrictEqual([...yield* plain(picture)], [0, 1, 2, 10, 24, 35])
-      assert.deepStrictEqual([...yield* circular(picture)], [43, 51, 62, 16, 24, 35])
+      assert.deepStrictEqual([...yield* plain(image)], [0, 1, 2, 10, 24, 35])
+      assert.deepStrictEqual([...yield* circular(image)], [43, 51, 62, 16, 24, 35])
     }))
 
   for (
@@ -120,30 +120,30 @@ layer(networks)("a network opened seamless", (it) => {
         const file = yield* written(convolution(3, kernel, attributes, opset))
         const dims: Dims = [2, 3, 6, 7]
         const out: Dims = [2, 3, name === "padded in one direction" ? 4 : 6, 7]
-        const picture = wave(sizeOf(dims))
+        const image = wave(sizeOf(dims))
         const plain = yield* opened(file, {}, xy, dims, out)
         const circular = yield* opened(file, { seamless: true }, xy, dims, out)
         const down = out[2] === dims[2] ? [0, 1, 5] : [0]
         for (const [y, x] of down.flatMap((y) => [1, 4].map((x) => [y, x] as const))) {
-          const moved = rolled(picture, dims, y, x)
-          assert.isBelow(furthest(yield* circular(moved), rolled(yield* circular(picture), out, y, x)), 1e-6)
-          assert.isAbove(furthest(yield* plain(moved), rolled(yield* plain(picture), out, y, x)), 0.01)
+          const moved = rolled(image, dims, y, x)
+          assert.isBelow(furthest(yield* circular(moved), rolled(yield* circular(image), out, y, x)), 1e-6)
+          assert.isAbove(furthest(yield* plain(moved), rolled(yield* plain(image), out, y, x)), 0.01)
         }
       }))
   }
 
   const vae = { input: "latent_sample", output: "sample" }
-  it.effect("decodes a rolled latent into the rolled picture", () =>
+  it.effect("decodes a rolled latent into the rolled image", () =>
     Effect.gen(function*() {
       const latent: Dims = [1, 4, 12, 16]
-      const picture: Dims = [1, 3, 96, 128]
+      const image: Dims = [1, 3, 96, 128]
       const file = `${embedded}/vae_decoder/model.onnx`
-      const decode = yield* opened(file, { seamless: true }, vae, latent, picture)
-      const plain = yield* opened(file, {}, vae, latent, picture)
+      const decode = yield* opened(file, { seamless: true }, vae, latent, image)
+      const plain = yield* opened(file, {}, vae, latent, image)
       const values = wave(sizeOf(latent))
       const moved = rolled(values, latent, 5, 3)
-      assert.isBelow(furthest(yield* decode(moved), rolled(yield* decode(values), picture, 40, 24)), 1e-4)
-      assert.isAbove(furthest(yield* plain(moved), rolled(yield* plain(values), picture, 40, 24)), 0.1)
+      assert.isBelow(furthest(yield* decode(moved), rolled(yield* decode(values), image, 40, 24)), 1e-4)
+      assert.isAbove(furthest(yield* plain(moved), rolled(yield* plain(values), image, 40, 24)), 0.1)
     }))
 
   it.effect("denoises a rolled latent into the rolled prediction", () =>

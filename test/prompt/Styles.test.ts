@@ -84,14 +84,14 @@ describe("Styles.parse", () => {
       { line: 4, message: "the style has no name" },
       { line: 5, message: "the style \"b\" has no prompt" },
       { line: 6, message: "there are 4 fields for 3 columns; a text with commas must be quoted" },
-      { line: 8, message: "the style \"a\" was there before; this one counts" },
+      { line: 8, message: "the style \"a\" is defined more than once; this one is used" },
       { line: 9, message: "a quoted field is not closed" }
     ])
   })
 
   it("tells when a needed column is missing", () => {
     assert.deepStrictEqual(Styles.parse("title,prompt\na,b").problems, [
-      { line: 1, message: "the columns are title, prompt; name and prompt are needed" }
+      { line: 1, message: "the columns are title, prompt; name and prompt are required" }
     ])
     assert.deepStrictEqual(Styles.parse(""), { styles: [], problems: [] })
   })

@@ -1,5 +1,5 @@
 /**
- * ONNX files: `read` gives the typed contents of one, `write` its bytes.
+ * ONNX files: `read` returns the typed contents of one, `write` its bytes.
  *
  * Field numbers are those of onnx.proto. Fields that have no place in these types are kept in `unknown` and written back,
  * and whatever was read and is not replaced is written byte for byte as it was. So a file is rewritten by copying with
