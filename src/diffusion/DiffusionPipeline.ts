@@ -6,11 +6,13 @@
  * entrypoint and no hook.
  */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type { Raster } from "../core/Raster.ts"
 import * as ColorCorrection from "../images/ColorCorrection.ts"
 import type { ImageDecoder } from "../images/ImageDecoder.ts"
 import type { ImageEncoder } from "../images/ImageEncoder.ts"
+import { SaveError } from "../images/ImageError.ts"
 import type { ImageStore } from "../images/ImageStore.ts"
 import * as Overlay from "../images/Overlay.ts"
 import type { Upscalers } from "../images/Upscalers.ts"
@@ -52,7 +54,20 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
   const source = yield* sourceOf(plan)
   const encoded = source && (yield* encodeSource({ env, ...source, pass: plan }))
 
-  const images: Array<GeneratedImage> = []
+  const { write } = yield* output.makeWriter(plan, opts)
+  const finished: Array<GeneratedImage> = []
+  // The batch that is being written while the next one is sampled.
+  let writing: Fiber.Fiber<ReadonlyArray<GeneratedImage>, output.WriteError> | undefined
+  const joined = Effect.suspend(() =>
+    writing === undefined ? Effect.void : Effect.flatMap(
+      Effect.mapError(Fiber.join(writing), (error) => afterSaving(error, finished)),
+      (images) => {
+        writing = undefined
+        finished.push(...images)
+        return state.update({ images: finished.flatMap(output.processedOf) })
+      }
+    )
+  )
   for (const [index, batch] of plan.batches.entries()) {
     const { interrupted, stopping } = yield* state.progress
     if (interrupted || stopping) break
@@ -63,7 +78,8 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
       skipped: false,
       preview: undefined
     })
-    const complete = yield* Effect.gen(function*() {
+    const images: Array<GeneratedImage> = []
+    const batchRun = Effect.gen(function*() {
       const sampled = yield* sampleFirst(first, batch, encoded)
       // What was stopped in the first pass is shown as it is.
       const goesOn = second !== undefined && plan.hires !== undefined && sampled.complete &&
@@ -103,17 +119,31 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
     }).pipe(
       Effect.withSpan("batch", { attributes: { "serena.batch.index": index, "serena.batch.images": batch.length } })
     )
+    // A save that fails ends the run at once. A file that has begun is finished, also when the run is interrupted.
+    const complete = yield* Effect.raceFirst(batchRun, Effect.andThen(joined, Effect.never))
+    yield* joined
+    writing = yield* Effect.forkChild(Effect.uninterruptible(write(images)), { startImmediately: true })
     if (complete || !(yield* state.progress).interrupted) {
       yield* state.update({ jobNo: (index + 1) * passes, samplingStep: 0 })
     }
   }
+  yield* joined
   const generated: Generated = {
-    images,
-    interrupted: images.length < plan.batches.flat().length || images.some(({ complete }) => !complete),
+    images: finished,
+    interrupted: finished.length < plan.batches.flat().length || finished.some(({ complete }) => !complete),
     warnings: [...plan.warnings, ...warnings]
   }
   return generated
 }, Effect.scoped)
+
+// A failed save says how many images are safe.
+const afterSaving = (error: output.WriteError, finished: ReadonlyArray<GeneratedImage>): output.WriteError =>
+  error._tag === "SaveError"
+    ? new SaveError({
+      ...error,
+      saved: finished.flatMap(({ written }) => written?.file.path === undefined ? [] : [written.file.path])
+    })
+    : error
 
 // The noise levels of a pass: a plan without them was made for another server.
 const levelsOf = ({ levels }: PassPlan): Effect.Effect<PassLevels> =>

@@ -6,6 +6,7 @@ import type { Raster } from "../core/Raster.ts"
 import * as FileNames from "../images/FileNames.ts"
 import { grid } from "../images/Grid.ts"
 import { formatFor, formatOf, ImageEncoder, type ImageFormat } from "../images/ImageEncoder.ts"
+import type { ImageCodecError, SaveError } from "../images/ImageError.ts"
 import { ImageStore } from "../images/ImageStore.ts"
 import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
@@ -17,7 +18,8 @@ import type {
   Generated,
   GeneratedImage,
   Processed,
-  ProcessedImage
+  ProcessedImage,
+  WrittenImage
 } from "../runner/Processed.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 
@@ -81,13 +83,25 @@ const isReturned = (kind: ExtraKind, opts: OptionsSnapshot): boolean =>
 export const isWanted = (kind: ExtraKind, opts: OptionsSnapshot): boolean =>
   (opts.samples_save && isSaved(kind, opts)) || isReturned(kind, opts)
 
-/** Pixels to files. An image whose sampling was interrupted is encoded, and saved only when the settings say so. */
-export const finalize = Effect.fn("finalize")(function*(plan: RunPlan, generated: Generated) {
-  const { opts, state: live } = yield* RuntimeContext
+/** Writes the images of a run to files, in the order in which they are given. */
+export interface Writer {
+  /**
+   * Encodes images, and saves them where the settings say so. An image whose sampling was interrupted is saved only when
+   * the settings ask for that.
+   */
+  readonly write: (images: ReadonlyArray<GeneratedImage>) => Effect.Effect<ReadonlyArray<GeneratedImage>, WriteError>
+}
+
+export type WriteError = ImageCodecError | SaveError
+
+/** Makes the writer of a run. Init images are saved first, and `params.txt` with the first image. */
+export const makeWriter = Effect.fnUntraced(function*(plan: RunPlan, opts: OptionsSnapshot) {
   const encoder = yield* ImageEncoder
   const store = yield* ImageStore
-  yield* live.update({ job: "saving", text: "" })
   const { processing } = plan
+  const folder = folderOf(processing, opts)
+  let hasSources = false
+  let hasParams = false
 
   const encode = (raster: Raster, infotext: string, format: ImageFormat) =>
     Effect.map(
@@ -99,7 +113,7 @@ export const finalize = Effect.fn("finalize")(function*(plan: RunPlan, generated
     readonly text?: string | undefined
   }) =>
     store.save({
-      folder: folderOf(processing, opts),
+      folder,
       directory: FileNames.directory(FileNames.directoryPatternFor(opts, "samples"), facts),
       name: FileNames.fileName(FileNames.patternFor(opts, "samples"), facts) + (more.suffix ?? ""),
       number: opts.save_images_add_number,
@@ -108,55 +122,84 @@ export const finalize = Effect.fn("finalize")(function*(plan: RunPlan, generated
       text: more.text
     })
 
-  yield* saveSources(plan, opts)
-  const extraImages: Array<ExtraImage> = []
-  const images = yield* Effect.forEach(
-    generated.images,
-    Effect.fnUntraced(function*(image) {
-      const attributes = { "serena.image.index": image.index }
-      const raster = rasterOf(image)
-      const format = formatFor(raster, formatOf(opts))
-      const facts = factsOf(plan, opts, image, raster)
-      const saves = opts.samples_save && (image.complete || opts.save_incomplete_images)
+  const writeOne = Effect.fnUntraced(function*(image: GeneratedImage) {
+    const attributes = { "serena.image.index": image.index }
+    const raster = rasterOf(image)
+    const format = formatFor(raster, formatOf(opts))
+    const facts = factsOf(plan, opts, image, raster)
+    const saves = opts.samples_save && (image.complete || opts.save_incomplete_images)
 
-      for (const extra of image.extras) {
-        if (!saves || !isSaved(extra.kind, opts) || !isBefore(extra.kind)) continue
-        const file = yield* encode(extra.raster, image.infotext, format)
-        yield* save(facts, file, { suffix: suffixes[extra.kind] })
-      }
-      const { file: sent, ...rest } = image
-      const file = sent ?? (yield* Effect.withSpan(encode(raster, image.infotext, format), "encode", { attributes }))
-      const path = saves
-        ? yield* Effect.withSpan(
-          save(facts, file, { text: opts.save_txt ? image.infotext : undefined }),
-          "save",
-          { attributes }
-        )
+    for (const extra of image.extras) {
+      if (!saves || !isSaved(extra.kind, opts) || !isBefore(extra.kind)) continue
+      const file = yield* encode(extra.raster, image.infotext, format)
+      yield* save(facts, file, { suffix: suffixes[extra.kind] })
+    }
+    const file = image.file ??
+      (yield* Effect.withSpan(encode(raster, image.infotext, format), "encode", { attributes }))
+    const path = saves
+      ? yield* Effect.withSpan(
+        save(facts, file, { text: opts.save_txt ? image.infotext : undefined }),
+        "save",
+        { attributes }
+      )
+      : undefined
+    const extraImages: Array<ExtraImage> = []
+    for (const { file: sent, kind, raster } of image.extras) {
+      if (isBefore(kind)) continue
+      // Masks and what is transparent lose nothing.
+      const file = sent ?? (yield* encode(raster, "", asPng))
+      const path = saves && isSaved(kind, opts)
+        ? yield* save(facts, file, { suffix: suffixes[kind] })
         : undefined
-      for (const { file: sent, kind, raster } of image.extras) {
-        if (isBefore(kind)) continue
-        // Masks and what is transparent lose nothing.
-        const file = sent ?? (yield* encode(raster, "", asPng))
-        const path = saves && isSaved(kind, opts)
-          ? yield* save(facts, file, { suffix: suffixes[kind] })
-          : undefined
-        if (isReturned(kind, opts)) extraImages.push({ kind, index: image.index, ...file, path, infotext: "" })
+      if (isReturned(kind, opts)) extraImages.push({ kind, index: image.index, ...file, path, infotext: "" })
+    }
+    if (path !== undefined && opts.save_params_txt && !hasParams) {
+      hasParams = true
+      yield* store.replace({ folder, name: "params.txt" }, `${image.infotext}\n`)
+    }
+    const written: WrittenImage = { file: { ...file, path }, extraImages }
+    return { ...image, written }
+  })
+
+  const writer: Writer = {
+    write: Effect.fnUntraced(function*(images) {
+      if (!hasSources) {
+        hasSources = true
+        yield* saveSources(plan, opts).pipe(Effect.provideService(ImageStore, store))
       }
-      // Files that came along are among the extra images now, if they are wanted.
-      const extras = image.extras.map(({ kind, raster }) => ({ kind, raster }))
-      const processed: ProcessedImage = { ...rest, extras, ...file, path }
-      return processed
+      return yield* Effect.forEach(
+        images,
+        (image) => image.written === undefined ? writeOne(image) : Effect.succeed(image)
+      )
     })
-  )
-  const whole = yield* makeGrid(plan, generated, opts)
-  if (opts.samples_save && opts.save_params_txt && images.some(({ path }) => path !== undefined)) {
-    const folder = folderOf(processing, opts)
-    yield* store.replace({ folder, name: "params.txt" }, `${generated.images[0]?.infotext ?? ""}\n`)
   }
+  return writer
+})
+
+/** Pixels to files: writes what execute has not written, and the grid. */
+export const finalize = Effect.fn("finalize")(function*(plan: RunPlan, generated: Generated) {
+  const { opts, state: live } = yield* RuntimeContext
+  yield* live.update({ job: "saving", text: "" })
+  const { write } = yield* makeWriter(plan, opts)
+  const unwritten = generated.images.some(({ written }) => written === undefined)
+  const written = unwritten ? yield* write(generated.images) : generated.images
+  const images = written.flatMap(processedOf)
+  const whole = yield* makeGrid(plan, generated, opts)
   yield* live.update({ job: "done" })
-  const processed: Processed = { ...generated, images, extraImages: [...whole, ...extraImages], state: plan }
+  const processed: Processed = {
+    ...generated,
+    images,
+    extraImages: [...whole, ...written.flatMap(({ written }) => written?.extraImages ?? [])],
+    state: plan
+  }
   return processed
 })
+
+/** An image with its file. Files that came along are among the extra images, if they are wanted. */
+export const processedOf = ({ file: _, written, ...image }: GeneratedImage): ReadonlyArray<ProcessedImage> =>
+  written === undefined
+    ? []
+    : [{ ...image, extras: image.extras.map(({ kind, raster }) => ({ kind, raster })), ...written.file }]
 
 const isBefore = (kind: ExtraKind): boolean => kind === "before highres fix" || kind === "before color correction"
 

@@ -26,9 +26,15 @@ export class ImageCodecError extends Schema.TaggedError<ImageCodecError>()("Imag
 /** An image that was made but could not be saved: no permission, a full disk. No partial file is left behind. */
 export class SaveError extends Schema.TaggedError<SaveError>()("SaveError", {
   path: Schema.String,
-  reason: Schema.String
+  reason: Schema.String,
+  /** Images of the same run that were saved before. */
+  saved: Schema.optionalKey(Schema.Array(Schema.String))
 }) {
   override get message(): string {
-    return `The image was not saved in ${this.path}: ${this.reason}. Free some space there or choose another folder with --outdir.`
+    const { path, reason, saved = [] } = this
+    const before = saved.length === 0
+      ? ""
+      : ` ${saved.length} ${saved.length === 1 ? "image of this run is" : "images of this run are"} saved.`
+    return `The image was not saved in ${path}: ${reason}.${before} Free some space there or choose another folder with --outdir.`
   }
 }

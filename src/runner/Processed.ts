@@ -20,6 +20,8 @@ export interface GeneratedImage extends ImagePlan {
   readonly complete: boolean
   /** The file it arrived in from another server, saved as it is. */
   readonly file?: EncodedImage | undefined
+  /** Its files, once they are written: execute writes each batch while the next one is sampled. */
+  readonly written?: WrittenImage | undefined
   /** Auxiliary images that the settings ask for, such as the image before its second pass. */
   readonly extras: ReadonlyArray<{
     readonly kind: ExtraKind
@@ -49,7 +51,13 @@ export interface ImageFile extends EncodedImage {
 }
 
 /** An image and its file. */
-export interface ProcessedImage extends Omit<GeneratedImage, "file">, ImageFile {}
+export interface ProcessedImage extends Omit<GeneratedImage, "file" | "written">, ImageFile {}
+
+/** The file of an image, and those of its auxiliary images that are returned. */
+export interface WrittenImage {
+  readonly file: ImageFile
+  readonly extraImages: ReadonlyArray<ExtraImage>
+}
 
 /** An additional image of a result: a grid, a mask or a composite. */
 export interface ExtraImage extends ImageFile {

@@ -9,6 +9,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
+import type { ProcessedImage } from "./Processed.ts"
 
 /** A small picture of what is being made, for people who wait. */
 export interface Preview {
@@ -40,6 +41,8 @@ export interface RunProgress {
   readonly stopping: boolean
   /** The latest preview of this batch. */
   readonly preview: Preview | undefined
+  /** The images that are finished, with their files. */
+  readonly images: ReadonlyArray<ProcessedImage>
   /** True once the run is over, however it ended. */
   readonly ended: boolean
 }
@@ -77,6 +80,7 @@ export const make = Effect.fnUntraced(function*(runId: string): Effect.fn.Return
     skipped: false,
     stopping: false,
     preview: undefined,
+    images: [],
     ended: false
   }
   // One place for all readers: a later value takes it from an earlier one that somebody has not read yet.

@@ -25,6 +25,7 @@ describe("RunState", () => {
         skipped: false,
         stopping: false,
         preview: undefined,
+        images: [],
         ended: false
       })
     }))
