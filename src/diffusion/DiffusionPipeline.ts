@@ -122,7 +122,11 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
     // A save that fails ends the run at once. A file that has begun is finished, also when the run is interrupted.
     const complete = yield* Effect.raceFirst(batchRun, Effect.andThen(joined, Effect.never))
     yield* joined
-    writing = yield* Effect.forkChild(Effect.uninterruptible(write(images)), { startImmediately: true })
+    writing = yield* write(images).pipe(
+      Effect.withSpan("write", { attributes: { "serena.batch.index": index } }),
+      Effect.uninterruptible,
+      Effect.forkChild({ startImmediately: true })
+    )
     if (complete || !(yield* state.progress).interrupted) {
       yield* state.update({ jobNo: (index + 1) * passes, samplingStep: 0 })
     }

@@ -2,9 +2,9 @@
  * One trace per run.
  *
  * The pipeline opens Effect's own spans: `serena.run` over `prepare`, `execute` and `finalize`; under execute
- * `conditioning`, and for each `batch` its `sample` and `decode`; under finalize `encode` and `save`. Each sampling
- * step is an event of `sample`, and opening a network is a `model.load`. This module adds attributes that follow
- * OpenTelemetry's conventions and exports everything to a collector.
+ * `conditioning`, and for each `batch` its `sample` and `decode`, and for each `write` its `encode` and `save`. Each
+ * sampling step is an event of `sample`, and opening a network is a `model.load`. This module adds attributes that
+ * follow OpenTelemetry's conventions and exports everything to a collector.
  */
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"

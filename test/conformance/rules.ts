@@ -51,22 +51,26 @@ export const promptRules: ReadonlyArray<PromptRule> = [
 
 const infotext = (file: string, title: string, name: string): Rule => ({
   name,
-  proof: { file: `test/processing/${file}.test.ts`, title }
+  proof: { file: `test/${file}.test.ts`, title }
 })
 
 /** Writing and reading infotexts. */
 export const infotextRules: ReadonlyArray<Rule> = [
-  infotext("Infotext", "Infotext.format", "Lines and key-value pairs"),
-  infotext("Infotext", "Infotext.quote", "Quoting"),
-  infotext("Infotext", "Infotext.pythonFloat", "Numbers as Python prints them"),
-  infotext("InfotextWriter", "InfotextWriter.format", "Keys of an image, and their order"),
-  infotext("InfotextParse", "Infotext.parse, the worked examples", "Parsing: complete infotexts, sizes, old versions"),
-  infotext("InfotextParse", "Infotext.parse, what Infotext.format wrote", "Parsing formatted infotexts"),
-  infotext("InfotextParse", "Infotext.parse, styles", "Styles found in a prompt"),
-  infotext("InfotextParse", "Infotext.parse, of anything", "Parsing any text in bounded time"),
-  infotext("InfotextRequest", "InfotextRequest.fromInfotext", "From an infotext to a request"),
-  infotext("InfotextRequest", "InfotextRequest, every key", "Every key of the reference"),
-  infotext("InfotextWriter", "a request comes back from its infotext", "Round trip of a request")
+  infotext("processing/Infotext", "Infotext.format", "Lines and key-value pairs"),
+  infotext("processing/Infotext", "Infotext.quote", "Quoting"),
+  infotext("core/Text", "pythonFloat", "Numbers as Python prints them"),
+  infotext("planning/InfotextWriter", "InfotextWriter.format", "Keys of an image, and their order"),
+  infotext(
+    "processing/InfotextParse",
+    "Infotext.parse, the worked examples",
+    "Parsing: complete infotexts, sizes, old versions"
+  ),
+  infotext("processing/InfotextParse", "Infotext.parse, what Infotext.format wrote", "Parsing formatted infotexts"),
+  infotext("processing/InfotextParse", "Infotext.parse, styles", "Styles found in a prompt"),
+  infotext("processing/InfotextParse", "Infotext.parse, of anything", "Parsing any text in bounded time"),
+  infotext("processing/InfotextRequest", "InfotextRequest.fromInfotext", "From an infotext to a request"),
+  infotext("processing/InfotextRequest", "InfotextRequest, every key", "Every key of the reference"),
+  infotext("planning/InfotextWriter", "a request comes back from its infotext", "Round trip of a request")
 ]
 
 const file = "test/diffusion/families.test.ts"

@@ -53,19 +53,17 @@ describe("Tracing", () => {
     Effect.gen(function*() {
       const { spans } = yield* traced(processImages({ ...request, n_iter: 2, batch_size: 2 }))
       const batch = ["    batch", "      sample", "      decode", "      decode"]
-      const image = ["    encode", "    save"]
+      const write = ["    write", "      encode", "      save", "      encode", "      save"]
       assert.deepStrictEqual(Collector.tree(spans), [
         "serena.run",
         "  prepare",
         "  execute",
         "    conditioning",
         ...batch,
+        ...write,
         ...batch,
-        "  finalize",
-        ...image,
-        ...image,
-        ...image,
-        ...image
+        ...write,
+        "  finalize"
       ])
       assert.strictEqual(new Set(spans.map(({ traceId }) => traceId)).size, 1)
       assert(spans.every(({ status }) => status.code === 1))
@@ -329,8 +327,9 @@ describe("Tracing", () => {
         "    batch",
         "      sample",
         "      decode",
-        "  finalize",
-        "    encode"
+        "    write",
+        "      encode",
+        "  finalize"
       ])
     }))
 })

@@ -11,7 +11,7 @@ const Numbers = Schema.Array(Schema.Finite)
 /** Reads `test/goldens/<name>.json`. */
 export const golden = <S extends Schema.ConstraintDecoder<unknown>>(name: string, schema: S): S["Type"] =>
   Schema.decodeUnknownSync(schema)(
-    JSON.parse(fs.readFileSync(new URL(`../../goldens/${name}.json`, import.meta.url), "utf8"))
+    JSON.parse(fs.readFileSync(new URL(`../goldens/${name}.json`, import.meta.url), "utf8"))
   )
 
 const Problem = Schema.Struct({
