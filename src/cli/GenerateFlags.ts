@@ -123,11 +123,9 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
   return decoded
 })
 
-// Images as a request has them in JSON.
 const readImages = Effect.fnUntraced(
   function*({ init = [], mask = Option.none() }: Input, image: string, { max_image_bytes }: Limits) {
-    const read = (path: string) =>
-      Effect.map(readFile(path, max_image_bytes), (bytes) => Buffer.from(bytes).toString("base64"))
+    const read = (path: string) => readFile(path, max_image_bytes)
     return {
       _tag: "Img2Img",
       init_images: yield* Effect.forEach([image, ...init], read),

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import type { Raster } from "../core/Raster.ts"
 import * as FileNames from "../images/FileNames.ts"
+import * as FileSignature from "../images/FileSignature.ts"
 import { grid } from "../images/Grid.ts"
 import { formatFor, formatOf, ImageEncoder, type ImageFormat } from "../images/ImageEncoder.ts"
 import type { ImageCodecError, SaveError } from "../images/ImageError.ts"
@@ -235,26 +236,17 @@ const saveSources = Effect.fnUntraced(function*({ processing }: RunPlan, opts: O
   if (processing._tag !== "Img2Img" || !opts.save_init_img) return
   const store = yield* ImageStore
   for (const bytes of processing.init_images) {
+    const format = FileSignature.sniff(bytes)
     yield* store.save({
       folder: opts.outdir_init_images,
       directory: "",
       name: "init",
       number: true,
-      extension: extensionOf(bytes),
+      extension: format === undefined ? "img" : FileSignature.extensions[format],
       bytes
     })
   }
 })
-
-// Read from the first bytes; an unknown kind is `img`.
-const extensionOf = (bytes: Uint8Array): string => {
-  const start = Buffer.from(bytes.subarray(0, 12)).toString("latin1")
-  if (start.startsWith("\u0089PNG")) return "png"
-  if (start.startsWith("\u00FF\u00D8")) return "jpg"
-  if (start.startsWith("GIF8")) return "gif"
-  if (start.startsWith("RIFF") && start.endsWith("WEBP")) return "webp"
-  return start.startsWith("BM") ? "bmp" : "img"
-}
 
 const factsOf = (
   plan: RunPlan,

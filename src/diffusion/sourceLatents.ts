@@ -19,20 +19,20 @@ import * as vae from "./vae.ts"
 
 /** What was encoded of a request's images, for all of its batches. */
 export interface EncodedSource {
-  /** `[channels, height/8, width/8]` of each image, without noise. */
+  /** `[channels, height, width]` of each image, without noise. */
   readonly latents: ReadonlyArray<Float32Array>
-  /** `[height/8, width/8]`: 1 where the image is regenerated. Absent without a mask. */
+  /** `[height, width]`: 1 where the image is regenerated. Absent without a mask. */
   readonly mask: Float32Array | undefined
-  /** `[channels + 1, height/8, width/8]` of each image, for inpainting models. Empty for all others. */
+  /** `[channels + 1, height, width]` of each image, for inpainting models. Empty for all others. */
   readonly inpaintChannels: ReadonlyArray<Float32Array>
 }
 
 /** What one batch starts from. */
 export interface SourceLatents {
-  /** `[batch, channels, height/8, width/8]`, without noise. */
+  /** `[batch, channels, height, width]`, without noise. */
   readonly latents: Float32Array
   readonly mask: LatentMask | undefined
-  /** `[batch, channels + 1, height/8, width/8]` for inpainting models, absent for all others. */
+  /** `[batch, channels + 1, height, width]` for inpainting models, absent for all others. */
   readonly inpaintChannels: Float32Array | undefined
 }
 
@@ -58,7 +58,7 @@ export const encodeSource = Effect.fn("source")(function*(options: {
     latents,
     mask: source.mask && (yield* Masks.latentMasking(
       source.mask.pass,
-      { width: size.width * 8, height: size.height * 8 },
+      size,
       { round: processing.mask_round }
     )),
     inpaintChannels: isInpainting(model) === true ? yield* sourceInpaintChannels(env, source, pass) : []

@@ -2,9 +2,6 @@
  * GIF files, block by block (GIF89a specification).
  */
 
-export const isGif = (bytes: Uint8Array): boolean =>
-  /^GIF8[79]a$/.test(Buffer.from(bytes.subarray(0, 6)).toString("latin1"))
-
 const utf8 = new TextDecoder()
 
 /** The first comment of a file. Throws where the file is damaged before it. */

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Raster } from "../core/Raster.ts"
 import type { Limits } from "../processing/Limits.ts"
+import * as FileSignature from "./FileSignature.ts"
 import { ImageCodecError } from "./ImageError.ts"
 
 export class ImageDecoder extends Context.Service<ImageDecoder, {
@@ -28,7 +29,7 @@ export class ImageDecoder extends Context.Service<ImageDecoder, {
       if (bytes.length > max_image_bytes) {
         return yield* fail(`it has ${bytes.length} bytes, more than the ${max_image_bytes} of max_image_bytes`)
       }
-      const format = formatOf(bytes)
+      const format = FileSignature.sniff(bytes)
       if (format === undefined) return yield* fail(reasonAgainst(bytes))
       if (format === "bmp") {
         return yield* Effect.try({ try: () => decodeBmp(bytes, max_image_pixels), catch: toError })
@@ -49,29 +50,11 @@ const toError = (cause: unknown): ImageCodecError => {
   return new ImageCodecError({ reason })
 }
 
-const latin1 = (bytes: Uint8Array, begin: number, end: number): string =>
-  Buffer.from(bytes.subarray(begin, end)).toString("latin1")
-
-type Format = "png" | "jpeg" | "webp" | "gif" | "tiff" | "heif" | "bmp"
-
-const signatures: ReadonlyArray<readonly [Format, RegExp]> = [
-  ["png", /^\x89PNG\r\n/],
-  ["jpeg", /^\xFF\xD8\xFF/],
-  ["webp", /^RIFF[^]{4}WEBP/],
-  ["gif", /^GIF8[79]a/],
-  ["tiff", /^(?:II[*+]\0|MM\0[*+])/],
-  ["heif", /^[^]{4}ftyp(?:avi[fs]|mif1|msf1)/],
-  ["bmp", /^BM/]
-]
-
-const formatOf = (bytes: Uint8Array): Format | undefined => {
-  const head = latin1(bytes, 0, 12)
-  return signatures.find(([, signature]) => signature.test(head))?.[0]
-}
-
 const reasonAgainst = (bytes: Uint8Array): string => {
   if (bytes.length === 0) return "it is empty"
-  if (/<svg[\s>]|<!DOCTYPE svg/i.test(latin1(bytes, 0, 4096))) return "it is an SVG drawing, which has no pixels"
+  if (/<svg[\s>]|<!DOCTYPE svg/i.test(Buffer.from(bytes.subarray(0, 4096)).toString("latin1"))) {
+    return "it is an SVG drawing, which has no pixels"
+  }
   return "it is neither a PNG, JPEG, WebP, GIF, AVIF, TIFF nor BMP file"
 }
 
@@ -81,13 +64,15 @@ const checkPixels = (width: number, height: number, most: number): void => {
   }
 }
 
-const decodeBySharp = async (bytes: Uint8Array, format: Format, most: number): Promise<Raster> => {
+const decodeBySharp = async (bytes: Uint8Array, format: FileSignature.FileFormat, most: number): Promise<Raster> => {
   // Sharp brings a native library, so it is loaded for the first image and not before.
   const { default: sharp } = await import("sharp")
   // The size is checked below, so that the error can name it; the limit given here is for what the header hides.
   const image = sharp(bytes, { failOn: "error", limitInputPixels: most, ignoreIcc: true })
   const header = await sharp(bytes, { limitInputPixels: false }).metadata()
-  if (header.format !== format) throw new Error(`it begins as ${format} but is ${header.format}`)
+  // Sharp calls AVIF files HEIF, as their container is.
+  const expected = format === "avif" ? "heif" : format
+  if (header.format !== expected) throw new Error(`it begins as ${expected} but is ${header.format}`)
   checkPixels(header.width, header.height, most)
   const { data, info } = await image
     .autoOrient()

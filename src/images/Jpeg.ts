@@ -18,8 +18,6 @@ export const comment = 0xFE
 const startOfScan = 0xDA
 const endOfImage = 0xD9
 
-export const isJpeg = (bytes: Uint8Array): boolean => bytes[0] === 0xFF && bytes[1] === 0xD8 && bytes[2] === 0xFF
-
 /** The segments before the image itself. Throws where the file is damaged. */
 export function* segments(bytes: Uint8Array): Generator<Segment> {
   let at = 2

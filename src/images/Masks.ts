@@ -6,6 +6,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type { Region, Size } from "../core/Geometry.ts"
+import type { LatentSize } from "../core/LatentShape.ts"
 import type { Raster } from "../core/Raster.ts"
 import { atOnce, byLines, inTurns, type Parts } from "./Parts.ts"
 import { resizeInParts } from "./Resample.ts"
@@ -227,25 +228,25 @@ const grown = (begin: number, end: number, by: number, size: number): readonly [
 export const overlayMask = (mask: Raster): Mask => mapped(mask, (value) => Math.min(255, 2 * value))
 
 /**
- * The mask for latents of an image of this size in pixels: `[height / 8, width / 8]`, 0 keeps and 1 regenerates.
+ * The mask for latents of this size: `[height, width]`, 0 keeps and 1 regenerates.
  *
  * Bicubic, as Pillow resizes; `round` leaves 0 and 1 only.
  */
 export const latentMasking = (
   mask: Raster,
-  size: Size,
+  size: LatentSize,
   options: { readonly round: boolean }
 ): Effect.Effect<Float32Array> => inTurns(() => latentMaskInParts(mask, size, options))
 
 /** The same without a pause, for small masks. */
-export const latentMask = (mask: Raster, size: Size, options: { readonly round: boolean }): Float32Array =>
+export const latentMask = (mask: Raster, size: LatentSize, options: { readonly round: boolean }): Float32Array =>
   atOnce(latentMaskInParts(mask, size, options))
 
 function* latentMaskInParts(
   mask: Raster,
-  { height, width }: Size,
+  { height, width }: LatentSize,
   { round }: { readonly round: boolean }
 ): Parts<Float32Array> {
-  const { data } = yield* resizeInParts(mask, Math.floor(width / 8), Math.floor(height / 8), "bicubic")
+  const { data } = yield* resizeInParts(mask, width, height, "bicubic")
   return Float32Array.from(data, (sample) => round ? roundToEven(sample / 255) : sample / 255)
 }

@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exif from "./Exif.ts"
+import * as FileSignature from "./FileSignature.ts"
 import * as Gif from "./Gif.ts"
 import { ImageCodecError } from "./ImageError.ts"
 import * as Jpeg from "./Jpeg.ts"
@@ -21,7 +22,7 @@ export interface Metadata {
 }
 
 /** What was found in a file. Of texts with the same keyword, the first counts. */
-interface Found {
+interface FoundTexts {
   readonly exif?: Uint8Array | undefined
   readonly texts?: ReadonlyMap<string, string>
   /** Of an image that NovelAI made. */
@@ -30,7 +31,8 @@ interface Found {
 
 /** Reads a file of any of these formats. Fails when the bytes are none, or damaged where the texts are. */
 export const readMetadata = Effect.fn("Metadata.read")(function*(bytes: Uint8Array) {
-  const found = isAvif(bytes) ? yield* findInAvif(bytes) : yield* attempt(() => find(bytes))
+  const format = FileSignature.sniff(bytes)
+  const found = format === "avif" ? yield* findInAvif(bytes) : yield* attempt(() => find(bytes, format))
   const texts = new Map(found.texts)
   const infotext = found.novelAi ?? firstText(
     found.exif === undefined ? undefined : Exif.readUserComment(found.exif),
@@ -49,10 +51,16 @@ export const readMetadata = Effect.fn("Metadata.read")(function*(bytes: Uint8Arr
 export const withInfotext = (bytes: Uint8Array, infotext: string): Effect.Effect<Uint8Array, ImageCodecError> =>
   attempt(() => {
     if (infotext === "") return bytes
-    if (Png.isPng(bytes)) return Png.withInfotext(bytes, infotext)
-    if (Jpeg.isJpeg(bytes)) return Jpeg.withExif(bytes, Exif.fromUserComment(infotext))
-    if (Webp.isWebp(bytes)) return Webp.withExif(bytes, Exif.fromUserComment(infotext))
-    throw new Error("infotexts are stored in PNG, JPEG and WebP files only")
+    switch (FileSignature.sniff(bytes)) {
+      case "png":
+        return Png.withInfotext(bytes, infotext)
+      case "jpeg":
+        return Jpeg.withExif(bytes, Exif.fromUserComment(infotext))
+      case "webp":
+        return Webp.withExif(bytes, Exif.fromUserComment(infotext))
+      default:
+        throw new Error("infotexts are stored in PNG, JPEG and WebP files only")
+    }
   })
 
 const attempt = <A>(evaluate: () => A): Effect.Effect<A, ImageCodecError> =>
@@ -81,12 +89,19 @@ const passedOver: ReadonlySet<string> = new Set([
 
 const isPassedOver = (keyword: string): boolean => passedOver.has(keyword) || keyword.startsWith("jfif")
 
-const find = (bytes: Uint8Array): Found => {
-  if (Png.isPng(bytes)) return findInPng(bytes)
-  if (Jpeg.isJpeg(bytes)) return { exif: Jpeg.exifOf(bytes), texts: commentIn(commentOfJpeg(bytes)) }
-  if (Webp.isWebp(bytes)) return { exif: Webp.exifOf(bytes) }
-  if (Gif.isGif(bytes)) return { texts: commentIn(Gif.commentOf(bytes)) }
-  throw new Error("it is neither a PNG, JPEG, WebP, GIF nor AVIF file")
+const find = (bytes: Uint8Array, format: FileSignature.FileFormat | undefined): FoundTexts => {
+  switch (format) {
+    case "png":
+      return findInPng(bytes)
+    case "jpeg":
+      return { exif: Jpeg.exifOf(bytes), texts: commentIn(commentOfJpeg(bytes)) }
+    case "webp":
+      return { exif: Webp.exifOf(bytes) }
+    case "gif":
+      return { texts: commentIn(Gif.commentOf(bytes)) }
+    default:
+      throw new Error("it is neither a PNG, JPEG, WebP, GIF nor AVIF file")
+  }
 }
 
 const utf8 = new TextDecoder()
@@ -99,12 +114,8 @@ const commentOfJpeg = (bytes: Uint8Array): string | undefined => {
 const commentIn = (comment: string | undefined): ReadonlyMap<string, string> =>
   new Map(comment === undefined ? [] : [["comment", comment]])
 
-const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
-
 // AVIF files are read by sharp: their EXIF block may stand anywhere in them. Sharp is not loaded for others.
-const isAvif = (bytes: Uint8Array): boolean => /^ftypavi[fs]$/.test(latin1(bytes.subarray(4, 12)))
-
-const findInAvif = (bytes: Uint8Array): Effect.Effect<Found, ImageCodecError> =>
+const findInAvif = (bytes: Uint8Array): Effect.Effect<FoundTexts, ImageCodecError> =>
   Effect.tryPromise({
     try: async () => {
       const { default: sharp } = await import("sharp")
@@ -113,7 +124,7 @@ const findInAvif = (bytes: Uint8Array): Effect.Effect<Found, ImageCodecError> =>
     catch: toError
   }).pipe(Effect.uninterruptible)
 
-const findInPng = (bytes: Uint8Array): Found => {
+const findInPng = (bytes: Uint8Array): FoundTexts => {
   const texts = new Map<string, string>()
   const textOf = Png.textReader()
   let header: Png.PngChunk | undefined

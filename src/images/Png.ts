@@ -21,8 +21,6 @@ const keyword = "parameters"
 /** Longest texts that are unpacked of one file, in bytes. */
 const longestTexts = 16 * 1024 * 1024
 
-export const isPng = (bytes: Uint8Array): boolean => signature.every((byte, i) => bytes[i] === byte)
-
 const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
@@ -90,7 +88,7 @@ export const withInfotext = (png: Uint8Array, infotext: string): Uint8Array => {
   return new Uint8Array(Buffer.concat([png.subarray(0, header.end), textChunk(infotext), ...kept]))
 }
 
-const holdsInfotext = ({ data, type }: PngChunk): boolean => {
+const tellsInfotext = ({ data, type }: PngChunk): boolean => {
   switch (type) {
     case "tEXt":
     case "zTXt":

@@ -2,13 +2,11 @@
  * WebP files, chunk by chunk (RFC 9649).
  */
 
+/** A part of a file, by its four letters. */
 export interface WebpChunk {
   readonly type: string
   readonly data: Uint8Array
 }
-
-export const isWebp = (bytes: Uint8Array): boolean =>
-  ascii(bytes.subarray(0, 4)) === "RIFF" && ascii(bytes.subarray(8, 12)) === "WEBP"
 
 const ascii = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
 
@@ -62,7 +60,7 @@ const toBytes = ({ data, type }: WebpChunk): Uint8Array => {
 
 // Only a file with this header may have more in it than an image. It repeats the image's size.
 const headerFor = ({ data, type }: WebpChunk): Buffer => {
-  const { alpha, height, width } = type === "VP8L" ? losslessSize(data) : lossySize(data)
+  const { alpha, height, width } = type === "VP8L" ? losslessHeader(data) : lossyHeader(data)
   const header = Buffer.alloc(10)
   header[0] = alpha ? alphaFlag : 0
   header.writeUIntLE(width - 1, 4, 3)
@@ -70,26 +68,27 @@ const headerFor = ({ data, type }: WebpChunk): Buffer => {
   return header
 }
 
-interface Size {
+/** What the header of an image says of it. */
+interface WebpHeader {
   readonly width: number
   readonly height: number
   readonly alpha: boolean
 }
 
-const lossySize = (data: Uint8Array): Size => {
+const lossyHeader = (data: Uint8Array): WebpHeader => {
   const bytes = Buffer.from(data.subarray(0, 10))
   if (bytes.length < 10 || bytes.readUIntBE(3, 3) !== 0x9D012A) throw new Error("its image is damaged")
-  return sized(bytes.readUInt16LE(6) & 0x3FFF, bytes.readUInt16LE(8) & 0x3FFF, false)
+  return headerOf(bytes.readUInt16LE(6) & 0x3FFF, bytes.readUInt16LE(8) & 0x3FFF, false)
 }
 
-const losslessSize = (data: Uint8Array): Size => {
+const losslessHeader = (data: Uint8Array): WebpHeader => {
   const bytes = Buffer.from(data.subarray(0, 5))
   if (bytes.length < 5 || bytes[0] !== 0x2F) throw new Error("its image is damaged")
   const bits = bytes.readUInt32LE(1)
-  return sized((bits & 0x3FFF) + 1, ((bits >>> 14) & 0x3FFF) + 1, ((bits >>> 28) & 1) === 1)
+  return headerOf((bits & 0x3FFF) + 1, ((bits >>> 14) & 0x3FFF) + 1, ((bits >>> 28) & 1) === 1)
 }
 
-const sized = (width: number, height: number, alpha: boolean): Size => {
+const headerOf = (width: number, height: number, alpha: boolean): WebpHeader => {
   if (width === 0 || height === 0) throw new Error("its image is damaged")
   return { width, height, alpha }
 }

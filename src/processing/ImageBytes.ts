@@ -1,34 +1,169 @@
 /**
- * A picture that comes with a request: the bytes of its file.
+ * An image that comes with a request: the bytes of its file.
  *
- * In a program it is a `Uint8Array`, in JSON base64, as a data URL (`data:image/png;base64,...`) or bare. What is in the
- * bytes is looked at when the run begins.
+ * In a program it is a `Uint8Array`. In JSON it is base64, bare or as a data URL (`data:image/png;base64,...`), of either
+ * alphabet, with or without padding and line breaks. Text is measured before it is decoded, so nothing is allocated for
+ * what is over the limits. The bytes are read as an image when the run begins.
  */
+import * as Arr from "effect/Array"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
+import { Limits } from "./Limits.ts"
 
-const prefix = /^\s*data:[^,]{0,200};base64,/
+/** The limits that hold while images are decoded. `Processing.decode` sets them. */
+export const ImageLimits = Context.Reference<Pick<Limits, "max_batch_size" | "max_image_bytes">>(
+  "serena/processing/ImageLimits",
+  { defaultValue: () => Limits.make({}) }
+)
 
-const decodeText = SchemaGetter.transformEffect((text: string, options) => {
-  const bare = text.replace(prefix, "").replaceAll(/\s+/g, "").replaceAll("-", "+").replaceAll("_", "/")
-  const bytes = Base64.decode(bare.padEnd(Math.ceil(bare.length / 4) * 4, "="))
-  return Result.isSuccess(bytes) && bytes.success.length > 0
-    ? Effect.succeed(bytes.success)
-    : Effect.fail(new SchemaIssue.InvalidValue({ expected: "a picture in base64" }, text.slice(0, 40), options))
-})
+/** Says that a file of so many bytes is over the limit. */
+export const tooLarge = (bytes: number, { max_image_bytes }: Pick<Limits, "max_image_bytes">): string =>
+  `${bytes} is over the limit of ${max_image_bytes} bytes for an image file`
 
-const text = Schema.String.annotate({ expected: "a picture in base64", contentEncoding: "base64" })
+/** Why a text gives no image: it is not base64, or stands for more bytes than the limit. */
+export type Base64Fault = { readonly _tag: "NotBase64" } | { readonly _tag: "TooLarge"; readonly bytes: number }
 
+const notBase64: Base64Fault = { _tag: "NotBase64" }
+
+/** The bytes of an image's file from base64. Measured first: memory is allocated only for at most `most` bytes. */
+export const fromBase64 = (text: string, most: number): Result.Result<Uint8Array, Base64Fault> => {
+  // With room for line breaks and the beginning of a data URL. A text that is longer is not even looked at.
+  if (text.length > most * 1.5 + 300) {
+    return Result.fail({ _tag: "TooLarge", bytes: Math.floor(text.length * 3 / 4) })
+  }
+  const begin = dataUrl.exec(text)?.[0].length ?? 0
+  const bytes = measured(text, begin)
+  if (bytes === undefined || bytes === 0) return Result.fail(notBase64)
+  return bytes > most ? Result.fail({ _tag: "TooLarge", bytes }) : Result.succeed(decoded(text, begin, bytes))
+}
+
+const dataUrl = /^\s*data:[^,]{0,200};base64,/
+
+const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+// Of a character that is not one of the 64 digits.
+const [blank, padding, other] = [64, 65, 66]
+
+/** What each ASCII character is: the value of a digit in either alphabet, or `blank`, `padding` or `other`. */
+const values = new Uint8Array(128).fill(other)
+for (const [value, digit] of [...digits].entries()) values[digit.charCodeAt(0)] = value
+for (const digit of "+-") values[digit.charCodeAt(0)] = 62
+for (const digit of "/_") values[digit.charCodeAt(0)] = 63
+for (const space of " \t\n\v\f\r") values[space.charCodeAt(0)] = blank
+values["=".charCodeAt(0)] = padding
+
+// How many bytes a text stands for; undefined when it is not base64.
+const measured = (text: string, begin: number): number | undefined => {
+  let count = 0
+  let padded = 0
+  for (let i = begin; i < text.length; i++) {
+    const value = values[text.charCodeAt(i)] ?? other
+    if (value < 64) {
+      if (padded > 0) return undefined
+      count++
+    } else if (value === padding) padded++
+    else if (value === other) return undefined
+  }
+  const rest = count % 4
+  const isWhole = padded === 0 ? rest !== 1 : rest >= 2 && padded <= 4 - rest
+  return isWhole ? Math.floor(count * 3 / 4) : undefined
+}
+
+const decoded = (text: string, begin: number, length: number): Uint8Array => {
+  const bytes = new Uint8Array(length)
+  let buffer = 0
+  let bits = 0
+  for (let i = begin, at = 0; at < length; i++) {
+    const value = values[text.charCodeAt(i)] as number
+    if (value >= 64) continue
+    buffer = buffer << 6 | value
+    bits += 6
+    if (bits >= 8) {
+      bits -= 8
+      bytes[at++] = buffer >> bits
+    }
+  }
+  return bytes
+}
+
+const expected = "an image in base64"
+
+// Issues are made without their input: a message never repeats an image.
+const refused = (annotations: { readonly expected: string } | { readonly message: string }) =>
+  Effect.fail(new SchemaIssue.InvalidValue(annotations))
+
+const decodeText = (text: string) =>
+  ImageLimits.use((limits) => {
+    const bytes = fromBase64(text, limits.max_image_bytes)
+    if (Result.isSuccess(bytes)) return Effect.succeed(bytes.success)
+    const { failure } = bytes
+    return refused(failure._tag === "TooLarge" ? { message: tooLarge(failure.bytes, limits) } : { expected })
+  })
+
+const decodeBytes = (bytes: Uint8Array) =>
+  ImageLimits.use((limits) =>
+    bytes.length === 0
+      ? refused({ message: "the file is empty" })
+      : bytes.length > limits.max_image_bytes
+      ? refused({ message: tooLarge(bytes.length, limits) })
+      : Effect.succeed(bytes)
+  )
+
+const decodeGiven = (given: unknown) =>
+  typeof given === "string"
+    ? decodeText(given)
+    : given instanceof Uint8Array
+    ? decodeBytes(given)
+    : refused({ expected })
+
+const encode = SchemaGetter.transform((bytes: Uint8Array<ArrayBufferLike>) => Base64.encode(bytes))
+
+const text = Schema.String.annotate({ expected, contentEncoding: "base64" })
+
+/** The bytes of an image's file. Its JSON form is base64. */
 export const ImageBytes = Schema.instanceOf(globalThis.Uint8Array<ArrayBufferLike>, {
   expected: "Uint8Array",
   toCodecJson: () =>
-    Schema.link<Uint8Array<ArrayBufferLike>>()(text, {
-      decode: decodeText,
-      encode: SchemaGetter.transform((bytes: Uint8Array<ArrayBufferLike>) => Base64.encode(bytes))
-    })
+    Schema.link<Uint8Array<ArrayBufferLike>>()(text, { decode: SchemaGetter.transformEffect(decodeText), encode })
 })
 export type ImageBytes = typeof ImageBytes.Type
+
+// Any value, which a JSON codec leaves as it is: bytes stay in place.
+const given = Schema.declare<unknown>(Predicate.isNotUndefined, { expected: "a value", toCodecJson: () => undefined })
+
+/** An image as it is given: bytes, which stay in place, or base64. */
+const GivenImage = given.pipe(
+  Schema.decodeTo(ImageBytes, { decode: SchemaGetter.transformEffect(decodeGiven), encode })
+)
+
+const isList = (value: unknown): value is ReadonlyArray<unknown> => Array.isArray(value)
+
+/** The list of images as it is given. A list longer than any batch is refused before one of them is decoded. */
+export const GivenImages = given.pipe(Schema.decodeTo(Schema.NonEmptyArray(GivenImage), {
+  decode: SchemaGetter.transformEffect((images: unknown) =>
+    ImageLimits.use(({ max_batch_size }) =>
+      !isList(images)
+        ? refused({ expected: "a list of images" })
+        : !Arr.isReadonlyArrayNonEmpty(images)
+        ? refused({ message: "at least one image is needed" })
+        : images.length > max_batch_size
+        ? refused({ message: `${images.length} images are over the limit of ${max_batch_size}` })
+        : Effect.succeed(images)
+    )
+  ),
+  encode: SchemaGetter.transform((images: unknown) => images)
+}))
+
+/** A mask as it is given; an empty text is none. */
+export const GivenMask = given.pipe(Schema.decodeTo(Schema.UndefinedOr(ImageBytes), {
+  decode: SchemaGetter.transformEffect((mask: unknown) =>
+    mask === "" || mask === null ? Effect.undefined : decodeGiven(mask)
+  ),
+  encode: SchemaGetter.transform((mask: unknown) => mask)
+}))

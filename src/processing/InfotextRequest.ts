@@ -14,7 +14,7 @@ import type { Limits } from "./Limits.ts"
 import { OptionsPatch, type OptionsSnapshot } from "./Options.ts"
 import { decode, Img2Img, type Processing, Txt2Img } from "./Processing.ts"
 
-export interface Options extends Infotext.ParseOptions {
+export interface FromInfotextOptions extends Infotext.ParseOptions {
   /** The settings in force: those that the text agrees with are not overridden. */
   readonly opts?: OptionsSnapshot | undefined
   /** Whether the picture's model is asked for, by its hash; off when left out. */
@@ -25,14 +25,15 @@ export interface Options extends Infotext.ParseOptions {
 /**
  * The request that an infotext tells of. What `given` has stands, whatever the text says.
  *
- * It is a `Txt2Img`, or an `Img2Img` when `given` has that `_tag`; pictures are no part of a text and come from `given`.
+ * It is a `Txt2Img`, or an `Img2Img` when `given` has that `_tag`; images are not part of a text and come from `given`,
+ * as bytes or base64.
  *
  * Fails with `InvalidProcessing` that names every field whose value, from either side, cannot be used.
  */
 export const fromInfotext: (
   text: string,
   given?: Readonly<Record<string, unknown>>,
-  options?: Options
+  options?: FromInfotextOptions
 ) => Effect.Effect<Processing, InvalidProcessing> = Effect.fn("Processing.fromInfotext")(
   function*(text, given = {}, options = {}) {
     const known = given._tag === "Img2Img" ? Img2Img.fields : Txt2Img.fields

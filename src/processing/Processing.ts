@@ -10,11 +10,12 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import * as Struct from "effect/Struct"
 import { field } from "../core/Field.ts"
 import { type Problem, problemsOf } from "../core/Problem.ts"
 import { withDefault } from "../core/Schemas.ts"
 import { hiresSize } from "./HiresSize.ts"
-import { ImageBytes } from "./ImageBytes.ts"
+import { GivenImages, GivenMask, ImageBytes, ImageLimits, tooLarge } from "./ImageBytes.ts"
 import { InvalidProcessing } from "./InvalidProcessing.ts"
 import { Limits } from "./Limits.ts"
 import { OptionsPatch } from "./Options.ts"
@@ -629,10 +630,15 @@ export const Processing = Schema.Union([Txt2Img, Img2Img])
 export type Processing = typeof Processing.Type
 
 const decodeTxt2Img = Schema.decodeUnknownEffect(Schema.toCodecJson(Txt2Img), { errors: "all" })
-const decodeImg2Img = Schema.decodeUnknownEffect(Schema.toCodecJson(Img2Img), { errors: "all" })
+const decodeImg2Img = Schema.decodeUnknownEffect(
+  Schema.toCodecJson(
+    Img2Img.mapFields(Struct.assign({ init_images: GivenImages, mask: Schema.optional(GivenMask) }))
+  ),
+  { errors: "all" }
+)
 
 // By its tag, so that only problems of the kind that was meant are named.
-const decodeJson = (input: unknown): Effect.Effect<Processing, Schema.SchemaError> =>
+const decodeGiven = (input: unknown): Effect.Effect<Processing, Schema.SchemaError> =>
   Predicate.hasProperty(input, "_tag") && input._tag === "Img2Img" ? decodeImg2Img(input) : decodeTxt2Img(input)
 
 const utf8 = new TextEncoder()
@@ -641,7 +647,7 @@ const utf8 = new TextEncoder()
 export const exceeded = (processing: Processing, limits: Limits): ReadonlyArray<Problem> => {
   const problems = [
     ...exceededEach(processing, limits),
-    ...(processing._tag === "Img2Img" ? exceededPictures(processing, limits) : exceededHires(processing, limits))
+    ...(processing._tag === "Img2Img" ? exceededImages(processing, limits) : exceededHires(processing, limits))
   ]
   const { batch_size, height = 8, n_iter, width = 8 } = processing
   const second = secondPass(processing)
@@ -724,7 +730,7 @@ const exceededHires = (processing: Txt2Img, limits: Limits): ReadonlyArray<Probl
   ]
 }
 
-const exceededPictures = (
+const exceededImages = (
   { batch_size, init_images, mask }: Img2Img,
   limits: Limits
 ): ReadonlyArray<Problem> => {
@@ -732,15 +738,12 @@ const exceededPictures = (
     length > limits.max_image_bytes ? [{ path, message: tooLarge(length, limits) }] : []
   return [
     ...(init_images.length > batch_size
-      ? [{ path: "init_images", message: `${init_images.length} pictures are too many for a batch of ${batch_size}` }]
+      ? [{ path: "init_images", message: `${init_images.length} images are too many for a batch of ${batch_size}` }]
       : []),
     ...init_images.flatMap((bytes, i) => problem(`init_images.${i}`, bytes)),
     ...(mask === undefined ? [] : problem("mask", mask))
   ]
 }
-
-const tooLarge = (bytes: number, { max_image_bytes }: Limits): string =>
-  `${bytes} is over the limit of ${max_image_bytes} bytes of a picture's file`
 
 /** Fails with `InvalidProcessing` when `processing` asks for more than `limits` allows. */
 export const checkLimits = Effect.fnUntraced(function*<P extends Processing>(processing: P, limits: Limits) {
@@ -749,53 +752,22 @@ export const checkLimits = Effect.fnUntraced(function*<P extends Processing>(pro
 })
 
 /**
- * Any JSON value as a `Processing`: missing fields and nulls take their defaults, unknown fields are passed over, and an
- * empty `mask` is none.
+ * Any value as a `Processing`: missing fields and nulls take their defaults, unknown fields are passed over, and an empty
+ * `mask` is none. Images are bytes, which are taken as they are, or base64, as in JSON.
  *
- * Fails with `InvalidProcessing`, every problem named with its path, before any memory is taken for the request: also
- * pictures are only decoded when their text is not too long.
+ * Fails with `InvalidProcessing` that names every problem with its path, before any memory is allocated for the request:
+ * base64 that is over the limit is not decoded.
  */
 export const decode = Effect.fn("Processing.decode")(function*(input: unknown, limits: Limits = Limits.make({})) {
-  const { problems: tooLong, short } = withoutLongPictures(input, limits)
-  const decoded = yield* Effect.result(decodeJson(short))
-  const wrong = [...tooLong, ...(Result.isFailure(decoded) ? problemsOf(decoded.failure.issue) : [])]
+  const decoded = yield* decodeGiven(input).pipe(Effect.provideService(ImageLimits, limits), Effect.result)
+  const wrong = Result.isFailure(decoded) ? problemsOf(decoded.failure.issue) : []
   const beyond = Result.isSuccess(decoded)
     ? exceeded(decoded.success, limits)
-    : Predicate.isObject(short)
-    ? exceededEach(short, limits)
+    : Predicate.isObject(input)
+    ? exceededEach(input, limits)
     : []
   const problems = [...wrong, ...beyond.filter(({ path }) => !wrong.some((problem) => problem.path === path))]
   return Result.isFailure(decoded) || problems.length > 0
     ? yield* new InvalidProcessing({ problems })
     : decoded.success
 })
-
-// Takes out what would be too large once it was decoded, so that the rest can be looked at all the same.
-const withoutLongPictures = (
-  input: unknown,
-  limits: Limits
-): { readonly short: unknown; readonly problems: ReadonlyArray<Problem> } => {
-  if (!Predicate.isObject(input) || !Predicate.hasProperty(input, "_tag") || input._tag !== "Img2Img") {
-    return { short: input, problems: [] }
-  }
-  const problems: Array<Problem> = []
-  const shortened = (path: string, text: unknown): unknown => {
-    if (typeof text !== "string" || text.length <= mostCharacters(limits)) return text
-    problems.push({ path, message: tooLarge(Math.floor(text.length * 3 / 4), limits) })
-    return "AA=="
-  }
-  const fields: Record<string, unknown> = { ...input }
-  const { init_images: images, mask } = fields
-  if (mask !== undefined) fields["mask"] = mask === "" ? null : shortened("mask", mask)
-  if (Array.isArray(images)) {
-    const most = limits.max_batch_size
-    if (images.length > most) {
-      problems.push({ path: "init_images", message: `${images.length} pictures are over the limit of ${most}` })
-    }
-    fields["init_images"] = images.slice(0, most).map((image, i) => shortened(`init_images.${i}`, image))
-  }
-  return { short: fields, problems }
-}
-
-// In base64, with room for line breaks and the beginning of a data URL. What is a little too long is found afterwards.
-const mostCharacters = ({ max_image_bytes }: Limits): number => max_image_bytes * 1.5 + 300

@@ -22,7 +22,7 @@ export const Txt2Img = Object.assign(Processing.Txt2Img, {
   fromInfotext: (
     text: string,
     given: Given = {},
-    options?: InfotextRequest.Options
+    options?: InfotextRequest.FromInfotextOptions
   ): Effect.Effect<Txt2Img, InvalidProcessing> =>
     Effect.flatMap(
       InfotextRequest.fromInfotext(text, given, options),
@@ -33,11 +33,11 @@ export type Txt2Img = Processing.Txt2Img
 
 /** Image to image, and with a mask inpainting. */
 export const Img2Img = Object.assign(Processing.Img2Img, {
-  /** The same for a picture that came from others: `given` must have its `init_images`, as JSON has them. */
+  /** The same for an image that was made from others: `given` has its `init_images`, as bytes. */
   fromInfotext: (
     text: string,
     given: Given,
-    options?: InfotextRequest.Options
+    options?: InfotextRequest.FromInfotextOptions
   ): Effect.Effect<Img2Img, InvalidProcessing> =>
     Effect.flatMap(
       InfotextRequest.fromInfotext(text, { ...given, _tag: "Img2Img" }, options),

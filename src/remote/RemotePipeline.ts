@@ -21,6 +21,7 @@ import * as Raster from "../core/Raster.ts"
 import { drawSeeds } from "../diffusion/drawSeeds.ts"
 import * as output from "../diffusion/output.ts"
 import { decodeSource, factsOf } from "../diffusion/readSource.ts"
+import * as FileSignature from "../images/FileSignature.ts"
 import { ImageDecoder } from "../images/ImageDecoder.ts"
 import type { ImageEncoder } from "../images/ImageEncoder.ts"
 import type { ImageStore } from "../images/ImageStore.ts"
@@ -257,7 +258,14 @@ const received = Effect.fnUntraced(function*(
 
 // The file as it came, where its first bytes are of a format that can be saved; else it is encoded anew.
 const fileOf = (bytes: Uint8Array): EncodedImage | undefined => {
-  const [first] = bytes
-  const format = first === 0x89 ? "png" : first === 0xff ? "jpg" : first === 0x52 ? "webp" : undefined
-  return format && { bytes, format }
+  const format = FileSignature.sniff(bytes)
+  switch (format) {
+    case "jpeg":
+      return { bytes, format: "jpg" }
+    case "png":
+    case "webp":
+      return { bytes, format }
+    default:
+      return undefined
+  }
 }

@@ -51,7 +51,7 @@ export const make = ({ stepDuration, ...overrides }: Options = {}): LoadedModel 
     family: "sd1",
     hash: Effect.succeed("7e57000000"),
     defaultSize: { width: 64, height: 64 },
-    sizeMultiple: 8,
+    sizeMultiple: latentScale,
     latentScale,
     latentChannels,
     noise: config,

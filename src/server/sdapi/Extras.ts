@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Schema from "effect/Schema"
 import type { Raster } from "../../core/Raster.ts"
+import * as FileSignature from "../../images/FileSignature.ts"
 import { ImageDecoder } from "../../images/ImageDecoder.ts"
 import { formatOf, ImageEncoder } from "../../images/ImageEncoder.ts"
 import { readMetadata } from "../../images/Metadata.ts"
@@ -82,7 +83,7 @@ const processed = Effect.fnUntraced(function*(image: string, options: ExtrasOpti
     const written = yield* encoder.encode({ raster: result, infotext: told?.infotext ?? "" }, formatOf(settings))
     // The picture's own texts stay as they are; what was done to it stands beside them.
     const texts = { ...told?.items, ...(line === "" ? {} : { postprocessing: line }) }
-    const file = Png.isPng(written) ? Png.withTexts(written, texts) : written
+    const file = FileSignature.sniff(written) === "png" ? Png.withTexts(written, texts) : written
     return { html_info: line === "" ? "" : `<p>${escaped(line)}</p>`, image: Base64.encode(file) }
   }).pipe(Effect.mapError((error) => error._tag === "Unprocessable" ? error : fromRun(error)))
 })
@@ -158,13 +159,9 @@ const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceA
 /** `POST /sdapi/v1/png-info`. */
 export const pngInfo = Effect.fn("sdapi.pngInfo")(function*(body: unknown) {
   const { image } = yield* decodePngInfo(body)
-  const { limits } = yield* CommandOptions
   const { read } = yield* Pictures
   const { styles } = yield* (yield* StyleBook).read
   const bytes = yield* read(image)
-  const { infotext = "", items } = yield* Effect.gen(function*() {
-    if (bytes.length > limits.max_image_bytes) yield* (yield* ImageDecoder).decode(bytes, limits)
-    return yield* readMetadata(bytes)
-  }).pipe(Effect.mapError(fromRun))
+  const { infotext = "", items } = yield* Effect.mapError(readMetadata(bytes), fromRun)
   return { info: infotext, items, parameters: Infotext.withDefaults(Infotext.parse(infotext, { styles })) }
 })

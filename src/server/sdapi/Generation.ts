@@ -129,27 +129,40 @@ export class Generation extends Context.Service<Generation, {
         }
       })
 
+      // Sizes are cut to what the model takes: one latent value for several pixels, which the network may halve again.
+      const sizeMultipleOf = Effect.fnUntraced(function*(overrides: { readonly [setting: string]: unknown }) {
+        const asked = overrides["sd_model_checkpoint"]
+        const name = typeof asked === "string" ? asked : (yield* options.snapshot).sd_model_checkpoint
+        return yield* load(name).pipe(
+          Effect.map(({ sizeMultiple }) => sizeMultiple),
+          Effect.scoped,
+          // The run reports what is wrong with the model when it loads it.
+          Effect.orElseSucceed(() => usualMultiple)
+        )
+      })
+
       const ofTxt2Img = Effect.fnUntraced(function*(request: Txt2ImgRequest) {
-        const [width, height] = [toEight(request.width ?? 512), toEight(request.height ?? 512)]
+        const { height, width } = request
         // In the old way, these are the first size, and width and height the last.
         const isOld = (request.firstphase_width ?? 0) !== 0 || (request.firstphase_height ?? 0) !== 0
-        const first = isOld
-          ? { width: toEight(request.firstphase_width ?? 0), height: toEight(request.firstphase_height ?? 0) }
-          : { width, height }
         const checkpointName = yield* checkpoint("hr_checkpoint_name", request.hr_checkpoint_name)
         const sampler = sameOr(request.hr_sampler_name, "use same sampler")
         const scheduler = sameOr(request.hr_scheduler, "use same scheduler")
         const second = sampler === undefined ? undefined : yield* samplerOf(sampler, scheduler ?? null)
+        const fields = yield* shared(request)
+        const multiple = yield* sizeMultipleOf(fields.override_settings)
+        const fitting = (length: number | null) => cutTo(multiple, length ?? 512)
         return {
           _tag: "Txt2Img",
-          ...(yield* shared(request)),
-          ...first,
+          ...fields,
+          width: fitting(isOld ? request.firstphase_width ?? 0 : width),
+          height: fitting(isOld ? request.firstphase_height ?? 0 : height),
           enable_hr: request.enable_hr,
           ...(request.enable_hr === true && {
             denoising_strength: number(request.denoising_strength) ?? 0.75,
             hr_scale: number(request.hr_scale),
-            hr_resize_x: isOld ? width : request.hr_resize_x,
-            hr_resize_y: isOld ? height : request.hr_resize_y,
+            hr_resize_x: isOld ? fitting(width) : request.hr_resize_x,
+            hr_resize_y: isOld ? fitting(height) : request.hr_resize_y,
             hr_upscaler: request.hr_upscaler === "" ? undefined : request.hr_upscaler,
             hr_second_pass_steps: request.hr_second_pass_steps,
             hr_checkpoint_name: checkpointName,
@@ -177,14 +190,16 @@ export class Generation extends Context.Service<Generation, {
         }
         const images = yield* Effect.forEach(request.init_images, read)
         const mask = request.mask === null || request.mask === "" ? undefined : yield* read(request.mask)
+        const fields = yield* shared(request)
+        const multiple = yield* sizeMultipleOf(fields.override_settings)
         return {
           _tag: "Img2Img",
-          ...(yield* shared(request)),
-          width: toEight(request.width ?? 512),
-          height: toEight(request.height ?? 512),
+          ...fields,
+          width: cutTo(multiple, request.width ?? 512),
+          height: cutTo(multiple, request.height ?? 512),
           ...(images.length > 1 && { batch_size: images.length }),
-          init_images: images.map(Base64.encode),
-          mask: mask === undefined ? undefined : Base64.encode(mask),
+          init_images: images,
+          mask,
           denoising_strength: number(request.denoising_strength),
           resize_mode: request.resize_mode,
           mask_blur_x: request.mask_blur ?? request.mask_blur_x,
@@ -203,28 +218,13 @@ export class Generation extends Context.Service<Generation, {
         return yield* Effect.mapError(decoder.decode(bytes, limits), fromRun)
       })
 
-      // Latents have a value for each 8 pixels, and a network may halve them several times: what is more than it takes is cut.
-      const sized = Effect.fnUntraced(
-        function*<A extends { readonly [field: string]: unknown }>(asked: A, name: unknown) {
-          const wanted = typeof name === "string" ? name : (yield* options.snapshot).sd_model_checkpoint
-          const multiple = yield* load(wanted).pipe(
-            Effect.map(({ sizeMultiple }) => sizeMultiple),
-            Effect.scoped,
-            // What is wrong with the model is told when the run loads it.
-            Effect.orElseSucceed(() => 8)
-          )
-          const cut = (length: unknown) =>
-            typeof length === "number" && length >= multiple ? length - length % multiple : length
-          return { ...asked, width: cut(asked["width"]), height: cut(asked["height"]) }
-        }
-      )
-
       const run = Effect.fnUntraced(function*(request: ImageRequest) {
         const script = yield* Scripts.find(request)
         const asked = isImg2Img(request) ? yield* ofImg2Img(request) : yield* ofTxt2Img(request)
-        const scripted = script === undefined ? asked : yield* script(asked, unpack)
-        const fitting = yield* sized(scripted, asked.override_settings["sd_model_checkpoint"])
-        const processing = yield* Effect.mapError(Processing.decode(given(fitting), limits), fromRun)
+        const scripted = script === undefined
+          ? asked
+          : yield* script(asked, { decode: unpack, multiple: yield* sizeMultipleOf(asked.override_settings) })
+        const processing = yield* Effect.mapError(Processing.decode(given(scripted), limits), fromRun)
         // A client that goes away takes its run with it, unless its pictures are to be saved.
         const processed = yield* Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(
@@ -281,8 +281,11 @@ const given = (fields: Readonly<Record<string, unknown>>): Readonly<Record<strin
 
 const number = (value: Float | null): number | undefined => value === null ? undefined : value.value
 
-// Latents have a value for each 8 pixels: the rest of a size is cut. What is too small is told of, as it is.
-const toEight = (length: number): number => length < 8 ? length : length - length % 8
+// What is more than a multiple is cut off. A length that is too small stays, so that its problem names what was sent.
+const cutTo = (multiple: number, length: number): number => length < multiple ? length : length - length % multiple
+
+/** The multiple of stable-diffusion-webui, where the model does not say its own. */
+const usualMultiple = 8
 
 const sameOr = (name: string | null, same: string): string | undefined =>
   name === null || name === "" || name.toLowerCase() === same ? undefined : name

@@ -6,7 +6,6 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Base64 from "effect/encoding/Base64"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type { LookupAddress, LookupOptions } from "node:dns"
@@ -15,11 +14,12 @@ import * as http from "node:http"
 import * as https from "node:https"
 import { BlockList, isIP } from "node:net"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
+import { fromBase64 } from "../../processing/ImageBytes.ts"
 import { ServerOptions } from "../host/ServerOptions.ts"
 import { type ApiError, invalidImage, refuse } from "./ApiError.ts"
 
 export class Pictures extends Context.Service<Pictures, {
-  /** The bytes of a picture's file. Whether they are one is seen by whoever unpacks them. */
+  /** The bytes of an image's file, at most `max_image_bytes`. They are not yet known to be an image. */
   readonly read: (text: string) => Effect.Effect<Uint8Array, ApiError>
 }>()("serena/server/sdapi/Pictures") {
   static readonly layer: Layer.Layer<Pictures, never, CommandOptions | ServerOptions> = Layer.effect(
@@ -31,14 +31,14 @@ export class Pictures extends Context.Service<Pictures, {
       return Pictures.of({
         read: Effect.fn("Pictures.read")(function*(text) {
           if (/^https?:\/\//i.test(text)) return yield* fetchPicture(text, hosts, limits.max_image_bytes)
-          const bare = text.replace(/^\s*data:[^,]{0,200},/, "")
-          if (bare.length > limits.max_image_bytes * 1.4 + 1024) {
-            return yield* invalidImage(`it is larger than the ${limits.max_image_bytes} bytes of max_image_bytes`)
-          }
-          const clean = bare.replaceAll(/\s+/g, "").replaceAll("-", "+").replaceAll("_", "/")
-          const bytes = Base64.decode(clean.replace(/=+$/, "").padEnd(Math.ceil(clean.length / 4) * 4, "="))
-          if (Result.isFailure(bytes) || bytes.success.length === 0) return yield* invalidImage("it is not base64")
-          return bytes.success
+          // The webui takes what follows any data URL's comma for base64.
+          const bytes = fromBase64(text.replace(/^\s*data:[^,]{0,200},/, ""), limits.max_image_bytes)
+          if (Result.isSuccess(bytes)) return bytes.success
+          return yield* invalidImage(
+            bytes.failure._tag === "TooLarge"
+              ? `it is larger than the ${limits.max_image_bytes} bytes of max_image_bytes`
+              : "it is not base64"
+          )
         })
       })
     })

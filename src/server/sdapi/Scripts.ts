@@ -63,10 +63,18 @@ export const names = {
   img2img: all.filter(({ is_img2img }) => is_img2img).map(({ name }) => name)
 }
 
+/** What a script may use. */
+export interface ScriptTools {
+  /** Reads an image of the request. */
+  readonly decode: (image: string) => Effect.Effect<Raster, ApiError>
+  /** Number of pixels by which the model's widths and heights must be divisible. */
+  readonly multiple: number
+}
+
 /** Changes what is asked for, before it is decoded. */
 export type Script = (
   asked: Readonly<Record<string, unknown>>,
-  decode: (image: string) => Effect.Effect<Raster, ApiError>
+  tools: ScriptTools
 ) => Effect.Effect<Readonly<Record<string, unknown>>, ApiError>
 
 /** The script that a request names, if any. Fails for names that no script has. */
@@ -99,7 +107,7 @@ const isIdle = (entry: unknown): boolean => {
 
 // The picture made larger, then sampled in overlapping tiles of the asked size. The webui samples one tile after the
 // other; here each step goes over all tiles, so that they meet without seams.
-const sdUpscale = (image: string, args: ReadonlyArray<unknown>): Script => (asked, decode) =>
+const sdUpscale = (image: string, args: ReadonlyArray<unknown>): Script => (asked, { decode, multiple }) =>
   Effect.gen(function*() {
     const [, given_overlap, given_upscaler, given_scale] = args
     const overlap = readInt(given_overlap)
@@ -113,10 +121,11 @@ const sdUpscale = (image: string, args: ReadonlyArray<unknown>): Script => (aske
     }
     const { height, width } = yield* decode(image)
     const { override_settings } = asked
+    const fitting = (length: number) => Math.max(multiple, Math.floor(length / multiple) * multiple)
     return {
       ...asked,
-      width: toEight(width * scale),
-      height: toEight(height * scale),
+      width: fitting(width * scale),
+      height: fitting(height * scale),
       resize_mode: 0,
       override_settings: {
         ...(Predicate.isObject(override_settings) ? override_settings : {}),
@@ -126,8 +135,6 @@ const sdUpscale = (image: string, args: ReadonlyArray<unknown>): Script => (aske
       }
     }
   })
-
-const toEight = (length: number): number => Math.max(8, Math.floor(length / 8) * 8)
 
 // The webui's page counts upscalers; its clients name them.
 const readUpscaler = (value: unknown): string | undefined =>

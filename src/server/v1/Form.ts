@@ -1,16 +1,18 @@
 /**
  * A form with files (`multipart/form-data`) as the fields of a request.
  *
- * Fields that are texts are taken as they are, all others as JSON; `init_images` and `mask` may be files.
+ * Fields that are texts are taken as they are, all others as JSON. `init_images` and `mask` may be files, whose bytes stay
+ * bytes.
  */
 import * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
-import * as Base64 from "effect/encoding/Base64"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Multipart from "effect/http/Multipart"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { InvalidRequest, TooLarge } from "../../contract/errors.ts"
+import { RunRequest } from "../../contract/Run.ts"
+import type { Problem } from "../../core/Problem.ts"
 import type { Limits } from "../../processing/Limits.ts"
 import * as JsonText from "../host/JsonText.ts"
 
@@ -36,13 +38,26 @@ const texts: ReadonlySet<string> = new Set([
 
 const lists: ReadonlySet<string> = new Set(["init_images", "styles"])
 
+const images: ReadonlySet<string> = new Set(["init_images", "mask"])
+
+const known: ReadonlySet<string> = new Set(RunRequest.members.flatMap(({ fields }) => Object.keys(fields)))
+
 /** Most parts of a form. */
 const mostParts = 1000
 
-/** The fields of a form; pictures in base64, as in a JSON body. */
+/** A form that was read. */
+export interface FormFields {
+  /** Texts and JSON values; images as bytes. */
+  readonly fields: Readonly<Record<string, unknown>>
+  /** Fields of a request that are files and may not be. */
+  readonly problems: ReadonlyArray<Problem>
+}
+
+/** Reads a form. Files of fields that no request has are passed over. */
 export const readForm = Effect.fnUntraced(
   function*(request: HttpServerRequest.HttpServerRequest, limits: Limits, mostBytes: number) {
     const fields: Record<string, unknown> = {}
+    const problems: Array<Problem> = []
     const add = (name: string, value: unknown) => {
       if (!lists.has(name)) fields[name] = value
       else {
@@ -53,7 +68,10 @@ export const readForm = Effect.fnUntraced(
     yield* Stream.runForEach(request.multipartStream, (part) => {
       if (part._tag === "Field") return Effect.sync(() => add(part.key, valueOf(part.key, part.value)))
       return Effect.map(part.contentEffect, (bytes) => {
-        if (bytes.length > 0) add(part.key, Base64.encode(bytes))
+        // A file input where none was chosen sends an empty file.
+        if (bytes.length === 0) return
+        if (images.has(part.key)) add(part.key, bytes)
+        else if (known.has(part.key)) problems.push({ path: part.key, message: "only images can be files" })
       })
     }).pipe(
       Effect.provideService(Multipart.MaxParts, mostParts),
@@ -75,7 +93,8 @@ export const readForm = Effect.fnUntraced(
         }
       })
     )
-    return fields
+    const form: FormFields = { fields, problems }
+    return form
   }
 )
 

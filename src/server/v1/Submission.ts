@@ -76,7 +76,7 @@ export class Submission extends Context.Service<Submission, {
         }
       })
 
-      const decode = Effect.fnUntraced(function*(body: unknown) {
+      const decode = Effect.fnUntraced(function*(body: unknown, wrongFiles: ReadonlyArray<Problem>) {
         if (!isFields(body)) {
           return yield* new InvalidProcessing({ problems: [{ path: "", message: "Expected an object with fields" }] })
         }
@@ -91,6 +91,7 @@ export class Submission extends Context.Service<Submission, {
         for (const name of checkpoints) if (name in fields) fields[name] = yield* modelNamed(fields[name])
         const decoded = yield* Effect.result(Processing.decode(fields, limits))
         const problems = [
+          ...wrongFiles,
           ...optionProblems(save, task_id),
           ...wrongSettings,
           ...(Result.isFailure(decoded) ? decoded.failure.problems : nameProblems(decoded.success))
@@ -100,10 +101,10 @@ export class Submission extends Context.Service<Submission, {
       })
 
       const submit = Effect.fn("v1.submit")(function*(request: HttpServerRequest.HttpServerRequest) {
-        const body = isForm(request)
+        const { fields, problems } = isForm(request)
           ? yield* readForm(request, limits, max_body_bytes)
-          : yield* readJson(request, max_body_bytes)
-        const { processing, taskId } = yield* decode(body)
+          : { fields: yield* readJson(request, max_body_bytes), problems: [] }
+        const { processing, taskId } = yield* decode(fields, problems)
         const { run } = yield* queue.submit(processing, { taskId, keep: true }).pipe(
           Effect.mapError((error) => error._tag === "QueueFull" ? new QueueFull(error) : new ShuttingDown()),
           Effect.tap(() => events.follow),

@@ -7,13 +7,7 @@ import { painted, source } from "./source.ts"
 import { isEmpty, toPng } from "./strokes.ts"
 import type { Kind } from "./ui.ts"
 
-const dataUrl = (blob: Blob): Promise<string> =>
-  new Promise((resolve, reject) => {
-    const reader = new FileReader()
-    reader.addEventListener("load", () => resolve(String(reader.result)))
-    reader.addEventListener("error", () => reject(reader.error ?? new Error("The picture cannot be read.")))
-    reader.readAsDataURL(blob)
-  })
+const bytesOf = async (blob: Blob): Promise<Uint8Array> => new Uint8Array(await blob.arrayBuffer())
 
 const shared = [
   "prompt",
@@ -66,7 +60,7 @@ export const build = async (kind: Kind): Promise<Asked> => {
     request["resize_mode"] = Number(values.resize_mode)
     const start = source.value
     if (start === undefined) problems.push({ path: "init_images", message: "Choose a picture to start from." })
-    else request["init_images"] = [await dataUrl(start.blob)]
+    else request["init_images"] = [await bytesOf(start.blob)]
     if (kind === "inpaint") {
       if (start !== undefined && isEmpty(painted.value)) {
         problems.push({ path: "mask", message: "Paint over the part of the picture that is to be made anew." })
@@ -80,7 +74,7 @@ export const build = async (kind: Kind): Promise<Asked> => {
         inpaint_full_res: values.inpaint_full_res === "true",
         inpainting_mask_invert: Number(values.inpainting_mask_invert)
       })
-      if (start !== undefined) request["mask"] = await dataUrl(await toPng(painted.value, start.width, start.height))
+      if (start !== undefined) request["mask"] = await bytesOf(await toPng(painted.value, start.width, start.height))
     }
   }
   problems.push(...missing(names))
