@@ -122,10 +122,9 @@ layer(TestRuntime.layer())("a picture made again from its infotext", (it) => {
         })
         const { images: [made] } = yield* processImages(asked)
         assert.isDefined(made)
-        const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64")
         const given = {
-          init_images: init_images.map(base64),
-          mask: base64(mask),
+          init_images,
+          mask,
           resize_mode: masking.resize_mode
         }
         const again = yield* Img2Img.fromInfotext(made.infotext, given, { opts: Options.defaults })

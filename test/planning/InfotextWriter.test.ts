@@ -336,7 +336,7 @@ describe("a request comes back from its infotext", () => {
         ...pictures,
         override_settings: changed({ ...patch, sgm_noise_multiplier: false })
       })
-      const given = { _tag: "Img2Img", init_images: ["AQ=="], mask: "Ag==" }
+      const given = { _tag: "Img2Img", ...pictures }
       assert.deepStrictEqual(yield* fromInfotext(format(settled(request)), given, { opts }), request)
     }), { arbitrary: { runs: 300 } })
 })

@@ -131,8 +131,8 @@ describe("InfotextRequest.fromInfotext", () => {
     Effect.gen(function*() {
       const inpaint = `${text}, Denoising strength: 0.5, Mask mode: Inpaint not masked, Mask blur: 8, ` +
         "Inpaint area: Only masked, Masked area padding: 16, Masked content: fill, Noise multiplier: 2.0"
-      const given = { _tag: "Img2Img", init_images: ["AA=="], mask: "AA==", steps: 5 }
       const bytes = new Uint8Array([0])
+      const given = { _tag: "Img2Img", init_images: [bytes], mask: bytes, steps: 5 }
       assert.deepStrictEqual(
         yield* fromInfotext(inpaint, given, { opts }),
         Img2Img.make({

@@ -436,17 +436,17 @@ describe("limits", () => {
         (yield* problems({ ...img2img, init_images: long, mask: text(50_001), steps: 0 }, limits)).map(({ path }) =>
           path
         ),
-        ["mask", "init_images.2", "steps", "init_images.3"]
+        ["steps", "init_images.1", "init_images.2", "init_images.3", "mask"]
       )
       assert.deepStrictEqual(yield* problems({ ...img2img, init_images: [text(1002)] }, limits), [
-        { path: "init_images.0", message: "1002 is over the limit of 1000 bytes of a picture's file" }
+        { path: "init_images.0", message: "1002 is over the limit of 1000 bytes for an image file" }
       ])
       assert.deepStrictEqual(yield* problems({ ...img2img, init_images: ["AA==", "AA=="], batch_size: 1 }, limits), [
-        { path: "init_images", message: "2 pictures are too many for a batch of 1" }
+        { path: "init_images", message: "2 images are too many for a batch of 1" }
       ])
       const many = Array.from({ length: 100_000 }, () => "AA==")
       assert.deepStrictEqual(yield* problems({ ...img2img, init_images: many }, limits), [
-        { path: "init_images", message: "100000 pictures are over the limit of 4" }
+        { path: "init_images", message: "100000 images are over the limit of 4" }
       ])
       const made = Img2Img.make({
         init_images: [new Uint8Array(1000), new Uint8Array(1001)],

@@ -6,6 +6,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { Run, RunList } from "../../../src/contract/Run.ts"
+import { Problem } from "../../../src/core/Problem.ts"
 import { InferenceError } from "../../../src/model/ModelError.ts"
 import { Limits } from "../../../src/processing/Limits.ts"
 import { Img2Img, Txt2Img } from "../../../src/processing/Processing.ts"
@@ -33,6 +34,8 @@ const started = Effect.fnUntraced(function*(options?: ListeningOptions) {
 })
 
 const slow = { model: TestModel.make({ stepDuration: "10 millis" }) }
+
+const decodeProblems = Schema.decodeUnknownEffect(Schema.Struct({ problems: Schema.Array(Problem) }))
 
 describe("POST /v1/runs", () => {
   it.live("answers at once, and the run goes on by itself", () =>
@@ -178,6 +181,17 @@ describe("POST /v1/runs", () => {
       assert.include(text, `"path":"width"`)
       assert.notInclude(text, `"path":"prompt"`)
       assert.notInclude(text, `"path":"styles"`)
+      const stray = new FormData()
+      for (const name of ["prompt", "override_settings", "unknown"]) stray.append(name, new Blob(["a file"]), "a.txt")
+      stray.append("steps", "many")
+      const files = yield* send("/v1/runs", { method: "POST", body: stray })
+      assert.strictEqual(files.status, 422)
+      const problems = (yield* Effect.flatMap(json(files), decodeProblems)).problems
+      assert.deepStrictEqual(problems.slice(0, 2), [
+        { path: "prompt", message: "only images can be files" },
+        { path: "override_settings", message: "only images can be files" }
+      ])
+      assert.deepStrictEqual(problems.map(({ path }) => path), ["prompt", "override_settings", "steps"])
       const cut = yield* send("/v1/runs", {
         method: "POST",
         body: "--x\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\na c",
