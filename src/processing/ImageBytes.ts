@@ -58,12 +58,30 @@ for (const digit of "/_") values[digit.charCodeAt(0)] = 63
 for (const space of " \t\n\v\f\r") values[space.charCodeAt(0)] = blank
 values["=".charCodeAt(0)] = padding
 
+const valueAt = (text: string, i: number): number => {
+  const code = text.charCodeAt(i)
+  return code < 128 ? values[code] as number : other
+}
+
+// Four digits as 24 bits; -1 when one of the characters is not a digit. Digits are below 64, all else is not.
+const fourAt = (text: string, i: number): number => {
+  const a = valueAt(text, i)
+  const b = valueAt(text, i + 1)
+  const c = valueAt(text, i + 2)
+  const d = valueAt(text, i + 3)
+  return (a | b | c | d) < 64 ? a << 18 | b << 12 | c << 6 | d : -1
+}
+
 // How many bytes a text stands for; undefined when it is not base64.
 const measured = (text: string, begin: number): number | undefined => {
   let count = 0
   let padded = 0
   for (let i = begin; i < text.length; i++) {
-    const value = values[text.charCodeAt(i)] ?? other
+    if (padded === 0) {
+      for (; i + 4 <= text.length && fourAt(text, i) >= 0; i += 4) count += 4
+      if (i === text.length) break
+    }
+    const value = valueAt(text, i)
     if (value < 64) {
       if (padded > 0) return undefined
       count++
@@ -80,7 +98,17 @@ const decoded = (text: string, begin: number, length: number): Uint8Array => {
   let buffer = 0
   let bits = 0
   for (let i = begin, at = 0; at < length; i++) {
-    const value = values[text.charCodeAt(i)] as number
+    if (bits === 0) {
+      for (; at + 3 <= length && i + 4 <= text.length; i += 4) {
+        const four = fourAt(text, i)
+        if (four < 0) break
+        bytes[at++] = four >> 16
+        bytes[at++] = four >> 8
+        bytes[at++] = four
+      }
+      if (at === length) break
+    }
+    const value = valueAt(text, i)
     if (value >= 64) continue
     buffer = buffer << 6 | value
     bits += 6
