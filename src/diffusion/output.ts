@@ -197,10 +197,12 @@ export const finalize = Effect.fn("finalize")(function*(plan: RunPlan, generated
 })
 
 /** An image with its file. Files that came along are among the extra images, if they are wanted. */
-export const processedOf = ({ file: _, written, ...image }: GeneratedImage): ReadonlyArray<ProcessedImage> =>
-  written === undefined
+export const processedOf = (generated: GeneratedImage): ReadonlyArray<ProcessedImage> => {
+  const { file: _, written, ...image } = generated
+  return written === undefined
     ? []
     : [{ ...image, extras: image.extras.map(({ kind, raster }) => ({ kind, raster })), ...written.file }]
+}
 
 const isBefore = (kind: ExtraKind): boolean => kind === "before highres fix" || kind === "before color correction"
 

@@ -88,7 +88,7 @@ export const withInfotext = (png: Uint8Array, infotext: string): Uint8Array => {
   return new Uint8Array(Buffer.concat([png.subarray(0, header.end), textChunk(infotext), ...kept]))
 }
 
-const tellsInfotext = ({ data, type }: PngChunk): boolean => {
+const holdsInfotext = ({ data, type }: PngChunk): boolean => {
   switch (type) {
     case "tEXt":
     case "zTXt":
