@@ -1,7 +1,7 @@
 /**
  * Request fields as stable-diffusion-webui reads them (pydantic 1): a number may come as text, a flag as a word.
  *
- * Each kind takes whatever pydantic takes and refuses the rest in its words. Floats are kept as `Float`, so that a reply
+ * Each kind accepts what pydantic accepts and refuses the rest in its words. Floats are kept as `Float`, so that a reply
  * shows them as the webui does.
  */
 import * as Effect from "effect/Effect"
@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
-import { type Detail, problem, Unprocessable } from "./ApiError.ts"
+import { type Detail, Unprocessable } from "./ApiError.ts"
 import { Float } from "./PythonJson.ts"
 
 const integerText = /^\s*[+-]?\d+(?:_\d+)*\s*$/
@@ -65,42 +65,54 @@ export const readDict = (value: unknown): Readonly<Record<string, unknown>> | un
 
 const readList = (value: unknown): ReadonlyArray<unknown> | undefined => Array.isArray(value) ? value : undefined
 
-const noNull = "none is not an allowed value"
+/** Why pydantic refuses a value: its message, its name for the error, and the values that the message is about. */
+class Fault {
+  readonly msg: string
+  readonly type: string
+  readonly ctx: Detail["ctx"]
+  constructor(msg: string, type: string, ctx?: Detail["ctx"]) {
+    this.msg = msg
+    this.type = type
+    this.ctx = ctx
+  }
+}
+
+const missing = new Fault("field required", "value_error.missing")
+const notNull = new Fault("none is not an allowed value", "type_error.none.not_allowed")
+const notInt = new Fault("value is not a valid integer", "type_error.integer")
+const notFloat = new Fault("value is not a valid float", "type_error.float")
+const notText = new Fault("str type expected", "type_error.str")
+const notFlag = new Fault("value could not be parsed to a boolean", "type_error.bool")
+const notList = new Fault("value is not a valid list", "type_error.list")
+const notDict = new Fault("value is not a valid dict", "type_error.dict")
+
+// The message serves other readers of the issue, the fault serves `faultsOf`.
+const refused = (fault: Fault, value: unknown, options?: SchemaAST.ParseOptions) =>
+  new SchemaIssue.InvalidValue({ message: fault.msg, fault }, value, options)
 
 type Pure = Schema.Top & { readonly DecodingServices: never; readonly EncodingServices: never }
 
-// A field as it is read, and the same one that also takes null and gives it. `read` gives undefined for what it refuses.
-const kind = <S extends Pure>(type: S, message: string, read: (value: unknown) => S["Encoded"] | undefined) => {
-  const refuse = (message: string, value: unknown, options: SchemaAST.ParseOptions) =>
-    Effect.fail(new SchemaIssue.InvalidValue({ message }, value, options))
+// A field as it is read, and the same field that also accepts null. `read` returns undefined for what it refuses.
+const kind = <S extends Pure>(type: S, fault: Fault, read: (value: unknown) => S["Encoded"] | undefined) => {
   const encode = SchemaGetter.transform((value: S["Encoded"] | null): unknown => value)
   return {
     required: Schema.Unknown.pipe(Schema.decodeTo(type, {
       decode: SchemaGetter.transformEffect((value: unknown, options) => {
-        if (value === null) return refuse(noNull, value, options)
+        if (value === null) return Effect.fail(refused(notNull, value, options))
         const given = read(value)
-        return given === undefined ? refuse(message, value, options) : Effect.succeed(given)
+        return given === undefined ? Effect.fail(refused(fault, value, options)) : Effect.succeed(given)
       }),
       encode
     })),
     nullable: Schema.Unknown.pipe(Schema.decodeTo(Schema.NullOr(type), {
       decode: SchemaGetter.transformEffect((value: unknown, options) => {
         const given = value === null ? null : read(value)
-        return given === undefined ? refuse(message, value, options) : Effect.succeed(given)
+        return given === undefined ? Effect.fail(refused(fault, value, options)) : Effect.succeed(given)
       }),
       encode
     }))
   }
 }
-
-const messages = {
-  int: "value is not a valid integer",
-  float: "value is not a valid float",
-  text: "str type expected",
-  flag: "value could not be parsed to a boolean",
-  list: "value is not a valid list",
-  dict: "value is not a valid dict"
-} as const
 
 /** A number, marked as a float. */
 const readMarked = (value: unknown): Float | undefined => {
@@ -108,30 +120,33 @@ const readMarked = (value: unknown): Float | undefined => {
   return number === undefined ? undefined : new Float(number)
 }
 
-export const Int = kind(Schema.Finite, messages.int, readInt)
-export const FloatNumber = kind(Schema.instanceOf(Float), messages.float, readMarked)
-export const Text = kind(Schema.String, messages.text, readText)
-export const Flag = kind(Schema.Boolean, messages.flag, readFlag)
-export const List = kind(Schema.Array(Schema.Unknown), messages.list, readList)
-export const Texts = kind(Schema.Array(Text.required), messages.list, readList)
-export const Dict = kind(Schema.Record(Schema.String, Schema.Unknown), messages.dict, readDict)
+export const Int = kind(Schema.Finite, notInt, readInt)
+export const FloatNumber = kind(Schema.instanceOf(Float), notFloat, readMarked)
+export const Text = kind(Schema.String, notText, readText)
+export const Flag = kind(Schema.Boolean, notFlag, readFlag)
+export const List = kind(Schema.Array(Schema.Unknown), notList, readList)
+export const Texts = kind(Schema.Array(Text.required), notList, readList)
+export const Dict = kind(Schema.Record(Schema.String, Schema.Unknown), notDict, readDict)
 
-/** What a field is when it is not given. */
+/** A field with a default. */
 export const otherwise = <S extends Pure>(schema: S, value: S["Type"]) =>
   schema.pipe(Schema.withDecodingDefaultType(Effect.succeed(value)))
 
-/** A field within bounds, in pydantic's words. */
+/** A field within bounds. */
 export const bounded = <S extends Pure & { readonly Type: number | Float }>(
   schema: S,
-  bounds: { readonly gt?: number; readonly ge?: number; readonly le?: number }
+  { ge, gt, le }: { readonly gt?: number; readonly ge?: number; readonly le?: number }
 ) =>
   schema.check(Schema.makeFilter((field: number | Float) => {
     const value = typeof field === "number" ? field : field.value
-    if (bounds.gt !== undefined && !(value > bounds.gt)) return `ensure this value is greater than ${bounds.gt}`
-    if (bounds.ge !== undefined && !(value >= bounds.ge)) {
-      return `ensure this value is greater than or equal to ${bounds.ge}`
-    }
-    return bounds.le === undefined || value <= bounds.le || `ensure this value is less than or equal to ${bounds.le}`
+    const beyond = (words: string, name: string, limit: number) =>
+      refused(
+        new Fault(`ensure this value is ${words} ${limit}`, `value_error.number.${name}`, { limit_value: limit }),
+        value
+      )
+    if (gt !== undefined && !(value > gt)) return beyond("greater than", "not_gt", gt)
+    if (ge !== undefined && !(value >= ge)) return beyond("greater than or equal to", "not_ge", ge)
+    return le === undefined || value <= le || beyond("less than or equal to", "not_le", le)
   }))
 
 /** One of some numbers. */
@@ -140,81 +155,65 @@ export const oneOf = (...permitted: ReadonlyArray<number>) =>
     decode: SchemaGetter.transformEffect((value: unknown, options) =>
       typeof value === "number" && permitted.includes(value)
         ? Effect.succeed(value)
-        : Effect.fail(
-          new SchemaIssue.InvalidValue(
-            { message: `unexpected value; permitted: ${permitted.join(", ")}` },
-            value,
-            options
-          )
-        )
+        : Effect.fail(refused(
+          new Fault(`unexpected value; permitted: ${permitted.join(", ")}`, "value_error.const", {
+            given: value,
+            permitted
+          }),
+          value,
+          options
+        ))
     ),
     encode: SchemaGetter.transform((value: number): unknown => value)
   }))
 
+type Path = ReadonlyArray<PropertyKey>
+
+// Every fault of a failed decoding with its place, in the order of the schema's formatters.
+const faultsOf = (issue: SchemaIssue.Issue, path: Path = []): ReadonlyArray<readonly [Path, Fault]> => {
+  switch (issue._tag) {
+    case "Filter":
+    case "Encoding":
+      return faultsOf(issue.issue, path)
+    case "Pointer":
+      return faultsOf(issue.issue, [...path, ...issue.path])
+    case "Composite":
+      return issue.issues.flatMap((inner) => faultsOf(inner, path))
+    case "MissingKey":
+      return [[path, missing]]
+    case "AnyOf":
+      if (issue.issues.length > 0) return issue.issues.flatMap((inner) => faultsOf(inner, path))
+      break
+    case "InvalidValue": {
+      const fault = issue.annotations?.["fault"]
+      if (fault instanceof Fault) return [[path, fault]]
+    }
+  }
+  return formatIssue(issue).issues.map(({ message }) => [path, new Fault(message, "value_error")])
+}
+
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
-const types: Readonly<Record<string, string>> = {
-  [messages.int]: "type_error.integer",
-  [messages.float]: "type_error.float",
-  [messages.text]: "type_error.str",
-  [messages.flag]: "type_error.bool",
-  [messages.list]: "type_error.list",
-  [messages.dict]: "type_error.dict",
-  [noNull]: "type_error.none.not_allowed",
-  "field required": "value_error.missing"
-}
+const detailOf = (loc: Detail["loc"], { ctx, msg, type }: Fault): Detail => ({
+  loc,
+  msg,
+  type,
+  ...(ctx !== undefined && { ctx })
+})
 
-const bounds: ReadonlyArray<readonly [RegExp, string]> = [
-  [/^ensure this value is greater than or equal to (\S+)$/, "not_ge"],
-  [/^ensure this value is greater than (\S+)$/, "not_gt"],
-  [/^ensure this value is less than or equal to (\S+)$/, "not_le"]
-]
-
-const at = (value: unknown, path: ReadonlyArray<string | number>): unknown =>
-  path.reduce<unknown>(
-    (inner, key) => Predicate.isObject(inner) || Array.isArray(inner) ? Reflect.get(inner, key) : undefined,
-    value
-  )
-
-// The type of a problem, and what it is about, follow from its words.
-const explain = (msg: string, given: unknown): Pick<Detail, "type" | "ctx"> => {
-  for (const [pattern, name] of bounds) {
-    const limit = pattern.exec(msg)?.[1]
-    if (limit !== undefined) return { type: `value_error.number.${name}`, ctx: { limit_value: Number(limit) } }
-  }
-  const permitted = /^unexpected value; permitted: (.*)$/.exec(msg)?.[1]
-  if (permitted !== undefined) {
-    return { type: "value_error.const", ctx: { given, permitted: permitted.split(", ").map(Number) } }
-  }
-  return { type: types[msg] ?? "value_error" }
-}
-
-/** One problem of a value that came with a request. */
-const detailOf = (within: string, body: unknown, { message, path }: {
-  readonly message: string
-  readonly path?: ReadonlyArray<PropertyKey | { readonly key: PropertyKey }> | undefined
-}): Detail => {
-  const loc = (path ?? []).map((segment) => {
-    const key = typeof segment === "object" ? segment.key : segment
-    return typeof key === "number" ? key : String(key)
-  })
-  const msg = message === "Missing key" ? "field required" : message
-  return { loc: [within, ...loc], msg, ...explain(msg, at(body, loc)) }
-}
-
-/** Reads a request's body, or its query, with every problem named. */
+/** Reads the body or the query of a request and reports every problem. */
 export const decoder = <S extends Schema.Codec<unknown, unknown>>(schema: S, within: "body" | "query" = "body") => {
   const decode = Schema.decodeUnknownEffect(schema, { errors: "all" })
+  const fail = (faults: ReadonlyArray<readonly [Path, Fault]>) =>
+    new Unprocessable({
+      detail: faults.map(([path, fault]) =>
+        detailOf([within, ...path.map((key) => typeof key === "number" ? key : String(key))], fault)
+      )
+    })
   return (body: unknown): Effect.Effect<S["Type"], Unprocessable> => {
-    if (body === undefined || body === null) {
-      return Effect.fail(problem([within], "field required", "value_error.missing"))
-    }
+    if (body === undefined || body === null) return Effect.fail(fail([[[], missing]]))
     const fields = readDict(body)
-    if (fields === undefined) return Effect.fail(problem([within], messages.dict, "type_error.dict"))
-    return Effect.mapError(
-      decode(fields),
-      ({ issue }) =>
-        new Unprocessable({ detail: formatIssue(issue).issues.map((issue) => detailOf(within, fields, issue)) })
-    )
+    if (fields === undefined) return Effect.fail(fail([[[], notDict]]))
+    return Effect.mapError(decode(fields), ({ issue }) => fail(faultsOf(issue)))
   }
 }
