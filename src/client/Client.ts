@@ -6,8 +6,8 @@
  * const { images } = yield* client.generate(Txt2Img.make({ prompt: "a red circle" }))
  * ```
  *
- * It is derived from the contract of `/v1`: requests are checked before they are sent, replies when they come, and every
- * error of the server arrives as the value that it was there.
+ * It is derived from the contract of `/v1`: requests are validated before they are sent, replies when they arrive, and
+ * every error of the server arrives as the same class with the same fields.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -30,10 +30,10 @@ import type { OptionsPatch, OptionsSnapshot } from "../processing/Options.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { ConnectionError, UnexpectedReply } from "./errors.ts"
 
-/** What every request can fail with. */
+/** How every request can fail. */
 export type RequestError = ConnectionError | UnexpectedReply | Errors.InvalidRequest | Errors.Unauthorized
 
-/** Why a run was not taken. */
+/** Why a run was not accepted. */
 export type SubmitError =
   | RequestError
   | Errors.QueueFull
@@ -42,71 +42,72 @@ export type SubmitError =
   | (typeof Errors.InvalidProcessing)["Type"]
   | (typeof Errors.ModelNotFound)["Type"]
 
-type Asked<A, E = never> = Effect.Effect<A, RequestError | E>
+type Reply<A, E = never> = Effect.Effect<A, RequestError | E>
 
 export interface SubmitOptions {
-  /** Whether the server writes the pictures to its disk. Left out: its settings decide. */
+  /** Whether the server saves the images to its disk. By default its settings decide. */
   readonly save?: boolean | undefined
-  /** A name of your own, by which the run is found as by its id. */
+  /** The client's own name for the run, which finds it like its id. */
   readonly taskId?: string | undefined
 }
 
-/** An event with its number, after which a later reader can go on. */
+/** An event with its number, from which a later reader can continue. */
 export interface NumberedEvent {
   readonly id: string
   readonly event: RunEvent
 }
 
 export interface Client {
-  /** Puts a request into the queue, and gives the run at once. */
+  /** Submits a request and returns the run at once, queued or running. */
   readonly submit: (processing: Processing, options?: SubmitOptions) => Effect.Effect<Run, SubmitError>
-  /** A run by its id, or by its task id. */
-  readonly run: (id: string) => Asked<Run, Errors.RunNotFound>
-  /** A page of the runs, newest first; the next page is `before` the `next` of this one. */
+  /** Finds a run by its id or task id. */
+  readonly run: (id: string) => Reply<Run, Errors.RunNotFound>
+  /** A page of the runs, newest first. For the next page, pass this one's `next` as `before`. */
   readonly list: (
     page?: { readonly limit?: number | undefined; readonly before?: string | undefined }
-  ) => Asked<RunList, Errors.RunNotFound>
-  readonly cancel: (id: string) => Asked<Run, Errors.RunNotFound>
-  /** Ends a run after its current step; it gives what it has. */
-  readonly interrupt: (id: string) => Asked<Run, Errors.RunNotFound>
-  /** Has a run go on with its next batch. */
-  readonly skip: (id: string) => Asked<Run, Errors.RunNotFound>
+  ) => Reply<RunList, Errors.RunNotFound>
+  readonly cancel: (id: string) => Reply<Run, Errors.RunNotFound>
+  /** Ends a run after its current step, with the images it has. */
+  readonly interrupt: (id: string) => Reply<Run, Errors.RunNotFound>
+  /** Continues a run with its next batch. */
+  readonly skip: (id: string) => Reply<Run, Errors.RunNotFound>
   /**
-   * What happens to a run, to its end. A connection that breaks is made again, and goes on where it was.
+   * The events of a run until it ends. A lost connection is restored and continues after the last event.
    *
-   * `lastEventId`: the event after which to begin; the first one when left out. `previews`: whether steps bring them.
+   * `lastEventId` is the event after which to begin; by default the stream begins with the first. `previews` includes
+   * previews in the steps.
    */
   readonly events: (
     id: string,
     options?: { readonly lastEventId?: string | undefined; readonly previews?: boolean | undefined }
   ) => Stream.Stream<NumberedEvent, RequestError | Errors.RunNotFound>
-  /** The bytes of a picture's file, by its index. */
-  readonly image: (id: string, index: number) => Asked<Uint8Array, Errors.RunNotFound | Errors.ImageNotFound>
+  /** The bytes of an image file, by its index. */
+  readonly image: (id: string, index: number) => Reply<Uint8Array, Errors.RunNotFound | Errors.ImageNotFound>
   /** The bytes of a grid, mask or composite, by its position among the run's `extras`. */
-  readonly extra: (id: string, position: number) => Asked<Uint8Array, Errors.RunNotFound | Errors.ImageNotFound>
+  readonly extra: (id: string, position: number) => Reply<Uint8Array, Errors.RunNotFound | Errors.ImageNotFound>
   /** The bytes of the latest preview, a PNG file. */
-  readonly preview: (id: string) => Asked<Uint8Array, Errors.RunNotFound | Errors.ImageNotFound>
-  readonly models: Asked<ReadonlyArray<Model>>
-  readonly samplers: Asked<ReadonlyArray<Sampler>>
-  readonly schedulers: Asked<ReadonlyArray<Scheduler>>
-  readonly upscalers: Asked<ReadonlyArray<Upscaler>>
-  readonly styles: Asked<ReadonlyArray<Style>>
-  readonly limits: Asked<Limits>
-  readonly options: Asked<OptionsSnapshot>
-  /** Changes settings, and gives all of them. */
+  readonly preview: (id: string) => Reply<Uint8Array, Errors.RunNotFound | Errors.ImageNotFound>
+  readonly models: Reply<ReadonlyArray<Model>>
+  readonly samplers: Reply<ReadonlyArray<Sampler>>
+  readonly schedulers: Reply<ReadonlyArray<Scheduler>>
+  readonly upscalers: Reply<ReadonlyArray<Upscaler>>
+  readonly styles: Reply<ReadonlyArray<Style>>
+  readonly limits: Reply<Limits>
+  readonly options: Reply<OptionsSnapshot>
+  /** Changes settings and returns all of them. */
   readonly setOptions: (
     patch: OptionsPatch
-  ) => Asked<
+  ) => Reply<
     OptionsSnapshot,
     (typeof Errors.InvalidOptions)["Type"] | (typeof Errors.SaveError)["Type"] | Errors.TooLarge
   >
-  /** What the bytes of a picture's file tell. */
-  readonly pngInfo: (bytes: Uint8Array) => Asked<PngInfo, (typeof Errors.ImageCodecError)["Type"] | Errors.TooLarge>
-  readonly status: Asked<ServerStatus>
+  /** Reads the infotext and metadata of an image file. */
+  readonly pngInfo: (bytes: Uint8Array) => Reply<PngInfo, (typeof Errors.ImageCodecError)["Type"] | Errors.TooLarge>
+  readonly status: Reply<ServerStatus>
   /**
-   * Submits a request, waits for its end, and gives what came out. Whoever is interrupted here cancels the run.
+   * Submits a request, waits until it ends, and returns the result. Interrupting this effect cancels the run.
    *
-   * `onEvent` is told of everything that happens on the way.
+   * `onEvent` receives every event of the run.
    */
   readonly generate: (
     processing: Processing,
@@ -117,24 +118,24 @@ export interface Client {
   ) => Effect.Effect<Done & { readonly id: string }, SubmitError | Errors.RunNotFound | RunCancelled | RunError>
 }
 
-export interface Options {
-  /** Where the server is: `http://127.0.0.1:7860`. In a browser, a path of the page's own origin is enough: `/`. */
+export interface ClientOptions {
+  /** The server's address: `http://127.0.0.1:7860`. In a browser, a path of the page's own origin is enough: `/`. */
   readonly url: string
-  /** Whom to sign in as. */
+  /** The user to sign in as. */
   readonly auth?: { readonly user: string; readonly password: string } | undefined
-  /** Asks in place of the global `fetch`. */
+  /** Replaces the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch | undefined
 }
 
-// Again after a broken connection: soon, then less and less often, for about a minute.
-const again = Schedule.exponential("200 millis", 1.5).pipe(
+// Delays between attempts to restore a connection, growing for about a minute.
+const reconnecting = Schedule.exponential("200 millis", 1.5).pipe(
   Schedule.upTo({ times: 12 }),
   Schedule.setInputType<RequestError | Errors.RunNotFound>(),
   Schedule.while(({ input }) => Effect.succeed(input._tag === "ConnectionError"))
 )
 
-/** A client of the server at an address. Nothing is asked until it is used. */
-export const make = Effect.fn("Client.make")(function*({ auth, fetch, url }: Options) {
+/** A client of the server at an address. It sends nothing until it is used. */
+export const make = Effect.fn("Client.make")(function*({ auth, fetch, url }: ClientOptions) {
   const base = url.replace(/\/+$/, "")
   const api = yield* HttpApiClient.make(Api, {
     ...(base !== "" && { baseUrl: base }),
@@ -143,7 +144,7 @@ export const make = Effect.fn("Client.make")(function*({ auth, fetch, url }: Opt
         HttpClient.mapRequest((request) =>
           auth === undefined ? request : HttpClientRequest.basicAuth(request, auth.user, auth.password)
         ),
-        // A trace's headers would have browsers ask other origins for permission first.
+        // Trace headers would cause a preflight for other origins in browsers.
         HttpClient.transformResponse(Effect.provideService(HttpClient.TracerPropagationEnabled, false)),
         HttpClient.transformResponse((response) =>
           fetch === undefined ? response : Effect.provideService(response, FetchHttpClient.Fetch, fetch)
@@ -151,7 +152,7 @@ export const make = Effect.fn("Client.make")(function*({ auth, fetch, url }: Opt
       )
   }).pipe(Effect.provide(FetchHttpClient.layer))
 
-  const told = <E>(error: E | HttpClientError.HttpClientError | Schema.SchemaError): E | RequestError => {
+  const toRequestError = <E>(error: E | HttpClientError.HttpClientError | Schema.SchemaError): E | RequestError => {
     if (HttpClientError.isHttpClientError(error)) {
       const { reason } = error
       return reason._tag === "TransportError" || reason._tag === "InvalidUrlError" || isCutOff(reason)
@@ -161,7 +162,7 @@ export const make = Effect.fn("Client.make")(function*({ auth, fetch, url }: Opt
     return Schema.isSchemaError(error) ? new UnexpectedReply({ url, reason: error.message }) : error
   }
   const ask = <A, E, R>(effect: Effect.Effect<A, E | HttpClientError.HttpClientError | Schema.SchemaError, R>) =>
-    Effect.mapError(effect, (error) => told<E>(error))
+    Effect.mapError(effect, (error) => toRequestError<E>(error))
   type Files<E> = Effect.Effect<
     Stream.Stream<Uint8Array, HttpClientError.HttpClientError>,
     E | HttpClientError.HttpClientError | Schema.SchemaError
@@ -197,24 +198,24 @@ export const make = Effect.fn("Client.make")(function*({ auth, fetch, url }: Opt
         ),
         Stream.mapError((error) =>
           error._tag === "Retry" || error._tag === "SseError"
-            ? new ConnectionError({ url, reason: "the events broke off" })
-            : told(error)
+            ? new ConnectionError({ url, reason: "the event stream was cut off" })
+            : toRequestError(error)
         ),
-        // The end of a connection that is not the end of the run is one that broke.
+        // A connection that ends before the run does was lost.
         Stream.concat(Stream.suspend(() =>
           isOver
             ? Stream.empty
-            : Stream.fail(new ConnectionError({ url, reason: "the connection ended before the run" }))
+            : Stream.fail(new ConnectionError({ url, reason: "the connection closed before the run ended" }))
         ))
       )
-      // To its own end, not cut off after the last event: so the connection serves for other requests.
-      return Stream.retry(connection, again)
+      // The stream is read to its own end after the last event, so that the connection can be reused.
+      return Stream.retry(connection, reconnecting)
     })
 
   const generate: Client["generate"] = (processing, options = {}) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
-        // Whoever is interrupted while the request is on its way leaves at once; the run is cancelled when its id is there.
+        // An interruption during the submission returns at once; the run is cancelled as soon as its id is known.
         const submitted = yield* Effect.forkDetach(submit(processing, options), { startImmediately: true })
         const cancel = Effect.flatMap(Fiber.join(submitted), ({ id }) => ask(api.runs.cancel({ params: { id } })))
         const { id, last } = yield* restore(Effect.gen(function*() {
@@ -257,11 +258,11 @@ export const make = Effect.fn("Client.make")(function*({ auth, fetch, url }: Opt
   return client
 })
 
-// A body that ends before its end; one that is not JSON came as a whole.
+// A body that was cut off. A body that is not JSON arrived in full.
 const isCutOff = ({ _tag, cause }: HttpClientError.HttpClientErrorReason): boolean =>
   _tag === "DecodeError" && cause instanceof Error && !(cause instanceof SyntaxError) && !Schema.isSchemaError(cause)
 
-// What fetch says is in its cause, if it says anything: "fetch failed" is no reason.
+// The reason is in the innermost cause: the message of fetch itself is only "fetch failed".
 const causeOf = (cause: unknown): string | undefined => {
   if (!(cause instanceof Error)) return undefined
   const inner = causeOf(cause.cause)

@@ -1,15 +1,15 @@
 /**
- * Serena from outside: a typed client of its server, for browsers and programs.
+ * A typed client of Serena's server, for browsers and programs.
  */
 
 /** The client. */
 export * as Client from "./Client.ts"
-/** What can go wrong on the way. */
+/** Errors of the connection. */
 export { ConnectionError, UnexpectedReply } from "./errors.ts"
-/** What can go wrong with a run. */
+/** Errors of a run. */
 export { Problem } from "../core/Problem.ts"
 export * from "../runner/ProcessingError.ts"
-/** What can go wrong between a client and the server. */
+/** Errors of the API. */
 export {
   ImageNotFound,
   InternalError,
@@ -21,9 +21,9 @@ export {
   TooLarge,
   Unauthorized
 } from "../contract/errors.ts"
-/** What to make. */
+/** Requests. */
 export { Img2Img, Txt2Img } from "../processing/Processing.ts"
-/** Runs, what becomes of them, and the events that tell of it. */
+/** Runs, their results and their events. */
 export {
   Done,
   isLast,
@@ -37,7 +37,7 @@ export {
   RunRequest,
   RunStatus
 } from "../contract/Run.ts"
-/** What there is to choose from. */
+/** Models, samplers and the other choices. */
 export { Model, PngInfo, Sampler, Scheduler, ServerStatus, Style, Upscaler } from "../contract/Catalogue.ts"
 /** The contract itself. */
 export { Api } from "../contract/Api.ts"

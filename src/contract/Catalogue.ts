@@ -1,19 +1,19 @@
 /**
- * What a server has to choose from, and what it tells of itself and of pictures.
+ * The models, samplers and other choices of a server, its status, and the metadata of an image file.
  */
 import * as Schema from "effect/Schema"
 import { AskedRequest } from "./Run.ts"
 
 export const Model = Schema.Struct({
-  /** What `override_settings.sd_model_checkpoint`, `refiner_checkpoint` and `hr_checkpoint_name` take. */
+  /** The value of `override_settings.sd_model_checkpoint`, `refiner_checkpoint` and `hr_checkpoint_name`. */
   name: Schema.String,
   /** `name [hash]`, as stable-diffusion-webui shows it. */
   title: Schema.String,
   /** First 10 hex digits of its SHA-256; null until it is known. */
   hash: Schema.NullOr(Schema.String),
-  /** Whether the settings name it. */
+  /** Whether the settings select it. */
   selected: Schema.Boolean,
-  /** Whether it came with the server. */
+  /** Whether it is part of the server. */
   embedded: Schema.Boolean
 }).annotate({ identifier: "Model" })
 export type Model = typeof Model.Type
@@ -21,25 +21,25 @@ export type Model = typeof Model.Type
 export const Sampler = Schema.Struct({
   name: Schema.String,
   aliases: Schema.Array(Schema.String),
-  /** As stable-diffusion-webui lists them; all values are text. */
+  /** As stable-diffusion-webui lists them; all values are strings. */
   options: Schema.Record(Schema.String, Schema.String)
 }).annotate({ identifier: "Sampler" })
 export type Sampler = typeof Sampler.Type
 
 export const Scheduler = Schema.Struct({
   name: Schema.String,
-  /** What is shown, and written into infotexts. */
+  /** The name shown to people and written into infotexts. */
   label: Schema.String,
   aliases: Schema.Array(Schema.String)
 }).annotate({ identifier: "Scheduler" })
 export type Scheduler = typeof Scheduler.Type
 
 export const Upscaler = Schema.Struct({
-  /** What `hr_upscaler` takes. */
+  /** The value of `hr_upscaler`. */
   name: Schema.String,
-  /** Whether it enlarges latents, which is only for `hr_upscaler`; else pictures. */
+  /** Whether it enlarges latents, for `hr_upscaler` only, instead of images. */
   latent: Schema.Boolean,
-  /** How much larger it makes pictures by itself; null for any factor. */
+  /** Its native scale factor; null for any factor. */
   scale: Schema.NullOr(Schema.Finite)
 }).annotate({ identifier: "Upscaler" })
 export type Upscaler = typeof Upscaler.Type
@@ -55,23 +55,23 @@ export const ServerStatus = Schema.Struct({
   version: Schema.String,
   /** False while the server is shutting down. */
   accepting: Schema.Boolean,
-  /** How many runs wait, and how many run. */
+  /** How many runs wait, and how many execute. */
   queued: Schema.Int,
   running: Schema.Int,
-  /** Ids of those that run. */
+  /** Ids of the executing runs. */
   runs: Schema.Array(Schema.String)
 }).annotate({ identifier: "ServerStatus" })
 export type ServerStatus = typeof ServerStatus.Type
 
-/** What a picture's file tells. */
+/** The metadata of an image file. */
 export const PngInfo = Schema.Struct({
-  /** Null when it has none. */
+  /** Null for a file without one. */
   infotext: Schema.NullOr(Schema.String),
-  /** Its other texts, by their names. */
+  /** Its other text entries by name. */
   items: Schema.Record(Schema.String, Schema.String),
-  /** The request that the infotext stands for; null without one, or when it cannot be made here. */
+  /** The request that the infotext describes; null without an infotext, or when this server cannot process it. */
   request: Schema.NullOr(AskedRequest),
-  /** Why it cannot be made here, or was not read in full. */
+  /** Why the request cannot be processed, or was not read in full. */
   problems: Schema.Array(Schema.Struct({ path: Schema.String, message: Schema.String }))
 }).annotate({ identifier: "PngInfo" })
 export type PngInfo = typeof PngInfo.Type

@@ -1,11 +1,10 @@
 /**
- * The server's `/v1`, as the page uses it: the typed client, with promises at the edge, and events by the browser's own
- * reader, which tells when the connection is lost.
+ * The server's `/v1` as the page uses it: the typed client behind promises, and the browser's own `EventSource`, which
+ * reports a lost connection.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Client from "../client/Client.ts"
 import type { Model, PngInfo, Sampler, Scheduler, Style, Upscaler } from "../contract/Catalogue.ts"
@@ -34,16 +33,14 @@ export interface Problem {
   readonly message: string
 }
 
-/** What the server, or the way to it, answered instead of a result: problems of fields, or a sentence. */
+/** An error of the server or the connection, with the problems of single fields, if any. */
 export class ApiFailure extends Error {
   readonly tag: string
   readonly problems: ReadonlyArray<Problem>
-  readonly status: number
-  constructor(tag: string, message: string, problems: ReadonlyArray<Problem> = [], status = 0) {
+  constructor(tag: string, message: string, problems: ReadonlyArray<Problem> = []) {
     super(message)
     this.tag = tag
     this.problems = problems
-    this.status = status
   }
 }
 
@@ -53,11 +50,7 @@ export const isRecord = (value: unknown): value is Readonly<Record<string, unkno
 const isProblem = (value: unknown): value is Problem =>
   isRecord(value) && typeof value["path"] === "string" && typeof value["message"] === "string"
 
-const text = (value: unknown): string => typeof value === "string" ? value : ""
-
-const number = (value: unknown): string => typeof value === "number" ? String(value) : "some"
-
-/** The fields whose values the errors of names are about. */
+/** The field that an error of a name refers to. */
 const fieldOf: Readonly<Record<string, string>> = {
   UnknownSampler: "sampler_name",
   UnknownScheduler: "scheduler",
@@ -65,66 +58,25 @@ const fieldOf: Readonly<Record<string, string>> = {
   ModelNotFound: "sd_model_checkpoint"
 }
 
-const sentence = (tag: string, error: Readonly<Record<string, unknown>>, status: number): string => {
-  if (text(error["message"]) !== "") return text(error["message"])
-  switch (tag) {
-    case "InvalidProcessing":
-    case "InvalidOptions":
-    case "InvalidRequest":
-      return "Some values cannot be used. Correct the fields that are marked."
-    case "QueueFull":
-      return `${number(error["waiting"])} requests wait already, and no more may. Try again in ${
-        number(error["retryAfter"])
-      } seconds.`
-    case "ShuttingDown":
-      return "The server is shutting down and begins nothing new. Try again when it is back."
-    case "TooLarge":
-      return `${text(error["what"])} is over the limit of ${number(error["limit"])} bytes. Use a smaller picture.`
-    case "ModelNotFound":
-      return `No model is named "${text(error["model"])}". Choose another one.`
-    case "UnknownSampler":
-      return `No sampler is named "${text(error["sampler"])}". Choose another one.`
-    case "UnknownScheduler":
-      return `No schedule is named "${text(error["scheduler"])}". Choose another one.`
-    case "UnknownUpscaler":
-      return `No upscaler is named "${text(error["upscaler"])}". Choose another one.`
-    case "ImageCodecError":
-      return `The picture cannot be read: ${text(error["reason"])}. Use a whole PNG, JPEG or WebP file.`
-    case "SaveError":
-      return `Nothing was saved in ${text(error["path"])}: ${text(error["reason"])}.`
-    case "RunNotFound":
-      return "The server does not know this run any more. Generate it again."
-    case "Unauthorized":
-      return "The server wants to know who asks. Reload the page and sign in."
-    default:
-      return status >= 500
-        ? "The server made a mistake. Its log says more; try again."
-        : `The server refused the request (status ${status}). Reload the page and try again.`
-  }
-}
-
-/** An error of the server, from its JSON. */
-export const failureOf = (error: unknown, status = 0, message = ""): ApiFailure => {
-  const fields = isRecord(error) ? error : {}
-  const tag = text(fields["_tag"])
-  const said = message === "" ? sentence(tag, fields, status) : message
-  const listed = fields["problems"]
+/** An error of the API, or its JSON together with its message. */
+export const failureOf = (
+  error: unknown,
+  message = error instanceof Error ? error.message : String(error)
+): ApiFailure => {
+  const { _tag, problems }: Readonly<Record<string, unknown>> = isRecord(error) ? error : {}
+  const tag = typeof _tag === "string" ? _tag : ""
   const field = fieldOf[tag]
-  const problems = Array.isArray(listed)
-    ? listed.filter(isProblem)
-    : field === undefined
-    ? []
-    : [{ path: field, message: said }]
-  return new ApiFailure(tag, said, problems, status)
+  if (Array.isArray(problems)) return new ApiFailure(tag, message, problems.filter(isProblem))
+  return new ApiFailure(tag, message, field === undefined ? [] : [{ path: field, message }])
 }
 
 const client = Effect.runPromise(Client.make({ url: new URL(".", location.href).pathname }))
 
-// A promise of what the client is asked for; what went wrong has a sentence, and the fields that it is about.
+// A request of the client as a promise, which rejects with an `ApiFailure`.
 const ask = async <A, E>(request: (client: Client.Client) => Effect.Effect<A, E>): Promise<A> => {
   const exit = await Effect.runPromiseExit(request(await client))
   if (Exit.isSuccess(exit)) return exit.value
-  throw failureOf(Option.getOrUndefined(Cause.findErrorOption(exit.cause)))
+  throw failureOf(Cause.squash(exit.cause))
 }
 
 const decodePatch = Schema.decodeUnknownEffect(OptionsPatch, { errors: "all" })
@@ -163,28 +115,28 @@ export const pngInfo = async (file: Blob) => {
 
 const eventNames = ["queued", "step", "image", "done", "failed", "cancelled"] as const
 
-export interface Listener {
+export interface RunListener {
   readonly event: (event: RunEvent) => void
-  /** The connection is lost (and tried again), or there again. */
+  /** The connection was lost and is being restored, or is back. */
   readonly lost: (isLost: boolean) => void
-  /** The server has no events of this run. */
-  readonly gone: () => void
+  /** The server does not know the run. */
+  readonly gone: (failure: ApiFailure) => void
 }
 
-/** Milliseconds until a closed connection is looked after. */
-const patience = 1000
+/** Milliseconds before an attempt to reconnect. */
+const retryDelay = 1000
 
 /**
  * Follows a run to its end.
  *
- * The browser connects again by itself, unless the server refused or the page is left: then the run is asked for.
+ * The browser reconnects by itself unless the server refused the connection. Then the run is requested first.
  */
-export const follow = (id: string, listener: Listener): void => {
+export const follow = (id: string, listener: RunListener): void => {
   const source = new EventSource(`v1/runs/${encodeURIComponent(id)}/events?previews=true`)
   source.addEventListener("open", () => listener.lost(false))
   source.addEventListener("error", () => {
     listener.lost(true)
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => void lookAfter(id, listener), patience)
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => void reconnect(id, listener), retryDelay)
   })
   for (const name of eventNames) {
     source.addEventListener(name, ({ data }: MessageEvent<string>) => {
@@ -195,12 +147,12 @@ export const follow = (id: string, listener: Listener): void => {
   }
 }
 
-const lookAfter = async (id: string, listener: Listener) => {
+const reconnect = async (id: string, listener: RunListener) => {
   try {
     await getRun(id)
     follow(id, listener)
   } catch (error) {
-    if (error instanceof ApiFailure && error.tag === "RunNotFound") listener.gone()
-    else setTimeout(() => void lookAfter(id, listener), 2 * patience)
+    if (error instanceof ApiFailure && error.tag === "RunNotFound") listener.gone(error)
+    else setTimeout(() => void reconnect(id, listener), 2 * retryDelay)
   }
 }

@@ -14,7 +14,7 @@ import { Faults, SavedImages, TestModel, TestRuntime } from "../../src/testing/i
 import { file, slopes } from "../diffusion/pictures.ts"
 import { listening, type ListeningOptions, small } from "../server/v1/listening.ts"
 
-const started = Effect.fnUntraced(function*(options?: ListeningOptions, auth?: Client.Options["auth"]) {
+const started = Effect.fnUntraced(function*(options?: ListeningOptions, auth?: Client.ClientOptions["auth"]) {
   const server = yield* listening(options)
   return { ...server, client: yield* Client.make({ url: server.url, auth }) }
 })

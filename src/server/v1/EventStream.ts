@@ -1,5 +1,5 @@
 /**
- * The events of a run as a reply: server-sent events, with a sign of life when nothing happens.
+ * The events of a run as a reply of server-sent events, with a comment as heartbeat when nothing happens.
  */
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
@@ -14,12 +14,12 @@ import { ImageEncoder } from "../../images/ImageEncoder.ts"
 import type * as RunState from "../../runner/RunState.ts"
 import type { Logged } from "./RunEvents.ts"
 
-/** Time after which a silent connection is told that it lives. */
+/** Interval of the heartbeat. */
 const heartbeat = "15 seconds"
 
 const encode = Schema.encodeEffect(SentEvent)
 
-/** A preview as a PNG file. Each is written once, however many ask for it. */
+/** A preview as a PNG file. Each preview is encoded once for all readers. */
 export const previewPng = Effect.fnUntraced(function*({ height, pixels, width }: RunState.Preview) {
   const known = written.get(pixels)
   if (known !== undefined) return known
@@ -38,13 +38,13 @@ const withPreview = Effect.fnUntraced(function*({ event, preview }: Logged): Eff
   ImageEncoder
 > {
   if (event._tag !== "Step" || preview === undefined) return event
-  // A preview that cannot be shown is none.
+  // A preview that cannot be encoded is left out.
   const png = yield* Effect.option(previewPng(preview))
   const { height, step, width } = preview
   return Option.isNone(png) ? event : { ...event, preview: { step, width, height, png: Base64.encode(png.value) } }
 })
 
-/** The reply. `previews`: whether steps bring theirs. */
+/** The reply. `previews` includes previews in the steps. */
 export const eventStream = Effect.fnUntraced(
   function*(events: Stream.Stream<Logged>, { previews }: { readonly previews: boolean }) {
     const services = yield* Effect.context<ImageEncoder>()
@@ -59,7 +59,7 @@ export const eventStream = Effect.fnUntraced(
     const alive = Stream.map(Stream.fromSchedule(Schedule.spaced(heartbeat)), () => ": alive\n\n")
     return HttpServerResponse.stream(
       Stream.merge(lines, alive, { haltStrategy: "left" }).pipe(Stream.encodeText, Stream.provideContext(services)),
-      // Neither kept nor collected on the way: not compressed, not buffered by proxies.
+      // Proxies must not cache, compress or buffer the stream.
       {
         contentType: "text/event-stream",
         headers: { "cache-control": "no-store, no-transform", "x-accel-buffering": "no" }

@@ -1,24 +1,26 @@
 /**
- * Pictures as replies: a finished one never changes, so it may be kept for ever.
+ * Image files as replies. A finished image never changes, so clients may cache it forever.
  */
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { ImageFile } from "../../runner/Processed.ts"
+import { hasTag } from "../host/EntityTag.ts"
 
 const types = { png: "image/png", jpg: "image/jpeg", webp: "image/webp" } as const
 
 /**
- * A file, or a 304 when the client has it already.
+ * The reply with a file, or a 304 when the client has it.
  *
- * @param tag What the file is known by, of all files of this server.
- * @param name The file's name, without its extension, where it was not saved.
+ * @param tag Identifies the file among all files of this server.
+ * @param name The file's name without its extension, if it was not saved.
  * @param known The request's `If-None-Match`.
  */
 export const fileResponse = (
   { bytes, format, path }: ImageFile,
   { known, name, tag }: { readonly tag: string; readonly name: string; readonly known: string | undefined }
 ): HttpServerResponse.HttpServerResponse => {
-  const headers = { "etag": `"${tag}"`, "cache-control": "private, max-age=31536000, immutable" }
-  return isKnown(known, tag)
+  const etag = `"${tag}"`
+  const headers = { etag, "cache-control": "private, max-age=31536000, immutable" }
+  return hasTag(known, etag)
     ? HttpServerResponse.empty({ status: 304, headers })
     : HttpServerResponse.uint8Array(bytes, {
       contentType: types[format],
@@ -26,12 +28,7 @@ export const fileResponse = (
     })
 }
 
-// A weak tag stands for the same bytes as a strong one here.
-const isKnown = (header: string | undefined, tag: string): boolean =>
-  header !== undefined &&
-  header.split(",").some((one) => one.trim() === "*" || one.trim().replace(/^W\//, "") === `"${tag}"`)
-
-/** To be shown, and saved under this name: once for old readers, once in full (RFC 6266). */
+/** Shows a file inline and names it for saving: in ASCII, and in full (RFC 6266). */
 const disposition = (name: string): string => {
   const plain = name.replaceAll(/[^\x20-\x7e]|["\\%]/g, "_")
   const full = encodeURIComponent(name.toWellFormed()).replaceAll(

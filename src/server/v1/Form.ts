@@ -1,8 +1,7 @@
 /**
- * A form with files (`multipart/form-data`) as the fields of a request.
+ * A `multipart/form-data` body as the fields of a request.
  *
- * Fields that are texts are taken as they are, all others as JSON. `init_images` and `mask` may be files, whose bytes stay
- * bytes.
+ * Text fields are read as they are, all others as JSON. `init_images` and `mask` may be files, whose bytes stay bytes.
  */
 import * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
@@ -42,8 +41,8 @@ const images: ReadonlySet<string> = new Set(["init_images", "mask"])
 
 const known: ReadonlySet<string> = new Set(RunRequest.members.flatMap(({ fields }) => Object.keys(fields)))
 
-/** Most parts of a form. */
-const mostParts = 1000
+/** Largest number of parts of a form. */
+const maxParts = 1000
 
 /** A form that was read. */
 export interface FormFields {
@@ -55,7 +54,7 @@ export interface FormFields {
 
 /** Reads a form. Files of fields that no request has are passed over. */
 export const readForm = Effect.fnUntraced(
-  function*(request: HttpServerRequest.HttpServerRequest, limits: Limits, mostBytes: number) {
+  function*(request: HttpServerRequest.HttpServerRequest, limits: Limits, maxBytes: number) {
     const fields: Record<string, unknown> = {}
     const problems: Array<Problem> = []
     const add = (name: string, value: unknown) => {
@@ -74,7 +73,7 @@ export const readForm = Effect.fnUntraced(
         else if (known.has(part.key)) problems.push({ path: part.key, message: "only images can be files" })
       })
     }).pipe(
-      Effect.provideService(Multipart.MaxParts, mostParts),
+      Effect.provideService(Multipart.MaxParts, maxParts),
       Effect.provideService(Multipart.MaxFieldSize, ByteSize.bytes(Math.ceil(limits.max_image_bytes * 1.5))),
       Effect.provideService(Multipart.MaxFileSize, ByteSize.bytes(limits.max_image_bytes)),
       Effect.mapError(({ reason }) => {
@@ -83,13 +82,13 @@ export const readForm = Effect.fnUntraced(
           case "FieldTooLarge":
             return new TooLarge({ what: "A part of the form", limit: limits.max_image_bytes })
           case "BodyTooLarge":
-            return new TooLarge({ what: "The body", limit: mostBytes })
+            return new TooLarge({ what: "The body", limit: maxBytes })
           case "TooManyParts":
             return new InvalidRequest({
-              problems: [{ path: "", message: `the form has more than ${mostParts} parts` }]
+              problems: [{ path: "", message: `the form has more than ${maxParts} parts` }]
             })
           default:
-            return new InvalidRequest({ problems: [{ path: "", message: "the body is not a whole form" }] })
+            return new InvalidRequest({ problems: [{ path: "", message: "the body is not a complete form" }] })
         }
       })
     )
@@ -98,7 +97,7 @@ export const readForm = Effect.fnUntraced(
   }
 )
 
-// An empty field is one that is not given. What is no JSON stays text, and is told of when the request is looked at.
+// An empty field counts as absent. Text that is not JSON stays text, which the request's schema then refuses.
 const valueOf = (name: string, text: string): unknown => {
   if (texts.has(name)) return text
   if (text.trim() === "") return null

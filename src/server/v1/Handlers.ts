@@ -1,5 +1,5 @@
 /**
- * What answers `/v1`.
+ * The handlers of `/v1`.
  */
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
@@ -35,7 +35,7 @@ import { readJson, Submission } from "./Submission.ts"
 
 const pageLength = 20
 
-// Events of a run are numbered from 1; what is no number is the beginning.
+// Events of a run are numbered from 1. Anything else stands for the beginning.
 const numberOf = (id: string | undefined): number => id !== undefined && /^\d{1,15}$/.test(id) ? Number(id) : 0
 
 export const layerRuns = HttpApiBuilder.group(
@@ -58,7 +58,7 @@ export const layerRuns = HttpApiBuilder.group(
           yield* queue[wish](id)
           return yield* view(yield* find(id))
         })
-    // What a run gave; a run that failed gave nothing.
+    // The result of a run; a failed run has none.
     const resultOf = Effect.fnUntraced(function*(id: string, image: string) {
       const run = yield* find(id)
       const result = run.status._tag === "Done" ? yield* Effect.option(queue.result(run.id)) : Option.none()
@@ -101,7 +101,7 @@ export const layerRuns = HttpApiBuilder.group(
           const { id } = yield* find(params.id)
           yield* events.follow
           const stream = events.after(id, numberOf(headers["last-event-id"] ?? query.last_event_id))
-          // An EventSource comes back after the end as well; this tells it to stay away.
+          // An EventSource reconnects after the end of a stream too; 204 stops it.
           return Option.isNone(stream)
             ? HttpServerResponse.empty({ status: 204 })
             : yield* eventStream(stream.value, { previews: query.previews === "true" })
@@ -142,7 +142,7 @@ export const layerRuns = HttpApiBuilder.group(
   })
 )
 
-// Of runs that came in the same millisecond, the one that is further down the queue is newer.
+// Of runs submitted in the same millisecond, the one further down the queue is newer.
 const order = (a: QueuedRun, b: QueuedRun): number => placeOf(a) - placeOf(b)
 const placeOf = ({ startedAt, status }: QueuedRun): number =>
   status._tag === "Queued" ? Number.MAX_SAFE_INTEGER - 1e6 + status.ahead : startedAt ?? 0
@@ -218,11 +218,11 @@ export const layerCatalogue = HttpApiBuilder.group(
         }))
       .handleRaw("pngInfo", ({ request }) =>
         Effect.gen(function*() {
-          const most = limits.max_image_bytes
+          const maxBytes = limits.max_image_bytes
           const body = yield* Effect.mapError(request.arrayBuffer, () =>
             new TooLarge({ what: "The body", limit: max_body_bytes }))
-          if (body.byteLength > most) {
-            return yield* new TooLarge({ what: "The picture", limit: most })
+          if (body.byteLength > maxBytes) {
+            return yield* new TooLarge({ what: "The image", limit: maxBytes })
           }
           const { infotext, items } = yield* readMetadata(new Uint8Array(body))
           if (infotext === undefined) {
@@ -244,7 +244,7 @@ export const layerCatalogue = HttpApiBuilder.group(
             ? []
             : [{
               path: "override_settings.sd_model_checkpoint",
-              message: `no model here has the hash ${hash}, or it is not known yet`
+              message: `no model of this server is known by the hash ${hash}`
             }]
           const override_settings = Option.isSome(model)
             ? { ...overrides, sd_model_checkpoint: model.value.name }
@@ -266,5 +266,5 @@ export const layerCatalogue = HttpApiBuilder.group(
   })
 )
 
-/** What the handlers share. */
+/** The services that the handlers share. */
 export const layerServices = Submission.layer.pipe(Layer.provideMerge(RunEvents.layer))

@@ -1,5 +1,5 @@
 /**
- * What every request to `/v1` goes through: who asks, and whether it can be read.
+ * The middleware of `/v1`: sign-in, and the problems of paths, queries and headers.
  */
 import * as Effect from "effect/Effect"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
@@ -10,12 +10,12 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { Readable, SignedIn } from "../../contract/Api.ts"
+import { SignedIn, ValidRequest } from "../../contract/Api.ts"
 import { InvalidRequest, Unauthorized } from "../../contract/errors.ts"
 import { problemsOf } from "../../core/Problem.ts"
 import { Authentication } from "../host/Authentication.ts"
 
-/** The same users as of the webui's API. */
+/** Accepts the same users as `/sdapi/v1`. */
 export const layerSignedIn: Layer.Layer<SignedIn, never, Authentication> = Layer.effect(
   SignedIn,
   Effect.map(Authentication, ({ check }) =>
@@ -24,7 +24,7 @@ export const layerSignedIn: Layer.Layer<SignedIn, never, Authentication> = Layer
         const { headers } = yield* HttpServerRequest.HttpServerRequest
         yield* check(headers["authorization"]).pipe(
           Effect.catch(({ reason }) => Effect.andThen(challenge, Effect.fail(new Unauthorized({ reason })))),
-          Effect.tapError(sentence)
+          Effect.tapError(withMessage)
         )
         return yield* answer
       })
@@ -35,8 +35,8 @@ const challenge = HttpEffect.appendPreResponseHandler((_, response) =>
   Effect.succeed(HttpServerResponse.setHeader(response, "www-authenticate", `Basic realm="Serena", charset="UTF-8"`))
 )
 
-// For people who read replies: beside its fields, an error tells its message. Typed clients have it anyway.
-const sentence = (error: unknown) =>
+// Adds an error's message to its reply, for people. Typed clients derive it from the fields.
+const withMessage = (error: unknown) =>
   !(error instanceof Error) ? Effect.void : HttpEffect.appendPreResponseHandler((_, response) =>
     Effect.sync(() => {
       const { body, status } = response
@@ -52,15 +52,18 @@ const sentence = (error: unknown) =>
 const fieldsOfError = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Json))
 
 const layerProblems = HttpApiMiddleware.layerSchemaErrorTransform(
-  Readable,
+  ValidRequest,
   (error) =>
     error.kind === "Body" || error.kind === "ResponseHeaders"
       ? Effect.die(error.cause)
       : Effect.fail(new InvalidRequest({ problems: problemsOf(error.cause.issue) }))
 )
 
-/** Every problem of a path, a query or a header. A reply of ours that does not fit is a mistake of ours. */
-export const layerReadable: Layer.Layer<Readable> = Layer.effect(
-  Readable,
-  Effect.map(Readable, (gate) => Readable.of((answer, options) => Effect.tapError(gate(answer, options), sentence)))
+/** Reports every problem of a path, query or header. A reply that does not fit the contract is a defect. */
+export const layerValidRequest: Layer.Layer<ValidRequest> = Layer.effect(
+  ValidRequest,
+  Effect.map(
+    ValidRequest,
+    (check) => ValidRequest.of((answer, options) => Effect.tapError(check(answer, options), withMessage))
+  )
 ).pipe(Layer.provide(layerProblems))

@@ -1,5 +1,5 @@
 /**
- * The reference of the API as one page, made of the OpenAPI document. It holds no script and asks for nothing else.
+ * The API reference as one HTML page, rendered from the OpenAPI document, without scripts or external resources.
  */
 import type * as OpenApi from "effect/http-api/OpenApi"
 import * as Predicate from "effect/Predicate"

@@ -4,11 +4,11 @@
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as Layer from "effect/Layer"
 import { Api } from "../../contract/Api.ts"
-import { layerReadable, layerSignedIn } from "./Gates.ts"
 import { layerCatalogue, layerRuns, layerServices } from "./Handlers.ts"
+import { layerSignedIn, layerValidRequest } from "./Middleware.ts"
 
 /** Every path of the contract. */
 export const layer = HttpApiBuilder.layer(Api).pipe(
   Layer.provide([layerRuns, layerCatalogue]),
-  Layer.provide([layerServices, layerSignedIn, layerReadable])
+  Layer.provide([layerServices, layerSignedIn, layerValidRequest])
 )

@@ -1,9 +1,8 @@
 /**
- * What happened to the runs, written down as it happens, so that a client can leave and come back.
+ * The event logs of the runs, so that clients can disconnect and resume.
  *
- * Each run has a log of its last events, numbered from 1. Readers go through it at their own pace and hold up nobody; who
- * falls behind by more than the log holds goes on with the oldest event that is left. Previews are large: of them a log
- * holds the latest only.
+ * Each run has a log of its last events, numbered from 1. Readers read at their own pace; one that falls behind by more
+ * than the log holds continues with the oldest event in it. Previews are large, so a log holds only the latest.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -18,7 +17,7 @@ import type * as RunState from "../../runner/RunState.ts"
 import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
 import { endOf, liveStatusOf } from "./RunView.ts"
 
-/** An event by its number, with the preview that is new in it. */
+/** An event with its number and the preview that is new in it. */
 export interface Logged {
   readonly id: number
   readonly event: RunEvent
@@ -32,15 +31,15 @@ interface Log {
   readonly changed: PubSub.PubSub<void>
 }
 
-/** Most events of one run that are kept. */
-const most = 256
+/** Largest number of events in the log of a run. */
+const maxEvents = 256
 
 export class RunEvents extends Context.Service<RunEvents, {
-  /** Writes down what happens to the queue that there are, from now on. */
+  /** Starts a log for every run of the queue that has none, and drops the logs of discarded runs. */
   readonly follow: Effect.Effect<void>
-  /** The events of a run after the one of a number, to its last one; nothing when that was the last. */
+  /** The events of a run after the one with a number; none when that was the last. */
   readonly after: (id: string, number: number) => Option.Option<Stream.Stream<Logged>>
-  /** How a run is. */
+  /** The status of a run. */
   readonly statusOf: (run: QueuedRun) => Effect.Effect<RunStatus>
 }>()("serena/server/v1/RunEvents") {
   static readonly layer: Layer.Layer<RunEvents, never, RunQueue> = Layer.effect(
@@ -54,9 +53,9 @@ export class RunEvents extends Context.Service<RunEvents, {
       const append = (log: Log, event: RunEvent, preview?: RunState.Preview) =>
         Effect.suspend(() => {
           const logged: Logged = { id: (log.last?.id ?? 0) + 1, event, preview }
-          // The new preview takes the place of the one before.
+          // The new preview replaces the previous one.
           const before = preview === undefined ? log.events : log.events.map(withoutPreview)
-          log.events = [...before, logged].slice(-most)
+          log.events = [...before, logged].slice(-maxEvents)
           log.last = logged
           return PubSub.publish(log.changed, undefined)
         })
@@ -87,7 +86,7 @@ export class RunEvents extends Context.Service<RunEvents, {
         yield* append(log, { _tag: "Step", progress, preview: null }, preview)
       }, (effect) => lock.withPermits(1)(effect))
 
-      // Those that wait have moved up.
+      // Notes the new positions of waiting runs.
       const moveUp = Effect.forEach(
         logs,
         ([id, log]) =>
@@ -117,7 +116,7 @@ export class RunEvents extends Context.Service<RunEvents, {
         )
       })
 
-      // Also those of other doors, since their end moves the others up. What the server has forgotten is forgotten here.
+      // Runs submitted through `/sdapi/v1` are logged too: the others move up when they end.
       const follow = Effect.gen(function*() {
         const all = yield* queue.list
         const known = new Set(all.map(({ id }) => id))
@@ -167,7 +166,7 @@ const withoutPreview = (logged: Logged): Logged =>
 
 type Progress = Extract<RunEvent, { readonly _tag: "Step" }>["progress"]
 
-// The time left changes by itself.
+// The estimated time left is not compared: it changes without an event.
 const isSameMoment = (a: Progress, b: Progress): boolean =>
   a.job === b.job && a.text === b.text && a.batch === b.batch && a.batches === b.batches && a.step === b.step &&
   a.steps === b.steps && a.interrupted === b.interrupted && a.preview_step === b.preview_step

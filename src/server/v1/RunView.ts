@@ -1,5 +1,5 @@
 /**
- * RunQueue and what came out of them, as `/v1` shows them.
+ * Runs and their results as `/v1` shows them.
  */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
@@ -10,7 +10,7 @@ import type { ExtraImage, Processed, ProcessedImage } from "../../runner/Process
 import * as RunState from "../../runner/RunState.ts"
 import type { QueuedRun, RunFailure } from "../host/RunQueue.ts"
 
-/** How far a run is. `now` is in milliseconds since the epoch. */
+/** The progress of a run. `now` is in milliseconds since the epoch. */
 const progressOf = (progress: RunState.RunProgress, now: number): Progress => ({
   job: progress.job,
   text: progress.text,
@@ -58,7 +58,7 @@ const extraOf = (id: string) => (extra: ExtraImage, position: number): RunExtra 
   bytes: extra.bytes.length
 })
 
-/** What a run ended with. Of a result that is not kept, only that it ended. */
+/** The ending of a run. A result that is no longer held has no images. */
 export const endOf = (
   { id, status }: Pick<QueuedRun, "id" | "status">,
   exit: Exit.Exit<Option.Option<Processed>, RunFailure>
@@ -66,7 +66,7 @@ export const endOf = (
   if (status._tag === "Cancelled") return { _tag: "Cancelled" }
   if (Exit.isFailure(exit)) {
     const error = Option.getOrElse(Cause.findErrorOption(exit.cause), () => new InternalError())
-    // A run that was never begun, as the server ended, is as one that was cancelled.
+    // A run that never started because of a shutdown counts as cancelled.
     return error._tag === "RunCancelled" || error._tag === "ShuttingDown"
       ? { _tag: "Cancelled" }
       : { _tag: "Failed", error, message: error.message }
@@ -81,7 +81,7 @@ export const endOf = (
   }
 }
 
-/** How a run that has not ended is. */
+/** The status of a run that has not ended. */
 export const liveStatusOf = (
   { status }: QueuedRun,
   now: number

@@ -1,7 +1,7 @@
 /**
- * From the body of a request to a run in the queue.
+ * Submission of a run: from the body of an HTTP request to the queue.
  *
- * Everything that can be known to be wrong is told at once, with every problem named: values, names, settings, models.
+ * All problems are reported together: of values, names, settings and models.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -10,7 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import { InvalidRequest, QueueFull, ShuttingDown, TooLarge } from "../../contract/errors.ts"
+import { InvalidRequest, type QueueFull, type ShuttingDown, TooLarge } from "../../contract/errors.ts"
 import type { Problem } from "../../core/Problem.ts"
 import { ModelNotFound } from "../../model/ModelError.ts"
 import { resolveNames } from "../../planning/names.ts"
@@ -51,7 +51,7 @@ export class Submission extends Context.Service<Submission, {
       const titles = yield* ModelTitles
       const scope = yield* Effect.scope
 
-      // Only a model of the list is loaded: a name is never a path.
+      // Only a listed model is loaded: a name is never a path.
       const modelNamed = Effect.fnUntraced(function*(written: unknown) {
         if (typeof written !== "string" || written === "") return written
         const list = yield* titles.list
@@ -61,7 +61,7 @@ export class Submission extends Context.Service<Submission, {
         return yield* new ModelNotFound({ model: written, searched: ["the server's models"], known })
       })
 
-      // Settings that act, as the server has them; and what is wrong with them.
+      // The overrides that have an effect, under the server's names, and the problems of the others.
       const overridesOf = Effect.fnUntraced(function*(given: unknown) {
         if (!isFields(given)) return { overrides: given ?? undefined, problems: [] }
         const { sd_model_checkpoint, ...others } = given
@@ -84,8 +84,8 @@ export class Submission extends Context.Service<Submission, {
         const { overrides, problems: wrongSettings } = yield* overridesOf(override_settings)
         const fields: Record<string, unknown> = {
           ...given,
-          // Pictures to start from are the mark of an `Img2Img`.
-          ...(hasPictures(given) && { _tag: "Img2Img" }),
+          // A request with init images and no tag is an `Img2Img`.
+          ...(hasInitImages(given) && { _tag: "Img2Img" }),
           override_settings: isFields(overrides) ? { ...overrides, ...saving(save) } : overrides ?? saving(save)
         }
         for (const name of checkpoints) if (name in fields) fields[name] = yield* modelNamed(fields[name])
@@ -106,9 +106,8 @@ export class Submission extends Context.Service<Submission, {
           : { fields: yield* readJson(request, max_body_bytes), problems: [] }
         const { processing, taskId } = yield* decode(fields, problems)
         const { run } = yield* queue.submit(processing, { taskId, keep: true }).pipe(
-          Effect.mapError((error) => error._tag === "QueueFull" ? new QueueFull(error) : new ShuttingDown()),
           Effect.tap(() => events.follow),
-          // A model's hash is known once the model was used.
+          // The hash of a model is known once the model has been used.
           Effect.tap(({ result }) =>
             result.pipe(
               Effect.flatMap(({ state }) => titles.learn(state.model.name)),
@@ -127,7 +126,7 @@ export class Submission extends Context.Service<Submission, {
 
 /** The body as JSON, whatever its content type says. */
 export const readJson = Effect.fnUntraced(
-  function*(request: HttpServerRequest.HttpServerRequest, most: number): Effect.fn.Return<
+  function*(request: HttpServerRequest.HttpServerRequest, maxBytes: number): Effect.fn.Return<
     unknown,
     InvalidRequest | TooLarge
   > {
@@ -135,7 +134,7 @@ export const readJson = Effect.fnUntraced(
       request.text,
       ({ reason }) =>
         reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge"
-          ? new TooLarge({ what: "The body", limit: most })
+          ? new TooLarge({ what: "The body", limit: maxBytes })
           : new InvalidRequest({ problems: [{ path: "", message: "the body did not arrive in full" }] })
     )
     const parsed = JsonText.parse(text)
@@ -146,8 +145,8 @@ export const readJson = Effect.fnUntraced(
 
 const jsonProblem = ({ column, fault, line }: JsonText.JsonMistake): string =>
   fault === "depth"
-    ? `it is nested deeper than ${JsonText.deepest} levels`
-    : `it is not valid JSON: ${englishWords[fault]} at line ${line}, column ${column}`
+    ? `the body is nested deeper than ${JsonText.deepest} levels`
+    : `the body is not valid JSON: ${englishWords[fault]} at line ${line}, column ${column}`
 
 const englishWords: Readonly<Record<Exclude<JsonText.JsonFault, "depth">, string>> = {
   "value": "a value is expected",
@@ -168,7 +167,7 @@ const isFields = (value: unknown): value is Fields => Predicate.isObject(value) 
 
 const checkpoints = ["refiner_checkpoint", "hr_checkpoint_name"] as const
 
-const hasPictures = ({ _tag, init_images }: Fields): boolean =>
+const hasInitImages = ({ _tag, init_images }: Fields): boolean =>
   (_tag === undefined || _tag === null) && init_images !== undefined && init_images !== null
 
 const optionProblems = (save: unknown, taskId: unknown): ReadonlyArray<Problem> => [
@@ -177,10 +176,10 @@ const optionProblems = (save: unknown, taskId: unknown): ReadonlyArray<Problem> 
     : [{ path: "save", message: "Expected true or false" }]),
   ...(taskId === undefined || taskId === null || (typeof taskId === "string" && taskId !== "" && taskId.length <= 200)
     ? []
-    : [{ path: "task_id", message: "Expected a text of 1 to 200 characters" }])
+    : [{ path: "task_id", message: "Expected a string of 1 to 200 characters" }])
 ]
 
-// What a request's `save` means in settings.
+// The settings for a request's `save`.
 const saving = (save: unknown): Fields =>
   save === true
     ? { samples_save: true }
@@ -188,7 +187,7 @@ const saving = (save: unknown): Fields =>
     ? { samples_save: false, grid_save: false, save_init_img: false, save_mask: false, save_mask_composite: false }
     : {}
 
-// Names of samplers and schedules, which would only be looked up when the run begins.
+// Samplers and schedulers are otherwise looked up only when the run starts.
 const nameProblems = (processing: Processing.Processing): ReadonlyArray<Problem> => {
   const problems: Array<Problem> = []
   const check = (sampler: string, scheduler: string, prefix: "" | "hr_") => {

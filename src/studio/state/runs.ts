@@ -80,7 +80,7 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
   }
   api.follow(id, {
     lost: (isLost) => update(id, { isLost }),
-    gone: () => fail(failureOf({ _tag: "RunNotFound" })),
+    gone: fail,
     event: (event) => {
       switch (event._tag) {
         case "Queued":
@@ -111,7 +111,7 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
           return void pictures.refresh().catch(() => undefined)
         }
         case "Failed":
-          return fail(failureOf(event.error, 0, event.message))
+          return fail(failureOf(event.error, event.message))
         case "Cancelled":
           end(id)
           announcement.value = "The run was cancelled."

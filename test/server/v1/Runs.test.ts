@@ -449,8 +449,13 @@ describe("An error", () => {
       const { send } = yield* started({ server: { queue: 0 } })
       for (
         const [path, init, sentence] of [
-          ["/v1/runs/nobody", undefined, /No run with the id "nobody" is known/],
-          ["/v1/runs?limit=0", undefined, /The request cannot be read. Correct limit/],
+          ["/v1/runs/nobody", undefined, /No run has the id "nobody"/],
+          ["/v1/runs?limit=0", undefined, /The request is invalid: limit/],
+          [
+            "/v1/runs",
+            { method: "POST", body: "{\n  steps: 2}" },
+            /^The request is invalid: the body is not valid JSON: a property name in .* is expected at line 2, column 3\.$/
+          ],
           ["/v1/runs", posted({ steps: "x" }), /The request cannot be processed. Correct steps/],
           [
             "/v1/options",
