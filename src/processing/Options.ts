@@ -865,6 +865,13 @@ export class Options extends Context.Service<Options, {
   static readonly patched = (snapshot: OptionsSnapshot, patch: OptionsPatch): OptionsSnapshot =>
     Object.freeze({ ...snapshot, ...patch })
 
+  /** Validates a change. Fails with every problem named. */
+  static readonly decode = (patch: unknown): Effect.Effect<OptionsPatch, InvalidOptions> =>
+    Effect.mapError(
+      decodePatch(patch),
+      ({ issue }) => new InvalidOptions({ problems: problemsOf(issue).map(unknownNamed) })
+    )
+
   /** Settings kept in memory, beginning with the defaults and `initial` over them. */
   static readonly layer = (initial: OptionsPatch = {}): Layer.Layer<Options> =>
     Layer.effect(
@@ -874,9 +881,7 @@ export class Options extends Context.Service<Options, {
         return Options.of({
           snapshot: Ref.get(current),
           set: Effect.fn("Options.set")(function*(patch) {
-            const decoded = yield* decodePatch(patch).pipe(
-              Effect.mapError(({ issue }) => new InvalidOptions({ problems: problemsOf(issue).map(unknownNamed) }))
-            )
+            const decoded = yield* Options.decode(patch)
             return yield* Ref.updateAndGet(current, (snapshot) => Options.patched(snapshot, decoded))
           })
         })

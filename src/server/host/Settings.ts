@@ -1,8 +1,8 @@
 /**
  * The settings of a server, as clients of stable-diffusion-webui read and write them.
  *
- * Those that act are the process's `Options`; the webui's others are kept beside them. Both are kept in a file, if one is
- * named: it is validated when it is read, and replaced whole when a setting changes.
+ * Settings with an effect are the process's `Options`; the webui's others are only stored. Both are saved in a file, if
+ * there is one: it is validated when it is read, and replaced as a whole when a setting changes.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -10,266 +10,178 @@ import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Path from "effect/Path"
+import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import type { Problem } from "../../core/Problem.ts"
-import { nearest } from "../../core/Text.ts"
 import type { SaveError } from "../../images/ImageError.ts"
-import { ModelProvider } from "../../models/ModelProvider.ts"
-import { InvalidOptions, Options, OptionsSnapshot } from "../../processing/Options.ts"
+import { InvalidOptions, Options, type OptionsSnapshot } from "../../processing/Options.ts"
 import { findModel, ModelTitles } from "./ModelTitles.ts"
 import * as OptionsFile from "./OptionsFile.ts"
+import { divide, isActive, isExplanation, type Values } from "./SettingsPatch.ts"
 
-type Values = Readonly<Record<string, unknown>>
-
-/** Where the webui's defaults are others than those of a command line. */
+/** The webui's defaults where they differ from those of the command line. */
 const serverDefaults = { grid_save: true, return_grid: true, show_progress_every_n_steps: 10 } as const
-
-/** Settings that can only be set by whoever starts the server. */
-const fixed: ReadonlySet<string> = new Set(["api_enable_requests", "api_forbid_local_requests", "api_useragent"])
 
 export class Settings extends Context.Service<Settings, {
   /** Every setting with its value, in the order of the webui's list. */
   readonly all: Effect.Effect<Values>
-  /** Changes some settings and saves them. Fails with every problem named, and then nothing is changed. */
+  /** Changes some settings and saves them. Fails with every problem named; then nothing has changed. */
   readonly set: (patch: Values) => Effect.Effect<void, InvalidOptions | SaveError>
-  /** What of a request's `override_settings` acts, as `Options` has it. The webui's others are passed over. */
+  /** The `override_settings` of a request that have an effect, as `Options` has them. Ignores the webui's others. */
   readonly overrides: (patch: Values) => Effect.Effect<Values, InvalidOptions>
 }>()("serena/server/host/Settings") {
-  static readonly layer = (options: {
-    /** Where settings are kept; in memory only when left out. */
-    readonly file?: string | undefined
-    /** The value of `api_enable_requests`. */
-    readonly fetchesUrls?: boolean | undefined
-    /** Settings that are accepted and kept but have no effect, with their defaults. */
-    readonly inactive?: Values | undefined
-  } = {}): Layer.Layer<
+  static readonly layer = (options: SettingsOptions = {}): Layer.Layer<
     Settings,
     InvalidOptions,
-    FileSystem.FileSystem | ModelProvider | ModelTitles | Options | Path.Path
+    FileSystem.FileSystem | ModelTitles | Options | Path.Path
   > => Layer.effect(Settings, make(options))
 }
 
-const acts = (name: string): boolean => Object.hasOwn(OptionsSnapshot.fields, name)
-
-// Texts of the settings page that stand between the settings.
-const explains = (name: string): boolean => /_explanation\d*$|^(?:div|section|reload|restart)_/.test(name)
-
-const make = Effect.fnUntraced(function*(options: {
+interface SettingsOptions {
+  /** File that holds the settings. By default they are in memory only. */
   readonly file?: string | undefined
+  /** The value of `api_enable_requests`. */
   readonly fetchesUrls?: boolean | undefined
+  /** Settings that are accepted and stored but have no effect, with their defaults. */
   readonly inactive?: Values | undefined
-}) {
-  const { inactive = {} } = options
+}
+
+/** What the server stores besides `Options`. */
+interface Stored {
+  /** The webui's other settings, and foreign ones of the file. */
+  readonly inactive: Values
+  /** The selected model as a client wrote it, and its name. */
+  readonly model: { readonly written: string; readonly name: string } | undefined
+}
+
+const make = Effect.fnUntraced(function*({ fetchesUrls = false, file, inactive = {} }: SettingsOptions) {
   const live = yield* Options
-  const models = yield* ModelProvider
   const titles = yield* ModelTitles
   const services = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
   const lock = yield* Semaphore.make(1)
-  let kept: Values = {}
-  // A model's name as it was written by whoever chose it.
-  let chosen: { readonly written: string; readonly name: string } | undefined
+  const stored = yield* Ref.make<Stored>({ inactive: {}, model: undefined })
 
-  const entries = Effect.orElseSucceed(models.list, () => [])
-
-  // Both halves of a patch, in the types that settings have. `within`: the settings in force, for a patch from outside.
-  const sort = (patch: Values, within?: object) => {
-    const acting: Record<string, unknown> = {}
-    const others: Record<string, unknown> = {}
-    const problems: Array<Problem> = []
-    for (const [name, value] of Object.entries(patch)) {
-      if (fixed.has(name) || explains(name)) continue
-      const known: unknown = acts(name)
-        ? Reflect.get(Options.defaults, name)
-        : Object.hasOwn(inactive, name)
-        ? inactive[name]
-        : undefined
-      if (known === undefined) {
-        const near = nearest(name, [...Object.keys(OptionsSnapshot.fields), ...Object.keys(inactive)])
-        problems.push({
-          path: name,
-          message: `no setting has this name${near === undefined ? "" : `; did you mean "${near}"?`}`
-        })
-      } else if (acts(name)) {
-        acting[name] = translated(name, typed(value, known))
-        if (within !== undefined && leavesFolder(name, acting[name]) && acting[name] !== Reflect.get(within, name)) {
-          problems.push({ path: name, message: "a folder that is set over the network must be below the server's own" })
-        }
-      } else if (name !== "sd_checkpoint_hash") {
-        const given = typed(value, known)
-        if (isLike(given, known)) others[name] = given
-        else {problems.push({
-            path: name,
-            message: `expected ${kindOf(known)}, got ${JSON.stringify(value)?.slice(0, 40)}`
-          })}
-      }
-    }
-    return { acting, others, problems }
-  }
-
-  // The name by which a model is loaded, of any of the ways in which it is written.
+  // Finds a model's name from any way to write it; an empty name stands for the first model.
   const modelNamed = Effect.fnUntraced(function*(written: unknown) {
     if (written === null || written === "" || written === "None") return Option.some("")
     if (typeof written !== "string") return Option.none<string>()
-    const known = yield* entries
-    const hashes = yield* titles.hashes
-    return Option.map(findModel(known, hashes, written), ({ name }) => name)
+    return Option.map(findModel(yield* titles.list, yield* titles.hashes, written), ({ name }) => name)
   })
 
-  const set = Effect.fnUntraced(function*(patch: Values) {
-    const { acting, others, problems } = sort(patch, yield* live.snapshot)
-    const written = acting["sd_model_checkpoint"]
-    const model = "sd_model_checkpoint" in acting ? yield* modelNamed(written) : Option.none<string>()
-    if ("sd_model_checkpoint" in acting) {
-      if (Option.isSome(model)) acting["sd_model_checkpoint"] = model.value
-      else {
-        const known = (yield* entries).map(({ name }) => name)
-        problems.push({
-          path: "sd_model_checkpoint",
-          message: `model ${pythonText(written)} not found. Known: ${known.join(", ")}`
-        })
-        delete acting["sd_model_checkpoint"]
-      }
-    }
-    // The acting half is tried out first, so that all problems are told together.
-    const tried = yield* Effect.result(tryOut(acting))
-    const all = [...problems, ...(Result.isFailure(tried) ? tried.failure.problems : [])]
+  // Applies the active half of a patch, or reports its problems together with those of the other half.
+  const apply = Effect.fnUntraced(function*(active: Values, problems: ReadonlyArray<Problem>) {
+    const decoded = yield* Effect.result(Options.decode(active))
+    const all = [...problems, ...(Result.isFailure(decoded) ? decoded.failure.problems : [])]
     if (all.length > 0) return yield* new InvalidOptions({ problems: all })
-    yield* live.set(acting)
-    kept = { ...kept, ...others }
-    if (Option.isSome(model)) {
-      chosen = typeof written === "string" ? { written, name: model.value } : undefined
-    }
+    yield* live.set(active)
   })
 
-  const tryOut = (acting: Values) =>
-    Effect.flatMap(live.snapshot, (before) =>
-      // A layer of its own is thrown away with what it was set to.
-      Effect.scoped(Effect.flatMap(
-        Layer.build(Options.layer(before)),
-        (context) => Context.get(context, Options).set(acting)
-      )))
+  const change = Effect.fnUntraced(function*(patch: Values) {
+    const divided = divide(patch, inactive, yield* live.snapshot)
+    if (!(checkpoint in divided.active)) {
+      yield* apply(divided.active, divided.problems)
+      return yield* Ref.update(stored, (now) => ({ ...now, inactive: { ...now.inactive, ...divided.inactive } }))
+    }
+    const { [checkpoint]: written, ...others } = divided.active
+    const model = yield* modelNamed(written)
+    if (Option.isNone(model)) {
+      const known = (yield* titles.list).map(({ name }) => name).join(", ")
+      const message = `model ${pythonText(written)} not found. Known: ${known}`
+      return yield* apply(others, [...divided.problems, { path: checkpoint, message }])
+    }
+    yield* apply({ ...divided.active, [checkpoint]: model.value }, divided.problems)
+    yield* Ref.update(stored, (now): Stored => ({
+      inactive: { ...now.inactive, ...divided.inactive },
+      model: typeof written === "string" ? { written, name: model.value } : undefined
+    }))
+  })
 
-  const save = Effect.fnUntraced(function*() {
-    if (options.file === undefined) return
+  const save = Effect.fnUntraced(function*(file: string) {
     const snapshot = yield* live.snapshot
     const changed = Object.entries(snapshot).filter(([name, value]) => Reflect.get(Options.defaults, name) !== value)
-    yield* OptionsFile.write(options.file, { ...Object.fromEntries(changed), ...kept }).pipe(
-      Effect.provideContext(services)
-    )
+    const { inactive } = yield* Ref.get(stored)
+    yield* Effect.provideContext(OptionsFile.write(file, { ...Object.fromEntries(changed), ...inactive }), services)
   })
 
-  const untouched = Effect.map(live.snapshot, (snapshot) =>
-    Object.fromEntries(
-      Object.entries(serverDefaults).filter(([name]) =>
-        Reflect.get(snapshot, name) === Reflect.get(Options.defaults, name)
-      )
-    ))
-  yield* live.set(yield* untouched)
-
-  if (options.file !== undefined) {
-    const { file } = options
-    const read = yield* Effect.provideContext(OptionsFile.read(file), services)
-    // Settings of other programs and versions stay in the file, and are told of.
-    const foreign = Object.entries(read).filter(([name]) =>
-      !acts(name) && !Object.hasOwn(inactive, name) && !explains(name)
-    )
+  const load = Effect.fnUntraced(function*(file: string) {
+    const read = Object.entries(yield* Effect.provideContext(OptionsFile.read(file), services))
+    const isKnown = (name: string) => isActive(name) || Object.hasOwn(inactive, name)
+    // Settings of other programs and versions stay in the file.
+    const foreign = read.filter(([name]) => !isKnown(name) && !isExplanation(name))
     if (foreign.length > 0) {
-      yield* Effect.logWarning(`${file} has settings that do nothing here: ${foreign.map(([name]) => name).join(", ")}`)
+      yield* Effect.logWarning(`${file} has settings without an effect: ${foreign.map(([name]) => name).join(", ")}`)
     }
-    const { acting, others, problems } = sort(
-      Object.fromEntries(Object.entries(read).filter(([name]) => acts(name) || Object.hasOwn(inactive, name)))
+    const { active, inactive: others, problems } = divide(
+      Object.fromEntries(read.filter(([name]) => isKnown(name))),
+      inactive
     )
-    const model = yield* modelNamed(acting["sd_model_checkpoint"])
-    if ("sd_model_checkpoint" in acting) {
-      // Models come and go between two starts: without this one, the first is used.
-      if (Option.isNone(model)) {
-        yield* Effect.logWarning(`${file} names a model that is not found; the first one is used`)
-      }
-      acting["sd_model_checkpoint"] = Option.getOrElse(model, () => "")
+    yield* Effect.mapError(
+      apply(
+        checkpoint in active ? { ...active, [checkpoint]: yield* presentModel(file, active[checkpoint]) } : active,
+        problems
+      ),
+      ({ problems }) =>
+        new InvalidOptions({ problems: problems.map(({ message, path }) => ({ path: `${file}: ${path}`, message })) })
+    )
+    yield* Ref.update(stored, (now) => ({ ...now, inactive: { ...Object.fromEntries(foreign), ...others } }))
+  })
+
+  // A model can disappear between two starts. The first one then takes its place.
+  const presentModel = Effect.fnUntraced(function*(file: string, written: unknown) {
+    const model = yield* modelNamed(written)
+    if (Option.isNone(model)) {
+      yield* Effect.logWarning(`${file} names a model that was not found; the first one is used`)
     }
-    const tried = yield* Effect.result(tryOut(acting))
-    const all = [...problems, ...(Result.isFailure(tried) ? tried.failure.problems : [])]
-    if (all.length > 0) {
-      return yield* new InvalidOptions({
-        problems: all.map(({ message, path }) => ({ path: `${file}: ${path}`, message }))
-      })
-    }
-    yield* live.set(acting)
-    kept = { ...Object.fromEntries(foreign), ...others }
-  }
+    return Option.getOrElse(model, () => "")
+  })
 
   const all = Effect.gen(function*() {
     const snapshot = yield* live.snapshot
+    const { inactive: values, model } = yield* Ref.get(stored)
     const current = yield* titles.ofName(snapshot.sd_model_checkpoint)
-    const shown = chosen?.name === snapshot.sd_model_checkpoint ? chosen.written : current?.title ?? null
     return {
+      // The order of the webui's list: names keep the place of their first appearance.
       ...snapshot,
       ...inactive,
-      ...kept,
+      ...values,
       ...snapshot,
-      sd_model_checkpoint: shown,
+      sd_model_checkpoint: model?.name === snapshot.sd_model_checkpoint ? model.written : current?.title ?? null,
       sd_checkpoint_hash: current?.hash ?? "",
-      api_enable_requests: options.fetchesUrls === true,
+      api_enable_requests: fetchesUrls,
       api_forbid_local_requests: true
     }
   })
 
   const overrides = Effect.fnUntraced(function*(patch: Values) {
-    const { acting, problems } = sort(patch, yield* live.snapshot)
-    if ("sd_model_checkpoint" in acting) {
-      // A model that is not there is passed over, and the present one used, as in the webui.
-      const model = yield* modelNamed(acting["sd_model_checkpoint"])
-      if (Option.isSome(model) && model.value !== "") acting["sd_model_checkpoint"] = model.value
-      else delete acting["sd_model_checkpoint"]
-    }
+    const { active, problems } = divide(patch, inactive, yield* live.snapshot)
     if (problems.length > 0) return yield* new InvalidOptions({ problems })
-    return acting
+    if (!(checkpoint in active)) return active
+    // As in the webui, an unknown model leaves the present one selected.
+    const { [checkpoint]: written, ...others } = active
+    const name = Option.getOrElse(yield* modelNamed(written), () => "")
+    return name === "" ? others : { ...active, [checkpoint]: name }
   })
+
+  yield* live.set(unsetDefaults(yield* live.snapshot))
+  if (file !== undefined) yield* load(file)
 
   return Settings.of({
     all,
-    set: (patch) => lock.withPermits(1)(Effect.andThen(set(patch), save())),
+    set: (patch) => lock.withPermits(1)(Effect.andThen(change(patch), file === undefined ? Effect.void : save(file))),
     overrides
   })
 })
 
-// Whoever starts the server may write anywhere; over the network, only below the folder in which it was started.
-const leavesFolder = (name: string, value: unknown): boolean =>
-  name.startsWith("outdir_") && typeof value === "string" &&
-  (/^(?:[\\/~]|[a-zA-Z]:)/.test(value) || value.split(/[\\/]/).includes("..") || value.includes("\0"))
+const checkpoint = "sd_model_checkpoint"
+
+// The server's defaults for settings that the command line left at theirs.
+const unsetDefaults = (snapshot: OptionsSnapshot): Values =>
+  Object.fromEntries(
+    Object.entries(serverDefaults).filter(([name]) =>
+      Reflect.get(snapshot, name) === Reflect.get(Options.defaults, name)
+    )
+  )
 
 const pythonText = (value: unknown): string =>
   typeof value === "string" ? `'${value}'` : JSON.stringify(value) ?? "None"
-
-// Numbers and flags that came as text, as forms send them.
-const typed = (value: unknown, like: unknown): unknown => {
-  if (typeof like === "number" && typeof value === "string" && value.trim() !== "" && Number.isFinite(Number(value))) {
-    return Number(value)
-  }
-  if (typeof like === "boolean" && (value === 0 || value === 1)) return value === 1
-  return value
-}
-
-const isLike = (value: unknown, like: unknown): boolean =>
-  Array.isArray(like)
-    ? Array.isArray(value)
-    : like === null
-    ? value === null || typeof value === "string"
-    : typeof value === typeof like || (typeof like === "string" && value === null)
-
-const kindOf = (like: unknown): string =>
-  Array.isArray(like)
-    ? "a list"
-    : typeof like === "number"
-    ? "a number"
-    : typeof like === "boolean"
-    ? "true or false"
-    : "a text"
-
-// Values of the webui that mean one of ours.
-const translated = (name: string, value: unknown): unknown => {
-  if (name === "show_progress_type" && (value === "Approx NN" || value === "TAESD")) return "Approx cheap"
-  if (name === "show_progress_every_n_steps" && value === -1) return Number.MAX_SAFE_INTEGER
-  return value
-}
