@@ -1,5 +1,5 @@
 /**
- * A server as a process: from flags to the last reply.
+ * The server as a process, from its options to its shutdown.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
@@ -34,7 +34,7 @@ export interface LaunchOptions {
   readonly logJson: boolean
 }
 
-/** Everything a server runs on: this machine's models, files and pictures. */
+/** The server with the models, files and image codecs of this machine. */
 export const layer = ({ cmdOpts, hooks = [], options, server }: Omit<LaunchOptions, "logJson">) =>
   Server.layer(Layer.mergeAll(V1.layer, Reference.layer, StudioFiles.layer)).pipe(
     Layer.provideMerge(Layer.mergeAll(
@@ -47,7 +47,7 @@ export const layer = ({ cmdOpts, hooks = [], options, server }: Omit<LaunchOptio
     ))
   )
 
-/** Listens until a signal, or a client that may, ends it; then lets runs end, and returns. */
+/** Listens until a signal or a permitted client shuts the server down, then waits for executing runs. */
 export const launch = Effect.fn("launch")(
   function*(options: LaunchOptions) {
     const context = yield* Layer.build(layer(options))
@@ -58,22 +58,22 @@ export const launch = Effect.fn("launch")(
       ? `[${options.server.host.replaceAll(/[[\]]/g, "")}]`
       : options.server.host
     yield* Console.log(`Serena listens on ${scheme}://${host}:${port}`)
-    // Titles of models show a hash as soon as it is known.
+    // Model titles show a hash once it is known.
     const { sd_model_checkpoint } = yield* Context.get(context, Options).snapshot
     yield* Effect.forkScoped(Context.get(context, ModelTitles).learn(sd_model_checkpoint))
     yield* Effect.raceFirst(signal, Context.get(context, Lifetime).ended)
     yield* Console.error(
-      `Stopping. Runs have ${options.server.grace} seconds to end; a second signal ends all at once.`
+      `Stopping. Executing runs have ${options.server.grace} seconds to finish; a second signal exits at once.`
     )
   },
   Effect.scoped,
   (effect, { logJson }) => logJson ? Effect.provide(effect, Logger.layer([Logger.consoleJson])) : effect
 )
 
-// npm passes on the Ctrl-C that the terminal has sent to this process as well. Both together are one wish.
+// Milliseconds in which signals count as one: npm forwards the Ctrl-C that the terminal also sends to this process.
 const samePress = 200
 
-// The first signal. Those that come later do what they do to any process.
+// The first signal. Later ones have their default effect.
 const signal = Effect.callback<void>((resume) => {
   const silence = () => {
     process.off("SIGINT", listen)

@@ -1,5 +1,5 @@
 /**
- * Pages of other origins (CORS), answered as the webui does: off unless origins are named.
+ * Requests of pages from other origins (CORS), handled as in the webui: refused unless the origin is named.
  */
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { ServerSettings } from "./ServerOptions.ts"
@@ -7,15 +7,15 @@ import type { ServerSettings } from "./ServerOptions.ts"
 const methods = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 
 export interface Cors {
-  /** Whether pages of an origin may ask. */
+  /** Whether pages of an origin may use the API. */
   readonly allows: (origin: string) => boolean
-  /** What is added to every reply to an origin. */
+  /** Headers of every reply to a page of an origin. */
   readonly headers: (origin: string | undefined) => Readonly<Record<string, string>>
-  /** The reply to a preflight. */
+  /** The reply to a preflight request. */
   readonly preflight: (origin: string, askedHeaders: string | undefined) => HttpServerResponse.HttpServerResponse
 }
 
-/** As the server's options have it. */
+/** CORS with the origins of the server options. */
 export const make = (
   options: Pick<ServerSettings, "cors_allow_origins" | "cors_allow_origins_regex">
 ): Cors => {

@@ -1,5 +1,5 @@
 /**
- * The end of a server: who waits for it, who asks for it.
+ * The shutdown of a server: a request for it, and a wait until it is requested.
  */
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -7,9 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 
 export class Lifetime extends Context.Service<Lifetime, {
-  /** Asks the server to end. */
+  /** Requests the shutdown. */
   readonly end: Effect.Effect<void>
-  /** Waits until somebody does. */
+  /** Waits until the shutdown is requested. */
   readonly ended: Effect.Effect<void>
 }>()("serena/server/host/Lifetime") {
   static readonly layer: Layer.Layer<Lifetime> = Layer.effect(

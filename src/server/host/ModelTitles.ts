@@ -1,7 +1,7 @@
 /**
- * Models under the names that clients of stable-diffusion-webui know: `name [hash]`.
+ * Models under the titles of stable-diffusion-webui: `name [hash]`.
  *
- * A hash needs the whole network read, so it is computed once for each model, when the model is first used.
+ * Hashing reads the whole network, so each model is hashed once, when it is first used.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -9,20 +9,20 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { type ModelEntry, ModelProvider } from "../../models/ModelProvider.ts"
 
-/** A model as lists show it. */
+/** A model with its title. */
 export interface TitledModel extends ModelEntry {
   readonly title: string
-  /** First 10 digits of its hash, once it is known. */
+  /** First 10 digits of its hash; `undefined` until it is known. */
   readonly hash: string | undefined
 }
 
 export class ModelTitles extends Context.Service<ModelTitles, {
   readonly list: Effect.Effect<ReadonlyArray<TitledModel>>
-  /** Hashes that are known, by folder; more come to it. */
+  /** The known hashes by folder. The map grows as models are hashed. */
   readonly hashes: Effect.Effect<ReadonlyMap<string, string>>
-  /** The model that `Options` mean by a name; the first one for an empty name. */
+  /** The model of a name in `Options`; the first one for an empty name. */
   readonly ofName: (name: string) => Effect.Effect<TitledModel | undefined>
-  /** Loads a model and learns its hash. */
+  /** Loads a model and computes its hash. */
   readonly learn: (name: string) => Effect.Effect<void>
 }>()("serena/server/host/ModelTitles") {
   static readonly layer: Layer.Layer<ModelTitles, never, ModelProvider> = Layer.effect(
@@ -56,7 +56,7 @@ export class ModelTitles extends Context.Service<ModelTitles, {
   )
 }
 
-/** The model of a title, name, file name, folder or hash, in any case. */
+/** Finds a model by title, name, file name, folder or hash, ignoring case. */
 export const findModel = (
   models: ReadonlyArray<ModelEntry>,
   hashes: ReadonlyMap<string, string>,

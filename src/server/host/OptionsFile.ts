@@ -1,7 +1,7 @@
 /**
  * Settings in a JSON file.
  *
- * Written whole under a temporary name, synced, and renamed: a reader finds the old settings or the new ones.
+ * It is written under a temporary name, synced and renamed, so that a reader finds either the old settings or the new.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -13,7 +13,7 @@ import { InvalidOptions } from "../../processing/Options.ts"
 
 const broken = (file: string, message: string) => new InvalidOptions({ problems: [{ path: file, message }] })
 
-/** What the file holds; nothing when there is none. Values are not looked at. */
+/** Reads the file; a missing one is empty. Values are not validated. */
 export const read = Effect.fn("OptionsFile.read")(function*(file: string) {
   const fs = yield* FileSystem.FileSystem
   const text = yield* fs.readFileString(file).pipe(

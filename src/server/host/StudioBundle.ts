@@ -1,7 +1,7 @@
 /**
- * The studio as three texts: a page, a script, a style sheet.
+ * The studio as three files: a page, a script and a style sheet.
  *
- * From sources they are made in memory, once; a published package has them as files, which `npm run build` made.
+ * From sources they are bundled in memory, once; a published package contains the files written by `npm run build`.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -60,7 +60,7 @@ export const exists = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.exists(`$
 /** The studio of this installation. */
 export const load = Effect.suspend(() => isSource ? bundle() : built)
 
-/** Writes what `bundle` makes into a folder. */
+/** Writes the bundle into a folder. */
 export const write = Effect.fnUntraced(function*(to: string) {
   const fs = yield* FileSystem.FileSystem
   const { css, html, js } = yield* bundle()

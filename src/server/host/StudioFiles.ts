@@ -1,9 +1,8 @@
 /**
  * The studio's page and files at `/`.
  *
- * Script and style sheet are named by a hash of what is in them, so a browser keeps them for good; the page itself is
- * asked for each time, and answered with 304 while it is the same. All are compressed once. Whoever must sign in for the
- * API must do so here.
+ * Script and style sheet are named by a hash of their content, so browsers cache them forever; the page itself is
+ * revalidated each time, with a 304 while it is unchanged. All are compressed once. Sign-in is required as for the API.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -13,6 +12,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { createHash } from "node:crypto"
 import { brotliCompressSync, constants, gzipSync } from "node:zlib"
 import { Authentication, type NotAuthenticated } from "./Authentication.ts"
+import { hasTag } from "./EntityTag.ts"
 import * as StudioBundle from "./StudioBundle.ts"
 
 /** One file, with its compressed forms. */
@@ -44,7 +44,7 @@ const file = (contentType: string, plain: Uint8Array, cacheControl: string): Stu
 
 const hash = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("base64url").slice(0, 16)
 
-/** Makes the files ready to be sent: names them by their content, and compresses them. */
+/** The files with their names and compressed forms. */
 export const files = Effect.map(StudioBundle.load, ({ css, html, js }): StudioFiles => {
   const script = `app-${hash(js)}.js`
   const style = `app-${hash(css)}.css`
@@ -61,7 +61,7 @@ export const files = Effect.map(StudioBundle.load, ({ css, html, js }): StudioFi
   }
 })
 
-// Everything the page needs comes from here; `blob:` and `data:` are pictures that it has itself.
+// The page loads nothing from elsewhere; `blob:` and `data:` are images that it holds.
 const policy = [
   "default-src 'self'",
   "img-src 'self' blob: data:",
@@ -78,8 +78,7 @@ const respond = (request: HttpServerRequest.HttpServerRequest, sent: StudioFile)
     etag: sent.etag,
     vary: "accept-encoding"
   }
-  const known = (request.headers["if-none-match"] ?? "").split(",").map((tag) => tag.trim().replace(/^W\//, ""))
-  if (known.includes(sent.etag)) return HttpServerResponse.empty({ status: 304, headers })
+  if (hasTag(request.headers["if-none-match"], sent.etag)) return HttpServerResponse.empty({ status: 304, headers })
   const encoding = encodingFor(request.headers["accept-encoding"] ?? "")
   return HttpServerResponse.uint8Array(encoding === undefined ? sent.plain : sent[encoding], {
     contentType: sent.contentType,
@@ -87,7 +86,7 @@ const respond = (request: HttpServerRequest.HttpServerRequest, sent: StudioFile)
   })
 }
 
-// The smallest form that is accepted; a quality of 0 is a refusal.
+// The smallest encoding that the client accepts; a quality of 0 refuses it.
 const encodingFor = (accepted: string): "br" | "gzip" | undefined => {
   const refused = (part: string) => /;\s*q=0(?:\.0+)?\s*$/.test(part)
   const names = new Set(
@@ -115,13 +114,12 @@ const unauthorized = ({ reason }: NotAuthenticated) =>
   })
 
 const unbuilt = HttpServerResponse.text(
-  "The studio could not be made ready. From sources it needs the development packages: run npm ci; the log says more.\n",
+  "The studio could not be built. From sources it needs the development packages: run npm ci. The log has the details.\n",
   { status: 503 }
 )
 
 /**
- * The routes. That there is a studio is looked at when they are made; its files are made ready when they are first asked
- * for.
+ * The routes. Whether there is a studio is checked when they are added; its files are prepared on the first request.
  */
 export const layer = HttpRouter.use((router) =>
   Effect.gen(function*() {
@@ -135,13 +133,11 @@ export const layer = HttpRouter.use((router) =>
       const answer = (request: HttpServerRequest.HttpServerRequest) =>
         Effect.gen(function*() {
           yield* check(request.headers["authorization"])
-          const found = find(yield* Effect.orDie(ready), nameIn(request.url))
+          const found = find(yield* Effect.orDie(ready), (yield* HttpRouter.params)["file"] ?? "")
           return found === undefined ? notFound : respond(request, found)
         }).pipe(
           Effect.catch((error) => Effect.succeed(unauthorized(error))),
-          Effect.catchDefect((defect) =>
-            Effect.as(Effect.logError("the studio could not be made ready", defect), unbuilt)
-          )
+          Effect.catchDefect((defect) => Effect.as(Effect.logError("the studio could not be built", defect), unbuilt))
         )
       return router.add("*", path, (request) =>
         request.method === "GET" || request.method === "HEAD" ? answer(request) : Effect.succeed(wrongMethod))
@@ -152,6 +148,3 @@ export const layer = HttpRouter.use((router) =>
       assets.get(name))
   })
 )
-
-// The last part of a path.
-const nameIn = (url: string): string => /([^/?#]*)(?:[?#].*)?$/.exec(url)?.[1] ?? ""

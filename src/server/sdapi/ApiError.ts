@@ -1,7 +1,6 @@
 /**
- * What went wrong with a request to the API, in the shapes that clients of stable-diffusion-webui read.
- *
- * Two kinds: a list of problems (422), and a refusal with one sentence. Neither ever holds a stack.
+ * The errors of `/sdapi/v1` in the form of stable-diffusion-webui: a list of problems (422), or a refusal with one
+ * sentence. Neither contains a stack.
  */
 import * as Schema from "effect/Schema"
 import type { QueueFull, RunCancelled, ShuttingDown } from "../../contract/errors.ts"
@@ -9,9 +8,9 @@ import type { Problem } from "../../core/Problem.ts"
 import type { ProcessingError } from "../../runner/ProcessingError.ts"
 import type { NotAuthenticated } from "../host/Authentication.ts"
 
-/** One problem of a request, as FastAPI tells it. */
+/** A problem of a request in the form of FastAPI. */
 export const Detail = Schema.Struct({
-  /** Where: `body` or `query`, then names and indices. */
+  /** Its place: `body` or `query`, then names and indices. */
   loc: Schema.Array(Schema.Union([Schema.String, Schema.Finite])),
   msg: Schema.String,
   type: Schema.String,
@@ -19,7 +18,7 @@ export const Detail = Schema.Struct({
 })
 export type Detail = typeof Detail.Type
 
-/** The request does not fit its model: every problem at once. */
+/** The request does not fit its schema. Holds every problem. */
 export class Unprocessable extends Schema.TaggedError<Unprocessable>()("Unprocessable", {
   detail: Schema.Array(Detail)
 }) {
@@ -28,10 +27,10 @@ export class Unprocessable extends Schema.TaggedError<Unprocessable>()("Unproces
   }
 }
 
-/** The API refuses, or failed. */
+/** The API refuses the request, or failed. */
 export class Refused extends Schema.TaggedError<Refused>()("Refused", {
   status: Schema.Int,
-  /** The class of the error, as the webui's clients expect it: `HTTPException` for refusals. */
+  /** The class of the error in the webui: `HTTPException` for refusals. */
   error: Schema.String,
   detail: Schema.String,
   errors: Schema.String,
@@ -44,7 +43,7 @@ export class Refused extends Schema.TaggedError<Refused>()("Refused", {
 
 export type ApiError = Unprocessable | Refused
 
-/** A refusal: `detail` is a fixed text that clients may compare, `errors` a sentence for people. */
+/** A refusal: `detail` is a fixed text that clients compare, `errors` a sentence for people. */
 export const refuse = (
   status: number,
   detail: string,
@@ -63,7 +62,7 @@ export const fromAuthentication = ({ reason }: NotAuthenticated): Refused =>
 export const problem = (loc: ReadonlyArray<string | number>, msg: string, type = "value_error"): Unprocessable =>
   new Unprocessable({ detail: [{ loc, msg, type }] })
 
-/** Problems of a request or of settings, whose paths are below `body`. */
+/** Problems of a request or of settings as a 422, with their paths below `body`. */
 export const unprocessable = (
   problems: ReadonlyArray<Problem>,
   within: ReadonlyArray<string> = []
@@ -82,7 +81,7 @@ export const unprocessable = (
 
 export const invalidImage = (reason: string): Refused => refuse(500, "Invalid encoded image", { errors: reason })
 
-/** What a run failed with, as the API tells it. */
+/** The error of a run in the form of this API. */
 export const fromRun = (error: ProcessingError | RunCancelled | QueueFull | ShuttingDown): ApiError => {
   const errors = error.message
   switch (error._tag) {

@@ -1,8 +1,7 @@
 /**
- * The webui's API (`/sdapi/v1`) in OpenAPI's words: every path that is answered, with the fields that are read.
+ * The webui's API (`/sdapi/v1`) as OpenAPI paths: every endpoint with the fields that it reads.
  *
- * Fields, types and defaults are taken from the schemas that read the requests. Replies are described as far as clients
- * rely on them.
+ * Fields, types and defaults are those of the request schemas. Replies are described as far as clients rely on them.
  */
 import * as Effect from "effect/Effect"
 import type * as OpenApi from "effect/http-api/OpenApi"
@@ -21,7 +20,7 @@ const object = (properties: Readonly<Record<string, Json>>, required: ReadonlyAr
   ...(required.length > 0 && { required: [...required] })
 })
 const text: Json = { type: "string" }
-const picture: Json = { type: "string", description: "A picture in base64, bare or as a data URL." }
+const image: Json = { type: "string", description: "An image in base64, bare or as a data URL." }
 const anything: Json = {}
 const list = (items: Json): Json => ({ type: "array", items })
 const named = (...names: ReadonlyArray<string>): Json =>
@@ -45,7 +44,7 @@ interface Description {
 }
 
 const made = object({
-  images: list({ type: "string", description: "A picture's file in bare base64." }),
+  images: list({ type: "string", description: "An image file in bare base64." }),
   parameters: { type: "object", description: "The request with its defaults." },
   info: { type: "string", description: "JSON in a string: seeds, prompts, infotexts." }
 })
@@ -53,18 +52,21 @@ const made = object({
 const descriptions = (
   fields: { readonly txt2img: Json; readonly img2img: Json }
 ): Readonly<Record<string, Description>> => ({
-  "POST /txt2img": { summary: "Pictures from a text", body: fields.txt2img, reply: made },
-  "POST /img2img": { summary: "Pictures from pictures", body: fields.img2img, reply: made },
-  "GET /options": { summary: "All settings", reply: { type: "object" } },
+  "POST /txt2img": { summary: "Text-to-image", body: fields.txt2img, reply: made },
+  "POST /img2img": { summary: "Image-to-image", body: fields.img2img, reply: made },
+  "GET /options": { summary: "Get the settings", reply: { type: "object" } },
   "POST /options": { summary: "Change settings", body: { type: "object" }, reply: { type: "null" } },
-  "GET /sd-models": { summary: "Models", reply: named("title", "model_name", "hash", "sha256", "filename", "config") },
-  "GET /samplers": { summary: "Samplers", reply: named("name", "aliases", "options") },
+  "GET /sd-models": {
+    summary: "List models",
+    reply: named("title", "model_name", "hash", "sha256", "filename", "config")
+  },
+  "GET /samplers": { summary: "List samplers", reply: named("name", "aliases", "options") },
   "GET /schedulers": {
-    summary: "Schedules of noise levels",
+    summary: "List schedulers",
     reply: named("name", "label", "aliases", "default_rho", "need_inner_model")
   },
   "GET /progress": {
-    summary: "How far the current run is; `?skip_current_image=true` for no preview",
+    summary: "Get the progress of the current run; `?skip_current_image=true` omits the preview",
     reply: object({
       progress: { type: "number" },
       eta_relative: { type: "number" },
@@ -73,33 +75,39 @@ const descriptions = (
       textinfo: { type: ["string", "null"] }
     })
   },
-  "POST /interrupt": { summary: "End the current run after its step", reply: object({}) },
-  "POST /skip": { summary: "Go on with the next batch", reply: { type: "null" } },
-  "GET /upscalers": { summary: "Upscalers", reply: named("name", "model_name", "model_path", "model_url", "scale") },
-  "GET /latent-upscale-modes": { summary: "Upscalers of latents", reply: named("name") },
+  "POST /interrupt": { summary: "Interrupt the current run after its current step", reply: object({}) },
+  "POST /skip": { summary: "Continue with the next batch", reply: { type: "null" } },
+  "GET /upscalers": {
+    summary: "List upscalers",
+    reply: named("name", "model_name", "model_path", "model_url", "scale")
+  },
+  "GET /latent-upscale-modes": { summary: "List upscalers of latents", reply: named("name") },
   "POST /png-info": {
-    summary: "What a picture tells",
-    body: object({ image: picture }, ["image"]),
+    summary: "Read the metadata of an image",
+    body: object({ image }, ["image"]),
     reply: object({ info: text, items: { type: "object" }, parameters: { type: "object" } })
   },
   "POST /extra-single-image": {
-    summary: "Enlarge a picture",
-    body: object({ ...extras, image: picture }),
+    summary: "Upscale an image",
+    body: object({ ...extras, image }),
     reply: object({ html_info: text, image: text })
   },
   "POST /extra-batch-images": {
-    summary: "Enlarge pictures",
-    body: object({ ...extras, imageList: list(object({ data: picture, name: text }, ["data", "name"])) }, [
+    summary: "Upscale images",
+    body: object({ ...extras, imageList: list(object({ data: image, name: text }, ["data", "name"])) }, [
       "imageList"
     ]),
     reply: object({ html_info: text, images: list(text) })
   },
-  "GET /prompt-styles": { summary: "Styles", reply: named("name", "prompt", "negative_prompt") },
-  "GET /memory": { summary: "Memory", reply: object({ ram: { type: "object" }, cuda: { type: "object" } }) },
-  "GET /scripts": { summary: "Scripts", reply: object({ txt2img: list(text), img2img: list(text) }) }
+  "GET /prompt-styles": { summary: "List styles", reply: named("name", "prompt", "negative_prompt") },
+  "GET /memory": {
+    summary: "Get the memory in use",
+    reply: object({ ram: { type: "object" }, cuda: { type: "object" } })
+  },
+  "GET /scripts": { summary: "List scripts", reply: object({ txt2img: list(text), img2img: list(text) }) }
 })
 
-// The type of a field as it is read, which is the type of its value.
+// The JSON type of a field's decoded value.
 const kindOf = (ast: SchemaAST.AST): Json => {
   switch (ast._tag) {
     case "String":
@@ -166,10 +174,10 @@ export const paths: Effect.Effect<OpenApi.OpenAPISpecPaths> = Effect.gen(functio
       security: guarded ? [{ basic: [] }] : [],
       ...(body !== undefined && { requestBody: { required: true, content: json(body) } }),
       responses: {
-        200: { description: "As stable-diffusion-webui answers", content: json(reply) },
+        200: { description: "The reply of stable-diffusion-webui", content: json(reply) },
         ...(body !== undefined &&
           { 422: { description: "Every problem of the request", content: json(unprocessable) } }),
-        ...(guarded && { 401: { description: "Sign-in is needed", content: json(refusal) } })
+        ...(guarded && { 401: { description: "Sign-in is required", content: json(refusal) } })
       }
     }
     result[path] = { ...result[path], [method === "GET" ? "get" : "post"]: operation }

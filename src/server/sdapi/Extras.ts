@@ -1,5 +1,5 @@
 /**
- * Upscaling by itself, and reading what a picture tells of itself.
+ * Upscaling of images, and reading their metadata.
  */
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
@@ -49,8 +49,8 @@ const decodeSingle = decoder(SingleRequest)
 const decodeBatch = decoder(BatchRequest)
 const decodePngInfo = decoder(PngInfoRequest)
 
-/** Most pictures of one batch. */
-const mostPictures = 1000
+/** Largest number of images of one batch. */
+const maxImages = 1000
 
 /** `POST /sdapi/v1/extra-single-image`. */
 export const single = Effect.fn("sdapi.extraSingleImage")(function*(body: unknown) {
@@ -61,8 +61,8 @@ export const single = Effect.fn("sdapi.extraSingleImage")(function*(body: unknow
 /** `POST /sdapi/v1/extra-batch-images`. */
 export const batch = Effect.fn("sdapi.extraBatchImages")(function*(body: unknown) {
   const { imageList, ...options } = yield* decodeBatch(body)
-  if (imageList.length > mostPictures) {
-    return yield* problem(["body", "imageList"], `at most ${mostPictures} pictures are taken`)
+  if (imageList.length > maxImages) {
+    return yield* problem(["body", "imageList"], `at most ${maxImages} pictures are taken`)
   }
   const all = yield* Effect.forEach(imageList, ({ data }) => processed(data, options))
   return { html_info: all.at(-1)?.html_info ?? "", images: all.map(({ image }) => image) }
@@ -77,12 +77,12 @@ const processed = Effect.fnUntraced(function*(image: string, options: ExtrasOpti
   const settings = yield* (yield* Options).snapshot
   return yield* Effect.gen(function*() {
     const raster = yield* decoder.decode(bytes, limits)
-    const told = yield* Effect.orElseSucceed(readMetadata(bytes), () => undefined)
+    const metadata = yield* Effect.orElseSucceed(readMetadata(bytes), () => undefined)
     const { params, raster: result } = yield* upscaled(raster, options)
     const line = params.map(([key, value]) => `${key}: ${Infotext.quote(value)}`).join(", ")
-    const written = yield* encoder.encode({ raster: result, infotext: told?.infotext ?? "" }, formatOf(settings))
-    // The picture's own texts stay as they are; what was done to it stands beside them.
-    const texts = { ...told?.items, ...(line === "" ? {} : { postprocessing: line }) }
+    const written = yield* encoder.encode({ raster: result, infotext: metadata?.infotext ?? "" }, formatOf(settings))
+    // The image keeps its own text entries; the parameters of this upscaling are added to them.
+    const texts = { ...metadata?.items, ...(line === "" ? {} : { postprocessing: line }) }
     const file = FileSignature.sniff(written) === "png" ? Png.withTexts(written, texts) : written
     return { html_info: line === "" ? "" : `<p>${escaped(line)}</p>`, image: Base64.encode(file) }
   }).pipe(Effect.mapError((error) => error._tag === "Unprocessable" ? error : fromRun(error)))
@@ -93,7 +93,7 @@ const upscaled = Effect.fnUntraced(function*(raster: Raster, options: ExtrasOpti
   const { max_image_pixels } = (yield* CommandOptions).limits
   const upscalers = yield* Upscalers
   const { ESRGAN_tile: tile, ESRGAN_tile_overlap: overlap } = yield* (yield* Options).snapshot
-  // Of two, the first is the one that counts; a name without the other is the same.
+  // The second upscaler has an effect only together with the first.
   const first = isNone(options.upscaler_1) ? "None" : options.upscaler_1
   const second = isNone(options.upscaler_2) ? "None" : options.upscaler_2
   const weight = options.extras_upscaler_2_visibility.value
@@ -139,7 +139,7 @@ const blended = (a: Raster, b: Raster, weight: number): Raster => {
   return { ...a, data }
 }
 
-// The middle of a picture, in another size; what is outside of it is black.
+// Crops or pads an image around its center; padding is black.
 const centred = (raster: Raster, width: number, height: number): Raster => {
   const { channels } = raster
   const data = new Uint8Array(width * height * channels)

@@ -1,5 +1,5 @@
 /**
- * `txt2img` and `img2img`: from a body to a run, and from its result to the reply.
+ * `txt2img` and `img2img`: from a request body to a run, and from its result to the reply.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -35,7 +35,7 @@ import { Pictures } from "./Pictures.ts"
 import type { Float } from "./PythonJson.ts"
 import * as Scripts from "./Scripts.ts"
 
-/** A reply, before it is written. */
+/** A reply before it is serialized. */
 export interface Reply {
   readonly images: ReadonlyArray<string>
   readonly parameters: ImageRequest
@@ -59,7 +59,7 @@ export class Generation extends Context.Service<Generation, {
       const styles = yield* StyleBook
       const titles = yield* ModelTitles
 
-      // What the request leaves unsaid and its infotext says.
+      // Fills the fields that the request leaves out from its infotext.
       const withInfotext = Effect.fnUntraced(function*(body: unknown, text: string, fields: ReadonlySet<string>) {
         const given = readDict(body) ?? {}
         const said = Infotext.withDefaults(Infotext.parse(text, { styles: (yield* styles.read).styles }))
@@ -81,12 +81,12 @@ export class Generation extends Context.Service<Generation, {
         const asked = request.override_settings ?? {}
         const acting = yield* settings.overrides(asked)
         if (request.save_images) return acting
-        // The reply's format is the setting's own, whatever the request says.
+        // The format of the reply is always the setting's own.
         const { samples_format: _, ...others } = acting
         return { ...others, samples_save: false, grid_save: false, return_grid: false, save_init_img: false }
       }, Effect.mapError(fromRun))
 
-      // Only a model of the list is loaded: a name is never a path.
+      // Only a listed model is loaded: a name is never a path.
       const checkpoint = Effect.fnUntraced(function*(field: string, name: string | null) {
         if (name === null || name === "" || /^(?:none|use same checkpoint)$/i.test(name)) return undefined
         const model = findModel(yield* titles.list, yield* titles.hashes, name)
@@ -143,7 +143,7 @@ export class Generation extends Context.Service<Generation, {
 
       const ofTxt2Img = Effect.fnUntraced(function*(request: Txt2ImgRequest) {
         const { height, width } = request
-        // In the old way, these are the first size, and width and height the last.
+        // With these older fields, width and height are the size of the second pass.
         const isOld = (request.firstphase_width ?? 0) !== 0 || (request.firstphase_height ?? 0) !== 0
         const checkpointName = yield* checkpoint("hr_checkpoint_name", request.hr_checkpoint_name)
         const sampler = sameOr(request.hr_sampler_name, "use same sampler")
@@ -225,12 +225,12 @@ export class Generation extends Context.Service<Generation, {
           ? asked
           : yield* script(asked, { decode: unpack, multiple: yield* sizeMultipleOf(asked.override_settings) })
         const processing = yield* Effect.mapError(Processing.decode(given(scripted), limits), fromRun)
-        // A client that goes away takes its run with it, unless its pictures are to be saved.
+        // A client that disconnects cancels its run, unless the images are to be saved.
         const processed = yield* Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(
             queue.submit(processing, { taskId: request.force_task_id ?? undefined }),
             ({ result, run }) =>
-              // Settings that are to stay are set when the request was taken, and not before.
+              // Lasting settings are changed only once the request has been accepted.
               Effect.andThen(
                 request.override_settings_restore_afterwards === false
                   ? settings.set(request.override_settings ?? {})
@@ -269,13 +269,13 @@ export class Generation extends Context.Service<Generation, {
   )
 }
 
-// As the reply shows it: pictures only when they are asked for.
+// The request as the reply shows it: with images only if they are requested.
 const shown = (request: ImageRequest): ImageRequest =>
   isImg2Img(request) && request.include_init_images !== true
     ? { ...request, init_images: null, mask: null }
     : request
 
-// A null is a field that is not given.
+// Null counts as absent.
 const given = (fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null))
 
@@ -290,7 +290,7 @@ const usualMultiple = 8
 const sameOr = (name: string | null, same: string): string | undefined =>
   name === null || name === "" || name.toLowerCase() === same ? undefined : name
 
-/** Sampler and schedule of a name in any spelling, an unknown schedule being the sampler's own. */
+/** The sampler and scheduler of a name in any spelling. An unknown scheduler stands for the sampler's own. */
 const samplerOf = Effect.fnUntraced(function*(name: string, scheduler: string | null) {
   const parsed = Samplers.parseName(name)
   if (Option.isNone(parsed)) {

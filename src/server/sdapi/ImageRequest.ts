@@ -1,7 +1,7 @@
 /**
  * The bodies of `txt2img` and `img2img`: every field in the order of the webui's models, with its default.
  *
- * Replies show a request as it was read, so order and defaults matter; unknown fields are passed over.
+ * Replies contain the request as it was read, so order and defaults matter; unknown fields are ignored.
  */
 import * as Schema from "effect/Schema"
 import { decoder, Dict, Flag, FloatNumber, Int, List, otherwise, Text, Texts } from "./Fields.ts"
@@ -15,7 +15,7 @@ const head = {
   styles: otherwise(Texts.nullable, null),
   seed: otherwise(Int.nullable, -1),
   subseed: otherwise(Int.nullable, -1),
-  // A default is shown as it was written in the webui's source: this one without a point.
+  // A default is shown as it is written in the webui's source: this one without a decimal point.
   subseed_strength: otherwise(FloatNumber.nullable, new Float(0, "0")),
   seed_resize_from_h: otherwise(Int.nullable, -1),
   seed_resize_from_w: otherwise(Int.nullable, -1),

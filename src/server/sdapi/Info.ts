@@ -1,5 +1,5 @@
 /**
- * `info`: what a reply tells of its pictures, as a JSON text within the JSON (`Processed.js` of the webui).
+ * `info`: the metadata of a reply's images, as a JSON string within the JSON (`Processed.js` of the webui).
  */
 import * as Infotext from "../../processing/Infotext.ts"
 import type { ExtraImage, Processed, ProcessedImage } from "../../runner/Processed.ts"
@@ -7,7 +7,7 @@ import { version } from "../../version.ts"
 import { type ImageRequest, isImg2Img } from "./ImageRequest.ts"
 import { dumps, Float, write } from "./PythonJson.ts"
 
-/** A reply's pictures in their order: the grid, then each picture with what was asked for beside it. */
+/** The images of a reply in order: the grid, then each image followed by its auxiliary images. */
 export const pictures = ({ extraImages, images }: Processed): ReadonlyArray<ProcessedImage | ExtraImage> => [
   ...extraImages.filter(({ kind }) => kind === "grid"),
   ...images.flatMap((image) => [

@@ -1,5 +1,5 @@
 /**
- * What can be asked for: models, samplers, upscalers, styles and the rest, as the webui lists them.
+ * The lists of models, samplers, upscalers and styles in the form of the webui.
  */
 import * as Effect from "effect/Effect"
 import * as os from "node:os"

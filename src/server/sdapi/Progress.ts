@@ -1,7 +1,7 @@
 /**
- * How far the server is, as stable-diffusion-webui tells it: the job that runs, or nothing.
+ * Progress in the form of stable-diffusion-webui: of the executing run, or at rest.
  *
- * At rest `progress` and `job_count` are exactly 0: clients wait for that.
+ * At rest `progress` and `job_count` are exactly 0, which clients wait for.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -14,7 +14,7 @@ import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
 import { timestamp } from "./Info.ts"
 import { Float } from "./PythonJson.ts"
 
-/** The share that is done, 0 to 1, as the webui counts it; 0.01 for having begun. */
+/** The finished share, 0 to 1, as the webui counts it; 0.01 for a run that has started. */
 const fractionOf = (progress: RunProgress | undefined): number => {
   if (progress === undefined || progress.jobCount <= 0) return 0.01
   const { jobCount, jobNo } = progress
@@ -22,7 +22,7 @@ const fractionOf = (progress: RunProgress | undefined): number => {
   return Math.min(1, 0.01 + jobNo / jobCount + steps)
 }
 
-// The webui counts the step that was reported last from 0.
+// The webui counts from 0 the step that was reported last.
 const stepOf = ({ samplingStep }: RunProgress): number => Math.max(0, samplingStep - 1)
 
 const nameOf = ({ request }: QueuedRun, progress: RunProgress | undefined): string => {
@@ -34,16 +34,16 @@ const nameOf = ({ request }: QueuedRun, progress: RunProgress | undefined): stri
   return `Batch ${batch} out of ${request.n_iter}`
 }
 
-/** `GET /sdapi/v1/progress`, of the current job or of one by its task id. */
+/** `GET /sdapi/v1/progress`, of the current run, or of a run by its task id. */
 export const progress = Effect.fn("sdapi.progress")(function*(query: {
   readonly skipCurrentImage: boolean
   readonly taskId: string | undefined
 }) {
   const queue = yield* RunQueue
   const found = query.taskId === undefined ? yield* queue.current : yield* queue.get(query.taskId)
-  const job = Option.filter(found, ({ status }) => status._tag === "Running")
+  const executing = Option.filter(found, ({ status }) => status._tag === "Running")
   const last = yield* queue.last
-  if (Option.isNone(job)) {
+  if (Option.isNone(executing)) {
     return {
       progress: new Float(0),
       eta_relative: new Float(0),
@@ -52,7 +52,7 @@ export const progress = Effect.fn("sdapi.progress")(function*(query: {
       textinfo: null
     }
   }
-  const { startedAt, status } = job.value
+  const { startedAt, status } = executing.value
   const run = status._tag === "Running" ? status.progress : undefined
   const done = fractionOf(run)
   const elapsed = ((yield* Clock.currentTimeMillis) - (startedAt ?? 0)) / 1000
@@ -61,7 +61,7 @@ export const progress = Effect.fn("sdapi.progress")(function*(query: {
     progress: new Float(done),
     eta_relative: new Float(Math.max(0, elapsed / done - elapsed)),
     state: {
-      ...stateOf(run, nameOf(job.value, run), run === undefined || run.jobCount === 0 ? -1 : run.jobCount),
+      ...stateOf(run, nameOf(executing.value, run), run === undefined || run.jobCount === 0 ? -1 : run.jobCount),
       job_timestamp: timestamp(startedAt ?? 0)
     },
     current_image: query.skipCurrentImage || !live_previews_enable || run?.preview === undefined

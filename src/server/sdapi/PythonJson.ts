@@ -42,7 +42,7 @@ const text = (value: string, ascii: boolean): string => {
     : json
 }
 
-/** The text of plain data with `Float`s in it. Whatever JSON has no word for becomes `null`. */
+/** Serializes plain data with `Float`s in it. Values without a JSON form become `null`. */
 export const write = (value: unknown, style: Style = compact): string => {
   if (typeof value === "string") return text(value, style.ascii)
   if (typeof value === "number") return Number.isFinite(value) ? String(value) : "null"

@@ -1,5 +1,5 @@
 /**
- * Every path of the API with what answers it.
+ * The endpoints of `/sdapi/v1`.
  */
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -31,7 +31,7 @@ import * as Progress from "./Progress.ts"
 import { write } from "./PythonJson.ts"
 import * as Scripts from "./Scripts.ts"
 
-/** What the endpoints ask for. */
+/** The services that the endpoints require. */
 export type Services =
   | CommandOptions
   | Generation
@@ -48,11 +48,11 @@ export type Services =
   | StyleBook
   | Upscalers
 
-/** One path and method. What it gives is written as JSON; `undefined` as `null`. */
+/** One path and method. The result is serialized as JSON, with `undefined` as `null`. */
 export interface Endpoint {
   readonly method: "GET" | "POST"
   readonly path: `/${string}`
-  /** Whether signing in is needed, where it is asked for. */
+  /** Whether it requires sign-in on a server with users. */
   readonly guarded: boolean
   readonly answer: (
     request: HttpServerRequest.HttpServerRequest
@@ -71,7 +71,7 @@ const endpoint = (
 ): Endpoint => ({ method, path, guarded, answer: (request) => Effect.map(answer(request), json) })
 
 const get = (path: `/${string}`, answer: Answer) => endpoint("GET", `/sdapi/v1${path}`, () => answer)
-// What never changes is written once.
+// Constant replies are serialized once.
 const list = (path: `/${string}`, value: unknown): Endpoint => {
   const reply = Effect.succeed(json(value))
   return { method: "GET", path: `/sdapi/v1${path}`, guarded: true, answer: () => reply }
@@ -117,7 +117,7 @@ const options = {
     yield* set(patch).pipe(
       Effect.mapError((error) => error._tag === "InvalidOptions" ? unprocessable(error.problems) : fromRun(error))
     )
-    // The model is there when the reply is.
+    // The model is loaded before the reply is sent.
     if ("sd_model_checkpoint" in patch) {
       const { sd_model_checkpoint } = yield* (yield* Options).snapshot
       yield* titles.learn(sd_model_checkpoint)
@@ -155,7 +155,7 @@ const taskRequest = (body: unknown) => {
     : Effect.fail(problem(["body", "id_task"], "field required", "value_error.missing"))
 }
 
-/** All of them. */
+/** All endpoints. */
 export const endpoints: ReadonlyArray<Endpoint> = [
   post("/txt2img", (body) => Effect.flatMap(Generation, ({ txt2img }) => txt2img(body))),
   post("/img2img", (body) => Effect.flatMap(Generation, ({ img2img }) => img2img(body))),

@@ -1,8 +1,8 @@
 /**
  * Scripts that a request can name. Names are titles, in any case.
  *
- * `SD upscale` is here; what other scripts do is asked for by other fields, or belongs to the client. The webui's scripts
- * that always run (`Seed`, `Sampler`, `Refiner`) take their values from the request's own fields.
+ * Of the webui's selectable scripts there is `SD upscale`. Its always-on scripts (`Seed`, `Sampler`, `Refiner`) are
+ * represented by the request's own fields.
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
@@ -11,7 +11,7 @@ import { type ApiError, problem, refuse } from "./ApiError.ts"
 import { readDict, readFloat, readInt, readText } from "./Fields.ts"
 import { type ImageRequest, isImg2Img } from "./ImageRequest.ts"
 
-/** An argument of a script, as `script-info` shows it. */
+/** An argument of a script as `script-info` shows it. */
 export interface Argument {
   readonly label: string
   readonly value: string | number | boolean | null
@@ -71,7 +71,7 @@ export interface ScriptTools {
   readonly multiple: number
 }
 
-/** Changes what is asked for, before it is decoded. */
+/** Changes a request before it is decoded. */
 export type Script = (
   asked: Readonly<Record<string, unknown>>,
   tools: ScriptTools
@@ -95,7 +95,7 @@ export const find = Effect.fnUntraced(function*(request: ImageRequest): Effect.f
   return sdUpscale(request.init_images?.[0] ?? "", request.script_args)
 })
 
-// Clients send ControlNet's entry also when nobody uses it.
+// Clients send ControlNet's entry even if it is not used.
 const isIdle = (entry: unknown): boolean => {
   const args = readDict(entry)?.["args"]
   return !Array.isArray(args) ||

@@ -1,0 +1,69 @@
+/**
+ * The Node server that listens for HTTP or HTTPS requests.
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as http from "node:http"
+import * as https from "node:https"
+import type { Duplex } from "node:stream"
+import { InvalidOptions } from "../processing/Options.ts"
+import { ServerOptions, type ServerSettings } from "./host/ServerOptions.ts"
+
+// Requests that Node refuses before it parses them get a JSON reply like all others.
+const refusals: Readonly<Record<string, readonly [number, string]>> = {
+  HPE_HEADER_OVERFLOW: [431, "Request Header Fields Too Large"],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, "Request Timeout"]
+}
+
+const onClientError = (error: NodeJS.ErrnoException, socket: Duplex) => {
+  if (!socket.writable || error.code === "ECONNRESET") return socket.destroy()
+  const [status, reason] = refusals[error.code ?? ""] ?? [400, "Bad Request"]
+  const body = JSON.stringify({ detail: reason })
+  return socket.end(
+    `HTTP/1.1 ${status} ${reason}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n` +
+      `Connection: close\r\n\r\n${body}`
+  )
+}
+
+const nodeServer = (
+  options: ServerSettings,
+  tls: { readonly cert: Uint8Array; readonly key: Uint8Array } | undefined
+) => {
+  const settings = {
+    maxHeaderSize: options.max_header_bytes,
+    headersTimeout: options.headers_timeout * 1000,
+    requestTimeout: options.request_timeout * 1000,
+    connectionsCheckingInterval: Math.min(5000, options.headers_timeout * 500),
+    keepAliveTimeout: 30_000
+  }
+  const server = tls === undefined
+    ? http.createServer(settings)
+    : https.createServer({ ...settings, cert: Buffer.from(tls.cert), key: Buffer.from(tls.key), minVersion: "TLSv1.2" })
+  server.on("clientError", onClientError)
+  return server
+}
+
+const readTls = Effect.fnUntraced(function*({ tls_certfile, tls_keyfile }: ServerSettings) {
+  if (tls_certfile === undefined || tls_keyfile === undefined) return undefined
+  const fs = yield* FileSystem.FileSystem
+  const read = (path: string, file: string) =>
+    Effect.mapError(
+      fs.readFile(file),
+      ({ message }) => new InvalidOptions({ problems: [{ path, message: `${file} cannot be read: ${message}` }] })
+    )
+  return { cert: yield* read("tls_certfile", tls_certfile), key: yield* read("tls_keyfile", tls_keyfile) }
+})
+
+/** Listens at the address of the server options until its scope closes. */
+export const layer = Layer.unwrap(Effect.gen(function*() {
+  const options = yield* ServerOptions
+  const tls = yield* readTls(options)
+  return NodeHttpServer.layer(() => nodeServer(options, tls), {
+    host: options.host.replace(/^\[|\]$/g, ""),
+    port: options.port,
+    gracefulShutdownTimeout: Duration.seconds(options.grace + 30)
+  })
+}))
