@@ -42,7 +42,7 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
   const { cmdOpts, model: own, opts, state } = yield* RuntimeContext
   const model = yield* requireLoaded(own)
   const env: PassEnv = { cmdOpts, model, opts, seamless: plan.seamless, state }
-  yield* state.update({ job: "loading", text: `Loading ${model.name}` })
+  yield* state.update({ activity: "loading", text: `Loading ${model.name}` })
   const first = yield* prepareFirst(plan, env)
   const second = plan.hires === undefined ? undefined : yield* prepareSecond(plan, plan.hires, first)
   const passes = second === undefined ? 1 : 2
@@ -72,7 +72,7 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
     const { interrupted, stopping } = yield* state.progress
     if (interrupted || stopping) break
     yield* state.update({
-      job: "sampling",
+      activity: "sampling",
       text: plan.batches.length > 1 ? `Batch ${index + 1} of ${plan.batches.length}` : "",
       samplingStep: 0,
       skipped: false,
@@ -87,7 +87,7 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
       const made = goesOn && sampled.latents !== undefined
         ? yield* sampleSecond(plan.hires, first, second, batch, sampled.latents, index * passes)
         : { ...sampled, pass: first, before: undefined }
-      yield* state.update({ job: "decoding" })
+      yield* state.update({ activity: "decoding" })
       const isWhole = made.complete && (second === undefined || goesOn)
       if (made.latents === undefined) return isWhole
       const { env: passEnv, plan: pass } = made.pass
@@ -128,7 +128,7 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
       Effect.forkChild({ startImmediately: true })
     )
     if (complete || !(yield* state.progress).interrupted) {
-      yield* state.update({ jobNo: (index + 1) * passes, samplingStep: 0 })
+      yield* state.update({ passesDone: (index + 1) * passes, samplingStep: 0 })
     }
   }
   yield* joined
@@ -263,7 +263,7 @@ const sampleSecond = Effect.fnUntraced(function*(
   second: ReadyPass,
   batch: ReadonlyArray<ImagePlan>,
   latents: Float32Array,
-  jobNo: number
+  passesDone: number
 ) {
   const { env: { opts, state } } = first
   const before: Array<Raster> = []
@@ -276,9 +276,9 @@ const sampleSecond = Effect.fnUntraced(function*(
       before.push({ width, height, channels: 3, data })
     }
   }
-  yield* state.update({ jobNo: jobNo + 1, job: "enlarging", samplingStep: 0 })
+  yield* state.update({ passesDone: passesDone + 1, activity: "enlarging", samplingStep: 0 })
   const larger = yield* enlarge({ first: first.env, second: second.env, pass: first.plan, hires, latents })
-  yield* state.update({ job: "sampling", preview: undefined })
+  yield* state.update({ activity: "sampling", preview: undefined })
   const sampled: Sampled = yield* samplePass({
     ...second,
     batch,

@@ -180,13 +180,13 @@ export const makeWriter = Effect.fnUntraced(function*(plan: RunPlan, opts: Optio
 /** Pixels to files: writes what execute has not written, and the grid. */
 export const finalize = Effect.fn("finalize")(function*(plan: RunPlan, generated: Generated) {
   const { opts, state: live } = yield* RuntimeContext
-  yield* live.update({ job: "saving", text: "" })
+  yield* live.update({ activity: "saving", text: "" })
   const { write } = yield* makeWriter(plan, opts)
   const unwritten = generated.images.some(({ written }) => written === undefined)
   const written = unwritten ? yield* write(generated.images) : generated.images
   const images = written.flatMap(processedOf)
   const whole = yield* makeGrid(plan, generated, opts)
-  yield* live.update({ job: "done" })
+  yield* live.update({ activity: "done" })
   const processed: Processed = {
     ...generated,
     images,

@@ -54,8 +54,8 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
   const startedAt = yield* Clock.currentTimeMillis
   const seeds = yield* drawSeeds(processing)
   yield* state.update({
-    job: "preparing",
-    jobCount: processing.n_iter * (settled.hires === undefined ? 1 : 2),
+    activity: "preparing",
+    passCount: processing.n_iter * (settled.hires === undefined ? 1 : 2),
     samplingSteps: processing.steps
   })
   const planned = plan(settled, { ...seeds, model: { name: model.name, hash }, startedAt })

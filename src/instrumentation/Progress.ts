@@ -119,9 +119,9 @@ const drawLast = Effect.fnUntraced(function*(display: Display, state: RunState, 
 const pace = () => {
   let began: { readonly at: number; readonly steps: number } | undefined
   return (progress: RunProgress, now: number): Moment => {
-    const total = progress.jobCount * progress.samplingSteps
-    const steps = Math.min(total, progress.jobNo * progress.samplingSteps + progress.samplingStep)
-    if (began === undefined && (progress.job === "sampling" || steps > 0)) began = { at: now, steps }
+    const total = progress.passCount * progress.samplingSteps
+    const steps = Math.min(total, progress.passesDone * progress.samplingSteps + progress.samplingStep)
+    if (began === undefined && (progress.activity === "sampling" || steps > 0)) began = { at: now, steps }
     const elapsed = began && now - began.at
     const done = steps - (began?.steps ?? 0)
     const stepsPerSecond = done > 0 && elapsed !== undefined && elapsed > 0 ? (done * 1000) / elapsed : undefined
@@ -141,7 +141,7 @@ const isWorthALine = (moment: Moment, before: Moment | undefined): boolean => {
   if (moment.elapsed === undefined) return false
   if (before === undefined) return moment.elapsed >= 2000
   return moment.now - before.now >= 2000 &&
-    (moment.progress.jobNo > before.progress.jobNo ||
+    (moment.progress.passesDone > before.progress.passesDone ||
       moment.share - before.share >= 0.1)
 }
 
@@ -165,13 +165,13 @@ const sentence = (moment: Moment): string => `Progress: ${[percent(moment), ...d
 const percent = ({ share }: Moment): string => `${Math.floor(share * 100)}%`
 
 const details = ({ elapsed, progress, secondsLeft, share, steps, stepsPerSecond }: Moment): ReadonlyArray<string> => {
-  const { jobCount, jobNo, samplingStep, samplingSteps } = progress
-  if (elapsed === undefined) return [progress.job]
+  const { passCount, passesDone, samplingStep, samplingSteps } = progress
+  if (elapsed === undefined) return [progress.activity]
   const rate = stepsPerSecond === undefined ? [] : [formatRate(stepsPerSecond)]
   if (share === 1) return [`${steps} steps in ${(elapsed / 1000).toFixed(1)} s`, ...rate]
   return [
     `step ${samplingStep}/${samplingSteps}`,
-    ...(jobCount > 1 ? [`batch ${Math.min(jobNo + 1, jobCount)}/${jobCount}`] : []),
+    ...(passCount > 1 ? [`batch ${Math.min(passesDone + 1, passCount)}/${passCount}`] : []),
     ...rate,
     ...(secondsLeft === undefined || progress.interrupted ? [] : [`${formatDuration(secondsLeft)} left`]),
     ...(progress.interrupted ? ["interrupted"] : [])

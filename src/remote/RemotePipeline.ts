@@ -87,8 +87,8 @@ const prepare = Effect.fn("prepare")(
     yield* output.check(processing, opts)
     const seeds = yield* drawSeeds(processing)
     yield* state.update({
-      job: "preparing",
-      jobCount: processing.n_iter * (settled.hires === undefined ? 1 : 2),
+      activity: "preparing",
+      passCount: processing.n_iter * (settled.hires === undefined ? 1 : 2),
       samplingSteps: processing.steps
     })
     const title = yield* modelTitle(opts, server)
@@ -124,7 +124,7 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan, remote: Remote) {
   const { server } = remote
   const before = yield* state.progress
   if (before.interrupted || before.stopping) return nothing(plan)
-  yield* state.update({ job: "sampling", samplingStep: 0, skipped: false, preview: undefined })
+  yield* state.update({ activity: "sampling", samplingStep: 0, skipped: false, preview: undefined })
   const { body, kind } = requestBody(plan, opts)
   const reply = yield* server.generate(kind, body).pipe(
     Effect.raceFirst(watch(plan, remote)),
@@ -138,7 +138,7 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan, remote: Remote) {
     )
   )
   if (reply === undefined) return nothing(plan)
-  yield* state.update({ job: "decoding" })
+  yield* state.update({ activity: "decoding" })
   const images = yield* received(plan, reply, remote)
   const { interrupted } = yield* state.progress
   const planned = plan.batches.flat().length
@@ -147,7 +147,7 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan, remote: Remote) {
     interrupted: interrupted || images.length < planned,
     warnings: plan.warnings
   }
-  if (!interrupted) yield* state.update({ jobNo: (yield* state.progress).jobCount, samplingStep: 0 })
+  if (!interrupted) yield* state.update({ passesDone: (yield* state.progress).passCount, samplingStep: 0 })
   return generated
 })
 
@@ -173,7 +173,7 @@ const watch = Effect.fnUntraced(function*(plan: RunPlan, { pollInterval, server 
     const samplingStep = Math.max(0, there.sampling_step)
     yield* state.update({
       text: textinfo ?? "",
-      ...(there.job_count > 0 && { jobCount: there.job_count, jobNo: there.job_no }),
+      ...(there.job_count > 0 && { passCount: there.job_count, passesDone: there.job_no }),
       ...(there.sampling_steps > 0 && { samplingStep, samplingSteps: there.sampling_steps })
     })
     if (typeof current_image !== "string" || current_image === shown) return

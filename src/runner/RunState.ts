@@ -25,13 +25,13 @@ export interface Preview {
 export interface RunProgress {
   readonly runId: string
   /** What is being done, in a word or two: `loading`, `sampling`, `saving`. */
-  readonly job: string
+  readonly activity: string
   /** A sentence for people, such as `Batch 2 of 3`; empty when there is nothing to say. */
   readonly text: string
-  /** Batches finished, and batches in all. */
-  readonly jobNo: number
-  readonly jobCount: number
-  /** Steps finished in this batch, and steps in all. */
+  /** Finished passes, and all passes of the run: one for each batch, or two with hires fix. */
+  readonly passesDone: number
+  readonly passCount: number
+  /** Finished steps of this pass, and all of its steps. */
   readonly samplingStep: number
   readonly samplingSteps: number
   /** Milliseconds since the epoch. */
@@ -69,10 +69,10 @@ export interface RunState {
 export const make = Effect.fnUntraced(function*(runId: string): Effect.fn.Return<RunState> {
   let current: RunProgress = {
     runId,
-    job: "waiting",
+    activity: "waiting",
     text: "",
-    jobNo: 0,
-    jobCount: 0,
+    passesDone: 0,
+    passCount: 0,
     samplingStep: 0,
     samplingSteps: 0,
     timeStarted: yield* Clock.currentTimeMillis,
@@ -100,13 +100,13 @@ export const make = Effect.fnUntraced(function*(runId: string): Effect.fn.Return
 })
 
 /**
- * The share of the run that is done, 0 to 1, as stable-diffusion-webui counts it: finished batches, the current one's
+ * The share of the run that is done, 0 to 1, as stable-diffusion-webui counts it: finished passes, the current one's
  * steps, and 0.01 for having begun.
  */
-export const fraction = ({ jobCount, jobNo, samplingStep, samplingSteps }: RunProgress): number => {
-  if (jobCount === 0) return 0
-  const steps = samplingSteps === 0 ? 0 : samplingStep / samplingSteps / jobCount
-  return Math.min(1, 0.01 + jobNo / jobCount + steps)
+export const fraction = ({ passCount, passesDone, samplingStep, samplingSteps }: RunProgress): number => {
+  if (passCount === 0) return 0
+  const steps = samplingSteps === 0 ? 0 : samplingStep / samplingSteps / passCount
+  return Math.min(1, 0.01 + passesDone / passCount + steps)
 }
 
 /**

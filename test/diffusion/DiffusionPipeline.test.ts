@@ -215,7 +215,7 @@ describe("hooks", () => {
           Effect.gen(function*() {
             const { state } = yield* RuntimeContext
             yield* state.changes.pipe(
-              Stream.takeUntil(({ job }) => job === "done"),
+              Stream.takeUntil(({ activity }) => activity === "done"),
               Stream.runForEach(({ samplingStep }) => Effect.sync(() => steps.push(samplingStep))),
               Effect.andThen(Deferred.succeed(done, undefined)),
               Effect.forkDetach

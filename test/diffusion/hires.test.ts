@@ -87,8 +87,8 @@ layer(TestRuntime.layer())("hires fix", (it) => {
       const watching = yield* Effect.forkChild(Stream.runCollect(runs.watch("jobs")), { startImmediately: true })
       yield* run({ n_iter: 2 }, "jobs")
       const seen = yield* Fiber.join(watching)
-      assert.isTrue(seen.some(({ jobCount }) => jobCount === 4))
-      assert.strictEqual(Math.max(...seen.map(({ jobNo }) => jobNo)), 4)
+      assert.isTrue(seen.some(({ passCount }) => passCount === 4))
+      assert.strictEqual(Math.max(...seen.map(({ passesDone }) => passesDone)), 4)
     }))
 
   it.effect("names what it cannot work with", () =>

@@ -74,7 +74,7 @@ describe("a run that is asked to end", () => {
           [step === steps, step === steps]
         ])
         assert.strictEqual(progress.samplingStep, step === steps ? 0 : step)
-        assert.strictEqual(progress.jobNo, step === steps ? 1 : 0)
+        assert.strictEqual(progress.passesDone, step === steps ? 1 : 0)
       })
   )
 
@@ -159,7 +159,7 @@ describe("a run that is asked to skip", () => {
       assert.deepStrictEqual(processed.images.map(({ complete }) => complete), [true, step === steps, true])
       for (const i of [0, 2]) assert.deepStrictEqual(processed.images[i]?.bytes, whole.images[i]?.bytes)
       assert.strictEqual(processed.interrupted, step < steps)
-      assert.strictEqual(progress.jobNo, 3)
+      assert.strictEqual(progress.passesDone, 3)
       assert.isFalse(progress.skipped)
     }))
 

@@ -39,15 +39,15 @@ const watch = Effect.fnUntraced(function*<A, E>(
 /** A run of `batches` of `steps`, each step a second long, after two seconds of loading. */
 const run = Effect.fnUntraced(function*(batches: number, steps: number) {
   const { state } = yield* RuntimeContext
-  yield* state.update({ job: "loading", jobCount: batches, samplingSteps: steps })
+  yield* state.update({ activity: "loading", passCount: batches, samplingSteps: steps })
   yield* Effect.sleep("2 seconds")
-  for (let jobNo = 0; jobNo < batches; jobNo++) {
-    yield* state.update({ job: "sampling", jobNo, samplingStep: 0 })
+  for (let passesDone = 0; passesDone < batches; passesDone++) {
+    yield* state.update({ activity: "sampling", passesDone, samplingStep: 0 })
     for (let samplingStep = 1; samplingStep <= steps; samplingStep++) {
       yield* Effect.sleep("1 second")
       yield* state.update({ samplingStep })
     }
-    yield* state.update({ jobNo: jobNo + 1, samplingStep: 0 })
+    yield* state.update({ passesDone: passesDone + 1, samplingStep: 0 })
   }
   return "done"
 })
@@ -98,7 +98,7 @@ describe("Progress", () => {
       const failing = Effect.gen(function*() {
         const { state } = yield* RuntimeContext
         yield* Effect.sleep("1 second")
-        yield* state.update({ job: "sampling", jobCount: 1, samplingSteps: 10 })
+        yield* state.update({ activity: "sampling", passCount: 1, samplingSteps: 10 })
         yield* Effect.sleep("1 second")
         yield* state.update({ samplingStep: 3 })
         yield* state.interrupt

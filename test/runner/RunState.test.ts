@@ -14,10 +14,10 @@ describe("RunState", () => {
       const { progress } = yield* RunState.make("run")
       assert.deepStrictEqual(yield* progress, {
         runId: "run",
-        job: "waiting",
+        activity: "waiting",
         text: "",
-        jobNo: 0,
-        jobCount: 0,
+        passesDone: 0,
+        passCount: 0,
         samplingStep: 0,
         samplingSteps: 0,
         timeStarted: 1234,
@@ -33,11 +33,11 @@ describe("RunState", () => {
   it.effect("keeps what an update does not name", () =>
     Effect.gen(function*() {
       const { progress, update } = yield* RunState.make("run")
-      yield* update({ job: "sampling", samplingSteps: 20 })
+      yield* update({ activity: "sampling", samplingSteps: 20 })
       yield* update({ samplingStep: 3 })
-      const { job, runId, samplingStep, samplingSteps } = yield* progress
-      assert.deepStrictEqual({ job, runId, samplingStep, samplingSteps }, {
-        job: "sampling",
+      const { activity, runId, samplingStep, samplingSteps } = yield* progress
+      assert.deepStrictEqual({ activity, runId, samplingStep, samplingSteps }, {
+        activity: "sampling",
         runId: "run",
         samplingStep: 3,
         samplingSteps: 20
@@ -84,13 +84,13 @@ describe("RunState", () => {
         Array.from({ length: 20 }),
         () =>
           Effect.forkChild(
-            changes.pipe(Stream.filter(({ job }) => job === "saving"), Stream.runHead)
+            changes.pipe(Stream.filter(({ activity }) => activity === "saving"), Stream.runHead)
           )
       )
-      yield* update({ job: "sampling" })
-      yield* update({ job: "saving" })
+      yield* update({ activity: "sampling" })
+      yield* update({ activity: "saving" })
       const seen = yield* Effect.forEach(readers, Fiber.join)
-      assert.isTrue(seen.every((progress) => progress._tag === "Some" && progress.value.job === "saving"))
+      assert.isTrue(seen.every((progress) => progress._tag === "Some" && progress.value.activity === "saving"))
     }))
 
   it.effect("is not slowed by a slow reader, who goes on with the newest value", () =>
@@ -125,13 +125,13 @@ describe("RunState.fraction", () => {
   it.effect.each(
     [
       [{}, 0],
-      [{ jobCount: 2 }, 0.01],
-      [{ jobCount: 1, samplingSteps: 8, samplingStep: 2 }, 0.26],
-      [{ jobCount: 2, samplingSteps: 20, samplingStep: 5 }, 0.135],
-      [{ jobCount: 2, jobNo: 1, samplingSteps: 20 }, 0.51],
-      [{ jobCount: 2, jobNo: 1, samplingSteps: 20, samplingStep: 10 }, 0.76],
-      [{ jobCount: 1, samplingSteps: 20, samplingStep: 20 }, 1],
-      [{ jobCount: 1, jobNo: 1, samplingSteps: 20, samplingStep: 20 }, 1],
+      [{ passCount: 2 }, 0.01],
+      [{ passCount: 1, samplingSteps: 8, samplingStep: 2 }, 0.26],
+      [{ passCount: 2, samplingSteps: 20, samplingStep: 5 }, 0.135],
+      [{ passCount: 2, passesDone: 1, samplingSteps: 20 }, 0.51],
+      [{ passCount: 2, passesDone: 1, samplingSteps: 20, samplingStep: 10 }, 0.76],
+      [{ passCount: 1, samplingSteps: 20, samplingStep: 20 }, 1],
+      [{ passCount: 1, passesDone: 1, samplingSteps: 20, samplingStep: 20 }, 1],
       [{ samplingSteps: 20, samplingStep: 20 }, 0]
     ] as const
   )("of %j is %d, as stable-diffusion-webui counts", ([progress, share]) =>
@@ -146,9 +146,9 @@ describe("RunState.eta", () => {
       yield* TestClock.setTime(10_000)
       const { progress, update } = yield* RunState.make("run")
       assert.strictEqual(RunState.eta(yield* progress, 20_000), 0)
-      yield* update({ jobCount: 1, samplingSteps: 8, samplingStep: 2 })
+      yield* update({ passCount: 1, samplingSteps: 8, samplingStep: 2 })
       assert.closeTo(RunState.eta(yield* progress, 11_000), 1 / 0.26 - 1, 1e-9)
-      yield* update({ jobNo: 1, samplingStep: 8 })
+      yield* update({ passesDone: 1, samplingStep: 8 })
       assert.strictEqual(RunState.eta(yield* progress, 14_000), 0)
     }))
 })

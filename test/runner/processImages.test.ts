@@ -265,11 +265,19 @@ describe("the context of a run", () => {
         assert.isDefined(two)
         assert.notStrictEqual(one, two)
         assert.notStrictEqual(one.state, two.state)
-        yield* one.state.update({ job: "sampling" })
+        yield* one.state.update({ activity: "sampling" })
         yield* one.state.interrupt
         const [progress1, progress2] = [yield* one.state.progress, yield* two.state.progress]
-        assert.deepStrictEqual([progress1.runId, progress1.job, progress1.interrupted], ["first", "sampling", true])
-        assert.deepStrictEqual([progress2.runId, progress2.job, progress2.interrupted], ["second", "waiting", false])
+        assert.deepStrictEqual([progress1.runId, progress1.activity, progress1.interrupted], [
+          "first",
+          "sampling",
+          true
+        ])
+        assert.deepStrictEqual([progress2.runId, progress2.activity, progress2.interrupted], [
+          "second",
+          "waiting",
+          false
+        ])
         yield* hang.release
         yield* Fiber.join(first)
         yield* Fiber.join(second)

@@ -16,10 +16,10 @@ import { Float } from "./PythonJson.ts"
 
 /** The finished share, 0 to 1, as the webui counts it; 0.01 for a run that has started. */
 const fractionOf = (progress: RunProgress | undefined): number => {
-  if (progress === undefined || progress.jobCount <= 0) return 0.01
-  const { jobCount, jobNo } = progress
-  const steps = progress.samplingSteps > 0 ? stepOf(progress) / progress.samplingSteps / jobCount : 0
-  return Math.min(1, 0.01 + jobNo / jobCount + steps)
+  if (progress === undefined || progress.passCount <= 0) return 0.01
+  const { passCount, passesDone } = progress
+  const steps = progress.samplingSteps > 0 ? stepOf(progress) / progress.samplingSteps / passCount : 0
+  return Math.min(1, 0.01 + passesDone / passCount + steps)
 }
 
 // The webui counts from 0 the step that was reported last.
@@ -29,8 +29,8 @@ const nameOf = ({ request }: QueuedRun, progress: RunProgress | undefined): stri
   if (request.n_iter <= 1 || progress === undefined) {
     return request._tag === "Img2Img" ? "scripts_img2img" : "scripts_txt2img"
   }
-  const passes = Math.max(1, progress.jobCount / request.n_iter)
-  const batch = Math.min(request.n_iter, Math.floor(progress.jobNo / passes) + 1)
+  const passes = Math.max(1, progress.passCount / request.n_iter)
+  const batch = Math.min(request.n_iter, Math.floor(progress.passesDone / passes) + 1)
   return `Batch ${batch} out of ${request.n_iter}`
 }
 
@@ -61,7 +61,7 @@ export const progress = Effect.fn("sdapi.progress")(function*(query: {
     progress: new Float(done),
     eta_relative: new Float(Math.max(0, elapsed / done - elapsed)),
     state: {
-      ...stateOf(run, nameOf(executing.value, run), run === undefined || run.jobCount === 0 ? -1 : run.jobCount),
+      ...stateOf(run, nameOf(executing.value, run), run === undefined || run.passCount === 0 ? -1 : run.passCount),
       job_timestamp: timestamp(startedAt ?? 0)
     },
     current_image: query.skipCurrentImage || !live_previews_enable || run?.preview === undefined
@@ -78,7 +78,7 @@ const stateOf = (run: RunProgress | undefined, job: string, job_count: number) =
   job,
   job_count,
   job_timestamp: run === undefined ? "0" : timestamp(run.timeStarted),
-  job_no: run?.jobNo ?? 0,
+  job_no: run?.passesDone ?? 0,
   sampling_step: run === undefined ? 0 : stepOf(run),
   sampling_steps: run?.samplingSteps ?? 0
 })

@@ -12,10 +12,10 @@ import type { QueuedRun, RunFailure } from "../host/RunQueue.ts"
 
 /** The progress of a run. `now` is in milliseconds since the epoch. */
 const progressOf = (progress: RunState.RunProgress, now: number): Progress => ({
-  job: progress.job,
+  job: progress.activity,
   text: progress.text,
-  batch: progress.jobNo,
-  batches: progress.jobCount,
+  batch: progress.passesDone,
+  batches: progress.passCount,
   step: progress.samplingStep,
   steps: progress.samplingSteps,
   fraction: RunState.fraction(progress),

@@ -9,7 +9,7 @@ const endEarly = Effect.fnUntraced(function*(end: (run: RunState.RunState) => Ef
   const star = Txt2Img.make({ prompt: "a white star", steps: 20, n_iter: 3 })
   const fiber = yield* Effect.forkChild(processImages(star, { runId }))
   yield* watch(runId).pipe(
-    Stream.takeUntil(({ jobNo, samplingStep }) => jobNo === 1 && samplingStep > 0),
+    Stream.takeUntil(({ passesDone, samplingStep }) => passesDone === 1 && samplingStep > 0),
     Stream.runDrain
   )
   const run = yield* get(runId)

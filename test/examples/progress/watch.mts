@@ -5,7 +5,7 @@ import { processImages, Runs, RunState, Serena, Txt2Img } from "serena-runtime"
 const report = Effect.fnUntraced(function*(progress: RunState.RunProgress) {
   const percent = Math.round(RunState.fraction(progress) * 100)
   const seconds = RunState.eta(progress, yield* Clock.currentTimeMillis)
-  yield* Console.log(`${progress.job}: ${percent} %, ${seconds.toFixed(1)} s left`)
+  yield* Console.log(`${progress.activity}: ${percent} %, ${seconds.toFixed(1)} s left`)
 })
 
 const program = Effect.gen(function*() {

@@ -357,12 +357,11 @@ describe("A run", () => {
     Effect.gen(function*() {
       const { ended, queue, send, submit } = yield* started(slow)
       const { run } = yield* submit({ ...small, steps: 100, n_iter: 2 })
-      const isSampling = ({ status }: { readonly status: { readonly _tag: string; readonly progress?: unknown } }) =>
-        status._tag === "Running" && JSON.stringify(status.progress ?? {}).includes(`"job":"sampling"`)
-      yield* Stream.runHead(Stream.filter(queue.watch(run.id), isSampling))
+      yield* Stream.runHead(Stream.filter(queue.watch(run.id), ({ status }) =>
+        status._tag === "Running" && status.progress?.activity === "sampling"))
       yield* send(`/v1/runs/${run.id}/skip`, { method: "POST" })
       yield* Stream.runHead(Stream.filter(queue.watch(run.id), ({ status }) =>
-        status._tag === "Running" && status.progress?.jobNo === 1 && status.progress.samplingStep > 0))
+        status._tag === "Running" && status.progress?.passesDone === 1 && status.progress.samplingStep > 0))
       const asked = yield* send(`/v1/runs/${run.id}/interrupt`, { method: "POST" })
       assert.strictEqual(asked.status, 200)
       const { status } = yield* ended(run.id)
