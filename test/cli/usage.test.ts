@@ -98,7 +98,7 @@ describe("serena", () => {
       }
       for (const name of ["hr-scale", "max-models", "s-churn"]) assert.include(txt2img.stderr, `--${name}: `)
       assert.include(img2img.stderr, "--resize-mode: ")
-      assert.include(twice.stderr, "--init: 2 pictures are too many for a batch of 1")
+      assert.include(twice.stderr, "--init: 2 images are too many for a batch of 1")
       assert.include(none.stderr, "image")
       for (
         const [sentence, { code, stderr, stdout }] of [
