@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { Problem } from "../core/Problem.ts"
 import * as InfotextRequest from "../processing/InfotextRequest.ts"
+import type { IsKnown } from "../processing/InfotextWarnings.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import { Limits } from "../processing/Limits.ts"
 import { Options, OptionsSnapshot } from "../processing/Options.ts"
@@ -76,14 +77,23 @@ export interface Input extends Txt2ImgInput {
 /** Values for what no flag provides. */
 export interface Below {
   readonly defaults?: Partial<Processing> | undefined
-  /** The infotext of the image that `--from` names; takes the place of the defaults. */
-  readonly infotext?: string | undefined
+  /** The image that `--from` names; its infotext takes the place of the defaults. */
+  readonly original?: Original | undefined
+}
+
+/** An image whose infotext is read. */
+export interface Original {
+  readonly file: string
+  readonly infotext: string
+  readonly isKnown: IsKnown
 }
 
 /** What the flags ask for. */
 export interface Asked {
   readonly processing: Processing
   readonly setup: ProcessFlags.Setup
+  /** What could not be taken from the infotext of `--from`. */
+  readonly warnings: ReadonlyArray<string>
   /** A problem of this request, named by the flag to correct. */
   readonly named: (problem: Problem) => Problem
 }
@@ -119,7 +129,15 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
   if (Result.isFailure(processing) || Result.isFailure(setup) || all.length > 0) {
     return yield* new InvalidProcessing({ problems: all })
   }
-  const decoded: Asked = { processing: processing.success, setup: setup.success, named }
+  const decoded: Asked = {
+    processing: processing.success.request,
+    warnings: processing.success.warnings,
+    setup: setup.success,
+    named: ({ message, path }) => {
+      const written = processing.success.taken.get(path)
+      return named({ path, message: written === undefined ? message : `${message} ${sourceOf(below)} says ${written}.` })
+    }
+  }
   return decoded
 })
 
@@ -134,10 +152,27 @@ const readImages = Effect.fnUntraced(
   }
 )
 
-const decodeRequest = (asked: Readonly<Record<string, unknown>>, { defaults, infotext }: Below, limits: Limits) =>
-  infotext === undefined
-    ? decodeProcessing({ ...defaults, ...asked }, limits)
-    : InfotextRequest.fromInfotext(infotext, asked, { opts: Options.defaults, limits })
+const decodeRequest = (
+  asked: Readonly<Record<string, unknown>>,
+  below: Below,
+  limits: Limits
+): Effect.Effect<InfotextRequest.FromInfotext, InvalidProcessing> => {
+  const { defaults, original } = below
+  return original === undefined
+    ? Effect.map(
+      decodeProcessing({ ...defaults, ...asked }, limits),
+      (request) => ({ request, warnings: [], taken: new Map() })
+    )
+    : InfotextRequest.readInfotext(original.infotext, asked, {
+      opts: Options.defaults,
+      limits,
+      isKnown: original.isKnown,
+      source: sourceOf(below)
+    })
+}
+
+const sourceOf = ({ original }: Below): string =>
+  original === undefined ? "the infotext" : `the infotext of ${original.file}`
 
 const settingsPath = "override_settings."
 
@@ -149,7 +184,9 @@ const naming = (request: FlagTable, settings: Readonly<Record<string, unknown>>,
     if (path.startsWith(settingsPath)) {
       const setting = path.slice(settingsPath.length)
       if (setting === "samples_format" && hasFormat) return { path: `--${format.flag}`, message }
-      return { path: Object.hasOwn(settings, setting) ? "--set" : "--from", message: `${setting}: ${message}` }
+      return Object.hasOwn(settings, setting)
+        ? { path: "--set", message: `${setting}: ${message}` }
+        : { path: "--from", message: `${message}; give another with --set ${setting}=value` }
     }
     return path === "init_images.0" ? { path: "image", message } : ofField(problem)
   }

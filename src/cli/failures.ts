@@ -6,6 +6,7 @@ import type * as CliError from "effect/cli/CliError"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { nearest } from "../core/Text.ts"
 import type { ProcessingError } from "../runner/ProcessingError.ts"
 
 /** A file that a command was given and cannot use. */
@@ -49,11 +50,32 @@ export const exitCode = (error: CommandError): number => {
 export const tell = (error: CommandError): Effect.Effect<void> =>
   error._tag === "ShowHelp" || error.message === "" ? Effect.void : Console.error(error.message)
 
-/** A usage error in one sentence. */
-export const usage = (error: CliError.NonShowHelpErrors): string => {
+/** Names that other programs give to flags, and the flag that does the same here. */
+const otherNames: Readonly<Record<string, string>> = {
+  "batch-count": "n-iter",
+  "ckpt": "model",
+  "guidance": "cfg-scale",
+  "guidance-scale": "cfg-scale",
+  "hires": "enable-hr",
+  "n": "n-iter",
+  "neg": "negative-prompt",
+  "num-inference-steps": "steps",
+  "output": "outdir",
+  "output-dir": "outdir",
+  "sampler-name": "sampler",
+  "sampling-method": "sampler",
+  "strength": "denoising-strength"
+}
+
+/** A usage error in one sentence. `flags` are the names of the command's flags. */
+export const usage = (error: CliError.NonShowHelpErrors, flags: ReadonlyArray<string>): string => {
   switch (error._tag) {
-    case "UnrecognizedOption":
-      return `There is no flag ${error.option}.${suggest(error.suggestions)}`
+    case "UnrecognizedOption": {
+      const name = error.option.replace(/^-+/, "")
+      const other = Object.hasOwn(otherNames, name) ? otherNames[name] : undefined
+      const near = other !== undefined && flags.includes(other) ? other : nearest(name, flags)
+      return `There is no flag ${error.option}.${suggest(near === undefined ? [] : [`--${near}`])}`
+    }
     case "UnknownSubcommand":
       return `There is no command "${error.subcommand}".${suggest(error.suggestions)}`
     case "UnexpectedArgument":

@@ -47,6 +47,11 @@ export const generate = Effect.fnUntraced(function*({ json, named, processing, q
       "InvalidProcessing",
       ({ problems }) => Effect.fail(new InvalidProcessing({ problems: problems.map(named) }))
     ),
+    // An upscaler that nobody named on the command line comes from the infotext of `--from`.
+    Effect.catchTag("UnknownUpscaler", (error) => {
+      const told = named({ path: "hr_upscaler", message: error.message })
+      return Effect.fail(told.message === error.message ? error : new InvalidProcessing({ problems: [told] }))
+    }),
     signals.guard
   )
   const signal = yield* signals.received

@@ -14,6 +14,7 @@ import * as CliConfig from "effect/cli/CliConfig"
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
+import type { HelpDoc } from "effect/cli/HelpDoc"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -30,20 +31,21 @@ import { serve } from "./serve.ts"
 // Runs what the flags ask for; an image named by `--from` provides the rest.
 const generateImages = Effect.fnUntraced(function*(input: GenerateFlags.Input, defaults?: Partial<Processing>) {
   const original = Option.isNone(input.from) ? undefined : yield* readOriginal(input.from.value)
-  const asked = yield* GenerateFlags.decode(input, { defaults, infotext: original?.infotext })
+  const asked = yield* GenerateFlags.decode(input, { defaults, original })
+  const warn = Effect.fnUntraced(function*(warnings: ReadonlyArray<string>) {
+    if (!input.quiet) { for (const warning of warnings) yield* Console.error(`Warning: ${warning}`) }
+  })
+  yield* warn(asked.warnings)
   const { generate } = yield* Effect.promise(() => import("./generate.ts"))
   const saved = yield* generate({ ...asked, json: input.json, quiet: input.quiet })
-  const differences = saved[0] === undefined || input.quiet
-    ? []
-    : original?.differences(saved[0].infotext, asked.processing) ?? []
-  for (const difference of differences) yield* Console.error(`Warning: ${difference}`)
+  if (saved[0] !== undefined) yield* warn(original?.differences(saved[0].infotext) ?? [])
   return { asked, saved }
 })
 
 const readOriginal = Effect.fnUntraced(function*(file: string) {
-  const { differences, readImage } = yield* Effect.promise(() => import("./imageFiles.ts"))
+  const { differences, isKnown, readImage } = yield* Effect.promise(() => import("./imageFiles.ts"))
   const { infotext } = yield* readImage(file)
-  return { infotext, differences: (made: string, { _tag }: Processing) => differences(infotext, made, _tag) }
+  return { file, infotext, isKnown, differences: (made: string) => differences(infotext, made) }
 })
 
 const txt2img = Command.make(
@@ -172,12 +174,18 @@ const root = Command.make("serena").pipe(
   ])
 )
 
+const flagsOf = ({ flags, globalFlags = [], inheritedFlags = [] }: HelpDoc): ReadonlyArray<string> =>
+  [...flags, ...inheritedFlags, ...globalFlags].map(({ name }) => name.replace(/^-+/, ""))
+
 // Requested help goes to standard output. A usage error prints only the error, on standard error.
 const presenter: CliOutput.Presenter = {
   present: (event) =>
     event._tag === "InvalidInvocation"
       ? Console.error(
-        [...event.errors.map(usage), `See "${event.commandPath.join(" ")} --help".`].join("\n")
+        [
+          ...event.errors.map((error) => usage(error, flagsOf(event.helpDoc))),
+          `See "${event.commandPath.join(" ")} --help".`
+        ].join("\n")
       )
       : CliOutput.defaultPresenter.present(event)
 }

@@ -3,7 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import type { Problem } from "../core/Problem.ts"
-import { nearest } from "../core/Text.ts"
+import { proposer } from "../core/Text.ts"
 import { OptionsPatch } from "../processing/Options.ts"
 
 const names = Object.keys(OptionsPatch.fields)
@@ -14,11 +14,12 @@ export const settingsOf = (
 ): { readonly settings: Readonly<Record<string, unknown>>; readonly problems: ReadonlyArray<Problem> } => {
   const settings: Record<string, unknown> = {}
   const problems: Array<Problem> = []
+  const propose = proposer(names)
   for (const pair of pairs) {
     const end = pair.indexOf("=")
     const name = pair.slice(0, end < 0 ? pair.length : end).trim()
     if (!names.includes(name)) {
-      const near = nearest(name, names)
+      const near = propose(name)
       problems.push({
         path: "--set",
         message: `no setting is named ${JSON.stringify(name.slice(0, 80))}${

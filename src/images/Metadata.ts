@@ -5,6 +5,7 @@
  * comment. Only what stands around the pixels is read, and no text is unpacked to more than 16 MB.
  */
 import * as Effect from "effect/Effect"
+import * as JsonInfotext from "../processing/JsonInfotext.ts"
 import * as Exif from "./Exif.ts"
 import * as FileSignature from "./FileSignature.ts"
 import * as Gif from "./Gif.ts"
@@ -43,6 +44,9 @@ export const readMetadata = Effect.fn("Metadata.read")(function*(bytes: Uint8Arr
   const metadata: Metadata = { infotext, items }
   return metadata
 })
+
+/** The infotext, or else the JSON that other programs keep in its place; `undefined` without either. */
+export const parametersOf = ({ infotext, items }: Metadata): string | undefined => infotext ?? JsonInfotext.among(items)
 
 /**
  * A PNG, JPEG or WebP file with this infotext in it, where readers of its format look for it. An empty text is not

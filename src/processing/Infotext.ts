@@ -2,11 +2,13 @@
  * The text that tells how a picture was made, in stable-diffusion-webui's format: prompt, negative prompt, and one line
  * of `Key: value` pairs. It is stored in the picture (PNG `parameters` chunk) and read by every tool of that family.
  *
- * `format` writes it, `parse` reads it, whoever wrote it: the webui, Forge, ComfyUI, Serena. What a text leaves unsaid
- * is in `InfotextDefaults`, and `InfotextRequest` makes a request of it.
+ * `format` writes it, `parse` reads it, whichever program wrote it: the webui, Forge, ComfyUI, Serena. A text that lost
+ * its line ends is split where they were, and JSON of other programs is read by `JsonInfotext`. `InfotextDefaults` has
+ * what absent keys stand for, and `InfotextRequest` makes a request of it all.
  */
 import { pythonFloat } from "../core/Text.ts"
 import * as InfotextDefaults from "./InfotextDefaults.ts"
+import * as JsonInfotext from "./JsonInfotext.ts"
 
 /** A pair's value: a string, an integer, or a `Float`, which is written as Python writes it (`7.0`). */
 export type InfotextValue = string | number | Float | undefined
@@ -50,6 +52,10 @@ export interface Parsed {
   readonly fields: Fields
   /** What the keys that it does not have stand for. */
   readonly defaults: Fields
+  /** Sentences about how the text was read, where that was not plain. */
+  readonly notes: ReadonlyArray<string>
+  /** Why no prompt can be read of a text that is not an infotext: JSON, for one. */
+  readonly unreadable?: string
 }
 
 /** Words to be added to prompts, kept under a name. */
@@ -72,15 +78,13 @@ export interface ParseOptions {
  * Never fails, and takes time in proportion to the text's length.
  */
 export const parse = (text: string, options: ParseOptions = {}): Parsed => {
-  const lines = strip(text).split("\n")
-  const found = pairsOf(lines.at(-1) ?? "")
-  const hasParameters = found.length >= 3
-  const prompts = stylesOf(promptsOf(hasParameters ? lines.slice(0, -1) : lines), options.styles ?? [])
+  const read = JsonInfotext.isMeant(text) ? readJson(text) : readText(text)
+  const prompts = stylesOf(read.prompts, options.styles ?? [])
 
   const fields = new Map<string, Field>()
-  for (const [key, written] of hasParameters ? found : []) {
+  for (const [key, written] of read.pairs) {
     if (written === "") continue
-    const value = unquote(written)
+    const value = read.quoted ? unquote(written) : written
     const [, first, second] = /^(\p{Nd}+)x(\p{Nd}+)$/u.exec(value) ?? []
     if (first === undefined || second === undefined) {
       fields.set(key, value)
@@ -92,16 +96,123 @@ export const parse = (text: string, options: ParseOptions = {}): Parsed => {
   fields.delete("Prompt")
   fields.delete("Negative prompt")
   if (prompts.styles.length > 0) fields.set("Styles array", prompts.styles)
-  return InfotextDefaults.settle({
+  const settled = InfotextDefaults.settle({
     prompt: prompts.prompt,
     negativePrompt: prompts.negativePrompt,
     fields,
     backcompat: options.backcompat ?? true
   })
+  return {
+    ...settled,
+    notes: read.notes,
+    ...(read.unreadable !== undefined && { unreadable: read.unreadable })
+  }
+}
+
+/** Prompts and pairs of a text, as they stand there. */
+interface Read {
+  readonly prompts: Prompts
+  readonly pairs: ReadonlyArray<Pair>
+  /** Whether values may be JSON strings. */
+  readonly quoted: boolean
+  readonly notes: ReadonlyArray<string>
+  readonly unreadable?: string
+}
+
+const readJson = (text: string): Read => {
+  const json = JsonInfotext.read(text)
+  const unreadable = json === undefined
+    ? "the text looks like JSON and is not valid"
+    : json.prompt === undefined
+    ? `the text is JSON by ${json.program} without a prompt that can be read`
+    : undefined
+  return {
+    prompts: { prompt: json?.prompt ?? "", negativePrompt: json?.negativePrompt ?? "" },
+    pairs: json?.parameters ?? [],
+    quoted: false,
+    notes: json === undefined ? [] : [`The parameters are JSON by ${json.program}.`, ...json.notes],
+    ...(unreadable !== undefined && { unreadable })
+  }
+}
+
+const readText = (text: string): Read => {
+  const written = linesOf(strip(text))
+  const { lines, parameters, ...lost } = withParameters(written)
+  const pairs = pairsOf(parameters)
+  // What Serena wrote keeps its lines: a label within one is part of its prompt.
+  const isOwn = !lost.wasSplit && pairs.some(([key, value]) => key === "Version" && value.startsWith("serena-"))
+  const { prompts, wasSplit } = isOwn ? { prompts: lines, wasSplit: false } : withLabel(lines)
+  return {
+    prompts: promptsOf(prompts),
+    pairs,
+    quoted: true,
+    notes: [
+      ...(lost.wasSplit || wasSplit || (written.length > 1 && !text.includes("\n"))
+        ? ["The infotext lost its line ends. It was split before \"Negative prompt:\" and \"Steps:\"."]
+        : []),
+      ...(pairs.length === mostPairs ? [`The infotext was read up to its parameter ${mostPairs}.`] : []),
+      ...lost.notes
+    ]
+  }
+}
+
+// Some programs write line ends as the two characters of an escape, or as CR.
+const linesOf = (text: string): ReadonlyArray<string> => {
+  if (text.includes("\n")) return text.split("\n")
+  return text.split(/\\n(?=Steps: )/).length === 2 ? text.split("\\n") : text.split("\r")
+}
+
+// "Steps", and a pair after it.
+const parametersStart = /Steps: {0,4}\d{1,9} {0,4},/
+
+const withParameters = (lines: ReadonlyArray<string>): {
+  readonly lines: ReadonlyArray<string>
+  /** The line of parameters; empty when there is none. */
+  readonly parameters: string
+  readonly wasSplit: boolean
+  readonly notes: ReadonlyArray<string>
+} => {
+  const last = lines.at(-1) ?? ""
+  const hasPairs = (text: string) => pairsOf(text, 3).length >= 3
+  const rest = { lines: lines.slice(0, -1), wasSplit: false, notes: [] }
+  const within = last.search(parametersStart)
+  const [before, after] = [last.slice(0, Math.max(0, within)), last.slice(Math.max(0, within))]
+  if (within > 0 && hasPairs(after) && !isPairs(before)) {
+    return { ...rest, lines: [...rest.lines, before], parameters: after, wasSplit: true }
+  }
+  if (within >= 0 && hasPairs(last)) return { ...rest, parameters: last }
+  // Other lines may follow, such as templates of extensions, or the parameters may be broken into lines.
+  const start = lines.findLastIndex((line) => /^\s{0,4}Steps: {0,4}\d{1,9} {0,4},/.test(line))
+  const joined = start < 0 ? "" : lines.slice(start).map((line) => strip(line).replace(/,$/, "")).join(", ")
+  if (start >= 0 && start < lines.length - 1 && hasPairs(joined)) {
+    const notes = ["The infotext goes on after its line of parameters. What is no parameter there was not taken."]
+    return { lines: lines.slice(0, start), parameters: joined, wasSplit: false, notes }
+  }
+  return hasPairs(last) ? { ...rest, parameters: last } : { ...rest, lines, parameters: "" }
+}
+
+// Whether a piece of a line is nothing but pairs, as programs write them that do not begin with the steps.
+const isPairs = (text: string): boolean => !text.includes(label) && onlyPairs.test(text)
+
+const onlyPairs = /^\s*(?:[\p{Lu}\p{Lo}][\p{L}\p{N}_ /-]{0,60}:(?:[^",:]+| *"(?:[^"\\]|\\.)+"),\s*)+$/u
+
+// Splits a line before a label that no line begins with.
+const withLabel = (lines: ReadonlyArray<string>): { prompts: ReadonlyArray<string>; wasSplit: boolean } => {
+  const at = lines.some((line) => strip(line).startsWith(label)) ? -1 : lines.findIndex((line) => line.includes(label))
+  const line = lines[at]
+  if (line === undefined) return { prompts: lines, wasSplit: false }
+  const start = line.indexOf(label)
+  return {
+    prompts: [...lines.slice(0, at), line.slice(0, start), line.slice(start), ...lines.slice(at + 1)],
+    wasSplit: true
+  }
 }
 
 /** Everything at once: what the text says, over the defaults. */
-export const withDefaults = ({ defaults, fields }: Parsed): Fields => ({ ...fields, ...defaults })
+export const withDefaults = ({ defaults, fields }: Pick<Parsed, "defaults" | "fields">): Fields => ({
+  ...fields,
+  ...defaults
+})
 
 // White space as Python's `strip` knows it.
 const isSpace = (code: number): boolean =>
@@ -143,17 +254,24 @@ const joined = (lines: ReadonlyArray<string>): string => {
 
 type Pair = readonly [key: string, value: string]
 
+/** Most pairs that are read of one text. */
+const mostPairs = 5000
+
 // Finds pairs in one pass. A key is looked for character by character: a regular expression would start again at each
 // character of a long word that turns out to be none.
-const pairsOf = (line: string): ReadonlyArray<Pair> => {
+const pairsOf = (line: string, most = mostPairs): ReadonlyArray<Pair> => {
   const pairs: Array<Pair> = []
   let at = 0
+  // A list or object that never closes is looked for once.
+  let mayClose: boolean = true
   // Where the key began that may be under way, and how many characters it has.
   let [start, length] = [-1, 0]
-  while (at < line.length) {
+  while (at < line.length && pairs.length < most) {
     const character = String.fromCodePoint(line.codePointAt(at) ?? 0)
     if (character === ":" && length >= 2) {
-      const value = valueAt(line, at + 1)
+      const json: JsonPiece | undefined = mayClose ? jsonAt(line, at + 1) : undefined
+      mayClose &&= json?.closes !== false
+      const value = json?.closes === true ? json : valueAt(line, at + 1)
       pairs.push([line.slice(start, at), value.text])
       at = value.next
       length = 0
@@ -172,7 +290,8 @@ const pairsOf = (line: string): ReadonlyArray<Pair> => {
 
 const isInKey = (character: string): boolean => character === " " || character === "-" || character === "/"
 
-const isWord = (character: string): boolean => /[\p{L}\p{N}_]/u.test(character)
+const isWord = (character: string): boolean =>
+  (character >= "a" && character <= "z") || (character >= "A" && character <= "Z") || /[\p{L}\p{N}_]/u.test(character)
 
 // The value that stands behind a colon, and where to read on.
 const valueAt = (line: string, afterColon: number): { readonly text: string; readonly next: number } => {
@@ -186,6 +305,32 @@ const valueAt = (line: string, afterColon: number): { readonly text: string; rea
   const end = comma < 0 ? line.length : comma
   return { text: line.slice(at, end), next: end + 1 }
 }
+
+type JsonPiece = { readonly closes: true; readonly text: string; readonly next: number } | { readonly closes: false }
+
+// A list or an object of JSON, which other programs write without quotes. It has commas and colons of its own.
+const jsonAt = (line: string, afterColon: number): JsonPiece | undefined => {
+  jsonStart.lastIndex = afterColon
+  const opening = jsonStart.exec(line)?.[0]
+  if (opening === undefined) return undefined
+  const start = afterColon + opening.search(/[[{]/)
+  let depth = 0
+  for (let at = start; at < line.length; at++) {
+    const character = line[at]
+    if (character === "[" || character === "{") depth++
+    else if (character === "\"") at = closingQuote(line, at)
+    else if ((character === "]" || character === "}") && --depth === 0) {
+      const end = at + 1
+      return end === line.length || line[end] === ","
+        ? { closes: true, text: line.slice(start, end), next: end + 1 }
+        : undefined
+    }
+    if (at < 0) break
+  }
+  return { closes: false }
+}
+
+const jsonStart = /\s{0,4}(?:\{\s{0,4}["}]|\[\s{0,4}[{["\]])/y
 
 const closingQuote = (line: string, opening: number): number => {
   for (let at = opening + 1; at < line.length; at++) {

@@ -37,7 +37,7 @@ export const settle = (read: {
   readonly negativePrompt: string
   readonly fields: ReadonlyMap<string, Field>
   readonly backcompat: boolean
-}): Parsed => {
+}): Pick<Parsed, "defaults" | "fields"> => {
   const hypernet = read.fields.get("Hypernet")
   const strength = read.fields.get("Hypernet strength") ?? "1.0"
   const prompt = read.prompt + (hypernet === undefined ? "" : `<hypernet:${String(hypernet)}:${String(strength)}>`)

@@ -1,14 +1,15 @@
 /**
- * From an infotext back to a request that makes the same picture.
+ * From an infotext back to a request that makes the same image.
  *
- * Two tables say which key fills which field, and which setting. A row takes effect as soon as the request, or the
- * options, have what it names.
+ * `InfotextKeys` says which key fills which field, and which setting; `InfotextWarnings` names what was not taken.
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { Problem } from "../core/Problem.ts"
 import * as Infotext from "./Infotext.ts"
+import { fieldRows, type Row, settingRows } from "./InfotextKeys.ts"
+import * as InfotextWarnings from "./InfotextWarnings.ts"
 import { InvalidProcessing } from "./InvalidProcessing.ts"
 import type { Limits } from "./Limits.ts"
 import { OptionsPatch, type OptionsSnapshot } from "./Options.ts"
@@ -17,59 +18,110 @@ import { decode, Img2Img, type Processing, Txt2Img } from "./Processing.ts"
 export interface FromInfotextOptions extends Infotext.ParseOptions {
   /** The settings in force: those that the text agrees with are not overridden. */
   readonly opts?: OptionsSnapshot | undefined
-  /** Whether the picture's model is asked for, by its hash; off when left out. */
+  /** Whether the image's model is asked for, by its hash; off when left out. */
   readonly swapModel?: boolean | undefined
   readonly limits?: Limits | undefined
+  /** Whether a sampler, scheduler or upscaler of this name exists. A name that does not is not taken from the text. */
+  readonly isKnown?: InfotextWarnings.IsKnown | undefined
+  /** What problems call the text: `the infotext` when left out. */
+  readonly source?: string | undefined
+}
+
+/** A request that an infotext describes. */
+export interface FromInfotext {
+  readonly request: Processing
+  /** What the text says and the request does not, in sentences. */
+  readonly warnings: ReadonlyArray<string>
+  /** What was taken, by its path in the request, as the text has it: `Steps: "20"`. */
+  readonly taken: ReadonlyMap<string, string>
 }
 
 /**
- * The request that an infotext tells of. What `given` has stands, whatever the text says.
+ * The request that an infotext describes, with what could not be taken from the text. Values of `given` come before those
+ * of the text.
  *
- * It is a `Txt2Img`, or an `Img2Img` when `given` has that `_tag`; images are not part of a text and come from `given`,
+ * The request is a `Txt2Img`, or an `Img2Img` when `given` has that `_tag`; images are not part of a text and come from `given`,
  * as bytes or base64.
  *
  * Fails with `InvalidProcessing` that names every field whose value, from either side, cannot be used.
  */
-export const fromInfotext: (
+export const readInfotext: (
   text: string,
   given?: Readonly<Record<string, unknown>>,
   options?: FromInfotextOptions
-) => Effect.Effect<Processing, InvalidProcessing> = Effect.fn("Processing.fromInfotext")(
+) => Effect.Effect<FromInfotext, InvalidProcessing> = Effect.fn("Processing.readInfotext")(
   function*(text, given = {}, options = {}) {
-    const known = given._tag === "Img2Img" ? Img2Img.fields : Txt2Img.fields
-    const said = Infotext.withDefaults(Infotext.parse(text, options))
+    const source = options.source ?? "the infotext"
+    const kind = given._tag === "Img2Img" ? "Img2Img" : "Txt2Img"
+    const known = kind === "Img2Img" ? Img2Img.fields : Txt2Img.fields
+    const parsed = Infotext.parse(text, options)
+    const said = Infotext.withDefaults(parsed)
     const overrides = given.override_settings ?? {}
     const inForce: Readonly<Record<string, unknown>> = options.opts ?? {}
-    const fields = fieldsOf(said).filter(({ name, value }) =>
-      Object.hasOwn(known, name) && (given[name] === undefined || given[name] === null) && value !== null
+    const isGiven = (name: string) => given[name] !== undefined && given[name] !== null
+    const isOverridden = (name: string) => Predicate.isObject(overrides) && Object.hasOwn(overrides, name)
+    const isUnknown = ({ name, value }: Said) => InfotextWarnings.isUnknownName(name, value, options.isKnown)
+    const fields = fieldsOf(said).filter((each) =>
+      Object.hasOwn(known, each.name) && !isGiven(each.name) && each.value !== null && !isUnknown(each)
     )
     const settings = settingsOf(said).filter(({ name, problem, value }) =>
       Object.hasOwn(OptionsPatch.fields, name) && (problem !== undefined || inForce[name] !== value) &&
-      (name !== "sd_model_checkpoint" || options.swapModel === true) &&
-      !(Predicate.isObject(overrides) && Object.hasOwn(overrides, name))
+      (name !== "sd_model_checkpoint" || options.swapModel === true) && !isOverridden(name)
     )
     const decoded = yield* Effect.result(decode({
       ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
       ...values(fields),
       override_settings: Predicate.isObject(overrides) ? { ...values(settings), ...overrides } : overrides
     }, options.limits))
+    const fromText = new Map([
+      ...fields.map((each) => [each.name, each] as const),
+      ...settings.map((each) => [`override_settings.${each.name}`, each] as const)
+    ])
+    const unreadable = parsed.unreadable !== undefined && !isGiven("prompt")
+      ? [{ path: "prompt", message: `${source} gives none: ${parsed.unreadable}` }]
+      : []
     const problems = [
-      ...fields.flatMap(problemsOf("")),
-      ...settings.flatMap(problemsOf("override_settings.")),
-      ...(Result.isFailure(decoded) ? decoded.failure.problems : [])
+      ...unreadable,
+      ...[...fromText].flatMap(([path, { problem, written }]) =>
+        problem === undefined ? [] : [{ path, message: `${source} says ${written}, which is not ${problem}` }]
+      ),
+      ...(Result.isFailure(decoded) ? decoded.failure.problems : []).map(({ message, path }): Problem => {
+        const written = fromText.get(path)?.written
+        return { path, message: written === undefined ? message : `${message}; ${source} says ${written}` }
+      })
     ]
-    return Result.isFailure(decoded) || problems.length > 0
-      ? yield* new InvalidProcessing({ problems })
-      : decoded.success
+    if (Result.isFailure(decoded) || problems.length > 0) return yield* new InvalidProcessing({ problems })
+    const warnings = InfotextWarnings.warningsOf({
+      parsed,
+      kind,
+      isGiven: (name) => isGiven(name) || isOverridden(name),
+      isKnown: options.isKnown
+    })
+    const taken = new Map([...fromText].map(([path, { written }]) => [path, written] as const))
+    return { request: decoded.success, warnings, taken }
   }
 )
 
-/** One thing that a text says of a request, under the request's own name for it. */
+/** The request of `readInfotext` without its warnings. */
+export const fromInfotext: (
+  text: string,
+  given?: Readonly<Record<string, unknown>>,
+  options?: FromInfotextOptions
+) => Effect.Effect<Processing, InvalidProcessing> = Effect.fn("Processing.fromInfotext")(
+  function*(text, given, options) {
+    return (yield* readInfotext(text, given, options)).request
+  }
+)
+
+/** A value that a text has for a field of a request, or for a setting. */
 export interface Said {
+  /** Of the field or the setting. */
   readonly name: string
   /** As the request has it; `undefined` when it cannot be read. */
   readonly value: unknown
-  /** Why it cannot be read. */
+  /** As the text has it, shortened: `Steps: "20"`. */
+  readonly written: string
+  /** What it should be, when it cannot be read. */
   readonly problem?: string
 }
 
@@ -82,144 +134,12 @@ export const settingsOf = (said: Infotext.Fields): ReadonlyArray<Said> => settin
 const read = (said: Infotext.Fields) => ({ key, kind, name }: Row): ReadonlyArray<Said> => {
   const field = typeof key === "string" ? said[key] : key(said)
   if (field === undefined) return []
-  const value = kind.read(field)
-  if (value !== undefined) return [{ name, value }]
   const shown = JSON.stringify(field).slice(0, 100)
-  return [{ name, value, problem: `the infotext says ${shown}, which is not ${kind.what}` }]
+  const written = typeof key === "string" ? `${key.replace(/-[12]$/, "")}: ${shown}` : shown
+  const value = kind.read(field)
+  if (value !== undefined) return [{ name, value, written }]
+  return kind.isOptional === true ? [] : [{ name, value, written, problem: kind.what }]
 }
 
 const values = (said: ReadonlyArray<Said>): Readonly<Record<string, unknown>> =>
   Object.fromEntries(said.flatMap(({ name, problem, value }) => problem === undefined ? [[name, value]] : []))
-
-const problemsOf = (prefix: string) => ({ name, problem }: Said): ReadonlyArray<Problem> =>
-  problem === undefined ? [] : [{ path: prefix + name, message: problem }]
-
-interface Kind {
-  readonly what: string
-  /** The value as the request has it, or `undefined` for one of another kind. */
-  readonly read: (value: Infotext.Field) => unknown
-}
-
-const matching = (what: string, pattern: RegExp): Kind => ({
-  what,
-  read: (value) => pattern.test(String(value)) ? Number(value) : undefined
-})
-
-const text: Kind = { what: "a text", read: String }
-const list: Kind = { what: "a list", read: (value) => typeof value === "object" ? value : [String(value)] }
-const whole = matching("a whole number", /^\s*[+-]?\d+(?:\.0*)?\s*$/)
-const number = matching("a number", /^\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?\s*$/i)
-const oneOf = (values: Readonly<Record<string, unknown>>): Kind => ({
-  what: `one of ${Object.keys(values).join(", ")}`,
-  read: (value) => {
-    const name = String(value).trim()
-    return Object.hasOwn(values, name) ? values[name] : undefined
-  }
-})
-const flag = oneOf({ True: true, False: false, true: true, false: false })
-// A name, or the words for "as in the first pass", which are said by leaving the field out.
-const unlessSame: Kind = { what: "a name", read: (value) => String(value).startsWith("Use same ") ? null : value }
-
-interface Row {
-  /** Of the request or the setting. */
-  readonly name: string
-  /** Of the infotext; or what follows from several. */
-  readonly key: string | ((said: Infotext.Fields) => Infotext.Field | undefined)
-  readonly kind: Kind
-}
-
-const row = (name: string, key: Row["key"], kind: Kind): Row => ({ name, key, kind })
-
-const asksForHires = (said: Infotext.Fields): boolean =>
-  said["Denoising strength"] !== undefined &&
-  (said["Hires upscale"] !== undefined || said["Hires upscaler"] !== undefined || Number(said["Hires resize-1"]) > 0)
-
-const fieldRows: ReadonlyArray<Row> = [
-  row("prompt", "Prompt", text),
-  row("negative_prompt", "Negative prompt", text),
-  row("styles", "Styles array", list),
-  row("steps", "Steps", whole),
-  // Old texts have a schedule in the sampler's name; it is taken apart where samplers are known.
-  row("sampler_name", "Sampler", text),
-  row("scheduler", "Schedule type", text),
-  row("cfg_scale", "CFG scale", number),
-  row("seed", "Seed", whole),
-  row("width", "Size-1", whole),
-  row("height", "Size-2", whole),
-  row("batch_size", "Batch size", whole),
-  row("denoising_strength", "Denoising strength", number),
-  row("subseed", "Variation seed", whole),
-  row("subseed_strength", "Variation seed strength", number),
-  row("seed_resize_from_w", "Seed resize from-1", whole),
-  row("seed_resize_from_h", "Seed resize from-2", whole),
-  row("refiner_checkpoint", "Refiner", text),
-  row("refiner_switch_at", "Refiner switch at", number),
-  row("enable_hr", asksForHires, flag),
-  row("hr_scale", "Hires upscale", number),
-  row("hr_upscaler", "Hires upscaler", text),
-  row("hr_second_pass_steps", "Hires steps", whole),
-  row("hr_resize_x", "Hires resize-1", whole),
-  row("hr_resize_y", "Hires resize-2", whole),
-  row("hr_checkpoint_name", "Hires checkpoint", unlessSame),
-  row("hr_sampler_name", "Hires sampler", unlessSame),
-  row("hr_scheduler", "Hires schedule type", unlessSame),
-  row("hr_prompt", "Hires prompt", text),
-  row("hr_negative_prompt", "Hires negative prompt", text),
-  row("inpainting_mask_invert", "Mask mode", oneOf({ "Inpaint masked": 0, "Inpaint not masked": 1 })),
-  row("mask_blur_x", "Mask blur", whole),
-  row("mask_blur_y", "Mask blur", whole),
-  row(
-    "inpainting_fill",
-    "Masked content",
-    oneOf({ "fill": 0, "original": 1, "latent noise": 2, "latent nothing": 3 })
-  ),
-  row("inpaint_full_res", "Inpaint area", oneOf({ "Whole picture": false, "Only masked": true })),
-  row("inpaint_full_res_padding", "Masked area padding", whole),
-  // The webui has it set the setting of this name; the request's own field does the same, and takes larger values.
-  row("initial_noise_multiplier", "Noise multiplier", number)
-]
-
-const settingRows: ReadonlyArray<Row> = [
-  row("face_restoration", "Face restoration", text),
-  row("sd_model_checkpoint", "Model hash", text),
-  row("emphasis", "Emphasis", text),
-  row("CLIP_stop_at_last_layers", "Clip skip", whole),
-  row("randn_source", "RNG", text),
-  row("tiling", "Tiling", flag),
-  row("hires_fix_refiner_pass", "Hires refiner", text),
-  row("sd_vae", "VAE", text),
-  row("sd_vae_encode_method", "VAE Encoder", text),
-  row("sd_vae_decode_method", "VAE Decoder", text),
-  row("inpainting_mask_weight", "Conditional mask weight", number),
-  row("img2img_extra_noise", "Extra noise", number),
-  row("s_min_uncond", "NGMS", number),
-  row("s_min_uncond_all", "NGMS all steps", flag),
-  row("token_merging_ratio", "Token merging ratio", number),
-  row("token_merging_ratio_hr", "Token merging ratio hr", number),
-  row("pad_cond_uncond", "Pad conds", flag),
-  row("pad_cond_uncond_v0", "Pad conds v0", flag),
-  row("use_old_scheduling", "Old prompt editing timelines", flag),
-  row("use_downcasted_alpha_bar", "Downcast alphas_cumprod", flag),
-  row("refiner_switch_by_sample_steps", "Refiner switch by sampling steps", flag),
-  row("eta_ddim", "Eta DDIM", number),
-  row("eta_ancestral", "Eta", number),
-  row("s_churn", "Sigma churn", number),
-  row("s_tmin", "Sigma tmin", number),
-  row("s_tmax", "Sigma tmax", number),
-  row("s_noise", "Sigma noise", number),
-  row("sigma_min", "Schedule min sigma", number),
-  row("sigma_max", "Schedule max sigma", number),
-  row("rho", "Schedule rho", number),
-  row("eta_noise_seed_delta", "ENSD", whole),
-  row("always_discard_next_to_last_sigma", "Discard penultimate sigma", flag),
-  row("sgm_noise_multiplier", "SGM noise multiplier", flag),
-  row("uni_pc_variant", "UniPC variant", text),
-  row("uni_pc_skip_type", "UniPC skip type", text),
-  row("uni_pc_order", "UniPC order", whole),
-  row("uni_pc_lower_order_final", "UniPC lower order final", flag),
-  row("sd_noise_schedule", "Noise Schedule", text),
-  row("skip_early_cond", "Skip Early CFG", number),
-  // The webui reads "scheduler" here, which it never wrote.
-  row("beta_dist_alpha", "Beta schedule alpha", number),
-  row("beta_dist_beta", "Beta schedule beta", number)
-]

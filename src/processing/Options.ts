@@ -12,7 +12,7 @@ import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 import { field } from "../core/Field.ts"
 import { listed, Problem, problemsOf } from "../core/Problem.ts"
-import { nearest } from "../core/Text.ts"
+import { proposer } from "../core/Text.ts"
 
 const atLeast = (minimum: number) => Schema.Finite.check(Schema.isGreaterThanOrEqualTo(minimum))
 const wholeAtLeast = (minimum: number) => Schema.Int.check(Schema.isGreaterThanOrEqualTo(minimum))
@@ -835,11 +835,14 @@ const decodePatch = Schema.decodeUnknownEffect(OptionsPatch, { errors: "all", on
 
 const names = Object.keys(fields)
 
-// What is said of a name that no setting has.
-const unknownNamed = (problem: Problem): Problem => {
-  if (problem.path === "" || names.includes(problem.path)) return problem
-  const near = nearest(problem.path, names)
-  return { ...problem, message: `no setting has this name${near === undefined ? "" : `; did you mean "${near}"?`}` }
+// What is said of names that no setting has.
+const unknownNamed = (problems: ReadonlyArray<Problem>): ReadonlyArray<Problem> => {
+  const propose = proposer(names)
+  return problems.map((problem) => {
+    if (problem.path === "" || names.includes(problem.path)) return problem
+    const near = propose(problem.path)
+    return { ...problem, message: `no setting has this name${near === undefined ? "" : `; did you mean "${near}"?`}` }
+  })
 }
 
 /** Options that do not fit: from a file, a flag, or `override_settings`. */
@@ -869,7 +872,7 @@ export class Options extends Context.Service<Options, {
   static readonly decode = (patch: unknown): Effect.Effect<OptionsPatch, InvalidOptions> =>
     Effect.mapError(
       decodePatch(patch),
-      ({ issue }) => new InvalidOptions({ problems: problemsOf(issue).map(unknownNamed) })
+      ({ issue }) => new InvalidOptions({ problems: unknownNamed(problemsOf(issue)) })
     )
 
   /** Settings kept in memory, beginning with the defaults and `initial` over them. */

@@ -102,11 +102,19 @@ describe("serena txt2img", () => {
         yield* fs.writeFile(`${folder}/${name}`, yield* withInfotext(bytes, infotext))
         return `${folder}/${name}`
       })
-      const bad = yield* save("bad.png", "Steps: many, Sampler: Euler, CFG scale: 7, Size: 4096x64, RNG: TPU, Seed: 1")
+      const bad = yield* save("bad.png", "Steps: many, Sampler: Euler, CFG scale: 7, Size: 4096x64, ENSD: x, Seed: 1")
       const wrong = yield* serena(["txt2img", "--from", bad, "--threads", "-1"])
       assert.deepStrictEqual({ code: wrong.code, stdout: wrong.stdout }, { code: 2, stdout: "" })
       assert.lengthOf(lines(wrong.stderr), 1)
-      for (const problem of ["--steps: the infotext says", "--width: 4096", "--from: randn_source: ", "--threads: "]) {
+      for (
+        const problem of [
+          `--steps: the infotext of ${bad} says Steps: "many"`,
+          "--width: 4096",
+          `; the infotext of ${bad} says Size: "4096"`,
+          `--from: the infotext of ${bad} says ENSD: "x", which is not a whole number; give another with --set eta_noise_`,
+          "--threads: "
+        ]
+      ) {
         assert.include(wrong.stderr, problem)
       }
       const foreign = yield* save(
@@ -116,8 +124,8 @@ describe("serena txt2img", () => {
       )
       const { code, stderr } = yield* serena(["txt2img", "--from", foreign, "--steps", "1", "--outdir", folder])
       assert.strictEqual(code, 0, stderr)
-      assert.include(stderr, "Warning: the picture was made with what is not built yet: face_restoration.\n")
-      assert.match(stderr, /Warning: the picture was made by tiny 535cf750e0, not by shapes-128 \w+\. .*--model\.\n/)
+      assert.include(stderr, "Warning: Faces were restored (Face restoration).")
+      assert.match(stderr, /Warning: the image was generated with tiny 535cf750e0, not with shapes-128 \w+\. .*--model\.\n/)
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
   it.live("leaves nothing behind when the folder cannot be used, and survives a reader that hangs up", () =>

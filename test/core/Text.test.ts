@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import { nearest, pythonFloat } from "../../src/core/Text.ts"
+import { nearest, proposer, pythonFloat } from "../../src/core/Text.ts"
 
 describe("pythonFloat", () => {
   it.each([
@@ -69,6 +69,32 @@ describe("nearest proposes", () => {
   it("at once, for a name as long as a book", () => {
     assert.isUndefined(nearest("x".repeat(10_000_000), known))
   }, 500)
+
+  it("a name that begins with it, the shortest first", () => {
+    const flags = ["set", "seed", "outdir", "cfg-scale", "negative-prompt", "sampler", "samples"]
+    assert.deepStrictEqual(
+      ["cfg", "out", "neg", "sam", "xy"].map((name) => nearest(name, flags)),
+      ["cfg-scale", "outdir", "negative-prompt", "sampler", undefined]
+    )
+  })
+
+  it("without comparing more than it must: each name reads 1,000 known ones at most, a few are compared in full", () => {
+    let reads = 0
+    const counted = new Proxy(Array.from({ length: 100_000 }, (_, i) => `name ${i}`), {
+      get: (target, key, receiver) => {
+        if (typeof key === "string" && /^\d+$/.test(key)) reads++
+        const value: unknown = Reflect.get(target, key, receiver)
+        return value
+      }
+    })
+    assert.isDefined(nearest("nome 999", counted))
+    assert.isAtMost(reads, 1000)
+  })
+
+  it("for the first names that it is asked about", () => {
+    const propose = proposer(known, 2)
+    assert.deepStrictEqual(["Eular", "x", "Eular"].map(propose), ["Euler", undefined, undefined])
+  })
 
   it("an exact name before all others", () => {
     assert.strictEqual(nearest("Euler a", known), "Euler a")

@@ -163,10 +163,11 @@ describe("InfotextRequest.fromInfotext", () => {
         "seed",
         "width",
         "n_iter",
-        "override_settings.eta_noise_seed_delta",
-        "override_settings.randn_source"
+        "override_settings.eta_noise_seed_delta"
       ])
-      assert.include(found.map(({ message }) => message), `the infotext says "many", which is not a whole number`)
+      const messages = found.map(({ message }) => message)
+      assert.include(messages, `the infotext says Steps: "many", which is not a whole number`)
+      assert.isTrue(messages.some((message) => message.endsWith(`; the infotext says Size: "4"`)))
     }))
 
   it.effect("names settings that are none, a seed beyond all numbers, and what is over the limits", () =>

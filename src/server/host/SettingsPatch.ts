@@ -3,7 +3,7 @@
  * and the webui's others, with the problems of each.
  */
 import type { Problem } from "../../core/Problem.ts"
-import { nearest } from "../../core/Text.ts"
+import { proposer } from "../../core/Text.ts"
 import { Options, OptionsSnapshot } from "../../processing/Options.ts"
 
 export type Values = Readonly<Record<string, unknown>>
@@ -41,6 +41,7 @@ export const divide = (patch: Values, inactive: Values, inForce?: OptionsSnapsho
   const active: Record<string, unknown> = {}
   const others: Record<string, unknown> = {}
   const problems: Array<Problem> = []
+  const propose = proposer([...Object.keys(OptionsSnapshot.fields), ...Object.keys(inactive)])
   for (const [name, value] of Object.entries(patch)) {
     if (fixed.has(name) || isExplanation(name)) continue
     if (isActive(name)) {
@@ -57,15 +58,13 @@ export const divide = (patch: Values, inactive: Values, inForce?: OptionsSnapsho
           path: name,
           message: `expected ${kindOf(like)}, got ${JSON.stringify(value)?.slice(0, 40)}`
         })}
-    } else problems.push({ path: name, message: unknownSetting(name, inactive) })
+    } else problems.push({ path: name, message: unknownSetting(propose(name)) })
   }
   return { active, inactive: others, problems }
 }
 
-const unknownSetting = (name: string, inactive: Values): string => {
-  const near = nearest(name, [...Object.keys(OptionsSnapshot.fields), ...Object.keys(inactive)])
-  return `no setting has this name${near === undefined ? "" : `; did you mean "${near}"?`}`
-}
+const unknownSetting = (near: string | undefined): string =>
+  `no setting has this name${near === undefined ? "" : `; did you mean "${near}"?`}`
 
 // The user who starts the server may save anywhere; over the network, only folders below the working directory.
 const leavesFolder = (name: string, value: unknown): boolean =>

@@ -13,10 +13,12 @@ import * as Png from "../../images/Png.ts"
 import { Upscalers } from "../../images/Upscalers.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import * as Infotext from "../../processing/Infotext.ts"
+import * as InfotextWarnings from "../../processing/InfotextWarnings.ts"
 import { Options } from "../../processing/Options.ts"
 import { StyleBook } from "../../processing/StyleBook.ts"
 import { fromRun, problem } from "./ApiError.ts"
 import { bounded, decoder, Flag, FloatNumber, Int, oneOf, otherwise, Text } from "./Fields.ts"
+import { isKnown } from "./knownNames.ts"
 import { Pictures } from "./Pictures.ts"
 import { Float } from "./PythonJson.ts"
 
@@ -163,5 +165,12 @@ export const pngInfo = Effect.fn("sdapi.pngInfo")(function*(body: unknown) {
   const { styles } = yield* (yield* StyleBook).read
   const bytes = yield* read(image)
   const { infotext = "", items } = yield* Effect.mapError(readMetadata(bytes), fromRun)
-  return { info: infotext, items, parameters: Infotext.withDefaults(Infotext.parse(infotext, { styles })) }
+  const parsed = Infotext.parse(infotext, { styles })
+  const warnings = infotext === "" ? [] : InfotextWarnings.warningsOf({ parsed, kind: "Txt2Img", isKnown })
+  return {
+    info: infotext,
+    items,
+    parameters: Infotext.withDefaults(parsed),
+    ...(warnings.length > 0 && { warnings })
+  }
 })

@@ -11,6 +11,7 @@ import { Models } from "../../model/Models.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import * as Infotext from "../../processing/Infotext.ts"
 import * as InfotextRequest from "../../processing/InfotextRequest.ts"
+import * as InfotextWarnings from "../../processing/InfotextWarnings.ts"
 import { Options } from "../../processing/Options.ts"
 import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
 import * as Processing from "../../processing/Processing.ts"
@@ -31,6 +32,7 @@ import {
   type Txt2ImgRequest
 } from "./ImageRequest.ts"
 import { info, pictures } from "./Info.ts"
+import { isKnown } from "./knownNames.ts"
 import { Pictures } from "./Pictures.ts"
 import type { Float } from "./PythonJson.ts"
 import * as Scripts from "./Scripts.ts"
@@ -62,9 +64,14 @@ export class Generation extends Context.Service<Generation, {
       // Fills the fields that the request leaves out from its infotext.
       const withInfotext = Effect.fnUntraced(function*(body: unknown, text: string, fields: ReadonlySet<string>) {
         const given = readDict(body) ?? {}
-        const said = Infotext.withDefaults(Infotext.parse(text, { styles: (yield* styles.read).styles }))
+        const parsed = Infotext.parse(text, { styles: (yield* styles.read).styles })
+        if (parsed.unreadable !== undefined && !("prompt" in given)) {
+          return yield* problem(["body", "infotext"], parsed.unreadable)
+        }
+        const said = Infotext.withDefaults(parsed)
         const filled: Record<string, unknown> = {}
         for (const { name, value } of InfotextRequest.fieldsOf(said)) {
+          if (InfotextWarnings.isUnknownName(name, value, isKnown)) continue
           if (fields.has(name) && !(name in given) && value !== undefined && value !== null) filled[name] = value
         }
         const overrides = readDict(given["override_settings"]) ?? {}
@@ -74,7 +81,13 @@ export class Generation extends Context.Service<Generation, {
           if (value === undefined || name in overrides || !(name in inForce) || inForce[name] === value) continue
           if (name !== "sd_model_checkpoint" || inForce["disable_weights_auto_swap"] === false) unsaid[name] = value
         }
-        return { ...given, ...filled, override_settings: { ...unsaid, ...overrides } }
+        const warnings = InfotextWarnings.warningsOf({
+          parsed,
+          kind: fields.has("init_images") ? "Img2Img" : "Txt2Img",
+          isGiven: (name) => name in given || name in overrides,
+          isKnown
+        })
+        return { body: { ...given, ...filled, override_settings: { ...unsaid, ...overrides } }, warnings }
       })
 
       const overridesOf = Effect.fnUntraced(function*(request: ImageRequest) {
@@ -218,7 +231,7 @@ export class Generation extends Context.Service<Generation, {
         return yield* Effect.mapError(decoder.decode(bytes, limits), fromRun)
       })
 
-      const run = Effect.fnUntraced(function*(request: ImageRequest) {
+      const run = Effect.fnUntraced(function*(request: ImageRequest, warnings: ReadonlyArray<string> = []) {
         const script = yield* Scripts.find(request)
         const asked = isImg2Img(request) ? yield* ofImg2Img(request) : yield* ofTxt2Img(request)
         const scripted = script === undefined
@@ -243,7 +256,7 @@ export class Generation extends Context.Service<Generation, {
         const reply: Reply = {
           images: request.send_images ? pictures(processed).map(({ bytes }) => Base64.encode(bytes)) : [],
           parameters: shown(request),
-          info: info(request, processed)
+          info: info(request, processed, [...warnings, ...processed.warnings])
         }
         return reply
       })
@@ -254,11 +267,9 @@ export class Generation extends Context.Service<Generation, {
       ) =>
         Effect.fnUntraced(function*(body: unknown) {
           const request = yield* decode(body)
-          return yield* run(
-            request.infotext === null || request.infotext === ""
-              ? request
-              : yield* decode(yield* withInfotext(body, request.infotext, fields))
-          )
+          if (request.infotext === null || request.infotext === "") return yield* run(request)
+          const filled = yield* withInfotext(body, request.infotext, fields)
+          return yield* run(yield* decode(filled.body), filled.warnings)
         })
 
       return Generation.of({

@@ -16,8 +16,11 @@ export const pictures = ({ extraImages, images }: Processed): ReadonlyArray<Proc
   ])
 ]
 
-/** The text itself. `request` is the request as its reply shows it. */
-export const info = (request: ImageRequest, processed: Processed): string => {
+/**
+ * The text itself. `request` is the request as its reply shows it. `warnings` is a key that the webui does not have: it is
+ * there only when there are some.
+ */
+export const info = (request: ImageRequest, processed: Processed, warnings: ReadonlyArray<string>): string => {
   const { state } = processed
   const { processing } = state
   const plans = state.batches.flat()
@@ -56,7 +59,8 @@ export const info = (request: ImageRequest, processed: Processed): string => {
     clip_skip: state.clipSkip,
     is_using_inpainting_conditioning: state.model.isInpainting === true,
     // The one that its infotexts name.
-    version: Infotext.parse(first?.infotext ?? "").fields["Version"] ?? version
+    version: Infotext.parse(first?.infotext ?? "").fields["Version"] ?? version,
+    ...(warnings.length > 0 && { warnings })
   }, dumps)
 }
 

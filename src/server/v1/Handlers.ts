@@ -13,7 +13,7 @@ import * as Result from "effect/Result"
 import { Api } from "../../contract/Api.ts"
 import { ImageNotFound, RunNotFound, TooLarge } from "../../contract/errors.ts"
 import type { Problem } from "../../core/Problem.ts"
-import { readMetadata } from "../../images/Metadata.ts"
+import { parametersOf, readMetadata } from "../../images/Metadata.ts"
 import { latentUpscaleModes } from "../../images/Resample.ts"
 import { Upscalers } from "../../images/Upscalers.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
@@ -224,32 +224,46 @@ export const layerCatalogue = HttpApiBuilder.group(
           if (body.byteLength > maxBytes) {
             return yield* new TooLarge({ what: "The image", limit: maxBytes })
           }
-          const { infotext, items } = yield* readMetadata(new Uint8Array(body))
+          const metadata = yield* readMetadata(new Uint8Array(body))
+          const { items } = metadata
+          const infotext = parametersOf(metadata)
           if (infotext === undefined) {
             return { infotext: null, items, request: null, problems: [] }
           }
           const opts = yield* options.snapshot
-          const stands = yield* Effect.result(InfotextRequest.fromInfotext(infotext, {}, {
+          const enlargers = [...latentUpscaleModes, ...yield* upscalers.list].map(({ name }) =>
+            name.toLowerCase()
+          )
+          const read = yield* Effect.result(InfotextRequest.readInfotext(infotext, {}, {
             opts,
             limits,
             swapModel: true,
-            styles: (yield* styles.read).styles
+            styles: (yield* styles.read).styles,
+            isKnown: {
+              sampler: (name) => Option.isSome(Samplers.parseName(name)),
+              scheduler: (name) => Option.isSome(Schedules.get(name)),
+              upscaler: (name) => enlargers.includes(name.toLowerCase())
+            }
           }))
-          if (Result.isFailure(stands)) {
-            return { infotext, items, request: null, problems: stands.failure.problems }
+          if (Result.isFailure(read)) {
+            return { infotext, items, request: null, problems: read.failure.problems }
           }
-          const { sd_model_checkpoint: hash = "", ...overrides } = stands.success.override_settings
+          const { request: asked, warnings } = read.success
+          const { sd_model_checkpoint: hash = "", ...overrides } = asked.override_settings
           const model = findModel(yield* titles.list, yield* titles.hashes, hash)
-          const problems: ReadonlyArray<Problem> = hash === "" || Option.isSome(model)
-            ? []
-            : [{
-              path: "override_settings.sd_model_checkpoint",
-              message: `no model of this server is known by the hash ${hash}`
-            }]
+          const problems: ReadonlyArray<Problem> = [
+            ...(hash === "" || Option.isSome(model)
+              ? []
+              : [{
+                path: "override_settings.sd_model_checkpoint",
+                message: `no model of this server is known by the hash ${hash}`
+              }]),
+            ...warnings.map((message) => ({ path: "", message }))
+          ]
           const override_settings = Option.isSome(model)
             ? { ...overrides, sd_model_checkpoint: model.value.name }
             : overrides
-          return { infotext, items, request: { ...stands.success, override_settings }, problems }
+          return { infotext, items, request: { ...asked, override_settings }, problems }
         }))
       .handle("status", () =>
         Effect.gen(function*() {

@@ -95,7 +95,7 @@ describe("/v1/png-info", () => {
     Effect.gen(function*() {
       const { ask } = yield* started()
       const infotext =
-        "a cat\nNegative prompt: a dog\nSteps: 12, Sampler: Euler a, CFG scale: 4.5, Seed: 3, Size: 64x72"
+        "a cat\nNegative prompt: a dog\nSteps: 12, Sampler: Euler a, CFG scale: 4.5, Seed: 3, Size: 64x72, RNG: CPU"
       const body = new Uint8Array(yield* PlainEncoder.encode({ raster: slopes(), infotext }))
       const told = yield* ask("/v1/png-info", { method: "POST", body, headers: { "content-type": "image/png" } })
       assert.strictEqual(told.status, 200)

@@ -1,0 +1,200 @@
+/**
+ * What an infotext says and a request made of it does not: sentences for whoever asked for the same image again.
+ *
+ * Keys that are known to change the image have a sentence each. All other keys that nothing reads are listed in one.
+ */
+import * as Infotext from "./Infotext.ts"
+import { fieldRows, settingRows } from "./InfotextKeys.ts"
+import { listed } from "./JsonInfotext.ts"
+import { OptionsPatch } from "./Options.ts"
+import { Img2Img, Txt2Img } from "./Processing.ts"
+
+/** Whether a name of this kind is known. */
+export interface IsKnown {
+  readonly sampler: (name: string) => boolean
+  readonly scheduler: (name: string) => boolean
+  /** Left out where the upscalers are not at hand. */
+  readonly upscaler?: (name: string) => boolean
+}
+
+const namedBy: Readonly<Record<string, keyof IsKnown>> = {
+  sampler_name: "sampler",
+  hr_sampler_name: "sampler",
+  scheduler: "scheduler",
+  hr_scheduler: "scheduler",
+  hr_upscaler: "upscaler"
+}
+
+/** Whether a field of a request holds a name that stands for nothing. */
+export const isUnknownName = (field: string, value: unknown, isKnown: IsKnown | undefined): boolean => {
+  const kind = Object.hasOwn(namedBy, field) ? namedBy[field] : undefined
+  return kind !== undefined && typeof value === "string" && isKnown?.[kind]?.(value) === false
+}
+
+/** Sentences about what a request lacks of the text that it was made of. */
+export const warningsOf = (made: {
+  readonly parsed: Infotext.Parsed
+  readonly kind: "Txt2Img" | "Img2Img"
+  /** Whether a field or setting of the request came from elsewhere. */
+  readonly isGiven?: (name: string) => boolean
+  readonly isKnown?: IsKnown | undefined
+}): ReadonlyArray<string> => {
+  const { isGiven = () => false, isKnown, kind, parsed } = made
+  const { fields } = parsed
+  const keys = Object.keys(fields).filter((key) => !(groups.some(({ isOf }) => isOf(key)) && isNeutral(fields[key])))
+  const takenKeys = keysTaken(kind)
+  const unknownNames = fieldRows.flatMap(({ key, name }) => {
+    const value = typeof key === "string" ? fields[key] : undefined
+    return typeof key === "string" && !isGiven(name) && isUnknownName(name, value, isKnown)
+      ? [`Unknown ${namedBy[name]} ${quoted(value)} (${key}): the default was taken.`]
+      : []
+  })
+  const grouped = groups.flatMap(({ isOf, sentence }) => {
+    const found = keys.filter(isOf)
+    return found.length === 0 ? [] : [{ found, sentence: sentence(listed(found, 5)) }]
+  })
+  const explained = new Set(grouped.flatMap(({ found }) => found))
+  const left = new Set(
+    keys.filter((key) => !takenKeys.has(key) && !explained.has(key) && !silent.has(key))
+      .map((key) => key.replace(/-[12]$/, ""))
+  )
+  const hasPrompt = fields["Prompt"] !== undefined || fields["Styles array"] !== undefined
+  return [
+    ...parsed.notes,
+    ...(parsed.unreadable === undefined ? [] : [`No prompt was read: ${parsed.unreadable}.`]),
+    ...(hasPrompt || isGiven("prompt") || parsed.unreadable !== undefined || isOwn(fields)
+      ? []
+      : ["The infotext has no prompt: the image is made without one."]),
+    ...noise(fields, isGiven),
+    ...unknownNames,
+    ...networks(fields),
+    ...grouped.map(({ sentence }) => sentence),
+    ...fromImage(fields, kind),
+    ...(left.size === 0 ? [] : [`Not taken from the infotext: ${listed([...left])}.`])
+  ]
+}
+
+// Values that stand for not having what their key names.
+const isNeutral = (value: unknown): boolean => ["None", "Full", "Automatic", "0", "0.0"].includes(String(value))
+
+const quoted = (value: unknown): string => JSON.stringify(String(value).slice(0, 60))
+
+const isOwn = ({ Version: version }: Infotext.Fields): boolean => String(version).startsWith("serena-")
+
+// Keys whose field or setting requests of this kind have, and those that others are concluded from.
+const keysTaken = (kind: "Txt2Img" | "Img2Img"): ReadonlySet<string> => {
+  const fields = kind === "Img2Img" ? Img2Img.fields : Txt2Img.fields
+  const rows = [
+    ...fieldRows.filter(({ name }) => Object.hasOwn(fields, name)),
+    ...settingRows.filter(({ name }) => Object.hasOwn(OptionsPatch.fields, name))
+  ]
+  return new Set([
+    ...rows.flatMap(({ key }) => typeof key === "string" ? [key] : []),
+    "First pass size-1",
+    "First pass size-2",
+    "Hypernet",
+    "Hypernet strength"
+  ])
+}
+
+/** Keys that say which model and program made the image, not how. */
+const silent: ReadonlySet<string> = new Set([
+  "Model",
+  "Model hash",
+  "Hashes",
+  "Version",
+  "User",
+  "Denoising strength",
+  "RNG"
+])
+
+const starts = (...beginnings: ReadonlyArray<string>) => (key: string): boolean =>
+  beginnings.some((beginning) => key === beginning || key.startsWith(`${beginning} `))
+
+interface Group {
+  readonly isOf: (key: string) => boolean
+  readonly sentence: (keys: string) => string
+}
+
+const groups: ReadonlyArray<Group> = [
+  {
+    isOf: (key) => /^ControlNet(?:-?\d+)?(?: |$)/.test(key),
+    sentence: (keys) => `ControlNet guided the image (${keys}). Serena has no ControlNet: the image will differ.`
+  },
+  {
+    isOf: starts("ADetailer"),
+    sentence: (keys) => `ADetailer reworked details of the image (${keys}). Serena does not: the image will differ.`
+  },
+  {
+    isOf: starts("Lora", "AddNet"),
+    sentence: (keys) => `LoRA networks acted on the image (${keys}). Serena does not apply them: the image will differ.`
+  },
+  {
+    isOf: starts("TI"),
+    sentence: (keys) =>
+      `Textual inversion embeddings acted on the image (${keys}). Serena does not load them: the image ` +
+      "will differ."
+  },
+  {
+    isOf: starts("Hypernet"),
+    sentence: (keys) => `A hypernetwork acted on the image (${keys}). Serena does not apply it: the image will differ.`
+  },
+  {
+    isOf: starts("Civitai"),
+    sentence: (keys) =>
+      `Civitai's generator made the image (${keys}). Serena does not load the models and networks named ` +
+      "there: the image will differ."
+  },
+  {
+    isOf: starts("VAE"),
+    sentence: (keys) =>
+      `The image was made with a VAE or VAE method of its own (${keys}). Serena uses the model's: the ` +
+      "image will differ."
+  },
+  {
+    isOf: starts("Face restoration"),
+    sentence: (keys) => `Faces were restored (${keys}). Serena does not restore faces: the image will differ.`
+  },
+  {
+    isOf: starts("Token merging ratio"),
+    sentence: (keys) => `Tokens were merged (${keys}). Serena does not merge tokens: the image will differ.`
+  }
+]
+
+// Networks that are named in other keys: `Hashes` lists all files with their kinds.
+const networks = ({ Hashes: hashes, "Lora hashes": loras }: Infotext.Fields): ReadonlyArray<string> => {
+  const named = [...String(hashes ?? "").matchAll(/"(?:lora|lyco|embed|hypernet):([^"]{1,200})"/g)].map((
+    [, name = ""]
+  ) => name)
+  return named.length === 0 || loras !== undefined
+    ? []
+    : [
+      `LoRA networks or embeddings acted on the image (Hashes: ${listed(named, 5)}). Serena does not apply them: the ` +
+      "image will differ."
+    ]
+}
+
+// Noise of a graphics card, or of a generator that is not known.
+const noise = (fields: Infotext.Fields, isGiven: (name: string) => boolean): ReadonlyArray<string> => {
+  if (isGiven("randn_source") || fields["Seed"] === undefined || isOwn(fields)) return []
+  const { RNG: source } = fields
+  const remedy = "To imitate the noise of an NVIDIA card, set randn_source=NV."
+  if (source === "CPU" || source === "NV") return []
+  if (source === undefined || source === "GPU") {
+    return [
+      `The image's noise came from a graphics card (${
+        source === undefined ? "no RNG in the infotext" : "RNG: GPU"
+      }). Serena draws it on the processor: the image will differ. ${remedy}`
+    ]
+  }
+  return [`Unknown random number generator (RNG: ${quoted(source)}): the image will differ. ${remedy}`]
+}
+
+const fromImage = (fields: Infotext.Fields, kind: "Txt2Img" | "Img2Img"): ReadonlyArray<string> => {
+  if (kind === "Img2Img") return []
+  const isHires = ["Hires upscale", "Hires upscaler", "Hires resize-1"].some((key) => fields[key] !== undefined)
+  const isMasked = ["Mask mode", "Mask blur", "Masked content", "Inpaint area"].some((key) => fields[key] !== undefined)
+  return (fields["Denoising strength"] === undefined || isHires) && !isMasked
+    ? []
+    : ["The image was made from another image. Give that one to img2img to make it again."]
+}
