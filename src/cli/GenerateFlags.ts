@@ -121,6 +121,10 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
     ...(Option.isSome(input.words) && Option.isSome(input.request["prompt"] ?? Option.none())
       ? [{ path: "prompt", message: "it is given twice, with the flag and without" }]
       : []),
+    ...Object.entries(asked).flatMap(([path, value]) =>
+      // Node has replaced bytes that are not valid by the time that arguments are read.
+      typeof value === "string" && value.includes("\uFFFD") ? [{ path, message: "it is not valid UTF-8" }] : []
+    ),
     ...notNumbers(input.request, table),
     ...(Result.isFailure(processing) ? processing.failure.problems : []),
     ...(Result.isFailure(setup) ? setup.failure : [])
@@ -135,7 +139,10 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
     setup: setup.success,
     named: ({ message, path }) => {
       const written = processing.success.taken.get(path)
-      return named({ path, message: written === undefined ? message : `${message} ${sourceOf(below)} says ${written}.` })
+      return named({
+        path,
+        message: written === undefined ? message : `${message} ${sourceOf(below)} says ${written}.`
+      })
     }
   }
   return decoded

@@ -49,7 +49,7 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
   const used = [first.env.model, first.refiner?.model, second?.env.model, second?.refiner?.model]
   const warnings = (yield* Effect.forEach(
     new Set(used),
-    (each) => each === undefined ? Effect.succeed([]) : clipSkipWarnings(plan, each, opts)
+    (each) => each === undefined ? Effect.succeed([]) : clipSkipWarnings(each, opts)
   )).flat()
   const source = yield* sourceOf(plan)
   const encoded = source && (yield* encodeSource({ env, ...source, pass: plan }))
@@ -165,11 +165,8 @@ const sourceOf = Effect.fnUntraced(function*({ processing, source }: RunPlan) {
 })
 
 // Asking for more layers than a text encoder's file gives is reported, and does not end the run.
-const clipSkipWarnings = Effect.fnUntraced(function*(
-  { clipSkip }: RunPlan,
-  model: LoadedModel,
-  opts: OptionsSnapshot
-) {
+const clipSkipWarnings = Effect.fnUntraced(function*(model: LoadedModel, opts: OptionsSnapshot) {
+  const { CLIP_stop_at_last_layers: clipSkip } = opts
   const [encoder] = model.textEncoders
   const isAsked = model.family === "sd1" || (model.family === "sdxl" && opts.sdxl_clip_l_skip)
   if (clipSkip === 1 || !isAsked) return []

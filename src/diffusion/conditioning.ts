@@ -118,6 +118,18 @@ const clipSkipOf = (model: LoadedModel, opts: OptionsSnapshot, place: number): n
     ? opts.CLIP_stop_at_last_layers
     : 1
 
+/**
+ * The clip skip that infotexts may name: the setting's, or what the text encoder's file has layers for where that is less.
+ *
+ * Families that the setting does not act on keep it in their infotexts, as in stable-diffusion-webui.
+ */
+export const actingClipSkip = Effect.fnUntraced(function*(model: LoadedModel, opts: OptionsSnapshot) {
+  const { CLIP_stop_at_last_layers: asked } = opts
+  return asked === 1 || clipSkipOf(model, opts, 0) === 1
+    ? asked
+    : Math.max(1, Math.min(asked, yield* model.textEncoders[0].largestClipSkip))
+})
+
 const encodeBy = Effect.fnUntraced(function*(
   encoder: TextEncoder,
   clipSkip: number,

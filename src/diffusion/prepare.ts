@@ -19,6 +19,7 @@ import type { Processing } from "../processing/Processing.ts"
 import { StyleBook } from "../processing/StyleBook.ts"
 import type { ProcessingRequest } from "../runner/ProcessingRequest.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
+import { actingClipSkip } from "./conditioning.ts"
 import { drawSeeds } from "./drawSeeds.ts"
 import * as output from "./output.ts"
 import { preparePixels, readSource } from "./readSource.ts"
@@ -58,7 +59,11 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
     passCount: processing.n_iter * (settled.hires === undefined ? 1 : 2),
     samplingSteps: processing.steps
   })
-  const planned = plan(settled, { ...seeds, model: { name: model.name, hash }, startedAt })
+  const clipSkip = yield* actingClipSkip(model, opts).pipe(
+    // A text encoder that does not open fails the run when it is needed.
+    Effect.orElseSucceed(() => settled.clipSkip)
+  )
+  const planned = plan({ ...settled, clipSkip }, { ...seeds, model: { name: model.name, hash }, startedAt })
   const ready: RunPlan = { ...planned, source: planned.source && { ...planned.source, pixels } }
   return ready
 })

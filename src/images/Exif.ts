@@ -5,14 +5,30 @@
  * An EXIF block is a TIFF file without an image: directories of 12-byte entries that point to each other.
  */
 
+import * as TextEncoding from "./TextEncoding.ts"
+
 /** Bytes that some formats put before the block. */
 export const prefix = Buffer.from("Exif\0\0", "latin1")
 
 const exifDirectory = 0x8769
 const userComment = 0x9286
 
-/** The user comment of a block, or `undefined` when there is none or the block is damaged. */
+/**
+ * The user comment of a block. `undefined` when there is none, when the block is damaged, and when the comment is not valid
+ * text in any encoding that it may have.
+ */
 export const readUserComment = (block: Uint8Array): string | undefined => {
+  const comment = userCommentOf(block)
+  return comment === undefined ? undefined : decodeComment(comment)
+}
+
+/** Whether a block has a user comment that is not valid text. */
+export const isUnreadable = (block: Uint8Array): boolean => {
+  const comment = userCommentOf(block)
+  return comment !== undefined && decodeComment(comment) === undefined
+}
+
+const userCommentOf = (block: Uint8Array): Uint8Array | undefined => {
   const start = prefix.every((byte, i) => block[i] === byte) ? prefix.length : 0
   const tiff = block.subarray(start)
   if (tiff.length < 8) return undefined
@@ -29,7 +45,7 @@ export const readUserComment = (block: Uint8Array): string | undefined => {
   const length = view.getUint32(comment + 4, isLittle)
   // Up to four bytes stand in the entry itself.
   const at = length <= 4 ? comment + 8 : view.getUint32(comment + 8, isLittle)
-  return at + length > tiff.length ? undefined : decodeComment(tiff.subarray(at, at + length))
+  return at + length > tiff.length ? undefined : tiff.subarray(at, at + length)
 }
 
 // Where the entry of a tag stands, in the directory at `offset`.
@@ -44,35 +60,51 @@ const find = (view: DataView, isLittle: boolean, offset: number, tag: number): n
   return undefined
 }
 
-const utf8 = new TextDecoder()
-const utf16be = new TextDecoder("utf-16be")
-const utf16le = new TextDecoder("utf-16le")
-
-// The first 8 bytes name the encoding. Where they do not, it is taken for UTF-8.
-const decodeComment = (bytes: Uint8Array): string => {
-  const code = Buffer.from(bytes.subarray(0, 8)).toString("latin1")
-  const text = bytes.subarray(8)
-  switch (code.toUpperCase()) {
-    case "UNICODE\0":
-      return unpadded(decodeUtf16(text))
+// The first 8 bytes name the encoding, often wrongly. Exif 3 lets `UNICODE` mean UTF-8, and readers have to guess.
+const decodeComment = (bytes: Uint8Array): string | undefined => {
+  const code = TextEncoding.latin1(bytes.subarray(0, 8)).toUpperCase()
+  const text = withoutPadding(bytes.subarray(8))
+  const marked = TextEncoding.decodeMarked(text)
+  const utf8 = () => TextEncoding.decodeAs(withoutZeros(text), "utf-8")
+  switch (code) {
+    case "UNICODE\0": {
+      const decoded = marked ?? (text.includes(0) ? undefined : utf8()) ?? TextEncoding.decodeUtf16(bytes.subarray(8))
+      return decoded === undefined ? undefined : unpadded(decoded)
+    }
+    case "JIS\0\0\0\0\0":
+      return marked ?? ["iso-2022-jp", "utf-8", "shift_jis", "euc-jp"]
+        .filter((encoding) => (encoding === "iso-2022-jp") === text.includes(0x1B))
+        .map((encoding) => TextEncoding.decodeAs(text, encoding))
+        .find((decoded) => decoded !== undefined)
     case "ASCII\0\0\0":
     case "\0\0\0\0\0\0\0\0":
-      return unpadded(utf8.decode(text))
-    case "JIS\0\0\0\0\0":
-      return unpadded(new TextDecoder("shift_jis").decode(text))
+      return marked ?? eightBit(bytes.subarray(8))
     default:
-      return unpadded(utf8.decode(bytes))
+      return eightBit(bytes)
   }
 }
 
-// Big-endian by rule, but not all keep to it. In the line of parameters most characters are of ASCII: their zero bytes
-// tell the order, when no mark at the start does.
-const decodeUtf16 = (bytes: Uint8Array): string => {
-  if (bytes[0] === 0xFF && bytes[1] === 0xFE) return utf16le.decode(bytes)
-  if (bytes[0] === 0xFE && bytes[1] === 0xFF) return utf16be.decode(bytes)
-  let zeros = 0
-  for (let i = 0; i + 1 < bytes.length; i += 2) zeros += Number(bytes[i] === 0) - Number(bytes[i + 1] === 0)
-  return (zeros < 0 ? utf16le : utf16be).decode(bytes.subarray(0, bytes.length & ~1))
+const eightBit = (bytes: Uint8Array): string | undefined => {
+  const text = withoutZeros(bytes)
+  if (TextEncoding.looksLikeUtf16(text)) {
+    const decoded = TextEncoding.decodeUtf16(bytes)
+    if (decoded !== undefined) return unpadded(decoded)
+  }
+  return TextEncoding.decodeMarked(text) ?? TextEncoding.decodeAs(text, "utf-8") ??
+    // Text has no control characters; other bytes are some program's own.
+    (text.some((byte) => byte < 9) ? undefined : TextEncoding.decodeAs(text, "windows-1252"))
+}
+
+const withoutZeros = (bytes: Uint8Array): Uint8Array => {
+  let end = bytes.length
+  while (end > 0 && bytes[end - 1] === 0) end--
+  return bytes.subarray(0, end)
+}
+
+// Without the zeros, or spaces, that fill a comment of fixed length. The last character may end in one zero.
+const withoutPadding = (bytes: Uint8Array): Uint8Array => {
+  const text = withoutZeros(bytes)
+  return text.includes(0) ? bytes.subarray(0, text.length + (text.length % 2)) : text
 }
 
 const unpadded = (text: string): string => {

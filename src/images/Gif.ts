@@ -1,8 +1,7 @@
 /**
  * GIF files, block by block (GIF89a specification).
  */
-
-const utf8 = new TextDecoder()
+import * as TextEncoding from "./TextEncoding.ts"
 
 /** The first comment of a file. Throws where the file is damaged before it. */
 export const commentOf = (bytes: Uint8Array): string | undefined => {
@@ -28,7 +27,7 @@ export const commentOf = (bytes: Uint8Array): string | undefined => {
       case 0x21: {
         const label = byte(at + 1)
         at = afterBlocks(at + 2, parts)
-        if (label === 0xFE) return utf8.decode(Buffer.concat(parts))
+        if (label === 0xFE) return TextEncoding.decodeComment(Buffer.concat(parts))
         break
       }
       case 0x2C:

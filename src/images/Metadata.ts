@@ -13,6 +13,7 @@ import { ImageCodecError } from "./ImageError.ts"
 import * as Jpeg from "./Jpeg.ts"
 import * as NovelAi from "./NovelAi.ts"
 import * as Png from "./Png.ts"
+import * as TextEncoding from "./TextEncoding.ts"
 import * as Webp from "./Webp.ts"
 
 export interface Metadata {
@@ -40,6 +41,11 @@ export const readMetadata = Effect.fn("Metadata.read")(function*(bytes: Uint8Arr
     texts.get("parameters"),
     texts.get("comment")
   )
+  if (infotext === undefined && found.exif !== undefined && Exif.isUnreadable(found.exif)) {
+    return yield* new ImageCodecError({
+      reason: "its EXIF user comment is not valid text in any encoding that it may have"
+    })
+  }
   const items = Object.fromEntries([...texts].filter(([keyword]) => !isPassedOver(keyword)))
   const metadata: Metadata = { infotext, items }
   return metadata
@@ -108,11 +114,9 @@ const find = (bytes: Uint8Array, format: FileSignature.FileFormat | undefined): 
   }
 }
 
-const utf8 = new TextDecoder()
-
 const commentOfJpeg = (bytes: Uint8Array): string | undefined => {
   const segment = [...Jpeg.segments(bytes)].find(({ marker }) => marker === Jpeg.comment)
-  return segment && utf8.decode(segment.data)
+  return segment && TextEncoding.decodeComment(segment.data)
 }
 
 const commentIn = (comment: string | undefined): ReadonlyMap<string, string> =>

@@ -5,7 +5,9 @@
  * Pixels are compressed elsewhere, see `ImageEncoder`.
  */
 import { crc32, inflateSync } from "node:zlib"
+import * as JsonInfotext from "../processing/JsonInfotext.ts"
 import * as Exif from "./Exif.ts"
+import * as TextEncoding from "./TextEncoding.ts"
 
 export interface PngChunk {
   readonly type: string
@@ -18,12 +20,13 @@ export interface PngChunk {
 const signature = Uint8Array.of(0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A)
 const keyword = "parameters"
 
+/** Texts that prompts are read from. */
+const sources: ReadonlySet<string> = new Set([keyword, "Description", "Comment", ...JsonInfotext.keywords])
+
 /** Longest texts that are unpacked of one file, in bytes. */
 const longestTexts = 16 * 1024 * 1024
 
-const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
-
-const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
+const { latin1 } = TextEncoding
 
 /** All chunks in their order. Throws where the file is damaged. */
 export function* chunks(bytes: Uint8Array): Generator<PngChunk> {
@@ -43,7 +46,12 @@ export function* chunks(bytes: Uint8Array): Generator<PngChunk> {
   }
 }
 
-/** Reads texts of chunks: `tEXt`, `zTXt` and `iTXt`. Throws when those of one file would unpack to more than 16 MB. */
+/**
+ * Reads texts of chunks: `tEXt` and `zTXt`, which are Latin-1 by the specification and UTF-8 by many programs, and `iTXt`.
+ *
+ * Throws when those of one file would unpack to more than 16 MB, and when an `iTXt` that prompts are read from is not valid
+ * UTF-8.
+ */
 export const textReader = () => {
   let left = longestTexts
   const unpack = (data: Uint8Array): Uint8Array => {
@@ -59,16 +67,21 @@ export const textReader = () => {
     const keyword = () => latin1(data.subarray(0, end))
     switch (type) {
       case "tEXt":
-        return [keyword(), latin1(data.subarray(end + 1))]
+        return [keyword(), TextEncoding.decodeUtf8OrLatin1(data.subarray(end + 1))]
       case "zTXt":
-        return [keyword(), latin1(unpack(data.subarray(end + 2)))]
+        return [keyword(), TextEncoding.decodeUtf8OrLatin1(unpack(data.subarray(end + 2)))]
       case "iTXt": {
         // Two flags, then a language and the keyword in that language, each up to a zero.
         const language = data.indexOf(0, end + 3)
         const translated = language < 0 ? -1 : data.indexOf(0, language + 1)
         if (translated < 0) return undefined
-        const text = data.subarray(translated + 1)
-        return [keyword(), utf8.decode(data[end + 1] === 1 ? unpack(text) : text)]
+        const packed = data.subarray(translated + 1)
+        const bytes = data[end + 1] === 1 ? unpack(packed) : packed
+        const text = TextEncoding.keepingMark(bytes)
+        if (text === undefined && sources.has(keyword())) {
+          throw new Error(`its text "${keyword()}" is not valid UTF-8, as an iTXt chunk must be`)
+        }
+        return [keyword(), text ?? latin1(bytes)]
       }
       default:
         return undefined
@@ -138,7 +151,10 @@ export const fromScanlines = (image: {
 }
 
 const textChunk = (text: string, name = keyword): Uint8Array => {
-  const isLatin1 = Buffer.from(text, "latin1").toString("latin1") === text && !text.includes("\0")
+  const bytes = Buffer.from(text, "latin1")
+  // Latin-1 that is valid UTF-8 by chance would be read as that.
+  const isLatin1 = latin1(bytes) === text && !text.includes("\0") &&
+    TextEncoding.decodeUtf8OrLatin1(bytes) === text
   // An international text chunk has four more fields before the text: two flags, language, translated keyword.
   return isLatin1
     ? chunk("tEXt", Buffer.from(`${name}\0${text}`, "latin1"))

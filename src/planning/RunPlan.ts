@@ -101,7 +101,7 @@ export interface RunPlan extends PassPlan {
   readonly refiner: RefinerPlan | undefined
   readonly source: SourcePlan | undefined
   readonly seamless: boolean
-  /** What is asked of the text encoders: 1 is their last layer. */
+  /** The text encoder's layer that acts, counted from the end: 1 is the last. */
   readonly clipSkip: number
   readonly model: PlannedModel
   /** Milliseconds since the epoch. */

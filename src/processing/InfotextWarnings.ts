@@ -3,7 +3,7 @@
  *
  * Keys that are known to change the image have a sentence each. All other keys that nothing reads are listed in one.
  */
-import * as Infotext from "./Infotext.ts"
+import type * as Infotext from "./Infotext.ts"
 import { fieldRows, settingRows } from "./InfotextKeys.ts"
 import { listed } from "./JsonInfotext.ts"
 import { OptionsPatch } from "./Options.ts"

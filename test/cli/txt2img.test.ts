@@ -125,7 +125,10 @@ describe("serena txt2img", () => {
       const { code, stderr } = yield* serena(["txt2img", "--from", foreign, "--steps", "1", "--outdir", folder])
       assert.strictEqual(code, 0, stderr)
       assert.include(stderr, "Warning: Faces were restored (Face restoration).")
-      assert.match(stderr, /Warning: the image was generated with tiny 535cf750e0, not with shapes-128 \w+\. .*--model\.\n/)
+      assert.match(
+        stderr,
+        /Warning: the image was generated with tiny 535cf750e0, not with shapes-128 \w+\. .*--model\.\n/
+      )
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
   it.live("leaves nothing behind when the folder cannot be used, and survives a reader that hangs up", () =>

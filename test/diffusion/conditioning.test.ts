@@ -74,11 +74,15 @@ describe("a prompt's words", () => {
       const plain = TestModel.make()
       const [encoder] = plain.textEncoders
       const model = { ...plain, textEncoders: [{ ...encoder, largestClipSkip: Effect.succeed(1) }] as const }
-      const { warnings } = yield* run({ prompt: "a cat", override_settings: { CLIP_stop_at_last_layers: 2 } }).pipe(
-        Effect.provide(TestRuntime.layer({ model }))
-      )
+      const { images, state, warnings } = yield* run({
+        prompt: "a cat",
+        override_settings: { CLIP_stop_at_last_layers: 2 }
+      }).pipe(Effect.provide(TestRuntime.layer({ model })))
       assert.lengthOf(warnings, 1)
       assert.include(warnings[0], "hidden states")
+      // Neither claims what did not act.
+      assert.notInclude(images[0]?.infotext, "Clip skip")
+      assert.strictEqual(state.clipSkip, 1)
     }))
 })
 

@@ -172,6 +172,26 @@ describe("readMetadata, PNG", () => {
       ])
     }))
 
+  it.effect("reads UTF-8 where the specification asks for Latin-1, and refuses an iTXt that is not UTF-8", () =>
+    Effect.gen(function*() {
+      const packed = Buffer.concat([Buffer.from("parameters\0\0"), deflateSync("d\u00E9tail 猫")])
+      for (const chunk of [textChunk("tEXt", Buffer.from("parameters\0d\u00E9tail 猫")), textChunk("zTXt", packed)]) {
+        assert.strictEqual((yield* readMetadata(yield* pngWith(chunk))).infotext, "détail 猫")
+      }
+      const cut = Buffer.concat([Buffer.from("parameters\0\0\0\0\0"), Buffer.from("猫").subarray(0, 2)])
+      assert.include(
+        (yield* Effect.flip(readMetadata(yield* pngWith(textChunk("iTXt", cut))))).message,
+        "not valid UTF-8"
+      )
+    }))
+
+  it.effect("writes Latin-1 that reads as UTF-8 by chance so that it is read as it was", () =>
+    Effect.gen(function*() {
+      for (const text of ["Ã© cat", "é cat", "猫"]) {
+        assert.strictEqual((yield* readMetadata(yield* withInfotext(yield* formats.png, text))).infotext, text)
+      }
+    }))
+
   it.effect("prefers EXIF to a chunk, and a chunk to a comment", () =>
     Effect.gen(function*() {
       const [exif, parameters, comment] = [
@@ -246,6 +266,13 @@ describe("readMetadata, user comments", () => {
     ["JIS", coded("JIS\0\0\0\0\0", Uint8Array.of(0x83, 0x65, 0x61)), "テa"],
     ["no code", coded("\0".repeat(8), infotext), infotext],
     ["no code at all", Buffer.from(infotext), infotext],
+    ["UTF-8 under UNICODE, as Exif 3 has it", coded("UNICODE\0", infotext), infotext],
+    ["the same with zeros behind", coded("UNICODE\0", `${infotext}\0\0`), infotext],
+    ["UTF-16 of no ASCII, little-endian", coded("UNICODE\0", le("猫と犬の写真")), "猫と犬の写真"],
+    ["ASCII that is UTF-16", coded("ASCII\0\0\0", le(infotext)), infotext],
+    ["ASCII that is Windows-1252", coded("ASCII\0\0\0", Buffer.from("d\xE9tail", "latin1")), "détail"],
+    ["JIS with escapes", coded("JIS\0\0\0\0\0", Buffer.from("\x1B$B%F\x1B(Ba", "latin1")), "テa"],
+    ["JIS that is UTF-8", coded("JIS\0\0\0\0\0", "猫"), "猫"],
     ["nothing", coded("UNICODE\0", ""), ""],
     ["four bytes", Buffer.from("cat\0"), "cat"]
   ])("reads %s", (_, comment, expected) => {
@@ -254,6 +281,19 @@ describe("readMetadata, user comments", () => {
       assert.strictEqual(Exif.readUserComment(Buffer.concat([Exif.prefix, block(comment, order)])), expected)
     }
   })
+
+  it.effect("are refused when they are no text, unless the file has another", () =>
+    Effect.gen(function*() {
+      const lone = block(coded("UNICODE\0", Buffer.alloc(6, 0xD8)), "MM")
+      assert.isUndefined(Exif.readUserComment(lone))
+      const exif = textChunk("eXIf", lone)
+      const error = yield* Effect.flip(readMetadata(yield* pngWith(exif)))
+      assert.include(error.message, "EXIF user comment")
+      assert.strictEqual(
+        (yield* readMetadata(yield* pngWith(exif, textChunk("tEXt", "parameters\0a cat")))).infotext,
+        "a cat"
+      )
+    }))
 
   it.effect.each(["jpeg", "webp", "avif", "png"] as const)(
     "reads what sharp writes into %s files",
@@ -307,6 +347,8 @@ describe("readMetadata, comments", () => {
       const jpeg = yield* withInfotext(yield* formats.jpeg, infotext)
       const both = Buffer.concat([jpeg.subarray(0, 2), Uint8Array.of(0xFF, 0xFE, 0, 4, 104, 105), jpeg.subarray(2)])
       assert.deepStrictEqual(yield* readMetadata(both), { infotext, items: { comment: "hi" } })
+      const french = Buffer.concat([jpeg.subarray(0, 2), Uint8Array.of(0xFF, 0xFE, 0, 4, 0xE9, 0x21), jpeg.subarray(2)])
+      assert.deepStrictEqual((yield* readMetadata(french)).items, { comment: "é!" })
     }))
 })
 

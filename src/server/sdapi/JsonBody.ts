@@ -4,19 +4,21 @@
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Result from "effect/Result"
+import * as BodyText from "../host/BodyText.ts"
 import * as JsonText from "../host/JsonText.ts"
 import { type ApiError, type Detail, refuse, Unprocessable } from "./ApiError.ts"
 
 /** The value; `undefined` for an empty body. */
 export const readBody = Effect.fnUntraced(
   function*(request: HttpServerRequest.HttpServerRequest): Effect.fn.Return<unknown, ApiError> {
-    const text = yield* Effect.mapError(
-      request.text,
-      ({ reason }) =>
-        reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge"
-          ? tooLarge
-          : refuse(400, "There was an error parsing the body")
-    )
+    const text = yield* Effect.mapError(BodyText.readText(request), (fault) =>
+      fault === "size"
+        ? tooLarge
+        : refuse(
+          400,
+          "There was an error parsing the body",
+          fault === "encoding" ? { errors: "The body is not valid UTF-8." } : {}
+        ))
     if (text.trim() === "") return undefined
     const parsed = JsonText.parse(text)
     return Result.isSuccess(parsed)

@@ -48,7 +48,7 @@ const maxParts = 1000
 export interface FormFields {
   /** Texts and JSON values; images as bytes. */
   readonly fields: Readonly<Record<string, unknown>>
-  /** Fields of a request that are files and may not be. */
+  /** Fields of a request that are files and may not be, or are not valid UTF-8. */
   readonly problems: ReadonlyArray<Problem>
 }
 
@@ -65,7 +65,11 @@ export const readForm = Effect.fnUntraced(
       }
     }
     yield* Stream.runForEach(request.multipartStream, (part) => {
-      if (part._tag === "Field") return Effect.sync(() => add(part.key, valueOf(part.key, part.value)))
+      if (part._tag === "Field") {
+        // Fields arrive decoded: bytes that were not valid are this character by then.
+        if (part.value.includes("\uFFFD")) problems.push({ path: part.key, message: "it is not valid UTF-8" })
+        return Effect.sync(() => add(part.key, valueOf(part.key, part.value)))
+      }
       return Effect.map(part.contentEffect, (bytes) => {
         // A file input where none was chosen sends an empty file.
         if (bytes.length === 0) return

@@ -231,8 +231,10 @@ export const layerCatalogue = HttpApiBuilder.group(
             return { infotext: null, items, request: null, problems: [] }
           }
           const opts = yield* options.snapshot
-          const enlargers = [...latentUpscaleModes, ...yield* upscalers.list].map(({ name }) =>
-            name.toLowerCase()
+          const enlargers = new Set(
+            [...latentUpscaleModes, ...yield* upscalers.list].map(({ name }) =>
+              name.toLowerCase()
+            )
           )
           const read = yield* Effect.result(InfotextRequest.readInfotext(infotext, {}, {
             opts,
@@ -242,7 +244,7 @@ export const layerCatalogue = HttpApiBuilder.group(
             isKnown: {
               sampler: (name) => Option.isSome(Samplers.parseName(name)),
               scheduler: (name) => Option.isSome(Schedules.get(name)),
-              upscaler: (name) => enlargers.includes(name.toLowerCase())
+              upscaler: (name) => enlargers.has(name.toLowerCase())
             }
           }))
           if (Result.isFailure(read)) {

@@ -17,6 +17,7 @@ import { resolveNames } from "../../planning/names.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import { InvalidProcessing } from "../../processing/InvalidProcessing.ts"
 import * as Processing from "../../processing/Processing.ts"
+import * as BodyText from "../host/BodyText.ts"
 import * as JsonText from "../host/JsonText.ts"
 import { findModel, ModelTitles } from "../host/ModelTitles.ts"
 import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
@@ -130,13 +131,15 @@ export const readJson = Effect.fnUntraced(
     unknown,
     InvalidRequest | TooLarge
   > {
-    const text = yield* Effect.mapError(
-      request.text,
-      ({ reason }) =>
-        reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge"
-          ? new TooLarge({ what: "The body", limit: maxBytes })
-          : new InvalidRequest({ problems: [{ path: "", message: "the body did not arrive in full" }] })
-    )
+    const text = yield* Effect.mapError(BodyText.readText(request), (fault) =>
+      fault === "size"
+        ? new TooLarge({ what: "The body", limit: maxBytes })
+        : new InvalidRequest({
+          problems: [{
+            path: "",
+            message: fault === "encoding" ? "the body is not valid UTF-8" : "the body did not arrive in full"
+          }]
+        }))
     const parsed = JsonText.parse(text)
     if (Result.isSuccess(parsed)) return parsed.success
     return yield* new InvalidRequest({ problems: [{ path: "", message: jsonProblem(parsed.failure) }] })
