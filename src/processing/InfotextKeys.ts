@@ -22,6 +22,18 @@ const matching = (what: string, pattern: RegExp): Kind => ({
 const text: Kind = { what: "a text", read: String }
 const list: Kind = { what: "a list", read: (value) => typeof value === "object" ? value : [String(value)] }
 const whole = matching("a whole number", /^\s*[+-]?\d+(?:\.0*)?\s*$/)
+/**
+ * A seed's low 32 bits where the seed is no exact number, `undefined` for all others. They are all of it that the CPU
+ * generator uses, for this image and for those that count on from it.
+ */
+export const low32OfLargeSeed = (value: unknown): number | undefined => {
+  const digits = String(value).trim()
+  if (!/^[+-]?\d{16,20}$/.test(digits)) return undefined
+  const seed = BigInt(digits.replace(/^\+/, ""))
+  const isExact = BigInt.asIntN(54, seed) === seed && Number.isSafeInteger(Number(seed))
+  return isExact || seed < -(2n ** 63n) || seed >= 2n ** 64n ? undefined : Number(BigInt.asUintN(32, seed))
+}
+const seed: Kind = { what: whole.what, read: (value) => low32OfLargeSeed(value) ?? whole.read(value) }
 const number = matching("a number", /^\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?\s*$/i)
 const oneOf = (values: Readonly<Record<string, unknown>>): Kind => ({
   what: `one of ${Object.keys(values).join(", ")}`,
@@ -62,12 +74,12 @@ export const fieldRows: ReadonlyArray<Row> = [
   row("sampler_name", "Sampler", text),
   row("scheduler", "Schedule type", text),
   row("cfg_scale", "CFG scale", number),
-  row("seed", "Seed", whole),
+  row("seed", "Seed", seed),
   row("width", "Size-1", whole),
   row("height", "Size-2", whole),
   row("batch_size", "Batch size", whole),
   row("denoising_strength", "Denoising strength", number),
-  row("subseed", "Variation seed", whole),
+  row("subseed", "Variation seed", seed),
   row("subseed_strength", "Variation seed strength", number),
   row("seed_resize_from_w", "Seed resize from-1", whole),
   row("seed_resize_from_h", "Seed resize from-2", whole),

@@ -760,7 +760,7 @@ export const checkLimits = Effect.fnUntraced(function*<P extends Processing>(pro
  */
 export const decode = Effect.fn("Processing.decode")(function*(input: unknown, limits: Limits = Limits.make({})) {
   const decoded = yield* decodeGiven(input).pipe(Effect.provideService(ImageLimits, limits), Effect.result)
-  const wrong = Result.isFailure(decoded) ? problemsOf(decoded.failure.issue) : []
+  const wrong = Result.isFailure(decoded) ? problemsOf(decoded.failure.issue).map(largeSeed(input)) : []
   const beyond = Result.isSuccess(decoded)
     ? exceeded(decoded.success, limits)
     : Predicate.isObject(input)
@@ -771,3 +771,16 @@ export const decode = Effect.fn("Processing.decode")(function*(input: unknown, l
     ? yield* new InvalidProcessing({ problems })
     : decoded.success
 })
+
+// A seed over 2^53 is an integer, and a JSON number does not hold it exactly.
+const largeSeed = (input: unknown) => (problem: Problem): Problem => {
+  const value: unknown = Predicate.isObject(input) ? Reflect.get(input, problem.path) : undefined
+  return (problem.path === "seed" || problem.path === "subseed") && Number.isInteger(value)
+    ? {
+      path: problem.path,
+      message:
+        "it is over 2^53, where numbers are not exact. Give its low 32 bits: the CPU generator makes the same noise " +
+        "of them"
+    }
+    : problem
+}
