@@ -15,7 +15,7 @@ import { flagFieldOf, type FlagTable, helpOf, notNumbers, tableOf, toFlags, type
 
 /** What only the command line has. */
 const CommandLine = Schema.Struct({
-  outdir: Schema.optionalKey(Schema.NonEmptyString).annotateKey(
+  outdir: Schema.optionalKey(Schema.NonEmptyString).pipe(
     field({
       title: "Output folder",
       description: "Folder for images, with a subfolder per day.",
@@ -31,7 +31,7 @@ const CommandLine = Schema.Struct({
         /^https?:$/.test(URL.parse(text)?.protocol ?? "") || "it is not a URL such as http://localhost:4318"
       )
     )
-  ).annotateKey(
+  ).pipe(
     field({
       title: "OTLP endpoint",
       description: "OpenTelemetry collector that receives traces and metrics.",

@@ -4,7 +4,7 @@
  * A request field, setting, limit or process option is described once, where its schema is. The command line's flags and
  * help, forms, the studio's labels, plain infotext rows, the reference pages and the OpenAPI document are derived from it.
  */
-import type * as Schema from "effect/Schema"
+import * as Schema from "effect/Schema"
 
 /** What a flag takes on the command line. `names` are separated by commas. */
 export type FlagValue = "text" | "name" | "names" | "folder" | "file" | "url" | "integer" | "number" | "switch"
@@ -34,14 +34,18 @@ declare module "effect/Schema" {
   }
 }
 
-/** Annotations for `schema.annotateKey(...)`. */
-export const field = (
-  described: Field
-): { readonly title: string; readonly description: string; readonly "serena/Field": Field } => ({
-  title: described.title,
-  description: described.description,
-  "serena/Field": described
-})
+/**
+ * Describes a field: `schema.pipe(field({ ... }))`.
+ *
+ * Title and description are also annotations of the encoded side, where JSON Schema and OpenAPI read them: a field with a
+ * default is a transformation, which hides the annotations of its key.
+ */
+export const field = (described: Field) => <S extends Schema.Top>(schema: S): S["Rebuild"] =>
+  schema.rebuild(
+    Schema.annotateKey({ "serena/Field": described })(
+      Schema.annotateEncoded({ title: described.title, description: described.description })(schema)
+    ).ast
+  )
 
 /** A struct whose fields are described. */
 export interface Described {

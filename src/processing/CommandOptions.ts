@@ -15,7 +15,7 @@ const atLeastZero = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 /** The options besides the limits. */
 export const ProcessOptions = Schema.Struct({
   /** Folder of model folders, searched before the embedded model. */
-  modelsDir: Schema.optional(Schema.NonEmptyString).annotateKey(
+  modelsDir: Schema.optional(Schema.NonEmptyString).pipe(
     field({
       title: "Models folder",
       description: "Folder of model folders, searched before the embedded model.",
@@ -26,7 +26,7 @@ export const ProcessOptions = Schema.Struct({
     })
   ),
   /** Where the networks run: an execution provider of onnxruntime (cpu, cuda, dml, coreml or webgpu). */
-  device: withDefault(Schema.Literals(["cpu", "cuda", "dml", "coreml", "webgpu"]), "cpu").annotateKey(
+  device: withDefault(Schema.Literals(["cpu", "cuda", "dml", "coreml", "webgpu"]), "cpu").pipe(
     field({
       title: "Device",
       description: "Where the networks run: an execution provider of onnxruntime (cpu, cuda, dml, coreml or webgpu).",
@@ -36,7 +36,7 @@ export const ProcessOptions = Schema.Struct({
     })
   ),
   /** Threads of one network call; 0 lets onnxruntime decide. */
-  threads: withDefault(atLeastZero, 0).annotateKey(
+  threads: withDefault(atLeastZero, 0).pipe(
     field({
       title: "Threads",
       description: "Threads of one network call; 0 lets onnxruntime decide.",
@@ -46,7 +46,7 @@ export const ProcessOptions = Schema.Struct({
     })
   ),
   /** Most idle models that stay in memory; the least recently used goes first. */
-  maxModels: withDefault(atLeastZero, 2).annotateKey(
+  maxModels: withDefault(atLeastZero, 2).pipe(
     field({
       title: "Idle models",
       description: "Most idle models that stay in memory; the least recently used goes first.",
@@ -56,7 +56,7 @@ export const ProcessOptions = Schema.Struct({
     })
   ),
   /** Whether only one network at a time stays in memory: slower, and smaller. */
-  lowvram: withDefault(Schema.Boolean, false).annotateKey(
+  lowvram: withDefault(Schema.Boolean, false).pipe(
     field({
       title: "Low memory",
       description: "Whether only one network at a time stays in memory: slower, and smaller.",
@@ -66,7 +66,7 @@ export const ProcessOptions = Schema.Struct({
     })
   ),
   /** CSV file of styles, with columns name, prompt and negative_prompt. */
-  stylesFile: withDefault(Schema.NonEmptyString, "styles.csv").annotateKey(
+  stylesFile: withDefault(Schema.NonEmptyString, "styles.csv").pipe(
     field({
       title: "Styles file",
       description: "CSV file of styles, with columns name, prompt and negative_prompt.",

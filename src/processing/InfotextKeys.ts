@@ -1,9 +1,12 @@
 /**
  * Which key of an infotext fills which field of a request, and which setting.
  *
- * A row takes effect as soon as requests, or options, have what it names.
+ * The key itself is in the field's description. Rows of settings that Serena does not have name their key here.
  */
+import { type Described, fieldOf } from "../core/Field.ts"
 import type * as Infotext from "./Infotext.ts"
+import { OptionsPatch } from "./Options.ts"
+import { Img2Img, Txt2Img } from "./Processing.ts"
 
 /** A type of value. */
 export interface Kind {
@@ -60,98 +63,103 @@ export interface Row {
 
 const row = (name: string, key: Row["key"], kind: Kind): Row => ({ name, key, kind })
 
+// Rows whose key is the one that the field's description names.
+const described = (struct: Described) => (name: string, kind: Kind): Row => {
+  const key = fieldOf(struct, name)?.infotext
+  if (key === undefined) throw new Error(`the description of ${name} names no key of infotexts`)
+  return row(name, key, kind)
+}
+const plain = described({ fields: { ...Txt2Img.fields, ...Img2Img.fields } })
+const setting = described(OptionsPatch)
+
 const asksForHires = (said: Infotext.Fields): boolean =>
   said["Denoising strength"] !== undefined &&
   (said["Hires upscale"] !== undefined || said["Hires upscaler"] !== undefined || Number(said["Hires resize-1"]) > 0)
 
 /** Fields of requests of every kind. */
 export const fieldRows: ReadonlyArray<Row> = [
-  row("prompt", "Prompt", text),
-  row("negative_prompt", "Negative prompt", text),
-  row("styles", "Styles array", list),
-  row("steps", "Steps", whole),
+  plain("prompt", text),
+  plain("negative_prompt", text),
+  plain("styles", list),
+  plain("steps", whole),
   // Old texts have a schedule in the sampler's name; it is taken apart where samplers are known.
-  row("sampler_name", "Sampler", text),
-  row("scheduler", "Schedule type", text),
-  row("cfg_scale", "CFG scale", number),
-  row("seed", "Seed", seed),
-  row("width", "Size-1", whole),
-  row("height", "Size-2", whole),
-  row("batch_size", "Batch size", whole),
-  row("denoising_strength", "Denoising strength", number),
-  row("subseed", "Variation seed", seed),
-  row("subseed_strength", "Variation seed strength", number),
-  row("seed_resize_from_w", "Seed resize from-1", whole),
-  row("seed_resize_from_h", "Seed resize from-2", whole),
-  row("refiner_checkpoint", "Refiner", text),
-  row("refiner_switch_at", "Refiner switch at", number),
+  plain("sampler_name", text),
+  plain("scheduler", text),
+  plain("cfg_scale", number),
+  plain("seed", seed),
+  plain("width", whole),
+  plain("height", whole),
+  plain("batch_size", whole),
+  plain("denoising_strength", number),
+  plain("subseed", seed),
+  plain("subseed_strength", number),
+  plain("seed_resize_from_w", whole),
+  plain("seed_resize_from_h", whole),
+  plain("refiner_checkpoint", text),
+  plain("refiner_switch_at", number),
   row("enable_hr", asksForHires, flag),
-  row("hr_scale", "Hires upscale", number),
-  row("hr_upscaler", "Hires upscaler", text),
-  row("hr_second_pass_steps", "Hires steps", whole),
-  row("hr_resize_x", "Hires resize-1", whole),
-  row("hr_resize_y", "Hires resize-2", whole),
-  row("hr_checkpoint_name", "Hires checkpoint", unlessSame),
-  row("hr_sampler_name", "Hires sampler", unlessSame),
-  row("hr_scheduler", "Hires schedule type", unlessSame),
-  row("hr_prompt", "Hires prompt", text),
-  row("hr_negative_prompt", "Hires negative prompt", text),
-  row("inpainting_mask_invert", "Mask mode", oneOf({ "Inpaint masked": 0, "Inpaint not masked": 1 })),
-  row("mask_blur_x", "Mask blur", whole),
-  row("mask_blur_y", "Mask blur", whole),
-  row(
-    "inpainting_fill",
-    "Masked content",
-    oneOf({ "fill": 0, "original": 1, "latent noise": 2, "latent nothing": 3 })
-  ),
-  row("inpaint_full_res", "Inpaint area", oneOf({ "Whole picture": false, "Only masked": true })),
-  row("inpaint_full_res_padding", "Masked area padding", whole),
+  plain("hr_scale", number),
+  plain("hr_upscaler", text),
+  plain("hr_second_pass_steps", whole),
+  plain("hr_resize_x", whole),
+  plain("hr_resize_y", whole),
+  plain("hr_checkpoint_name", unlessSame),
+  plain("hr_sampler_name", unlessSame),
+  plain("hr_scheduler", unlessSame),
+  plain("hr_prompt", text),
+  plain("hr_negative_prompt", text),
+  plain("inpainting_mask_invert", oneOf({ "Inpaint masked": 0, "Inpaint not masked": 1 })),
+  plain("mask_blur_x", whole),
+  plain("mask_blur_y", whole),
+  plain("inpainting_fill", oneOf({ "fill": 0, "original": 1, "latent noise": 2, "latent nothing": 3 })),
+  plain("inpaint_full_res", oneOf({ "Whole picture": false, "Only masked": true })),
+  plain("inpaint_full_res_padding", whole),
   // The webui has it set the setting of this name; the request's own field does the same, and takes larger values.
-  row("initial_noise_multiplier", "Noise multiplier", number)
+  plain("initial_noise_multiplier", number)
 ]
 
 /** Settings. */
 export const settingRows: ReadonlyArray<Row> = [
   row("face_restoration", "Face restoration", text),
-  row("sd_model_checkpoint", "Model hash", text),
-  row("emphasis", "Emphasis", text),
-  row("CLIP_stop_at_last_layers", "Clip skip", whole),
-  row("randn_source", "RNG", randomSource),
-  row("tiling", "Tiling", flag),
-  row("hires_fix_refiner_pass", "Hires refiner", text),
+  setting("sd_model_checkpoint", text),
+  setting("emphasis", text),
+  setting("CLIP_stop_at_last_layers", whole),
+  setting("randn_source", randomSource),
+  setting("tiling", flag),
+  setting("hires_fix_refiner_pass", text),
   row("sd_vae", "VAE", text),
   row("sd_vae_encode_method", "VAE Encoder", text),
   row("sd_vae_decode_method", "VAE Decoder", text),
-  row("inpainting_mask_weight", "Conditional mask weight", number),
-  row("img2img_extra_noise", "Extra noise", number),
-  row("s_min_uncond", "NGMS", number),
-  row("s_min_uncond_all", "NGMS all steps", flag),
+  setting("inpainting_mask_weight", number),
+  setting("img2img_extra_noise", number),
+  setting("s_min_uncond", number),
+  setting("s_min_uncond_all", flag),
   row("token_merging_ratio", "Token merging ratio", number),
   row("token_merging_ratio_hr", "Token merging ratio hr", number),
   row("pad_cond_uncond", "Pad conds", flag),
   row("pad_cond_uncond_v0", "Pad conds v0", flag),
-  row("use_old_scheduling", "Old prompt editing timelines", flag),
+  setting("use_old_scheduling", flag),
   row("use_downcasted_alpha_bar", "Downcast alphas_cumprod", flag),
-  row("refiner_switch_by_sample_steps", "Refiner switch by sampling steps", flag),
-  row("eta_ddim", "Eta DDIM", number),
-  row("eta_ancestral", "Eta", number),
-  row("s_churn", "Sigma churn", number),
-  row("s_tmin", "Sigma tmin", number),
-  row("s_tmax", "Sigma tmax", number),
-  row("s_noise", "Sigma noise", number),
-  row("sigma_min", "Schedule min sigma", number),
-  row("sigma_max", "Schedule max sigma", number),
-  row("rho", "Schedule rho", number),
-  row("eta_noise_seed_delta", "ENSD", whole),
-  row("always_discard_next_to_last_sigma", "Discard penultimate sigma", flag),
-  row("sgm_noise_multiplier", "SGM noise multiplier", flag),
-  row("uni_pc_variant", "UniPC variant", text),
-  row("uni_pc_skip_type", "UniPC skip type", text),
-  row("uni_pc_order", "UniPC order", whole),
-  row("uni_pc_lower_order_final", "UniPC lower order final", flag),
-  row("sd_noise_schedule", "Noise Schedule", text),
-  row("skip_early_cond", "Skip Early CFG", number),
+  setting("refiner_switch_by_sample_steps", flag),
+  setting("eta_ddim", number),
+  setting("eta_ancestral", number),
+  setting("s_churn", number),
+  setting("s_tmin", number),
+  setting("s_tmax", number),
+  setting("s_noise", number),
+  setting("sigma_min", number),
+  setting("sigma_max", number),
+  setting("rho", number),
+  setting("eta_noise_seed_delta", whole),
+  setting("always_discard_next_to_last_sigma", flag),
+  setting("sgm_noise_multiplier", flag),
+  setting("uni_pc_variant", text),
+  setting("uni_pc_skip_type", text),
+  setting("uni_pc_order", whole),
+  setting("uni_pc_lower_order_final", flag),
+  setting("sd_noise_schedule", text),
+  setting("skip_early_cond", number),
   // The webui reads "scheduler" here, which it never wrote.
-  row("beta_dist_alpha", "Beta schedule alpha", number),
-  row("beta_dist_beta", "Beta schedule beta", number)
+  setting("beta_dist_alpha", number),
+  setting("beta_dist_beta", number)
 ]

@@ -16,7 +16,7 @@ const limit = (value: number) =>
 
 export const Limits = Schema.Struct({
   /** Largest width of an image. */
-  max_width: limit(2048).annotateKey(
+  max_width: limit(2048).pipe(
     field({
       title: "Largest width",
       description: "Largest width of an image.",
@@ -27,7 +27,7 @@ export const Limits = Schema.Struct({
     })
   ),
   /** Largest height of an image. */
-  max_height: limit(2048).annotateKey(
+  max_height: limit(2048).pipe(
     field({
       title: "Largest height",
       description: "Largest height of an image.",
@@ -38,7 +38,7 @@ export const Limits = Schema.Struct({
     })
   ),
   /** Most images that are sampled together. */
-  max_batch_size: limit(16).annotateKey(
+  max_batch_size: limit(16).pipe(
     field({
       title: "Largest batch size",
       description: "Most images that are sampled together.",
@@ -48,7 +48,7 @@ export const Limits = Schema.Struct({
     })
   ),
   /** Most batches of one request. */
-  max_n_iter: limit(100).annotateKey(
+  max_n_iter: limit(100).pipe(
     field({
       title: "Largest batch count",
       description: "Most batches of one request.",
@@ -58,7 +58,7 @@ export const Limits = Schema.Struct({
     })
   ),
   /** Most pixels of all images of one request together. */
-  max_total_pixels: limit(2 ** 28).annotateKey(
+  max_total_pixels: limit(2 ** 28).pipe(
     field({
       title: "Most pixels",
       description: "Most pixels of all images of one request together.",
@@ -69,7 +69,7 @@ export const Limits = Schema.Struct({
     })
   ),
   /** Most sampling steps. */
-  max_steps: limit(150).annotateKey(
+  max_steps: limit(150).pipe(
     field({
       title: "Most steps",
       description: "Most sampling steps.",
@@ -79,7 +79,7 @@ export const Limits = Schema.Struct({
     })
   ),
   /** Largest file of one init image or mask. */
-  max_image_bytes: limit(64 * 2 ** 20).annotateKey(
+  max_image_bytes: limit(64 * 2 ** 20).pipe(
     field({
       title: "Largest image file",
       description: "Largest file of one init image or mask.",
@@ -90,7 +90,7 @@ export const Limits = Schema.Struct({
     })
   ),
   /** Most pixels of one init image or mask. */
-  max_image_pixels: limit(2 ** 26).annotateKey(
+  max_image_pixels: limit(2 ** 26).pipe(
     field({
       title: "Largest image",
       description: "Most pixels of one init image or mask.",
@@ -101,7 +101,7 @@ export const Limits = Schema.Struct({
     })
   ),
   /** Longest prompt in UTF-8. */
-  max_prompt_bytes: limit(100_000).annotateKey(
+  max_prompt_bytes: limit(100_000).pipe(
     field({
       title: "Longest prompt",
       description: "Longest prompt in UTF-8.",
@@ -112,4 +112,4 @@ export const Limits = Schema.Struct({
     })
   )
 }).annotate({ identifier: "Limits" })
-export type Limits = typeof Limits.Type
+export interface Limits extends Schema.Schema.Type<typeof Limits> {}

@@ -22,7 +22,7 @@ const upscaler = Schema.NullOr(Schema.String.check(Schema.isMaxLength(200)))
 
 const fields = {
   /** Name of the model; empty for the first one found. */
-  sd_model_checkpoint: Schema.String.annotateKey(
+  sd_model_checkpoint: Schema.String.pipe(
     field({
       title: "Stable Diffusion checkpoint",
       description: "Name of the model; empty for the first one found.",
@@ -30,12 +30,12 @@ const fields = {
       flag: "model",
       value: "name",
       otherwise: "the first one",
-      infotext: "Model"
+      infotext: "Model hash"
     })
   ),
 
   /** How weights in prompts act: None reads brackets as text, Ignore parses weights without applying them. */
-  emphasis: Schema.Literals(["None", "Ignore", "Original", "No norm"]).annotateKey(
+  emphasis: Schema.Literals(["None", "Ignore", "Original", "No norm"]).pipe(
     field({
       title: "Emphasis mode",
       description:
@@ -45,7 +45,7 @@ const fields = {
     })
   ),
   /** Largest distance at which a full chunk of a prompt is split after its last comma; 0 for never. */
-  comma_padding_backtrack: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 74 })).annotateKey(
+  comma_padding_backtrack: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 74 })).pipe(
     field({
       title: "Chunk backtrack",
       description: "Largest distance at which a full chunk of a prompt is split after its last comma; 0 for never.",
@@ -54,11 +54,11 @@ const fields = {
     })
   ),
   /** Whether # starts a comment in a prompt. */
-  enable_prompt_comments: Schema.Boolean.annotateKey(
+  enable_prompt_comments: Schema.Boolean.pipe(
     field({ title: "Prompt comments", description: "Whether # starts a comment in a prompt.", group: "Prompts" })
   ),
   /** Whether numbers in prompt editing count as before stable-diffusion-webui 1.6. */
-  use_old_scheduling: Schema.Boolean.annotateKey(
+  use_old_scheduling: Schema.Boolean.pipe(
     field({
       title: "Old prompt editing timelines",
       description: "Whether numbers in prompt editing count as before stable-diffusion-webui 1.6.",
@@ -67,7 +67,7 @@ const fields = {
     })
   ),
   /** Layer of the text encoder that is used, counted from the end. */
-  CLIP_stop_at_last_layers: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 12 })).annotateKey(
+  CLIP_stop_at_last_layers: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 12 })).pipe(
     field({
       title: "Clip skip",
       description: "Layer of the text encoder that is used, counted from the end.",
@@ -76,17 +76,16 @@ const fields = {
     })
   ),
   /** Whether clip skip also applies to the first text encoder of SDXL. */
-  sdxl_clip_l_skip: Schema.Boolean.annotateKey(
+  sdxl_clip_l_skip: Schema.Boolean.pipe(
     field({
       title: "Clip skip SDXL",
       description: "Whether clip skip also applies to the first text encoder of SDXL.",
-      group: "SDXL",
-      infotext: "Clip skip SDXL"
+      group: "SDXL"
     })
   ),
 
   /** Source of noise: torch's CPU generator, or that of NVIDIA GPUs. GPU means this machine's own, the CPU's. */
-  randn_source: Schema.Literals(["GPU", "CPU", "NV"]).annotateKey(
+  randn_source: Schema.Literals(["GPU", "CPU", "NV"]).pipe(
     field({
       title: "Noise source",
       description:
@@ -96,7 +95,7 @@ const fields = {
     })
   ),
   /** Added to the seed for every noise draw after the first, unless 0. */
-  eta_noise_seed_delta: Schema.Int.annotateKey(
+  eta_noise_seed_delta: Schema.Int.pipe(
     field({
       title: "Eta noise seed delta",
       description: "Added to the seed for every noise draw after the first, unless 0.",
@@ -105,16 +104,15 @@ const fields = {
     })
   ),
   /** Factor on the noise that is added to an init image. */
-  initial_noise_multiplier: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1.5 })).annotateKey(
+  initial_noise_multiplier: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1.5 })).pipe(
     field({
       title: "Noise multiplier for img2img",
       description: "Factor on the noise that is added to an init image.",
-      group: "Image-to-image",
-      infotext: "Noise multiplier"
+      group: "Image-to-image"
     })
   ),
   /** Additional noise on the init image that the sampler does not account for. */
-  img2img_extra_noise: share.annotateKey(
+  img2img_extra_noise: share.pipe(
     field({
       title: "Extra noise multiplier for img2img",
       description: "Additional noise on the init image that the sampler does not account for.",
@@ -124,7 +122,7 @@ const fields = {
   ),
 
   /** Eta of ancestral and SDE samplers where a request has none. */
-  eta_ancestral: share.annotateKey(
+  eta_ancestral: share.pipe(
     field({
       title: "Eta for k-diffusion samplers",
       description: "Eta of ancestral and SDE samplers where a request has none.",
@@ -133,7 +131,7 @@ const fields = {
     })
   ),
   /** Eta of DDIM where a request has none. */
-  eta_ddim: share.annotateKey(
+  eta_ddim: share.pipe(
     field({
       title: "Eta for DDIM",
       description: "Eta of DDIM where a request has none.",
@@ -142,7 +140,7 @@ const fields = {
     })
   ),
   /** Churn of Euler, Heun and DPM2 where a request has none. */
-  s_churn: atLeast(0).annotateKey(
+  s_churn: atLeast(0).pipe(
     field({
       title: "Sigma churn",
       description: "Churn of Euler, Heun and DPM2 where a request has none.",
@@ -151,7 +149,7 @@ const fields = {
     })
   ),
   /** Lowest noise level at which churn acts where a request has none. */
-  s_tmin: atLeast(0).annotateKey(
+  s_tmin: atLeast(0).pipe(
     field({
       title: "Sigma tmin",
       description: "Lowest noise level at which churn acts where a request has none.",
@@ -160,7 +158,7 @@ const fields = {
     })
   ),
   /** Highest noise level at which churn acts where a request has none; 0 for no limit. */
-  s_tmax: atLeast(0).annotateKey(
+  s_tmax: atLeast(0).pipe(
     field({
       title: "Sigma tmax",
       description: "Highest noise level at which churn acts where a request has none; 0 for no limit.",
@@ -169,7 +167,7 @@ const fields = {
     })
   ),
   /** Factor on fresh noise where a request has none. */
-  s_noise: atLeast(0).annotateKey(
+  s_noise: atLeast(0).pipe(
     field({
       title: "Sigma noise",
       description: "Factor on fresh noise where a request has none.",
@@ -178,7 +176,7 @@ const fields = {
     })
   ),
   /** Lowest noise level of a schedule; 0 for the model's own. */
-  sigma_min: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1000 })).annotateKey(
+  sigma_min: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1000 })).pipe(
     field({
       title: "Sigma min",
       description: "Lowest noise level of a schedule; 0 for the model's own.",
@@ -187,7 +185,7 @@ const fields = {
     })
   ),
   /** Highest noise level of a schedule; 0 for the model's own. */
-  sigma_max: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 10_000 })).annotateKey(
+  sigma_max: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 10_000 })).pipe(
     field({
       title: "Sigma max",
       description: "Highest noise level of a schedule; 0 for the model's own.",
@@ -196,7 +194,7 @@ const fields = {
     })
   ),
   /** Rho of a schedule; 0 for the schedule's own. */
-  rho: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 100 })).annotateKey(
+  rho: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 100 })).pipe(
     field({
       title: "Rho",
       description: "Rho of a schedule; 0 for the schedule's own.",
@@ -205,7 +203,7 @@ const fields = {
     })
   ),
   /** Whether the schedules of all samplers lose their last level above 0. */
-  always_discard_next_to_last_sigma: Schema.Boolean.annotateKey(
+  always_discard_next_to_last_sigma: Schema.Boolean.pipe(
     field({
       title: "Discard next-to-last sigma",
       description: "Whether the schedules of all samplers lose their last level above 0.",
@@ -214,7 +212,7 @@ const fields = {
     })
   ),
   /** Whether the initial noise is scaled as in Stability's own code. */
-  sgm_noise_multiplier: Schema.Boolean.annotateKey(
+  sgm_noise_multiplier: Schema.Boolean.pipe(
     field({
       title: "SGM noise multiplier",
       description: "Whether the initial noise is scaled as in Stability's own code.",
@@ -223,11 +221,11 @@ const fields = {
     })
   ),
   /** B(h) of UniPC. */
-  uni_pc_variant: Schema.Literals(["bh1", "bh2"]).annotateKey(
+  uni_pc_variant: Schema.Literals(["bh1", "bh2"]).pipe(
     field({ title: "UniPC variant", description: "B(h) of UniPC.", group: "Sampling", infotext: "UniPC variant" })
   ),
   /** Time spacing of UniPC. */
-  uni_pc_skip_type: Schema.Literals(["time_uniform", "time_quadratic", "logSNR"]).annotateKey(
+  uni_pc_skip_type: Schema.Literals(["time_uniform", "time_quadratic", "logSNR"]).pipe(
     field({
       title: "UniPC skip type",
       description: "Time spacing of UniPC.",
@@ -236,7 +234,7 @@ const fields = {
     })
   ),
   /** Order of UniPC; lowered when there are fewer steps. */
-  uni_pc_order: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 50 })).annotateKey(
+  uni_pc_order: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 50 })).pipe(
     field({
       title: "UniPC order",
       description: "Order of UniPC; lowered when there are fewer steps.",
@@ -245,7 +243,7 @@ const fields = {
     })
   ),
   /** Whether UniPC lowers its order in the last steps. */
-  uni_pc_lower_order_final: Schema.Boolean.annotateKey(
+  uni_pc_lower_order_final: Schema.Boolean.pipe(
     field({
       title: "UniPC lower order final",
       description: "Whether UniPC lowers its order in the last steps.",
@@ -254,7 +252,7 @@ const fields = {
     })
   ),
   /** Whether the model's noise levels are rescaled to end in pure noise. */
-  sd_noise_schedule: Schema.Literals(["Default", "Zero Terminal SNR"]).annotateKey(
+  sd_noise_schedule: Schema.Literals(["Default", "Zero Terminal SNR"]).pipe(
     field({
       title: "Noise schedule for sampling",
       description: "Whether the model's noise levels are rescaled to end in pure noise.",
@@ -263,7 +261,7 @@ const fields = {
     })
   ),
   /** Alpha of the Beta schedule. */
-  beta_dist_alpha: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 5 })).annotateKey(
+  beta_dist_alpha: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 5 })).pipe(
     field({
       title: "Beta schedule alpha",
       description: "Alpha of the Beta schedule.",
@@ -272,7 +270,7 @@ const fields = {
     })
   ),
   /** Beta of the Beta schedule. */
-  beta_dist_beta: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 5 })).annotateKey(
+  beta_dist_beta: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 5 })).pipe(
     field({
       title: "Beta schedule beta",
       description: "Beta of the Beta schedule.",
@@ -281,7 +279,7 @@ const fields = {
     })
   ),
   /** Noise level below which every second step skips the negative prompt. */
-  s_min_uncond: atLeast(0).annotateKey(
+  s_min_uncond: atLeast(0).pipe(
     field({
       title: "Negative guidance minimum sigma",
       description: "Noise level below which every second step skips the negative prompt.",
@@ -290,7 +288,7 @@ const fields = {
     })
   ),
   /** Whether every step below that noise level skips the negative prompt. */
-  s_min_uncond_all: Schema.Boolean.annotateKey(
+  s_min_uncond_all: Schema.Boolean.pipe(
     field({
       title: "Negative guidance minimum sigma: all steps",
       description: "Whether every step below that noise level skips the negative prompt.",
@@ -299,7 +297,7 @@ const fields = {
     })
   ),
   /** Fraction of the first steps that skip the negative prompt. */
-  skip_early_cond: share.annotateKey(
+  skip_early_cond: share.pipe(
     field({
       title: "Skip early negative prompt",
       description: "Fraction of the first steps that skip the negative prompt.",
@@ -308,7 +306,7 @@ const fields = {
     })
   ),
   /** Whether the refiner takes over by sampling steps instead of by noise levels. */
-  refiner_switch_by_sample_steps: Schema.Boolean.annotateKey(
+  refiner_switch_by_sample_steps: Schema.Boolean.pipe(
     field({
       title: "Refiner by steps",
       description: "Whether the refiner takes over by sampling steps instead of by noise levels.",
@@ -317,54 +315,50 @@ const fields = {
     })
   ),
   /** Passes of hires fix in which a refiner acts. */
-  hires_fix_refiner_pass: Schema.Literals(["first pass", "second pass", "both passes"]).annotateKey(
+  hires_fix_refiner_pass: Schema.Literals(["first pass", "second pass", "both passes"]).pipe(
     field({
       title: "Refiner pass",
       description: "Passes of hires fix in which a refiner acts.",
       group: "Sampling",
-      infotext: "Hires refiner pass"
+      infotext: "Hires refiner"
     })
   ),
   /** Top of the crop that SDXL is conditioned on. */
-  sdxl_crop_top: wholeAtLeast(0).annotateKey(
+  sdxl_crop_top: wholeAtLeast(0).pipe(
     field({
       title: "Crop top coordinate",
       description: "Top of the crop that SDXL is conditioned on.",
       group: "SDXL",
-      unit: "pixels",
-      infotext: "SDXL crop top"
+      unit: "pixels"
     })
   ),
   /** Left edge of the crop that SDXL is conditioned on. */
-  sdxl_crop_left: wholeAtLeast(0).annotateKey(
+  sdxl_crop_left: wholeAtLeast(0).pipe(
     field({
       title: "Crop left coordinate",
       description: "Left edge of the crop that SDXL is conditioned on.",
       group: "SDXL",
-      unit: "pixels",
-      infotext: "SDXL crop left"
+      unit: "pixels"
     })
   ),
   /** Aesthetic score of the prompt for SDXL's refiner. */
-  sdxl_refiner_high_aesthetic_score: Schema.Finite.annotateKey(
+  sdxl_refiner_high_aesthetic_score: Schema.Finite.pipe(
     field({
       title: "SDXL high aesthetic score",
       description: "Aesthetic score of the prompt for SDXL's refiner.",
-      group: "SDXL",
-      infotext: "SDXL high aesthetic score"
+      group: "SDXL"
     })
   ),
   /** Aesthetic score of the negative prompt for SDXL's refiner. */
-  sdxl_refiner_low_aesthetic_score: Schema.Finite.annotateKey(
+  sdxl_refiner_low_aesthetic_score: Schema.Finite.pipe(
     field({
       title: "SDXL low aesthetic score",
       description: "Aesthetic score of the negative prompt for SDXL's refiner.",
-      group: "SDXL",
-      infotext: "SDXL low aesthetic score"
+      group: "SDXL"
     })
   ),
   /** Whether images can be tiled without seams where a request does not say. */
-  tiling: Schema.Boolean.annotateKey(
+  tiling: Schema.Boolean.pipe(
     field({
       title: "Tiling",
       description: "Whether images can be tiled without seams where a request does not say.",
@@ -374,7 +368,7 @@ const fields = {
   ),
 
   /** Whether img2img makes all its steps at any denoising strength. */
-  img2img_fix_steps: Schema.Boolean.annotateKey(
+  img2img_fix_steps: Schema.Boolean.pipe(
     field({
       title: "Full steps in img2img",
       description: "Whether img2img makes all its steps at any denoising strength.",
@@ -382,7 +376,7 @@ const fields = {
     })
   ),
   /** Whether an img2img result gets the colours of its init image. */
-  img2img_color_correction: Schema.Boolean.annotateKey(
+  img2img_color_correction: Schema.Boolean.pipe(
     field({
       title: "Colour correction",
       description: "Whether an img2img result gets the colours of its init image.",
@@ -390,7 +384,7 @@ const fields = {
     })
   ),
   /** Colour behind transparent areas of an init image. */
-  img2img_background_color: Schema.String.check(Schema.isPattern(/^#[0-9a-fA-F]{6}$/)).annotateKey(
+  img2img_background_color: Schema.String.check(Schema.isPattern(/^#[0-9a-fA-F]{6}$/)).pipe(
     field({
       title: "Background colour",
       description: "Colour behind transparent areas of an init image.",
@@ -398,7 +392,7 @@ const fields = {
     })
   ),
   /** How much of the image under the mask is hidden from an inpainting model. */
-  inpainting_mask_weight: share.annotateKey(
+  inpainting_mask_weight: share.pipe(
     field({
       title: "Inpainting conditioning mask strength",
       description: "How much of the image under the mask is hidden from an inpainting model.",
@@ -407,7 +401,7 @@ const fields = {
     })
   ),
   /** Whether unmasked areas are restored from the original. */
-  overlay_inpaint: Schema.Boolean.annotateKey(
+  overlay_inpaint: Schema.Boolean.pipe(
     field({
       title: "Restore unmasked areas",
       description: "Whether unmasked areas are restored from the original.",
@@ -415,16 +409,15 @@ const fields = {
     })
   ),
   /** Upscaler for init images that are enlarged; null for Lanczos. */
-  upscaler_for_img2img: upscaler.annotateKey(
+  upscaler_for_img2img: upscaler.pipe(
     field({
       title: "Upscaler for img2img",
       description: "Upscaler for init images that are enlarged; null for Lanczos.",
-      group: "Upscaling and tiles",
-      infotext: "Upscaler"
+      group: "Upscaling and tiles"
     })
   ),
   /** Tile size of upscaler networks, in pixels of the small image; 0 for no tiles. */
-  ESRGAN_tile: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 })).annotateKey(
+  ESRGAN_tile: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 })).pipe(
     field({
       title: "Tile size for upscalers",
       description: "Tile size of upscaler networks, in pixels of the small image; 0 for no tiles.",
@@ -433,7 +426,7 @@ const fields = {
     })
   ),
   /** Overlap of the tiles of upscaler networks. */
-  ESRGAN_tile_overlap: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 48 })).annotateKey(
+  ESRGAN_tile_overlap: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 48 })).pipe(
     field({
       title: "Tile overlap for upscalers",
       description: "Overlap of the tiles of upscaler networks.",
@@ -442,7 +435,7 @@ const fields = {
     })
   ),
   /** Side of the square above whose area images are encoded and decoded in tiles of half that side; 0 for never. */
-  vae_tile_threshold: wholeAtLeast(0).annotateKey(
+  vae_tile_threshold: wholeAtLeast(0).pipe(
     field({
       title: "VAE tile threshold",
       description:
@@ -452,7 +445,7 @@ const fields = {
     })
   ),
   /** Side of the tiles in which large latents are sampled; 0 for no tiles. */
-  latent_tile_size: wholeAtLeast(0).annotateKey(
+  latent_tile_size: wholeAtLeast(0).pipe(
     field({
       title: "Latent tile size",
       description: "Side of the tiles in which large latents are sampled; 0 for no tiles.",
@@ -461,22 +454,21 @@ const fields = {
     })
   ),
   /** Overlap of the tiles in which large latents are sampled. */
-  latent_tile_overlap: wholeAtLeast(0).annotateKey(
+  latent_tile_overlap: wholeAtLeast(0).pipe(
     field({
       title: "Latent tile overlap",
       description: "Overlap of the tiles in which large latents are sampled.",
       group: "Upscaling and tiles",
-      unit: "pixels",
-      infotext: "Latent tile overlap"
+      unit: "pixels"
     })
   ),
 
   /** Whether finished images are saved. */
-  samples_save: Schema.Boolean.annotateKey(
+  samples_save: Schema.Boolean.pipe(
     field({ title: "Save images", description: "Whether finished images are saved.", group: "Saving images" })
   ),
   /** File format of images, saved or only returned. */
-  samples_format: imageFormat.annotateKey(
+  samples_format: imageFormat.pipe(
     field({
       title: "Image format",
       description: "File format of images, saved or only returned.",
@@ -486,7 +478,7 @@ const fields = {
     })
   ),
   /** Pattern of file names, without number and extension; empty for [seed]. */
-  samples_filename_pattern: Schema.String.check(Schema.isMaxLength(1000)).annotateKey(
+  samples_filename_pattern: Schema.String.check(Schema.isMaxLength(1000)).pipe(
     field({
       title: "File name pattern",
       description: "Pattern of file names, without number and extension; empty for [seed].",
@@ -494,7 +486,7 @@ const fields = {
     })
   ),
   /** Whether a counter precedes the file name. */
-  save_images_add_number: Schema.Boolean.annotateKey(
+  save_images_add_number: Schema.Boolean.pipe(
     field({
       title: "Number file names",
       description: "Whether a counter precedes the file name.",
@@ -502,7 +494,7 @@ const fields = {
     })
   ),
   /** Whether images are saved in a subdirectory. */
-  save_to_dirs: Schema.Boolean.annotateKey(
+  save_to_dirs: Schema.Boolean.pipe(
     field({
       title: "Subdirectories for images",
       description: "Whether images are saved in a subdirectory.",
@@ -510,7 +502,7 @@ const fields = {
     })
   ),
   /** Whether grids are saved in a subdirectory. */
-  grid_save_to_dirs: Schema.Boolean.annotateKey(
+  grid_save_to_dirs: Schema.Boolean.pipe(
     field({
       title: "Subdirectories for grids",
       description: "Whether grids are saved in a subdirectory.",
@@ -518,11 +510,11 @@ const fields = {
     })
   ),
   /** Pattern of the subdirectory's name. */
-  directories_filename_pattern: Schema.String.check(Schema.isMaxLength(1000)).annotateKey(
+  directories_filename_pattern: Schema.String.check(Schema.isMaxLength(1000)).pipe(
     field({ title: "Directory name pattern", description: "Pattern of the subdirectory's name.", group: "Directories" })
   ),
   /** Most words that [prompt_words] expands to. */
-  directories_max_prompt_words: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })).annotateKey(
+  directories_max_prompt_words: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })).pipe(
     field({
       title: "Most prompt words",
       description: "Most words that [prompt_words] expands to.",
@@ -530,7 +522,7 @@ const fields = {
     })
   ),
   /** Quality of JPEG and lossy WebP files, 1 to 100. */
-  jpeg_quality: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })).annotateKey(
+  jpeg_quality: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })).pipe(
     field({
       title: "JPEG and WebP quality",
       description: "Quality of JPEG and lossy WebP files, 1 to 100.",
@@ -538,11 +530,11 @@ const fields = {
     })
   ),
   /** Whether WebP files are lossless. */
-  webp_lossless: Schema.Boolean.annotateKey(
+  webp_lossless: Schema.Boolean.pipe(
     field({ title: "Lossless WebP", description: "Whether WebP files are lossless.", group: "Saving images" })
   ),
   /** Whether image files contain their infotext. */
-  enable_pnginfo: Schema.Boolean.annotateKey(
+  enable_pnginfo: Schema.Boolean.pipe(
     field({
       title: "Infotext in images",
       description: "Whether image files contain their infotext.",
@@ -550,7 +542,7 @@ const fields = {
     })
   ),
   /** Whether the infotext is also saved as a text file next to each image. */
-  save_txt: Schema.Boolean.annotateKey(
+  save_txt: Schema.Boolean.pipe(
     field({
       title: "Infotext files",
       description: "Whether the infotext is also saved as a text file next to each image.",
@@ -558,19 +550,19 @@ const fields = {
     })
   ),
   /** Whether a grid of several images is saved. */
-  grid_save: Schema.Boolean.annotateKey(
+  grid_save: Schema.Boolean.pipe(
     field({ title: "Save grids", description: "Whether a grid of several images is saved.", group: "Saving images" })
   ),
   /** Whether the grid is returned. */
-  return_grid: Schema.Boolean.annotateKey(
+  return_grid: Schema.Boolean.pipe(
     field({ title: "Return grids", description: "Whether the grid is returned.", group: "Saving images" })
   ),
   /** File format of grids. */
-  grid_format: imageFormat.annotateKey(
+  grid_format: imageFormat.pipe(
     field({ title: "Grid format", description: "File format of grids.", group: "Saving images" })
   ),
   /** Whether a grid needs more than one image. */
-  grid_only_if_multiple: Schema.Boolean.annotateKey(
+  grid_only_if_multiple: Schema.Boolean.pipe(
     field({
       title: "Grids of several images only",
       description: "Whether a grid needs more than one image.",
@@ -578,7 +570,7 @@ const fields = {
     })
   ),
   /** Rows of a grid: -1 for a square, 0 for the batch size. */
-  n_rows: wholeAtLeast(-1).annotateKey(
+  n_rows: wholeAtLeast(-1).pipe(
     field({
       title: "Grid row count",
       description: "Rows of a grid: -1 for a square, 0 for the batch size.",
@@ -586,7 +578,7 @@ const fields = {
     })
   ),
   /** Whether images of an interrupted run are saved unfinished. */
-  save_incomplete_images: Schema.Boolean.annotateKey(
+  save_incomplete_images: Schema.Boolean.pipe(
     field({
       title: "Save incomplete images",
       description: "Whether images of an interrupted run are saved unfinished.",
@@ -594,7 +586,7 @@ const fields = {
     })
   ),
   /** Whether each image is also saved as it was before the second pass. */
-  save_images_before_highres_fix: Schema.Boolean.annotateKey(
+  save_images_before_highres_fix: Schema.Boolean.pipe(
     field({
       title: "Save images before hires fix",
       description: "Whether each image is also saved as it was before the second pass.",
@@ -602,7 +594,7 @@ const fields = {
     })
   ),
   /** Whether each image is also saved as it was before colour correction. */
-  save_images_before_color_correction: Schema.Boolean.annotateKey(
+  save_images_before_color_correction: Schema.Boolean.pipe(
     field({
       title: "Save images before colour correction",
       description: "Whether each image is also saved as it was before colour correction.",
@@ -610,15 +602,15 @@ const fields = {
     })
   ),
   /** Whether init images are saved. */
-  save_init_img: Schema.Boolean.annotateKey(
+  save_init_img: Schema.Boolean.pipe(
     field({ title: "Save init images", description: "Whether init images are saved.", group: "Saving images" })
   ),
   /** Whether the mask is saved with each image. */
-  save_mask: Schema.Boolean.annotateKey(
+  save_mask: Schema.Boolean.pipe(
     field({ title: "Save masks", description: "Whether the mask is saved with each image.", group: "Saving images" })
   ),
   /** Whether the masked composite is saved with each image. */
-  save_mask_composite: Schema.Boolean.annotateKey(
+  save_mask_composite: Schema.Boolean.pipe(
     field({
       title: "Save masked composites",
       description: "Whether the masked composite is saved with each image.",
@@ -626,7 +618,7 @@ const fields = {
     })
   ),
   /** Whether the mask is returned with each image. */
-  return_mask: Schema.Boolean.annotateKey(
+  return_mask: Schema.Boolean.pipe(
     field({
       title: "Return masks",
       description: "Whether the mask is returned with each image.",
@@ -634,7 +626,7 @@ const fields = {
     })
   ),
   /** Whether the masked composite is returned with each image. */
-  return_mask_composite: Schema.Boolean.annotateKey(
+  return_mask_composite: Schema.Boolean.pipe(
     field({
       title: "Return masked composites",
       description: "Whether the masked composite is returned with each image.",
@@ -642,7 +634,7 @@ const fields = {
     })
   ),
   /** Folder for all images; empty for one folder per kind. */
-  outdir_samples: Schema.String.annotateKey(
+  outdir_samples: Schema.String.pipe(
     field({
       title: "Directory for images",
       description: "Folder for all images; empty for one folder per kind.",
@@ -650,19 +642,19 @@ const fields = {
     })
   ),
   /** Folder for txt2img images. */
-  outdir_txt2img_samples: Schema.NonEmptyString.annotateKey(
+  outdir_txt2img_samples: Schema.NonEmptyString.pipe(
     field({ title: "Directory for txt2img images", description: "Folder for txt2img images.", group: "Directories" })
   ),
   /** Folder for img2img images. */
-  outdir_img2img_samples: Schema.NonEmptyString.annotateKey(
+  outdir_img2img_samples: Schema.NonEmptyString.pipe(
     field({ title: "Directory for img2img images", description: "Folder for img2img images.", group: "Directories" })
   ),
   /** Folder for saved init images. */
-  outdir_init_images: Schema.NonEmptyString.annotateKey(
+  outdir_init_images: Schema.NonEmptyString.pipe(
     field({ title: "Directory for init images", description: "Folder for saved init images.", group: "Directories" })
   ),
   /** Folder for all grids; empty for one folder per kind. */
-  outdir_grids: Schema.String.annotateKey(
+  outdir_grids: Schema.String.pipe(
     field({
       title: "Directory for grids",
       description: "Folder for all grids; empty for one folder per kind.",
@@ -670,15 +662,15 @@ const fields = {
     })
   ),
   /** Folder for txt2img grids. */
-  outdir_txt2img_grids: Schema.NonEmptyString.annotateKey(
+  outdir_txt2img_grids: Schema.NonEmptyString.pipe(
     field({ title: "Directory for txt2img grids", description: "Folder for txt2img grids.", group: "Directories" })
   ),
   /** Folder for img2img grids. */
-  outdir_img2img_grids: Schema.NonEmptyString.annotateKey(
+  outdir_img2img_grids: Schema.NonEmptyString.pipe(
     field({ title: "Directory for img2img grids", description: "Folder for img2img grids.", group: "Directories" })
   ),
   /** Whether the infotext of the latest request is kept in params.txt in its folder. */
-  save_params_txt: Schema.Boolean.annotateKey(
+  save_params_txt: Schema.Boolean.pipe(
     field({
       title: "params.txt",
       description: "Whether the infotext of the latest request is kept in params.txt in its folder.",
@@ -687,15 +679,15 @@ const fields = {
   ),
 
   /** Whether runs produce previews. */
-  live_previews_enable: Schema.Boolean.annotateKey(
+  live_previews_enable: Schema.Boolean.pipe(
     field({ title: "Live previews", description: "Whether runs produce previews.", group: "Live previews" })
   ),
   /** Steps between two previews. */
-  show_progress_every_n_steps: wholeAtLeast(1).annotateKey(
+  show_progress_every_n_steps: wholeAtLeast(1).pipe(
     field({ title: "Live preview display period", description: "Steps between two previews.", group: "Live previews" })
   ),
   /** How previews are made: by the model's own colour matrix, or by decoding in full. */
-  show_progress_type: Schema.Literals(["Approx cheap", "Full"]).annotateKey(
+  show_progress_type: Schema.Literals(["Approx cheap", "Full"]).pipe(
     field({
       title: "Live preview method",
       description: "How previews are made: by the model's own colour matrix, or by decoding in full.",
@@ -704,7 +696,7 @@ const fields = {
   ),
 
   /** Whether infotexts include the model's hash. */
-  add_model_hash_to_info: Schema.Boolean.annotateKey(
+  add_model_hash_to_info: Schema.Boolean.pipe(
     field({
       title: "Model hash in infotexts",
       description: "Whether infotexts include the model's hash.",
@@ -712,7 +704,7 @@ const fields = {
     })
   ),
   /** Whether infotexts include the model's name. */
-  add_model_name_to_info: Schema.Boolean.annotateKey(
+  add_model_name_to_info: Schema.Boolean.pipe(
     field({
       title: "Model name in infotexts",
       description: "Whether infotexts include the model's name.",
@@ -720,7 +712,7 @@ const fields = {
     })
   ),
   /** Whether infotexts include Serena's version. */
-  add_version_to_infotext: Schema.Boolean.annotateKey(
+  add_version_to_infotext: Schema.Boolean.pipe(
     field({
       title: "Version in infotexts",
       description: "Whether infotexts include Serena's version.",
@@ -823,13 +815,13 @@ const defaults: OptionsSnapshot = Object.freeze({
 
 /** All settings, as a run sees them: frozen. */
 export const OptionsSnapshot = Schema.Struct(fields).annotate({ identifier: "Options" })
-export type OptionsSnapshot = typeof OptionsSnapshot.Type
+export interface OptionsSnapshot extends Schema.Schema.Type<typeof OptionsSnapshot> {}
 
 /** Some settings: what `override_settings` and a change of the options hold. */
 export const OptionsPatch = OptionsSnapshot.mapFields(Struct.map(Schema.optionalKey)).annotate({
   identifier: "OptionsPatch"
 })
-export type OptionsPatch = typeof OptionsPatch.Type
+export interface OptionsPatch extends Schema.Schema.Type<typeof OptionsPatch> {}
 
 const decodePatch = Schema.decodeUnknownEffect(OptionsPatch, { errors: "all", onExcessProperty: "error" })
 

@@ -45,37 +45,40 @@ const bitOrBoolean = Schema.Union([bit, Schema.Boolean]).pipe(Schema.decodeTo(
 /** What every kind of request has. */
 const shared = {
   /** What the image shows, in the prompt language. */
-  prompt: withDefault(Schema.String, "").annotateKey(
+  prompt: withDefault(Schema.String, "").pipe(
     field({
       title: "Prompt",
       description: "What the image shows, in the prompt language.",
       group: "Prompt",
       flag: "prompt",
-      value: "text"
+      value: "text",
+      infotext: "Prompt"
     })
   ),
   /** What to avoid; acts only when the CFG scale is not 1. */
-  negative_prompt: withDefault(Schema.String, "").annotateKey(
+  negative_prompt: withDefault(Schema.String, "").pipe(
     field({
       title: "Negative prompt",
       description: "What to avoid; acts only when the CFG scale is not 1.",
       group: "Prompt",
       flag: "negative-prompt",
-      value: "text"
+      value: "text",
+      infotext: "Negative prompt"
     })
   ),
   /** Names of styles whose texts are merged into both prompts. */
-  styles: withDefault(Schema.Array(Schema.String), []).annotateKey(
+  styles: withDefault(Schema.Array(Schema.String), []).pipe(
     field({
       title: "Styles",
       description: "Names of styles whose texts are merged into both prompts.",
       group: "Prompt",
       flag: "styles",
-      value: "names"
+      value: "names",
+      infotext: "Styles array"
     })
   ),
   /** Whether tags of extra networks, such as <lora:name:1>, are removed without a warning. */
-  disable_extra_networks: withDefault(Schema.Boolean, false).annotateKey(
+  disable_extra_networks: withDefault(Schema.Boolean, false).pipe(
     field({
       title: "Disable extra networks",
       description: "Whether tags of extra networks, such as <lora:name:1>, are removed without a warning.",
@@ -85,7 +88,7 @@ const shared = {
     })
   ),
   /** Seed of the first image; later images count up from it. -1 draws a random seed. */
-  seed: withDefault(Schema.Int, -1).annotateKey(
+  seed: withDefault(Schema.Int, -1).pipe(
     field({
       title: "Seed",
       description: "Seed of the first image; later images count up from it. -1 draws a random seed.",
@@ -96,7 +99,7 @@ const shared = {
     })
   ),
   /** Seed of the variation noise. -1 draws a random seed. */
-  subseed: withDefault(Schema.Int, -1).annotateKey(
+  subseed: withDefault(Schema.Int, -1).pipe(
     field({
       title: "Variation seed",
       description: "Seed of the variation noise. -1 draws a random seed.",
@@ -107,7 +110,7 @@ const shared = {
     })
   ),
   /** How much of the variation seed's noise is mixed in: 0 for none, 1 for all. */
-  subseed_strength: withDefault(strength, 0).annotateKey(
+  subseed_strength: withDefault(strength, 0).pipe(
     field({
       title: "Variation strength",
       description: "How much of the variation seed's noise is mixed in: 0 for none, 1 for all.",
@@ -118,29 +121,31 @@ const shared = {
     })
   ),
   /** Width of the noise that is pasted into the middle; 0 or less for none. */
-  seed_resize_from_w: withDefault(Schema.Int, -1).annotateKey(
+  seed_resize_from_w: withDefault(Schema.Int, -1).pipe(
     field({
       title: "Resize seed from width",
       description: "Width of the noise that is pasted into the middle; 0 or less for none.",
       group: "Seed",
       unit: "pixels",
       flag: "seed-resize-from-w",
-      value: "integer"
+      value: "integer",
+      infotext: "Seed resize from-1"
     })
   ),
   /** Height of the noise that is pasted into the middle; 0 or less for none. */
-  seed_resize_from_h: withDefault(Schema.Int, -1).annotateKey(
+  seed_resize_from_h: withDefault(Schema.Int, -1).pipe(
     field({
       title: "Resize seed from height",
       description: "Height of the noise that is pasted into the middle; 0 or less for none.",
       group: "Seed",
       unit: "pixels",
       flag: "seed-resize-from-h",
-      value: "integer"
+      value: "integer",
+      infotext: "Seed resize from-2"
     })
   ),
   /** Number of sampling steps. */
-  steps: withDefault(positive, 20).annotateKey(
+  steps: withDefault(positive, 20).pipe(
     field({
       title: "Sampling steps",
       description: "Number of sampling steps.",
@@ -151,7 +156,7 @@ const shared = {
     })
   ),
   /** Name or alias of the sampler, from "serena samplers"; a schedule may follow, as in DPM++ 2M Karras. */
-  sampler_name: withDefault(name, "Euler").annotateKey(
+  sampler_name: withDefault(name, "Euler").pipe(
     field({
       title: "Sampling method",
       description:
@@ -163,7 +168,7 @@ const shared = {
     })
   ),
   /** Name or label of the schedule; Automatic is the sampler's own. */
-  scheduler: withDefault(name, "Automatic").annotateKey(
+  scheduler: withDefault(name, "Automatic").pipe(
     field({
       title: "Schedule type",
       description: "Name or label of the schedule; Automatic is the sampler's own.",
@@ -174,7 +179,7 @@ const shared = {
     })
   ),
   /** Classifier-free guidance scale: how closely the image follows the prompt. 1 disables guidance and halves the work. */
-  cfg_scale: withDefault(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1000 })), 7).annotateKey(
+  cfg_scale: withDefault(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1000 })), 7).pipe(
     field({
       title: "CFG scale",
       description:
@@ -186,7 +191,7 @@ const shared = {
     })
   ),
   /** Width of the image, a multiple of what the model needs (8 or 16). */
-  width: Schema.optional(pixels).annotateKey(
+  width: Schema.optional(pixels).pipe(
     field({
       title: "Width",
       description: "Width of the image, a multiple of what the model needs (8 or 16).",
@@ -194,11 +199,12 @@ const shared = {
       unit: "pixels",
       flag: "width",
       value: "integer",
-      otherwise: "the model's own"
+      otherwise: "the model's own",
+      infotext: "Size-1"
     })
   ),
   /** Height of the image, a multiple of what the model needs (8 or 16). */
-  height: Schema.optional(pixels).annotateKey(
+  height: Schema.optional(pixels).pipe(
     field({
       title: "Height",
       description: "Height of the image, a multiple of what the model needs (8 or 16).",
@@ -206,11 +212,12 @@ const shared = {
       unit: "pixels",
       flag: "height",
       value: "integer",
-      otherwise: "the model's own"
+      otherwise: "the model's own",
+      infotext: "Size-2"
     })
   ),
   /** Number of images that are sampled together. */
-  batch_size: withDefault(positive, 1).annotateKey(
+  batch_size: withDefault(positive, 1).pipe(
     field({
       title: "Batch size",
       description: "Number of images that are sampled together.",
@@ -221,7 +228,7 @@ const shared = {
     })
   ),
   /** Number of batches, one after the other. */
-  n_iter: withDefault(positive, 1).annotateKey(
+  n_iter: withDefault(positive, 1).pipe(
     field({
       title: "Batch count",
       description: "Number of batches, one after the other.",
@@ -231,91 +238,84 @@ const shared = {
     })
   ),
   /** Share of fresh noise in ancestral, SDE and DDIM steps. */
-  eta: Schema.optional(strength).annotateKey(
+  eta: Schema.optional(strength).pipe(
     field({
       title: "Eta",
       description: "Share of fresh noise in ancestral, SDE and DDIM steps.",
       group: "Sampling",
       flag: "eta",
       value: "number",
-      otherwise: "the settings eta_ancestral and eta_ddim",
-      infotext: "Eta"
+      otherwise: "the settings eta_ancestral and eta_ddim"
     })
   ),
   /** Total noise added before the steps of Euler, Heun and DPM2. */
-  s_churn: Schema.optional(factor).annotateKey(
+  s_churn: Schema.optional(factor).pipe(
     field({
       title: "Sigma churn",
       description: "Total noise added before the steps of Euler, Heun and DPM2.",
       group: "Sampling",
       flag: "s-churn",
       value: "number",
-      otherwise: "the setting",
-      infotext: "Sigma churn"
+      otherwise: "the setting"
     })
   ),
   /** Lowest noise level at which churn acts. */
-  s_tmin: Schema.optional(factor).annotateKey(
+  s_tmin: Schema.optional(factor).pipe(
     field({
       title: "Sigma tmin",
       description: "Lowest noise level at which churn acts.",
       group: "Sampling",
       flag: "s-tmin",
       value: "number",
-      otherwise: "the setting",
-      infotext: "Sigma tmin"
+      otherwise: "the setting"
     })
   ),
   /** Highest noise level at which churn acts; 0 for no limit. */
-  s_tmax: Schema.optional(factor).annotateKey(
+  s_tmax: Schema.optional(factor).pipe(
     field({
       title: "Sigma tmax",
       description: "Highest noise level at which churn acts; 0 for no limit.",
       group: "Sampling",
       flag: "s-tmax",
       value: "number",
-      otherwise: "the setting",
-      infotext: "Sigma tmax"
+      otherwise: "the setting"
     })
   ),
   /** Factor on the noise of churn and of ancestral and SDE steps. */
-  s_noise: Schema.optional(factor).annotateKey(
+  s_noise: Schema.optional(factor).pipe(
     field({
       title: "Sigma noise",
       description: "Factor on the noise of churn and of ancestral and SDE steps.",
       group: "Sampling",
       flag: "s-noise",
       value: "number",
-      otherwise: "the setting",
-      infotext: "Sigma noise"
+      otherwise: "the setting"
     })
   ),
   /** Noise level below which every second step skips the negative prompt. */
-  s_min_uncond: Schema.optional(factor).annotateKey(
+  s_min_uncond: Schema.optional(factor).pipe(
     field({
       title: "Negative guidance minimum sigma",
       description: "Noise level below which every second step skips the negative prompt.",
       group: "Sampling",
       flag: "s-min-uncond",
       value: "number",
-      otherwise: "the setting",
-      infotext: "NGMS"
+      otherwise: "the setting"
     })
   ),
   /** Whether the image can be tiled without seams. */
-  tiling: Schema.optional(Schema.Boolean).annotateKey(
+  tiling: Schema.optional(Schema.Boolean).pipe(
     field({
       title: "Tiling",
       description: "Whether the image can be tiled without seams.",
       group: "Sampling",
       flag: "tiling",
       value: "switch",
-      otherwise: "the setting",
-      infotext: "Tiling"
+      otherwise: "the setting"
     })
   ),
   /** Model that takes over before the end. */
-  refiner_checkpoint: Schema.optional(Schema.String).annotateKey(
+  refiner_checkpoint: Schema.optional(Schema.String).pipe(
     field({
       title: "Refiner checkpoint",
       description: "Model that takes over before the end.",
@@ -327,7 +327,7 @@ const shared = {
     })
   ),
   /** Fraction of the steps after which the refiner takes over. */
-  refiner_switch_at: Schema.optional(strength).annotateKey(
+  refiner_switch_at: Schema.optional(strength).pipe(
     field({
       title: "Refiner switch at",
       description: "Fraction of the steps after which the refiner takes over.",
@@ -339,7 +339,7 @@ const shared = {
     })
   ),
   /** Settings for this request only. */
-  override_settings: withDefault(OptionsPatch, {}).annotateKey(
+  override_settings: withDefault(OptionsPatch, {}).pipe(
     field({ title: "Override settings", description: "Settings for this request only.", group: "Model" })
   )
 }
@@ -349,7 +349,7 @@ export const Txt2Img = Schema.Struct({
   _tag: Schema.tag("Txt2Img").pipe(Schema.withDecodingDefaultType(Effect.succeed("Txt2Img" as const))),
   ...shared,
   /** Whether a second pass follows at a larger size. */
-  enable_hr: withDefault(Schema.Boolean, false).annotateKey(
+  enable_hr: withDefault(Schema.Boolean, false).pipe(
     field({
       title: "Hires fix",
       description: "Whether a second pass follows at a larger size.",
@@ -359,7 +359,7 @@ export const Txt2Img = Schema.Struct({
     })
   ),
   /** How much the second pass changes the image: 0 nothing, 1 everything. */
-  denoising_strength: withDefault(strength, 0.75).annotateKey(
+  denoising_strength: withDefault(strength, 0.75).pipe(
     field({
       title: "Denoising strength",
       description: "How much the second pass changes the image: 0 nothing, 1 everything.",
@@ -370,7 +370,7 @@ export const Txt2Img = Schema.Struct({
     })
   ),
   /** Factor by which the second pass is larger. */
-  hr_scale: withDefault(Schema.Finite.check(Schema.isBetween({ minimum: 1, maximum: 16 })), 2).annotateKey(
+  hr_scale: withDefault(Schema.Finite.check(Schema.isBetween({ minimum: 1, maximum: 16 })), 2).pipe(
     field({
       title: "Upscale by",
       description: "Factor by which the second pass is larger.",
@@ -381,29 +381,31 @@ export const Txt2Img = Schema.Struct({
     })
   ),
   /** Width of the second pass in place of the factor; 0 to keep the proportions. */
-  hr_resize_x: withDefault(side, 0).annotateKey(
+  hr_resize_x: withDefault(side, 0).pipe(
     field({
       title: "Resize width to",
       description: "Width of the second pass in place of the factor; 0 to keep the proportions.",
       group: "Hires fix",
       unit: "pixels",
       flag: "hr-resize-x",
-      value: "integer"
+      value: "integer",
+      infotext: "Hires resize-1"
     })
   ),
   /** Height of the second pass in place of the factor; 0 to keep the proportions. */
-  hr_resize_y: withDefault(side, 0).annotateKey(
+  hr_resize_y: withDefault(side, 0).pipe(
     field({
       title: "Resize height to",
       description: "Height of the second pass in place of the factor; 0 to keep the proportions.",
       group: "Hires fix",
       unit: "pixels",
       flag: "hr-resize-y",
-      value: "integer"
+      value: "integer",
+      infotext: "Hires resize-2"
     })
   ),
   /** Latent upscale mode, or upscaler, between the passes. */
-  hr_upscaler: withDefault(name, "Latent").annotateKey(
+  hr_upscaler: withDefault(name, "Latent").pipe(
     field({
       title: "Upscaler",
       description: "Latent upscale mode, or upscaler, between the passes.",
@@ -414,7 +416,7 @@ export const Txt2Img = Schema.Struct({
     })
   ),
   /** Sampling steps of the second pass; 0 for as many as the first. */
-  hr_second_pass_steps: withDefault(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)), 0).annotateKey(
+  hr_second_pass_steps: withDefault(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)), 0).pipe(
     field({
       title: "Hires steps",
       description: "Sampling steps of the second pass; 0 for as many as the first.",
@@ -425,7 +427,7 @@ export const Txt2Img = Schema.Struct({
     })
   ),
   /** Model of the second pass. */
-  hr_checkpoint_name: Schema.optional(Schema.String).annotateKey(
+  hr_checkpoint_name: Schema.optional(Schema.String).pipe(
     field({
       title: "Hires checkpoint",
       description: "Model of the second pass.",
@@ -437,7 +439,7 @@ export const Txt2Img = Schema.Struct({
     })
   ),
   /** Sampler of the second pass. */
-  hr_sampler_name: Schema.optional(name).annotateKey(
+  hr_sampler_name: Schema.optional(name).pipe(
     field({
       title: "Hires sampling method",
       description: "Sampler of the second pass.",
@@ -449,7 +451,7 @@ export const Txt2Img = Schema.Struct({
     })
   ),
   /** Schedule of the second pass. */
-  hr_scheduler: Schema.optional(name).annotateKey(
+  hr_scheduler: Schema.optional(name).pipe(
     field({
       title: "Hires schedule type",
       description: "Schedule of the second pass.",
@@ -461,7 +463,7 @@ export const Txt2Img = Schema.Struct({
     })
   ),
   /** Prompt of the second pass; empty for that of the first. */
-  hr_prompt: withDefault(Schema.String, "").annotateKey(
+  hr_prompt: withDefault(Schema.String, "").pipe(
     field({
       title: "Hires prompt",
       description: "Prompt of the second pass; empty for that of the first.",
@@ -472,7 +474,7 @@ export const Txt2Img = Schema.Struct({
     })
   ),
   /** Negative prompt of the second pass; empty for that of the first. */
-  hr_negative_prompt: withDefault(Schema.String, "").annotateKey(
+  hr_negative_prompt: withDefault(Schema.String, "").pipe(
     field({
       title: "Hires negative prompt",
       description: "Negative prompt of the second pass; empty for that of the first.",
@@ -483,14 +485,14 @@ export const Txt2Img = Schema.Struct({
     })
   )
 }).annotate({ identifier: "Txt2Img" })
-export type Txt2Img = typeof Txt2Img.Type
+export interface Txt2Img extends Schema.Schema.Type<typeof Txt2Img> {}
 
 /** Image to image, and with a `mask` inpainting. */
 export const Img2Img = Schema.Struct({
   _tag: Schema.tag("Img2Img"),
   ...shared,
   /** Images to start from: one for the whole batch, or one for each image of it. */
-  init_images: Schema.NonEmptyArray(ImageBytes).annotateKey(
+  init_images: Schema.NonEmptyArray(ImageBytes).pipe(
     field({
       title: "Init images",
       description: "Images to start from: one for the whole batch, or one for each image of it.",
@@ -500,7 +502,7 @@ export const Img2Img = Schema.Struct({
     })
   ),
   /** How much the init image is changed: 0 nothing, 1 everything. */
-  denoising_strength: withDefault(strength, 0.75).annotateKey(
+  denoising_strength: withDefault(strength, 0.75).pipe(
     field({
       title: "Denoising strength",
       description: "How much the init image is changed: 0 nothing, 1 everything.",
@@ -511,7 +513,7 @@ export const Img2Img = Schema.Struct({
     })
   ),
   /** How an init image of another size is resized: 0 stretch, 1 crop, 2 fill, 3 stretch latents. */
-  resize_mode: withDefault(Schema.Literals([0, 1, 2, 3]), 0).annotateKey(
+  resize_mode: withDefault(Schema.Literals([0, 1, 2, 3]), 0).pipe(
     field({
       title: "Resize mode",
       description: "How an init image of another size is resized: 0 stretch, 1 crop, 2 fill, 3 stretch latents.",
@@ -521,7 +523,7 @@ export const Img2Img = Schema.Struct({
     })
   ),
   /** Mask: white areas are regenerated; of an image with transparency, the opaque areas. */
-  mask: Schema.optional(ImageBytes).annotateKey(
+  mask: Schema.optional(ImageBytes).pipe(
     field({
       title: "Mask",
       description: "Mask: white areas are regenerated; of an image with transparency, the opaque areas.",
@@ -531,7 +533,7 @@ export const Img2Img = Schema.Struct({
     })
   ),
   /** Horizontal blur of the mask's edge. */
-  mask_blur_x: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 })), 4).annotateKey(
+  mask_blur_x: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 })), 4).pipe(
     field({
       title: "Mask blur across",
       description: "Horizontal blur of the mask's edge.",
@@ -543,18 +545,19 @@ export const Img2Img = Schema.Struct({
     })
   ),
   /** Vertical blur of the mask's edge. */
-  mask_blur_y: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 })), 4).annotateKey(
+  mask_blur_y: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 })), 4).pipe(
     field({
       title: "Mask blur down",
       description: "Vertical blur of the mask's edge.",
       group: "Mask",
       unit: "pixels",
       flag: "mask-blur-y",
-      value: "integer"
+      value: "integer",
+      infotext: "Mask blur"
     })
   ),
   /** Whether each latent value is either kept or regenerated, with nothing in between. */
-  mask_round: withDefault(Schema.Boolean, true).annotateKey(
+  mask_round: withDefault(Schema.Boolean, true).pipe(
     field({
       title: "Round mask",
       description: "Whether each latent value is either kept or regenerated, with nothing in between.",
@@ -564,7 +567,7 @@ export const Img2Img = Schema.Struct({
     })
   ),
   /** What the masked area starts from: 0 its blurred surroundings, 1 the original, 2 latent noise, 3 latent zeros. */
-  inpainting_fill: withDefault(Schema.Literals([0, 1, 2, 3]), 1).annotateKey(
+  inpainting_fill: withDefault(Schema.Literals([0, 1, 2, 3]), 1).pipe(
     field({
       title: "Masked content",
       description:
@@ -576,7 +579,7 @@ export const Img2Img = Schema.Struct({
     })
   ),
   /** Whether only the masked area is generated, at full size, and pasted back. */
-  inpaint_full_res: withDefault(booleanOrBit, true).annotateKey(
+  inpaint_full_res: withDefault(booleanOrBit, true).pipe(
     field({
       title: "Inpaint area: only masked",
       description: "Whether only the masked area is generated, at full size, and pasted back.",
@@ -588,7 +591,7 @@ export const Img2Img = Schema.Struct({
   ),
   /** Padding around the masked area when only that is generated. */
   inpaint_full_res_padding: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1024 })), 32)
-    .annotateKey(
+    .pipe(
       field({
         title: "Only masked padding",
         description: "Padding around the masked area when only that is generated.",
@@ -600,18 +603,19 @@ export const Img2Img = Schema.Struct({
       })
     ),
   /** Whether black areas are regenerated instead of white ones: 1 to invert. */
-  inpainting_mask_invert: withDefault(bitOrBoolean, 0).annotateKey(
+  inpainting_mask_invert: withDefault(bitOrBoolean, 0).pipe(
     field({
       title: "Invert mask",
       description: "Whether black areas are regenerated instead of white ones: 1 to invert.",
       group: "Mask",
       flag: "inpainting-mask-invert",
-      value: "switch"
+      value: "switch",
+      infotext: "Mask mode"
     })
   ),
   /** Factor on the noise that is added to the init image. */
   initial_noise_multiplier: Schema.optional(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 10 })))
-    .annotateKey(
+    .pipe(
       field({
         title: "Noise multiplier",
         description: "Factor on the noise that is added to the init image.",
@@ -623,7 +627,7 @@ export const Img2Img = Schema.Struct({
       })
     )
 }).annotate({ identifier: "Img2Img" })
-export type Img2Img = typeof Img2Img.Type
+export interface Img2Img extends Schema.Schema.Type<typeof Img2Img> {}
 
 /** Everything that can be asked for. */
 export const Processing = Schema.Union([Txt2Img, Img2Img])

@@ -29,7 +29,7 @@ export const Txt2Img = Object.assign(Processing.Txt2Img, {
       (request) => request._tag === "Txt2Img" ? Effect.succeed(request) : otherKind(request._tag)
     )
 })
-export type Txt2Img = Processing.Txt2Img
+export interface Txt2Img extends Processing.Txt2Img {}
 
 /** Image to image, and with a mask inpainting. */
 export const Img2Img = Object.assign(Processing.Img2Img, {
@@ -44,4 +44,4 @@ export const Img2Img = Object.assign(Processing.Img2Img, {
       (request) => request._tag === "Img2Img" ? Effect.succeed(request) : otherKind(request._tag)
     )
 })
-export type Img2Img = Processing.Img2Img
+export interface Img2Img extends Processing.Img2Img {}

@@ -29,7 +29,7 @@ export const Credential = Schema.String.check(
 
 export const ServerSettings = Schema.Struct({
   /** Address to listen on; 127.0.0.1 is this machine only. */
-  host: withDefault(Schema.NonEmptyString, "127.0.0.1").annotateKey(
+  host: withDefault(Schema.NonEmptyString, "127.0.0.1").pipe(
     field({
       title: "Host",
       description: "Address to listen on; 127.0.0.1 is this machine only.",
@@ -39,7 +39,7 @@ export const ServerSettings = Schema.Struct({
     })
   ),
   /** Port to listen on; 0 for any free one. */
-  port: withDefault(whole(0, 65_535), 7860).annotateKey(
+  port: withDefault(whole(0, 65_535), 7860).pipe(
     field({
       title: "Port",
       description: "Port to listen on; 0 for any free one.",
@@ -49,7 +49,7 @@ export const ServerSettings = Schema.Struct({
     })
   ),
   /** Allow unauthenticated access from other machines. */
-  insecure: withDefault(Schema.Boolean, false).annotateKey(
+  insecure: withDefault(Schema.Boolean, false).pipe(
     field({
       title: "Insecure",
       description: "Allow unauthenticated access from other machines.",
@@ -59,7 +59,7 @@ export const ServerSettings = Schema.Struct({
     })
   ),
   /** Users that may sign in, as user:password pairs; without any, the variable SERENA_API_AUTH names them. */
-  api_auth: withDefault(Schema.Array(Credential), []).annotateKey(
+  api_auth: withDefault(Schema.Array(Credential), []).pipe(
     field({
       title: "Users",
       description:
@@ -71,7 +71,7 @@ export const ServerSettings = Schema.Struct({
     })
   ),
   /** Origins whose web pages may use the API; * for all. */
-  cors_allow_origins: withDefault(Schema.Array(Schema.NonEmptyString), []).annotateKey(
+  cors_allow_origins: withDefault(Schema.Array(Schema.NonEmptyString), []).pipe(
     field({
       title: "Allowed origins",
       description: "Origins whose web pages may use the API; * for all.",
@@ -81,7 +81,7 @@ export const ServerSettings = Schema.Struct({
     })
   ),
   /** Regular expression of more origins whose web pages may use the API. */
-  cors_allow_origins_regex: Schema.optional(Schema.String.check(Schema.makeFilter(isRegExp))).annotateKey(
+  cors_allow_origins_regex: Schema.optional(Schema.String.check(Schema.makeFilter(isRegExp))).pipe(
     field({
       title: "Allowed origins pattern",
       description: "Regular expression of more origins whose web pages may use the API.",
@@ -91,7 +91,7 @@ export const ServerSettings = Schema.Struct({
     })
   ),
   /** Certificate in PEM format, for HTTPS. */
-  tls_certfile: Schema.optional(Schema.NonEmptyString).annotateKey(
+  tls_certfile: Schema.optional(Schema.NonEmptyString).pipe(
     field({
       title: "TLS certificate",
       description: "Certificate in PEM format, for HTTPS.",
@@ -101,7 +101,7 @@ export const ServerSettings = Schema.Struct({
     })
   ),
   /** Key of the certificate in PEM format. */
-  tls_keyfile: Schema.optional(Schema.NonEmptyString).annotateKey(
+  tls_keyfile: Schema.optional(Schema.NonEmptyString).pipe(
     field({
       title: "TLS key",
       description: "Key of the certificate in PEM format.",
@@ -111,7 +111,7 @@ export const ServerSettings = Schema.Struct({
     })
   ),
   /** Runs that execute at the same time. */
-  concurrency: withDefault(whole(1, 64), 1).annotateKey(
+  concurrency: withDefault(whole(1, 64), 1).pipe(
     field({
       title: "Concurrent runs",
       description: "Runs that execute at the same time.",
@@ -121,7 +121,7 @@ export const ServerSettings = Schema.Struct({
     })
   ),
   /** Most runs that wait for their turn. */
-  queue: withDefault(whole(0, 10_000), 32).annotateKey(
+  queue: withDefault(whole(0, 10_000), 32).pipe(
     field({
       title: "Queue length",
       description: "Most runs that wait for their turn.",
@@ -131,7 +131,7 @@ export const ServerSettings = Schema.Struct({
     })
   ),
   /** Time after which a run ends and returns what it has; 0 for no limit. */
-  max_run_seconds: withDefault(whole(0, 2_000_000), 0).annotateKey(
+  max_run_seconds: withDefault(whole(0, 2_000_000), 0).pipe(
     field({
       title: "Longest run",
       description: "Time after which a run ends and returns what it has; 0 for no limit.",
@@ -142,7 +142,7 @@ export const ServerSettings = Schema.Struct({
     })
   ),
   /** Largest request body. */
-  max_body_bytes: withDefault(whole(1024, 2 ** 31 - 1), 256 * 2 ** 20).annotateKey(
+  max_body_bytes: withDefault(whole(1024, 2 ** 31 - 1), 256 * 2 ** 20).pipe(
     field({
       title: "Largest body",
       description: "Largest request body.",
@@ -153,7 +153,7 @@ export const ServerSettings = Schema.Struct({
     })
   ),
   /** Largest request headers. */
-  max_header_bytes: withDefault(whole(1024, 2 ** 20), 32 * 1024).annotateKey(
+  max_header_bytes: withDefault(whole(1024, 2 ** 20), 32 * 1024).pipe(
     field({
       title: "Largest headers",
       description: "Largest request headers.",
@@ -164,7 +164,7 @@ export const ServerSettings = Schema.Struct({
     })
   ),
   /** Time for the headers of a request to arrive. */
-  headers_timeout: withDefault(whole(1, 3600), 20).annotateKey(
+  headers_timeout: withDefault(whole(1, 3600), 20).pipe(
     field({
       title: "Headers timeout",
       description: "Time for the headers of a request to arrive.",
@@ -175,7 +175,7 @@ export const ServerSettings = Schema.Struct({
     })
   ),
   /** Time for a whole request to arrive; replies may take longer. */
-  request_timeout: withDefault(whole(1, 86_400), 300).annotateKey(
+  request_timeout: withDefault(whole(1, 86_400), 300).pipe(
     field({
       title: "Request timeout",
       description: "Time for a whole request to arrive; replies may take longer.",
@@ -186,7 +186,7 @@ export const ServerSettings = Schema.Struct({
     })
   ),
   /** Shutdown grace period: the time that executing runs have to finish. */
-  grace: withDefault(whole(0, 86_400), 20).annotateKey(
+  grace: withDefault(whole(0, 86_400), 20).pipe(
     field({
       title: "Shutdown grace period",
       description: "Shutdown grace period: the time that executing runs have to finish.",
@@ -197,7 +197,7 @@ export const ServerSettings = Schema.Struct({
     })
   ),
   /** JSON file that keeps the settings; without one they are lost when the server ends. */
-  options_file: Schema.optional(Schema.NonEmptyString).annotateKey(
+  options_file: Schema.optional(Schema.NonEmptyString).pipe(
     field({
       title: "Settings file",
       description: "JSON file that keeps the settings; without one they are lost when the server ends.",
@@ -207,7 +207,7 @@ export const ServerSettings = Schema.Struct({
     })
   ),
   /** Hosts from which init images may be fetched; * for all public ones. */
-  allow_url_hosts: withDefault(Schema.Array(Schema.NonEmptyString), []).annotateKey(
+  allow_url_hosts: withDefault(Schema.Array(Schema.NonEmptyString), []).pipe(
     field({
       title: "Image hosts",
       description: "Hosts from which init images may be fetched; * for all public ones.",
@@ -217,7 +217,7 @@ export const ServerSettings = Schema.Struct({
     })
   ),
   /** Allow clients to shut down the server. */
-  api_server_stop: withDefault(Schema.Boolean, false).annotateKey(
+  api_server_stop: withDefault(Schema.Boolean, false).pipe(
     field({
       title: "Remote shutdown",
       description: "Allow clients to shut down the server.",

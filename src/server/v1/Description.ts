@@ -4,16 +4,7 @@
 import * as OpenApi from "effect/http-api/OpenApi"
 import { Api } from "../../contract/Api.ts"
 import { version } from "../../version.ts"
-
-const form = {
-  type: "object",
-  properties: {
-    init_images: { type: "array", items: { type: "string", contentMediaType: "application/octet-stream" } },
-    mask: { type: "string", contentMediaType: "application/octet-stream" },
-    prompt: { type: "string" }
-  },
-  additionalProperties: { type: "string", description: "Any field of RunImg2Img; lists and objects as JSON." }
-} as const
+import { formSchema } from "./Form.ts"
 
 /** Describes `/v1`. */
 export const description = (): OpenApi.OpenAPISpec => {
@@ -32,7 +23,7 @@ export const description = (): OpenApi.OpenAPISpec => {
             ...submit,
             requestBody: {
               ...submit.requestBody,
-              content: { ...submit.requestBody.content, "multipart/form-data": { schema: form } }
+              content: { ...submit.requestBody.content, "multipart/form-data": { schema: formSchema } }
             }
           }
         }

@@ -7,37 +7,54 @@ import * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Multipart from "effect/http/Multipart"
+import type * as JsonSchema from "effect/JsonSchema"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as Struct from "effect/Struct"
 import { InvalidRequest, TooLarge } from "../../contract/errors.ts"
 import { RunRequest } from "../../contract/Run.ts"
+import { fieldsOf } from "../../core/Field.ts"
 import type { Problem } from "../../core/Problem.ts"
 import type { Limits } from "../../processing/Limits.ts"
+import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
 import * as JsonText from "../host/JsonText.ts"
 
 export const isForm = ({ headers }: HttpServerRequest.HttpServerRequest): boolean =>
   /^\s*multipart\/form-data\b/i.test(headers["content-type"] ?? "")
 
+const request = { fields: { ...Txt2Img.fields, ...Img2Img.fields } }
+
+const isList = (name: keyof typeof request.fields): boolean => Schema.toType(request.fields[name]).ast._tag === "Arrays"
+
+/** Fields that may occur several times in a form. */
+const lists: ReadonlySet<string> = new Set(Struct.keys(request.fields).filter(isList))
+
+/** Fields whose value is the text itself; `_tag` and `task_id` say which request it is, and whose. */
 const texts: ReadonlySet<string> = new Set([
   "_tag",
-  "prompt",
-  "negative_prompt",
-  "sampler_name",
-  "scheduler",
-  "refiner_checkpoint",
-  "hr_checkpoint_name",
-  "hr_sampler_name",
-  "hr_scheduler",
-  "hr_prompt",
-  "hr_negative_prompt",
-  "hr_upscaler",
-  "mask",
-  "task_id"
+  "task_id",
+  ...fieldsOf(request).flatMap(([name, { value }]) =>
+    !lists.has(name) && (value === "text" || value === "name" || value === "file") ? [name] : []
+  )
 ])
 
-const lists: ReadonlySet<string> = new Set(["init_images", "styles"])
+/** Fields that may be files. */
+const images: ReadonlySet<string> = new Set(
+  fieldsOf(request).flatMap(([name, { value }]) => value === "file" ? [name] : [])
+)
 
-const images: ReadonlySet<string> = new Set(["init_images", "mask"])
+/** The form in OpenAPI. */
+export const formSchema: JsonSchema.JsonSchema = {
+  type: "object",
+  properties: Object.fromEntries(
+    fieldsOf(request).map(([name, { description, title, value }]) => {
+      const one = { type: "string", ...(value === "file" && { contentMediaType: "application/octet-stream" }) }
+      return [name, { ...(lists.has(name) ? { type: "array", items: one } : one), title, description }]
+    })
+  ),
+  additionalProperties: { type: "string", description: "Any field of RunImg2Img; lists and objects as JSON." }
+}
 
 const known: ReadonlySet<string> = new Set(RunRequest.members.flatMap(({ fields }) => Object.keys(fields)))
 
