@@ -672,7 +672,7 @@ const fields = {
   /** Whether the infotext of the latest request is kept in params.txt in its folder. */
   save_params_txt: Schema.Boolean.pipe(
     field({
-      title: "params.txt",
+      title: "Save params.txt",
       description: "Whether the infotext of the latest request is kept in params.txt in its folder.",
       group: "Infotext"
     })

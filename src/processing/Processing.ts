@@ -181,7 +181,7 @@ const shared = {
   /** Classifier-free guidance scale: how closely the image follows the prompt. 1 disables guidance and halves the work. */
   cfg_scale: withDefault(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1000 })), 7).pipe(
     field({
-      title: "CFG scale",
+      title: "CFG Scale",
       description:
         "Classifier-free guidance scale: how closely the image follows the prompt. 1 disables guidance and halves the work.",
       group: "Sampling",
@@ -498,7 +498,8 @@ export const Img2Img = Schema.Struct({
       description: "Images to start from: one for the whole batch, or one for each image of it.",
       group: "Init images",
       flag: "init",
-      value: "file"
+      value: "file",
+      otherwise: "required"
     })
   ),
   /** How much the init image is changed: 0 nothing, 1 everything. */
@@ -581,7 +582,7 @@ export const Img2Img = Schema.Struct({
   /** Whether only the masked area is generated, at full size, and pasted back. */
   inpaint_full_res: withDefault(booleanOrBit, true).pipe(
     field({
-      title: "Inpaint area: only masked",
+      title: "Inpaint area",
       description: "Whether only the masked area is generated, at full size, and pasted back.",
       group: "Mask",
       flag: "inpaint-full-res",
@@ -605,7 +606,7 @@ export const Img2Img = Schema.Struct({
   /** Whether black areas are regenerated instead of white ones: 1 to invert. */
   inpainting_mask_invert: withDefault(bitOrBoolean, 0).pipe(
     field({
-      title: "Invert mask",
+      title: "Mask mode",
       description: "Whether black areas are regenerated instead of white ones: 1 to invert.",
       group: "Mask",
       flag: "inpainting-mask-invert",

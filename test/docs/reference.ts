@@ -6,13 +6,15 @@ import { execFile } from "node:child_process"
 import { readFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
+import { type Described, fieldsOf } from "../../src/core/Field.ts"
 import { latentUpscaleModes } from "../../src/images/Resample.ts"
-import { CommandOptions } from "../../src/processing/CommandOptions.ts"
+import { ProcessOptions } from "../../src/processing/CommandOptions.ts"
 import { Limits } from "../../src/processing/Limits.ts"
 import { Options, OptionsSnapshot } from "../../src/processing/Options.ts"
 import { Img2Img, Txt2Img } from "../../src/processing/Processing.ts"
 import * as Samplers from "../../src/sampling/Samplers.ts"
 import * as Schedules from "../../src/sampling/Schedules.ts"
+import { ServerSettings } from "../../src/server/host/ServerOptions.ts"
 import { floors, rooms } from "../architecture/rooms.ts"
 
 const project = new URL("../../", import.meta.url)
@@ -27,7 +29,7 @@ export interface GeneratedPage {
 /** All of them, as they should be. */
 export const generatedPages = async (): Promise<ReadonlyArray<GeneratedPage>> => [
   { path: "docs/reference/cli.md", text: await cliPage() },
-  { path: "docs/reference/options.md", text: await optionsPage() },
+  { path: "docs/reference/options.md", text: optionsPage() },
   { path: "docs/reference/samplers.md", text: samplersPage() },
   { path: "docs/architecture.md", text: await architecturePage() }
 ]
@@ -126,7 +128,7 @@ const Document = Schema.Struct({
   )
 })
 
-const fieldsOf = (schema: Schema.Constraint): ReadonlyArray<readonly [name: string, node: Node]> => {
+const nodesOf = (schema: Schema.Constraint): ReadonlyArray<readonly [name: string, node: Node]> => {
   const { definitions, schema: { $ref } } = Schema.decodeUnknownSync(Document)(Schema.toJsonSchemaDocument(schema))
   const properties = definitions[$ref.replace("#/$defs/", "")]?.properties ?? {}
   return Object.entries(properties).map(([name, node]) => [name, "anyOf" in node ? node.anyOf[0] : node])
@@ -144,12 +146,12 @@ const range = ({ maximum = Infinity, minimum = -Infinity }: Node): string => {
 }
 
 const kind = (node: Node): string => {
-  if (node.$ref !== undefined) return "some settings, see below"
+  if (node.$ref !== undefined) return "some settings"
   if (node.enum !== undefined) return list(node.enum.map((value) => code(value)))
-  if (node.contentEncoding !== undefined) return "a picture's file; in JSON as base64"
+  if (node.contentEncoding !== undefined) return "image file; in JSON as base64"
   switch (node.type) {
     case "array":
-      return node.items?.contentEncoding === undefined ? "texts" : "one or more pictures' files; in JSON as base64"
+      return node.items?.contentEncoding === undefined ? "texts" : "one or more image files; in JSON as base64"
     case "integer":
       return `whole number${range(node)}`
     case "number":
@@ -162,106 +164,78 @@ const kind = (node: Node): string => {
   }
 }
 
-/**
- * What the source says above each field, from `begin` on. A field with nothing above it shares the comment of the one
- * before.
- */
-const commentsIn = async (file: string, begin = ""): Promise<(name: string) => string> => {
-  const whole = await readFile(new URL(file, project), "utf8")
-  const source = whole.slice(whole.indexOf(begin))
-  const comments = new Map<string, string>()
-  let comment = ""
-  for (const [, about, name] of source.matchAll(/\/\*\* (.*?) \*\/|^ {2}(?:readonly )?(\w+): /gm)) {
-    if (about !== undefined) comment = about
-    if (name === undefined || comments.has(name)) continue
-    comments.set(name, comment)
-    comment = "as above"
-  }
-  return (name) => {
-    const found = comments.get(name)
-    if (found === undefined || found === "") throw new Error(`${file} says nothing of ${name}`)
-    return found.replaceAll("|", "\\|")
-  }
-}
-
 const entries = (values: object): Readonly<Record<string, unknown>> => Object.fromEntries(Object.entries(values))
 
-const fieldTable = (
-  fields: ReadonlyArray<readonly [name: string, node: Node]>,
+/** What a field's row says: the value it takes with its unit, what holds without it, its flag, and what it does. */
+const rowsOf = (
+  struct: Described & Schema.Constraint,
   defaults: Readonly<Record<string, unknown>>,
-  meaning: (name: string) => string
-): string => {
-  const otherwise = (name: string): string => {
-    if (name in defaults && name !== "init_images") return code(defaults[name])
-    if (name === "init_images") return "needed"
-    return name === "width" || name === "height" ? "the model's, or the picture's" : "none"
-  }
-  return table(
-    ["field", "value", "default", "meaning"],
-    fields.map(([name, node]) => [`\`${name}\``, kind(node), otherwise(name), meaning(name)])
+  includes: (name: string) => boolean
+): ReadonlyArray<readonly [group: string, row: ReadonlyArray<string>]> => {
+  const nodes = new Map(nodesOf(struct))
+  return fieldsOf(struct).filter(([name]) => includes(name)).map(
+    ([name, { description, flag, group, otherwise, unit }]) => {
+      const node = nodes.get(name)
+      if (node === undefined) throw new Error(`JSON Schema has no field ${name}`)
+      return [group, [
+        `\`${name}\``,
+        kind(node) + (unit === undefined ? "" : `, ${unit}`),
+        name in defaults && defaults[name] !== undefined ? code(defaults[name]) : otherwise ?? "none",
+        flag === undefined ? "" : `\`--${flag}\``,
+        description.replaceAll(/[|<]/g, "\\$&")
+      ]]
+    }
   )
 }
 
-const optionsPage = async (): Promise<string> => {
-  const [ofProcessing, ofOptions, ofLimits, ofCommandOptions] = await Promise.all(
-    ["Processing", "Options", "Limits", "CommandOptions"].map((name) => commentsIn(`src/processing/${name}.ts`))
-  )
-  if (!ofProcessing || !ofOptions || !ofLimits || !ofCommandOptions) throw new Error("a source is missing")
-  const ofImg2Img = await commentsIn("src/processing/Processing.ts", "export const Img2Img =")
-  const request = entries(Txt2Img.make({}))
-  const fields = fieldsOf(Txt2Img).filter(([name]) => name !== "_tag")
-  const ofPictures = fieldsOf(Img2Img).filter(([name]) => name !== "_tag")
-  // What both have, but for the strength, which means another thing in each.
-  const inPicture = new Set(ofPictures.map(([name]) => name).filter((name) => name !== "denoising_strength"))
-  const settings = entries(Options.defaults)
-  const limits = entries(Limits.make({}))
-  const own = new Set(["limits"])
+// A table for each group, so that one long cell widens only its own group. Columns without content are left out.
+const sections = (
+  struct: Described & Schema.Constraint,
+  defaults: object,
+  includes: (name: string) => boolean = () => true
+): string =>
+  [...Map.groupBy(rowsOf(struct, entries(defaults), includes), ([group]) => group)].map(([group, rows]) => {
+    const cells = rows.map(([, row]) => row)
+    const head = ["name", "value", "default", "flag", "description"]
+    const used = head.flatMap((_, i) => cells.some((row) => row[i] !== "") ? [i] : [])
+    const pick = (row: ReadonlyArray<string>) => used.map((i) => row[i] ?? "")
+    return `### ${group}\n\n${table(pick(head), cells.map(pick))}`
+  }).join("\n\n")
+
+const optionsPage = (): string => {
+  // What both kinds have, except for the strength, which means another thing in each.
+  const isShared = (name: string) => name in Txt2Img.fields && name in Img2Img.fields && name !== "denoising_strength"
+  const isOwn = (name: string) => !isShared(name)
+  const img2img = { ...Img2Img.make({ init_images: [new Uint8Array()] }), init_images: undefined }
   return page(
     "# Fields, settings and limits",
     made,
     "Names, defaults and meaning are those of stable-diffusion-webui wherever it has the same thing.",
     "## A request",
-    "What both kinds of requests have. Every field may be left out.",
-    fieldTable(fields.filter(([name]) => inPicture.has(name)), request, ofProcessing),
-    "## From a text: `Txt2Img`",
-    "What `Txt2Img.make` and `Processing.decode` take besides: the second pass.",
-    fieldTable(fields.filter(([name]) => !inPicture.has(name)), request, ofProcessing),
-    "## From a picture: `Img2Img`",
-    "What `Img2Img.make` takes besides, and `Processing.decode` where `_tag` is `\"Img2Img\"`. Only `init_images` is needed.",
-    fieldTable(
-      ofPictures.filter(([name]) => name === "denoising_strength" || !(name in Txt2Img.fields)),
-      entries(Img2Img.make({ init_images: [new Uint8Array()] })),
-      ofImg2Img
-    ),
-    "`make` throws for a value out of bounds, because such a value is a mistake of the program. `Processing.decode` " +
-      "fails\nwith `InvalidProcessing`, which names every problem. It takes a null for a missing field and passes over " +
-      "fields it does not\nknow.",
+    "Fields of both kinds of requests. Every field may be omitted.",
+    sections(Txt2Img, Txt2Img.make({}), isShared),
+    "## Text-to-image: `Txt2Img`",
+    "Further fields of `Txt2Img.make` and `Processing.decode`: the second pass.",
+    sections(Txt2Img, Txt2Img.make({}), isOwn),
+    "## Image-to-image: `Img2Img`",
+    "Further fields of `Img2Img.make`, and of `Processing.decode` where `_tag` is `\"Img2Img\"`. Only `init_images` is required.",
+    sections(Img2Img, img2img, isOwn),
+    "`make` throws for a value out of bounds, because such a value is a mistake in the program. `Processing.decode` fails " +
+      "with\n`InvalidProcessing`, which names every problem. It accepts null for a missing field and ignores unknown fields.",
     "## Settings: `Options`",
-    "What `Serena.layer({ options })`, `Options.set` and a request's `override_settings` take. A run sees a frozen snapshot " +
-      "of them.",
-    table(
-      ["setting", "value", "default", "meaning"],
-      fieldsOf(OptionsSnapshot).map((
-        [name, node]
-      ) => [`\`${name}\``, kind(node), code(settings[name]), ofOptions(name)])
-    ),
+    "Settings for `Serena.layer({ options })`, `Options.set` and a request's `override_settings`. A run uses a frozen snapshot " +
+      "of\nthem.",
+    sections(OptionsSnapshot, Options.defaults),
     "## Limits",
-    "What `Serena.layer({ cmdOpts: { limits: Limits.make({ ... }) } })` and the `--max-...` flags take. They belong to " +
-      "whoever\nstarts the process. A request over a limit fails with `InvalidProcessing` before any memory is taken for it.",
-    table(
-      ["limit", "value", "default", "meaning"],
-      fieldsOf(Limits).map(([name, node]) => [`\`${name}\``, kind(node), code(limits[name]), ofLimits(name)])
-    ),
+    "Limits for `Serena.layer({ cmdOpts: { limits: Limits.make({ ... }) } })` and the `--max-...` flags. They are set when the\n" +
+      "process starts. A request over a limit fails with `InvalidProcessing` before any memory is allocated for it.",
+    sections(Limits, Limits.make({})),
     "## The process: `CommandOptions`",
-    "What `Serena.layer({ cmdOpts })` takes besides the limits. It cannot be changed while the process runs.",
-    table(
-      ["name", "default", "meaning"],
-      Object.entries(CommandOptions.defaults).filter(([name]) => !own.has(name)).map(([name, value]) => [
-        `\`${name}\``,
-        value === undefined ? "none" : code(value),
-        ofCommandOptions(name)
-      ])
-    )
+    "Options of `Serena.layer({ cmdOpts })` other than the limits. They are fixed while the process runs.",
+    sections(ProcessOptions, ProcessOptions.make({})),
+    "## Server: `ServerOptions`",
+    "Flags of `serena serve`, and options of `ServerOptions.layer`.",
+    sections(ServerSettings, ServerSettings.make({}))
   )
 }
 

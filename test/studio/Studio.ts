@@ -92,7 +92,7 @@ export class Studio extends Context.Service<Studio, {
             })
             await page.goto(url)
             // What there is to choose from is there.
-            await page.getByRole("combobox", { name: "Sampler" }).locator("option").nth(5).waitFor({
+            await page.getByRole("combobox", { name: "Sampling method" }).locator("option").nth(5).waitFor({
               state: "attached"
             })
             return { page, complaints, strangers }

@@ -17,7 +17,7 @@ export const generate = (page: Page): Locator => button(page, /^Generate/)
 export const makePicture = async (page: Page, words = "a red circle on a blue background") => {
   const before = await gallery(page).count()
   await prompt(page).fill(words)
-  await number(page, "Steps").fill("2")
+  await number(page, "Sampling steps").fill("2")
   await number(page, "Width").fill("64")
   await number(page, "Height").fill("64")
   await generate(page).click()

@@ -90,7 +90,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
   it.effect("shows a run live, and gives what it has when it is interrupted", () =>
     visiting(async (page) => {
       await prompt(page).fill("a large yellow star on a black background")
-      await number(page, "Steps").fill("150")
+      await number(page, "Sampling steps").fill("150")
       await number(page, "Width").fill("256")
       await number(page, "Height").fill("256")
       await generate(page).click()
@@ -113,15 +113,15 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
     visiting(async (page) => {
       await makePicture(page)
       await prompt(page).fill("a green ring on a pink background")
-      await number(page, "Steps").fill("120")
+      await number(page, "Sampling steps").fill("120")
       await number(page, "Width").fill("256")
       await number(page, "Height").fill("256")
-      await number(page, "CFG scale").fill("4.5")
+      await number(page, "CFG Scale").fill("4.5")
       await generate(page).click()
       await page.getByRole("progressbar").waitFor()
       await page.reload()
       assert.strictEqual(await prompt(page).inputValue(), "a green ring on a pink background")
-      assert.strictEqual(await number(page, "CFG scale").inputValue(), "4.5")
+      assert.strictEqual(await number(page, "CFG Scale").inputValue(), "4.5")
       await page.getByText(/^Step \d+ of 120$/).waitFor()
       assert.strictEqual(await gallery(page).count(), 1)
       await button(page, "Interrupt").click()
@@ -130,19 +130,19 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
 
   it.effect("says what is wrong beside the field, from the page and from the server", () =>
     visiting(async (page) => {
-      await number(page, "CFG scale").fill("")
+      await number(page, "CFG Scale").fill("")
       await generate(page).click()
-      const empty = number(page, "CFG scale")
+      const empty = number(page, "CFG Scale")
       await problem(page, "Enter a number.").waitFor()
       assert.strictEqual(await empty.getAttribute("aria-invalid"), "true")
       assert.isTrue(await empty.evaluate((node) => node === document.activeElement))
 
       await empty.fill("7")
       assert.strictEqual(await problem(page, "Enter a number.").count(), 0)
-      await number(page, "Steps").fill("100000")
+      await number(page, "Sampling steps").fill("100000")
       await generate(page).click()
       await problem(page, "100000 is over the limit of 150.").waitFor()
-      assert.strictEqual(await number(page, "Steps").getAttribute("aria-invalid"), "true")
+      assert.strictEqual(await number(page, "Sampling steps").getAttribute("aria-invalid"), "true")
 
       await tab(page, "Image to image").click()
       await generate(page).click()
@@ -158,7 +158,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
       await page.getByText("a white ring on a green background").first().waitFor()
       await button(page, "Use these settings").click()
       assert.strictEqual(await prompt(page).inputValue(), "a white ring on a green background")
-      assert.strictEqual(await number(page, "Steps").inputValue(), "2")
+      assert.strictEqual(await number(page, "Sampling steps").inputValue(), "2")
       assert.match(await number(page, "Seed").inputValue(), /^\d+$/)
 
       await dropFile(page, bytes, "ring.png", "img2img")
@@ -298,7 +298,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
       assert.deepStrictEqual(unseen, [])
       await prompt(page).focus()
       await page.keyboard.type("a pink heart on a cyan background")
-      await number(page, "Steps").fill("2")
+      await number(page, "Sampling steps").fill("2")
       await page.keyboard.press("Control+Enter")
       await gallery(page).first().waitFor()
     }))
@@ -354,7 +354,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
           await check(name)
         }
         await tab(page, "Text to image").click()
-        await number(page, "Steps").fill("100000")
+        await number(page, "Sampling steps").fill("100000")
         await generate(page).click()
         await problem(page, "100000 is over the limit of 150.").waitFor()
         await check("an error")

@@ -8,6 +8,8 @@ import type * as OpenApi from "effect/http-api/OpenApi"
 import type * as JsonSchema from "effect/JsonSchema"
 import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
+import { type Described, fieldOf } from "../../core/Field.ts"
+import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
 import { decodeImg2Img, decodeTxt2Img, Img2ImgRequest, Txt2ImgRequest } from "./ImageRequest.ts"
 import { Float } from "./PythonJson.ts"
 import { endpoints } from "./Routes.ts"
@@ -131,14 +133,21 @@ const kindOf = (ast: SchemaAST.AST): Json => {
   }
 }
 
+// A field that Serena has as well is described by its own description.
 const fieldsOf = (
-  schema: { readonly fields: Readonly<Record<string, Schema.Top>> },
+  schema: Described,
+  described: Described,
   defaults: Readonly<Record<string, unknown>>
 ): Json =>
   object(Object.fromEntries(
     Object.entries(schema.fields).map(([name, field]) => {
       const value = defaults[name]
-      return [name, { ...kindOf(Schema.toType(field).ast), default: value instanceof Float ? value.value : value }]
+      const about = fieldOf(described, name)
+      return [name, {
+        ...kindOf(Schema.toType(field).ast),
+        ...(about !== undefined && { title: about.title, description: about.description }),
+        default: value instanceof Float ? value.value : value
+      }]
     })
   ))
 
@@ -157,8 +166,8 @@ const unprocessable = object({
 /** The paths. */
 export const paths: Effect.Effect<OpenApi.OpenAPISpecPaths> = Effect.gen(function*() {
   const known = descriptions({
-    txt2img: fieldsOf(Txt2ImgRequest, { ...(yield* decodeTxt2Img({})) }),
-    img2img: fieldsOf(Img2ImgRequest, { ...(yield* decodeImg2Img({})) })
+    txt2img: fieldsOf(Txt2ImgRequest, Txt2Img, { ...(yield* decodeTxt2Img({})) }),
+    img2img: fieldsOf(Img2ImgRequest, Img2Img, { ...(yield* decodeImg2Img({})) })
   })
   const result: OpenApi.OpenAPISpecPaths = {}
   for (const { guarded, method, path } of endpoints) {

@@ -4,27 +4,32 @@
  * Replies contain the request as it was read, so order and defaults matter; unknown fields are ignored.
  */
 import * as Schema from "effect/Schema"
+import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
 import { decoder, Dict, Flag, FloatNumber, Int, List, otherwise, Text, Texts } from "./Fields.ts"
 import { Float } from "./PythonJson.ts"
 
 const anything = Schema.Unknown.pipe((schema) => otherwise(schema, null))
 
+// Defaults that the webui shares with Serena are Serena's; the others are written out.
+const txt2img = Txt2Img.make({})
+const img2img = Img2Img.make({ init_images: [new Uint8Array()] })
+
 const head = {
-  prompt: otherwise(Text.nullable, ""),
-  negative_prompt: otherwise(Text.nullable, ""),
+  prompt: otherwise(Text.nullable, txt2img.prompt),
+  negative_prompt: otherwise(Text.nullable, txt2img.negative_prompt),
   styles: otherwise(Texts.nullable, null),
-  seed: otherwise(Int.nullable, -1),
-  subseed: otherwise(Int.nullable, -1),
+  seed: otherwise(Int.nullable, txt2img.seed),
+  subseed: otherwise(Int.nullable, txt2img.subseed),
   // A default is shown as it is written in the webui's source: this one without a decimal point.
   subseed_strength: otherwise(FloatNumber.nullable, new Float(0, "0")),
-  seed_resize_from_h: otherwise(Int.nullable, -1),
-  seed_resize_from_w: otherwise(Int.nullable, -1),
+  seed_resize_from_h: otherwise(Int.nullable, txt2img.seed_resize_from_h),
+  seed_resize_from_w: otherwise(Int.nullable, txt2img.seed_resize_from_w),
   sampler_name: otherwise(Text.nullable, null),
   scheduler: otherwise(Text.nullable, null),
-  batch_size: otherwise(Int.nullable, 1),
-  n_iter: otherwise(Int.nullable, 1),
+  batch_size: otherwise(Int.nullable, txt2img.batch_size),
+  n_iter: otherwise(Int.nullable, txt2img.n_iter),
   steps: otherwise(Int.nullable, 50),
-  cfg_scale: otherwise(FloatNumber.nullable, new Float(7)),
+  cfg_scale: otherwise(FloatNumber.nullable, new Float(txt2img.cfg_scale)),
   width: otherwise(Int.nullable, 512),
   height: otherwise(Int.nullable, 512),
   restore_faces: otherwise(Flag.nullable, null),
@@ -44,7 +49,7 @@ const middle = {
   override_settings_restore_afterwards: otherwise(Flag.nullable, true),
   refiner_checkpoint: otherwise(Text.nullable, null),
   refiner_switch_at: otherwise(FloatNumber.nullable, null),
-  disable_extra_networks: otherwise(Flag.nullable, false),
+  disable_extra_networks: otherwise(Flag.nullable, txt2img.disable_extra_networks),
   firstpass_image: anything,
   comments: anything
 }
@@ -62,19 +67,19 @@ export const Txt2ImgRequest = Schema.Struct({
   ...head,
   denoising_strength: otherwise(FloatNumber.nullable, null),
   ...middle,
-  enable_hr: otherwise(Flag.nullable, false),
+  enable_hr: otherwise(Flag.nullable, txt2img.enable_hr),
   firstphase_width: otherwise(Int.nullable, 0),
   firstphase_height: otherwise(Int.nullable, 0),
-  hr_scale: otherwise(FloatNumber.nullable, new Float(2)),
+  hr_scale: otherwise(FloatNumber.nullable, new Float(txt2img.hr_scale)),
   hr_upscaler: otherwise(Text.nullable, null),
-  hr_second_pass_steps: otherwise(Int.nullable, 0),
-  hr_resize_x: otherwise(Int.nullable, 0),
-  hr_resize_y: otherwise(Int.nullable, 0),
+  hr_second_pass_steps: otherwise(Int.nullable, txt2img.hr_second_pass_steps),
+  hr_resize_x: otherwise(Int.nullable, txt2img.hr_resize_x),
+  hr_resize_y: otherwise(Int.nullable, txt2img.hr_resize_y),
   hr_checkpoint_name: otherwise(Text.nullable, null),
   hr_sampler_name: otherwise(Text.nullable, null),
   hr_scheduler: otherwise(Text.nullable, null),
-  hr_prompt: otherwise(Text.nullable, ""),
-  hr_negative_prompt: otherwise(Text.nullable, ""),
+  hr_prompt: otherwise(Text.nullable, txt2img.hr_prompt),
+  hr_negative_prompt: otherwise(Text.nullable, txt2img.hr_negative_prompt),
   force_task_id: otherwise(Text.nullable, null),
   sampler_index: otherwise(Text.required, "Euler"),
   ...scripts
@@ -83,20 +88,20 @@ export type Txt2ImgRequest = typeof Txt2ImgRequest.Type
 
 export const Img2ImgRequest = Schema.Struct({
   ...head,
-  denoising_strength: otherwise(FloatNumber.required, new Float(0.75)),
+  denoising_strength: otherwise(FloatNumber.required, new Float(img2img.denoising_strength)),
   ...middle,
   init_images: otherwise(Texts.nullable, null),
-  resize_mode: otherwise(Int.nullable, 0),
+  resize_mode: otherwise(Int.nullable, img2img.resize_mode),
   image_cfg_scale: otherwise(FloatNumber.nullable, null),
   mask: otherwise(Text.nullable, null),
-  mask_blur_x: otherwise(Int.nullable, 4),
-  mask_blur_y: otherwise(Int.nullable, 4),
+  mask_blur_x: otherwise(Int.nullable, img2img.mask_blur_x),
+  mask_blur_y: otherwise(Int.nullable, img2img.mask_blur_y),
   mask_blur: otherwise(Int.nullable, null),
-  mask_round: otherwise(Flag.nullable, true),
+  mask_round: otherwise(Flag.nullable, img2img.mask_round),
   inpainting_fill: otherwise(Int.nullable, 0),
-  inpaint_full_res: otherwise(Flag.nullable, true),
+  inpaint_full_res: otherwise(Flag.nullable, img2img.inpaint_full_res),
   inpaint_full_res_padding: otherwise(Int.nullable, 0),
-  inpainting_mask_invert: otherwise(Int.nullable, 0),
+  inpainting_mask_invert: otherwise(Int.nullable, img2img.inpainting_mask_invert),
   initial_noise_multiplier: otherwise(FloatNumber.nullable, null),
   latent_mask: anything,
   force_task_id: otherwise(Text.nullable, null),

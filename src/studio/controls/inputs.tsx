@@ -2,12 +2,19 @@
  * The form's controls, each tied to one field of it.
  */
 import type { ComponentChildren } from "preact"
-import { change, type FlagField, form, type NumberField, type TextField } from "../state/form.ts"
+import { labelOf } from "../state/fields.ts"
+import { change, type FlagField, type Form, form, type NumberField, type TextField } from "../state/form.ts"
 import { described, Field } from "./Field.tsx"
 
 interface Common {
-  readonly label: string
-  readonly hint?: string | undefined
+  /** In place of the description of the field; null for none. */
+  readonly hint?: string | null | undefined
+}
+
+/** Label and hint of a control. */
+const shownOf = (name: keyof Form, hint: Common["hint"]) => {
+  const described = labelOf(name)
+  return { label: described.label, hint: hint === null ? undefined : hint ?? described.hint }
 }
 
 /** A number of the form, or null for what is none. */
@@ -28,7 +35,8 @@ interface NumberProps extends Common {
   readonly children?: ComponentChildren
 }
 
-export const NumberInput = ({ children, hint, label, name, placeholder, slider, step = 1 }: NumberProps) => {
+export const NumberInput = ({ children, hint: ownHint, name, placeholder, slider, step = 1 }: NumberProps) => {
+  const { hint, label } = shownOf(name, ownHint)
   const value = form.value[name]
   const input = (
     <input
@@ -79,10 +87,11 @@ interface Choice {
   readonly label: string
 }
 
-export const Select = ({ choices, hint, label, name }: Common & {
+export const Select = ({ choices, hint: ownHint, name }: Common & {
   readonly name: TextField
   readonly choices: ReadonlyArray<Choice>
 }) => {
+  const { hint, label } = shownOf(name, ownHint)
   const value = form.value[name]
   const all = choices.some((choice) => choice.value === value) ? choices : [...choices, { value, label: value }]
   return (
@@ -103,62 +112,72 @@ export const Select = ({ choices, hint, label, name }: Common & {
 }
 
 /** A choice of few, all of them seen. */
-export const Choices = ({ choices, label, name }: Common & {
+export const Choices = ({ choices, hint: ownHint, name }: Common & {
   readonly name: TextField
   readonly choices: ReadonlyArray<Choice>
-}) => (
-  <fieldset class="field">
-    <legend class="label unseen">{label}</legend>
-    <span class="label" aria-hidden="true">{label}</span>
-    <div class="choices">
-      {choices.map((choice) => (
-        <label key={choice.value}>
-          <input
-            type="radio"
-            name={name}
-            value={choice.value}
-            checked={form.value[name] === choice.value}
-            onChange={() => change({ [name]: choice.value })}
-          />
-          <span>{choice.label}</span>
-        </label>
-      ))}
-    </div>
-  </fieldset>
-)
-
-export const Switch = ({ hint, label, name }: Common & { readonly name: FlagField }) => (
-  <label class="switch">
-    <input
-      type="checkbox"
-      role="switch"
-      checked={form.value[name]}
-      onChange={({ currentTarget }) => change({ [name]: currentTarget.checked })}
-    />
-    <span>
-      {label}
+}) => {
+  const { hint, label } = shownOf(name, ownHint)
+  return (
+    <fieldset class="field">
+      <legend class="label unseen">{label}</legend>
+      <span class="label" aria-hidden="true">{label}</span>
+      <div class="choices">
+        {choices.map((choice) => (
+          <label key={choice.value}>
+            <input
+              type="radio"
+              name={name}
+              value={choice.value}
+              checked={form.value[name] === choice.value}
+              onChange={() => change({ [name]: choice.value })}
+            />
+            <span>{choice.label}</span>
+          </label>
+        ))}
+      </div>
       {hint === undefined ? null : <span class="hint">{hint}</span>}
-    </span>
-  </label>
-)
+    </fieldset>
+  )
+}
 
-export const TextInput = ({ aside, hint, isShort = false, label, name, placeholder, rows = 3 }: Common & {
+export const Switch = ({ hint: ownHint, name }: Common & { readonly name: FlagField }) => {
+  const { hint, label } = shownOf(name, ownHint)
+  return (
+    <label class="switch">
+      <input
+        type="checkbox"
+        role="switch"
+        checked={form.value[name]}
+        onChange={({ currentTarget }) => change({ [name]: currentTarget.checked })}
+      />
+      <span>
+        {label}
+        {hint === undefined ? null : <span class="hint">{hint}</span>}
+      </span>
+    </label>
+  )
+}
+
+/** A text; its hint is shown where it is empty. */
+export const TextInput = ({ aside, isShort = false, name, rows = 3 }: {
   readonly name: TextField
-  readonly placeholder?: string | undefined
   readonly isShort?: boolean | undefined
   readonly rows?: number | undefined
   readonly aside?: ComponentChildren
-}) => (
-  <Field name={name} label={label} hint={hint} aside={aside}>
-    <textarea
-      id={`field-${name}`}
-      class={isShort ? "input short" : "input"}
-      rows={rows}
-      value={form.value[name]}
-      placeholder={placeholder}
-      spellcheck={false}
-      {...described(name, hint !== undefined)}
-      onInput={({ currentTarget }) => change({ [name]: currentTarget.value })}
-    />
-  </Field>
-)
+}) => {
+  const { hint, label } = shownOf(name, undefined)
+  return (
+    <Field name={name} label={label} aside={aside}>
+      <textarea
+        id={`field-${name}`}
+        class={isShort ? "input short" : "input"}
+        rows={rows}
+        value={form.value[name]}
+        placeholder={hint}
+        spellcheck={false}
+        {...described(name)}
+        onInput={({ currentTarget }) => change({ [name]: currentTarget.value })}
+      />
+    </Field>
+  )
+}

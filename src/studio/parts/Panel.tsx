@@ -53,29 +53,29 @@ export const Panel = ({ kind }: { readonly kind: Kind }) => (
     <div class="panel-scroll">
       <Unavailable />
       {kind === "img2img" ? <SourceSection kind="img2img" /> : null}
-      <TextInput name="prompt" label="Prompt" placeholder="What the picture shows" />
-      <TextInput name="negative_prompt" label="Negative prompt" placeholder="What to keep away from" isShort rows={2} />
+      <TextInput name="prompt" />
+      <TextInput name="negative_prompt" isShort rows={2} />
       <Styles />
       {kind === "txt2img" ? null : <Strength />}
       <div class="row">
         <Select
           name="sampler_name"
-          label="Sampler"
+          hint={null}
           choices={samplers.value.map(({ name }) => ({ value: name, label: name }))}
         />
         <Select
           name="scheduler"
-          label="Schedule"
+          hint={null}
           choices={schedulers.value.map(({ label }) => ({ value: label, label }))}
         />
       </div>
-      <NumberInput name="steps" label="Steps" slider={[1, Math.min(100, limits.value?.max_steps ?? 100)]} />
-      <NumberInput name="cfg_scale" label="CFG scale" slider={[1, 20]} step={0.5} />
+      <NumberInput name="steps" hint={null} slider={[1, Math.min(100, limits.value?.max_steps ?? 100)]} />
+      <NumberInput name="cfg_scale" slider={[1, 20]} step={0.5} />
       <Size />
       <Seed />
       <div class="row">
-        <NumberInput name="batch_size" label="Batch size" hint="Pictures at once" />
-        <NumberInput name="n_iter" label="Batch count" hint="Rounds, one by one" />
+        <NumberInput name="batch_size" />
+        <NumberInput name="n_iter" />
       </div>
       <div class="folds">
         {kind === "inpaint" ? <Inpainting /> : null}

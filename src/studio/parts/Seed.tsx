@@ -6,7 +6,7 @@ import { NumberInput } from "../controls/inputs.tsx"
 import { change, lastSeed } from "../state/form.ts"
 
 export const Seed = () => (
-  <NumberInput name="seed" label="Seed" hint="-1 is a new one each time">
+  <NumberInput name="seed">
     <button
       type="button"
       class="button square"

@@ -6,6 +6,7 @@ import { ApiFailure, type OptionsSnapshot } from "../api.ts"
 import { described, Field, ProblemOf } from "../controls/Field.tsx"
 import { readNumber } from "../controls/inputs.tsx"
 import { models, options, selectedModel, setOptions, unavailable } from "../state/catalogue.ts"
+import { settingLabelOf } from "../state/fields.ts"
 import { clearProblems, tell } from "../state/problems.ts"
 import { say } from "../state/ui.ts"
 
@@ -29,28 +30,18 @@ const save = async (name: string, value: unknown) => {
 }
 
 type Setting =
-  | { readonly kind: "flag"; readonly name: keyof OptionsSnapshot; readonly label: string; readonly hint?: string }
-  | { readonly kind: "number"; readonly name: keyof OptionsSnapshot; readonly label: string; readonly hint?: string }
-  | { readonly kind: "text"; readonly name: keyof OptionsSnapshot; readonly label: string; readonly hint?: string }
-  | {
-    readonly kind: "choice"
-    readonly name: keyof OptionsSnapshot
-    readonly label: string
-    readonly hint?: string
-    readonly choices: ReadonlyArray<string>
-  }
+  | { readonly kind: "flag" | "number" | "text"; readonly name: keyof OptionsSnapshot }
+  | { readonly kind: "choice"; readonly name: keyof OptionsSnapshot; readonly choices: ReadonlyArray<string> }
 
 const groups: ReadonlyArray<{ readonly title: string; readonly settings: ReadonlyArray<Setting> }> = [
   {
     title: "Previews",
     settings: [
-      { kind: "flag", name: "live_previews_enable", label: "Show previews while a picture is made" },
-      { kind: "number", name: "show_progress_every_n_steps", label: "Preview after so many steps" },
+      { kind: "flag", name: "live_previews_enable" },
+      { kind: "number", name: "show_progress_every_n_steps" },
       {
         kind: "choice",
         name: "show_progress_type",
-        label: "How previews are made",
-        hint: "Approx cheap costs next to nothing, Full decodes the whole picture.",
         choices: ["Approx cheap", "Full"]
       }
     ]
@@ -58,17 +49,15 @@ const groups: ReadonlyArray<{ readonly title: string; readonly settings: Readonl
   {
     title: "Saving on the server",
     settings: [
-      { kind: "flag", name: "samples_save", label: "Save every picture" },
-      { kind: "flag", name: "enable_pnginfo", label: "Write the settings into the file" },
-      { kind: "choice", name: "samples_format", label: "File format", choices: ["png", "jpg", "webp"] },
-      { kind: "number", name: "jpeg_quality", label: "Quality of JPEG and WebP", hint: "1 to 100" },
+      { kind: "flag", name: "samples_save" },
+      { kind: "flag", name: "enable_pnginfo" },
+      { kind: "choice", name: "samples_format", choices: ["png", "jpg", "webp"] },
+      { kind: "number", name: "jpeg_quality" },
       {
         kind: "text",
-        name: "samples_filename_pattern",
-        label: "File names",
-        hint: "For example [seed]-[prompt_spaces]; empty for the default"
+        name: "samples_filename_pattern"
       },
-      { kind: "flag", name: "return_grid", label: "Give a grid of several pictures" }
+      { kind: "flag", name: "return_grid" }
     ]
   },
   {
@@ -76,16 +65,13 @@ const groups: ReadonlyArray<{ readonly title: string; readonly settings: Readonl
     settings: [
       {
         kind: "number",
-        name: "CLIP_stop_at_last_layers",
-        label: "Clip skip",
-        hint: "Layer of the text encoder, counted from the end"
+        name: "CLIP_stop_at_last_layers"
       },
-      { kind: "choice", name: "randn_source", label: "Where noise comes from", choices: ["CPU", "GPU", "NV"] },
-      { kind: "number", name: "eta_noise_seed_delta", label: "Eta noise seed delta" },
+      { kind: "choice", name: "randn_source", choices: ["CPU", "GPU", "NV"] },
+      { kind: "number", name: "eta_noise_seed_delta" },
       {
         kind: "choice",
         name: "emphasis",
-        label: "Emphasis in prompts",
         choices: ["Original", "No norm", "Ignore", "None"]
       }
     ]
@@ -93,21 +79,20 @@ const groups: ReadonlyArray<{ readonly title: string; readonly settings: Readonl
   {
     title: "Image to image",
     settings: [
-      { kind: "flag", name: "img2img_color_correction", label: "Keep the colours of the picture" },
-      { kind: "flag", name: "img2img_fix_steps", label: "Make all steps whatever the denoising strength" },
-      { kind: "flag", name: "overlay_inpaint", label: "Put back what was not masked" },
+      { kind: "flag", name: "img2img_color_correction" },
+      { kind: "flag", name: "img2img_fix_steps" },
+      { kind: "flag", name: "overlay_inpaint" },
       {
         kind: "text",
-        name: "img2img_background_color",
-        label: "Behind transparent places",
-        hint: "A colour like #ffffff"
+        name: "img2img_background_color"
       }
     ]
   }
 ]
 
 const Control = ({ setting, value }: { readonly setting: Setting; readonly value: unknown }) => {
-  const { hint, kind, label, name } = setting
+  const { kind, name } = setting
+  const { hint, label } = settingLabelOf(name)
   if (kind === "flag") {
     return (
       <div class="field">
@@ -120,14 +105,14 @@ const Control = ({ setting, value }: { readonly setting: Setting; readonly value
           />
           <span>
             {label}
-            {hint === undefined ? null : <span class="hint">{hint}</span>}
+            <span class="hint">{hint}</span>
           </span>
         </label>
         <ProblemOf name={name} />
       </div>
     )
   }
-  const common = { id: `field-${name}`, class: "input", ...described(name, hint !== undefined) }
+  const common = { id: `field-${name}`, class: "input", ...described(name, true) }
   return (
     <Field name={name} label={label} hint={hint}>
       {kind === "choice"

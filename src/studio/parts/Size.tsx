@@ -5,13 +5,14 @@ import { described, ProblemOf } from "../controls/Field.tsx"
 import { Icon } from "../controls/Icon.tsx"
 import { readNumber } from "../controls/inputs.tsx"
 import { modelSide, presets } from "../state/catalogue.ts"
+import { labelOf } from "../state/fields.ts"
 import { change, form } from "../state/form.ts"
 import { source } from "../state/source.ts"
 import { isKind, tab } from "../state/ui.ts"
 
-const Side = ({ label, name }: { readonly name: "width" | "height"; readonly label: string }) => (
+const Side = ({ name }: { readonly name: "width" | "height" }) => (
   <div class="field">
-    <label class="label" for={`field-${name}`}>{label}</label>
+    <label class="label" for={`field-${name}`}>{labelOf(name).label}</label>
     <input
       id={`field-${name}`}
       class="input"
@@ -51,7 +52,7 @@ export const Size = () => {
   return (
     <fieldset class="field" aria-label="Size">
       <div class="size">
-        <Side name="width" label="Width" />
+        <Side name="width" />
         <button
           type="button"
           class="button quiet square"
@@ -61,7 +62,7 @@ export const Size = () => {
         >
           <Icon name="swap" />
         </button>
-        <Side name="height" label="Height" />
+        <Side name="height" />
         <ProblemOf name="width" />
         <ProblemOf name="height" />
       </div>

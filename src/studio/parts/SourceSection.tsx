@@ -63,19 +63,17 @@ export const Strength = () => (
   <>
     <NumberInput
       name="denoising_strength"
-      label="Denoising strength"
-      hint="How much is changed: 0 nothing, 1 all"
       slider={[0, 1]}
       step={0.01}
     />
     <Select
       name="resize_mode"
-      label="Resize mode"
+      hint={null}
       choices={[
-        { value: "0", label: "Stretch to the size" },
-        { value: "1", label: "Crop to the size" },
-        { value: "2", label: "Fill up at the sides" },
-        { value: "3", label: "Stretch as latents" }
+        { value: "0", label: "Just resize" },
+        { value: "1", label: "Crop and resize" },
+        { value: "2", label: "Resize and fill" },
+        { value: "3", label: "Just resize (latent upscale)" }
       ]}
     />
   </>
@@ -89,31 +87,28 @@ export const Inpainting = () => (
   >
     <Choices
       name="inpainting_mask_invert"
-      label="What is made anew"
-      choices={[{ value: "0", label: "What is painted" }, { value: "1", label: "The rest" }]}
+      hint={null}
+      choices={[{ value: "0", label: "Inpaint masked" }, { value: "1", label: "Inpaint not masked" }]}
     />
     <Choices
       name="inpaint_full_res"
-      label="Area that is worked on"
       choices={[{ value: "false", label: "Whole picture" }, { value: "true", label: "Only masked" }]}
     />
     <NumberInput
       name="inpaint_full_res_padding"
-      label="Pixels around the mask"
-      hint="Of the area, with Only masked"
       slider={[0, 256]}
     />
     <Select
       name="inpainting_fill"
-      label="Under the mask to begin with"
+      hint="What the masked area starts from."
       choices={[
-        { value: "0", label: "Blurred surroundings" },
-        { value: "1", label: "The picture itself" },
-        { value: "2", label: "Noise" },
-        { value: "3", label: "Nothing" }
+        { value: "0", label: "fill" },
+        { value: "1", label: "original" },
+        { value: "2", label: "latent noise" },
+        { value: "3", label: "latent nothing" }
       ]}
     />
-    <NumberInput name="mask_blur" label="Mask blur" slider={[0, 64]} />
-    <Switch name="mask_round" label="Hard edge in latents" hint="Each latent value is either kept or made anew." />
+    <NumberInput name="mask_blur" slider={[0, 64]} />
+    <Switch name="mask_round" />
   </Fold>
 )

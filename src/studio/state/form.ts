@@ -3,6 +3,7 @@
  *
  * A number is null where the field is empty or holds no number.
  */
+import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
 import { isRecord } from "../api.ts"
 import { kept } from "./persist.ts"
 import { clearProblems } from "./problems.ts"
@@ -54,21 +55,25 @@ export type NumberField = Exclude<FieldsOf<number | null>, FieldsOf<string>>
 export type TextField = FieldsOf<string>
 export type FlagField = FieldsOf<boolean>
 
+const txt2img = Txt2Img.make({})
+const img2img = Img2Img.make({ init_images: [new Uint8Array()] })
+
+/** Those of a request, except where the form differs: a strength that acts once it is switched on, the whole image. */
 export const defaults: Form = {
-  prompt: "",
-  negative_prompt: "",
-  styles: [],
-  sampler_name: "Euler",
-  scheduler: "Automatic",
-  steps: 20,
-  cfg_scale: 7,
+  prompt: txt2img.prompt,
+  negative_prompt: txt2img.negative_prompt,
+  styles: txt2img.styles,
+  sampler_name: txt2img.sampler_name,
+  scheduler: txt2img.scheduler,
+  steps: txt2img.steps,
+  cfg_scale: txt2img.cfg_scale,
   width: null,
   height: null,
-  seed: -1,
-  batch_size: 1,
-  n_iter: 1,
+  seed: txt2img.seed,
+  batch_size: txt2img.batch_size,
+  n_iter: txt2img.n_iter,
   has_variation: false,
-  subseed: -1,
+  subseed: txt2img.subseed,
   subseed_strength: 0.2,
   seed_resize_from_w: null,
   seed_resize_from_h: null,
@@ -76,22 +81,22 @@ export const defaults: Form = {
   eta: null,
   refiner_checkpoint: "",
   refiner_switch_at: 0.8,
-  enable_hr: false,
-  hr_scale: 2,
+  enable_hr: txt2img.enable_hr,
+  hr_scale: txt2img.hr_scale,
   hr_resize_x: null,
   hr_resize_y: null,
-  hr_upscaler: "Latent",
+  hr_upscaler: txt2img.hr_upscaler,
   hr_second_pass_steps: null,
   hr_denoising_strength: 0.7,
-  denoising_strength: 0.75,
-  resize_mode: "0",
+  denoising_strength: img2img.denoising_strength,
+  resize_mode: String(img2img.resize_mode),
   initial_noise_multiplier: null,
-  mask_blur: 4,
-  mask_round: true,
-  inpainting_fill: "1",
+  mask_blur: img2img.mask_blur_x,
+  mask_round: img2img.mask_round,
+  inpainting_fill: String(img2img.inpainting_fill),
   inpaint_full_res: "false",
-  inpaint_full_res_padding: 32,
-  inpainting_mask_invert: "0"
+  inpaint_full_res_padding: img2img.inpaint_full_res_padding,
+  inpainting_mask_invert: String(img2img.inpainting_mask_invert)
 }
 
 /** Fields that may be left empty: their value is then the server's own choice. */

@@ -1,0 +1,114 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Schema from "effect/Schema"
+import { readFileSync } from "node:fs"
+import { helpOf } from "../../src/cli/Flags.ts"
+import { tables } from "../../src/cli/GenerateFlags.ts"
+import * as ProcessFlags from "../../src/cli/ProcessFlags.ts"
+import { RunRequest } from "../../src/contract/Run.ts"
+import { type Described, fieldsOf } from "../../src/core/Field.ts"
+import { ProcessOptions } from "../../src/processing/CommandOptions.ts"
+import * as InfotextRequest from "../../src/processing/InfotextRequest.ts"
+import { Limits } from "../../src/processing/Limits.ts"
+import { OptionsPatch, OptionsSnapshot } from "../../src/processing/Options.ts"
+import { Img2Img, Txt2Img } from "../../src/processing/Processing.ts"
+import { ServerSettings } from "../../src/server/host/ServerOptions.ts"
+
+const structs: ReadonlyArray<readonly [name: string, file: string, struct: Described]> = [
+  ["Txt2Img", "processing/Processing.ts", Txt2Img],
+  ["Img2Img", "processing/Processing.ts", Img2Img],
+  ["OptionsSnapshot", "processing/Options.ts", OptionsSnapshot],
+  ["OptionsPatch", "processing/Options.ts", OptionsPatch],
+  ["Limits", "processing/Limits.ts", Limits],
+  ["ProcessOptions", "processing/CommandOptions.ts", ProcessOptions],
+  ["ServerSettings", "server/host/ServerOptions.ts", ServerSettings]
+]
+
+/** The comment above each field of a file, with the description that follows it. */
+const commented = (file: string) =>
+  [
+    ...readFileSync(new URL(`../../src/${file}`, import.meta.url), "utf8").matchAll(
+      /\/\*\* (.*?) \*\/\n {2}(\w+): (?:(?!\n {2}\w+: )[^])*?description:\s*("(?:[^"\\]|\\.)*")/g
+    )
+  ].map(([, comment = "", name = "", description = ""]) => ({
+    name,
+    comment,
+    description: String(JSON.parse(description))
+  }))
+
+describe("a field's description", () => {
+  it.each(structs)("is there for every field of %s", (_, _file, struct) => {
+    assert.deepStrictEqual(
+      fieldsOf(struct).map(([name]) => name),
+      Object.keys(struct.fields).filter((name) => name !== "_tag")
+    )
+    for (const [name, { description, group, title }] of fieldsOf(struct)) {
+      assert.match(title, /^[A-Z]/, name)
+      assert.match(description, /^[A-Z].*\.$/, name)
+      assert.notStrictEqual(group, "", name)
+    }
+  })
+
+  it.each(structs)("is the comment that editors show, for every field of %s", (_, file, struct) => {
+    const comments = commented(file)
+    for (const { comment, description, name } of comments) assert.strictEqual(comment, description, name)
+    const names = new Set(comments.map(({ name }) => name))
+    assert.deepStrictEqual(fieldsOf(struct).map(([name]) => name).filter((name) => !names.has(name)), [])
+  })
+
+  it.each(structs)("is in the JSON Schema of every field of %s", (_, _file, { fields }) => {
+    for (const [name, field] of Object.entries(fields)) {
+      // A reference has no description of its own.
+      if (name === "_tag" || name === "override_settings") continue
+      const described = fieldsOf({ fields: { [name]: field } })[0]?.[1]
+      const { schema } = Schema.toJsonSchemaDocument(Schema.Struct({ [name]: field }))
+      assert.include(JSON.stringify(schema), JSON.stringify(described?.description), name)
+      assert.include(JSON.stringify(schema), JSON.stringify(described?.title), name)
+    }
+  })
+
+  it("is in the requests of /v1", () => {
+    const { definitions } = Schema.toJsonSchemaDocument(RunRequest)
+    const missing = ([["RunTxt2Img", Txt2Img], ["RunImg2Img", Img2Img]] as const).flatMap(([identifier, struct]) => {
+      const shown = JSON.stringify(definitions[identifier])
+      return fieldsOf(struct).filter(([, { description }]) => !shown.includes(JSON.stringify(description)))
+    })
+    // A reference has no description of its own.
+    assert.deepStrictEqual(missing.map(([name]) => name), ["override_settings", "override_settings"])
+  })
+
+  it("is the help of its flag", () => {
+    const all = { ...tables.txt2img, ...tables.img2img, ...ProcessFlags.table }
+    for (const [name, field] of Object.entries(all)) {
+      assert.isTrue(helpOf(field).startsWith(field.description.replace(/\.$/, "")), name)
+    }
+    const requests = new Set([...Object.keys(Txt2Img.fields), ...Object.keys(Img2Img.fields)])
+    assert.deepStrictEqual(
+      [...requests].filter((name) => !(name in all)),
+      ["_tag", "override_settings", "init_images", "mask"]
+    )
+  })
+})
+
+describe("the infotext keys of the descriptions", () => {
+  it("fill the fields and settings that name them", () => {
+    const values: Readonly<Record<string, string>> = {
+      "Mask mode": "Inpaint masked",
+      "Masked content": "fill",
+      "Inpaint area": "Only masked"
+    }
+    const requests = { fields: { ...Txt2Img.fields, ...Img2Img.fields } }
+    for (
+      const [struct, read] of [[requests, InfotextRequest.fieldsOf], [
+        OptionsPatch,
+        InfotextRequest.settingsOf
+      ]] as const
+    ) {
+      const keyed = fieldsOf(struct).filter(([, { infotext }]) => infotext !== undefined)
+      assert.isAbove(keyed.length, 25)
+      for (const [name, { infotext = "" }] of keyed) {
+        const said = read({ [infotext]: values[infotext] ?? "1" })
+        assert.include(said.map((row) => row.name), name, infotext)
+      }
+    }
+  })
+})
