@@ -19,9 +19,13 @@ import { GivenImages, GivenMask, ImageBytes, ImageLimits, tooLarge } from "./Ima
 import { InvalidProcessing } from "./InvalidProcessing.ts"
 import { Limits } from "./Limits.ts"
 import { OptionsPatch } from "./Options.ts"
+import type { SamplerName, SchedulerName } from "./SamplerName.ts"
 
 const positive = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
 const name = Schema.NonEmptyString.check(Schema.isMaxLength(200))
+// Every name passes: the types only suggest.
+const samplerName = name.pipe(Schema.refine((_: string): _ is SamplerName => true))
+const schedulerName = name.pipe(Schema.refine((_: string): _ is SchedulerName => true))
 const pixels = Schema.Int.check(Schema.isGreaterThanOrEqualTo(8))
 
 const strength = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
@@ -156,7 +160,7 @@ const shared = {
     })
   ),
   /** Name or alias of the sampler, from "serena samplers"; a schedule may follow, as in DPM++ 2M Karras. */
-  sampler_name: withDefault(name, "Euler").pipe(
+  sampler_name: withDefault(samplerName, "Euler").pipe(
     field({
       title: "Sampling method",
       description:
@@ -168,7 +172,7 @@ const shared = {
     })
   ),
   /** Name or label of the schedule; Automatic is the sampler's own. */
-  scheduler: withDefault(name, "Automatic").pipe(
+  scheduler: withDefault(schedulerName, "Automatic").pipe(
     field({
       title: "Schedule type",
       description: "Name or label of the schedule; Automatic is the sampler's own.",
@@ -439,7 +443,7 @@ export const Txt2Img = Schema.Struct({
     })
   ),
   /** Sampler of the second pass. */
-  hr_sampler_name: Schema.optional(name).pipe(
+  hr_sampler_name: Schema.optional(samplerName).pipe(
     field({
       title: "Hires sampling method",
       description: "Sampler of the second pass.",
@@ -451,7 +455,7 @@ export const Txt2Img = Schema.Struct({
     })
   ),
   /** Schedule of the second pass. */
-  hr_scheduler: Schema.optional(name).pipe(
+  hr_scheduler: Schema.optional(schedulerName).pipe(
     field({
       title: "Hires schedule type",
       description: "Schedule of the second pass.",
