@@ -145,8 +145,8 @@ const fieldsOf = (
       const about = fieldOf(described, name)
       return [name, {
         ...kindOf(Schema.toType(field).ast),
-        ...(about !== undefined && { title: about.title, description: about.description }),
-        default: value instanceof Float ? value.value : value
+        default: value instanceof Float ? value.value : value,
+        ...(about !== undefined && { title: about.title, description: about.description })
       }]
     })
   ))
