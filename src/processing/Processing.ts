@@ -24,8 +24,8 @@ import type { SamplerName, SchedulerName } from "./SamplerName.ts"
 const positive = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
 const name = Schema.NonEmptyString.check(Schema.isMaxLength(200))
 // Every name passes: the types only suggest.
-const samplerName = name.pipe(Schema.refine((_: string): _ is SamplerName => true))
-const schedulerName = name.pipe(Schema.refine((_: string): _ is SchedulerName => true))
+const samplerName = name.pipe(Schema.refine((text: string): text is SamplerName => typeof text === "string"))
+const schedulerName = name.pipe(Schema.refine((text: string): text is SchedulerName => typeof text === "string"))
 const pixels = Schema.Int.check(Schema.isGreaterThanOrEqualTo(8))
 
 const strength = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))

@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 import { readFileSync } from "node:fs"
+import { decode } from "../../src/processing/Processing.ts"
 import * as Samplers from "../../src/sampling/Samplers.ts"
 import * as Schedules from "../../src/sampling/Schedules.ts"
 
@@ -14,4 +16,9 @@ describe("the names that editors suggest", () => {
     assert.deepStrictEqual(suggested("SamplerName"), Samplers.all.map(({ name }) => name))
     assert.deepStrictEqual(suggested("SchedulerName"), Schedules.all.map(({ label }) => label))
   })
+  it.effect("do not change what is wrong with a name", () =>
+    Effect.gen(function*() {
+      const { problems } = yield* Effect.flip(decode({ sampler_name: "", scheduler: "" }))
+      assert.deepStrictEqual(problems.map(({ path }) => path), ["sampler_name", "scheduler"])
+    }))
 })

@@ -170,8 +170,14 @@ describe("The description of the API", () => {
     Effect.gen(function*() {
       const { get } = yield* started()
       const text = JSON.stringify(yield* get("/openapi.json"))
-      assert.include(text, `"cfg_scale":{"anyOf":[{"type":"number"},{"type":"null"}],"default":7}`)
-      assert.include(text, `"steps":{"anyOf":[{"type":"integer"},{"type":"null"}],"default":50}`)
+      assert.include(
+        text,
+        `"cfg_scale":{"anyOf":[{"type":"number"},{"type":"null"}],"default":7,"title":"CFG Scale","description":"`
+      )
+      assert.include(
+        text,
+        `"steps":{"anyOf":[{"type":"integer"},{"type":"null"}],"default":50,"title":"Sampling steps","description":"`
+      )
       assert.include(text, `"send_images":{"type":"boolean","default":true}`)
     }))
 
