@@ -59,7 +59,7 @@ describe("readForm", () => {
     Effect.gen(function*() {
       const sent = HttpServerRequest.fromWeb(new Request("http://x/", { method: "POST", body: formOf(request) }))
       const limits = Limits.make({})
-      const read = yield* decode(yield* readForm(sent, limits, 2 ** 20), limits)
+      const read = yield* decode((yield* readForm(sent, limits, 2 ** 20)).fields, limits)
       assert.deepStrictEqual(read, request)
     }))
 
