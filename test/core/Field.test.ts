@@ -94,7 +94,8 @@ describe("the infotext keys of the descriptions", () => {
     const values: Readonly<Record<string, string>> = {
       "Mask mode": "Inpaint masked",
       "Masked content": "fill",
-      "Inpaint area": "Only masked"
+      "Inpaint area": "Only masked",
+      "RNG": "NV"
     }
     const requests = { fields: { ...Txt2Img.fields, ...Img2Img.fields } }
     for (

@@ -46,7 +46,7 @@ const requests = [
 const formOf = (request: (typeof requests)[number]): FormData => {
   const form = new FormData()
   for (const [name, value] of Object.entries(request)) {
-    for (const item of name === "init_images" || name === "styles" ? value : [value]) {
+    for (const item of Array.isArray(value) ? value : [value]) {
       if (item instanceof Uint8Array) form.append(name, new Blob([Uint8Array.from(item)]), `${name}.png`)
       else form.append(name, typeof item === "string" ? item : JSON.stringify(item))
     }
