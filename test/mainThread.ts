@@ -26,3 +26,16 @@ export const watched = <E, R>(effect: Effect.Effect<unknown, E, R>) =>
     ({ found }) => Effect.as(effect, found),
     ({ timer }) => Effect.sync(() => clearInterval(timer))
   )
+
+/**
+ * Runs `effect` and returns the main thread's part of the processor time that this process used, from 0 to 1. Other
+ * processes have no influence on it.
+ */
+export const mainThreadShare = <E, R>(effect: Effect.Effect<unknown, E, R>): Effect.Effect<number, E, R> =>
+  Effect.gen(function*() {
+    const [thread, all] = [process.threadCpuUsage(), process.cpuUsage()]
+    yield* effect
+    const { system, user } = process.threadCpuUsage(thread)
+    const total = process.cpuUsage(all)
+    return (system + user) / (total.system + total.user)
+  })

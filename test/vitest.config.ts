@@ -1,17 +1,54 @@
 import { fileURLToPath } from "node:url"
-import { defineConfig } from "vitest/config"
-import { slow } from "./vitest.slow.config.ts"
+import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config"
+
+/**
+ * A test's file name says what the test may use:
+ *
+ * - `X.test.ts` (project `unit`): neither native modules nor threads nor processes. Types, `X.test-d.ts`, are checked here.
+ * - `X.engine.test.ts` (project `engine`): native modules as well, in this process.
+ * - `X.process.test.ts` and all of `test/slow` (project `process`): processes, browsers, installed packages, the clock.
+ *
+ * `npm test` runs unit and engine, `npm run test:slow` runs process. `noNativeModules.ts` and `noProcesses.ts` make a test
+ * fail that uses more than its name allows.
+ */
+const project = (
+  name: string,
+  test: NonNullable<TestProjectInlineConfiguration["test"]>
+): TestProjectInlineConfiguration => ({ extends: true, test: { name, ...test } })
+
+const [engine, process_, slow] = ["test/**/*.engine.test.ts", "test/**/*.process.test.ts", "test/slow/**"]
 
 export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
   test: {
     // Tests that load onnxruntime themselves: it sends telemetry otherwise.
     env: { ORT_DISABLE_TELEMETRY: process.env["ORT_DISABLE_TELEMETRY"] ?? "1" },
-    include: ["test/**/*.test.ts"],
-    exclude: ["test/slow/**", ...slow, "node_modules/**"],
-    testTimeout: 30_000,
     maxWorkers: 2,
-    typecheck: { enabled: true, checker: "tsc", ignoreSourceErrors: true },
+    projects: [
+      project("unit", {
+        include: ["test/**/*.test.ts"],
+        exclude: [engine, process_, slow],
+        setupFiles: ["test/noProcesses.ts", "test/noNativeModules.ts"],
+        // Files share modules, most of which are Effect's and take longer to load than the tests to run.
+        isolate: false,
+        testTimeout: 60_000,
+        typecheck: { enabled: true, checker: "tsc", ignoreSourceErrors: true }
+      }),
+      project("engine", {
+        include: [engine],
+        setupFiles: ["test/noProcesses.ts"],
+        isolate: false,
+        testTimeout: 60_000
+      }),
+      project("process", {
+        include: [process_, `${slow}/*.test.ts`],
+        testTimeout: 600_000,
+        hookTimeout: 600_000,
+        // Some measure the clock, and most start processes that use every processor.
+        maxWorkers: 1,
+        sequence: { groupOrder: 1 }
+      })
+    ],
     coverage: {
       provider: "v8",
       include: ["src/**/*.ts"],

@@ -20,6 +20,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { LogToStderr } from "effect/Logger"
 import * as Option from "effect/Option"
+import type * as Stdio from "effect/Stdio"
 import type { Processing } from "../processing/Processing.ts"
 import { version } from "../version.ts"
 import { contactSheet } from "./contactSheet.ts"
@@ -192,7 +193,6 @@ const presenter: CliOutput.Presenter = {
 
 const layer = Layer.mergeAll(
   NodeChildProcessSpawner.layer,
-  NodeStdio.layer,
   NodeTerminal.layer,
   CliOutput.layerPresenter(presenter),
   CliConfig.layer({ builtIns: GlobalFlag.BuiltIns.filter((flag) => flag !== GlobalFlag.Wizard) }),
@@ -200,13 +200,13 @@ const layer = Layer.mergeAll(
 ).pipe(Layer.provideMerge(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer)))
 
 /** Runs the command line `args` and returns the exit code. Errors have been printed by then. */
-export const serena: (args: ReadonlyArray<string>) => Effect.Effect<number> = Effect.fnUntraced(
-  function*(args) {
-    return yield* Command.runWith(root, { version })(args).pipe(
-      Effect.as(0),
-      Effect.catch((error: CommandError) => Effect.as(tell(error), exitCode(error)))
-    )
-  },
-  Effect.provide(layer),
-  Effect.catchCause((cause) => Cause.hasInterruptsOnly(cause) ? Effect.succeed(130) : Effect.as(tellDefect(cause), 1))
-)
+export const serena = (
+  args: ReadonlyArray<string>,
+  stdio: Layer.Layer<Stdio.Stdio> = NodeStdio.layer
+): Effect.Effect<number> =>
+  Command.runWith(root, { version })(args).pipe(
+    Effect.as(0),
+    Effect.catch((error: CommandError) => Effect.as(tell(error), exitCode(error))),
+    Effect.provide([layer, stdio]),
+    Effect.catchCause((cause) => Cause.hasInterruptsOnly(cause) ? Effect.succeed(130) : Effect.as(tellDefect(cause), 1))
+  )

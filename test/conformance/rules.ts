@@ -68,12 +68,12 @@ export const infotextRules: ReadonlyArray<Rule> = [
   infotext("processing/InfotextParse", "Infotext.parse, what Infotext.format wrote", "Parsing formatted infotexts"),
   infotext("processing/InfotextParse", "Infotext.parse, styles", "Styles found in a prompt"),
   infotext("processing/InfotextParse", "Infotext.parse, of anything", "Parsing any text in bounded time"),
-  infotext("processing/InfotextRequest", "InfotextRequest.fromInfotext", "From an infotext to a request"),
-  infotext("processing/InfotextRequest", "InfotextRequest, every key", "Every key of the reference"),
+  infotext("processing/InfotextRequest.engine", "InfotextRequest.fromInfotext", "From an infotext to a request"),
+  infotext("processing/InfotextRequest.engine", "InfotextRequest, every key", "Every key of the reference"),
   infotext("planning/InfotextWriter", "a request comes back from its infotext", "Round trip of a request")
 ]
 
-const file = "test/diffusion/families.test.ts"
+const file = "test/diffusion/families.engine.test.ts"
 const txt2img: Rule = { name: "text-to-image", proof: { file, title: "from a text" } }
 const img2img: Rule = { name: "image-to-image", proof: { file, title: "from a picture" } }
 const halfPrecision: Rule = {
@@ -127,7 +127,7 @@ export const families: Readonly<Record<FamilyName, { readonly name: string; read
 
 /** The embedded model, compared with values written by its training in PyTorch. */
 export const embedded: Proof = {
-  file: "test/models/OnnxModel.test.ts",
+  file: "test/models/OnnxModel.engine.test.ts",
   title: "gives the numbers that its training wrote down"
 }
 

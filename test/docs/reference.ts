@@ -1,11 +1,9 @@
 /**
  * The pages that are made from the code: what the command line says of itself, and what the schemas say of every field.
  */
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { execFile } from "node:child_process"
 import { readFile } from "node:fs/promises"
-import { fileURLToPath } from "node:url"
-import { promisify } from "node:util"
 import { type Described, fieldsOf } from "../../src/core/Field.ts"
 import { latentUpscaleModes } from "../../src/images/Resample.ts"
 import { ProcessOptions } from "../../src/processing/CommandOptions.ts"
@@ -16,6 +14,7 @@ import * as Samplers from "../../src/sampling/Samplers.ts"
 import * as Schedules from "../../src/sampling/Schedules.ts"
 import { ServerSettings } from "../../src/server/host/ServerOptions.ts"
 import { floors, rooms } from "../architecture/rooms.ts"
+import { serena } from "../cli/command.ts"
 
 const project = new URL("../../", import.meta.url)
 
@@ -70,11 +69,8 @@ const architecturePage = async (): Promise<string> => {
 
 // --- The command line
 
-const main = fileURLToPath(new URL("src/cli/main.ts", project))
-
 const help = async (command: ReadonlyArray<string>): Promise<string> => {
-  const { FORCE_COLOR: _, ...env } = process.env
-  const { stdout } = await promisify(execFile)(process.execPath, [main, ...command, "--help"], { env })
+  const { stdout } = await Effect.runPromise(serena([...command, "--help"]))
   return stdout.split("\n").map((line) => line.trimEnd()).join("\n").trim()
 }
 

@@ -53,8 +53,11 @@ describe("blur", () => {
     if (sigma === 0) return line
     const weights = [...Masks.gaussianWeights(sigma)]
     const half = (weights.length - 1) / 2
-    const reflected = (at: number): number =>
-      line.length === 1 ? 0 : at < 0 ? reflected(-at) : at >= line.length ? reflected(2 * line.length - 2 - at) : at
+    const period = Math.max(1, 2 * line.length - 2)
+    const reflected = (at: number): number => {
+      const within = (at % period + period) % period
+      return Math.min(within, period - within)
+    }
     return line.map((_, x) =>
       weights.reduce((sum, weight, tap) => sum + weight * (line[reflected(x + tap - half)] ?? NaN), 128) >> 8
     )

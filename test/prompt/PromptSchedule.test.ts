@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import * as PromptSchedule from "../../src/prompt/PromptSchedule.ts"
-import { assertLinear, Fragments, hostile, join } from "./fixtures.ts"
+import { Fragments, hostile, join } from "./fixtures.ts"
 
 type Entries = ReadonlyArray<readonly [until: number, text: string]>
 
@@ -251,6 +251,4 @@ describe("every schedule", () => {
       assert.isTrue(entries.every((entry) => entry.text.length <= text.length), name)
     }
   })
-
-  it("takes time in proportion to the text", () => assertLinear((text) => PromptSchedule.make(text, { steps: 10 })))
 })

@@ -1,5 +1,4 @@
 /** Inputs that tests of the prompt language share. */
-import { assert } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import type { Vocabulary } from "../../src/model/LoadedModel.ts"
 
@@ -61,26 +60,6 @@ export const hostile = (size: number): ReadonlyArray<readonly [name: string, tex
     `${" ".repeat(size)}BREA`,
     `:${" ".repeat(size)}1x`
   ].map((text) => [`${JSON.stringify(text.slice(0, 12))}… ${text.length}`, text])
-}
-
-const time = (run: () => void): number => {
-  let best = Infinity
-  for (let round = 0; round < 3; round++) {
-    const start = performance.now()
-    run()
-    best = Math.min(best, performance.now() - start)
-  }
-  return best
-}
-
-/** Eight times the text takes eight times the time, generously measured: a quadratic parser takes sixty-four times. */
-export const assertLinear = (run: (text: string) => unknown): void => {
-  const small = hostile(12_500)
-  for (const [i, [name, text]] of hostile(100_000).entries()) {
-    const short = time(() => run(small[i]?.[1] ?? ""))
-    const long = time(() => run(text))
-    assert.isBelow(long, 24 * short + 40, name)
-  }
 }
 
 const start = 49_406

@@ -1,7 +1,5 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { execFileSync } from "node:child_process"
-import { fileURLToPath } from "node:url"
 import { readMetadata } from "../../src/images/Metadata.ts"
 import { InferenceError } from "../../src/model/ModelError.ts"
 import { Options } from "../../src/processing/Options.ts"
@@ -146,11 +144,5 @@ describe("TestRuntime.layer", () => {
       yield* processImages(cat)
       assert.deepStrictEqual(seen, [1])
     }).pipe(Effect.provide(TestRuntime.layer({ hooks })))
-  })
-
-  it("loads no native module", () => {
-    const script = fileURLToPath(new URL("./nativeModules.ts", import.meta.url))
-    const printed = execFileSync(process.execPath, ["--report-exclude-network", script], { encoding: "utf8" })
-    assert.deepStrictEqual(JSON.parse(printed), { signature: "PNG", native: [] })
   })
 })

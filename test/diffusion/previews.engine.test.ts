@@ -51,7 +51,7 @@ const meanDistance = (preview: Preview, pixels: Uint8Array, size: number) => {
   return sum / (preview.width * preview.height * 3)
 }
 
-layer(Serena.layer())("previews of a run", (it) => {
+layer(Serena.layer({ cmdOpts: { threads: 1 } }))("previews of a run", (it) => {
   it.effect("are small and look more and more like the picture", () =>
     Effect.gen(function*() {
       const { image, seen } = yield* run({ show_progress_type: "Approx cheap" })

@@ -17,7 +17,8 @@ import * as Faults from "../../src/testing/Faults.ts"
 import * as ModelFaults from "../../src/testing/ModelFaults.ts"
 import * as TestModel from "../../src/testing/TestModel.ts"
 import * as TestRuntime from "../../src/testing/TestRuntime.ts"
-import { filesIn, lines, serena, temporaryFolder } from "../cli/process.ts"
+import { serena, withEnvironment } from "../cli/command.ts"
+import { filesIn, lines, temporaryFolder } from "../cli/process.ts"
 import * as Collector from "./collector.ts"
 
 const prompt = "a secret wish"
@@ -305,7 +306,7 @@ describe("Tracing", () => {
     Effect.gen(function*() {
       const collector = yield* Collector.make()
       const processing = { ...Txt2Img.make({ prompt, steps: 1 }), override_settings: { samples_save: false } }
-      const serena: Layer.Layer<Services> = Serena.layer({ hooks })
+      const serena: Layer.Layer<Services> = Serena.layer({ hooks, cmdOpts: { threads: 1 } })
       yield* Effect.andThen(processImages(processing), processImages(processing)).pipe(
         Effect.provide(Layer.merge(Tracing.layerOtlp({ endpoint: collector.endpoint }), serena))
       )
@@ -335,23 +336,21 @@ describe("Tracing", () => {
 })
 
 describe("serena txt2img", () => {
-  const command = (outdir: string) => ["txt2img", prompt, "--steps", "2", "--seed", "3", "--outdir", outdir]
+  const command = (outdir: string) => ["txt2img", prompt, ..."--steps 2 --seed 3 --threads 1 --outdir".split(" "), outdir]
 
   it.live("sends a trace where the environment or --otlp-endpoint says", () =>
     Effect.gen(function*() {
       const outdir = yield* temporaryFolder
       const [byVariable, byFlag] = [yield* Collector.make(), yield* Collector.make()]
       const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-      const [first, second] = yield* Effect.all([
-        serena(command(outdir), { env: { OTEL_EXPORTER_OTLP_ENDPOINT: byVariable.endpoint } }),
-        serena([...command(outdir), "--otlp-endpoint", byFlag.endpoint], {
-          env: {
-            OTEL_EXPORTER_OTLP_ENDPOINT: "http://localhost:1",
-            OTEL_SERVICE_NAME: "batch-job",
-            TRACEPARENT: `00-${trace}-00f067aa0ba902b7-01`
-          }
-        })
-      ], { concurrency: 2 })
+      const first = yield* serena(command(outdir)).pipe(
+        withEnvironment({ OTEL_EXPORTER_OTLP_ENDPOINT: byVariable.endpoint })
+      )
+      const second = yield* serena([...command(outdir), "--otlp-endpoint", byFlag.endpoint]).pipe(withEnvironment({
+        OTEL_EXPORTER_OTLP_ENDPOINT: "http://localhost:1",
+        OTEL_SERVICE_NAME: "batch-job",
+        TRACEPARENT: `00-${trace}-00f067aa0ba902b7-01`
+      }))
       for (const { code, stderr } of [first, second]) assert.strictEqual(code, 0, stderr)
       for (const collector of [byVariable, byFlag]) {
         const run = named(collector.spans(), "serena.run")
@@ -370,13 +369,12 @@ describe("serena txt2img", () => {
     Effect.gen(function*() {
       const outdir = yield* temporaryFolder
       const closed = yield* Effect.scoped(Collector.make())
-      const env = { OTEL_EXPORTER_OTLP_TIMEOUT: "1000" }
       const flag = ["--otlp-endpoint", closed.endpoint]
       const [loud, quiet, wrong] = yield* Effect.all([
-        serena([...command(outdir), ...flag], { env }),
-        serena([...command(outdir), ...flag, "--quiet"], { env }),
+        serena([...command(outdir), ...flag]),
+        serena([...command(outdir), ...flag, "--quiet"]),
         serena([...command(outdir), "--otlp-endpoint", "localhost:4318"])
-      ], { concurrency: 2 })
+      ], { concurrency: 2 }).pipe(withEnvironment({ OTEL_EXPORTER_OTLP_TIMEOUT: "1000" }))
       assert.strictEqual(loud.code, 0, loud.stderr)
       assert.include(loud.stderr, `Telemetry could not be sent to ${closed.endpoint}`)
       assert.deepStrictEqual({ code: quiet.code, stderr: quiet.stderr }, { code: 0, stderr: "" })

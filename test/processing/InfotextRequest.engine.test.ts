@@ -254,7 +254,7 @@ describe("InfotextRequest, every key", () => {
   })
 })
 
-layer(Serena.layer())("InfotextRequest, on the embedded model", (it) => {
+layer(Serena.layer({ cmdOpts: { threads: 1 } }))("InfotextRequest, on the embedded model", (it) => {
   it.effect("makes the same file again from what a picture tells", () =>
     Effect.gen(function*() {
       const saveNothing = { override_settings: { samples_save: false } }

@@ -3,7 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import sharp from "sharp"
-import { lines, serena, temporaryFolder } from "./process.ts"
+import { serena } from "./command.ts"
+import { lines, temporaryFolder } from "./process.ts"
 
 const plain = (colour: string) =>
   Effect.promise(async () =>

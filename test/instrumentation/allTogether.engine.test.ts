@@ -14,7 +14,7 @@ const request = Txt2Img.make({
   negative_prompt: "blurry",
   seed: 7,
   subseed: 8,
-  steps: 8,
+  steps: 4,
   sampler_name: "Euler a",
   batch_size: 2,
   n_iter: 2,
@@ -38,9 +38,12 @@ const everything = RunnerHooks.layerEffect(Effect.all([
 describe("hooks observe", () => {
   it.live("all hook sets at once, and a collector nobody answers at, give the bytes and metadata that none gives", () =>
     Effect.gen(function*() {
-      const none = yield* run.pipe(Effect.provide(Serena.layer()))
+      const none = yield* run.pipe(Effect.provide(Serena.layer({ cmdOpts: { threads: 1 } })))
       const all = yield* run.pipe(
-        Effect.provide([Serena.layer({ hooks: everything }), Tracing.layerOtlp({ endpoint: "http://127.0.0.1:9" })])
+        Effect.provide([
+          Serena.layer({ hooks: everything, cmdOpts: { threads: 1 } }),
+          Tracing.layerOtlp({ endpoint: "http://127.0.0.1:9" })
+        ])
       )
       assert.strictEqual(none.images.length, 4)
       // Nothing but the time of day is another.
