@@ -336,7 +336,9 @@ describe("Tracing", () => {
 })
 
 describe("serena txt2img", () => {
-  const command = (outdir: string) => ["txt2img", prompt, ..."--steps 2 --seed 3 --threads 1 --outdir".split(" "), outdir]
+  const command = (
+    outdir: string
+  ) => ["txt2img", prompt, ..."--steps 2 --seed 3 --threads 1 --outdir".split(" "), outdir]
 
   it.live("sends a trace where the environment or --otlp-endpoint says", () =>
     Effect.gen(function*() {
