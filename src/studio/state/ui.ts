@@ -48,7 +48,7 @@ export const toggleTheme = () => {
 }
 
 export const toast = signal("")
-let forgetting = 0
+let forgetting: ReturnType<typeof setTimeout> | undefined
 
 /** Says something for a few seconds. */
 export const say = (text: string) => {
