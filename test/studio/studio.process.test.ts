@@ -324,7 +324,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
       const skip = number(page, "Clip skip")
       await skip.fill("2")
       await skip.blur()
-      await page.getByText("Saved.").waitFor()
+      await page.getByText("Saved.", { exact: true }).waitFor()
       const read = () => page.evaluate(async () => (await (await fetch("v1/options")).json()).CLIP_stop_at_last_layers)
       assert.strictEqual(await read(), 2)
       await skip.fill("99")
@@ -333,7 +333,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
       assert.strictEqual(await read(), 2)
       await skip.fill("1")
       await skip.blur()
-      await page.getByText("Saved.").waitFor()
+      await page.getByText("Saved.", { exact: true }).waitFor()
       assert.strictEqual(await read(), 1)
     }))
 
