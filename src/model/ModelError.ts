@@ -47,7 +47,10 @@ export class InferenceError extends Schema.TaggedError<InferenceError>()("Infere
   reason: Schema.String
 }) {
   override get message(): string {
-    return `The network ${this.file} failed while running: ${this.reason}. Try a smaller size or batch.`
+    const advice = /\bmemory\b|bad_alloc|bad allocation|too large/i.test(this.reason)
+      ? "Try a smaller size or batch"
+      : "Use another model, or check that this one's files belong together"
+    return `The network ${this.file} failed while running: ${this.reason}. ${advice}.`
   }
 }
 

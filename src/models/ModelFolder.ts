@@ -13,6 +13,7 @@ import type { LatentRgb, LoadedModel } from "../model/LoadedModel.ts"
 import { InvalidModelFolder } from "../model/ModelError.ts"
 import type { DenoisingInputs, NoiseScheduleConfig } from "../model/ModelInfo.ts"
 import * as files from "./configFiles.ts"
+import { weightFiles, weightsProblem } from "./folderFiles.ts"
 
 /**
  * The pipeline classes whose folders hold CLIP text encoders, a UNet and a VAE. What a pipeline does with them (img2img,
@@ -100,9 +101,29 @@ export const read = Effect.fnUntraced(function*(
     unet,
     inputs,
     vae,
-    noise,
+    noise: noiseOf(noise),
     latentRgb: latentRgb ?? undefined
   }
+})
+
+const noiseOf = (
+  {
+    beta_end,
+    beta_schedule,
+    beta_start,
+    num_train_timesteps,
+    prediction_type,
+    rescale_betas_zero_snr,
+    trained_betas
+  }: typeof files.SchedulerConfig.Type
+): NoiseScheduleConfig => ({
+  beta_start,
+  beta_end,
+  beta_schedule,
+  num_train_timesteps,
+  prediction_type,
+  rescale_betas_zero_snr,
+  trained_betas
 })
 
 type Reader = Effect.Success<ReturnType<typeof makeReader>>
@@ -112,11 +133,11 @@ const makeReader = Effect.fnUntraced(function*(folder: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const problems: Array<Problem> = []
-  const statOf = (file: string) => Effect.option(fs.stat(path.join(folder, file)))
+  const exists = (file: string) => Effect.orElseSucceed(fs.exists(path.join(folder, file)), () => false)
   return {
     problems,
     path: (file: string) => path.join(folder, file),
-    exists: (file: string) => Effect.orElseSucceed(fs.exists(path.join(folder, file)), () => false),
+    exists,
     isFolder: Effect.map(Effect.option(fs.stat(folder)), (stat) => {
       if (stat._tag === "Some" && stat.value.type === "Directory") return true
       const message = stat._tag === "None" ? "it does not exist or may not be read" : "it is not a folder"
@@ -134,13 +155,19 @@ const makeReader = Effect.fnUntraced(function*(folder: string) {
           return Effect.undefined
         })
       ),
-    /** The path of a file that has to be there. */
-    network: (file: string) =>
-      Effect.map(statOf(file), (found) => {
-        if (found._tag === "None") problems.push({ path: file, message: "the file is missing or may not be read" })
-        else if (found.value.type !== "File") problems.push({ path: file, message: "it is not a file" })
-        return path.join(folder, file)
-      })
+    /** The path of a network that has to be there. */
+    network: Effect.fnUntraced(function*(file: string) {
+      const weights = weightFiles.map((name) => `${path.dirname(file)}/${name}`)
+      for (const each of [file, ...(yield* Effect.filter(weights, exists))]) {
+        const message = yield* Effect.provideService(
+          weightsProblem(path.join(folder, each)),
+          FileSystem.FileSystem,
+          fs
+        )
+        if (message !== undefined) problems.push({ path: each, message })
+      }
+      return path.join(folder, file)
+    })
   }
 })
 
@@ -154,8 +181,15 @@ const readConfigs = Effect.fnUntraced(function*({ config, exists }: Reader) {
     noise: config("scheduler/scheduler_config.json", files.SchedulerConfig),
     hasFirstEncoder: exists("text_encoder")
   }, { concurrency: "unbounded" })
-  const hasLatentRgb = yield* exists("latent_rgb.json")
-  return { ...configs, latentRgb: hasLatentRgb ? yield* config("latent_rgb.json", files.LatentRgbFile) : undefined }
+  // Not every export has these.
+  const optional = Effect.fnUntraced(function*<A, I>(file: string, schema: Schema.Codec<A, I>) {
+    return (yield* exists(file)) ? yield* config(file, schema) : undefined
+  })
+  return {
+    ...configs,
+    vaeEncoder: yield* optional("vae_encoder/config.json", files.VaeConfig),
+    latentRgb: yield* optional("latent_rgb.json", files.LatentRgbFile)
+  }
 })
 
 // XL folders have two text encoders, the refiner's the second one alone.

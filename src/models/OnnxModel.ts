@@ -13,6 +13,7 @@ import { createHash } from "node:crypto"
 import type { Size } from "../core/Geometry.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import { InvalidModelFolder, type NetworkError } from "../model/ModelError.ts"
+import { weightFiles } from "./folderFiles.ts"
 import type { ModelFolder } from "./ModelFolder.ts"
 import type { NetworkInfo, Networks } from "./Networks.ts"
 import * as OnnxTextEncoder from "./OnnxTextEncoder.ts"
@@ -63,28 +64,29 @@ export const make = Effect.fnUntraced(function*(
 const unetPart = ({ inputs, networks }: ModelFolder): Part => ({
   part: "unet",
   file: networks.unet,
-  inputs: [
-    "sample",
-    "timestep",
-    "encoder_hidden_states",
-    ...(inputs.pooled > 0 ? ["text_embeds"] : []),
-    ...(inputs.timeIds > 0 ? ["time_ids"] : []),
-    ...(inputs.guidance > 0 ? ["timestep_cond"] : [])
-  ],
+  inputs: {
+    sample: ["batch", inputs.channels, "height", "width"],
+    timestep: undefined,
+    // Where the tokens are fixed to one chunk, short prompts still work.
+    encoder_hidden_states: ["batch", undefined, inputs.context],
+    ...(inputs.pooled > 0 && { text_embeds: ["batch", inputs.pooled] }),
+    ...(inputs.timeIds > 0 && { time_ids: ["batch", inputs.timeIds] }),
+    ...(inputs.guidance > 0 && { timestep_cond: ["batch", inputs.guidance] })
+  },
   outputs: ["out_sample"]
 })
 
-const decoderPart = ({ networks }: ModelFolder): Part => ({
+const decoderPart = ({ networks, vae }: ModelFolder): Part => ({
   part: "vae_decoder",
   file: networks.vaeDecoder,
-  inputs: ["latent_sample"],
+  inputs: { latent_sample: [1, vae.latent_channels, "height", "width"] },
   outputs: ["sample"]
 })
 
 const encoderPart = ({ networks }: ModelFolder): Part | undefined =>
   networks.vaeEncoder === undefined
     ? undefined
-    : { part: "vae_encoder", file: networks.vaeEncoder, inputs: ["sample"], outputs: [] }
+    : { part: "vae_encoder", file: networks.vaeEncoder, inputs: { sample: [1, 3, "height", "width"] }, outputs: [] }
 
 // A network, or its seamless variant, which is opened separately.
 type Variants = (seamless: boolean | undefined) => Effect.Effect<Opened, NetworkError>
@@ -178,9 +180,6 @@ const invalidEncoder = ({ folder }: ModelFolder, message: string) =>
 const timestepDims = ({ inputs }: NetworkInfo, batch: number): ReadonlyArray<number> =>
   (inputs.find(({ name }) => name === "timestep")?.dims ?? [])
     .map((dim) => typeof dim === "number" ? Math.max(1, dim) : /batch/i.test(dim) ? batch : 1)
-
-/** Where exporters put the weights of a network that is too large for one file. */
-const weightFiles = ["model.onnx_data", "model.onnx.data", "weights.pb"]
 
 const shortHash = Effect.fnUntraced(function*(folder: ModelFolder) {
   const fs = yield* FileSystem.FileSystem

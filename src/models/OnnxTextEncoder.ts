@@ -18,6 +18,9 @@ import { onlySuccess, type Opened, type Opener, remembered } from "./opening.ts"
 import * as TensorBuffer from "./TensorBuffer.ts"
 import * as Tokenizer from "./Tokenizer.ts"
 
+/** Ids that are encoded at once. */
+const chunkLength = 77
+
 /** Embeddings that each encoder caches. One of Stable Diffusion 1.5's is 230 kB. */
 const capacity = 64
 
@@ -45,7 +48,7 @@ export const make = Effect.fnUntraced(function*(
   const network = yield* open({
     part: folder.part,
     file: folder.network,
-    inputs: ["input_ids"],
+    inputs: { input_ids: [1, chunkLength] },
     outputs: [regular, ...(pooledWidth > 0 ? ["text_embeds"] : [])],
     hint: isXL ? "; export it with output_hidden_states set in its configuration" : undefined
   })

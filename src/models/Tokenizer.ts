@@ -13,6 +13,7 @@ import type { Problem } from "../core/Problem.ts"
 import type { Vocabulary } from "../model/LoadedModel.ts"
 import { InvalidModelFolder } from "../model/ModelError.ts"
 import { readJson } from "./configFiles.ts"
+import { readText } from "./folderFiles.ts"
 import type { ModelFolder, TextEncoderFolder } from "./ModelFolder.ts"
 
 const JsonObject = Schema.Record(Schema.String, Schema.Unknown)
@@ -38,13 +39,7 @@ export const read = Effect.fnUntraced(function*(
   const whole = path.join(folder, "tokenizer.json")
   const definition = (yield* Effect.orElseSucceed(fs.exists(whole), () => false))
     ? yield* Effect.mapError(readJson(whole, JsonObject), invalid("tokenizer.json"))
-    : clip(
-      yield* Effect.mapError(readJson(path.join(folder, "vocab.json"), VocabFile), invalid("vocab.json")),
-      yield* Effect.mapError(
-        fs.readFileString(path.join(folder, "merges.txt")),
-        () => invalid("merges.txt")([{ path: "", message: "the file is missing or may not be read" }])
-      )
-    )
+    : clip(yield* readVocabulary(folder, invalid))
 
   return yield* Effect.try({
     try: () => make(new Bpe(definition, config), model.family, encoder),
@@ -76,8 +71,44 @@ const make = (bpe: Bpe, family: ModelFolder["family"], { part, tokenizer }: Text
   }
 }
 
+// `vocab.json` and `merges.txt`, checked against each other: a part of either gives other ids for the same text.
+const readVocabulary = Effect.fnUntraced(function*(
+  folder: string,
+  invalid: (file: string) => (problems: ReadonlyArray<Problem>) => InvalidModelFolder
+) {
+  const path = yield* Path.Path
+  const vocab = yield* Effect.mapError(readJson(path.join(folder, "vocab.json"), VocabFile), invalid("vocab.json"))
+  const wrong = (message: string) => invalid("merges.txt")([{ path: "", message }])
+  const text = yield* Effect.mapError(readText(path.join(folder, "merges.txt")), wrong)
+  const merges: Array<string> = []
+  const made = new Set<string>()
+  for (const [i, line] of text.split("\n").entries()) {
+    if (line.trim() === "" || line.startsWith("#version")) continue
+    const parts = line.trim().split(/[ \t]+/)
+    const token = parts.join("")
+    if (parts.length !== 2) return yield* wrong(`line ${i + 1} is "${line}", not two tokens with a space between them`)
+    if (!Object.hasOwn(vocab, token)) {
+      return yield* wrong(`line ${i + 1} makes "${token}", which vocab.json does not have`)
+    }
+    merges.push(parts.join(" "))
+    made.add(token)
+  }
+  const missing = Object.keys(vocab).find((token) => !isBase(token) && !made.has(token))
+  if (missing !== undefined) return yield* wrong(`no line makes "${missing}" of vocab.json; the file is not complete`)
+  return { vocab, merges }
+})
+
+// A single character, at the end of a word or not, or a special token.
+const isBase = (token: string) => {
+  const text = token.replace(/<\/w>$/, "")
+  return [...text].length <= 1 || /^<.+>$/s.test(text)
+}
+
 /** The definition that CLIP's vocabulary and merges stand for, as a `tokenizer.json` would hold it. */
-const clip = (vocab: Readonly<Record<string, number>>, merges: string): object => ({
+const clip = ({ merges, vocab }: {
+  readonly vocab: Readonly<Record<string, number>>
+  readonly merges: ReadonlyArray<string>
+}): object => ({
   version: "1.0",
   added_tokens: ["<|startoftext|>", "<|endoftext|>"].flatMap((content) => {
     const id = vocab[content]
@@ -113,6 +144,6 @@ const clip = (vocab: Readonly<Record<string, number>>, merges: string): object =
     continuing_subword_prefix: "",
     end_of_word_suffix: "</w>",
     vocab,
-    merges: merges.split("\n").filter((line) => line !== "" && !line.startsWith("#version"))
+    merges
   }
 })

@@ -4,17 +4,66 @@
  * A missing field has the default of the library that writes the file.
  */
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
+import type * as FileSystem from "effect/FileSystem"
 import * as Schema from "effect/Schema"
 import { type Problem, problemsOf } from "../core/Problem.ts"
+import { readText } from "./folderFiles.ts"
 
 const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
 const orElse = <S extends Schema.Top>(schema: S, value: S["Type"]) =>
   schema.pipe(Schema.withDecodingDefaultType(Effect.succeed(value)))
 
+/** A field that changes what the networks' numbers mean in a way that Serena does not implement; null and false leave it out. */
+const unsupported = (reason: string, isNeutral: (value: unknown) => boolean = () => false) =>
+  Schema.optional(
+    Schema.Unknown.check(Schema.makeFilter((value) =>
+      value === null || value === false || isNeutral(value) ? undefined : `it is not supported: ${reason}`
+    ))
+  )
+
+const foreignSchedule = "the model was trained with another formulation of noise"
+
+/** diffusers' schedulers for networks that were trained on noise levels of betas. */
+const schedulers = [
+  "DDIM",
+  "DDIMInverse",
+  "DDIMParallel",
+  "DDPM",
+  "DDPMParallel",
+  "DEISMultistep",
+  "DPMSolverMultistep",
+  "DPMSolverMultistepInverse",
+  "DPMSolverSDE",
+  "DPMSolverSinglestep",
+  "EulerAncestralDiscrete",
+  "EulerDiscrete",
+  "HeunDiscrete",
+  "KDPM2AncestralDiscrete",
+  "KDPM2Discrete",
+  "LCM",
+  "LMSDiscrete",
+  "PNDM",
+  "RePaint",
+  "SASolver",
+  "TCD",
+  "UniPCMultistep"
+]
+
+const SchedulerClass = Schema.String.check(
+  Schema.makeFilter((name) =>
+    schedulers.some((known) => name === `${known}Scheduler` || name === `Flax${known}Scheduler`)
+      ? undefined
+      : `"${name}" is not supported: only diffusers' schedulers of models that were trained on betas are, such as ` +
+        "DDIMScheduler, EulerDiscreteScheduler and PNDMScheduler"
+  )
+)
+
 /** `model_index.json`: the pipeline, and what it consists of. */
 export const ModelIndex = Schema.Struct({
   _class_name: Schema.String,
+  scheduler: Schema.optional(
+    Schema.Union([Schema.Tuple([Schema.NullOr(Schema.String), Schema.NullOr(SchedulerClass)]), Schema.Null])
+  ),
   /** Library and class; nulls where the pipeline has none. */
   text_encoder: Schema.optional(Schema.NullOr(Schema.Array(Schema.NullOr(Schema.String))))
 })
@@ -43,12 +92,17 @@ export const UNetConfig = Schema.Struct({
   time_cond_proj_dim: optionalCount
 })
 
-/** `vae_decoder/config.json`. */
+const normalisedLatents = "latents are normalised by scaling_factor alone"
+
+/** `vae_decoder/config.json`, and `vae_encoder/config.json` where there is one. */
 export const VaeConfig = Schema.Struct({
   _class_name: Schema.optional(Schema.String),
   block_out_channels: Schema.Array(count),
   latent_channels: orElse(count, 4),
-  scaling_factor: orElse(Schema.Finite, 0.18215)
+  scaling_factor: orElse(Schema.Finite, 0.18215),
+  latents_mean: unsupported(normalisedLatents),
+  latents_std: unsupported(normalisedLatents),
+  shift_factor: unsupported(normalisedLatents, (value) => value === 0)
 })
 
 /** `scheduler/scheduler_config.json`: the noise levels the model was trained on. */
@@ -59,7 +113,11 @@ export const SchedulerConfig = Schema.Struct({
   num_train_timesteps: orElse(count, 1000),
   prediction_type: orElse(Schema.Literals(["epsilon", "v_prediction", "sample"]), "epsilon"),
   rescale_betas_zero_snr: orElse(Schema.Boolean, false),
-  trained_betas: orElse(Schema.NullOr(Schema.Array(Schema.Finite)), null)
+  trained_betas: orElse(Schema.NullOr(Schema.Array(Schema.Finite)), null),
+  _class_name: Schema.optional(SchedulerClass),
+  sigma_data: unsupported(foreignSchedule),
+  use_flow_sigmas: unsupported(foreignSchedule),
+  timestep_type: unsupported(foreignSchedule, (value) => value === "discrete")
 })
 
 /** `latent_rgb.json`, which only some folders have. */
@@ -86,16 +144,7 @@ export const readJson = Effect.fnUntraced(function*<A, I>(
   file: string,
   schema: Schema.Codec<A, I>
 ): Effect.fn.Return<A, ReadonlyArray<Problem>, FileSystem.FileSystem> {
-  const fs = yield* FileSystem.FileSystem
-  const text = yield* Effect.mapError(
-    fs.readFileString(file),
-    (error) => [{
-      path: "",
-      message: error.reason._tag === "NotFound"
-        ? "the file is missing"
-        : `the file cannot be read (${error.reason._tag})`
-    }]
-  )
+  const text = yield* Effect.mapError(readText(file), (message) => [{ path: "", message }])
   return yield* Effect.mapError(
     Schema.decodeEffect(Schema.fromJsonString(schema), { errors: "all" })(text),
     ({ issue }) => problemsOf(issue)

@@ -18,7 +18,11 @@ export interface Part {
   /** Whether the network runs apart from the others. */
   readonly background?: boolean | undefined
   readonly seamless?: boolean | undefined
-  readonly inputs: ReadonlyArray<string>
+  /**
+   * Each input with its dimensions: a number for one that is always the same, a name for one that has to vary, undefined
+   * for one that may do either.
+   */
+  readonly inputs: Readonly<Record<string, ReadonlyArray<number | string | undefined> | undefined>>
   readonly outputs: ReadonlyArray<string>
   /** Added to the message about a missing output. */
   readonly hint?: string | undefined
@@ -53,30 +57,74 @@ export const opener = Effect.fnUntraced(function*(
     )
 })
 
-// Opens a network and checks that it has the inputs and outputs it will be used with.
-const openChecked = Effect.fnUntraced(function*(folder: ModelFolder, { file, hint = "", part, ...expected }: Part) {
+// Opens a network and checks that it can be used as it will be.
+const openChecked = Effect.fnUntraced(function*(folder: ModelFolder, part: Part) {
   const { open } = yield* Networks
-  const network = yield* open(file, { background: expected.background, seamless: expected.seamless })
+  const network = yield* open(part.file, { background: part.background, seamless: part.seamless })
   const types = new Map<string, TensorType>()
-  const problems = (["inputs", "outputs"] as const).flatMap((side) => {
-    const found: NetworkInfo["inputs"] = network[side]
-    for (const { name, type } of found) {
-      const known = TensorBuffer.tensorType(type)
-      if (known !== undefined) types.set(name, known)
-    }
-    return expected[side].flatMap((name) => {
-      const tensor = found.find((tensor) => tensor.name === name)
-      if (tensor === undefined) {
-        const names = found.map((tensor) => tensor.name).join(", ")
-        return [{ path: `${part}/model.onnx`, message: `its ${side} are ${names}, without "${name}"${hint}` }]
-      }
-      return types.has(name) ? [] : [{ path: `${part}/model.onnx`, message: `"${name}" is of type ${tensor.type}` }]
-    })
-  })
-  if (problems.length > 0) return yield* new InvalidModelFolder({ folder: folder.folder, problems })
+  for (const { name, type } of [...network.inputs, ...network.outputs]) {
+    const known = TensorBuffer.tensorType(type)
+    if (known !== undefined) types.set(name, known)
+  }
+  const messages = [
+    ...missing("inputs", network.inputs, Object.keys(part.inputs), part.hint),
+    ...missing("outputs", network.outputs, part.outputs, part.hint),
+    ...unusedInputs(network, part),
+    ...fixedInputs(network, part)
+  ]
+  if (messages.length > 0) {
+    const problems = messages.map((message) => ({ path: `${part.part}/model.onnx`, message }))
+    return yield* new InvalidModelFolder({ folder: folder.folder, problems })
+  }
   const opened: Opened = { network, type: (name) => types.get(name) ?? "float32" }
   return opened
 })
+
+// Inputs or outputs that are not there, or whose numbers are of a type that is not read or written.
+const missing = (
+  side: "inputs" | "outputs",
+  found: NetworkInfo["inputs"],
+  expected: ReadonlyArray<string>,
+  hint = ""
+): ReadonlyArray<string> =>
+  expected.flatMap((name) => {
+    const tensor = found.find((tensor) => tensor.name === name)
+    if (tensor === undefined) {
+      return [`its ${side} are ${found.map((tensor) => tensor.name).join(", ")}, without "${name}"${hint}`]
+    }
+    return TensorBuffer.tensorType(tensor.type) === undefined ? [`"${name}" is of type ${tensor.type}`] : []
+  })
+
+// A network does not run without all of its inputs.
+const unusedInputs = ({ inputs }: NetworkInfo, part: Part): ReadonlyArray<string> => {
+  const names = inputs.map(({ name }) => name).filter((name) => !Object.hasOwn(part.inputs, name))
+  return names.length === 0 ? [] : [
+    `it requires ${names.map((name) => `"${name}"`).join(", ")}, which Stable Diffusion models of this kind do not have`
+  ]
+}
+
+// Dimensions that the export fixed, and that vary here or are others.
+const fixedInputs = ({ inputs }: NetworkInfo, part: Part): ReadonlyArray<string> =>
+  inputs.flatMap(({ dims, name }) => {
+    const given = part.inputs[name]
+    if (given === undefined || given.length !== dims.length) return []
+    const fixed = dims.flatMap((dim, i) => {
+      const wanted = given[i]
+      return typeof dim !== "number" || dim <= 0 || wanted === undefined || dim === wanted ? [] : [{ dim, wanted }]
+    })
+    const varying = fixed.flatMap(({ dim, wanted }) => typeof wanted === "string" ? [`${wanted} ${dim}`] : [])
+    const others = fixed.flatMap(({ dim, wanted }) => typeof wanted === "number" ? [`${dim} for ${wanted}`] : [])
+    return [
+      ...(varying.length === 0 ? [] : [
+        `"${name}" is fixed to ${varying.join(", ")}; export the model with dynamic axes`
+      ]),
+      ...(others.length === 0 ? [] : [
+        `"${name}" has the dimensions ${dims.join(", ")}, which do not fit the model's configuration (${
+          others.join(", ")
+        })`
+      ])
+    ]
+  })
 
 // Closes what was opened with the scope, or at once when opening fails or is interrupted.
 const openedWithin = (scope: Scope.Scope) => <A, E, R>(opening: Effect.Effect<A, E, R | Scope.Scope>) =>

@@ -4,6 +4,8 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as ModelFolder from "../../src/models/ModelFolder.ts"
 import { ModelProvider } from "../../src/models/ModelProvider.ts"
+import * as Onnx from "../../src/models/onnx/Onnx.ts"
+import edmScheduler from "../cases/edm-model/scheduler_config.json" with { type: "json" }
 import { type FamilyName, make } from "./families.ts"
 import { layerModels, platform } from "./fixtures.ts"
 import { small, wave } from "./numbers.ts"
@@ -112,6 +114,103 @@ describe("a folder's problems", () => {
       assert.strictEqual(sd2.noise.prediction_type, "v_prediction")
     }).pipe(Effect.provide(platform)))
 
+  it.effect("are networks and configurations that were not downloaded", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${"4d7a".repeat(16)}\nsize 3438167540\n`
+      const problems = yield* problemsOf("sd1", (folder) =>
+        Effect.all([
+          fs.writeFileString(`${folder}/unet/model.onnx`, pointer),
+          fs.writeFileString(`${folder}/text_encoder/model.onnx_data`, pointer),
+          fs.writeFileString(`${folder}/vae_encoder/config.json`, pointer.replaceAll("\n", "\r\n")),
+          fs.writeFileString(`${folder}/vae_decoder/model.onnx`, ""),
+          fs.writeFileString(`${folder}/vae_decoder/config.json`, "\n")
+        ]))
+      const empty = "the file is empty; download or export it again"
+      const lfs = "the file is a Git LFS pointer in place of the contents; run `git lfs pull` where it was cloned"
+      assert.deepStrictEqual(problems.toSorted(), [
+        `text_encoder/model.onnx_data: ${lfs}`,
+        `unet/model.onnx: ${lfs}`,
+        `vae_decoder/config.json: ${empty}`,
+        `vae_decoder/model.onnx: ${empty}`,
+        `vae_encoder/config.json: ${lfs}`
+      ])
+    }).pipe(Effect.provide(platform)))
+
+  it.effect("are configurations that end too early, or are in another encoding", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const problems = yield* problemsOf("sd1", (folder) =>
+        Effect.gen(function*() {
+          const text = yield* fs.readFileString(`${folder}/unet/config.json`)
+          yield* fs.writeFileString(`${folder}/unet/config.json`, text.slice(0, 100))
+          const utf16 = Buffer.from(`\uFEFF${text}`, "utf16le")
+          yield* fs.writeFile(`${folder}/vae_decoder/config.json`, utf16)
+        }))
+      const [unet, vae] = problems.toSorted()
+      assert.match(unet ?? "", /^unet\/config.json: .*JSON/)
+      assert.match(vae ?? "", /^vae_decoder\/config.json: the file is not text in UTF-8/)
+    }).pipe(Effect.provide(platform)))
+
+  it.effect("are none where files have a byte order mark and the line ends of Windows", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* make("sd1")
+      const expected = yield* ModelFolder.read(folder)
+      for (const file of ["model_index.json", "unet/config.json", "scheduler/scheduler_config.json"]) {
+        const text = yield* fs.readFileString(`${folder}/${file}`)
+        yield* fs.writeFileString(`${folder}/${file}`, `\uFEFF${text.replaceAll("\n", "\r\n")}`)
+      }
+      assert.deepStrictEqual(yield* ModelFolder.read(folder), expected)
+    }).pipe(Effect.provide(platform)))
+
+  it.effect("are schedulers of another formulation", () =>
+    Effect.gen(function*() {
+      const scheduler = (change: object) => problemsOf("sdxl", edit("scheduler/scheduler_config.json", change))
+      const file = "scheduler/scheduler_config.json"
+      const edm = (yield* scheduler(edmScheduler)).join("\n")
+      assert.include(edm, `${file}: _class_name: "EDMDPMSolverMultistepScheduler" is not supported`)
+      assert.include(edm, `${file}: sigma_data: it is not supported`)
+      for (
+        const name of ["FlowMatchEulerDiscreteScheduler", "EDMEulerScheduler", "CosineDPMSolverMultistepScheduler"]
+      ) {
+        const [problem, ...others] = yield* scheduler({ _class_name: name })
+        assert.include(problem ?? "", `${file}: _class_name: "${name}" is not supported`)
+        assert.deepStrictEqual(others, [])
+        const inIndex = yield* problemsOf("sd1", edit("model_index.json", { scheduler: ["diffusers", name] }))
+        assert.include(inIndex.join(), `model_index.json: scheduler.1: "${name}" is not supported`)
+      }
+      for (const prediction_type of ["flow_prediction", "edm"]) {
+        assert.include((yield* scheduler({ prediction_type })).join(), `${file}: prediction_type: `)
+      }
+      assert.include((yield* scheduler({ use_flow_sigmas: true })).join(), `${file}: use_flow_sigmas: it is not`)
+      assert.include((yield* scheduler({ timestep_type: "continuous" })).join(), `${file}: timestep_type: it is not`)
+      const neutral = { sigma_data: null, use_flow_sigmas: false, timestep_type: "discrete" }
+      const folder = yield* make("sd1")
+      yield* edit(file, neutral)(folder)
+      yield* ModelFolder.read(folder)
+    }).pipe(Effect.provide(platform)))
+
+  it.effect("are latents with a mean, a deviation or a shift, in either configuration of the VAE", () =>
+    Effect.gen(function*() {
+      for (const file of ["vae_decoder/config.json", "vae_encoder/config.json"]) {
+        const change = {
+          latents_mean: [-1.65, 1.88, -1.38, 2.51],
+          latents_std: [8.49, 5.9, 6.54, 5.22],
+          shift_factor: 0.1
+        }
+        assert.deepStrictEqual(
+          yield* problemsOf("sdxl", edit(file, change)),
+          Object.keys(change).map((key) =>
+            `${file}: ${key}: it is not supported: latents are normalised by scaling_factor alone`
+          )
+        )
+        const folder = yield* make("sd1")
+        yield* edit(file, { latents_mean: null, latents_std: null, shift_factor: 0 })(folder)
+        yield* ModelFolder.read(folder)
+      }
+    }).pipe(Effect.provide(platform)))
+
   const warming = (folder: string) =>
     Effect.flatMap(ModelProvider, (models) => Effect.flatMap(models.load(folder), ({ warm }) => warm)).pipe(
       Effect.flip,
@@ -134,18 +233,87 @@ describe("a folder's problems", () => {
       assert.match(error.message, /its inputs are sample, timestep, encoder_hidden_states, without "timestep_cond"/)
     }).pipe(Effect.provide(platform)))
 
+  /** Replaces the inputs of a network's file. */
+  const editInputs = (
+    file: string,
+    change: (inputs: ReadonlyArray<Onnx.ValueInfo>) => ReadonlyArray<Onnx.ValueInfo>
+  ) =>
+    Effect.fnUntraced(function*(folder: string) {
+      const fs = yield* FileSystem.FileSystem
+      const model = Onnx.read(yield* fs.readFile(`${folder}/${file}`))
+      const graph = { ...model.graph, inputs: change(model.graph.inputs) }
+      yield* fs.writeFile(`${folder}/${file}`, Onnx.write({ ...model, graph }))
+    })
+
+  it.effect("are inputs of a network that it would have to be given in addition", () =>
+    Effect.gen(function*() {
+      const folder = yield* make("sd1")
+      yield* editInputs(
+        "text_encoder/model.onnx",
+        (inputs) => [...inputs, { name: "attention_mask", type: "int64", dims: ["batch_size", "sequence_length"] }]
+      )(folder)
+      const error = yield* warming(folder)
+      assert.strictEqual(error._tag, "InvalidModelFolder")
+      assert.include(error.message, "text_encoder/model.onnx: it requires \"attention_mask\", which")
+    }).pipe(Effect.provide(platform)))
+
+  it.effect.each(
+    [
+      ["unet/model.onnx", "sample", [2, 4, 16, 16], "\"sample\" is fixed to batch 2, height 16, width 16; export"],
+      ["unet/model.onnx", "sample", [1, 4, "h", "w"], "\"sample\" is fixed to batch 1; export"],
+      ["unet/model.onnx", "sample", ["b", 9, "h", "w"], "\"sample\" has the dimensions b, 9, h, w, which do not fit"],
+      ["vae_decoder/model.onnx", "latent_sample", [1, 4, 16, 16], "\"latent_sample\" is fixed to height 16, width 16;"],
+      ["text_encoder/model.onnx", "input_ids", [1, 64], "\"input_ids\" has the dimensions 1, 64, which do not fit"]
+    ] as const
+  )("are a network exported for certain sizes: %j", ([file, input, dims, message]) =>
+    Effect.gen(function*() {
+      const folder = yield* make("sd1")
+      yield* editInputs(file, (inputs) => inputs.map((info) => info.name === input ? { ...info, dims } : info))(folder)
+      const error = yield* warming(folder)
+      assert.strictEqual(error._tag, "InvalidModelFolder")
+      assert.include(error.message, `${file}: ${message}`)
+    }).pipe(Effect.provide(platform)))
+
+  it.effect("are none where dimensions are fixed to what is always given", () =>
+    Effect.gen(function*() {
+      const folder = yield* make("sd1")
+      const fix = (file: string, dims: ReadonlyArray<number | string>) =>
+        editInputs(file, ([info, ...others]) => info === undefined ? [] : [{ ...info, dims }, ...others])(folder)
+      yield* fix("text_encoder/model.onnx", [1, 77])
+      yield* fix("vae_decoder/model.onnx", [1, 4, "h", "w"])
+      yield* Effect.flatMap(ModelProvider, (models) => Effect.flatMap(models.load(folder), ({ warm }) => warm)).pipe(
+        Effect.provide(layerModels())
+      )
+    }).pipe(Effect.provide(platform)))
+
+  it.effect("are networks that end too early", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* make("sd1")
+      const bytes = yield* fs.readFile(`${folder}/unet/model.onnx`)
+      yield* fs.writeFile(`${folder}/unet/model.onnx`, bytes.subarray(0, bytes.length - 100))
+      const error = yield* warming(folder)
+      assert.strictEqual(error._tag, "NetworkLoadError")
+      assert.match(error.message, /unet\/model.onnx does not load: .*Check that the file is complete/s)
+    }).pipe(Effect.provide(platform)))
+
   it.effect("are an encoder that gives no latents", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const folder = yield* make("sd1")
-      yield* fs.copyFile(`${folder}/unet/model.onnx`, `${folder}/vae_encoder/model.onnx`)
+      const file = `${folder}/vae_encoder/model.onnx`
+      const model = Onnx.read(yield* fs.readFile(file))
+      const renamed = (name: string) => name === "latent_parameters" ? "moments" : name
+      const nodes = model.graph.nodes.map((node) => ({ ...node, outputs: node.outputs.map(renamed) }))
+      const outputs = model.graph.outputs.map((info) => ({ ...info, name: renamed(info.name) }))
+      yield* fs.writeFile(file, Onnx.write({ ...model, graph: { ...model.graph, nodes, outputs } }))
       const error = yield* Effect.flatMap(ModelProvider, (models) =>
         Effect.flatMap(models.load(folder), ({ encode }) => encode(wave(3 * 40 * 56, 0.01), small))).pipe(
           Effect.flip,
           Effect.provide(layerModels())
         )
       assert.strictEqual(error._tag, "InvalidModelFolder")
-      assert.include(error.message, "vae_encoder/model.onnx: its outputs are out_sample, without \"latent_parameters\"")
+      assert.include(error.message, "vae_encoder/model.onnx: its outputs are moments, without \"latent_parameters\"")
     }).pipe(Effect.provide(platform)))
 
   it.effect("are shapes that a network refuses, told as it runs", () =>
@@ -159,5 +327,6 @@ describe("a folder's problems", () => {
           )
       )
       assert.strictEqual(error._tag, "InferenceError")
+      assert.notInclude(error.message, "smaller size")
     }).pipe(Effect.provide(platform)))
 })

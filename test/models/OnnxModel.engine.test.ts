@@ -108,6 +108,49 @@ layer(layerModels())("the embedded model", (it) => {
       }
     }))
 
+  const withMerges = (change: (text: string) => string) =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* brokenCopy((folder) =>
+        Effect.gen(function*() {
+          yield* fs.remove(`${folder}/tokenizer/tokenizer.json`)
+          const text = yield* fs.readFileString(`${folder}/tokenizer/merges.txt`)
+          yield* fs.writeFileString(`${folder}/tokenizer/merges.txt`, change(text))
+        })
+      )
+      const model = yield* ModelFolder.read(folder)
+      return yield* Tokenizer.read(model, model.textEncoders[0])
+    })
+
+  it.effect("tokenizes the same from merges with any line ends, and a byte order mark", () =>
+    Effect.gen(function*() {
+      for (const end of ["\r\n", "\r", " \n"]) {
+        const vocabulary = yield* withMerges((text) => `\uFEFF${text.replaceAll("\n", end)}`)
+        for (const { input_ids, prompt } of reference.prompts) {
+          assert.deepStrictEqual(framed(vocabulary, prompt), input_ids)
+        }
+      }
+    }))
+
+  it.effect.each(
+    [
+      [(text: string) => text.slice(0, text.length / 2), /merges\.txt: /],
+      [
+        (text: string) => `${text.split("\n").slice(0, 100).join("\n")}\n`,
+        /merges\.txt: no line makes ".*" of vocab\.json/
+      ],
+      [(text: string) => `${text}x y z\n`, /merges\.txt: line \d+ is "x y z", not two tokens/],
+      [(text: string) => `${text}qq qq\n`, /merges\.txt: line \d+ makes "qqqq", which vocab\.json does not have/],
+      [() => "", /merges\.txt: the file is empty/],
+      [() => "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", /merges\.txt: .*Git LFS pointer/]
+    ] as const
+  )("refuses merges that are not all of them: %#", ([change, message]) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(withMerges(change))
+      assert.strictEqual(error._tag, "InvalidModelFolder")
+      assert.match(error.message, message)
+    }))
+
   it.effect("remembers the embedding of a text, apart for each clip skip", () =>
     Effect.gen(function*() {
       const [encoder] = (yield* (yield* ModelProvider).load("")).textEncoders

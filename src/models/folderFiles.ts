@@ -1,0 +1,50 @@
+/**
+ * Files of a model folder as they arrive on a machine: what is missing, empty, not downloaded or saved in another
+ * encoding is recognised here, before anything is made of the contents.
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import type * as PlatformError from "effect/PlatformError"
+
+/** Where exporters put the weights of a network that is too large for one file. */
+export const weightFiles = ["model.onnx_data", "model.onnx.data", "weights.pb"]
+
+const empty = "the file is empty; download or export it again"
+const pointer = "the file is a Git LFS pointer in place of the contents; run `git lfs pull` where it was cloned"
+
+const isPointer = (text: string) => text.startsWith("version https://git-lfs.github.com/spec/")
+
+/** Pointers are smaller than this; Git LFS itself looks no further. */
+const largestPointer = 1024n
+
+const unreadable = ({ reason }: PlatformError.PlatformError) =>
+  reason._tag === "NotFound" ? "the file is missing" : `the file cannot be read (${reason._tag})`
+
+/** The text of a file in UTF-8, without a byte order mark, with line feeds alone; fails with what is wrong with it. */
+export const readText = Effect.fnUntraced(function*(
+  file: string
+): Effect.fn.Return<string, string, FileSystem.FileSystem> {
+  const fs = yield* FileSystem.FileSystem
+  const bytes = yield* Effect.mapError(fs.readFile(file), unreadable)
+  const text = yield* Effect.try({
+    try: () => new TextDecoder("utf-8", { fatal: true }).decode(bytes),
+    catch: () => "the file is not text in UTF-8; download or export it again, or save it in UTF-8"
+  })
+  if (text.trim() === "") return yield* Effect.fail(empty)
+  if (isPointer(text)) return yield* Effect.fail(pointer)
+  return text.replace(/\r\n?/g, "\n")
+})
+
+/** What is wrong with a file of weights, as far as can be seen without loading it. */
+export const weightsProblem = Effect.fnUntraced(function*(
+  file: string
+): Effect.fn.Return<string | undefined, never, FileSystem.FileSystem> {
+  const fs = yield* FileSystem.FileSystem
+  const found = yield* Effect.option(fs.stat(file))
+  if (found._tag === "None") return "the file is missing or may not be read"
+  if (found.value.type !== "File") return "it is not a file"
+  if (found.value.size === 0n) return empty
+  if (found.value.size > largestPointer) return undefined
+  const text = yield* Effect.orElseSucceed(fs.readFileString(file), () => "")
+  return isPointer(text) ? pointer : undefined
+})
