@@ -2,15 +2,19 @@
  * Saves images: `<folder>/<directory>/<number>-<name>.png`.
  *
  * A file appears whole or not at all, and no image is ever replaced, even when several processes save into one folder:
- * it is written under a temporary name, synced, and then linked to the first free name.
+ * it is written under a temporary name, synced, and then linked to the first free name. The temporary files of processes
+ * that were killed meanwhile are removed when the folder is next checked or written to.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type * as PlatformError from "effect/PlatformError"
-import { randomBytes } from "node:crypto"
+import { createHash, randomBytes } from "node:crypto"
+import { hostname } from "node:os"
 import { SaveError } from "./ImageError.ts"
 
 /** A file to be saved. For `directory` and `name` see `FileNames`. */
@@ -51,6 +55,49 @@ export class ImageStore extends Context.Service<ImageStore, {
   )
 }
 
+// This machine or container in the names of temporary files: elsewhere the same process ids are others'.
+const host = createHash("sha256").update(hostname()).digest("hex").slice(0, 8)
+
+/** Whether a temporary file was left by a process of this machine that has ended, as when it was killed. */
+const isAbandoned = (name: string, modified: Effect.Effect<Date | undefined>): Effect.Effect<boolean> =>
+  Effect.gen(function*() {
+    const [, pid, owner] = /^\.([1-9]\d*)-([0-9a-f]{8})-[\w-]+\.partial$/.exec(name) ?? []
+    if (pid === undefined || owner !== host) return false
+    if (Number(pid) !== process.pid) return !isRunning(Number(pid))
+    // In a container every process may have the same id: it is an earlier one's if older than this process.
+    const time = yield* modified
+    const now = yield* Clock.currentTimeMillis
+    return time !== undefined && time.getTime() < now - process.uptime() * 1000 - 1000
+  })
+
+const isRunning = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return !(error instanceof Error && "code" in error && error.code === "ESRCH")
+  }
+}
+
+// Removes the temporary files that ended processes left in a folder, once for each folder. What cannot be read or
+// removed is left alone.
+const cleaning = (fs: FileSystem.FileSystem, path: Path.Path) => {
+  const cleaned = new Set<string>()
+  return Effect.fnUntraced(function*(dir: string) {
+    if (cleaned.has(dir)) return
+    cleaned.add(dir)
+    const names = yield* Effect.orElseSucceed(fs.readDirectory(dir), () => [])
+    for (const name of names) {
+      if (!name.endsWith(".partial")) continue
+      const file = path.join(dir, name)
+      const modified = Effect.map(
+        Effect.option(fs.stat(file)),
+        (stat) => Option.getOrUndefined(Option.flatMap(stat, ({ mtime }) => mtime))
+      )
+      if (yield* isAbandoned(name, modified)) yield* Effect.ignore(fs.remove(file, { force: true }))
+    }
+  })
+}
+
 // Writes files whole or not at all.
 const atomicWrites = (fs: FileSystem.FileSystem, path: Path.Path) => {
   const sync = (file: string) => Effect.scoped(Effect.flatMap(fs.open(file, { flag: "r" }), (opened) => opened.sync))
@@ -62,7 +109,8 @@ const atomicWrites = (fs: FileSystem.FileSystem, path: Path.Path) => {
     use: (temporary: string) => Effect.Effect<A, PlatformError.PlatformError>
   ) {
     // Not of `Random`: processes that are given the same seed would take the same name.
-    const temporary = path.join(dir, `.${yield* Effect.sync(() => randomBytes(9).toString("base64url"))}.partial`)
+    const random = yield* Effect.sync(() => randomBytes(9).toString("base64url"))
+    const temporary = path.join(dir, `.${process.pid}-${host}-${random}.partial`)
     return yield* Effect.gen(function*() {
       yield* Effect.scoped(Effect.gen(function*() {
         const file = yield* fs.open(temporary, { flag: "wx" })
@@ -146,11 +194,22 @@ const make = Effect.gen(function*() {
   const path = yield* Path.Path
   const { claim, claimBoth, sync, withTemporary } = atomicWrites(fs, path)
   const { makeFolder, stayInside } = foldersOf(fs, path)
+  const clean = cleaning(fs, path)
+
+  // A folder with those in it, such as those of days.
+  const cleanAll = Effect.fnUntraced(function*(folder: string) {
+    const names = yield* Effect.orElseSucceed(fs.readDirectory(folder), () => [])
+    // Most names are images': only what has no extension may be a folder.
+    const folders = names.filter((name) => !name.includes("."))
+    yield* clean(folder)
+    yield* Effect.forEach(folders, (name) => clean(path.join(folder, name)), { discard: true })
+  })
 
   const check: ImageStore["Service"]["check"] = Effect.fnUntraced(function*(folder) {
     const dir = path.resolve(folder)
     yield* makeFolder(dir).pipe(
       Effect.andThen(fs.access(dir, { writable: true })),
+      Effect.andThen(cleanAll(dir)),
       Effect.mapError((error) => new SaveError({ path: dir, reason: reasonOf(error) }))
     )
   })
@@ -174,6 +233,7 @@ const make = Effect.gen(function*() {
   // A file that is being written is finished even when the caller is interrupted.
   const writing = <A>(dir: string, write: Effect.Effect<A, PlatformError.PlatformError>) =>
     makeFolder(dir).pipe(
+      Effect.andThen(clean(dir)),
       Effect.andThen(write),
       Effect.tap(() => Effect.ignore(sync(dir))),
       Effect.uninterruptible,
