@@ -215,6 +215,26 @@ describe("pages of other origins", () => {
     }))
 })
 
+describe("names of other hosts", () => {
+  const set = (host: string) => {
+    const body = JSON.stringify({ jpeg_quality: 3 })
+    return `POST ${v1}/options HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n` +
+      body
+  }
+
+  it.live("do not control a server without sign-in, unless they are named", () =>
+    Effect.gen(function*() {
+      const { get, port } = yield* serving()
+      const answer = yield* raw(port, set("evil.example"))
+      assert.match(answer, /^HTTP\/1.1 421 /)
+      assert.include(answer, "--allowed-hosts")
+      assert.notStrictEqual(field((yield* get(`${v1}/options`)).body, "jpeg_quality"), 3)
+      assert.match(yield* raw(port, set("localhost")), /^HTTP\/1.1 200 /)
+      const named = yield* serving({ server: { allowed_hosts: ["images.example"] } })
+      assert.match(yield* raw(named.port, set("images.example")), /^HTTP\/1.1 200 /)
+    }))
+})
+
 describe("pages of other sites", () => {
   it.live("may not even send what needs no preflight", () =>
     Effect.gen(function*() {
@@ -224,14 +244,14 @@ describe("pages of other sites", () => {
         Effect.map(
           raw(
             port,
-            `POST ${v1}/interrupt HTTP/1.1\r\nHost: a\r\nSec-Fetch-Site: ${site}\r\nOrigin: ${origin}\r\n` +
+            `POST ${v1}/interrupt HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: ${site}\r\nOrigin: ${origin}\r\n` +
               "Content-Length: 0\r\nConnection: close\r\n\r\n"
           ),
           (answer) => answer.slice(9, 12)
         )
       assert.strictEqual(yield* asking("cross-site", "https://evil.example"), "403")
       assert.strictEqual(yield* asking("cross-site", "https://a.example"), "200")
-      assert.strictEqual(yield* asking("same-origin", "http://a"), "200")
+      assert.strictEqual(yield* asking("same-origin", "http://localhost"), "200")
     }))
 })
 
@@ -265,11 +285,11 @@ describe("limits", () => {
   it.live("headers: huge ones and slow ones", () =>
     Effect.gen(function*() {
       const { port } = yield* serving({ server: { headers_timeout: 1 } })
-      const huge = yield* raw(port, `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(100_000)}\r\n\r\n`)
+      const huge = yield* raw(port, `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${"x".repeat(100_000)}\r\n\r\n`)
       assert.match(huge, /^HTTP\/1\.1 431 [^]*\{"detail":"Request Header Fields Too Large"\}$/)
       const nonsense = yield* raw(port, "NONSENSE\r\n\r\n")
       assert.match(nonsense, /^HTTP\/1\.1 400 /)
-      const slow = yield* raw(port, "GET / HTTP/1.1\r\nHost: a\r\n")
+      const slow = yield* raw(port, "GET / HTTP/1.1\r\nHost: localhost\r\n")
       assert.match(slow, /^HTTP\/1\.1 408 [^]*\{"detail":"Request Timeout"\}$/)
     }))
 
@@ -285,7 +305,7 @@ describe("limits", () => {
           "/%ff"
         ]
       ) {
-        const answer = yield* raw(port, `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`)
+        const answer = yield* raw(port, `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`)
         assert.match(answer, /^HTTP\/1\.1 40[04] /, path)
       }
     }))
