@@ -104,7 +104,9 @@ export class Runs extends HttpApiGroup.make("runs").add(
     params: { ...run, index: position },
     success: file,
     error: [Errors.RunNotFound, Errors.ImageNotFound]
-  }).annotateMerge(described("Get an image file")),
+  }).annotateMerge(
+    described("Get an image file", "Available as soon as the image is finished, also while its run continues.")
+  ),
   HttpApiEndpoint.get("extra", "/runs/:id/extras/:index", {
     params: { ...run, index: position },
     success: file,

@@ -149,7 +149,7 @@ export type Preview = typeof Preview.Type
 export const Step = Schema.TaggedStruct("Step", { progress: Progress, preview: Schema.NullOr(Preview) }).annotate({
   identifier: "Step"
 })
-/** An image is available. */
+/** An image is finished and available, also while its run continues. Sent once for each image. */
 export const Image = Schema.TaggedStruct("Image", { image: RunImage }).annotate({ identifier: "Image" })
 
 /** An event of a run. `Done`, `Failed` and `Cancelled` are the last of their run. */

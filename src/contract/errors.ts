@@ -44,7 +44,7 @@ export class ImageNotFound extends Schema.TaggedError<ImageNotFound>()("ImageNot
   image: Schema.String
 }, { httpApiStatus: 404 }) {
   override get message(): string {
-    return `The run "${this.id}" has no ${this.image}. Images are available once a run is done, for a limited time; the run lists them.`
+    return `The run "${this.id}" has no ${this.image}. Images are available once they are finished, for a limited time; the events of the run and its result list them.`
   }
 }
 

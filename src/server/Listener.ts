@@ -5,7 +5,7 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import * as Layer from "effect/Layer"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as http from "node:http"
 import * as https from "node:https"
 import type { Duplex } from "node:stream"
@@ -57,13 +57,22 @@ const readTls = Effect.fnUntraced(function*({ tls_certfile, tls_keyfile }: Serve
   return { cert: yield* read("tls_certfile", tls_certfile), key: yield* read("tls_keyfile", tls_keyfile) }
 })
 
-/** Listens at the address of the server options until its scope closes. */
-export const layer = Layer.unwrap(Effect.gen(function*() {
+/**
+ * Listens at the address of the server options until the scope closes. `app` answers from the first connection on.
+ *
+ * Then no more connections are accepted, and the replies in flight have 30 seconds.
+ */
+export const listen = Effect.fnUntraced(function*<E, R>(app: Effect.Effect<HttpServerResponse, E, R>) {
   const options = yield* ServerOptions
   const tls = yield* readTls(options)
-  return NodeHttpServer.layer(() => nodeServer(options, tls), {
+  const server = yield* NodeHttpServer.make(() => nodeServer(options, tls), {
     host: options.host.replace(/^\[|\]$/g, ""),
     port: options.port,
-    gracefulShutdownTimeout: Duration.seconds(options.grace + 30)
+    gracefulShutdownTimeout: Duration.seconds(lastReplies)
   })
-}))
+  yield* server.serve(app)
+  return server
+})
+
+/** Seconds for the last replies, after the grace period. */
+export const lastReplies = 30

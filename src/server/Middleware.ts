@@ -13,6 +13,7 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import { randomUUID } from "node:crypto"
+import * as AllowedHosts from "./host/AllowedHosts.ts"
 import * as Cors from "./host/Cors.ts"
 import { RunQueue } from "./host/RunQueue.ts"
 import { ServerOptions, type ServerSettings } from "./host/ServerOptions.ts"
@@ -22,6 +23,10 @@ import { errorResponse, json, pathOf } from "./sdapi/Router.ts"
 
 const foreign = refuse(403, "Disallowed CORS origin", {
   errors: "A page of another origin may not ask this server for anything. Name it with --cors-allow-origins."
+})
+
+const unknownHost = refuse(421, "Unknown host", {
+  errors: "Without sign-in, this server is reached only under its own names. Name this host with --allowed-hosts."
 })
 
 const internalError = refuse(500, "", {
@@ -60,12 +65,16 @@ const isDecodable = (url: string): boolean => {
 const requestIdOf = (given: string | undefined): string =>
   given !== undefined && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID()
 
-/** The reply to a request that no route sees: a preflight, a foreign page, an invalid path, a body that is too large. */
+/** The reply to a request that no route sees: an unknown host, a preflight, a foreign page, an invalid path, a body that is too large. */
 const earlyReply = (
   request: HttpServerRequest.HttpServerRequest,
-  cors: Cors.Cors,
-  { max_body_bytes }: ServerSettings
+  { allowsHost, cors, options: { max_body_bytes } }: {
+    readonly allowsHost: AllowedHosts.AllowsHost
+    readonly cors: Cors.Cors
+    readonly options: ServerSettings
+  }
 ): HttpServerResponse.HttpServerResponse | undefined => {
+  if (!allowsHost(request.headers["host"])) return errorResponse(unknownHost)
   const { origin } = request.headers
   if (
     request.method === "OPTIONS" && origin !== undefined &&
@@ -99,6 +108,7 @@ const logReply = (
 export const layer = HttpRouter.use((router) =>
   Effect.gen(function*() {
     const options = yield* ServerOptions
+    const allowsHost = AllowedHosts.make(options)
     const cors = Cors.make(options)
     const queue = yield* RunQueue
     const limit = ByteSize.bytes(options.max_body_bytes)
@@ -109,7 +119,7 @@ export const layer = HttpRouter.use((router) =>
         const begun = yield* Clock.currentTimeNanos
         const seconds = Effect.map(Clock.currentTimeNanos, (now) => Number(now - begun) / 1e9)
         const id = requestIdOf(request.headers["x-request-id"])
-        const early = earlyReply(request, cors, options)
+        const early = earlyReply(request, { allowsHost, cors, options })
         return yield* (early === undefined ? handler : Effect.succeed(early)).pipe(
           Effect.provideService(HttpIncomingMessage.MaxBodySize, limit),
           withDefectReply,

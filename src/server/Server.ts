@@ -1,11 +1,15 @@
 /**
  * The server: both HTTP APIs' services and routes, put together.
  *
- * `layer` listens until its scope closes. Then it accepts no more requests, gives executing runs the grace period, asks
- * them to return what they have, and replies to the clients that wait. `routes` adds further routes (`/v1`, the studio).
+ * `layer` listens once its routes are built, until its scope closes. Then it accepts no more runs, gives executing ones
+ * the grace period and asks them to return what they have. It still answers requests until they have ended, and stops
+ * listening last. `routes` adds further routes (`/v1`, the studio).
  */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as HttpRouter from "effect/http/HttpRouter"
+import { HttpServer } from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import { Authentication } from "./host/Authentication.ts"
 import { Lifetime } from "./host/Lifetime.ts"
@@ -35,14 +39,18 @@ const health = HttpRouter.use((router) =>
   })
 )
 
-// Built after the routes, so that it ends first: waiting requests get replies, and runs end within the grace period.
-const draining = Layer.effectDiscard(Effect.gen(function*() {
+// Ends the runs while the server still answers: health checks, progress, and refusals of new runs.
+const drainAtEnd = Effect.gen(function*() {
   const { grace } = yield* ServerOptions
   const queue = yield* RunQueue
   yield* Effect.addFinalizer(() =>
-    Effect.asVoid(Effect.forkDetach(queue.drain(grace * 1000), { startImmediately: true }))
+    Effect.gen(function*() {
+      const drain = yield* Effect.forkDetach(queue.drain(grace * 1000), { startImmediately: true })
+      // A network call that does not return is not waited for.
+      yield* Effect.timeoutOption(Effect.interruptible(Fiber.await(drain)), (grace + Listener.lastReplies) * 1000)
+    })
   )
-}))
+})
 
 /** The queue with the bounds of the server options. */
 const layerQueue = Layer.unwrap(
@@ -76,15 +84,23 @@ const layerRoutes = Layer.mergeAll(Middleware.layer, Sdapi.layer, health)
  */
 export const layer = <E = never, R = never>(routes?: Layer.Layer<never, E, R>) =>
   Layer.unwrap(Effect.sync(() =>
-    draining.pipe(
-      Layer.provideMerge(
-        HttpRouter.serve(routes === undefined ? layerRoutes : Layer.provideMerge(layerRoutes, routes), {
-          disableLogger: true,
-          disableListenLog: true,
-          routerConfig: { ignoreDuplicateSlashes: false, ignoreTrailingSlash: false, maxParamLength: 500 }
-        })
-      ),
-      Layer.provideMerge(Listener.layer),
+    Layer.effect(
+      HttpServer,
+      Effect.gen(function*() {
+        const app = yield* HttpRouter.toHttpEffect(
+          routes === undefined ? layerRoutes : Layer.provideMerge(layerRoutes, routes)
+        )
+        const server = yield* Listener.listen(app)
+        // The last finalizer to be added runs first.
+        yield* drainAtEnd
+        return server
+      }).pipe(Effect.provideService(HttpRouter.RouterConfig, {
+        ignoreDuplicateSlashes: false,
+        ignoreTrailingSlash: false,
+        maxParamLength: 500
+      }))
+    ).pipe(
+      Layer.provide(NodeHttpServer.layerHttpServices),
       Layer.provideMerge(layerServices)
     )
   ))

@@ -4,10 +4,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { get } from "node:https"
-import { connect } from "node:net"
+import { connect, createServer } from "node:net"
 import { fileURLToPath } from "node:url"
 import { ServerOptions } from "../../src/server/host/ServerOptions.ts"
 import { Faults, ModelFaults, TestModel } from "../../src/testing/index.ts"
@@ -31,6 +33,26 @@ const raw = (port: number, text: string) =>
     socket.on("data", (chunk) => chunks.push(chunk.toString()))
     socket.on("error", () => {})
     socket.on("close", () => resume(Effect.succeed(chunks.join(""))))
+    return Effect.sync(() => socket.destroy())
+  })
+
+const freePort = Effect.callback<number>((resume) => {
+  const server = createServer().listen(0, "127.0.0.1", () => {
+    const address = server.address()
+    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
+  })
+})
+
+/** The answer to a request on a new connection; undefined if the connection is refused. */
+const connection = (port: number) =>
+  Effect.callback<string | undefined>((resume) => {
+    let answer = ""
+    const socket = connect(port, "127.0.0.1", () => {
+      socket.write("GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    })
+    socket.setEncoding("utf8").on("data", (text: string) => answer += text)
+    socket.on("error", () => resume(Effect.undefined))
+    socket.on("end", () => resume(Effect.succeed(answer)))
     return Effect.sync(() => socket.destroy())
   })
 
@@ -193,6 +215,26 @@ describe("pages of other origins", () => {
     }))
 })
 
+describe("names of other hosts", () => {
+  const set = (host: string) => {
+    const body = JSON.stringify({ jpeg_quality: 3 })
+    return `POST ${v1}/options HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n` +
+      body
+  }
+
+  it.live("do not control a server without sign-in, unless they are named", () =>
+    Effect.gen(function*() {
+      const { get, port } = yield* serving()
+      const answer = yield* raw(port, set("evil.example"))
+      assert.match(answer, /^HTTP\/1.1 421 /)
+      assert.include(answer, "--allowed-hosts")
+      assert.notStrictEqual(field((yield* get(`${v1}/options`)).body, "jpeg_quality"), 3)
+      assert.match(yield* raw(port, set("localhost")), /^HTTP\/1.1 200 /)
+      const named = yield* serving({ server: { allowed_hosts: ["images.example"] } })
+      assert.match(yield* raw(named.port, set("images.example")), /^HTTP\/1.1 200 /)
+    }))
+})
+
 describe("pages of other sites", () => {
   it.live("may not even send what needs no preflight", () =>
     Effect.gen(function*() {
@@ -202,14 +244,14 @@ describe("pages of other sites", () => {
         Effect.map(
           raw(
             port,
-            `POST ${v1}/interrupt HTTP/1.1\r\nHost: a\r\nSec-Fetch-Site: ${site}\r\nOrigin: ${origin}\r\n` +
+            `POST ${v1}/interrupt HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: ${site}\r\nOrigin: ${origin}\r\n` +
               "Content-Length: 0\r\nConnection: close\r\n\r\n"
           ),
           (answer) => answer.slice(9, 12)
         )
       assert.strictEqual(yield* asking("cross-site", "https://evil.example"), "403")
       assert.strictEqual(yield* asking("cross-site", "https://a.example"), "200")
-      assert.strictEqual(yield* asking("same-origin", "http://a"), "200")
+      assert.strictEqual(yield* asking("same-origin", "http://localhost"), "200")
     }))
 })
 
@@ -243,11 +285,11 @@ describe("limits", () => {
   it.live("headers: huge ones and slow ones", () =>
     Effect.gen(function*() {
       const { port } = yield* serving({ server: { headers_timeout: 1 } })
-      const huge = yield* raw(port, `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(100_000)}\r\n\r\n`)
+      const huge = yield* raw(port, `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${"x".repeat(100_000)}\r\n\r\n`)
       assert.match(huge, /^HTTP\/1\.1 431 [^]*\{"detail":"Request Header Fields Too Large"\}$/)
       const nonsense = yield* raw(port, "NONSENSE\r\n\r\n")
       assert.match(nonsense, /^HTTP\/1\.1 400 /)
-      const slow = yield* raw(port, "GET / HTTP/1.1\r\nHost: a\r\n")
+      const slow = yield* raw(port, "GET / HTTP/1.1\r\nHost: localhost\r\n")
       assert.match(slow, /^HTTP\/1\.1 408 [^]*\{"detail":"Request Timeout"\}$/)
     }))
 
@@ -263,7 +305,7 @@ describe("limits", () => {
           "/%ff"
         ]
       ) {
-        const answer = yield* raw(port, `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`)
+        const answer = yield* raw(port, `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`)
         assert.match(answer, /^HTTP\/1\.1 40[04] /, path)
       }
     }))
@@ -399,6 +441,53 @@ describe("queue", () => {
       yield* release
       assert.strictEqual((yield* Fiber.join(running)).status, 200)
       yield* Fiber.join(closing)
+    }))
+})
+
+describe("a server that ends", () => {
+  it.live("answers until its run has ended: not ready but alive, and without new runs", () =>
+    Effect.gen(function*() {
+      const { fault, hanging, release } = yield* ModelFaults.hang({ step: 1 })
+      const scope = yield* Scope.make()
+      const { get, port, post, queue } = yield* Scope.provide(
+        serving({ server: { grace: 60 }, model: fault(TestModel.make()) }),
+        scope
+      )
+      const running = yield* Effect.forkChild(post(`${v1}/txt2img`, small))
+      yield* hanging
+      const waiting = yield* Effect.forkChild(post(`${v1}/txt2img`, small))
+      yield* until(queue.list, (all) => all.length === 2)
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      assert.strictEqual((yield* Fiber.join(waiting)).status, 503)
+      const ready = yield* get("/health/ready")
+      assert.deepStrictEqual([ready.status, ready.headers.get("retry-after")], [503, "10"])
+      assert.strictEqual((yield* get("/health/live")).status, 200)
+      assert.strictEqual((yield* post(`${v1}/txt2img`, small)).status, 503)
+      yield* release
+      const { body, status } = yield* Fiber.join(running)
+      assert.strictEqual(status, 200)
+      assert.lengthOf(Object.values(field(body, "images") ?? {}), 1)
+      yield* Fiber.join(closing)
+      assert.isUndefined(yield* connection(port))
+    }))
+})
+
+describe("a server that starts", () => {
+  it.live("accepts connections once it answers them", () =>
+    Effect.gen(function*() {
+      const building = yield* Latch.make()
+      const built = yield* Latch.make()
+      const port = yield* freePort
+      const starting = yield* Effect.forkChild(serving({
+        server: { port },
+        routes: Layer.effectDiscard(Effect.andThen(building.open, built.await))
+      }))
+      yield* building.await
+      for (let i = 0; i < 20; i++) assert.isUndefined(yield* connection(port))
+      yield* built.open
+      const first = yield* until(connection(port), (answer) => answer !== undefined)
+      assert.match(first ?? "", /^HTTP\/1.1 200 OK/)
+      yield* Fiber.join(starting)
     }))
 })
 

@@ -33,6 +33,8 @@ const models = (model: LoadedModel) =>
 
 export interface ServingOptions extends TestRuntime.LayerOptions {
   readonly server?: Partial<ServerSettings> | undefined
+  /** Further routes. */
+  readonly routes?: Layer.Layer<never> | undefined
 }
 
 /** What a server answered. */
@@ -47,10 +49,10 @@ export interface Answer {
 const silent = Logger.layer([])
 
 /** Listens until the scope closes. */
-export const serving = Effect.fnUntraced(function*({ server, ...runtime }: ServingOptions = {}) {
+export const serving = Effect.fnUntraced(function*({ routes, server, ...runtime }: ServingOptions = {}) {
   const model = runtime.model ?? TestModel.make()
   const context = yield* Layer.build(
-    Server.layer().pipe(
+    Server.layer(routes).pipe(
       Layer.provideMerge(Layer.mergeAll(
         TestRuntime.layer({ ...runtime, model }),
         models(model),

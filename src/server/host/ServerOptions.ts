@@ -70,6 +70,17 @@ export const ServerSettings = Schema.Struct({
       otherwise: "SERENA_API_AUTH"
     })
   ),
+  /** Host names, besides this machine's own, under which clients without sign-in reach the server; * for all. */
+  allowed_hosts: withDefault(Schema.Array(Schema.NonEmptyString), []).pipe(
+    field({
+      title: "Allowed hosts",
+      description:
+        "Host names, besides this machine's own, under which clients without sign-in reach the server; * for all.",
+      group: "Server",
+      flag: "allowed-hosts",
+      value: "names"
+    })
+  ),
   /** Origins whose web pages may use the API; * for all. */
   cors_allow_origins: withDefault(Schema.Array(Schema.NonEmptyString), []).pipe(
     field({

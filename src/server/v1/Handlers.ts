@@ -108,8 +108,11 @@ export const layerRuns = HttpApiBuilder.group(
         }))
       .handle("image", ({ params }) =>
         Effect.gen(function*() {
-          const { run, processed } = yield* resultOf(params.id, `images/${params.index}`)
-          const image = processed.images.find(({ index }) => index === params.index)
+          const run = yield* find(params.id)
+          const images = run.status._tag === "Running"
+            ? run.status.progress?.images ?? []
+            : (yield* resultOf(run.id, `images/${params.index}`)).processed.images
+          const image = images.find(({ index }) => index === params.index)
           if (image === undefined) {
             return yield* new ImageNotFound({ id: params.id, image: `images/${params.index}` })
           }

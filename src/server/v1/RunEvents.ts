@@ -2,7 +2,8 @@
  * The event logs of the runs, so that clients can disconnect and resume.
  *
  * Each run has a log of its last events, numbered from 1. Readers read at their own pace; one that falls behind by more
- * than the log holds continues with the oldest event in it. Previews are large, so a log holds only the latest.
+ * than the log holds continues with the oldest event in it. Previews are large, so a log holds only the latest. An image
+ * is logged once, when its file is finished.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -12,10 +13,10 @@ import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import { isLast, type RunEvent, type RunStatus } from "../../contract/Run.ts"
+import { isLast, type Progress, type RunEvent, type RunImage, type RunStatus } from "../../contract/Run.ts"
 import type * as RunState from "../../runner/RunState.ts"
 import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
-import { endOf, liveStatusOf } from "./RunView.ts"
+import { endOf, imageOf, liveStatusOf } from "./RunView.ts"
 
 /** An event with its number and the preview that is new in it. */
 export interface Logged {
@@ -28,6 +29,9 @@ interface Log {
   events: ReadonlyArray<Logged>
   last: Logged | undefined
   lastPreview: RunState.Preview | undefined
+  lastProgress: Progress | undefined
+  /** Indices of the images that are logged. */
+  readonly images: Set<number>
   readonly changed: PubSub.PubSub<void>
 }
 
@@ -60,15 +64,19 @@ export class RunEvents extends Context.Service<RunEvents, {
           return PubSub.publish(log.changed, undefined)
         })
 
+      const appendImages = (log: Log, images: ReadonlyArray<RunImage>) =>
+        Effect.forEach(images.filter(({ index }) => !log.images.has(index)), (image) => {
+          log.images.add(image.index)
+          return append(log, { _tag: "Image", image })
+        }, { discard: true })
+
       const outcome = (run: QueuedRun) => Effect.map(Effect.exit(queue.result(run.id)), (exit) => endOf(run, exit))
 
       const note = Effect.fnUntraced(function*(log: Log, run: QueuedRun) {
         if (log.last !== undefined && isLast(log.last.event)) return
         if (run.endedAt !== undefined) {
           const end = yield* outcome(run)
-          if (end._tag === "Done") {
-            for (const image of end.images) yield* append(log, { _tag: "Image", image })
-          }
+          if (end._tag === "Done") yield* appendImages(log, end.images)
           yield* append(log, end)
           return
         }
@@ -79,8 +87,11 @@ export class RunEvents extends Context.Service<RunEvents, {
           return
         }
         const { progress } = status
-        if (log.last?.event._tag === "Step" && isSameMoment(log.last.event.progress, progress)) return
-        const latest = run.status._tag === "Running" ? run.status.progress?.preview : undefined
+        const live = run.status._tag === "Running" ? run.status.progress : undefined
+        yield* appendImages(log, (live?.images ?? []).map((image) => imageOf(run.id, image)))
+        if (log.lastProgress !== undefined && isSameMoment(log.lastProgress, progress)) return
+        log.lastProgress = progress
+        const latest = live?.preview
         const preview = latest === log.lastPreview ? undefined : latest
         log.lastPreview = latest
         yield* append(log, { _tag: "Step", progress, preview: null }, preview)
@@ -105,6 +116,8 @@ export class RunEvents extends Context.Service<RunEvents, {
           events: [],
           last: undefined,
           lastPreview: undefined,
+          lastProgress: undefined,
+          images: new Set(),
           changed: yield* PubSub.sliding<void>({ capacity: 1, replay: 1 })
         }
         logs.set(run.id, log)
@@ -163,8 +176,6 @@ export class RunEvents extends Context.Service<RunEvents, {
 
 const withoutPreview = (logged: Logged): Logged =>
   logged.preview === undefined ? logged : { ...logged, preview: undefined }
-
-type Progress = Extract<RunEvent, { readonly _tag: "Step" }>["progress"]
 
 // The estimated time left is not compared: it changes without an event.
 const isSameMoment = (a: Progress, b: Progress): boolean =>

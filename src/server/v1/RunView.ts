@@ -37,7 +37,8 @@ const waiting: Progress = {
   preview_step: null
 }
 
-const imageOf = (id: string, image: ProcessedImage): RunImage => ({
+/** An image whose file is finished. */
+export const imageOf = (id: string, image: ProcessedImage): RunImage => ({
   index: image.index,
   url: `/v1/runs/${id}/images/${image.index}`,
   seed: image.seed,

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
@@ -53,6 +55,22 @@ const started = Effect.fnUntraced(function*(options?: ListeningOptions) {
 
 const slow = TestModel.make({ stepDuration: "4 millis" })
 
+/** A model that decodes its nth image, and all later ones, only once the hold opens. */
+const heldAtImage = (nth: number) => {
+  const model = TestModel.make()
+  const hold = Latch.makeUnsafe()
+  let decoded = 0
+  return {
+    hold,
+    model: TestModel.make({
+      decode: (latent, shape) =>
+        Effect.suspend(() => ++decoded < nth ? Effect.void : hold.await).pipe(
+          Effect.andThen(model.decode(latent, shape))
+        )
+    })
+  }
+}
+
 describe("A silent stream of events", () => {
   it.effect("gives a sign of life every 15 seconds", () =>
     Effect.gen(function*() {
@@ -87,6 +105,51 @@ describe("GET /v1/runs/{id}/events", () => {
           all.flatMap(({ event }) => event._tag === "Image" ? [event.image] : [])
         )
       }
+    }))
+
+  it.live("sends each image once, when it is made, and gives its file while the run continues", () =>
+    Effect.gen(function*() {
+      const { hold, model } = heldAtImage(3)
+      const { events, queue, send, submit } = yield* started({ model })
+      const { id } = yield* submit({ ...small, n_iter: 3 })
+      const response = yield* send(`/v1/runs/${id}/events`)
+      const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
+      let text = ""
+      const readUntil = (holds: () => boolean) =>
+        Effect.promise(async () => {
+          while (!holds()) {
+            const chunk = await reader?.read()
+            if (chunk === undefined || chunk.done) return
+            text += chunk.value
+          }
+        })
+      const imagesOf = (all: ReadonlyArray<Sent>) =>
+        all.flatMap(({ event }) => event._tag === "Image" ? [event.image] : [])
+      yield* readUntil(() => text.includes(`/images/1"`) && text.endsWith("\n\n"))
+      const early = imagesOf(yield* read(text))
+      assert.deepStrictEqual(early.map(({ index }) => index), [0, 1])
+      assert.isUndefined(Option.getOrUndefined(yield* queue.get(id))?.endedAt)
+      const file = (index: number) =>
+        Effect.flatMap(send(`/v1/runs/${id}/images/${index}`), (answer) =>
+          Effect.promise(async () => ({
+            status: answer.status,
+            etag: answer.headers.get("etag"),
+            bytes: new Uint8Array(await answer.arrayBuffer())
+          })))
+      const files = yield* Effect.all([file(0), file(1)])
+      assert.deepStrictEqual(files.map(({ bytes, status }) => [status, bytes.length]), early.map((i) => [200, i.bytes]))
+      assert.strictEqual((yield* file(2)).status, 404)
+
+      yield* hold.open
+      yield* readUntil(() => false)
+      const all = yield* read(text)
+      const last = all.at(-1)?.event
+      assert.strictEqual(last?._tag, "Done")
+      if (last?._tag !== "Done") return
+      assert.deepStrictEqual(imagesOf(all), last.images)
+      assert.deepStrictEqual(last.images.slice(0, 2), early)
+      assert.deepStrictEqual(yield* events(id), all)
+      assert.deepStrictEqual(yield* Effect.all([file(0), file(1)]), files)
     }))
 
   it.live("tells those who wait that they have moved up, whichever door the others came through", () =>

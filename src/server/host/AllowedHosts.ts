@@ -1,0 +1,34 @@
+/**
+ * The names under which a server without sign-in may be reached.
+ *
+ * A web page can point its own name at this machine (DNS rebinding); its requests then look like those of the same
+ * origin, but their `Host` is the page's. An address cannot be rebound, and a server with users is safe by its passwords.
+ */
+import { networkInterfaces } from "node:os"
+import { isLoopback, type ServerSettings } from "./ServerOptions.ts"
+
+/** Whether requests with this `Host` header are answered. */
+export type AllowsHost = (host: string | undefined) => boolean
+
+/** The check for the server options. Without a `Host` a request is no browser's. */
+export const make = (
+  { allowed_hosts, api_auth, host: address }: Pick<ServerSettings, "allowed_hosts" | "api_auth" | "host">
+): AllowsHost => {
+  if (api_auth.length > 0 || allowed_hosts.includes("*")) return () => true
+  const named = new Set([address, ...allowed_hosts].map(nameOf))
+  const isWildcard = /^(?:0\.0\.0\.0|\[?::\]?)$/.test(address)
+  return (host) => {
+    if (host === undefined) return true
+    const name = nameOf(host)
+    return name !== undefined && (isLoopback(name) || named.has(name) || (isWildcard && isOfThisMachine(name)))
+  }
+}
+
+/** A host's name in lower case, without its port; undefined for none. An IPv6 address has brackets. */
+const nameOf = (host: string): string | undefined => {
+  const isPlainIpv6 = !host.startsWith("[") && host.split(":").length > 2
+  return URL.parse(`http://${isPlainIpv6 ? `[${host}]` : host}`)?.hostname.replace(/\.$/, "")
+}
+
+const isOfThisMachine = (name: string): boolean =>
+  Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => nameOf(address) === name))
