@@ -18,7 +18,7 @@ import type { Models } from "./model/Models.ts"
 import { ModelProvider } from "./models/ModelProvider.ts"
 import { Networks } from "./models/Networks.ts"
 import * as UpscalerProvider from "./models/UpscalerProvider.ts"
-import { CommandOptions } from "./processing/CommandOptions.ts"
+import { CommandOptions, type CommandOptionsPatch } from "./processing/CommandOptions.ts"
 import { Options, type OptionsPatch } from "./processing/Options.ts"
 import { StyleBook } from "./processing/StyleBook.ts"
 import type { Pipeline } from "./runner/Pipeline.ts"
@@ -38,7 +38,7 @@ export interface LayerOptions<E = never, R = never> {
   /** Settings to begin with, over the defaults; each request's `override_settings` go over these. */
   readonly options?: OptionsPatch | undefined
   /** Folders, device and limits of this process. */
-  readonly cmdOpts?: Partial<CommandOptions["Service"]> | undefined
+  readonly cmdOpts?: CommandOptionsPatch | undefined
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 
 /** Process-wide decisions: folders, device, limits. */
-export { CommandOptions } from "./processing/CommandOptions.ts"
+export { CommandOptions, type CommandOptionsPatch } from "./processing/CommandOptions.ts"
 /** Everything that can go wrong, as values. */
 export { Problem } from "./core/Problem.ts"
 export * from "./runner/ProcessingError.ts"

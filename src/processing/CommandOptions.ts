@@ -8,13 +8,13 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { field } from "../core/Field.ts"
 import { withDefault } from "../core/Schemas.ts"
+import type * as FieldTypes from "./FieldTypes.ts"
 import { Limits } from "./Limits.ts"
 
 const atLeastZero = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 /** The options besides the limits. */
 export const ProcessOptions = Schema.Struct({
-  /** Folder of model folders, searched before the embedded model. */
   modelsDir: Schema.optional(Schema.NonEmptyString).pipe(
     field({
       title: "Models folder",
@@ -25,7 +25,6 @@ export const ProcessOptions = Schema.Struct({
       otherwise: "none"
     })
   ),
-  /** Where the networks run: an execution provider of onnxruntime (cpu, cuda, dml, coreml or webgpu). */
   device: withDefault(Schema.Literals(["cpu", "cuda", "dml", "coreml", "webgpu"]), "cpu").pipe(
     field({
       title: "Device",
@@ -35,7 +34,6 @@ export const ProcessOptions = Schema.Struct({
       value: "name"
     })
   ),
-  /** Threads of one network call; 0 lets onnxruntime decide. */
   threads: withDefault(atLeastZero, 0).pipe(
     field({
       title: "Threads",
@@ -45,7 +43,6 @@ export const ProcessOptions = Schema.Struct({
       value: "integer"
     })
   ),
-  /** Most idle models that stay in memory; the least recently used goes first. */
   maxModels: withDefault(atLeastZero, 2).pipe(
     field({
       title: "Idle models",
@@ -55,7 +52,6 @@ export const ProcessOptions = Schema.Struct({
       value: "integer"
     })
   ),
-  /** Whether only one network at a time stays in memory: slower, and smaller. */
   lowvram: withDefault(Schema.Boolean, false).pipe(
     field({
       title: "Low memory",
@@ -65,7 +61,6 @@ export const ProcessOptions = Schema.Struct({
       value: "switch"
     })
   ),
-  /** CSV file of styles, with columns name, prompt and negative_prompt. */
   stylesFile: withDefault(Schema.NonEmptyString, "styles.csv").pipe(
     field({
       title: "Styles file",
@@ -76,7 +71,13 @@ export const ProcessOptions = Schema.Struct({
     })
   )
 }).annotate({ identifier: "ProcessOptions" })
-export interface ProcessOptions extends Schema.Schema.Type<typeof ProcessOptions> {}
+export interface ProcessOptions extends FieldTypes.ProcessOptions {}
+
+/** Some of the options; the others have their defaults. */
+export interface CommandOptionsPatch extends FieldTypes.ProcessOptionsPatch {
+  /** How much one request may ask for. */
+  readonly limits?: Limits
+}
 
 export class CommandOptions extends Context.Service<CommandOptions, ProcessOptions & { readonly limits: Limits }>()(
   "serena/processing/CommandOptions"
@@ -87,7 +88,7 @@ export class CommandOptions extends Context.Service<CommandOptions, ProcessOptio
     limits: Object.freeze(Limits.make({}))
   })
 
-  static readonly layer = (options: Partial<CommandOptions["Service"]> = {}): Layer.Layer<CommandOptions> =>
+  static readonly layer = (options: CommandOptionsPatch = {}): Layer.Layer<CommandOptions> =>
     Layer.succeed(
       CommandOptions,
       Object.freeze({

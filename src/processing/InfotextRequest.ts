@@ -57,7 +57,7 @@ export const readInfotext: (
     const parsed = Infotext.parse(text, options)
     const said = Infotext.withDefaults(parsed)
     const overrides = given.override_settings ?? {}
-    const inForce: Readonly<Record<string, unknown>> = options.opts ?? {}
+    const inForce: Readonly<Record<string, unknown>> = { ...options.opts }
     const isGiven = (name: string) => given[name] !== undefined && given[name] !== null
     const isOverridden = (name: string) => Predicate.isObject(overrides) && Object.hasOwn(overrides, name)
     const isUnknown = ({ name, value }: Said) => InfotextWarnings.isUnknownName(name, value, options.isKnown)

@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { field } from "../core/Field.ts"
+import type * as FieldTypes from "./FieldTypes.ts"
 
 const limit = (value: number) =>
   Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)).pipe(
@@ -14,8 +15,7 @@ const limit = (value: number) =>
     Schema.withDecodingDefault(Effect.succeed(value))
   )
 
-export const Limits = Schema.Struct({
-  /** Largest width of an image. */
+const limits = Schema.Struct({
   max_width: limit(2048).pipe(
     field({
       title: "Largest width",
@@ -26,7 +26,6 @@ export const Limits = Schema.Struct({
       value: "integer"
     })
   ),
-  /** Largest height of an image. */
   max_height: limit(2048).pipe(
     field({
       title: "Largest height",
@@ -37,7 +36,6 @@ export const Limits = Schema.Struct({
       value: "integer"
     })
   ),
-  /** Most images that are sampled together. */
   max_batch_size: limit(16).pipe(
     field({
       title: "Largest batch size",
@@ -47,7 +45,6 @@ export const Limits = Schema.Struct({
       value: "integer"
     })
   ),
-  /** Most batches of one request. */
   max_n_iter: limit(100).pipe(
     field({
       title: "Largest batch count",
@@ -57,7 +54,6 @@ export const Limits = Schema.Struct({
       value: "integer"
     })
   ),
-  /** Most pixels of all images of one request together. */
   max_total_pixels: limit(2 ** 28).pipe(
     field({
       title: "Most pixels",
@@ -68,7 +64,6 @@ export const Limits = Schema.Struct({
       value: "integer"
     })
   ),
-  /** Most sampling steps. */
   max_steps: limit(150).pipe(
     field({
       title: "Most steps",
@@ -78,7 +73,6 @@ export const Limits = Schema.Struct({
       value: "integer"
     })
   ),
-  /** Largest file of one init image or mask. */
   max_image_bytes: limit(64 * 2 ** 20).pipe(
     field({
       title: "Largest image file",
@@ -89,7 +83,6 @@ export const Limits = Schema.Struct({
       value: "integer"
     })
   ),
-  /** Most pixels of one init image or mask. */
   max_image_pixels: limit(2 ** 26).pipe(
     field({
       title: "Largest image",
@@ -100,7 +93,6 @@ export const Limits = Schema.Struct({
       value: "integer"
     })
   ),
-  /** Longest prompt in UTF-8. */
   max_prompt_bytes: limit(100_000).pipe(
     field({
       title: "Longest prompt",
@@ -112,4 +104,13 @@ export const Limits = Schema.Struct({
     })
   )
 }).annotate({ identifier: "Limits" })
-export interface Limits extends Schema.Schema.Type<typeof Limits> {}
+
+/** The schema of `Limits`, whose types have comments. */
+export interface LimitsSchema extends Schema.Struct<typeof limits.fields> {
+  readonly Type: Limits
+  readonly "~type.make.in": FieldTypes.LimitsInput
+  readonly "~type.make": FieldTypes.LimitsInput
+}
+
+export const Limits: LimitsSchema = limits
+export interface Limits extends FieldTypes.Limits {}

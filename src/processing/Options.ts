@@ -13,6 +13,7 @@ import * as Struct from "effect/Struct"
 import { field } from "../core/Field.ts"
 import { listed, Problem, problemsOf } from "../core/Problem.ts"
 import { proposer } from "../core/Text.ts"
+import type * as FieldTypes from "./FieldTypes.ts"
 
 const atLeast = (minimum: number) => Schema.Finite.check(Schema.isGreaterThanOrEqualTo(minimum))
 const wholeAtLeast = (minimum: number) => Schema.Int.check(Schema.isGreaterThanOrEqualTo(minimum))
@@ -21,7 +22,6 @@ const imageFormat = Schema.Literals(["png", "jpg", "jpeg", "webp"])
 const upscaler = Schema.NullOr(Schema.String.check(Schema.isMaxLength(200)))
 
 const fields = {
-  /** Name of the model; empty for the first one found. */
   sd_model_checkpoint: Schema.String.pipe(
     field({
       title: "Stable Diffusion checkpoint",
@@ -34,7 +34,6 @@ const fields = {
     })
   ),
 
-  /** How weights in prompts act: None reads brackets as text, Ignore parses weights without applying them. */
   emphasis: Schema.Literals(["None", "Ignore", "Original", "No norm"]).pipe(
     field({
       title: "Emphasis mode",
@@ -44,7 +43,6 @@ const fields = {
       infotext: "Emphasis"
     })
   ),
-  /** Largest distance at which a full chunk of a prompt is split after its last comma; 0 for never. */
   comma_padding_backtrack: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 74 })).pipe(
     field({
       title: "Chunk backtrack",
@@ -53,11 +51,9 @@ const fields = {
       unit: "tokens"
     })
   ),
-  /** Whether # starts a comment in a prompt. */
   enable_prompt_comments: Schema.Boolean.pipe(
     field({ title: "Prompt comments", description: "Whether # starts a comment in a prompt.", group: "Prompts" })
   ),
-  /** Whether numbers in prompt editing count as before stable-diffusion-webui 1.6. */
   use_old_scheduling: Schema.Boolean.pipe(
     field({
       title: "Old prompt editing timelines",
@@ -66,7 +62,6 @@ const fields = {
       infotext: "Old prompt editing timelines"
     })
   ),
-  /** Layer of the text encoder that is used, counted from the end. */
   CLIP_stop_at_last_layers: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 12 })).pipe(
     field({
       title: "Clip skip",
@@ -75,7 +70,6 @@ const fields = {
       infotext: "Clip skip"
     })
   ),
-  /** Whether clip skip also applies to the first text encoder of SDXL. */
   sdxl_clip_l_skip: Schema.Boolean.pipe(
     field({
       title: "Clip skip SDXL",
@@ -84,7 +78,6 @@ const fields = {
     })
   ),
 
-  /** Source of noise: torch's CPU generator, or that of NVIDIA GPUs. GPU means this machine's own, the CPU's. */
   randn_source: Schema.Literals(["GPU", "CPU", "NV"]).pipe(
     field({
       title: "Noise source",
@@ -94,7 +87,6 @@ const fields = {
       infotext: "RNG"
     })
   ),
-  /** Added to the seed for every noise draw after the first, unless 0. */
   eta_noise_seed_delta: Schema.Int.pipe(
     field({
       title: "Eta noise seed delta",
@@ -103,7 +95,6 @@ const fields = {
       infotext: "ENSD"
     })
   ),
-  /** Factor on the noise that is added to an init image. */
   initial_noise_multiplier: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1.5 })).pipe(
     field({
       title: "Noise multiplier for img2img",
@@ -111,7 +102,6 @@ const fields = {
       group: "Image-to-image"
     })
   ),
-  /** Additional noise on the init image that the sampler does not account for. */
   img2img_extra_noise: share.pipe(
     field({
       title: "Extra noise multiplier for img2img",
@@ -121,7 +111,6 @@ const fields = {
     })
   ),
 
-  /** Eta of ancestral and SDE samplers where a request has none. */
   eta_ancestral: share.pipe(
     field({
       title: "Eta for k-diffusion samplers",
@@ -130,7 +119,6 @@ const fields = {
       infotext: "Eta"
     })
   ),
-  /** Eta of DDIM where a request has none. */
   eta_ddim: share.pipe(
     field({
       title: "Eta for DDIM",
@@ -139,7 +127,6 @@ const fields = {
       infotext: "Eta DDIM"
     })
   ),
-  /** Churn of Euler, Heun and DPM2 where a request has none. */
   s_churn: atLeast(0).pipe(
     field({
       title: "Sigma churn",
@@ -148,7 +135,6 @@ const fields = {
       infotext: "Sigma churn"
     })
   ),
-  /** Lowest noise level at which churn acts where a request has none. */
   s_tmin: atLeast(0).pipe(
     field({
       title: "Sigma tmin",
@@ -157,7 +143,6 @@ const fields = {
       infotext: "Sigma tmin"
     })
   ),
-  /** Highest noise level at which churn acts where a request has none; 0 for no limit. */
   s_tmax: atLeast(0).pipe(
     field({
       title: "Sigma tmax",
@@ -166,7 +151,6 @@ const fields = {
       infotext: "Sigma tmax"
     })
   ),
-  /** Factor on fresh noise where a request has none. */
   s_noise: atLeast(0).pipe(
     field({
       title: "Sigma noise",
@@ -175,7 +159,6 @@ const fields = {
       infotext: "Sigma noise"
     })
   ),
-  /** Lowest noise level of a schedule; 0 for the model's own. */
   sigma_min: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1000 })).pipe(
     field({
       title: "Sigma min",
@@ -184,7 +167,6 @@ const fields = {
       infotext: "Schedule min sigma"
     })
   ),
-  /** Highest noise level of a schedule; 0 for the model's own. */
   sigma_max: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 10_000 })).pipe(
     field({
       title: "Sigma max",
@@ -193,7 +175,6 @@ const fields = {
       infotext: "Schedule max sigma"
     })
   ),
-  /** Rho of a schedule; 0 for the schedule's own. */
   rho: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 100 })).pipe(
     field({
       title: "Rho",
@@ -202,7 +183,6 @@ const fields = {
       infotext: "Schedule rho"
     })
   ),
-  /** Whether the schedules of all samplers lose their last level above 0. */
   always_discard_next_to_last_sigma: Schema.Boolean.pipe(
     field({
       title: "Discard next-to-last sigma",
@@ -211,7 +191,6 @@ const fields = {
       infotext: "Discard penultimate sigma"
     })
   ),
-  /** Whether the initial noise is scaled as in Stability's own code. */
   sgm_noise_multiplier: Schema.Boolean.pipe(
     field({
       title: "SGM noise multiplier",
@@ -220,11 +199,9 @@ const fields = {
       infotext: "SGM noise multiplier"
     })
   ),
-  /** B(h) of UniPC. */
   uni_pc_variant: Schema.Literals(["bh1", "bh2"]).pipe(
     field({ title: "UniPC variant", description: "B(h) of UniPC.", group: "Sampling", infotext: "UniPC variant" })
   ),
-  /** Time spacing of UniPC. */
   uni_pc_skip_type: Schema.Literals(["time_uniform", "time_quadratic", "logSNR"]).pipe(
     field({
       title: "UniPC skip type",
@@ -233,7 +210,6 @@ const fields = {
       infotext: "UniPC skip type"
     })
   ),
-  /** Order of UniPC; lowered when there are fewer steps. */
   uni_pc_order: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 50 })).pipe(
     field({
       title: "UniPC order",
@@ -242,7 +218,6 @@ const fields = {
       infotext: "UniPC order"
     })
   ),
-  /** Whether UniPC lowers its order in the last steps. */
   uni_pc_lower_order_final: Schema.Boolean.pipe(
     field({
       title: "UniPC lower order final",
@@ -251,7 +226,6 @@ const fields = {
       infotext: "UniPC lower order final"
     })
   ),
-  /** Whether the model's noise levels are rescaled to end in pure noise. */
   sd_noise_schedule: Schema.Literals(["Default", "Zero Terminal SNR"]).pipe(
     field({
       title: "Noise schedule for sampling",
@@ -260,7 +234,6 @@ const fields = {
       infotext: "Noise Schedule"
     })
   ),
-  /** Alpha of the Beta schedule. */
   beta_dist_alpha: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 5 })).pipe(
     field({
       title: "Beta schedule alpha",
@@ -269,7 +242,6 @@ const fields = {
       infotext: "Beta schedule alpha"
     })
   ),
-  /** Beta of the Beta schedule. */
   beta_dist_beta: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 5 })).pipe(
     field({
       title: "Beta schedule beta",
@@ -278,7 +250,6 @@ const fields = {
       infotext: "Beta schedule beta"
     })
   ),
-  /** Noise level below which every second step skips the negative prompt. */
   s_min_uncond: atLeast(0).pipe(
     field({
       title: "Negative guidance minimum sigma",
@@ -287,7 +258,6 @@ const fields = {
       infotext: "NGMS"
     })
   ),
-  /** Whether every step below that noise level skips the negative prompt. */
   s_min_uncond_all: Schema.Boolean.pipe(
     field({
       title: "Negative guidance minimum sigma: all steps",
@@ -296,7 +266,6 @@ const fields = {
       infotext: "NGMS all steps"
     })
   ),
-  /** Fraction of the first steps that skip the negative prompt. */
   skip_early_cond: share.pipe(
     field({
       title: "Skip early negative prompt",
@@ -305,7 +274,6 @@ const fields = {
       infotext: "Skip Early CFG"
     })
   ),
-  /** Whether the refiner takes over by sampling steps instead of by noise levels. */
   refiner_switch_by_sample_steps: Schema.Boolean.pipe(
     field({
       title: "Refiner by steps",
@@ -314,7 +282,6 @@ const fields = {
       infotext: "Refiner switch by sampling steps"
     })
   ),
-  /** Passes of hires fix in which a refiner acts. */
   hires_fix_refiner_pass: Schema.Literals(["first pass", "second pass", "both passes"]).pipe(
     field({
       title: "Refiner pass",
@@ -323,7 +290,6 @@ const fields = {
       infotext: "Hires refiner"
     })
   ),
-  /** Top of the crop that SDXL is conditioned on. */
   sdxl_crop_top: wholeAtLeast(0).pipe(
     field({
       title: "Crop top coordinate",
@@ -332,7 +298,6 @@ const fields = {
       unit: "pixels"
     })
   ),
-  /** Left edge of the crop that SDXL is conditioned on. */
   sdxl_crop_left: wholeAtLeast(0).pipe(
     field({
       title: "Crop left coordinate",
@@ -341,7 +306,6 @@ const fields = {
       unit: "pixels"
     })
   ),
-  /** Aesthetic score of the prompt for SDXL's refiner. */
   sdxl_refiner_high_aesthetic_score: Schema.Finite.pipe(
     field({
       title: "SDXL high aesthetic score",
@@ -349,7 +313,6 @@ const fields = {
       group: "SDXL"
     })
   ),
-  /** Aesthetic score of the negative prompt for SDXL's refiner. */
   sdxl_refiner_low_aesthetic_score: Schema.Finite.pipe(
     field({
       title: "SDXL low aesthetic score",
@@ -357,7 +320,6 @@ const fields = {
       group: "SDXL"
     })
   ),
-  /** Whether images can be tiled without seams where a request does not say. */
   tiling: Schema.Boolean.pipe(
     field({
       title: "Tiling",
@@ -367,7 +329,6 @@ const fields = {
     })
   ),
 
-  /** Whether img2img makes all its steps at any denoising strength. */
   img2img_fix_steps: Schema.Boolean.pipe(
     field({
       title: "Full steps in img2img",
@@ -375,7 +336,6 @@ const fields = {
       group: "Image-to-image"
     })
   ),
-  /** Whether an img2img result gets the colours of its init image. */
   img2img_color_correction: Schema.Boolean.pipe(
     field({
       title: "Colour correction",
@@ -383,7 +343,6 @@ const fields = {
       group: "Image-to-image"
     })
   ),
-  /** Colour behind transparent areas of an init image. */
   img2img_background_color: Schema.String.check(Schema.isPattern(/^#[0-9a-fA-F]{6}$/)).pipe(
     field({
       title: "Background colour",
@@ -391,7 +350,6 @@ const fields = {
       group: "Image-to-image"
     })
   ),
-  /** How much of the image under the mask is hidden from an inpainting model. */
   inpainting_mask_weight: share.pipe(
     field({
       title: "Inpainting conditioning mask strength",
@@ -400,7 +358,6 @@ const fields = {
       infotext: "Conditional mask weight"
     })
   ),
-  /** Whether unmasked areas are restored from the original. */
   overlay_inpaint: Schema.Boolean.pipe(
     field({
       title: "Restore unmasked areas",
@@ -408,7 +365,6 @@ const fields = {
       group: "Image-to-image"
     })
   ),
-  /** Upscaler for init images that are enlarged; null for Lanczos. */
   upscaler_for_img2img: upscaler.pipe(
     field({
       title: "Upscaler for img2img",
@@ -416,7 +372,6 @@ const fields = {
       group: "Upscaling and tiles"
     })
   ),
-  /** Tile size of upscaler networks, in pixels of the small image; 0 for no tiles. */
   ESRGAN_tile: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 })).pipe(
     field({
       title: "Tile size for upscalers",
@@ -425,7 +380,6 @@ const fields = {
       unit: "pixels"
     })
   ),
-  /** Overlap of the tiles of upscaler networks. */
   ESRGAN_tile_overlap: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 48 })).pipe(
     field({
       title: "Tile overlap for upscalers",
@@ -434,7 +388,6 @@ const fields = {
       unit: "pixels"
     })
   ),
-  /** Side of the square above whose area images are encoded and decoded in tiles of half that side; 0 for never. */
   vae_tile_threshold: wholeAtLeast(0).pipe(
     field({
       title: "VAE tile threshold",
@@ -444,7 +397,6 @@ const fields = {
       unit: "pixels"
     })
   ),
-  /** Side of the tiles in which large latents are sampled; 0 for no tiles. */
   latent_tile_size: wholeAtLeast(0).pipe(
     field({
       title: "Latent tile size",
@@ -453,7 +405,6 @@ const fields = {
       unit: "pixels"
     })
   ),
-  /** Overlap of the tiles in which large latents are sampled. */
   latent_tile_overlap: wholeAtLeast(0).pipe(
     field({
       title: "Latent tile overlap",
@@ -463,11 +414,9 @@ const fields = {
     })
   ),
 
-  /** Whether finished images are saved. */
   samples_save: Schema.Boolean.pipe(
     field({ title: "Save images", description: "Whether finished images are saved.", group: "Saving images" })
   ),
-  /** File format of images, saved or only returned. */
   samples_format: imageFormat.pipe(
     field({
       title: "Image format",
@@ -477,7 +426,6 @@ const fields = {
       value: "name"
     })
   ),
-  /** Pattern of file names, without number and extension; empty for [seed]. */
   samples_filename_pattern: Schema.String.check(Schema.isMaxLength(1000)).pipe(
     field({
       title: "File name pattern",
@@ -485,7 +433,6 @@ const fields = {
       group: "Saving images"
     })
   ),
-  /** Whether a counter precedes the file name. */
   save_images_add_number: Schema.Boolean.pipe(
     field({
       title: "Number file names",
@@ -493,7 +440,6 @@ const fields = {
       group: "Saving images"
     })
   ),
-  /** Whether images are saved in a subdirectory. */
   save_to_dirs: Schema.Boolean.pipe(
     field({
       title: "Subdirectories for images",
@@ -501,7 +447,6 @@ const fields = {
       group: "Directories"
     })
   ),
-  /** Whether grids are saved in a subdirectory. */
   grid_save_to_dirs: Schema.Boolean.pipe(
     field({
       title: "Subdirectories for grids",
@@ -509,11 +454,9 @@ const fields = {
       group: "Directories"
     })
   ),
-  /** Pattern of the subdirectory's name. */
   directories_filename_pattern: Schema.String.check(Schema.isMaxLength(1000)).pipe(
     field({ title: "Directory name pattern", description: "Pattern of the subdirectory's name.", group: "Directories" })
   ),
-  /** Most words that [prompt_words] expands to. */
   directories_max_prompt_words: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })).pipe(
     field({
       title: "Most prompt words",
@@ -521,7 +464,6 @@ const fields = {
       group: "Directories"
     })
   ),
-  /** Quality of JPEG and lossy WebP files, 1 to 100. */
   jpeg_quality: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })).pipe(
     field({
       title: "JPEG and WebP quality",
@@ -529,11 +471,9 @@ const fields = {
       group: "Saving images"
     })
   ),
-  /** Whether WebP files are lossless. */
   webp_lossless: Schema.Boolean.pipe(
     field({ title: "Lossless WebP", description: "Whether WebP files are lossless.", group: "Saving images" })
   ),
-  /** Whether image files contain their infotext. */
   enable_pnginfo: Schema.Boolean.pipe(
     field({
       title: "Infotext in images",
@@ -541,7 +481,6 @@ const fields = {
       group: "Infotext"
     })
   ),
-  /** Whether the infotext is also saved as a text file next to each image. */
   save_txt: Schema.Boolean.pipe(
     field({
       title: "Infotext files",
@@ -549,19 +488,15 @@ const fields = {
       group: "Infotext"
     })
   ),
-  /** Whether a grid of several images is saved. */
   grid_save: Schema.Boolean.pipe(
     field({ title: "Save grids", description: "Whether a grid of several images is saved.", group: "Saving images" })
   ),
-  /** Whether the grid is returned. */
   return_grid: Schema.Boolean.pipe(
     field({ title: "Return grids", description: "Whether the grid is returned.", group: "Saving images" })
   ),
-  /** File format of grids. */
   grid_format: imageFormat.pipe(
     field({ title: "Grid format", description: "File format of grids.", group: "Saving images" })
   ),
-  /** Whether a grid needs more than one image. */
   grid_only_if_multiple: Schema.Boolean.pipe(
     field({
       title: "Grids of several images only",
@@ -569,7 +504,6 @@ const fields = {
       group: "Saving images"
     })
   ),
-  /** Rows of a grid: -1 for a square, 0 for the batch size. */
   n_rows: wholeAtLeast(-1).pipe(
     field({
       title: "Grid row count",
@@ -577,7 +511,6 @@ const fields = {
       group: "Saving images"
     })
   ),
-  /** Whether images of an interrupted run are saved unfinished. */
   save_incomplete_images: Schema.Boolean.pipe(
     field({
       title: "Save incomplete images",
@@ -585,7 +518,6 @@ const fields = {
       group: "Saving images"
     })
   ),
-  /** Whether each image is also saved as it was before the second pass. */
   save_images_before_highres_fix: Schema.Boolean.pipe(
     field({
       title: "Save images before hires fix",
@@ -593,7 +525,6 @@ const fields = {
       group: "Saving images"
     })
   ),
-  /** Whether each image is also saved as it was before colour correction. */
   save_images_before_color_correction: Schema.Boolean.pipe(
     field({
       title: "Save images before colour correction",
@@ -601,15 +532,12 @@ const fields = {
       group: "Saving images"
     })
   ),
-  /** Whether init images are saved. */
   save_init_img: Schema.Boolean.pipe(
     field({ title: "Save init images", description: "Whether init images are saved.", group: "Saving images" })
   ),
-  /** Whether the mask is saved with each image. */
   save_mask: Schema.Boolean.pipe(
     field({ title: "Save masks", description: "Whether the mask is saved with each image.", group: "Saving images" })
   ),
-  /** Whether the masked composite is saved with each image. */
   save_mask_composite: Schema.Boolean.pipe(
     field({
       title: "Save masked composites",
@@ -617,7 +545,6 @@ const fields = {
       group: "Saving images"
     })
   ),
-  /** Whether the mask is returned with each image. */
   return_mask: Schema.Boolean.pipe(
     field({
       title: "Return masks",
@@ -625,7 +552,6 @@ const fields = {
       group: "Saving images"
     })
   ),
-  /** Whether the masked composite is returned with each image. */
   return_mask_composite: Schema.Boolean.pipe(
     field({
       title: "Return masked composites",
@@ -633,7 +559,6 @@ const fields = {
       group: "Saving images"
     })
   ),
-  /** Folder for all images; empty for one folder per kind. */
   outdir_samples: Schema.String.pipe(
     field({
       title: "Directory for images",
@@ -641,19 +566,15 @@ const fields = {
       group: "Directories"
     })
   ),
-  /** Folder for txt2img images. */
   outdir_txt2img_samples: Schema.NonEmptyString.pipe(
     field({ title: "Directory for txt2img images", description: "Folder for txt2img images.", group: "Directories" })
   ),
-  /** Folder for img2img images. */
   outdir_img2img_samples: Schema.NonEmptyString.pipe(
     field({ title: "Directory for img2img images", description: "Folder for img2img images.", group: "Directories" })
   ),
-  /** Folder for saved init images. */
   outdir_init_images: Schema.NonEmptyString.pipe(
     field({ title: "Directory for init images", description: "Folder for saved init images.", group: "Directories" })
   ),
-  /** Folder for all grids; empty for one folder per kind. */
   outdir_grids: Schema.String.pipe(
     field({
       title: "Directory for grids",
@@ -661,15 +582,12 @@ const fields = {
       group: "Directories"
     })
   ),
-  /** Folder for txt2img grids. */
   outdir_txt2img_grids: Schema.NonEmptyString.pipe(
     field({ title: "Directory for txt2img grids", description: "Folder for txt2img grids.", group: "Directories" })
   ),
-  /** Folder for img2img grids. */
   outdir_img2img_grids: Schema.NonEmptyString.pipe(
     field({ title: "Directory for img2img grids", description: "Folder for img2img grids.", group: "Directories" })
   ),
-  /** Whether the infotext of the latest request is kept in params.txt in its folder. */
   save_params_txt: Schema.Boolean.pipe(
     field({
       title: "Save params.txt",
@@ -678,15 +596,12 @@ const fields = {
     })
   ),
 
-  /** Whether runs produce previews. */
   live_previews_enable: Schema.Boolean.pipe(
     field({ title: "Live previews", description: "Whether runs produce previews.", group: "Live previews" })
   ),
-  /** Steps between two previews. */
   show_progress_every_n_steps: wholeAtLeast(1).pipe(
     field({ title: "Live preview display period", description: "Steps between two previews.", group: "Live previews" })
   ),
-  /** How previews are made: by the model's own colour matrix, or by decoding in full. */
   show_progress_type: Schema.Literals(["Approx cheap", "Full"]).pipe(
     field({
       title: "Live preview method",
@@ -695,7 +610,6 @@ const fields = {
     })
   ),
 
-  /** Whether infotexts include the model's hash. */
   add_model_hash_to_info: Schema.Boolean.pipe(
     field({
       title: "Model hash in infotexts",
@@ -703,7 +617,6 @@ const fields = {
       group: "Infotext"
     })
   ),
-  /** Whether infotexts include the model's name. */
   add_model_name_to_info: Schema.Boolean.pipe(
     field({
       title: "Model name in infotexts",
@@ -711,7 +624,6 @@ const fields = {
       group: "Infotext"
     })
   ),
-  /** Whether infotexts include Serena's version. */
   add_version_to_infotext: Schema.Boolean.pipe(
     field({
       title: "Version in infotexts",
@@ -814,14 +726,28 @@ const defaults: OptionsSnapshot = Object.freeze({
 })
 
 /** All settings, as a run sees them: frozen. */
-export const OptionsSnapshot = Schema.Struct(fields).annotate({ identifier: "Options" })
-export interface OptionsSnapshot extends Schema.Schema.Type<typeof OptionsSnapshot> {}
+export const OptionsSnapshot: OptionsSnapshotSchema = Schema.Struct(fields).annotate({ identifier: "Options" })
+export interface OptionsSnapshot extends FieldTypes.OptionsSnapshot {}
+
+/** The schema of `OptionsSnapshot`, whose types have comments. */
+export interface OptionsSnapshotSchema extends Schema.Struct<typeof fields> {
+  readonly Type: OptionsSnapshot
+  readonly "~type.make.in": OptionsSnapshot
+  readonly "~type.make": OptionsSnapshot
+}
+
+const patch = OptionsSnapshot.mapFields(Struct.map(Schema.optionalKey)).annotate({ identifier: "OptionsPatch" })
+
+/** The schema of `OptionsPatch`, whose types have comments. */
+export interface OptionsPatchSchema extends Schema.Struct<typeof patch.fields> {
+  readonly Type: OptionsPatch
+  readonly "~type.make.in": OptionsPatch
+  readonly "~type.make": OptionsPatch
+}
 
 /** Some settings: what `override_settings` and a change of the options hold. */
-export const OptionsPatch = OptionsSnapshot.mapFields(Struct.map(Schema.optionalKey)).annotate({
-  identifier: "OptionsPatch"
-})
-export interface OptionsPatch extends Schema.Schema.Type<typeof OptionsPatch> {}
+export const OptionsPatch: OptionsPatchSchema = patch
+export interface OptionsPatch extends FieldTypes.OptionsPatch {}
 
 const decodePatch = Schema.decodeUnknownEffect(OptionsPatch, { errors: "all", onExcessProperty: "error" })
 

@@ -9,11 +9,14 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaParser from "effect/SchemaParser"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Struct from "effect/Struct"
 import { field } from "../core/Field.ts"
 import { type Problem, problemsOf } from "../core/Problem.ts"
 import { withDefault } from "../core/Schemas.ts"
+import type * as FieldTypes from "./FieldTypes.ts"
 import { hiresSize } from "./HiresSize.ts"
 import { GivenImages, GivenMask, ImageBytes, ImageLimits, tooLarge } from "./ImageBytes.ts"
 import { InvalidProcessing } from "./InvalidProcessing.ts"
@@ -46,9 +49,23 @@ const bitOrBoolean = Schema.Union([bit, Schema.Boolean]).pipe(Schema.decodeTo(
   })
 ))
 
+// A schema's own `make` throws an error that does not say which value is wrong, so it is replaced: this one throws
+// `InvalidProcessing`.
+const withReasons = <S extends Schema.Constraint>(schema: S): S => {
+  const make = SchemaParser.make(schema)
+  const value = (input: S["~type.make.in"], options: Schema.MakeOptions = {}): S["Type"] => {
+    try {
+      return make(input, { ...options, parseOptions: { errors: "all", ...options.parseOptions } })
+    } catch (error) {
+      if (!(error instanceof Error) || !SchemaIssue.isIssue(error.cause)) throw error
+      throw new InvalidProcessing({ problems: problemsOf(error.cause).map(largeSeed(input)) })
+    }
+  }
+  return Object.defineProperty(schema, "make", { enumerable: true, value })
+}
+
 /** What every kind of request has. */
 const shared = {
-  /** What the image shows, in the prompt language. */
   prompt: withDefault(Schema.String, "").pipe(
     field({
       title: "Prompt",
@@ -59,7 +76,6 @@ const shared = {
       infotext: "Prompt"
     })
   ),
-  /** What to avoid; acts only when the CFG scale is not 1. */
   negative_prompt: withDefault(Schema.String, "").pipe(
     field({
       title: "Negative prompt",
@@ -70,7 +86,6 @@ const shared = {
       infotext: "Negative prompt"
     })
   ),
-  /** Names of styles whose texts are merged into both prompts. */
   styles: withDefault(Schema.Array(Schema.String), []).pipe(
     field({
       title: "Styles",
@@ -81,7 +96,6 @@ const shared = {
       infotext: "Styles array"
     })
   ),
-  /** Whether tags of extra networks, such as <lora:name:1>, are removed without a warning. */
   disable_extra_networks: withDefault(Schema.Boolean, false).pipe(
     field({
       title: "Disable extra networks",
@@ -91,7 +105,6 @@ const shared = {
       value: "switch"
     })
   ),
-  /** Seed of the first image; later images count up from it. -1 draws a random seed. */
   seed: withDefault(Schema.Int, -1).pipe(
     field({
       title: "Seed",
@@ -102,7 +115,6 @@ const shared = {
       infotext: "Seed"
     })
   ),
-  /** Seed of the variation noise. -1 draws a random seed. */
   subseed: withDefault(Schema.Int, -1).pipe(
     field({
       title: "Variation seed",
@@ -113,7 +125,6 @@ const shared = {
       infotext: "Variation seed"
     })
   ),
-  /** How much of the variation seed's noise is mixed in: 0 for none, 1 for all. */
   subseed_strength: withDefault(strength, 0).pipe(
     field({
       title: "Variation strength",
@@ -124,7 +135,6 @@ const shared = {
       infotext: "Variation seed strength"
     })
   ),
-  /** Width of the noise that is pasted into the middle; 0 or less for none. */
   seed_resize_from_w: withDefault(Schema.Int, -1).pipe(
     field({
       title: "Resize seed from width",
@@ -136,7 +146,6 @@ const shared = {
       infotext: "Seed resize from-1"
     })
   ),
-  /** Height of the noise that is pasted into the middle; 0 or less for none. */
   seed_resize_from_h: withDefault(Schema.Int, -1).pipe(
     field({
       title: "Resize seed from height",
@@ -148,7 +157,6 @@ const shared = {
       infotext: "Seed resize from-2"
     })
   ),
-  /** Number of sampling steps. */
   steps: withDefault(positive, 20).pipe(
     field({
       title: "Sampling steps",
@@ -159,7 +167,6 @@ const shared = {
       infotext: "Steps"
     })
   ),
-  /** Name or alias of the sampler, from "serena samplers"; a schedule may follow, as in DPM++ 2M Karras. */
   sampler_name: withDefault(samplerName, "Euler").pipe(
     field({
       title: "Sampling method",
@@ -171,7 +178,6 @@ const shared = {
       infotext: "Sampler"
     })
   ),
-  /** Name or label of the schedule; Automatic is the sampler's own. */
   scheduler: withDefault(schedulerName, "Automatic").pipe(
     field({
       title: "Schedule type",
@@ -182,7 +188,6 @@ const shared = {
       infotext: "Schedule type"
     })
   ),
-  /** Classifier-free guidance scale: how closely the image follows the prompt. 1 disables guidance and halves the work. */
   cfg_scale: withDefault(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1000 })), 7).pipe(
     field({
       title: "CFG Scale",
@@ -194,7 +199,6 @@ const shared = {
       infotext: "CFG scale"
     })
   ),
-  /** Width of the image, a multiple of what the model needs (8 or 16). */
   width: Schema.optional(pixels).pipe(
     field({
       title: "Width",
@@ -207,7 +211,6 @@ const shared = {
       infotext: "Size-1"
     })
   ),
-  /** Height of the image, a multiple of what the model needs (8 or 16). */
   height: Schema.optional(pixels).pipe(
     field({
       title: "Height",
@@ -220,7 +223,6 @@ const shared = {
       infotext: "Size-2"
     })
   ),
-  /** Number of images that are sampled together. */
   batch_size: withDefault(positive, 1).pipe(
     field({
       title: "Batch size",
@@ -231,7 +233,6 @@ const shared = {
       infotext: "Batch size"
     })
   ),
-  /** Number of batches, one after the other. */
   n_iter: withDefault(positive, 1).pipe(
     field({
       title: "Batch count",
@@ -241,7 +242,6 @@ const shared = {
       value: "integer"
     })
   ),
-  /** Share of fresh noise in ancestral, SDE and DDIM steps. */
   eta: Schema.optional(strength).pipe(
     field({
       title: "Eta",
@@ -252,7 +252,6 @@ const shared = {
       otherwise: "the settings eta_ancestral and eta_ddim"
     })
   ),
-  /** Total noise added before the steps of Euler, Heun and DPM2. */
   s_churn: Schema.optional(factor).pipe(
     field({
       title: "Sigma churn",
@@ -263,7 +262,6 @@ const shared = {
       otherwise: "the setting"
     })
   ),
-  /** Lowest noise level at which churn acts. */
   s_tmin: Schema.optional(factor).pipe(
     field({
       title: "Sigma tmin",
@@ -274,7 +272,6 @@ const shared = {
       otherwise: "the setting"
     })
   ),
-  /** Highest noise level at which churn acts; 0 for no limit. */
   s_tmax: Schema.optional(factor).pipe(
     field({
       title: "Sigma tmax",
@@ -285,7 +282,6 @@ const shared = {
       otherwise: "the setting"
     })
   ),
-  /** Factor on the noise of churn and of ancestral and SDE steps. */
   s_noise: Schema.optional(factor).pipe(
     field({
       title: "Sigma noise",
@@ -296,7 +292,6 @@ const shared = {
       otherwise: "the setting"
     })
   ),
-  /** Noise level below which every second step skips the negative prompt. */
   s_min_uncond: Schema.optional(factor).pipe(
     field({
       title: "Negative guidance minimum sigma",
@@ -307,7 +302,6 @@ const shared = {
       otherwise: "the setting"
     })
   ),
-  /** Whether the image can be tiled without seams. */
   tiling: Schema.optional(Schema.Boolean).pipe(
     field({
       title: "Tiling",
@@ -318,7 +312,6 @@ const shared = {
       otherwise: "the setting"
     })
   ),
-  /** Model that takes over before the end. */
   refiner_checkpoint: Schema.optional(Schema.String).pipe(
     field({
       title: "Refiner checkpoint",
@@ -330,7 +323,6 @@ const shared = {
       infotext: "Refiner"
     })
   ),
-  /** Fraction of the steps after which the refiner takes over. */
   refiner_switch_at: Schema.optional(strength).pipe(
     field({
       title: "Refiner switch at",
@@ -342,17 +334,14 @@ const shared = {
       infotext: "Refiner switch at"
     })
   ),
-  /** Settings for this request only. */
   override_settings: withDefault(OptionsPatch, {}).pipe(
     field({ title: "Override settings", description: "Settings for this request only.", group: "Model" })
   )
 }
 
-/** Text to image, and with `enable_hr` a second pass in a larger size. */
-export const Txt2Img = Schema.Struct({
+const txt2Img = Schema.Struct({
   _tag: Schema.tag("Txt2Img").pipe(Schema.withDecodingDefaultType(Effect.succeed("Txt2Img" as const))),
   ...shared,
-  /** Whether a second pass follows at a larger size. */
   enable_hr: withDefault(Schema.Boolean, false).pipe(
     field({
       title: "Hires fix",
@@ -362,7 +351,6 @@ export const Txt2Img = Schema.Struct({
       value: "switch"
     })
   ),
-  /** How much the second pass changes the image: 0 nothing, 1 everything. */
   denoising_strength: withDefault(strength, 0.75).pipe(
     field({
       title: "Denoising strength",
@@ -373,7 +361,6 @@ export const Txt2Img = Schema.Struct({
       infotext: "Denoising strength"
     })
   ),
-  /** Factor by which the second pass is larger. */
   hr_scale: withDefault(Schema.Finite.check(Schema.isBetween({ minimum: 1, maximum: 16 })), 2).pipe(
     field({
       title: "Upscale by",
@@ -384,7 +371,6 @@ export const Txt2Img = Schema.Struct({
       infotext: "Hires upscale"
     })
   ),
-  /** Width of the second pass in place of the factor; 0 to keep the proportions. */
   hr_resize_x: withDefault(side, 0).pipe(
     field({
       title: "Resize width to",
@@ -396,7 +382,6 @@ export const Txt2Img = Schema.Struct({
       infotext: "Hires resize-1"
     })
   ),
-  /** Height of the second pass in place of the factor; 0 to keep the proportions. */
   hr_resize_y: withDefault(side, 0).pipe(
     field({
       title: "Resize height to",
@@ -408,7 +393,6 @@ export const Txt2Img = Schema.Struct({
       infotext: "Hires resize-2"
     })
   ),
-  /** Latent upscale mode, or upscaler, between the passes. */
   hr_upscaler: withDefault(name, "Latent").pipe(
     field({
       title: "Upscaler",
@@ -419,7 +403,6 @@ export const Txt2Img = Schema.Struct({
       infotext: "Hires upscaler"
     })
   ),
-  /** Sampling steps of the second pass; 0 for as many as the first. */
   hr_second_pass_steps: withDefault(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)), 0).pipe(
     field({
       title: "Hires steps",
@@ -430,7 +413,6 @@ export const Txt2Img = Schema.Struct({
       infotext: "Hires steps"
     })
   ),
-  /** Model of the second pass. */
   hr_checkpoint_name: Schema.optional(Schema.String).pipe(
     field({
       title: "Hires checkpoint",
@@ -442,7 +424,6 @@ export const Txt2Img = Schema.Struct({
       infotext: "Hires checkpoint"
     })
   ),
-  /** Sampler of the second pass. */
   hr_sampler_name: Schema.optional(samplerName).pipe(
     field({
       title: "Hires sampling method",
@@ -454,7 +435,6 @@ export const Txt2Img = Schema.Struct({
       infotext: "Hires sampler"
     })
   ),
-  /** Schedule of the second pass. */
   hr_scheduler: Schema.optional(schedulerName).pipe(
     field({
       title: "Hires schedule type",
@@ -466,7 +446,6 @@ export const Txt2Img = Schema.Struct({
       infotext: "Hires schedule type"
     })
   ),
-  /** Prompt of the second pass; empty for that of the first. */
   hr_prompt: withDefault(Schema.String, "").pipe(
     field({
       title: "Hires prompt",
@@ -477,7 +456,6 @@ export const Txt2Img = Schema.Struct({
       infotext: "Hires prompt"
     })
   ),
-  /** Negative prompt of the second pass; empty for that of the first. */
   hr_negative_prompt: withDefault(Schema.String, "").pipe(
     field({
       title: "Hires negative prompt",
@@ -489,13 +467,21 @@ export const Txt2Img = Schema.Struct({
     })
   )
 }).annotate({ identifier: "Txt2Img" })
-export interface Txt2Img extends Schema.Schema.Type<typeof Txt2Img> {}
 
-/** Image to image, and with a `mask` inpainting. */
-export const Img2Img = Schema.Struct({
+/** The schema of `Txt2Img`, whose types have comments. */
+export interface Txt2ImgSchema extends Schema.Struct<typeof txt2Img.fields> {
+  readonly Type: Txt2Img
+  readonly "~type.make.in": FieldTypes.Txt2ImgInput
+  readonly "~type.make": FieldTypes.Txt2ImgInput
+}
+
+/** Text to image, and with `enable_hr` a second pass in a larger size. */
+export const Txt2Img: Txt2ImgSchema = withReasons(txt2Img)
+export interface Txt2Img extends FieldTypes.Txt2Img {}
+
+const img2Img = Schema.Struct({
   _tag: Schema.tag("Img2Img"),
   ...shared,
-  /** Images to start from: one for the whole batch, or one for each image of it. */
   init_images: Schema.NonEmptyArray(ImageBytes).pipe(
     field({
       title: "Init images",
@@ -506,7 +492,6 @@ export const Img2Img = Schema.Struct({
       otherwise: "required"
     })
   ),
-  /** How much the init image is changed: 0 nothing, 1 everything. */
   denoising_strength: withDefault(strength, 0.75).pipe(
     field({
       title: "Denoising strength",
@@ -517,7 +502,6 @@ export const Img2Img = Schema.Struct({
       infotext: "Denoising strength"
     })
   ),
-  /** How an init image of another size is resized: 0 stretch, 1 crop, 2 fill, 3 stretch latents. */
   resize_mode: withDefault(Schema.Literals([0, 1, 2, 3]), 0).pipe(
     field({
       title: "Resize mode",
@@ -527,7 +511,6 @@ export const Img2Img = Schema.Struct({
       value: "integer"
     })
   ),
-  /** Mask: white areas are regenerated; of an image with transparency, the opaque areas. */
   mask: Schema.optional(ImageBytes).pipe(
     field({
       title: "Mask",
@@ -537,7 +520,6 @@ export const Img2Img = Schema.Struct({
       value: "file"
     })
   ),
-  /** Horizontal blur of the mask's edge. */
   mask_blur_x: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 })), 4).pipe(
     field({
       title: "Mask blur across",
@@ -549,7 +531,6 @@ export const Img2Img = Schema.Struct({
       infotext: "Mask blur"
     })
   ),
-  /** Vertical blur of the mask's edge. */
   mask_blur_y: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 })), 4).pipe(
     field({
       title: "Mask blur down",
@@ -561,7 +542,6 @@ export const Img2Img = Schema.Struct({
       infotext: "Mask blur"
     })
   ),
-  /** Whether each latent value is either kept or regenerated, with nothing in between. */
   mask_round: withDefault(Schema.Boolean, true).pipe(
     field({
       title: "Round mask",
@@ -571,7 +551,6 @@ export const Img2Img = Schema.Struct({
       value: "switch"
     })
   ),
-  /** What the masked area starts from: 0 its blurred surroundings, 1 the original, 2 latent noise, 3 latent zeros. */
   inpainting_fill: withDefault(Schema.Literals([0, 1, 2, 3]), 1).pipe(
     field({
       title: "Masked content",
@@ -583,7 +562,6 @@ export const Img2Img = Schema.Struct({
       infotext: "Masked content"
     })
   ),
-  /** Whether only the masked area is generated, at full size, and pasted back. */
   inpaint_full_res: withDefault(booleanOrBit, true).pipe(
     field({
       title: "Inpaint area",
@@ -594,7 +572,6 @@ export const Img2Img = Schema.Struct({
       infotext: "Inpaint area"
     })
   ),
-  /** Padding around the masked area when only that is generated. */
   inpaint_full_res_padding: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1024 })), 32)
     .pipe(
       field({
@@ -607,7 +584,6 @@ export const Img2Img = Schema.Struct({
         infotext: "Masked area padding"
       })
     ),
-  /** Whether black areas are regenerated instead of white ones: 1 to invert. */
   inpainting_mask_invert: withDefault(bitOrBoolean, 0).pipe(
     field({
       title: "Mask mode",
@@ -618,7 +594,6 @@ export const Img2Img = Schema.Struct({
       infotext: "Mask mode"
     })
   ),
-  /** Factor on the noise that is added to the init image. */
   initial_noise_multiplier: Schema.optional(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 10 })))
     .pipe(
       field({
@@ -632,11 +607,21 @@ export const Img2Img = Schema.Struct({
       })
     )
 }).annotate({ identifier: "Img2Img" })
-export interface Img2Img extends Schema.Schema.Type<typeof Img2Img> {}
+
+/** The schema of `Img2Img`, whose types have comments. */
+export interface Img2ImgSchema extends Schema.Struct<typeof img2Img.fields> {
+  readonly Type: Img2Img
+  readonly "~type.make.in": FieldTypes.Img2ImgInput
+  readonly "~type.make": FieldTypes.Img2ImgInput
+}
+
+/** Image to image, and with a `mask` inpainting. */
+export const Img2Img: Img2ImgSchema = withReasons(img2Img)
+export interface Img2Img extends FieldTypes.Img2Img {}
 
 /** Everything that can be asked for. */
 export const Processing = Schema.Union([Txt2Img, Img2Img])
-export type Processing = typeof Processing.Type
+export type Processing = Txt2Img | Img2Img
 
 const decodeTxt2Img = Schema.decodeUnknownEffect(Schema.toCodecJson(Txt2Img), { errors: "all" })
 const decodeImg2Img = Schema.decodeUnknownEffect(
@@ -655,7 +640,7 @@ const utf8 = new TextEncoder()
 /** Where `processing` asks for more than `limits` allows: every place, none when it may run. */
 export const exceeded = (processing: Processing, limits: Limits): ReadonlyArray<Problem> => {
   const problems = [
-    ...exceededEach(processing, limits),
+    ...exceededEach({ ...processing }, limits),
     ...(processing._tag === "Img2Img" ? exceededImages(processing, limits) : exceededHires(processing, limits))
   ]
   const { batch_size, height = 8, n_iter, width = 8 } = processing

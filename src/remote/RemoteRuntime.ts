@@ -14,7 +14,7 @@ import { ImageDecoder } from "../images/ImageDecoder.ts"
 import { ImageEncoder } from "../images/ImageEncoder.ts"
 import { ImageStore } from "../images/ImageStore.ts"
 import type { ModelInfo } from "../model/ModelInfo.ts"
-import { CommandOptions } from "../processing/CommandOptions.ts"
+import { CommandOptions, type CommandOptionsPatch } from "../processing/CommandOptions.ts"
 import { Options, type OptionsPatch } from "../processing/Options.ts"
 import type { Pipeline } from "../runner/Pipeline.ts"
 import { RunnerHooks } from "../runner/RunnerHooks.ts"
@@ -34,7 +34,7 @@ export interface LayerOptions<E = never, R = never> extends RemotePipeline.Remot
   /** Settings to begin with, over the defaults. Those that are not defaults go along with each request. */
   readonly options?: OptionsPatch | undefined
   /** Limits of this process. */
-  readonly cmdOpts?: Partial<CommandOptions["Service"]> | undefined
+  readonly cmdOpts?: CommandOptionsPatch | undefined
   /** Size of images when a request names none, in pixels; 512x512 when left out. */
   readonly defaultSize?: Size | undefined
 }

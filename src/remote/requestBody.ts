@@ -15,7 +15,7 @@ const ours =
  * What of the settings goes along: those that the request names, and those that are not as they come. A server that never
  * heard of a setting refuses it, so no other is sent.
  */
-export const overridesOf = (opts: OptionsSnapshot, asked: Fields): Fields =>
+export const overridesOf = (opts: OptionsSnapshot, asked: object): Fields =>
   Object.fromEntries(
     Object.entries(opts).filter(([name, value]) =>
       !ours.test(name) && (Object.hasOwn(asked, name) || Reflect.get(Options.defaults, name) !== value) &&

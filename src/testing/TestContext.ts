@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import { Models } from "../model/Models.ts"
-import { CommandOptions } from "../processing/CommandOptions.ts"
+import { CommandOptions, type CommandOptionsPatch } from "../processing/CommandOptions.ts"
 import { Options, type OptionsPatch } from "../processing/Options.ts"
 import { Runs } from "../runner/Runs.ts"
 import * as RunState from "../runner/RunState.ts"
@@ -22,7 +22,7 @@ export interface Overrides {
   readonly device?: Device | undefined
   /** A state shared by all runs. By default each run has its own. */
   readonly state?: RunState.RunState | undefined
-  readonly cmdOpts?: Partial<CommandOptions["Service"]> | undefined
+  readonly cmdOpts?: CommandOptionsPatch | undefined
 }
 
 /** Makes a context for one run. */

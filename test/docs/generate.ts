@@ -1,12 +1,12 @@
 /**
- * `npm run docs`: writes the pages that are made from the code.
+ * `npm run docs`: writes the files that are made from the code.
  */
 import { mkdir, writeFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import { writeConformance } from "../conformance/generate.ts"
-import { generatedPages } from "./reference.ts"
+import { generatedFiles } from "./reference.ts"
 
-for (const { path, text } of await generatedPages()) {
+for (const { path, text } of await generatedFiles()) {
   const file = new URL(`../../${path}`, import.meta.url)
   await mkdir(new URL(".", file), { recursive: true })
   await writeFile(file, text)

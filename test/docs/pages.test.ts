@@ -3,7 +3,7 @@ import { existsSync, statSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { dirname, join, normalize } from "node:path"
 import { pages, project } from "./pages.ts"
-import { generatedPages } from "./reference.ts"
+import { generatedFiles } from "./reference.ts"
 
 const all = pages()
 
@@ -47,7 +47,7 @@ describe("the pages", () => {
   })
 
   it("say only what the code says where they are made from it: else `npm run docs`", async () => {
-    for (const { path, text } of await generatedPages()) {
+    for (const { path, text } of await generatedFiles()) {
       assert.strictEqual(await readFile(join(project, path), "utf8"), text, path)
     }
   })

@@ -1,8 +1,8 @@
 /**
- * The pages that are made from the code: what the command line says of itself, and what the schemas say of every field.
+ * The files that are made from the code: what the command line says of itself, and what the schemas say of every field.
  */
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import { readFile } from "node:fs/promises"
 import { type Described, fieldsOf } from "../../src/core/Field.ts"
 import { latentUpscaleModes } from "../../src/images/Resample.ts"
@@ -15,22 +15,25 @@ import * as Schedules from "../../src/sampling/Schedules.ts"
 import { ServerSettings } from "../../src/server/host/ServerOptions.ts"
 import { floors, rooms } from "../architecture/rooms.ts"
 import { serena } from "../cli/command.ts"
+import { fieldTypes } from "./fieldTypes.ts"
+import { code, entries, kind, nodesOf } from "./fieldValues.ts"
 
 const project = new URL("../../", import.meta.url)
 
-/** A page that is made, and where it belongs. */
-export interface GeneratedPage {
+/** A file that is made, and where it belongs. */
+export interface GeneratedFile {
   /** Path from the project's folder. */
   readonly path: string
   readonly text: string
 }
 
 /** All of them, as they should be. */
-export const generatedPages = async (): Promise<ReadonlyArray<GeneratedPage>> => [
+export const generatedFiles = async (): Promise<ReadonlyArray<GeneratedFile>> => [
   { path: "docs/reference/cli.md", text: await cliPage() },
   { path: "docs/reference/options.md", text: optionsPage() },
   { path: "docs/reference/samplers.md", text: samplersPage() },
-  { path: "docs/architecture.md", text: await architecturePage() }
+  { path: "docs/architecture.md", text: await architecturePage() },
+  { path: "src/processing/FieldTypes.ts", text: fieldTypes() }
 ]
 
 const made = "<!-- Made by `npm run docs` from the code. Do not edit. -->"
@@ -98,70 +101,6 @@ const cliPage = async (): Promise<string> => {
 
 // --- Fields
 
-const Node = Schema.Struct({
-  $ref: Schema.optionalKey(Schema.String),
-  type: Schema.optionalKey(Schema.String),
-  enum: Schema.optionalKey(Schema.Array(Schema.Union([Schema.String, Schema.Finite]))),
-  contentEncoding: Schema.optionalKey(Schema.String),
-  items: Schema.optionalKey(Schema.Struct({ contentEncoding: Schema.optionalKey(Schema.String) })),
-  minimum: Schema.optionalKey(Schema.Finite),
-  maximum: Schema.optionalKey(Schema.Finite),
-  minLength: Schema.optionalKey(Schema.Finite),
-  maxLength: Schema.optionalKey(Schema.Finite)
-})
-type Node = typeof Node.Type
-
-const Document = Schema.Struct({
-  schema: Schema.Struct({ $ref: Schema.String }),
-  definitions: Schema.Record(
-    Schema.String,
-    Schema.Struct({
-      properties: Schema.optionalKey(Schema.Record(
-        Schema.String,
-        Schema.Union([Schema.Struct({ anyOf: Schema.NonEmptyArray(Node) }), Node])
-      ))
-    })
-  )
-})
-
-const nodesOf = (schema: Schema.Constraint): ReadonlyArray<readonly [name: string, node: Node]> => {
-  const { definitions, schema: { $ref } } = Schema.decodeUnknownSync(Document)(Schema.toJsonSchemaDocument(schema))
-  const properties = definitions[$ref.replace("#/$defs/", "")]?.properties ?? {}
-  return Object.entries(properties).map(([name, node]) => [name, "anyOf" in node ? node.anyOf[0] : node])
-}
-
-const list = (values: ReadonlyArray<string>): string =>
-  values.length < 2 ? values.join("") : `${values.slice(0, -1).join(", ")} or ${values.at(-1)}`
-
-const code = (value: unknown): string => `\`${JSON.stringify(value)}\``
-
-const range = ({ maximum = Infinity, minimum = -Infinity }: Node): string => {
-  const [from, to] = [minimum > Number.MIN_SAFE_INTEGER, maximum < Number.MAX_SAFE_INTEGER]
-  if (from && to) return `, ${minimum} to ${maximum}`
-  return from ? `, at least ${minimum}` : to ? `, at most ${maximum}` : ""
-}
-
-const kind = (node: Node): string => {
-  if (node.$ref !== undefined) return "some settings"
-  if (node.enum !== undefined) return list(node.enum.map((value) => code(value)))
-  if (node.contentEncoding !== undefined) return "image file; in JSON as base64"
-  switch (node.type) {
-    case "array":
-      return node.items?.contentEncoding === undefined ? "texts" : "one or more image files; in JSON as base64"
-    case "integer":
-      return `whole number${range(node)}`
-    case "number":
-      return `number${range(node)}`
-    case "boolean":
-      return "`true` or `false`"
-    default:
-      return ["text", ...(node.minLength === undefined ? [] : ["not empty"])]
-        .concat(node.maxLength === undefined ? [] : [`at most ${node.maxLength} characters`]).join(", ")
-  }
-}
-
-const entries = (values: object): Readonly<Record<string, unknown>> => Object.fromEntries(Object.entries(values))
-
 /** What a field's row says: the value it takes with its unit, what holds without it, its flag, and what it does. */
 const rowsOf = (
   struct: Described & Schema.Constraint,
@@ -216,8 +155,9 @@ const optionsPage = (): string => {
     "## Image-to-image: `Img2Img`",
     "Further fields of `Img2Img.make`, and of `Processing.decode` where `_tag` is `\"Img2Img\"`. Only `init_images` is required.",
     sections(Img2Img, img2img, isOwn),
-    "`make` throws for a value out of bounds, because such a value is a mistake in the program. `Processing.decode` fails " +
-      "with\n`InvalidProcessing`, which names every problem. It accepts null for a missing field and ignores unknown fields.",
+    "`make` throws `InvalidProcessing` for a value out of bounds, because such a value is a mistake in the program.\n" +
+      "`Processing.decode` fails with it. The error names every problem. `decode` accepts null for a missing field and ignores\n" +
+      "unknown fields.",
     "## Settings: `Options`",
     "Settings for `Serena.layer({ options })`, `Options.set` and a request's `override_settings`. A run uses a frozen snapshot " +
       "of\nthem.",

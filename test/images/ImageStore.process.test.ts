@@ -35,8 +35,12 @@ describe("temporary files of ended processes", () => {
       }
     })
     yield* Effect.flatMap(ImageStore, ({ save }) => save(file(folder))).pipe(
-      Effect.provide(Layer.fresh(ImageStore.layer).pipe(Layer.provide(Layer.succeed(FileSystem.FileSystem, watching)))),
-      Effect.provide(platform)
+      Effect.provide(
+        Layer.fresh(ImageStore.layer).pipe(
+          Layer.provide(Layer.succeed(FileSystem.FileSystem, watching)),
+          Layer.provide(platform)
+        )
+      )
     )
     const own = seen[0] ?? ""
     const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" })

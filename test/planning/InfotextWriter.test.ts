@@ -304,7 +304,7 @@ describe("a request comes back from its infotext", () => {
   const opts = Options.defaults
   // Settings that are as the defaults are not overridden.
   const changed = (patch: OptionsPatch): OptionsPatch => {
-    const before: Readonly<Record<string, unknown>> = opts
+    const before: Readonly<Record<string, unknown>> = { ...opts }
     return OptionsPatch.make(
       Object.fromEntries(Object.entries(patch).filter(([name, value]) => before[name] !== value))
     )

@@ -338,9 +338,28 @@ describe("a Processing", () => {
   })
 
   it("cannot be made out of bounds by a program", () => {
-    assert.throws(() => Txt2Img.make({ steps: 0 }))
-    assert.throws(() => Txt2Img.make({ sampler_name: "" }))
-    assert.throws(() => Img2Img.make({ init_images: [bytes], denoising_strength: 2 }))
+    const refused = (make: () => Processing): InvalidProcessing => {
+      try {
+        make()
+      } catch (error) {
+        assert.instanceOf(error, InvalidProcessing)
+        return error
+      }
+      return assert.fail("it was made")
+    }
+    assert.strictEqual(
+      refused(() => Txt2Img.make({ steps: 0 })).message,
+      "The request cannot be processed. Correct steps: Expected a value greater than or equal to 1."
+    )
+    const paths = (make: () => Processing) => refused(make).problems.map(({ path }) => path)
+    assert.deepStrictEqual(paths(() => Txt2Img.make({ sampler_name: "", cfg_scale: -1 })), [
+      "sampler_name",
+      "cfg_scale"
+    ])
+    assert.deepStrictEqual(paths(() => Img2Img.make({ init_images: [bytes], denoising_strength: 2 })), [
+      "denoising_strength"
+    ])
+    assert.include(refused(() => Txt2Img.make({ seed: 2 ** 53 })).message, "low 32 bits")
   })
 })
 

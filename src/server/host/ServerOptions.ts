@@ -28,7 +28,6 @@ export const Credential = Schema.String.check(
 )
 
 export const ServerSettings = Schema.Struct({
-  /** Address to listen on; 127.0.0.1 is this machine only. */
   host: withDefault(Schema.NonEmptyString, "127.0.0.1").pipe(
     field({
       title: "Host",
@@ -38,7 +37,6 @@ export const ServerSettings = Schema.Struct({
       value: "text"
     })
   ),
-  /** Port to listen on; 0 for any free one. */
   port: withDefault(whole(0, 65_535), 7860).pipe(
     field({
       title: "Port",
@@ -48,7 +46,6 @@ export const ServerSettings = Schema.Struct({
       value: "integer"
     })
   ),
-  /** Allow unauthenticated access from other machines. */
   insecure: withDefault(Schema.Boolean, false).pipe(
     field({
       title: "Insecure",
@@ -58,7 +55,6 @@ export const ServerSettings = Schema.Struct({
       value: "switch"
     })
   ),
-  /** Users that may sign in, as user:password pairs; without any, the variable SERENA_API_AUTH names them. */
   api_auth: withDefault(Schema.Array(Credential), []).pipe(
     field({
       title: "Users",
@@ -70,7 +66,6 @@ export const ServerSettings = Schema.Struct({
       otherwise: "SERENA_API_AUTH"
     })
   ),
-  /** Host names, besides this machine's own, under which clients without sign-in reach the server; * for all. */
   allowed_hosts: withDefault(Schema.Array(Schema.NonEmptyString), []).pipe(
     field({
       title: "Allowed hosts",
@@ -81,7 +76,6 @@ export const ServerSettings = Schema.Struct({
       value: "names"
     })
   ),
-  /** Origins whose web pages may use the API; * for all. */
   cors_allow_origins: withDefault(Schema.Array(Schema.NonEmptyString), []).pipe(
     field({
       title: "Allowed origins",
@@ -91,7 +85,6 @@ export const ServerSettings = Schema.Struct({
       value: "names"
     })
   ),
-  /** Regular expression of more origins whose web pages may use the API. */
   cors_allow_origins_regex: Schema.optional(Schema.String.check(Schema.makeFilter(isRegExp))).pipe(
     field({
       title: "Allowed origins pattern",
@@ -101,7 +94,6 @@ export const ServerSettings = Schema.Struct({
       value: "text"
     })
   ),
-  /** Certificate in PEM format, for HTTPS. */
   tls_certfile: Schema.optional(Schema.NonEmptyString).pipe(
     field({
       title: "TLS certificate",
@@ -111,7 +103,6 @@ export const ServerSettings = Schema.Struct({
       value: "file"
     })
   ),
-  /** Key of the certificate in PEM format. */
   tls_keyfile: Schema.optional(Schema.NonEmptyString).pipe(
     field({
       title: "TLS key",
@@ -121,7 +112,6 @@ export const ServerSettings = Schema.Struct({
       value: "file"
     })
   ),
-  /** Runs that execute at the same time. */
   concurrency: withDefault(whole(1, 64), 1).pipe(
     field({
       title: "Concurrent runs",
@@ -131,7 +121,6 @@ export const ServerSettings = Schema.Struct({
       value: "integer"
     })
   ),
-  /** Most runs that wait for their turn. */
   queue: withDefault(whole(0, 10_000), 32).pipe(
     field({
       title: "Queue length",
@@ -141,7 +130,6 @@ export const ServerSettings = Schema.Struct({
       value: "integer"
     })
   ),
-  /** Time after which a run ends and returns what it has; 0 for no limit. */
   max_run_seconds: withDefault(whole(0, 2_000_000), 0).pipe(
     field({
       title: "Longest run",
@@ -152,7 +140,6 @@ export const ServerSettings = Schema.Struct({
       value: "integer"
     })
   ),
-  /** Largest request body. */
   max_body_bytes: withDefault(whole(1024, 2 ** 31 - 1), 256 * 2 ** 20).pipe(
     field({
       title: "Largest body",
@@ -163,7 +150,6 @@ export const ServerSettings = Schema.Struct({
       value: "integer"
     })
   ),
-  /** Largest request headers. */
   max_header_bytes: withDefault(whole(1024, 2 ** 20), 32 * 1024).pipe(
     field({
       title: "Largest headers",
@@ -174,7 +160,6 @@ export const ServerSettings = Schema.Struct({
       value: "integer"
     })
   ),
-  /** Time for the headers of a request to arrive. */
   headers_timeout: withDefault(whole(1, 3600), 20).pipe(
     field({
       title: "Headers timeout",
@@ -185,7 +170,6 @@ export const ServerSettings = Schema.Struct({
       value: "integer"
     })
   ),
-  /** Time for a whole request to arrive; replies may take longer. */
   request_timeout: withDefault(whole(1, 86_400), 300).pipe(
     field({
       title: "Request timeout",
@@ -196,7 +180,6 @@ export const ServerSettings = Schema.Struct({
       value: "integer"
     })
   ),
-  /** Shutdown grace period: the time that executing runs have to finish. */
   grace: withDefault(whole(0, 86_400), 20).pipe(
     field({
       title: "Shutdown grace period",
@@ -207,7 +190,6 @@ export const ServerSettings = Schema.Struct({
       value: "integer"
     })
   ),
-  /** JSON file that keeps the settings; without one they are lost when the server ends. */
   options_file: Schema.optional(Schema.NonEmptyString).pipe(
     field({
       title: "Settings file",
@@ -217,7 +199,6 @@ export const ServerSettings = Schema.Struct({
       value: "file"
     })
   ),
-  /** Hosts from which init images may be fetched; * for all public ones. */
   allow_url_hosts: withDefault(Schema.Array(Schema.NonEmptyString), []).pipe(
     field({
       title: "Image hosts",
@@ -227,7 +208,6 @@ export const ServerSettings = Schema.Struct({
       value: "names"
     })
   ),
-  /** Allow clients to shut down the server. */
   api_server_stop: withDefault(Schema.Boolean, false).pipe(
     field({
       title: "Remote shutdown",
