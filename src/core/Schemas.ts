@@ -13,3 +13,17 @@ export const withDefault = <S extends Schema.Top & Schema.WithoutConstructorDefa
     Schema.withConstructorDefault(Effect.succeed(value)),
     Schema.withDecodingDefaultType(Effect.succeed(value))
   )
+
+/**
+ * A struct with a type that is written out. The type that a struct infers is a mapped type, whose fields have no comments
+ * in an editor.
+ */
+export interface NamedStruct<
+  Fields extends Schema.Struct.Fields,
+  Type extends Schema.Struct.Type<Fields>,
+  Input extends Schema.Struct.MakeIn<Fields>
+> extends Schema.Struct<Fields> {
+  readonly Type: Type
+  readonly "~type.make.in": Input
+  readonly "~type.make": Input
+}

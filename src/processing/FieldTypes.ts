@@ -6,9 +6,8 @@
 import type { ImageBytes } from "./ImageBytes.ts"
 import type { SamplerName, SchedulerName } from "./SamplerName.ts"
 
-/** A text-to-image request, complete: every default is filled in. */
-export interface Txt2Img {
-  readonly _tag: "Txt2Img"
+/** The fields of both kinds of requests. */
+export interface RequestFields {
   /**
    * What the image shows, in the prompt language.
    *
@@ -172,6 +171,178 @@ export interface Txt2Img {
    * Default: `{}`.
    */
   readonly override_settings: OptionsPatch
+}
+
+/** The fields of both kinds of requests, of which each may be omitted. */
+export interface RequestInput {
+  /**
+   * What the image shows, in the prompt language.
+   *
+   * Default: `""`.
+   */
+  readonly prompt?: string
+  /**
+   * What to avoid; acts only when the CFG scale is not 1.
+   *
+   * Default: `""`.
+   */
+  readonly negative_prompt?: string
+  /**
+   * Names of styles whose texts are merged into both prompts.
+   *
+   * Default: `[]`.
+   */
+  readonly styles?: ReadonlyArray<string>
+  /**
+   * Whether tags of extra networks, such as <lora:name:1>, are removed without a warning.
+   *
+   * Default: `false`.
+   */
+  readonly disable_extra_networks?: boolean
+  /**
+   * Seed of the first image; later images count up from it. -1 draws a random seed.
+   *
+   * Whole number. Default: `-1`.
+   */
+  readonly seed?: number
+  /**
+   * Seed of the variation noise. -1 draws a random seed.
+   *
+   * Whole number. Default: `-1`.
+   */
+  readonly subseed?: number
+  /**
+   * How much of the variation seed's noise is mixed in: 0 for none, 1 for all.
+   *
+   * Number, 0 to 1. Default: `0`.
+   */
+  readonly subseed_strength?: number
+  /**
+   * Width of the noise that is pasted into the middle; 0 or less for none.
+   *
+   * Whole number, pixels. Default: `-1`.
+   */
+  readonly seed_resize_from_w?: number
+  /**
+   * Height of the noise that is pasted into the middle; 0 or less for none.
+   *
+   * Whole number, pixels. Default: `-1`.
+   */
+  readonly seed_resize_from_h?: number
+  /**
+   * Number of sampling steps.
+   *
+   * Whole number, at least 1. Default: `20`.
+   */
+  readonly steps?: number
+  /**
+   * Name or alias of the sampler, from "serena samplers"; a schedule may follow, as in DPM++ 2M Karras.
+   *
+   * Text, not empty, at most 200 characters. Default: `"Euler"`.
+   */
+  readonly sampler_name?: SamplerName
+  /**
+   * Name or label of the schedule; Automatic is the sampler's own.
+   *
+   * Text, not empty, at most 200 characters. Default: `"Automatic"`.
+   */
+  readonly scheduler?: SchedulerName
+  /**
+   * Classifier-free guidance scale: how closely the image follows the prompt. 1 disables guidance and halves the
+   * work.
+   *
+   * Number, 0 to 1000. Default: `7`.
+   */
+  readonly cfg_scale?: number
+  /**
+   * Width of the image, a multiple of what the model needs (8 or 16).
+   *
+   * Whole number, at least 8, pixels. Default: the model's own.
+   */
+  readonly width?: number | undefined
+  /**
+   * Height of the image, a multiple of what the model needs (8 or 16).
+   *
+   * Whole number, at least 8, pixels. Default: the model's own.
+   */
+  readonly height?: number | undefined
+  /**
+   * Number of images that are sampled together.
+   *
+   * Whole number, at least 1. Default: `1`.
+   */
+  readonly batch_size?: number
+  /**
+   * Number of batches, one after the other.
+   *
+   * Whole number, at least 1. Default: `1`.
+   */
+  readonly n_iter?: number
+  /**
+   * Share of fresh noise in ancestral, SDE and DDIM steps.
+   *
+   * Number, 0 to 1. Default: the settings eta_ancestral and eta_ddim.
+   */
+  readonly eta?: number | undefined
+  /**
+   * Total noise added before the steps of Euler, Heun and DPM2.
+   *
+   * Number, at least 0. Default: the setting.
+   */
+  readonly s_churn?: number | undefined
+  /**
+   * Lowest noise level at which churn acts.
+   *
+   * Number, at least 0. Default: the setting.
+   */
+  readonly s_tmin?: number | undefined
+  /**
+   * Highest noise level at which churn acts; 0 for no limit.
+   *
+   * Number, at least 0. Default: the setting.
+   */
+  readonly s_tmax?: number | undefined
+  /**
+   * Factor on the noise of churn and of ancestral and SDE steps.
+   *
+   * Number, at least 0. Default: the setting.
+   */
+  readonly s_noise?: number | undefined
+  /**
+   * Noise level below which every second step skips the negative prompt.
+   *
+   * Number, at least 0. Default: the setting.
+   */
+  readonly s_min_uncond?: number | undefined
+  /**
+   * Whether the image can be tiled without seams.
+   *
+   * Default: the setting.
+   */
+  readonly tiling?: boolean | undefined
+  /**
+   * Model that takes over before the end.
+   *
+   * Default: none.
+   */
+  readonly refiner_checkpoint?: string | undefined
+  /**
+   * Fraction of the steps after which the refiner takes over.
+   *
+   * Number, 0 to 1. Default: 0.8.
+   */
+  readonly refiner_switch_at?: number | undefined
+  /**
+   * Settings for this request only.
+   *
+   * Default: `{}`.
+   */
+  readonly override_settings?: OptionsPatch
+}
+
+/** A text-to-image request, complete: every default is filled in. */
+export interface Txt2Img extends RequestFields {
+  readonly _tag: "Txt2Img"
   /**
    * Whether a second pass follows at a larger size.
    *
@@ -247,171 +418,8 @@ export interface Txt2Img {
 }
 
 /** The fields of `Txt2Img.make`. */
-export interface Txt2ImgInput {
+export interface Txt2ImgInput extends RequestInput {
   readonly _tag?: "Txt2Img"
-  /**
-   * What the image shows, in the prompt language.
-   *
-   * Default: `""`.
-   */
-  readonly prompt?: string
-  /**
-   * What to avoid; acts only when the CFG scale is not 1.
-   *
-   * Default: `""`.
-   */
-  readonly negative_prompt?: string
-  /**
-   * Names of styles whose texts are merged into both prompts.
-   *
-   * Default: `[]`.
-   */
-  readonly styles?: ReadonlyArray<string>
-  /**
-   * Whether tags of extra networks, such as <lora:name:1>, are removed without a warning.
-   *
-   * Default: `false`.
-   */
-  readonly disable_extra_networks?: boolean
-  /**
-   * Seed of the first image; later images count up from it. -1 draws a random seed.
-   *
-   * Whole number. Default: `-1`.
-   */
-  readonly seed?: number
-  /**
-   * Seed of the variation noise. -1 draws a random seed.
-   *
-   * Whole number. Default: `-1`.
-   */
-  readonly subseed?: number
-  /**
-   * How much of the variation seed's noise is mixed in: 0 for none, 1 for all.
-   *
-   * Number, 0 to 1. Default: `0`.
-   */
-  readonly subseed_strength?: number
-  /**
-   * Width of the noise that is pasted into the middle; 0 or less for none.
-   *
-   * Whole number, pixels. Default: `-1`.
-   */
-  readonly seed_resize_from_w?: number
-  /**
-   * Height of the noise that is pasted into the middle; 0 or less for none.
-   *
-   * Whole number, pixels. Default: `-1`.
-   */
-  readonly seed_resize_from_h?: number
-  /**
-   * Number of sampling steps.
-   *
-   * Whole number, at least 1. Default: `20`.
-   */
-  readonly steps?: number
-  /**
-   * Name or alias of the sampler, from "serena samplers"; a schedule may follow, as in DPM++ 2M Karras.
-   *
-   * Text, not empty, at most 200 characters. Default: `"Euler"`.
-   */
-  readonly sampler_name?: SamplerName
-  /**
-   * Name or label of the schedule; Automatic is the sampler's own.
-   *
-   * Text, not empty, at most 200 characters. Default: `"Automatic"`.
-   */
-  readonly scheduler?: SchedulerName
-  /**
-   * Classifier-free guidance scale: how closely the image follows the prompt. 1 disables guidance and halves the
-   * work.
-   *
-   * Number, 0 to 1000. Default: `7`.
-   */
-  readonly cfg_scale?: number
-  /**
-   * Width of the image, a multiple of what the model needs (8 or 16).
-   *
-   * Whole number, at least 8, pixels. Default: the model's own.
-   */
-  readonly width?: number | undefined
-  /**
-   * Height of the image, a multiple of what the model needs (8 or 16).
-   *
-   * Whole number, at least 8, pixels. Default: the model's own.
-   */
-  readonly height?: number | undefined
-  /**
-   * Number of images that are sampled together.
-   *
-   * Whole number, at least 1. Default: `1`.
-   */
-  readonly batch_size?: number
-  /**
-   * Number of batches, one after the other.
-   *
-   * Whole number, at least 1. Default: `1`.
-   */
-  readonly n_iter?: number
-  /**
-   * Share of fresh noise in ancestral, SDE and DDIM steps.
-   *
-   * Number, 0 to 1. Default: the settings eta_ancestral and eta_ddim.
-   */
-  readonly eta?: number | undefined
-  /**
-   * Total noise added before the steps of Euler, Heun and DPM2.
-   *
-   * Number, at least 0. Default: the setting.
-   */
-  readonly s_churn?: number | undefined
-  /**
-   * Lowest noise level at which churn acts.
-   *
-   * Number, at least 0. Default: the setting.
-   */
-  readonly s_tmin?: number | undefined
-  /**
-   * Highest noise level at which churn acts; 0 for no limit.
-   *
-   * Number, at least 0. Default: the setting.
-   */
-  readonly s_tmax?: number | undefined
-  /**
-   * Factor on the noise of churn and of ancestral and SDE steps.
-   *
-   * Number, at least 0. Default: the setting.
-   */
-  readonly s_noise?: number | undefined
-  /**
-   * Noise level below which every second step skips the negative prompt.
-   *
-   * Number, at least 0. Default: the setting.
-   */
-  readonly s_min_uncond?: number | undefined
-  /**
-   * Whether the image can be tiled without seams.
-   *
-   * Default: the setting.
-   */
-  readonly tiling?: boolean | undefined
-  /**
-   * Model that takes over before the end.
-   *
-   * Default: none.
-   */
-  readonly refiner_checkpoint?: string | undefined
-  /**
-   * Fraction of the steps after which the refiner takes over.
-   *
-   * Number, 0 to 1. Default: 0.8.
-   */
-  readonly refiner_switch_at?: number | undefined
-  /**
-   * Settings for this request only.
-   *
-   * Default: `{}`.
-   */
-  readonly override_settings?: OptionsPatch
   /**
    * Whether a second pass follows at a larger size.
    *
@@ -487,171 +495,8 @@ export interface Txt2ImgInput {
 }
 
 /** An image-to-image request, complete: every default is filled in. */
-export interface Img2Img {
+export interface Img2Img extends RequestFields {
   readonly _tag: "Img2Img"
-  /**
-   * What the image shows, in the prompt language.
-   *
-   * Default: `""`.
-   */
-  readonly prompt: string
-  /**
-   * What to avoid; acts only when the CFG scale is not 1.
-   *
-   * Default: `""`.
-   */
-  readonly negative_prompt: string
-  /**
-   * Names of styles whose texts are merged into both prompts.
-   *
-   * Default: `[]`.
-   */
-  readonly styles: ReadonlyArray<string>
-  /**
-   * Whether tags of extra networks, such as <lora:name:1>, are removed without a warning.
-   *
-   * Default: `false`.
-   */
-  readonly disable_extra_networks: boolean
-  /**
-   * Seed of the first image; later images count up from it. -1 draws a random seed.
-   *
-   * Whole number. Default: `-1`.
-   */
-  readonly seed: number
-  /**
-   * Seed of the variation noise. -1 draws a random seed.
-   *
-   * Whole number. Default: `-1`.
-   */
-  readonly subseed: number
-  /**
-   * How much of the variation seed's noise is mixed in: 0 for none, 1 for all.
-   *
-   * Number, 0 to 1. Default: `0`.
-   */
-  readonly subseed_strength: number
-  /**
-   * Width of the noise that is pasted into the middle; 0 or less for none.
-   *
-   * Whole number, pixels. Default: `-1`.
-   */
-  readonly seed_resize_from_w: number
-  /**
-   * Height of the noise that is pasted into the middle; 0 or less for none.
-   *
-   * Whole number, pixels. Default: `-1`.
-   */
-  readonly seed_resize_from_h: number
-  /**
-   * Number of sampling steps.
-   *
-   * Whole number, at least 1. Default: `20`.
-   */
-  readonly steps: number
-  /**
-   * Name or alias of the sampler, from "serena samplers"; a schedule may follow, as in DPM++ 2M Karras.
-   *
-   * Text, not empty, at most 200 characters. Default: `"Euler"`.
-   */
-  readonly sampler_name: SamplerName
-  /**
-   * Name or label of the schedule; Automatic is the sampler's own.
-   *
-   * Text, not empty, at most 200 characters. Default: `"Automatic"`.
-   */
-  readonly scheduler: SchedulerName
-  /**
-   * Classifier-free guidance scale: how closely the image follows the prompt. 1 disables guidance and halves the
-   * work.
-   *
-   * Number, 0 to 1000. Default: `7`.
-   */
-  readonly cfg_scale: number
-  /**
-   * Width of the image, a multiple of what the model needs (8 or 16).
-   *
-   * Whole number, at least 8, pixels. Default: the model's own.
-   */
-  readonly width?: number | undefined
-  /**
-   * Height of the image, a multiple of what the model needs (8 or 16).
-   *
-   * Whole number, at least 8, pixels. Default: the model's own.
-   */
-  readonly height?: number | undefined
-  /**
-   * Number of images that are sampled together.
-   *
-   * Whole number, at least 1. Default: `1`.
-   */
-  readonly batch_size: number
-  /**
-   * Number of batches, one after the other.
-   *
-   * Whole number, at least 1. Default: `1`.
-   */
-  readonly n_iter: number
-  /**
-   * Share of fresh noise in ancestral, SDE and DDIM steps.
-   *
-   * Number, 0 to 1. Default: the settings eta_ancestral and eta_ddim.
-   */
-  readonly eta?: number | undefined
-  /**
-   * Total noise added before the steps of Euler, Heun and DPM2.
-   *
-   * Number, at least 0. Default: the setting.
-   */
-  readonly s_churn?: number | undefined
-  /**
-   * Lowest noise level at which churn acts.
-   *
-   * Number, at least 0. Default: the setting.
-   */
-  readonly s_tmin?: number | undefined
-  /**
-   * Highest noise level at which churn acts; 0 for no limit.
-   *
-   * Number, at least 0. Default: the setting.
-   */
-  readonly s_tmax?: number | undefined
-  /**
-   * Factor on the noise of churn and of ancestral and SDE steps.
-   *
-   * Number, at least 0. Default: the setting.
-   */
-  readonly s_noise?: number | undefined
-  /**
-   * Noise level below which every second step skips the negative prompt.
-   *
-   * Number, at least 0. Default: the setting.
-   */
-  readonly s_min_uncond?: number | undefined
-  /**
-   * Whether the image can be tiled without seams.
-   *
-   * Default: the setting.
-   */
-  readonly tiling?: boolean | undefined
-  /**
-   * Model that takes over before the end.
-   *
-   * Default: none.
-   */
-  readonly refiner_checkpoint?: string | undefined
-  /**
-   * Fraction of the steps after which the refiner takes over.
-   *
-   * Number, 0 to 1. Default: 0.8.
-   */
-  readonly refiner_switch_at?: number | undefined
-  /**
-   * Settings for this request only.
-   *
-   * Default: `{}`.
-   */
-  readonly override_settings: OptionsPatch
   /**
    * Images to start from: one for the whole batch, or one for each image of it.
    *
@@ -723,171 +568,8 @@ export interface Img2Img {
 }
 
 /** The fields of `Img2Img.make`. */
-export interface Img2ImgInput {
+export interface Img2ImgInput extends RequestInput {
   readonly _tag?: "Img2Img"
-  /**
-   * What the image shows, in the prompt language.
-   *
-   * Default: `""`.
-   */
-  readonly prompt?: string
-  /**
-   * What to avoid; acts only when the CFG scale is not 1.
-   *
-   * Default: `""`.
-   */
-  readonly negative_prompt?: string
-  /**
-   * Names of styles whose texts are merged into both prompts.
-   *
-   * Default: `[]`.
-   */
-  readonly styles?: ReadonlyArray<string>
-  /**
-   * Whether tags of extra networks, such as <lora:name:1>, are removed without a warning.
-   *
-   * Default: `false`.
-   */
-  readonly disable_extra_networks?: boolean
-  /**
-   * Seed of the first image; later images count up from it. -1 draws a random seed.
-   *
-   * Whole number. Default: `-1`.
-   */
-  readonly seed?: number
-  /**
-   * Seed of the variation noise. -1 draws a random seed.
-   *
-   * Whole number. Default: `-1`.
-   */
-  readonly subseed?: number
-  /**
-   * How much of the variation seed's noise is mixed in: 0 for none, 1 for all.
-   *
-   * Number, 0 to 1. Default: `0`.
-   */
-  readonly subseed_strength?: number
-  /**
-   * Width of the noise that is pasted into the middle; 0 or less for none.
-   *
-   * Whole number, pixels. Default: `-1`.
-   */
-  readonly seed_resize_from_w?: number
-  /**
-   * Height of the noise that is pasted into the middle; 0 or less for none.
-   *
-   * Whole number, pixels. Default: `-1`.
-   */
-  readonly seed_resize_from_h?: number
-  /**
-   * Number of sampling steps.
-   *
-   * Whole number, at least 1. Default: `20`.
-   */
-  readonly steps?: number
-  /**
-   * Name or alias of the sampler, from "serena samplers"; a schedule may follow, as in DPM++ 2M Karras.
-   *
-   * Text, not empty, at most 200 characters. Default: `"Euler"`.
-   */
-  readonly sampler_name?: SamplerName
-  /**
-   * Name or label of the schedule; Automatic is the sampler's own.
-   *
-   * Text, not empty, at most 200 characters. Default: `"Automatic"`.
-   */
-  readonly scheduler?: SchedulerName
-  /**
-   * Classifier-free guidance scale: how closely the image follows the prompt. 1 disables guidance and halves the
-   * work.
-   *
-   * Number, 0 to 1000. Default: `7`.
-   */
-  readonly cfg_scale?: number
-  /**
-   * Width of the image, a multiple of what the model needs (8 or 16).
-   *
-   * Whole number, at least 8, pixels. Default: the model's own.
-   */
-  readonly width?: number | undefined
-  /**
-   * Height of the image, a multiple of what the model needs (8 or 16).
-   *
-   * Whole number, at least 8, pixels. Default: the model's own.
-   */
-  readonly height?: number | undefined
-  /**
-   * Number of images that are sampled together.
-   *
-   * Whole number, at least 1. Default: `1`.
-   */
-  readonly batch_size?: number
-  /**
-   * Number of batches, one after the other.
-   *
-   * Whole number, at least 1. Default: `1`.
-   */
-  readonly n_iter?: number
-  /**
-   * Share of fresh noise in ancestral, SDE and DDIM steps.
-   *
-   * Number, 0 to 1. Default: the settings eta_ancestral and eta_ddim.
-   */
-  readonly eta?: number | undefined
-  /**
-   * Total noise added before the steps of Euler, Heun and DPM2.
-   *
-   * Number, at least 0. Default: the setting.
-   */
-  readonly s_churn?: number | undefined
-  /**
-   * Lowest noise level at which churn acts.
-   *
-   * Number, at least 0. Default: the setting.
-   */
-  readonly s_tmin?: number | undefined
-  /**
-   * Highest noise level at which churn acts; 0 for no limit.
-   *
-   * Number, at least 0. Default: the setting.
-   */
-  readonly s_tmax?: number | undefined
-  /**
-   * Factor on the noise of churn and of ancestral and SDE steps.
-   *
-   * Number, at least 0. Default: the setting.
-   */
-  readonly s_noise?: number | undefined
-  /**
-   * Noise level below which every second step skips the negative prompt.
-   *
-   * Number, at least 0. Default: the setting.
-   */
-  readonly s_min_uncond?: number | undefined
-  /**
-   * Whether the image can be tiled without seams.
-   *
-   * Default: the setting.
-   */
-  readonly tiling?: boolean | undefined
-  /**
-   * Model that takes over before the end.
-   *
-   * Default: none.
-   */
-  readonly refiner_checkpoint?: string | undefined
-  /**
-   * Fraction of the steps after which the refiner takes over.
-   *
-   * Number, 0 to 1. Default: 0.8.
-   */
-  readonly refiner_switch_at?: number | undefined
-  /**
-   * Settings for this request only.
-   *
-   * Default: `{}`.
-   */
-  readonly override_settings?: OptionsPatch
   /**
    * Images to start from: one for the whole batch, or one for each image of it.
    *

@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { field } from "../core/Field.ts"
+import type { NamedStruct } from "../core/Schemas.ts"
 import type * as FieldTypes from "./FieldTypes.ts"
 
 const limit = (value: number) =>
@@ -105,12 +106,5 @@ const limits = Schema.Struct({
   )
 }).annotate({ identifier: "Limits" })
 
-/** The schema of `Limits`, whose types have comments. */
-export interface LimitsSchema extends Schema.Struct<typeof limits.fields> {
-  readonly Type: Limits
-  readonly "~type.make.in": FieldTypes.LimitsInput
-  readonly "~type.make": FieldTypes.LimitsInput
-}
-
-export const Limits: LimitsSchema = limits
+export const Limits: NamedStruct<typeof limits.fields, Limits, FieldTypes.LimitsInput> = limits
 export interface Limits extends FieldTypes.Limits {}

@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 import { field } from "../core/Field.ts"
 import { listed, Problem, problemsOf } from "../core/Problem.ts"
+import type { NamedStruct } from "../core/Schemas.ts"
 import { proposer } from "../core/Text.ts"
 import type * as FieldTypes from "./FieldTypes.ts"
 
@@ -726,27 +727,14 @@ const defaults: OptionsSnapshot = Object.freeze({
 })
 
 /** All settings, as a run sees them: frozen. */
-export const OptionsSnapshot: OptionsSnapshotSchema = Schema.Struct(fields).annotate({ identifier: "Options" })
+export const OptionsSnapshot: NamedStruct<typeof fields, OptionsSnapshot, OptionsSnapshot> = Schema.Struct(fields)
+  .annotate({ identifier: "Options" })
 export interface OptionsSnapshot extends FieldTypes.OptionsSnapshot {}
-
-/** The schema of `OptionsSnapshot`, whose types have comments. */
-export interface OptionsSnapshotSchema extends Schema.Struct<typeof fields> {
-  readonly Type: OptionsSnapshot
-  readonly "~type.make.in": OptionsSnapshot
-  readonly "~type.make": OptionsSnapshot
-}
 
 const patch = OptionsSnapshot.mapFields(Struct.map(Schema.optionalKey)).annotate({ identifier: "OptionsPatch" })
 
-/** The schema of `OptionsPatch`, whose types have comments. */
-export interface OptionsPatchSchema extends Schema.Struct<typeof patch.fields> {
-  readonly Type: OptionsPatch
-  readonly "~type.make.in": OptionsPatch
-  readonly "~type.make": OptionsPatch
-}
-
 /** Some settings: what `override_settings` and a change of the options hold. */
-export const OptionsPatch: OptionsPatchSchema = patch
+export const OptionsPatch: NamedStruct<typeof patch.fields, OptionsPatch, OptionsPatch> = patch
 export interface OptionsPatch extends FieldTypes.OptionsPatch {}
 
 const decodePatch = Schema.decodeUnknownEffect(OptionsPatch, { errors: "all", onExcessProperty: "error" })

@@ -15,7 +15,7 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Struct from "effect/Struct"
 import { field } from "../core/Field.ts"
 import { type Problem, problemsOf } from "../core/Problem.ts"
-import { withDefault } from "../core/Schemas.ts"
+import { type NamedStruct, withDefault } from "../core/Schemas.ts"
 import type * as FieldTypes from "./FieldTypes.ts"
 import { hiresSize } from "./HiresSize.ts"
 import { GivenImages, GivenMask, ImageBytes, ImageLimits, tooLarge } from "./ImageBytes.ts"
@@ -48,6 +48,15 @@ const bitOrBoolean = Schema.Union([bit, Schema.Boolean]).pipe(Schema.decodeTo(
     encode: (value: 0 | 1): 0 | 1 | boolean => value
   })
 ))
+
+interface RequestStruct<
+  Fields extends Schema.Struct.Fields,
+  Request extends Schema.Struct.Type<Fields>,
+  Input extends Schema.Struct.MakeIn<Fields>
+> extends NamedStruct<Fields, Request, Input> {
+  /** Makes a request: omitted fields take their defaults. Throws `InvalidProcessing`, which names every wrong value. */
+  make(input: Input, options?: Schema.MakeOptions): Request
+}
 
 // A schema's own `make` throws an error that does not say which value is wrong, so it is replaced: this one throws
 // `InvalidProcessing`.
@@ -468,15 +477,8 @@ const txt2Img = Schema.Struct({
   )
 }).annotate({ identifier: "Txt2Img" })
 
-/** The schema of `Txt2Img`, whose types have comments. */
-export interface Txt2ImgSchema extends Schema.Struct<typeof txt2Img.fields> {
-  readonly Type: Txt2Img
-  readonly "~type.make.in": FieldTypes.Txt2ImgInput
-  readonly "~type.make": FieldTypes.Txt2ImgInput
-}
-
 /** Text to image, and with `enable_hr` a second pass in a larger size. */
-export const Txt2Img: Txt2ImgSchema = withReasons(txt2Img)
+export const Txt2Img: RequestStruct<typeof txt2Img.fields, Txt2Img, FieldTypes.Txt2ImgInput> = withReasons(txt2Img)
 export interface Txt2Img extends FieldTypes.Txt2Img {}
 
 const img2Img = Schema.Struct({
@@ -608,15 +610,8 @@ const img2Img = Schema.Struct({
     )
 }).annotate({ identifier: "Img2Img" })
 
-/** The schema of `Img2Img`, whose types have comments. */
-export interface Img2ImgSchema extends Schema.Struct<typeof img2Img.fields> {
-  readonly Type: Img2Img
-  readonly "~type.make.in": FieldTypes.Img2ImgInput
-  readonly "~type.make": FieldTypes.Img2ImgInput
-}
-
 /** Image to image, and with a `mask` inpainting. */
-export const Img2Img: Img2ImgSchema = withReasons(img2Img)
+export const Img2Img: RequestStruct<typeof img2Img.fields, Img2Img, FieldTypes.Img2ImgInput> = withReasons(img2Img)
 export interface Img2Img extends FieldTypes.Img2Img {}
 
 /** Everything that can be asked for. */

@@ -64,7 +64,7 @@ describe("a field's description", () => {
     const requests = new Set([...Object.keys(Txt2Img.fields), ...Object.keys(Img2Img.fields)])
     assert.deepStrictEqual(
       [...requests].filter((name) => !(name in all)),
-      ["_tag", "init_images", "mask"]
+      ["_tag", "override_settings", "init_images", "mask"]
     )
   })
 })

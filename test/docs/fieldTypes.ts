@@ -20,38 +20,64 @@ interface Written {
   readonly defaults: object
   /** Which fields may be omitted: as the schema's type says, those that `make` has a default for, or all. */
   readonly optional: "schema" | "make" | "all"
+  /** The interface that it extends, with the fields that are written there. */
+  readonly base?: readonly [name: string, struct: Described]
 }
 
 const img2imgDefaults = { ...Img2Img.make({ init_images: [new Uint8Array()] }), init_images: undefined }
 
+// Written once, because an editor shows a comment on a field of `Processing`, a union, only where both have the same one.
+const img2imgFields: Described["fields"] = Img2Img.fields
+const shared = Schema.Struct(
+  Object.fromEntries(Object.entries(Txt2Img.fields).filter(([name, schema]) => img2imgFields[name] === schema))
+).annotate({ identifier: "RequestFields" })
+
 const all: ReadonlyArray<Written> = [
+  {
+    name: "RequestFields",
+    description: "The fields of both kinds of requests.",
+    struct: shared,
+    defaults: Txt2Img.make({}),
+    optional: "schema"
+  },
+  {
+    name: "RequestInput",
+    description: "The fields of both kinds of requests, of which each may be omitted.",
+    struct: shared,
+    defaults: Txt2Img.make({}),
+    optional: "make"
+  },
   {
     name: "Txt2Img",
     description: "A text-to-image request, complete: every default is filled in.",
     struct: Txt2Img,
     defaults: Txt2Img.make({}),
-    optional: "schema"
+    optional: "schema",
+    base: ["RequestFields", shared]
   },
   {
     name: "Txt2ImgInput",
     description: "The fields of `Txt2Img.make`.",
     struct: Txt2Img,
     defaults: Txt2Img.make({}),
-    optional: "make"
+    optional: "make",
+    base: ["RequestInput", shared]
   },
   {
     name: "Img2Img",
     description: "An image-to-image request, complete: every default is filled in.",
     struct: Img2Img,
     defaults: img2imgDefaults,
-    optional: "schema"
+    optional: "schema",
+    base: ["RequestFields", shared]
   },
   {
     name: "Img2ImgInput",
     description: "The fields of `Img2Img.make`.",
     struct: Img2Img,
     defaults: img2imgDefaults,
-    optional: "make"
+    optional: "make",
+    base: ["RequestInput", shared]
   },
   {
     name: "OptionsSnapshot",
@@ -177,10 +203,11 @@ const comment = (description: string, more: string): string =>
       "   */"
     ].join("\n")
 
-const written = ({ defaults, description, name, optional, struct }: Written): string => {
+const written = ({ base, defaults, description, name, optional, struct }: Written): string => {
   const nodes = new Map(nodesOf(struct))
   const byName = entries(defaults)
-  const lines = Object.entries(struct.fields).map(([key, schema]) => {
+  const own = Object.entries(struct.fields).filter(([key]) => base === undefined || !Object.hasOwn(base[1].fields, key))
+  const lines = own.map(([key, schema]) => {
     const { ast } = Schema.toType(schema)
     const { constructorDefault, isOptional = false } = ast.context ?? {}
     const mayOmit = isOptional || optional === "all" || (optional === "make" && constructorDefault !== undefined)
@@ -191,7 +218,9 @@ const written = ({ defaults, description, name, optional, struct }: Written): st
       ? line
       : `${comment(described.description, remark(node, described.unit, byName[key], described.otherwise))}\n${line}`
   })
-  return `/** ${description} */\nexport interface ${name} {\n${lines.join("\n")}\n}\n`
+  return `/** ${description} */\nexport interface ${name}${base === undefined ? "" : ` extends ${base[0]}`} {\n${
+    lines.join("\n")
+  }\n}\n`
 }
 
 /** The source file that holds them. */
