@@ -184,13 +184,7 @@ const remark = (node: Node, unit: string | undefined, value: unknown, otherwise:
 }
 
 // As wide as the formatter lets code be.
-const wrapped = (text: string): ReadonlyArray<string> =>
-  text.split(" ").reduce<ReadonlyArray<string>>((lines, word) => {
-    const last = lines.at(-1)
-    return last === undefined || last.length + word.length > 112
-      ? [...lines, word]
-      : [...lines.slice(0, -1), `${last} ${word}`]
-  }, [])
+const wrapped = (text: string): ReadonlyArray<string> => text.match(/\S.{0,111}(?!\S)/g) ?? []
 
 const comment = (description: string, more: string): string =>
   more === "" && description.length <= 110
