@@ -4,6 +4,8 @@
 import type * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import type * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { field } from "../core/Field.ts"
@@ -11,7 +13,17 @@ import { type Problem, problemsOf } from "../core/Problem.ts"
 import { type CommandOptions, ProcessOptions } from "../processing/CommandOptions.ts"
 import { Limits } from "../processing/Limits.ts"
 import { type OptionsPatch, OptionsSnapshot } from "../processing/Options.ts"
-import { flagFieldOf, type FlagTable, helpOf, notNumbers, tableOf, toFlags, type Written, written } from "./Flags.ts"
+import {
+  type FlagField,
+  flagFieldOf,
+  type FlagTable,
+  helpOf,
+  notNumbers,
+  tableOf,
+  toFlags,
+  type Written,
+  written
+} from "./Flags.ts"
 
 /** What only the command line has. */
 const CommandLine = Schema.Struct({
@@ -44,17 +56,21 @@ const CommandLine = Schema.Struct({
   sd_model_checkpoint: Schema.optionalKey(OptionsSnapshot.fields.sd_model_checkpoint)
 })
 
+const modelsDirField: FlagField = {
+  ...flagFieldOf(ProcessOptions, "modelsDir"),
+  shownDefault: "SERENA_MODELS_DIR, or else ./models if it holds models"
+}
+
 const processTable: FlagTable = {
   ...tableOf(OptionsSnapshot.mapFields(({ sd_model_checkpoint }) => ({ sd_model_checkpoint })), {}),
   ...tableOf(ProcessOptions, ProcessOptions.make({})),
+  modelsDir: modelsDirField,
   ...tableOf(CommandLine, {}, ["sd_model_checkpoint"])
 }
 const limitsTable = tableOf(Limits, Limits.make({}))
 
 /** All of them, by field name. */
 export const table: FlagTable = { ...processTable, ...limitsTable }
-
-const modelsDirField = flagFieldOf(ProcessOptions, "modelsDir")
 
 /** `--models-dir` by itself. */
 export const modelsDir = Flag.Directory(modelsDirField.flag).pipe(
@@ -100,27 +116,35 @@ const decodeLimits = Schema.decodeUnknownEffect(Limits, { errors: "all" })
 
 /** Decodes the flags. Fails with every problem, by field name: `byFlag(table)` names the flags. */
 export const decode = Effect.fnUntraced(
-  function*({ limits, process }: Input): Effect.fn.Return<Setup, ReadonlyArray<Problem>> {
+  function*({ limits, process }: Input): Effect.fn.Return<
+    Setup,
+    ReadonlyArray<Problem>,
+    FileSystem.FileSystem | Path.Path
+  > {
     const values = written(process, processTable)
     const processOptions = yield* problemsFrom(decodeProcess(values))
     const commandLine = yield* problemsFrom(decodeCommandLine(values))
     const taken = yield* problemsFrom(decodeLimits(written(limits, limitsTable)))
+    const modelsDir = Result.isFailure(processOptions)
+      ? Result.succeed(undefined)
+      : yield* Effect.result(resolveModelsDir(processOptions.success.modelsDir))
     const problems = [
       ...notNumbers(process, processTable),
       ...notNumbers(limits, limitsTable),
       ...(Result.isFailure(processOptions) ? processOptions.failure : []),
+      ...(Result.isFailure(modelsDir) ? modelsDir.failure : []),
       ...(Result.isFailure(commandLine) ? commandLine.failure : []),
       ...(Result.isFailure(taken) ? taken.failure : [])
     ]
     if (
-      Result.isFailure(processOptions) || Result.isFailure(commandLine) || Result.isFailure(taken) ||
-      problems.length > 0
+      Result.isFailure(processOptions) || Result.isFailure(modelsDir) || Result.isFailure(commandLine) ||
+      Result.isFailure(taken) || problems.length > 0
     ) {
       return yield* Effect.fail(problems)
     }
     const { otlp_endpoint, outdir, sd_model_checkpoint } = commandLine.success
     return {
-      cmdOpts: { ...processOptions.success, limits: taken.success },
+      cmdOpts: { ...processOptions.success, modelsDir: modelsDir.success, limits: taken.success },
       options: {
         ...(sd_model_checkpoint !== undefined && { sd_model_checkpoint }),
         ...(outdir !== undefined && foldersIn(outdir))
@@ -129,6 +153,12 @@ export const decode = Effect.fnUntraced(
     }
   }
 )
+
+/** The models folder: from the flag, the environment, or the working directory. */
+export const resolveModelsDir = Effect.fnUntraced(function*(flag: string | undefined) {
+  const { findModelsDir } = yield* Effect.promise(() => import("./modelsDir.ts"))
+  return yield* findModelsDir(flag)
+})
 
 const problemsFrom = <A>(effect: Effect.Effect<A, Schema.SchemaError>) =>
   Effect.result(Effect.mapError(effect, ({ issue }) => problemsOf(issue)))

@@ -9,6 +9,8 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Progress from "../instrumentation/Progress.ts"
+import { byReason, unusableFiles } from "../models/ModelFiles.ts"
+import { ModelProvider } from "../models/ModelProvider.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { Processed, ProcessedImage } from "../runner/Processed.ts"
 import { processImages } from "../runner/processImages.ts"
@@ -34,7 +36,9 @@ export const generate = Effect.fnUntraced(function*({ json, named, processing, q
     Effect.updateService(References.MinimumLogLevel, (level) => quiet ? "Error" : level)
   )
 
-  const processed = yield* processImages(processing).pipe(
+  const isNamed = (processing.override_settings.sd_model_checkpoint ?? setup.options.sd_model_checkpoint ?? "") !== ""
+  const choose = quiet || isNamed ? Effect.void : sayModel(setup.cmdOpts.modelsDir)
+  const processed = yield* Effect.andThen(choose, processImages(processing)).pipe(
     telemetry.continued,
     Effect.provide(Serena.layer({
       hooks: RunnerHooks.layer(signals.hooks, ...progress, ...telemetry.hooks),
@@ -74,6 +78,22 @@ export const generate = Effect.fnUntraced(function*({ json, named, processing, q
   }
   return saved
 }, Effect.scoped)
+
+// Says which model is used when none is named, and what else is in the models folder and does not load.
+const sayModel = Effect.fnUntraced(function*(modelsDir: string | undefined) {
+  if (modelsDir === undefined) return
+  const own = (yield* (yield* ModelProvider).list).filter(({ embedded }) => !embedded)
+  const [first] = own
+  // Without one the run fails and says why.
+  if (first === undefined) return
+  const which = own.length === 1 ? "the only one" : `the first of ${own.length}`
+  yield* Console.error(
+    `Warning: no model is named; using ${first.name}, ${which} in ${modelsDir}. Choose with --model.`
+  )
+  for (const { message, path } of byReason(yield* unusableFiles(modelsDir))) {
+    yield* Console.error(`Warning: not used: ${path} (${message}).`)
+  }
+})
 
 type Saved = ProcessedImage & { readonly path: string }
 

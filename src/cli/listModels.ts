@@ -4,21 +4,67 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { ModelProvider } from "../models/ModelProvider.ts"
+import * as Path from "effect/Path"
+import { listed, type Problem } from "../core/Problem.ts"
+import { unusableFiles } from "../models/ModelFiles.ts"
+import * as ModelFolder from "../models/ModelFolder.ts"
+import { type ModelEntry, ModelProvider } from "../models/ModelProvider.ts"
+import { InvalidOptions } from "../processing/Options.ts"
 import * as Serena from "../Serena.ts"
+import { byFlag } from "./Flags.ts"
+import { findModelsDir } from "./modelsDir.ts"
+import * as ProcessFlags from "./ProcessFlags.ts"
 
-/** Prints name and folder of each model, or a line of JSON. */
+interface Listed extends ModelEntry {
+  /** Why it cannot be used; empty when it can. */
+  readonly problems: ReadonlyArray<Problem>
+}
+
+/** Prints name and folder of each model, what does not load and why, or lines of JSON. No network is opened. */
 export const listModels = Effect.fn("listModels")(
   function*(options: { readonly modelsDir: Option.Option<string>; readonly json: boolean }) {
-    const { list } = yield* ModelProvider
-    for (const { embedded, folder, name } of yield* list) {
-      yield* Console.log(
-        options.json
-          ? JSON.stringify({ name, folder, embedded })
-          : `${name}  ${folder}${embedded ? "  (embedded)" : ""}`
-      )
-    }
-  },
-  (effect, { modelsDir }) =>
-    Effect.provide(effect, Serena.layer({ cmdOpts: { modelsDir: Option.getOrUndefined(modelsDir) } }))
+    const modelsDir = yield* Effect.mapError(
+      findModelsDir(Option.getOrUndefined(options.modelsDir)),
+      (problems) => new InvalidOptions({ problems: problems.map(byFlag(ProcessFlags.table)) })
+    )
+    const entries = yield* Effect.flatMap(ModelProvider, ({ list }) => list).pipe(
+      Effect.provide(Serena.layer({ cmdOpts: { modelsDir } }))
+    )
+    const folders = yield* Effect.forEach(entries, checked)
+    const files = modelsDir === undefined ? [] : yield* unusableIn(modelsDir)
+    // The embedded models come last.
+    const found = [...folders.filter(({ embedded }) => !embedded), ...files, ...folders.filter(isEmbedded)]
+    for (const each of found) yield* Console.log(options.json ? jsonLine(each) : line(each))
+  }
 )
+
+const isEmbedded = ({ embedded }: ModelEntry): boolean => embedded
+
+const checked = Effect.fnUntraced(function*(entry: ModelEntry) {
+  const found: Listed = yield* Effect.match(ModelFolder.read(entry.folder), {
+    onFailure: ({ problems }) => ({ ...entry, problems }),
+    onSuccess: () => ({ ...entry, problems: [] })
+  })
+  return found
+})
+
+const unusableIn = Effect.fnUntraced(function*(modelsDir: string) {
+  const path = yield* Path.Path
+  return (yield* unusableFiles(path.resolve(modelsDir))).map(({ message, path: file }): Listed => ({
+    name: path.basename(file),
+    folder: path.resolve(modelsDir, file),
+    embedded: false,
+    problems: [{ path: "", message }]
+  }))
+})
+
+const reason = (problems: ReadonlyArray<Problem>): string =>
+  problems.map(({ message, path }) => path === "" ? message : listed([{ message, path }])).join("; ")
+
+const line = ({ embedded, folder, name, problems }: Listed): string =>
+  `${name}  ${folder}${embedded ? "  (embedded)" : ""}${
+    problems.length === 0 ? "" : `  (not usable: ${reason(problems)})`
+  }`
+
+const jsonLine = ({ embedded, folder, name, problems }: Listed): string =>
+  JSON.stringify({ name, folder, embedded, usable: problems.length === 0, problems })

@@ -12,12 +12,13 @@ export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNot
   known: Schema.Array(Schema.String)
 }) {
   override get message(): string {
-    const places = `Looked in ${this.searched.join(" and ")}.`
-    return this.known.length === 0
-      ? `${
-        this.model === "" ? "No model" : `No model "${this.model}"`
-      } was found. ${places} Put a model folder there or name another with --models-dir.`
-      : `No model "${this.model}" was found. ${places} ${didYouMean(this.model, this.known)}`
+    const what = this.model === "" ? "No model" : `No model "${this.model}"`
+    const where = `${what} was found. Looked in ${this.searched.join(" and ")}.`
+    const remedy = "Put a model folder there or name another with --models-dir."
+    if (this.known.length === 0) return `${where} ${remedy}`
+    return this.model === ""
+      ? `${where} ${remedy} To use ${this.known.join(" or ")} instead, name it with --model.`
+      : `${where} ${didYouMean(this.model, this.known)}`
   }
 }
 

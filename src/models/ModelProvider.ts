@@ -13,12 +13,12 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import * as Scope from "effect/Scope"
-import { fileURLToPath } from "node:url"
 import type { LoadedModel } from "../model/LoadedModel.ts"
-import { type InvalidModelFolder, ModelNotFound } from "../model/ModelError.ts"
+import { InvalidModelFolder, ModelNotFound } from "../model/ModelError.ts"
 import { Models } from "../model/Models.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import * as metrics from "./metrics.ts"
+import { byReason, embeddedDir, modelFolders, unusableFiles } from "./ModelFiles.ts"
 import * as ModelFolder from "./ModelFolder.ts"
 import { Networks } from "./Networks.ts"
 import * as OnnxModel from "./OnnxModel.ts"
@@ -31,15 +31,14 @@ export interface ModelEntry {
   readonly embedded: boolean
 }
 
-/** The folder of the models that come with this package. */
-const embeddedDir = fileURLToPath(new URL("../../models/", import.meta.url))
-
 export class ModelProvider extends Context.Service<ModelProvider, {
   /** Every model folder found, by name; the embedded ones come last. */
   readonly list: Effect.Effect<ReadonlyArray<ModelEntry>, ModelNotFound>
   /**
    * A model by its name in any case, by name and hash as the webui writes them (`name [0123456789]`, of which the hash is
    * not looked at), or by path; the first one for an empty name. It stays in memory as long as the scope at least.
+   *
+   * For an empty name the embedded model is used only when the command options name no models folder.
    */
   readonly load: (name: string) => Effect.Effect<LoadedModel, ModelNotFound | InvalidModelFolder, Scope.Scope>
   /** Frees the memory of every model that no scope holds. */
@@ -63,18 +62,11 @@ export class ModelProvider extends Context.Service<ModelProvider, {
       )
       const searched = [...(modelsDir === undefined ? [] : [path.resolve(modelsDir)]), embeddedDir]
 
-      const search = Effect.fnUntraced(function*(dir: string, embedded: boolean) {
-        const names = yield* Effect.orElseSucceed(fs.readDirectory(dir), () => [])
-        const entries = yield* Effect.filter(
-          names.toSorted().map((name) => ({ name, folder: path.join(dir, name), embedded })),
-          ({ folder }) => ModelFolder.isModelFolder(folder),
-          { concurrency: 8 }
+      const search = (dir: string, embedded: boolean) =>
+        modelFolders(dir).pipe(
+          Effect.map((found) => found.map((entry): ModelEntry => ({ ...entry, embedded }))),
+          Effect.provideContext(services)
         )
-        // The folder may itself be a model.
-        return !embedded && (yield* ModelFolder.isModelFolder(dir))
-          ? [{ name: path.basename(dir), folder: dir, embedded }, ...entries]
-          : entries
-      }, Effect.provideContext(services))
 
       const list = Effect.gen(function*() {
         if (modelsDir === undefined) return yield* search(embeddedDir, true)
@@ -100,12 +92,25 @@ export class ModelProvider extends Context.Service<ModelProvider, {
           }
         }
         const entries = yield* list
-        const entry = name === "" ? entries[0] : wanted
-          .map((given) => entries.find((entry) => entry.name.toLowerCase() === given.toLowerCase()))
-          .find((entry) => entry !== undefined)
-        return entry === undefined
-          ? yield* new ModelNotFound({ model: name, searched, known: entries.map((entry) => entry.name) })
-          : entry.folder
+        // Whoever names a models folder wants a model of it, not the embedded one.
+        const entry = name === ""
+          ? entries.find(({ embedded }) => embedded === (modelsDir === undefined))
+          : wanted
+            .map((given) => entries.find((entry) => entry.name.toLowerCase() === given.toLowerCase()))
+            .find((entry) => entry !== undefined)
+        if (entry !== undefined) return entry.folder
+        const files = modelsDir === undefined
+          ? []
+          : yield* Effect.provideContext(unusableFiles(path.resolve(modelsDir)), services)
+        const meant = files.filter(({ path: file }) => name === "" || isNamed(path.parse(file), wanted))
+        if (meant.length > 0) {
+          return yield* new InvalidModelFolder({ folder: path.resolve(modelsDir ?? ""), problems: byReason(meant) })
+        }
+        return yield* new ModelNotFound({
+          model: name,
+          searched: name === "" ? searched.slice(0, 1) : searched,
+          known: entries.map((entry) => entry.name)
+        })
       })
 
       const load: ModelProvider["Service"]["load"] = (name) =>
@@ -123,6 +128,10 @@ export class ModelProvider extends Context.Service<ModelProvider, {
     })
   )
 }
+
+// Whether a file has one of these names, with or without its extension.
+const isNamed = ({ base, name }: Path.Path.Parsed, wanted: ReadonlyArray<string>): boolean =>
+  wanted.some((given) => [base, name].some((own) => own.toLowerCase() === given.toLowerCase()))
 
 // One value of a key, with the number of its users.
 interface Shared<A, E> {

@@ -10,10 +10,9 @@ import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import { make, type NetworkUpscaler, Upscalers } from "../images/Upscalers.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
+import { upscalerFolders } from "./ModelFiles.ts"
 import { Networks } from "./Networks.ts"
 import * as OnnxUpscaler from "./OnnxUpscaler.ts"
-
-const folders = ["ESRGAN", "RealESRGAN", "upscalers"]
 
 /** The upscalers, with the networks found. */
 export const layer: Layer.Layer<
@@ -52,7 +51,7 @@ export const layer: Layer.Layer<
       modelsDir === undefined
         ? Effect.succeed([])
         : Effect.map(
-          Effect.forEach(folders, (folder) => search(path.resolve(modelsDir, folder))),
+          Effect.forEach(upscalerFolders, (folder) => search(path.resolve(modelsDir, folder))),
           (found) => firstOfEachName(found.flat())
         )
     )

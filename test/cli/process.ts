@@ -23,6 +23,8 @@ export interface Running {
 
 export interface Options {
   readonly env?: Readonly<Record<string, string>>
+  /** The working directory. */
+  readonly cwd?: string
   /** Options of Node itself. */
   readonly node?: ReadonlyArray<string>
   /** Whether to hang up before the first output can be read. */
@@ -36,6 +38,7 @@ export const start = (args: ReadonlyArray<string>, options: Options = {}): Effec
       Effect.sync(() => {
         const { FORCE_COLOR: _, ...env } = process.env
         const child = spawn(process.execPath, [...options.node ?? [], main, ...args], {
+          ...(options.cwd !== undefined && { cwd: options.cwd }),
           env: { ...env, ...options.env },
           stdio: ["ignore", "pipe", "pipe"]
         })

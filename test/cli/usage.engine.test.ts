@@ -124,11 +124,17 @@ describe("serena", () => {
         serena(["txt2img", "--model", "shapes-256"])
       ])
       const [model] = lines(models.stdout).map((line) => JSON.parse(line))
-      assert.deepStrictEqual(model, { name: "shapes-128", folder: `${project}models/shapes-128`, embedded: true })
+      assert.deepStrictEqual(model, {
+        name: "shapes-128",
+        folder: `${project}models/shapes-128`,
+        embedded: true,
+        usable: true,
+        problems: []
+      })
       const listed = lines(samplers.stdout).map((line) => JSON.parse(line))
       assert(listed.some(({ sampler }) => sampler === "Euler a"))
       assert(listed.some(({ scheduler }) => scheduler === "Karras"))
-      assert.strictEqual(missing.code, 1)
+      assert.strictEqual(missing.code, 2)
       assert.include(missing.stderr, "/nowhere/at/all")
       assert.strictEqual(unknown.code, 1)
       assert.include(unknown.stderr, "Did you mean \"shapes-128\"?")

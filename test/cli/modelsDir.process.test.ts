@@ -1,0 +1,20 @@
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import { embedded } from "../models/fixtures.ts"
+import { lines, serena, temporaryFolder } from "./process.ts"
+
+describe("the folder ./models", () => {
+  it.live("is used when it holds model folders, and only then", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const cwd = yield* fs.realPath(yield* temporaryFolder)
+      yield* fs.makeDirectory(`${cwd}/models/notes`, { recursive: true })
+      const without = yield* serena(["models"], { cwd })
+      assert.deepStrictEqual(lines(without.stdout).map((line) => line.split(" ")[0]), ["shapes-128"])
+      yield* fs.symlink(embedded, `${cwd}/models/mine`)
+      const used = yield* serena(["models"], { cwd })
+      assert.strictEqual(lines(used.stdout)[0], `mine  ${cwd}/models/mine`)
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+})
