@@ -15,10 +15,11 @@ import type { IsKnown } from "../processing/InfotextWarnings.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import { Limits } from "../processing/Limits.ts"
 import { Options, OptionsSnapshot } from "../processing/Options.ts"
-import { decode as decodeProcessing, Img2Img, type Processing, Txt2Img } from "../processing/Processing.ts"
+import { decode as decodeProcessing, Img2Img, limitOf, type Processing, Txt2Img } from "../processing/Processing.ts"
 import { readFile } from "./files.ts"
 import { byFlag, flagFieldOf, type FlagTable, notNumbers, tableOf, toFlag, toFlags, written } from "./Flags.ts"
 import * as ProcessFlags from "./ProcessFlags.ts"
+import { asRanges } from "./ranges.ts"
 import { settingsOf } from "./settings.ts"
 
 /** Fields with a flag, in the order of help. What is a file on the command line has flags of its own. */
@@ -113,7 +114,10 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
     ...(input.image !== undefined && (yield* readImages(input, input.image, limits))),
     ...(Option.isSome(input.words) && { prompt: input.words.value }),
     ...written(input.request, table),
-    override_settings: { ...set.settings, ...(Option.isSome(input.format) && { samples_format: input.format.value }) }
+    override_settings: {
+      ...set.settings,
+      ...(Option.isSome(input.format) && { samples_format: String(input.format.value).toLowerCase() })
+    }
   }
   const processing = yield* Effect.result(decodeRequest(asked, below, limits))
   const named = naming(table, asked.override_settings, Option.isSome(input.format))
@@ -126,7 +130,7 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
       typeof value === "string" && value.includes("\uFFFD") ? [{ path, message: "it is not valid UTF-8" }] : []
     ),
     ...notNumbers(input.request, table),
-    ...(Result.isFailure(processing) ? processing.failure.problems : []),
+    ...(Result.isFailure(processing) ? asRanges(processing.failure.problems, valueIn(asked), mostOf(limits)) : []),
     ...(Result.isFailure(setup) ? setup.failure : [])
   ]
   const all = [...set.problems, ...problems.map(named)]
@@ -177,6 +181,13 @@ const decodeRequest = (
       source: sourceOf(below)
     })
 }
+
+const valueIn = (asked: { readonly override_settings: object }) => (path: string): unknown =>
+  path.startsWith(settingsPath)
+    ? Reflect.get(asked.override_settings, path.slice(settingsPath.length))
+    : Reflect.get(asked, path)
+
+const mostOf = (limits: Limits) => (path: string): number | undefined => limitOf(path, limits)
 
 const sourceOf = ({ original }: Below): string =>
   original === undefined ? "the infotext" : `the infotext of ${original.file}`

@@ -24,6 +24,7 @@ import {
   type Written,
   written
 } from "./Flags.ts"
+import { asRanges } from "./ranges.ts"
 
 /** What only the command line has. */
 const CommandLine = Schema.Struct({
@@ -140,7 +141,8 @@ export const decode = Effect.fnUntraced(
       Result.isFailure(processOptions) || Result.isFailure(modelsDir) || Result.isFailure(commandLine) ||
       Result.isFailure(taken) || problems.length > 0
     ) {
-      return yield* Effect.fail(problems)
+      const given = { ...values, ...written(limits, limitsTable) }
+      return yield* Effect.fail(asRanges(problems, (path) => Reflect.get(given, path)))
     }
     const { otlp_endpoint, outdir, sd_model_checkpoint } = commandLine.success
     return {

@@ -5,6 +5,7 @@ import * as Console from "effect/Console"
 import type * as Effect from "effect/Effect"
 import type { Processing } from "../processing/Processing.ts"
 import type { ProcessedImage } from "../runner/Processed.ts"
+import { commandName } from "./commandName.ts"
 
 /** What the demo shows unless it is told otherwise. */
 export const defaults: Partial<Processing> = {
@@ -19,8 +20,7 @@ export const epilogue = (
   { prompt }: Processing,
   images: ReadonlyArray<ProcessedImage & { readonly path: string }>
 ): Effect.Effect<void> => {
-  // Started by `npm start`, the command is not on the path.
-  const command = process.env["npm_lifecycle_event"] === "start" ? "npm run --silent serena --" : "serena"
+  const command = commandName()
   const [first] = images
   return Console.error([
     "",

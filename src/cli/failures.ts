@@ -50,34 +50,81 @@ export const exitCode = (error: CommandError): number => {
 export const tell = (error: CommandError): Effect.Effect<void> =>
   error._tag === "ShowHelp" || error.message === "" ? Effect.void : Console.error(error.message)
 
-/** Names that other programs give to flags, and the flag that does the same here. */
-const otherNames: Readonly<Record<string, string>> = {
-  "batch-count": "n-iter",
-  "ckpt": "model",
-  "guidance": "cfg-scale",
-  "guidance-scale": "cfg-scale",
-  "hires": "enable-hr",
-  "n": "n-iter",
-  "neg": "negative-prompt",
-  "num-inference-steps": "steps",
-  "output": "outdir",
-  "output-dir": "outdir",
-  "sampler-name": "sampler",
-  "sampling-method": "sampler",
-  "strength": "denoising-strength"
+/** Names that other programs give to flags, and the flags that do the same here. */
+const otherNames: Readonly<Record<string, ReadonlyArray<string>>> = {
+  "batch-count": ["n-iter"],
+  "ckpt": ["model"],
+  "ckpt-dir": ["models-dir"],
+  "count": ["n-iter"],
+  "guidance": ["cfg-scale"],
+  "guidance-scale": ["cfg-scale"],
+  "hires": ["enable-hr"],
+  "model-dir": ["models-dir"],
+  "n": ["n-iter"],
+  "neg": ["negative-prompt"],
+  "num-inference-steps": ["steps"],
+  "output": ["outdir", "out"],
+  "output-dir": ["outdir"],
+  "sampling-method": ["sampler"],
+  "scale": ["cfg-scale"],
+  "size": ["width", "height"],
+  "strength": ["denoising-strength"]
 }
 
-/** A usage error in one sentence. `flags` are the names of the command's flags. */
-export const usage = (error: CliError.NonShowHelpErrors, flags: ReadonlyArray<string>): string => {
+/** Names that other programs give to commands, and the command or flag that does the same here. */
+const otherCommands: Readonly<Record<string, string>> = {
+  create: "txt2img",
+  draw: "txt2img",
+  gen: "txt2img",
+  generate: "txt2img",
+  help: "--help",
+  inpaint: "img2img",
+  list: "models",
+  ls: "models",
+  metadata: "info",
+  server: "serve",
+  start: "serve",
+  text2img: "txt2img",
+  ui: "serve",
+  version: "--version",
+  webui: "serve"
+}
+
+/** Names that a command has, to propose one for an unknown one. */
+export interface Names {
+  readonly flags: ReadonlyArray<string>
+  readonly commands: ReadonlyArray<string>
+  /** Flags by the names of stable-diffusion-webui's fields, where they differ. */
+  readonly byField: Readonly<Record<string, string>>
+}
+
+const ownOf = <A>(record: Readonly<Record<string, A>>, name: string): A | undefined =>
+  Object.hasOwn(record, name) ? record[name] : undefined
+
+// Fields are written with underscores, flags with hyphens.
+const flagsLike = (name: string, { byField, flags }: Names): ReadonlyArray<string> => {
+  const field = ownOf(byField, name.replaceAll("-", "_"))
+  const written = name.toLowerCase().replaceAll("_", "-")
+  const known = [...(field === undefined ? [] : [field]), ...ownOf(otherNames, written) ?? []]
+    .filter((flag) => flags.includes(flag))
+  const near = known.length > 0 ? undefined : nearest(written, flags)
+  return near === undefined ? known : [near]
+}
+
+const commandLike = (name: string, { commands }: Names): string | undefined =>
+  ownOf(otherCommands, name.toLowerCase()) ?? nearest(name.replaceAll("_", "-"), commands)
+
+/** A usage error in one sentence, with the names of the command that was used. */
+export const usage = (error: CliError.NonShowHelpErrors, names: Names): string => {
   switch (error._tag) {
     case "UnrecognizedOption": {
-      const name = error.option.replace(/^-+/, "")
-      const other = Object.hasOwn(otherNames, name) ? otherNames[name] : undefined
-      const near = other !== undefined && flags.includes(other) ? other : nearest(name, flags)
-      return `There is no flag ${error.option}.${suggest(near === undefined ? [] : [`--${near}`])}`
+      const like = flagsLike(error.option.replace(/^-+/, ""), names)
+      return `There is no flag ${error.option}.${suggest(like.map((flag) => `--${flag}`))}`
     }
-    case "UnknownSubcommand":
-      return `There is no command "${error.subcommand}".${suggest(error.suggestions)}`
+    case "UnknownSubcommand": {
+      const like = commandLike(error.subcommand, names)
+      return `There is no command "${error.subcommand}".${suggest(like === undefined ? [] : [like])}`
+    }
     case "UnexpectedArgument":
       return `${error.arguments.map((argument) => JSON.stringify(argument)).join(", ")} is one argument too many. ` +
         `Put quotes around a text of several words.`
@@ -92,7 +139,7 @@ export const usage = (error: CliError.NonShowHelpErrors, flags: ReadonlyArray<st
 }
 
 const suggest = (names: ReadonlyArray<string>): string =>
-  names.length === 0 ? "" : ` Did you mean ${names.join(" or ")}?`
+  names.length === 0 ? "" : ` Did you mean ${names.join(" and ")}?`
 
 /** Tells of a mistake in Serena itself, without its stack. */
 export const tellDefect = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {

@@ -23,8 +23,9 @@ import * as Option from "effect/Option"
 import type * as Stdio from "effect/Stdio"
 import type { Processing } from "../processing/Processing.ts"
 import { version } from "../version.ts"
+import { commandName } from "./commandName.ts"
 import { contactSheet } from "./contactSheet.ts"
-import { type CommandError, exitCode, logDefects, tell, tellDefect, usage } from "./failures.ts"
+import { type CommandError, exitCode, logDefects, type Names, tell, tellDefect, usage } from "./failures.ts"
 import * as GenerateFlags from "./GenerateFlags.ts"
 import * as ProcessFlags from "./ProcessFlags.ts"
 import { serve } from "./serve.ts"
@@ -148,18 +149,25 @@ const samplers = Command.make(
 const info = Command.make(
   "info",
   {
-    file: Argument.File("file").pipe(Argument.withDescription("A PNG, JPEG, WebP, GIF or AVIF file")),
+    files: Argument.File("file").pipe(
+      Argument.withDescription("PNG, JPEG, WebP, GIF or AVIF files"),
+      Argument.atLeast(1)
+    ),
     json: ProcessFlags.json(
-      "Print {\"infotext\", \"items\", \"parameters\"}: the text, other metadata, and the parsed parameters"
+      "Print {\"infotext\", \"items\", \"parameters\"} for each file: the text, other metadata, and the parsed " +
+        "parameters; of several files with \"file\""
     )
   },
-  Effect.fnUntraced(function*({ file, json }) {
-    const { printInfotext } = yield* Effect.promise(() => import("./printInfotext.ts"))
-    yield* printInfotext(file, json)
+  Effect.fnUntraced(function*({ files, json }) {
+    const { printInfotexts } = yield* Effect.promise(() => import("./printInfotext.ts"))
+    yield* printInfotexts(files, json)
   }, logDefects)
 ).pipe(
-  Command.withDescription("Print the generation parameters of an image"),
-  Command.withExamples([{ command: "serena info outputs/txt2img-images/2026-01-31/00000-7.png" }])
+  Command.withDescription("Print the generation parameters of images"),
+  Command.withExamples([
+    { command: "serena info outputs/txt2img-images/2026-01-31/00000-7.png" },
+    { command: "serena info outputs/txt2img-images/*/*.png --json", description: "Of many images, for programs" }
+  ])
 )
 
 const root = Command.make("serena").pipe(
@@ -175,8 +183,16 @@ const root = Command.make("serena").pipe(
   ])
 )
 
-const flagsOf = ({ flags, globalFlags = [], inheritedFlags = [] }: HelpDoc): ReadonlyArray<string> =>
-  [...flags, ...inheritedFlags, ...globalFlags].map(({ name }) => name.replace(/^-+/, ""))
+const fieldFlags = Object.fromEntries(
+  Object.entries({ ...ProcessFlags.table, ...GenerateFlags.tables.txt2img, ...GenerateFlags.tables.img2img })
+    .map(([name, { flag }]) => [name, flag])
+)
+
+const namesOf = ({ flags, globalFlags = [], inheritedFlags = [], subcommands = [] }: HelpDoc): Names => ({
+  flags: [...flags, ...inheritedFlags, ...globalFlags].map(({ name }) => name.replace(/^-+/, "")),
+  commands: subcommands.flatMap(({ commands }) => commands.map(({ name }) => name)),
+  byField: fieldFlags
+})
 
 // Requested help goes to standard output. A usage error prints only the error, on standard error.
 const presenter: CliOutput.Presenter = {
@@ -184,8 +200,8 @@ const presenter: CliOutput.Presenter = {
     event._tag === "InvalidInvocation"
       ? Console.error(
         [
-          ...event.errors.map((error) => usage(error, flagsOf(event.helpDoc))),
-          `See "${event.commandPath.join(" ")} --help".`
+          ...event.errors.map((error) => usage(error, namesOf(event.helpDoc))),
+          `See "${[commandName(), ...event.commandPath.slice(1)].join(" ")} --help".`
         ].join("\n")
       )
       : CliOutput.defaultPresenter.present(event)

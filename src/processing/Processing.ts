@@ -676,6 +676,12 @@ const bounded = [
   ["hr_negative_prompt", "max_prompt_bytes", " bytes"]
 ] as const
 
+/** The largest number that `limits` allows in a field; `undefined` for a field that no limit bounds. */
+export const limitOf = (field: string, limits: Limits): number | undefined => {
+  const found = bounded.find(([path, , unit]) => path === field && unit !== " bytes")
+  return found === undefined ? undefined : limits[found[1]]
+}
+
 const names = ["refiner_checkpoint", "hr_checkpoint_name"] as const
 const longestName = 1000
 const mostStyles = 100

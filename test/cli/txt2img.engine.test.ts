@@ -17,7 +17,21 @@ describe("serena txt2img", () => {
       const fs = yield* FileSystem.FileSystem
       const outdir = yield* temporaryFolder
       const { code, stderr, stdout } = yield* serena(
-        ["txt2img", "a green star", "--outdir", outdir, "--steps", "3", "--seed", "5", "--batch-size", "2", "--json"]
+        [
+          "txt2img",
+          "a green star",
+          "--outdir",
+          outdir,
+          "--steps",
+          "3",
+          "--seed",
+          "5",
+          "--batch-size",
+          "2",
+          "--format",
+          "PNG",
+          "--json"
+        ]
       )
       assert.strictEqual(code, 0, stderr)
       const pictures = lines(stdout).map((line) => JSON.parse(line))
@@ -33,10 +47,23 @@ describe("serena txt2img", () => {
       }
       assert(lines(stderr).every((line) => line.startsWith("Progress: ")), stderr)
 
-      const [text, json] = yield* Effect.all(
-        [serena(["info", pictures[0].path]), serena(["info", "--json", pictures[1].path])],
+      const paths = pictures.map(({ path }) => path)
+      const [text, json, both, bothJson] = yield* Effect.all(
+        [
+          serena(["info", pictures[0].path]),
+          serena(["info", "--json", pictures[1].path]),
+          serena(["info", paths[0], `${outdir}/missing.png`, paths[1]]),
+          serena(["info", "--json", ...paths])
+        ],
         { concurrency: 2 }
       )
+      assert.strictEqual(both.code, 1)
+      assert.strictEqual(
+        both.stdout,
+        `${paths[0]}\n${pictures[0].infotext}\n\n${paths[1]}\n${pictures[1].infotext}\n`
+      )
+      assert.strictEqual(both.stderr, `${outdir}/missing.png: there is no such file. Check the path.\n`)
+      assert.deepStrictEqual(lines(bothJson.stdout).map((line) => JSON.parse(line).file), paths)
       assert.deepStrictEqual(text, { code: 0, stdout: `${pictures[0].infotext}\n`, stderr: "" })
       const { infotext, items, parameters } = JSON.parse(json.stdout)
       assert.deepStrictEqual({ infotext, items }, { infotext: pictures[1].infotext, items: {} })

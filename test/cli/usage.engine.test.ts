@@ -3,8 +3,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import { fileURLToPath } from "node:url"
+import { tables } from "../../src/cli/GenerateFlags.ts"
+import * as ProcessFlags from "../../src/cli/ProcessFlags.ts"
 import { version } from "../../src/version.ts"
-import { serena } from "./command.ts"
+import { serena, withEnvironment } from "./command.ts"
 import { lines, temporaryFolder } from "./process.ts"
 
 const all = <const Effects extends ReadonlyArray<Effect.Effect<unknown>>>(effects: Effects) =>
@@ -102,6 +104,82 @@ describe("serena", () => {
         assert.include(stderr, sentence)
       }
     }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live("proposes the flag or command that an unknown one stands for", () =>
+    Effect.gen(function*() {
+      const flags = {
+        "--cfg": "--cfg-scale",
+        "--batch": "--batch-size",
+        "--negative": "--negative-prompt",
+        "--sampler_name": "--sampler",
+        "--sd_model_checkpoint": "--model",
+        "--hr_upscaler": "--hr-upscaler",
+        "--size": "--width and --height",
+        "--output": "--outdir",
+        "--out": "--outdir"
+      }
+      for (const [flag, meant] of Object.entries(flags)) {
+        const { code, stderr } = yield* serena(["txt2img", flag, "3"])
+        assert.strictEqual(code, 2)
+        assert.include(stderr, `There is no flag ${flag}. Did you mean ${meant}?\n`)
+      }
+      const commands = {
+        help: "--help",
+        list: "models",
+        generate: "txt2img",
+        samp: "samplers",
+        "contact_sheet": "contact-sheet"
+      }
+      for (const [command, meant] of Object.entries(commands)) {
+        const { code, stderr } = yield* serena([command])
+        assert.strictEqual(code, 2)
+        assert.include(stderr, `There is no command "${command}". Did you mean ${meant}?\n`)
+      }
+      for (const unknown of [["txt2img", "--weather", "3"], ["models", "--out", "3"], ["xyz"]]) {
+        assert.notInclude((yield* serena(unknown)).stderr, "Did you mean")
+      }
+    }))
+
+  it.live("knows every flag by the name of its field", () =>
+    Effect.gen(function*() {
+      for (const [name, { flag }] of Object.entries({ ...tables.txt2img, ...ProcessFlags.table })) {
+        if (name === flag) continue
+        assert.include((yield* serena(["txt2img", `--${name}`, "3"])).stderr, `Did you mean --${flag}?`)
+      }
+    }))
+
+  it.live("says which numbers are in range", () =>
+    Effect.gen(function*() {
+      const low = yield* serena(
+        "txt2img --steps -5 --width 0 --batch-size 0 --threads -2 --max-width 0 --hr-scale 100 --denoising-strength 2 --set"
+          .split(" ").concat("CLIP_stop_at_last_layers=99")
+      )
+      for (
+        const sentence of [
+          "--steps: -5 is out of range: 1 to 150",
+          "--width: 0 is out of range: 8 to ",
+          "--batch-size: 0 is out of range: 1 to 16",
+          "--threads: -2 is out of range: 0 or more",
+          "--max-width: 0 is out of range: 1 or more",
+          "--denoising-strength: 2 is out of range: 0 to 1",
+          "CLIP_stop_at_last_layers: 99 is out of range: 1 to 12"
+        ]
+      ) {
+        assert.include(low.stderr, sentence)
+      }
+      const huge = yield* serena("txt2img --steps -1e30 --max-n-iter 7 --n-iter 0".split(" "))
+      assert.include(huge.stderr, "--steps: -1e+30 is out of range: 1 to 150")
+      assert.include(huge.stderr, "--n-iter: 0 is out of range: 1 to 7")
+      assert.notInclude(huge.stderr, "Expected")
+    }))
+
+  it.live("gives hints that can be pasted, however it was started", () =>
+    Effect.gen(function*() {
+      for (const [event, command] of [["npx", "npx serena"], ["start", "npm run --silent serena --"]] as const) {
+        const { stderr } = yield* withEnvironment({ npm_lifecycle_event: event })(serena(["txt2img", "--stepz", "3"]))
+        assert.include(stderr, `See "${command} txt2img --help".`)
+      }
+    }))
 
   it.live("obeys the limits, and moves them", () =>
     Effect.gen(function*() {
