@@ -6,6 +6,7 @@
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
+import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
@@ -65,9 +66,19 @@ export const layer = <E = never, R = never>(
   const images = Layer.mergeAll(ImageDecoder.layer, ImageEncoder.layer, ImageStore.layer).pipe(Layer.provide(platform))
   const hooks = options.hooks ?? RunnerHooks.layerNoop
   return Layer.mergeAll(
-    Layer.fresh(CaptureContext.layer).pipe(Layer.provide(process)),
+    Layer.effect(CaptureContext, checkedCapture(options)).pipe(
+      Layer.provide(Layer.fresh(CaptureContext.layer)),
+      Layer.provide(process)
+    ),
     Layer.fresh(DiffusionPipeline.layer).pipe(Layer.provide(Layer.mergeAll(images, process))),
     hooks.pipe(Layer.provide(Layer.mergeAll(process, platform))),
     process
   )
 }
+
+// Options of a program without types can be anything: every run fails before it begins.
+const checkedCapture = ({ cmdOpts = {}, options = {} }: LayerOptions<unknown, unknown>) =>
+  Effect.map(CaptureContext, ({ capture }) => {
+    const check = Effect.andThen(Options.decode(options), CommandOptions.check(cmdOpts))
+    return CaptureContext.of({ capture: (request) => Effect.andThen(check, capture(request)) })
+  })

@@ -2,6 +2,7 @@
  * Errors of reading, enlarging, writing and saving images.
  */
 import * as Schema from "effect/Schema"
+import { readableError } from "../core/readableError.ts"
 import { didYouMean } from "../core/Text.ts"
 
 /** No upscaler of that name, or one that is not of the kind that is needed there. */
@@ -9,6 +10,10 @@ export class UnknownUpscaler extends Schema.TaggedError<UnknownUpscaler>()("Unkn
   upscaler: Schema.String,
   known: Schema.Array(Schema.String)
 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `No upscaler is named "${this.upscaler}". ${didYouMean(this.upscaler, this.known)}`
   }
@@ -18,6 +23,10 @@ export class UnknownUpscaler extends Schema.TaggedError<UnknownUpscaler>()("Unkn
 export class ImageCodecError extends Schema.TaggedError<ImageCodecError>()("ImageCodecError", {
   reason: Schema.String
 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `The image cannot be read or written: ${this.reason}. Check that it is a whole image file.`
   }
@@ -30,6 +39,10 @@ export class SaveError extends Schema.TaggedError<SaveError>()("SaveError", {
   /** Images of the same run that were saved before. */
   saved: Schema.optionalKey(Schema.Array(Schema.String))
 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     const { path, reason, saved = [] } = this
     const before = saved.length === 0

@@ -3,6 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import { listed, Problem } from "../core/Problem.ts"
+import { readableError } from "../core/readableError.ts"
 import { didYouMean } from "../core/Text.ts"
 
 /** No model of that name, or no model at all, in the places that were searched. */
@@ -11,6 +12,10 @@ export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNot
   searched: Schema.Array(Schema.String),
   known: Schema.Array(Schema.String)
 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     const what = this.model === "" ? "No model" : `No model "${this.model}"`
     const where = `${what} was found. Looked in ${this.searched.join(" and ")}.`
@@ -27,6 +32,10 @@ export class InvalidModelFolder extends Schema.TaggedError<InvalidModelFolder>()
   folder: Schema.String,
   problems: Schema.Array(Problem)
 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `The model folder ${this.folder} cannot be used. Export it again or correct ${listed(this.problems)}.`
   }
@@ -37,6 +46,10 @@ export class NetworkLoadError extends Schema.TaggedError<NetworkLoadError>()("Ne
   file: Schema.String,
   reason: Schema.String
 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `The network ${this.file} does not load: ${this.reason}. Check that the file is complete, or export it again.`
   }
@@ -47,6 +60,10 @@ export class InferenceError extends Schema.TaggedError<InferenceError>()("Infere
   file: Schema.String,
   reason: Schema.String
 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     const advice = /\bmemory\b|bad_alloc|bad allocation|too large/i.test(this.reason)
       ? "Try a smaller size or batch"
@@ -59,6 +76,10 @@ export class InferenceError extends Schema.TaggedError<InferenceError>()("Infere
 export class NetworkThreadDied extends Schema.TaggedError<NetworkThreadDied>()("NetworkThreadDied", {
   reason: Schema.String
 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `The thread that runs the networks ended unexpectedly: ${this.reason}. A new one is started: run the request again.`
   }

@@ -4,12 +4,15 @@
  * The command line fills them from flags, a program from the options of `Serena.layer`.
  */
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { field } from "../core/Field.ts"
+import { problemsOf } from "../core/Problem.ts"
 import { withDefault } from "../core/Schemas.ts"
 import type * as FieldTypes from "./FieldTypes.ts"
 import { Limits } from "./Limits.ts"
+import { InvalidOptions } from "./Options.ts"
 
 const atLeastZero = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
@@ -79,6 +82,11 @@ export interface CommandOptionsPatch extends FieldTypes.ProcessOptionsPatch {
   readonly limits?: Limits
 }
 
+const decodeGiven = Schema.decodeUnknownEffect(
+  ProcessOptions.mapFields((fields) => ({ ...fields, limits: Schema.optional(Limits) })),
+  { errors: "all" }
+)
+
 export class CommandOptions extends Context.Service<CommandOptions, ProcessOptions & { readonly limits: Limits }>()(
   "serena/processing/CommandOptions"
 ) {
@@ -87,6 +95,17 @@ export class CommandOptions extends Context.Service<CommandOptions, ProcessOptio
     ...ProcessOptions.make({}),
     limits: Object.freeze(Limits.make({}))
   })
+
+  /** Validates options that a program gives. Fails with every problem named. */
+  static readonly check = (options: unknown): Effect.Effect<void, InvalidOptions> =>
+    decodeGiven(options).pipe(
+      Effect.asVoid,
+      Effect.mapError(({ issue }) =>
+        new InvalidOptions({
+          problems: problemsOf(issue).map(({ message, path }) => ({ path: `cmdOpts.${path}`, message }))
+        })
+      )
+    )
 
   static readonly layer = (options: CommandOptionsPatch = {}): Layer.Layer<CommandOptions> =>
     Layer.succeed(

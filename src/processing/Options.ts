@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 import { field } from "../core/Field.ts"
 import { listed, Problem, problemsOf } from "../core/Problem.ts"
+import { readableError } from "../core/readableError.ts"
 import type { NamedStruct } from "../core/Schemas.ts"
 import { proposer } from "../core/Text.ts"
 import type * as FieldTypes from "./FieldTypes.ts"
@@ -755,6 +756,10 @@ const unknownNamed = (problems: ReadonlyArray<Problem>): ReadonlyArray<Problem> 
 export class InvalidOptions extends Schema.TaggedError<InvalidOptions>()("InvalidOptions", {
   problems: Schema.Array(Problem)
 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `The options cannot be used. Correct ${listed(this.problems)}.`
   }

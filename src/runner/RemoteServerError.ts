@@ -2,6 +2,7 @@
  * Errors of a pipeline that runs on another server.
  */
 import * as Schema from "effect/Schema"
+import { readableError } from "../core/readableError.ts"
 
 /** The remote server cannot be reached, refuses the request, or fails. */
 export class RemoteServerError extends Schema.TaggedError<RemoteServerError>()("RemoteServerError", {
@@ -11,6 +12,10 @@ export class RemoteServerError extends Schema.TaggedError<RemoteServerError>()("
   status: Schema.NullOr(Schema.Int),
   reason: Schema.String
 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     const { kind, reason, status, url } = this
     switch (kind) {

@@ -2,6 +2,8 @@
  * The function that every entrypoint calls to run a request.
  */
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { errorType } from "./errorType.ts"
 import type { Pipeline } from "./Pipeline.ts"
@@ -23,6 +25,7 @@ export const processImages: (
   options?: { readonly runId?: string | undefined }
 ) => Effect.Effect<Processed, ProcessingError, CaptureContext | Pipeline | RunnerHooks> = Effect.fn("serena.run")(
   function*(processing, options) {
+    if (!isRequest(processing)) return yield* notARequest
     const request = yield* ProcessingRequest.make(processing, options)
     const { capture } = yield* CaptureContext
     const context = yield* capture(request)
@@ -32,5 +35,19 @@ export const processImages: (
   Effect.tapCause((cause) => {
     const type = errorType(cause)
     return type === undefined ? Effect.void : Effect.annotateCurrentSpan("error.type", type)
+  })
+)
+
+// A program without types can pass any object.
+const isRequest = (value: unknown): boolean =>
+  Predicate.hasProperty(value, "_tag") && (value._tag === "Txt2Img" || value._tag === "Img2Img") &&
+  Predicate.hasProperty(value, "override_settings")
+
+const notARequest = Effect.fail(
+  new InvalidProcessing({
+    problems: [{
+      path: "processing",
+      message: "it is not a complete request; create one with Txt2Img.make({ ... }) or Img2Img.make({ ... })"
+    }]
   })
 )

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { inspect } from "node:util"
 import { ImageCodecError } from "../../src/images/ImageError.ts"
 import { ModelNotFound } from "../../src/model/ModelError.ts"
 import { InvalidProcessing } from "../../src/processing/InvalidProcessing.ts"
@@ -37,6 +38,19 @@ describe("ProcessingError", () => {
   it.each(everyError)("$_tag is an Error like any other", (error) => {
     assert.instanceOf(error, Error)
     assert.isString(error.stack)
+  })
+})
+
+describe("an error in a log", () => {
+  it.each(everyError)("$_tag shows its sentence, tag and stack on the console", (error) => {
+    const shown = inspect(error)
+    assert.include(shown, `${error._tag}: ${error.message}\n`)
+    assert.match(shown, /\n +at /)
+  })
+
+  it.each(everyError)("$_tag is tag, fields and message in JSON", (error) => {
+    assert.deepStrictEqual(JSON.parse(JSON.stringify(error)), { ...error, message: error.message })
+    assert.strictEqual(JSON.parse(JSON.stringify(error))._tag, error._tag)
   })
 })
 
