@@ -1,5 +1,5 @@
 /**
- * The whole page: its head, and the open tab.
+ * The page: its header and the open tab.
  */
 import { useEffect } from "preact/hooks"
 import { DropVeil } from "./parts/DropVeil.tsx"
@@ -12,7 +12,7 @@ import { Stage } from "./parts/Stage.tsx"
 import { Top } from "./parts/Top.tsx"
 import { Viewer } from "./parts/Viewer.tsx"
 import { load } from "./state/catalogue.ts"
-import { refresh } from "./state/pictures.ts"
+import { refresh } from "./state/gallery.ts"
 import { generate, resume } from "./state/runs.ts"
 import { restore } from "./state/source.ts"
 import { receive } from "./state/transfer.ts"

@@ -1,5 +1,5 @@
 /**
- * The studio: a page that makes pictures with the server it came from.
+ * The studio: a page that generates images with the server it came from.
  */
 import { render } from "preact"
 import { App } from "./App.tsx"

@@ -8,13 +8,13 @@ export const number = (page: Page, name: string): Locator => page.getByRole("spi
 export const button = (page: Page | Locator, name: string | RegExp): Locator =>
   page.getByRole("button", { name, exact: typeof name === "string" })
 export const tab = (page: Page, name: string): Locator => page.getByRole("tab", { name })
-export const gallery = (page: Page): Locator => page.getByRole("region", { name: "Pictures" }).getByRole("listitem")
+export const gallery = (page: Page): Locator => page.getByRole("region", { name: "Images" }).getByRole("listitem")
 /** A sentence that stands beside a field. */
 export const problem = (page: Page, sentence: string): Locator => page.locator("[data-problem]").getByText(sentence)
 export const generate = (page: Page): Locator => button(page, /^Generate/)
 
-/** Makes one small picture, and waits for it. */
-export const makePicture = async (page: Page, words = "a red circle on a blue background") => {
+/** Generates one small image and waits for it. */
+export const generateImage = async (page: Page, words = "a red circle on a blue background") => {
   const before = await gallery(page).count()
   await prompt(page).fill(words)
   await number(page, "Sampling steps").fill("2")

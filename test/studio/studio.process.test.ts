@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises"
 import type { BrowserContextOptions, Page } from "playwright-core"
 import sharp from "sharp"
 import { serious } from "./axe.ts"
-import { button, dropFile, gallery, generate, makePicture, number, problem, prompt, submitted, tab } from "./steps.ts"
+import { button, dropFile, gallery, generate, generateImage, number, problem, prompt, submitted, tab } from "./steps.ts"
 import { Studio, type Visited } from "./Studio.ts"
 
 /** Visits the studio, and lets somebody act there. */
@@ -27,7 +27,7 @@ const pixelsOf = async (sent: unknown) => {
   return { ...info, at: (x: number, y: number) => data[y * info.width + x] }
 }
 
-/** A picture with settings in it. */
+/** An image with settings in it. */
 const latest = (page: Page): Promise<Uint8Array> =>
   page.evaluate(async () => {
     const list = await (await fetch("v1/runs?limit=100")).json()
@@ -38,7 +38,7 @@ const latest = (page: Page): Promise<Uint8Array> =>
 const tabs = ["Text to image", "Image to image", "Inpaint", "PNG info", "Settings"]
 
 layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the studio", (it) => {
-  it.effect("leads from an empty page to a picture in two clicks, and to a file in a third", () =>
+  it.effect("leads from an empty page to an image in two clicks, and to a file in a third", () =>
     visiting(async (page, { strangers }) => {
       await button(page, "a red circle on a blue background").click()
       await generate(page).click()
@@ -94,7 +94,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
       await number(page, "Width").fill("256")
       await number(page, "Height").fill("256")
       await generate(page).click()
-      await page.getByRole("img", { name: "Preview of the picture in the making" }).waitFor()
+      await page.getByRole("img", { name: "Preview of the image being generated" }).waitFor()
       await page.getByText(/^Step \d+ of 150$/).waitFor()
       assert.isAbove(Number(await page.getByRole("progressbar").getAttribute("aria-valuenow")), 0)
 
@@ -111,7 +111,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
 
   it.effect("finds its run again after a reload, and all that was typed", () =>
     visiting(async (page) => {
-      await makePicture(page)
+      await generateImage(page)
       await prompt(page).fill("a green ring on a pink background")
       await number(page, "Sampling steps").fill("120")
       await number(page, "Width").fill("256")
@@ -146,12 +146,12 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
 
       await tab(page, "Image to image").click()
       await generate(page).click()
-      await problem(page, "Choose a picture to start from.").waitFor()
+      await problem(page, "Choose an init image.").waitFor()
     }))
 
-  it.effect("takes a dropped picture: to read it, to use its settings, to start from it", () =>
+  it.effect("takes a dropped image: to read it, to use its settings, to start from it", () =>
     visiting(async (page) => {
-      await makePicture(page, "a white ring on a green background")
+      await generateImage(page, "a white ring on a green background")
       const bytes = await latest(page)
       await prompt(page).fill("something else")
       await dropFile(page, bytes, "ring.png")
@@ -162,25 +162,25 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
       assert.match(await number(page, "Seed").inputValue(), /^\d+$/)
 
       await dropFile(page, bytes, "ring.png", "img2img")
-      await page.getByRole("img", { name: "The picture to start from, ring.png" }).waitFor()
+      await page.getByRole("img", { name: "Init image, ring.png" }).waitFor()
       const request = await submitted(page, () => generate(page).click())
       assert.strictEqual(request["_tag"], "Img2Img")
       const [sent] = Array.isArray(request["init_images"]) ? request["init_images"] : []
       assert.deepStrictEqual(Buffer.from(String(sent), "base64"), Buffer.from(bytes))
       await gallery(page).nth(1).waitFor()
 
-      await dropFile(page, new TextEncoder().encode("no picture"), "notes.txt", "img2img")
-      await page.getByText("This is not a picture that the browser can read.").waitFor()
+      await dropFile(page, new TextEncoder().encode("no image"), "notes.txt", "img2img")
+      await page.getByText("The browser cannot read this file as an image.").waitFor()
     }))
 
   it.effect("sends the mask as it was painted", () =>
     visiting(async (page) => {
-      await makePicture(page)
+      await generateImage(page)
       await button(page, "Inpaint").click()
       const canvas = page.locator("canvas")
       await canvas.waitFor()
       await generate(page).click()
-      await problem(page, "Paint over the part of the picture that is to be made anew.").waitFor()
+      await problem(page, "Paint over the area to regenerate.").waitFor()
 
       const go = async (x: number, y: number) => {
         const box = await canvas.boundingBox()
@@ -222,12 +222,12 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
       await gallery(page).nth(3).waitFor()
       await button(page, "Clear the mask").click()
       await generate(page).click()
-      await problem(page, "Paint over the part of the picture that is to be made anew.").waitFor()
+      await problem(page, "Paint over the area to regenerate.").waitFor()
     }))
 
   it.effect("paints with the keyboard and with a finger", () =>
     visiting(async (page) => {
-      await makePicture(page)
+      await generateImage(page)
       await button(page, "Inpaint").click()
       const canvas = page.locator("canvas")
       await canvas.focus()
@@ -247,13 +247,13 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
       await gallery(page).nth(2).waitFor()
     }, { hasTouch: true }))
 
-  it.effect("shows pictures large, by keyboard alone, and copies what made them", () =>
+  it.effect("shows images large, by keyboard alone, and copies what made them", () =>
     visiting(async (page) => {
-      await makePicture(page, "a red circle")
-      await makePicture(page, "a blue square")
+      await generateImage(page, "a red circle")
+      await generateImage(page, "a blue square")
       await gallery(page).first().getByRole("button").focus()
       await page.keyboard.press("Enter")
-      const dialog = page.getByRole("dialog", { name: "Large view" })
+      const dialog = page.getByRole("dialog", { name: "Image viewer" })
       await dialog.getByText("1 of 2").waitFor()
       await page.keyboard.press("ArrowRight")
       await dialog.getByText("2 of 2").waitFor()
@@ -261,14 +261,14 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
       await button(dialog, "Copy").click()
       await page.getByText("Copied.").waitFor()
       assert.include(await page.evaluate(() => navigator.clipboard.readText()), "a red circle\nSteps: 2")
-      await button(dialog, "Copy picture").click()
-      await page.getByText("The picture is in the clipboard.").waitFor()
+      await button(dialog, "Copy image").click()
+      await page.getByText("Image copied.").waitFor()
       await page.keyboard.press("Escape")
       await dialog.waitFor({ state: "hidden" })
 
       await gallery(page).nth(1).getByRole("button").click()
       await button(dialog, "Reuse all settings").click()
-      await page.getByText("The form has the settings of this picture.").waitFor()
+      await page.getByText("The form has the settings of this image.").waitFor()
       assert.strictEqual(await prompt(page).inputValue(), "a red circle")
       const [first, second] = await Promise.all([
         page.evaluate(async () => (await (await fetch("v1/runs?limit=2")).json()).runs[1].status.images[0].seed),
@@ -305,7 +305,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
 
   it.effect("fits a narrow screen, and a wide one", () =>
     visiting(async (page) => {
-      await makePicture(page)
+      await generateImage(page)
       const overflows: Array<string> = []
       for (const width of [360, 390, 768, 1024, 1920]) {
         await page.setViewportSize({ width, height: 780 })
@@ -345,7 +345,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
           found.push(...(await serious(page)).map((problem) => `${where}: ${problem}`))
         }
         await check("empty page")
-        await makePicture(page)
+        await generateImage(page)
         for (const details of await page.locator("details").all()) {
           await details.evaluate((node) => node.setAttribute("open", ""))
         }
@@ -365,9 +365,9 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
         await page.getByRole("button", { name: "Inpaint" }).click()
         await page.locator("canvas").waitFor()
         await check("mask")
-        await dropFile(page, await latest(page), "picture.png", "info")
+        await dropFile(page, await latest(page), "image.png", "info")
         await button(page, "Use these settings").waitFor()
-        await check("what a picture tells")
+        await check("an image's metadata")
         assert.deepStrictEqual(found, [])
       }, { colorScheme, reducedMotion: "reduce" }))
   }

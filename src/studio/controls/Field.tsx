@@ -1,11 +1,11 @@
 /**
- * A label, a control, a hint, and what is wrong: together, and known to screen readers as one.
+ * A field of the form: label, control, hint and problem, linked for screen readers.
  */
 import type { ComponentChildren } from "preact"
 import { problems } from "../state/problems.ts"
 import { Icon } from "./Icon.tsx"
 
-/** What is wrong with a field, if it is shown here. */
+/** The problem of a field, if any. */
 export const ProblemOf = ({ name }: { readonly name: string }) => {
   const message = problems.value[name]
   return (
@@ -16,7 +16,7 @@ export const ProblemOf = ({ name }: { readonly name: string }) => {
   )
 }
 
-/** What a control tells of its field. */
+/** The ARIA attributes of a field's control. */
 export const described = (name: string, hasHint = false) => ({
   "aria-invalid": name in problems.value,
   "aria-describedby":

@@ -1,5 +1,5 @@
 /**
- * A button that asks for a picture's file.
+ * A button that opens the file picker for an image.
  */
 import { useRef } from "preact/hooks"
 import { Icon } from "./Icon.tsx"

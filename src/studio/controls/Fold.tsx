@@ -1,5 +1,5 @@
 /**
- * A section that can be folded. It opens by itself when something is wrong within.
+ * A collapsible section. It opens by itself when one of its fields has a problem.
  */
 import type { ComponentChildren } from "preact"
 import { open } from "../state/form.ts"
@@ -9,9 +9,9 @@ import { Icon } from "./Icon.tsx"
 export const Fold = ({ children, fields, id, note, title }: {
   readonly id: string
   readonly title: string
-  /** What it is set to, in a few words. */
+  /** A summary of its values in a few words. */
   readonly note?: string | undefined
-  /** Fields within. */
+  /** Names of its fields. */
   readonly fields: ReadonlyArray<string>
   readonly children: ComponentChildren
 }) => {

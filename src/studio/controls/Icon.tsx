@@ -1,5 +1,5 @@
 /**
- * The page's icons: lines on a grid of 24.
+ * The page's icons: line drawings on a grid of 24 by 24.
  */
 const paths = {
   alert: "M12 8v5M12 16.2v.1M10.3 4.2 2.9 17a2 2 0 0 0 1.7 3h14.8a2 2 0 0 0 1.7-3L13.7 4.2a2 2 0 0 0-3.4 0Z",

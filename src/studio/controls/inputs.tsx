@@ -1,5 +1,5 @@
 /**
- * The form's controls, each tied to one field of it.
+ * The form's controls, each bound to one field.
  */
 import type { ComponentChildren } from "preact"
 import { labelOf } from "../state/fields.ts"
@@ -7,7 +7,7 @@ import { change, type FlagField, type Form, form, type NumberField, type TextFie
 import { described, Field } from "./Field.tsx"
 
 interface Common {
-  /** In place of the description of the field; null for none. */
+  /** Replaces the field's description; null for no hint. */
   readonly hint?: string | null | undefined
 }
 
@@ -17,7 +17,7 @@ const shownOf = (name: keyof Form, hint: Common["hint"]) => {
   return { label: described.label, hint: hint === null ? undefined : hint ?? described.hint }
 }
 
-/** A number of the form, or null for what is none. */
+/** A number of the form, or null if the input holds none. */
 export const readNumber = (text: string): number | null => {
   const value = Number(text)
   return text.trim() === "" || !Number.isFinite(value) ? null : value
@@ -29,9 +29,9 @@ interface NumberProps extends Common {
   readonly max?: number | undefined
   readonly step?: number | undefined
   readonly placeholder?: string | undefined
-  /** With these, there is a slider beside the number. */
+  /** Bounds of a slider next to the number; no slider without them. */
   readonly slider?: readonly [from: number, to: number] | undefined
-  /** Beside the number. */
+  /** Shown next to the number. */
   readonly children?: ComponentChildren
 }
 
@@ -111,7 +111,7 @@ export const Select = ({ choices, hint: ownHint, name }: Common & {
   )
 }
 
-/** A choice of few, all of them seen. */
+/** A choice among a few values, all visible. */
 export const Choices = ({ choices, hint: ownHint, name }: Common & {
   readonly name: TextField
   readonly choices: ReadonlyArray<Choice>
@@ -158,7 +158,7 @@ export const Switch = ({ hint: ownHint, name }: Common & { readonly name: FlagFi
   )
 }
 
-/** A text; its hint is shown where it is empty. */
+/** A text; its hint is the placeholder. */
 export const TextInput = ({ aside, isShort = false, name, rows = 3 }: {
   readonly name: TextField
   readonly isShort?: boolean | undefined

@@ -1,16 +1,17 @@
 /**
- * What appears while a file is dragged over the page: three places to drop it. Elsewhere it goes where it fits.
+ * The overlay with three drop targets, shown while a file is dragged over the page. A file dropped elsewhere goes
+ * to the open tab if that takes an init image, or else to PNG info.
  */
 import { useSignal } from "@preact/signals"
 import { useEffect } from "preact/hooks"
 import { Icon, type IconName } from "../controls/Icon.tsx"
-import { viewed } from "../state/pictures.ts"
+import { viewed } from "../state/gallery.ts"
 import { inspect, receive, startFrom } from "../state/transfer.ts"
 
 const places: ReadonlyArray<{ readonly id: string; readonly icon: IconName; readonly label: string }> = [
-  { id: "info", icon: "info", label: "Read what made it" },
-  { id: "img2img", icon: "image", label: "Start from it" },
-  { id: "inpaint", icon: "mask", label: "Paint on it" }
+  { id: "info", icon: "info", label: "Read infotext" },
+  { id: "img2img", icon: "image", label: "Use as init image" },
+  { id: "inpaint", icon: "mask", label: "Inpaint" }
 ]
 
 const hasFile = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") === true

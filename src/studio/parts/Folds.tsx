@@ -1,5 +1,5 @@
 /**
- * Folded sections of the form: hires fix, variation, and the rest.
+ * The collapsible sections of the form: hires fix, variation seed and others.
  */
 import { Fold } from "../controls/Fold.tsx"
 import { NumberInput, Select, Switch } from "../controls/inputs.tsx"
@@ -30,7 +30,7 @@ export const Hires = () => {
         choices={upscalers.value.map(({ name }) => ({ value: name, label: name }))}
       />
       <NumberInput name="hr_denoising_strength" slider={[0, 1]} step={0.01} />
-      <NumberInput name="hr_second_pass_steps" placeholder="as in the first" />
+      <NumberInput name="hr_second_pass_steps" placeholder="same as first pass" />
       <div class="row">
         <NumberInput name="hr_resize_x" placeholder="by scale" step={8} />
         <NumberInput name="hr_resize_y" placeholder="by scale" step={8} />

@@ -1,7 +1,7 @@
 /**
- * A brush over the picture: what is painted is made anew.
+ * The mask editor: a brush over the init image. Painted areas are regenerated.
  *
- * It works with a mouse, a pen, a finger, and the keyboard: arrows move the brush, Space puts it down.
+ * It supports mouse, pen, touch and keyboard: arrow keys move the brush, Space paints.
  */
 import { useSignal } from "@preact/signals"
 import { useEffect, useRef } from "preact/hooks"
@@ -31,7 +31,7 @@ const Tool = ({ icon, isOn, label, onClick, ...rest }: {
   </button>
 )
 
-/** Sharpness of what is shown of the mask: pixels along the longer side. */
+/** Resolution of the mask as shown: pixels along the longer side. */
 const shownSide = 1024
 
 interface Place {
@@ -120,7 +120,7 @@ export const MaskEditor = ({ source }: { readonly source: Source }) => {
     <div>
       <div class="mask-stage">
         <div style={{ "--shape": width / height }}>
-          <img src={source.url} alt={`The picture to paint on, ${source.name}`} draggable={false} />
+          <img src={source.url} alt={`Image to inpaint, ${source.name}`} draggable={false} />
           <canvas
             ref={canvas}
             width={Math.round(width / longest * shownSide)}

@@ -1,5 +1,5 @@
 /**
- * The form of a tab, and the button that begins.
+ * The form of a tab, with the Generate button.
  */
 import { Icon } from "../controls/Icon.tsx"
 import { NumberInput, Select, TextInput } from "../controls/inputs.tsx"
@@ -43,7 +43,7 @@ const Unavailable = () =>
 export const Panel = ({ kind }: { readonly kind: Kind }) => (
   <form
     class="panel"
-    aria-label="What to make"
+    aria-label="Request"
     noValidate
     onSubmit={(event) => {
       event.preventDefault()

@@ -1,5 +1,5 @@
 /**
- * What a picture's file tells of its making.
+ * The PNG info tab: the metadata of an image file.
  */
 import type { AskedRequest, PngInfo } from "../api.ts"
 import { FileButton } from "../controls/FileButton.tsx"
@@ -35,10 +35,10 @@ const Facts = ({ request }: { readonly request: AskedRequest }) => {
   )
 }
 
-const Told = ({ info, shown }: { readonly info: PngInfo; readonly shown: Inspected }) => (
+const Metadata = ({ info, shown }: { readonly info: PngInfo; readonly shown: Inspected }) => (
   <>
     {info.infotext === null
-      ? <p class="muted">This picture tells nothing of how it was made. It can be a beginning all the same.</p>
+      ? <p class="muted">This image contains no generation parameters. It can still be used as an init image.</p>
       : info.request === null
       ? null
       : <Facts request={info.request} />}
@@ -98,15 +98,15 @@ export const PngInfoPage = () => {
     <>
       <div class="page-head">
         <h2>PNG info</h2>
-        <p class="muted">Pictures carry the settings that made them: PNG, JPEG and WebP files do.</p>
+        <p class="muted">Shows the generation parameters stored in a PNG, JPEG or WebP file.</p>
       </div>
       {shown === undefined
         ? (
           <div class="drop">
             <Icon name="info" />
             <div>
-              <strong>A picture to read</strong>
-              <p class="small muted">Drop one anywhere, paste it, or choose a file.</p>
+              <strong>Image to read</strong>
+              <p class="small muted">Drop an image anywhere, paste one, or choose a file.</p>
             </div>
             <FileButton label="Choose a file" onFile={take} />
           </div>
@@ -115,11 +115,11 @@ export const PngInfoPage = () => {
           <div class="png-info">
             <div class="source">
               {shown.failure === undefined
-                ? <img src={shown.url} alt={`The picture that is read, ${shown.name}`} />
+                ? <img src={shown.url} alt={`Image, ${shown.name}`} />
                 : null}
               <div class="source-bar">
                 <span class="small muted">{shown.name}</span>
-                <FileButton label="Another" onFile={take} isQuiet />
+                <FileButton label="Replace" onFile={take} isQuiet />
               </div>
             </div>
             <div class="card" aria-live="polite">
@@ -132,7 +132,7 @@ export const PngInfoPage = () => {
                 )
                 : shown.info === undefined
                 ? <p class="muted">Reading</p>
-                : <Told info={shown.info} shown={shown} />}
+                : <Metadata info={shown.info} shown={shown} />}
             </div>
           </div>
         )}

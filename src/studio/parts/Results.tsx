@@ -1,9 +1,9 @@
 /**
- * The gallery: pictures of this browser, or all that the server has.
+ * The gallery: images generated in this browser, or all images that the server has.
  */
 import { Icon } from "../controls/Icon.tsx"
 import { Shown } from "../controls/Shown.tsx"
-import { forgetAll, mine, refresh, type Shelf, shelf, shelved, theirs, view } from "../state/pictures.ts"
+import { forgetAll, mine, refresh, type Shelf, shelf, shelved, theirs, view } from "../state/gallery.ts"
 
 const shelves = [{ id: "mine", label: "Here" }, { id: "server", label: "Server" }] as const
 
@@ -16,9 +16,9 @@ export const Results = () => {
   if (mine.value.length === 0 && theirs.value.length === 0) return null
   const shown = shelved.value
   return (
-    <section class="results" aria-label="Pictures">
+    <section class="results" aria-label="Images">
       <div class="results-head">
-        <h2>Pictures</h2>
+        <h2>Images</h2>
         {shelf.value === "mine" && shown.length > 0
           ? (
             <button type="button" class="button quiet low" onClick={forgetAll}>
@@ -27,7 +27,7 @@ export const Results = () => {
             </button>
           )
           : null}
-        <div class="choices" role="radiogroup" aria-label="Which pictures">
+        <div class="choices" role="radiogroup" aria-label="Which images">
           {shelves.map(({ id, label }) => (
             <label key={id}>
               <input type="radio" name="shelf" checked={shelf.value === id} onChange={() => choose(id)} />
@@ -40,23 +40,21 @@ export const Results = () => {
         ? (
           <p class="muted small">
             {shelf.value === "mine"
-              ? "Pictures that you make here are collected below."
-              : "The server keeps no pictures at the moment."}
+              ? "Images that you generate here appear below."
+              : "The server has no images at the moment."}
           </p>
         )
         : (
           <ul class="grid">
-            {shown.map((picture) => (
-              <li key={picture.key} class="thumb">
+            {shown.map((image) => (
+              <li key={image.key} class="thumb">
                 <button
                   type="button"
                   class="open"
-                  aria-label={`View large: ${
-                    picture.prompt === "" ? "without a prompt" : picture.prompt
-                  }, seed ${picture.seed}`}
-                  onClick={() => view(shown, picture)}
+                  aria-label={`Open: ${image.prompt === "" ? "without a prompt" : image.prompt}, seed ${image.seed}`}
+                  onClick={() => view(shown, image)}
                 >
-                  <Shown picture={picture} />
+                  <Shown image={image} />
                 </button>
               </li>
             ))}

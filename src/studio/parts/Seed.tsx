@@ -1,5 +1,5 @@
 /**
- * The seed: a number, any, or that of the latest picture.
+ * The seed: a number, random, or the seed of the latest image.
  */
 import { Icon } from "../controls/Icon.tsx"
 import { NumberInput } from "../controls/inputs.tsx"
@@ -19,10 +19,10 @@ export const Seed = () => (
     <button
       type="button"
       class="button square"
-      aria-label="Use the last picture's seed"
+      aria-label="Use the last image's seed"
       title={lastSeed.value === undefined
-        ? "There is no picture yet"
-        : `Use the last picture's seed, ${lastSeed.value}`}
+        ? "There is no image yet"
+        : `Use the last image's seed, ${lastSeed.value}`}
       disabled={lastSeed.value === undefined}
       onClick={() => change({ seed: lastSeed.value ?? -1 })}
     >

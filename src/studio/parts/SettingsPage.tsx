@@ -1,5 +1,5 @@
 /**
- * The server's model and main settings. Each is saved as soon as it is changed.
+ * The server's model and main settings. Each change is saved at once.
  */
 import { signal } from "@preact/signals"
 import { ApiFailure, type OptionsSnapshot } from "../api.ts"
@@ -7,7 +7,7 @@ import { described, Field, ProblemOf } from "../controls/Field.tsx"
 import { readNumber } from "../controls/inputs.tsx"
 import { models, options, selectedModel, setOptions, unavailable } from "../state/catalogue.ts"
 import { settingLabelOf } from "../state/fields.ts"
-import { clearProblems, tell } from "../state/problems.ts"
+import { clearProblems, showProblems } from "../state/problems.ts"
 import { say } from "../state/ui.ts"
 
 const saving = signal(false)
@@ -19,11 +19,11 @@ const save = async (name: string, value: unknown) => {
     await setOptions({ [name]: value })
     say("Saved.")
   } catch (error) {
-    // The control shows again what is in force.
+    // The control shows the value in force again.
     options.value = options.value === undefined ? undefined : { ...options.value }
     if (error instanceof ApiFailure) {
-      tell(error.problems.length > 0 ? error.problems : [{ path: name, message: error.message }], "settings")
-    } else tell([{ path: name, message: String(error) }], "settings")
+      showProblems(error.problems.length > 0 ? error.problems : [{ path: name, message: error.message }], "settings")
+    } else showProblems([{ path: name, message: String(error) }], "settings")
   } finally {
     saving.value = false
   }
@@ -160,13 +160,13 @@ const Models = () => (
           <span>
             <strong>{title}</strong>
             {embedded
-              ? <span class="small muted">Comes with Serena and draws simple shapes, best at 128 × 128.</span>
+              ? <span class="small muted">The embedded model draws simple shapes, best at 128 × 128.</span>
               : null}
           </span>
         </label>
       ))}
       {models.value.length === 0
-        ? <p class="muted">No model is there. Start the server with --models-dir and a folder of models.</p>
+        ? <p class="muted">The server has no models. Start it with --models-dir and a folder of models.</p>
         : null}
     </div>
     <ProblemOf name="sd_model_checkpoint" />
@@ -179,7 +179,7 @@ export const SettingsPage = () => {
     <>
       <div class="page-head">
         <h2>Settings</h2>
-        <p class="muted">They are the server's, for everybody who uses it. Each is saved as soon as it is changed.</p>
+        <p class="muted">These settings apply to everyone who uses this server. Each change is saved at once.</p>
       </div>
       {unavailable.value === undefined ? null : <div class="alert" role="alert">{unavailable.value}</div>}
       <Models />

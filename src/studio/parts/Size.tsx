@@ -43,7 +43,7 @@ const Preset = ({ height, label, width }: {
   </button>
 )
 
-// The sides of a picture, as multiples of 16.
+// A side of the init image as a multiple of 16.
 const fitting = (side: number) => Math.max(16, Math.round(side / 16) * 16)
 
 export const Size = () => {
@@ -70,7 +70,7 @@ export const Size = () => {
         <Preset width={null} height={null} label="Model's size" />
         {start === undefined
           ? null
-          : <Preset width={fitting(start.width)} height={fitting(start.height)} label="As the picture" />}
+          : <Preset width={fitting(start.width)} height={fitting(start.height)} label="Init image" />}
         {presets.value.filter(({ height, width }) => width !== height || width !== modelSide.value).map((size) => (
           <Preset key={`${size.width}x${size.height}`} {...size} label={`${size.width} × ${size.height}`} />
         ))}

@@ -1,5 +1,5 @@
 /**
- * The picture to start from, and how it is used.
+ * The init image and its fields.
  */
 import { ProblemOf } from "../controls/Field.tsx"
 import { FileButton } from "../controls/FileButton.tsx"
@@ -22,8 +22,8 @@ const Empty = ({ kind }: { readonly kind: SourceKind }) => (
   <div class="drop">
     <Icon name={kind === "inpaint" ? "mask" : "image"} />
     <div>
-      <strong>{kind === "inpaint" ? "A picture to paint on" : "A picture to start from"}</strong>
-      <p class="small muted">Drop one anywhere, paste it, or choose a file.</p>
+      <strong>{kind === "inpaint" ? "Image to inpaint" : "Init image"}</strong>
+      <p class="small muted">Drop an image anywhere, paste one, or choose a file.</p>
     </div>
     <FileButton label="Choose a file" onFile={take(kind)} />
   </div>
@@ -32,20 +32,20 @@ const Empty = ({ kind }: { readonly kind: SourceKind }) => (
 export const SourceSection = ({ kind }: { readonly kind: SourceKind }) => {
   const start = source.value
   return (
-    <section class={kind === "inpaint" ? "field bench" : "field"} aria-label="Picture to start from">
+    <section class={kind === "inpaint" ? "field bench" : "field"} aria-label="Init image">
       {start === undefined ? <Empty kind={kind} /> : (
         <div class="source">
           {kind === "inpaint"
             ? <MaskEditor source={start} />
-            : <img src={start.url} alt={`The picture to start from, ${start.name}`} />}
+            : <img src={start.url} alt={`Init image, ${start.name}`} />}
           <div class="source-bar">
             <span class="small muted">{start.width} × {start.height}</span>
             <FileButton label="Replace" onFile={take(kind)} isQuiet />
             <button
               type="button"
               class="button quiet low square"
-              aria-label="Remove the picture"
-              title="Remove the picture"
+              aria-label="Remove the init image"
+              title="Remove the init image"
               onClick={drop}
             >
               <Icon name="close" />

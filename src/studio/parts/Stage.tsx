@@ -1,11 +1,11 @@
 /**
- * What is being made, or was made last.
+ * The stage: the current run with its progress, or the latest images.
  */
 import { Icon } from "../controls/Icon.tsx"
 import { Shown } from "../controls/Shown.tsx"
 import { selectedModel } from "../state/catalogue.ts"
 import { change } from "../state/form.ts"
-import { type Picture, stagedPictures, view } from "../state/pictures.ts"
+import { type GalleryImage, stagedImages, view } from "../state/gallery.ts"
 import { activities, type Activity, cancel, current, interrupt, skip, warnings } from "../state/runs.ts"
 import { download, reuse, send } from "../state/transfer.ts"
 import { tab } from "../state/ui.ts"
@@ -64,7 +64,7 @@ const Empty = () => {
     return (
       <div class="empty waits">
         <EmptyArt />
-        <p class="muted">What is made of the picture appears here.</p>
+        <p class="muted">The result appears here.</p>
       </div>
     )
   }
@@ -72,11 +72,11 @@ const Empty = () => {
   return (
     <div class="empty">
       <EmptyArt />
-      <h2>What shall it be?</h2>
+      <h2>What would you like to see?</h2>
       <p class="muted">
         {selectedModel.value?.embedded === false
-          ? "Describe a picture, then press Generate. Or begin with one of these:"
-          : "The model that comes with Serena draws shapes. Begin with one of these, then press Generate:"}
+          ? "Describe an image, then press Generate. Or start with one of these prompts:"
+          : "The embedded model draws simple shapes. Choose one of these prompts, then press Generate:"}
       </p>
       <div class="chips">
         {examples.map((prompt) => (
@@ -105,15 +105,15 @@ const RunProgress = ({ run }: { readonly run: Activity }) => {
   const { isLost, position, progress, wish } = run
   const percent = Math.round((progress?.fraction ?? 0) * 100)
   const title = isLost
-    ? "The connection is lost; trying again"
+    ? "Connection lost; reconnecting"
     : wish === "interrupt" || progress?.interrupted === true
     ? "Ending after this step"
     : wish === "cancel"
     ? "Cancelling"
     : position !== undefined
-    ? position === 0 ? "About to begin" : `In the queue, ${position} before it`
+    ? position === 0 ? "Starting" : `In the queue, ${position} ahead`
     : progress === undefined
-    ? "Beginning"
+    ? "Starting"
     : progress.text === "" || progress.text.startsWith("Batch")
     ? sentenceCase(progress.job)
     : progress.text
@@ -176,11 +176,11 @@ const Waiting = () => {
   const others = activities.value.filter((activity) => activity !== current.value)
   if (others.length === 0) return null
   return (
-    <ul class="waiting" aria-label="Waiting runs">
+    <ul class="waiting" aria-label="Other runs">
       {others.map(({ id, position, prompt, wish }) => (
         <li key={id}>
-          <span class="prompt">{prompt === "" ? "Without a prompt" : prompt}</span>
-          <span class="muted">{position === undefined ? "runs" : `${position} before it`}</span>
+          <span class="prompt">{prompt === "" ? "No prompt" : prompt}</span>
+          <span class="muted">{position === undefined ? "running" : `${position} ahead`}</span>
           <button
             type="button"
             class="button quiet low"
@@ -196,26 +196,26 @@ const Waiting = () => {
   )
 }
 
-const Caption = ({ picture }: { readonly picture: Picture }) => (
+const Caption = ({ image }: { readonly image: GalleryImage }) => (
   <div class="caption">
     <span class="facts-line">
-      {picture.width} × {picture.height}, seed {picture.seed}
-      {picture.complete ? "" : ", interrupted"}
+      {image.width} × {image.height}, seed {image.seed}
+      {image.complete ? "" : ", interrupted"}
     </span>
     <div class="actions">
-      <button type="button" class="button low" onClick={() => void send(picture, "img2img")}>
+      <button type="button" class="button low" onClick={() => void send(image, "img2img")}>
         <Icon name="image" />
         Image to image
       </button>
-      <button type="button" class="button low" onClick={() => void send(picture, "inpaint")}>
+      <button type="button" class="button low" onClick={() => void send(image, "inpaint")}>
         <Icon name="mask" />
         Inpaint
       </button>
-      <button type="button" class="button low" onClick={() => void reuse(picture)}>
+      <button type="button" class="button low" onClick={() => void reuse(image)}>
         <Icon name="reuse" />
         Reuse settings
       </button>
-      <button type="button" class="button low" onClick={() => void download(picture)}>
+      <button type="button" class="button low" onClick={() => void download(image)}>
         <Icon name="download" />
         Download
       </button>
@@ -225,10 +225,10 @@ const Caption = ({ picture }: { readonly picture: Picture }) => (
 
 export const Stage = () => {
   const run = current.value
-  const made = stagedPictures.value
+  const made = stagedImages.value
   const [first] = made
   return (
-    <section class="stage" aria-label={run === undefined ? "Latest picture" : "In the making"}>
+    <section class="stage" aria-label={run === undefined ? "Latest images" : "Current run"}>
       <div class="stage-frame">
         {run !== undefined
           ? run.preview === undefined
@@ -237,20 +237,20 @@ export const Stage = () => {
                 <p class="muted">A preview appears after the first steps.</p>
               </div>
             )
-            : <img class="stage-preview" src={run.preview} alt="Preview of the picture in the making" />
+            : <img class="stage-preview" src={run.preview} alt="Preview of the image being generated" />
           : made.length === 0
           ? <Empty />
           : (
-            <div class={made.length === 1 ? "stage-pictures one" : "stage-pictures many"}>
-              {made.map((picture) => (
+            <div class={made.length === 1 ? "stage-images one" : "stage-images many"}>
+              {made.map((image) => (
                 <button
-                  key={picture.key}
+                  key={image.key}
                   type="button"
-                  class="stage-picture"
-                  aria-label={`View large: ${picture.prompt}`}
-                  onClick={() => view(made, picture)}
+                  class="stage-image"
+                  aria-label={`Open: ${image.prompt}`}
+                  onClick={() => view(made, image)}
                 >
-                  <Shown picture={picture} isLarge />
+                  <Shown image={image} isLarge />
                 </button>
               ))}
             </div>
@@ -258,7 +258,7 @@ export const Stage = () => {
       </div>
       {run !== undefined ? <RunProgress run={run} /> : null}
       <Waiting />
-      {run === undefined && first !== undefined && made.length === 1 ? <Caption picture={first} /> : null}
+      {run === undefined && first !== undefined && made.length === 1 ? <Caption image={first} /> : null}
       {run === undefined && warnings.value.length > 0
         ? <div class="warnings">{warnings.value.map((warning) => <p key={warning}>{warning}</p>)}</div>
         : null}

@@ -1,5 +1,5 @@
 /**
- * The server's styles, to be switched on and off.
+ * The server's styles as toggles.
  */
 import { ProblemOf } from "../controls/Field.tsx"
 import { styles } from "../state/catalogue.ts"

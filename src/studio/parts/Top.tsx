@@ -1,5 +1,5 @@
 /**
- * The head of the page: name, tabs, model, theme.
+ * The header of the page: name, tabs, model, theme.
  */
 import { useEffect, useRef } from "preact/hooks"
 import { Icon } from "../controls/Icon.tsx"
@@ -19,7 +19,7 @@ export const Logo = () => (
   </svg>
 )
 
-// Arrow keys go through the tabs, as the pattern for tabs wants it.
+// Arrow keys go through the tabs, as the ARIA tabs pattern requires.
 const onTabKey = (event: KeyboardEvent) => {
   const at = tabs.findIndex(({ id }) => id === tab.value)
   const steps: Readonly<Record<string, number>> = {
@@ -38,7 +38,7 @@ const onTabKey = (event: KeyboardEvent) => {
 
 const chooseModel = (name: string) => {
   setOptions({ sd_model_checkpoint: name }).then(
-    () => say(`Pictures are made with ${name} now.`),
+    () => say(`The model is now ${name}.`),
     (error: unknown) => say(error instanceof Error ? error.message : String(error))
   )
 }
@@ -61,7 +61,7 @@ const ModelChoice = () => (
 
 export const Top = () => {
   const tabList = useRef<HTMLDivElement>(null)
-  // On a narrow screen not all tabs are seen.
+  // On a narrow screen the selected tab may be out of view.
   useEffect(() => {
     const chosen = tabList.current?.querySelector("[aria-selected=true]")
     chosen?.scrollIntoView({ block: "nearest", inline: "nearest" })
@@ -72,7 +72,7 @@ export const Top = () => {
         <Logo />
         Serena
       </h1>
-      <div ref={tabList} class="tabs" role="tablist" aria-label="What to do" onKeyDown={onTabKey}>
+      <div ref={tabList} class="tabs" role="tablist" aria-label="Tabs" onKeyDown={onTabKey}>
         {tabs.map(({ id, label }) => (
           <button
             key={id}

@@ -1,73 +1,73 @@
 /**
- * The large view: arrows go through the pictures, Escape closes it.
+ * The viewer: the arrow keys go through the images, Escape closes it.
  */
 import { useEffect, useRef } from "preact/hooks"
 import { Icon } from "../controls/Icon.tsx"
 import { Shown } from "../controls/Shown.tsx"
-import { forget, mine, type Picture, viewed } from "../state/pictures.ts"
-import { copyPicture, copyText, download, reuse, send, useSeed } from "../state/transfer.ts"
+import { forget, type GalleryImage, mine, viewed } from "../state/gallery.ts"
+import { copyImage, copyText, download, reuse, send, useSeed } from "../state/transfer.ts"
 import { say } from "../state/ui.ts"
 
 const move = (by: number) => {
   const now = viewed.value
   if (now === undefined) return
   const at = now.at + by
-  if (at >= 0 && at < now.pictures.length) viewed.value = { ...now, at }
+  if (at >= 0 && at < now.images.length) viewed.value = { ...now, at }
 }
 
 const close = () => {
   viewed.value = undefined
 }
 
-// A tab must be opened at the press itself, or the browser takes it for a pop-up.
-const openInTab = (picture: Picture) => {
-  const opened = open(picture.url, "_blank")
-  if (opened === null) say("The browser does not let this page open a tab.")
+// The tab is opened synchronously within the click, or the browser blocks it as a pop-up.
+const openInTab = (image: GalleryImage) => {
+  const opened = open(image.url, "_blank")
+  if (opened === null) say("The browser blocked the new tab.")
 }
 
-const remove = (picture: Picture) => {
-  forget(picture)
+const remove = (image: GalleryImage) => {
+  forget(image)
   const now = viewed.value
   if (now === undefined) return
-  const pictures = now.pictures.filter(({ key }) => key !== picture.key)
-  viewed.value = pictures.length === 0 ? undefined : { pictures, at: Math.min(now.at, pictures.length - 1) }
+  const images = now.images.filter(({ key }) => key !== image.key)
+  viewed.value = images.length === 0 ? undefined : { images, at: Math.min(now.at, images.length - 1) }
 }
 
-const Actions = ({ picture }: { readonly picture: Picture }) => (
+const Actions = ({ image }: { readonly image: GalleryImage }) => (
   <div class="actions">
-    <button type="button" class="button main" onClick={() => void reuse(picture)}>
+    <button type="button" class="button main" onClick={() => void reuse(image)}>
       <Icon name="reuse" />
       Reuse all settings
     </button>
-    <button type="button" class="button" onClick={() => void send(picture, "img2img")}>
+    <button type="button" class="button" onClick={() => void send(image, "img2img")}>
       <Icon name="image" />
       Image to image
     </button>
-    <button type="button" class="button" onClick={() => void send(picture, "inpaint")}>
+    <button type="button" class="button" onClick={() => void send(image, "inpaint")}>
       <Icon name="mask" />
       Inpaint
     </button>
-    <button type="button" class="button" onClick={() => void download(picture)}>
+    <button type="button" class="button" onClick={() => void download(image)}>
       <Icon name="download" />
       Download
     </button>
-    <button type="button" class="button" onClick={() => void copyPicture(picture)}>
+    <button type="button" class="button" onClick={() => void copyImage(image)}>
       <Icon name="copy" />
-      Copy picture
+      Copy image
     </button>
-    <button type="button" class="button" onClick={() => openInTab(picture)}>
+    <button type="button" class="button" onClick={() => openInTab(image)}>
       <Icon name="open" />
       Open in new tab
     </button>
-    <button type="button" class="button" onClick={() => useSeed(picture.seed)}>
+    <button type="button" class="button" onClick={() => useSeed(image.seed)}>
       <Icon name="dice" />
-      Use its seed
+      Use seed
     </button>
-    {mine.value.some(({ key }) => key === picture.key)
+    {mine.value.some(({ key }) => key === image.key)
       ? (
-        <button type="button" class="button" onClick={() => remove(picture)}>
+        <button type="button" class="button" onClick={() => remove(image)}>
           <Icon name="clear" />
-          Remove here
+          Remove from this browser
         </button>
       )
       : null}
@@ -77,8 +77,8 @@ const Actions = ({ picture }: { readonly picture: Picture }) => (
 export const Viewer = () => {
   const dialog = useRef<HTMLDialogElement>(null)
   const now = viewed.value
-  const picture = now?.pictures[now.at]
-  const isOpen = picture !== undefined
+  const image = now?.images[now.at]
+  const isOpen = image !== undefined
   useEffect(() => {
     if (isOpen && dialog.current?.open === false) dialog.current.showModal()
     if (!isOpen && dialog.current?.open === true) dialog.current.close()
@@ -87,21 +87,21 @@ export const Viewer = () => {
     <dialog
       ref={dialog}
       class="viewer"
-      aria-label="Large view"
+      aria-label="Image viewer"
       onClose={close}
       onKeyDown={({ key }) => {
         if (key === "ArrowLeft") move(-1)
         if (key === "ArrowRight") move(1)
       }}
     >
-      {now === undefined || picture === undefined ? null : (
+      {now === undefined || image === undefined ? null : (
         <>
-          <div class="viewer-picture">
-            <Shown key={picture.key} picture={picture} isLarge />
+          <div class="viewer-image">
+            <Shown key={image.key} image={image} isLarge />
             <button
               type="button"
               class="button square viewer-step back"
-              aria-label="Previous picture"
+              aria-label="Previous image"
               disabled={now.at === 0}
               onClick={() => move(-1)}
             >
@@ -110,8 +110,8 @@ export const Viewer = () => {
             <button
               type="button"
               class="button square viewer-step on"
-              aria-label="Next picture"
-              disabled={now.at === now.pictures.length - 1}
+              aria-label="Next image"
+              disabled={now.at === now.images.length - 1}
               onClick={() => move(1)}
             >
               <Icon name="on" />
@@ -120,7 +120,7 @@ export const Viewer = () => {
           <div class="viewer-side">
             <div class="viewer-head">
               <h2>
-                {now.at + 1} of {now.pictures.length}
+                {now.at + 1} of {now.images.length}
               </h2>
               <button
                 type="button"
@@ -132,16 +132,16 @@ export const Viewer = () => {
                 <Icon name="close" />
               </button>
             </div>
-            <Actions picture={picture} />
+            <Actions image={image} />
             <div class="field">
               <div class="field-head">
                 <h3>Infotext</h3>
-                <button type="button" class="button quiet low" onClick={() => void copyText(picture.infotext)}>
+                <button type="button" class="button quiet low" onClick={() => void copyText(image.infotext)}>
                   <Icon name="copy" />
                   Copy
                 </button>
               </div>
-              <pre class="infotext" tabIndex={0} aria-label="Infotext">{picture.infotext}</pre>
+              <pre class="infotext" tabIndex={0} aria-label="Infotext">{image.infotext}</pre>
             </div>
           </div>
         </>

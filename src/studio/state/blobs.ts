@@ -1,15 +1,15 @@
 /**
- * Pictures that outlive a reload, and the server's own memory of them, in the browser's IndexedDB.
+ * Image files in the browser's IndexedDB, which persist across reloads and after the server has discarded them.
  *
- * All of it is a convenience: when the browser keeps nothing, nothing is found.
+ * Storage is optional: without it, nothing is found and nothing fails.
  */
-const storeName = "pictures"
+const storeName = "images"
 
 let opened: Promise<IDBDatabase> | undefined
 
 const open = (): Promise<IDBDatabase> => {
   opened ??= new Promise((resolve, reject) => {
-    const request = indexedDB.open("serena", 1)
+    const request = indexedDB.open("serena", 2)
     request.addEventListener("upgradeneeded", () => request.result.createObjectStore(storeName))
     request.addEventListener("success", () => resolve(request.result))
     request.addEventListener("error", () => reject(request.error))
@@ -43,7 +43,7 @@ export const get = async (key: string): Promise<Blob | undefined> => {
   return found instanceof Blob ? found : undefined
 }
 
-/** Forgets all pictures whose key begins with `prefix`, but for those that `keeps` wants. */
+/** Removes all entries whose key begins with `prefix`, except those that `keeps` accepts. */
 export const sweep = async (prefix: string, keeps: (key: string) => boolean): Promise<void> => {
   const keys = await use("readonly", (store) => store.getAllKeys())
   for (const key of keys ?? []) {

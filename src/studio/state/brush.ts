@@ -6,7 +6,7 @@ import { kept } from "./persist.ts"
 
 export interface Brush {
   readonly erases: boolean
-  /** Its diameter, as a share of the picture's longer side. */
+  /** Its diameter, as a fraction of the image's longer side. */
   readonly share: number
 }
 

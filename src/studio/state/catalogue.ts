@@ -1,5 +1,5 @@
 /**
- * What there is to choose from, and the server's settings.
+ * The server's models, samplers and other choices, and its settings.
  */
 import { computed, signal } from "@preact/signals"
 import * as api from "../api.ts"
@@ -13,12 +13,12 @@ export const upscalers = signal<ReadonlyArray<api.Upscaler>>([])
 export const styles = signal<ReadonlyArray<api.Style>>([])
 export const limits = signal<api.Limits | undefined>(undefined)
 export const options = signal<api.OptionsSnapshot | undefined>(undefined)
-/** Why the lists are not there. */
+/** Why the lists could not be loaded. */
 export const unavailable = signal<string | undefined>(undefined)
 
 export const selectedModel = computed(() => models.value.find(({ selected }) => selected) ?? models.value[0])
 
-// Sides of the pictures that models make of their own accord, as their runs have shown.
+// The default side of each model's images, learnt from its runs.
 const learnt = kept("modelSizes", (value): Readonly<Record<string, number>> =>
   isRecord(value)
     ? Object.fromEntries(
@@ -31,7 +31,7 @@ export const learnSize = (side: number) => {
   if (name !== undefined && learnt.value[name] !== side) learnt.value = { ...learnt.value, [name]: side }
 }
 
-/** Side of a square picture that suits the model, in pixels. */
+/** Side of a square image that suits the model, in pixels. */
 export const modelSide = computed(() => {
   const model = selectedModel.value
   return model === undefined ? 512 : learnt.value[model.name] ?? (model.embedded ? 128 : 512)
@@ -47,7 +47,7 @@ export const presets = computed(() => {
   )
 })
 
-/** Asks the server for everything. */
+/** Loads all lists and settings from the server. */
 export const load = async () => {
   try {
     const found = await Promise.all([
@@ -67,7 +67,7 @@ export const load = async () => {
   }
 }
 
-/** Changes settings of the server. Throws what is wrong with them. */
+/** Changes settings of the server. Throws an `ApiFailure` if they are invalid. */
 export const setOptions = async (patch: Readonly<Record<string, unknown>>) => {
   options.value = await api.setOptions(patch)
   if ("sd_model_checkpoint" in patch) models.value = await api.models()

@@ -11,7 +11,7 @@ export interface Label {
   readonly hint: string
 }
 
-/** What only the form has: a switch, and one number for both directions. */
+/** Fields that only the form has: a switch, and one number for both directions. */
 const own: Partial<Record<keyof Form, Label>> = {
   has_variation: { label: "Extra", hint: "Mixes in the noise of another seed." },
   mask_blur: { label: "Mask blur", hint: "Blur of the mask's edge." }

@@ -1,5 +1,5 @@
 /**
- * What is asked for: one form for all tabs, under the names of the API.
+ * The form: one for all tabs, with the API's field names.
  *
  * A number is null where the field is empty or holds no number.
  */
@@ -58,7 +58,7 @@ export type FlagField = FieldsOf<boolean>
 const txt2img = Txt2Img.make({})
 const img2img = Img2Img.make({ init_images: [new Uint8Array()] })
 
-/** Those of a request, except where the form differs: a strength that acts once it is switched on, the whole image. */
+/** A request's defaults, except for the variation strength once it is switched on, and the inpaint area. */
 export const defaults: Form = {
   prompt: txt2img.prompt,
   negative_prompt: txt2img.negative_prompt,
@@ -99,7 +99,7 @@ export const defaults: Form = {
   inpainting_mask_invert: String(img2img.inpainting_mask_invert)
 }
 
-/** Fields that may be left empty: their value is then the server's own choice. */
+/** Fields that may be empty: the server then chooses the value. */
 export const mayBeEmpty: ReadonlySet<string> = new Set<keyof Form>([
   "width",
   "height",
@@ -119,7 +119,7 @@ const isLike = (value: unknown, like: unknown): boolean =>
     ? value === null || typeof value === "number"
     : typeof value === typeof like
 
-// Of what was kept, that which has still the type of its field.
+// The stored values that still have their field's type.
 const revive = (value: unknown): Form =>
   isRecord(value)
     ? {
@@ -132,13 +132,13 @@ const revive = (value: unknown): Form =>
 
 export const form = kept("form", revive)
 
-/** Changes some fields. What was wrong with them is forgotten. */
+/** Changes some fields and clears their problems. */
 export const change = (patch: Partial<Form>) => {
   clearProblems(Object.keys(patch))
   form.value = { ...form.value, ...patch }
 }
 
-/** Whether folded sections are open. */
+/** Which collapsible sections are open. */
 export const open = kept(
   "open",
   (value): Readonly<Record<string, boolean>> =>
@@ -149,5 +149,5 @@ export const open = kept(
       : {}
 )
 
-/** The seed of the latest picture, to be used again. */
+/** The seed of the latest image. */
 export const lastSeed = kept("lastSeed", (value) => typeof value === "number" ? value : undefined)

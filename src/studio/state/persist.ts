@@ -1,5 +1,5 @@
 /**
- * Signals that outlive a reload, in the browser's local storage.
+ * Signals stored in the browser's local storage, which persist across reloads.
  */
 import { effect, type Signal, signal } from "@preact/signals"
 
@@ -11,7 +11,7 @@ const read = (key: string): unknown => {
   }
 }
 
-// Without storage (a private window, a full disk) the page works all the same, until it is closed.
+// Without storage (a private window, a full disk) the values last until the page is closed.
 const write = (key: string, value: unknown) => {
   try {
     localStorage.setItem(`serena.${key}`, JSON.stringify(value))
@@ -20,7 +20,7 @@ const write = (key: string, value: unknown) => {
   }
 }
 
-/** A signal that begins with what was kept, as `revive` understands it. */
+/** A signal whose initial value is what `revive` reads from storage. */
 export const kept = <A>(key: string, revive: (value: unknown) => A): Signal<A> => {
   const value = signal(revive(read(key)))
   effect(() => write(key, value.value))

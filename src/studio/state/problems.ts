@@ -1,5 +1,5 @@
 /**
- * What is wrong with the form: a sentence for each field, and one for the whole.
+ * The problems of the form: a sentence for each field, and an alert for the rest.
  */
 import { signal } from "@preact/signals"
 import type { ApiFailure, Problem } from "../api.ts"
@@ -7,10 +7,10 @@ import { announcement } from "./ui.ts"
 
 export const problems = signal<Readonly<Record<string, string>>>({})
 
-/** What went wrong as a whole. */
+/** The alert: problems without a field on the page. */
 export const alert = signal<string | undefined>(undefined)
 
-// Names of the API that are another field of the form.
+// Fields of the API that have another name in the form.
 const formName = (path: string, kind: string): string => {
   const [name = ""] = path.split(".")
   if (name === "mask_blur_x" || name === "mask_blur_y") return "mask_blur"
@@ -18,7 +18,7 @@ const formName = (path: string, kind: string): string => {
   return name
 }
 
-/** A sentence begins with a capital and ends with a full stop. */
+/** A message with a capital letter and a full stop. */
 export const sentence = (text: string): string => {
   const trimmed = text.trim()
   const begun = trimmed.slice(0, 1).toUpperCase() + trimmed.slice(1)
@@ -36,8 +36,8 @@ export const clearAll = () => {
   alert.value = undefined
 }
 
-/** Shows problems beside their fields; those without a field on this page come together in the alert. */
-export const tell = (found: ReadonlyArray<Problem>, kind: string, otherwise = "") => {
+/** Shows problems next to their fields, and those without a field on this page in the alert. */
+export const showProblems = (found: ReadonlyArray<Problem>, kind: string, otherwise = "") => {
   problems.value = Object.fromEntries(found.map(({ message, path }) => [formName(path, kind), sentence(message)]))
   alert.value = found.length === 0 ? otherwise : undefined
   announcement.value = found.map(({ message }) => sentence(message)).join(" ")
@@ -45,9 +45,9 @@ export const tell = (found: ReadonlyArray<Problem>, kind: string, otherwise = ""
     const shown = new Set(
       Array.from(document.querySelectorAll("[data-problem]"), (node) => node.getAttribute("data-problem"))
     )
-    const homeless = found.filter(({ path }) => !shown.has(formName(path, kind)))
-    if (homeless.length > 0) {
-      alert.value = homeless.map(({ message, path }) => sentence(path === "" ? message : `${path}: ${message}`)).join(
+    const unplaced = found.filter(({ path }) => !shown.has(formName(path, kind)))
+    if (unplaced.length > 0) {
+      alert.value = unplaced.map(({ message, path }) => sentence(path === "" ? message : `${path}: ${message}`)).join(
         " "
       )
     }
@@ -56,4 +56,4 @@ export const tell = (found: ReadonlyArray<Problem>, kind: string, otherwise = ""
   })
 }
 
-export const tellFailure = (failure: ApiFailure, kind: string) => tell(failure.problems, kind, failure.message)
+export const showFailure = (failure: ApiFailure, kind: string) => showProblems(failure.problems, kind, failure.message)

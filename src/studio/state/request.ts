@@ -1,5 +1,5 @@
 /**
- * From the form to a request, and back.
+ * Converts the form to a request, and back.
  */
 import { type AskedRequest, isRecord, type Problem } from "../api.ts"
 import { defaults, type Form, form, mayBeEmpty } from "./form.ts"
@@ -27,7 +27,7 @@ const shared = [
 const variation = ["subseed", "subseed_strength", "seed_resize_from_w", "seed_resize_from_h"] as const
 const hires = ["hr_scale", "hr_resize_x", "hr_resize_y", "hr_upscaler", "hr_second_pass_steps"] as const
 
-// Numbers that are needed and not there.
+// Required numbers that are missing.
 const missing = (names: ReadonlyArray<keyof Form>): ReadonlyArray<Problem> =>
   names.flatMap((name) =>
     form.value[name] === null && !mayBeEmpty.has(name) ? [{ path: name, message: "Enter a number." }] : []
@@ -41,7 +41,7 @@ export interface Asked {
   readonly problems: ReadonlyArray<Problem>
 }
 
-/** What the form asks for on a tab, and what of it can be seen to be wrong already here. */
+/** The request of a tab, with the problems that can be found before it is sent. */
 export const build = async (kind: Kind): Promise<Asked> => {
   const values = form.value
   const names: Array<keyof Form> = [...shared, ...values.has_variation ? variation : []]
@@ -59,11 +59,11 @@ export const build = async (kind: Kind): Promise<Asked> => {
     names.push("denoising_strength", "initial_noise_multiplier")
     request["resize_mode"] = Number(values.resize_mode)
     const start = source.value
-    if (start === undefined) problems.push({ path: "init_images", message: "Choose a picture to start from." })
+    if (start === undefined) problems.push({ path: "init_images", message: "Choose an init image." })
     else request["init_images"] = [await bytesOf(start.blob)]
     if (kind === "inpaint") {
       if (start !== undefined && isEmpty(painted.value)) {
-        problems.push({ path: "mask", message: "Paint over the part of the picture that is to be made anew." })
+        problems.push({ path: "mask", message: "Paint over the area to regenerate." })
       }
       names.push("inpaint_full_res_padding", "mask_round")
       problems.push(...missing(["mask_blur"]))
@@ -82,9 +82,9 @@ export const build = async (kind: Kind): Promise<Asked> => {
 }
 
 /**
- * The form that makes the same picture.
+ * The form for the same image.
  *
- * @param seed The picture's own, where the request asked for a random one.
+ * @param seed The image's seed, for a request with a random one.
  */
 export const formOf = (request: AskedRequest, seed?: number, subseed?: number): Form => {
   const said: Readonly<Record<string, unknown>> = isRecord(request) ? request : {}
@@ -115,7 +115,7 @@ export const formOf = (request: AskedRequest, seed?: number, subseed?: number): 
   }
 }
 
-// Zeros and minus ones that say "not set".
+// Zeros and minus ones mean "not set".
 const emptied = (said: Readonly<Record<string, unknown>>): Partial<Form> => ({
   ...(Number(said["hr_resize_x"] ?? 0) <= 0 && { hr_resize_x: null }),
   ...(Number(said["hr_resize_y"] ?? 0) <= 0 && { hr_resize_y: null }),

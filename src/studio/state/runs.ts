@@ -1,14 +1,14 @@
 /**
- * Runs that this page has begun: submitted, followed to their end, and found again after a reload.
+ * The runs that this page submitted. It follows them to their end, also after a reload.
  */
 import { computed, signal } from "@preact/signals"
 import * as api from "../api.ts"
 import { ApiFailure, failureOf, isRecord, type RunEvent } from "../api.ts"
 import { learnSize, selectedModel } from "./catalogue.ts"
 import { form, lastSeed } from "./form.ts"
+import * as gallery from "./gallery.ts"
 import { kept } from "./persist.ts"
-import * as pictures from "./pictures.ts"
-import { clearAll, tell, tellFailure } from "./problems.ts"
+import { clearAll, showFailure, showProblems } from "./problems.ts"
 import { build } from "./request.ts"
 import { announcement, isKind, type Kind, say, tab } from "./ui.ts"
 
@@ -20,14 +20,14 @@ export interface Activity {
   readonly prompt: string
   /** Whether the request left the size to the model. */
   readonly ownSize: boolean
-  /** How many runs are before it; undefined once it runs. */
+  /** How many runs are ahead of it in the queue; undefined once it executes. */
   readonly position: number | undefined
   readonly progress: StepEvent["progress"] | undefined
   /** The latest preview, as a URL. */
   readonly preview: string | undefined
-  /** What was asked of it. */
+  /** The user's request to end it or skip a batch, if any. */
   readonly wish: "interrupt" | "skip" | "cancel" | undefined
-  /** Whether the connection is lost at the moment. */
+  /** Whether the connection is currently lost. */
   readonly isLost: boolean
 }
 
@@ -36,17 +36,17 @@ const isActivity = (value: unknown): value is Pick<Activity, "id" | "kind" | "pr
   typeof value["ownSize"] === "boolean" &&
   (value["kind"] === "txt2img" || value["kind"] === "img2img" || value["kind"] === "inpaint")
 
-// Without previews, which are large.
+// Without previews, which are too large to store.
 const known = kept("runs", (value) => Array.isArray(value) ? value.filter(isActivity) : [])
 
 export const activities = signal<ReadonlyArray<Activity>>([])
-/** The run on the stage: the first that runs, or waits. */
+/** The run on the stage: the first that executes, or else waits. */
 export const current = computed(() =>
   activities.value.find(({ position }) => position === undefined) ?? activities.value[0]
 )
-/** A request is on its way to the server. */
+/** Whether a request is being sent to the server. */
 export const submitting = signal(false)
-/** What the run that ended last wants to be known. */
+/** Warnings of the run that ended last. */
 export const warnings = signal<ReadonlyArray<string>>([])
 
 const update = (id: string, patch: Partial<Activity>) => {
@@ -58,7 +58,7 @@ const end = (id: string) => {
   known.value = known.value.filter((activity) => activity.id !== id)
 }
 
-const count = (number: number) => number === 1 ? "1 picture" : `${number} pictures`
+const count = (number: number) => number === 1 ? "1 image" : `${number} images`
 
 const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, position?: number) => {
   const { id, kind, ownSize, prompt } = started
@@ -76,7 +76,7 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
   const fail = (failure: ApiFailure) => {
     end(id)
     announcement.value = `The run failed. ${failure.message}`
-    tellFailure(failure, kind)
+    showFailure(failure, kind)
   }
   api.follow(id, {
     lost: (isLost) => update(id, { isLost }),
@@ -98,7 +98,7 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
         case "Done": {
           end(id)
           warnings.value = event.warnings
-          if (event.images.length > 0) pictures.add(id, prompt, event.images)
+          if (event.images.length > 0) gallery.add(id, prompt, event.images)
           const [first] = event.images
           if (first !== undefined) {
             lastSeed.value = first.seed
@@ -107,8 +107,8 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
           announcement.value = event.interrupted
             ? `Interrupted, with ${count(event.images.length)}.`
             : `Done: ${count(event.images.length)}.`
-          if (event.interrupted && event.images.length === 0) say("The run was interrupted before there was a picture.")
-          return void pictures.refresh().catch(() => undefined)
+          if (event.interrupted && event.images.length === 0) say("The run was interrupted before its first image.")
+          return void gallery.refresh().catch(() => undefined)
         }
         case "Failed":
           return fail(failureOf(event.error, event.message))
@@ -124,7 +124,7 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
 const asFailure = (error: unknown): ApiFailure =>
   error instanceof ApiFailure ? error : new ApiFailure("", error instanceof Error ? error.message : String(error))
 
-/** Generates what the form of the open tab asks for. */
+/** Submits the form of the open tab. */
 export const generate = async () => {
   const kind = tab.value
   if (!isKind(kind) || submitting.value) return
@@ -132,7 +132,7 @@ export const generate = async () => {
   clearAll()
   try {
     const { problems, request } = await build(kind)
-    if (problems.length > 0) return tell(problems, kind)
+    if (problems.length > 0) return showProblems(problems, kind)
     const { id, status } = await api.submit(request)
     const started = {
       id,
@@ -143,11 +143,11 @@ export const generate = async () => {
     }
     known.value = [...known.value, started]
     announcement.value = status._tag === "Queued" && status.position > 0
-      ? `In the queue, ${status.position} before it.`
+      ? `In the queue, ${status.position} ahead.`
       : "Generating."
     follow(started, status._tag === "Queued" ? status.position : undefined)
   } catch (error) {
-    tellFailure(asFailure(error), kind)
+    showFailure(asFailure(error), kind)
   } finally {
     submitting.value = false
   }
@@ -165,13 +165,13 @@ const ask = async (id: string, wish: "interrupt" | "skip" | "cancel", send: (id:
 
 export const interrupt = (id: string) => ask(id, "interrupt", api.interrupt)
 export const cancel = (id: string) => ask(id, "cancel", api.cancel)
-/** Goes on with the next batch. It may be asked again. */
+/** Continues with the next batch. Can be repeated. */
 export const skip = async (id: string) => {
   await ask(id, "skip", api.skip)
   update(id, { wish: undefined })
 }
 
-/** Follows again what a reload has left. */
+/** Follows the runs that were active before a reload. */
 export const resume = () => {
   for (const run of known.value) follow(run)
 }

@@ -1,5 +1,5 @@
 /**
- * The picture to start from, and what is painted over it.
+ * The init image and the mask painted on it.
  */
 import { signal } from "@preact/signals"
 import * as blobs from "./blobs.ts"
@@ -9,7 +9,7 @@ import { isOperation, type Operation } from "./strokes.ts"
 export interface Source {
   readonly name: string
   readonly blob: Blob
-  /** Of the blob, for `<img>`. */
+  /** Object URL of the blob, for `<img>`. */
   readonly url: string
   readonly width: number
   readonly height: number
@@ -17,7 +17,7 @@ export interface Source {
 
 export const source = signal<Source | undefined>(undefined)
 
-/** What was done with the brush, and what was taken back. */
+/** The operations of the mask, and those that were undone. */
 export const painted = kept("mask", (value) => Array.isArray(value) ? value.filter(isOperation) : [])
 export const undone = signal<ReadonlyArray<Operation>>([])
 
@@ -37,7 +37,7 @@ const show = (next: Source | undefined) => {
   source.value = next
 }
 
-/** Takes a picture to start from, without a mask. False when the browser cannot read it. */
+/** Sets the init image and clears the mask. Returns false if the browser cannot read the image. */
 export const take = async (blob: Blob, name: string): Promise<boolean> => {
   const next = await read(blob, name)
   if (next === undefined) return false
@@ -55,10 +55,10 @@ export const drop = () => {
   void blobs.remove("source")
 }
 
-/** Brings back what was there before a reload. */
+/** Restores the init image and the mask after a reload. */
 export const restore = async () => {
   const found = await blobs.get("source")
-  const next = found === undefined ? undefined : await read(found, found instanceof File ? found.name : "picture")
+  const next = found === undefined ? undefined : await read(found, found instanceof File ? found.name : "image")
   if (source.value === undefined && next !== undefined) show(next)
 }
 

@@ -1,7 +1,7 @@
 /**
- * A mask as the strokes it was painted with: small to keep, and each can be taken back.
+ * A mask as the strokes it was painted with, which are small to store and can be undone one by one.
  *
- * Places and sizes are in pixels of the picture.
+ * Positions and sizes are in pixels of the image.
  */
 import { isRecord } from "../api.ts"
 
@@ -10,7 +10,7 @@ export interface Stroke {
   readonly erases: boolean
   /** Diameter of the brush. */
   readonly size: number
-  /** x and y in turn. */
+  /** Alternating x and y. */
   readonly points: ReadonlyArray<number>
 }
 
@@ -27,7 +27,7 @@ type Surface = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D
 
 const full = (surface: Surface) => surface.fillRect(0, 0, surface.canvas.width, surface.canvas.height)
 
-// Stripes of both black and white, so that they are seen on any picture.
+// Black and white stripes are visible on any image.
 const stripes = (surface: Surface): CanvasPattern | null => {
   const tile = new OffscreenCanvas(16, 16)
   const pen = tile.getContext("2d")
@@ -45,7 +45,7 @@ const stripes = (surface: Surface): CanvasPattern | null => {
   return surface.createPattern(tile, "repeat")
 }
 
-/** Draws a mask for people to see, over a picture of this width. */
+/** Draws a mask as the editor shows it, over an image of this width. */
 export const drawStriped = (surface: Surface, operations: ReadonlyArray<Operation>, width: number) => {
   draw(surface, operations, "#fff", surface.canvas.width / width)
   surface.globalCompositeOperation = "source-in"
@@ -70,7 +70,7 @@ const drawStroke = (surface: Surface, { erases, points, size }: Stroke, color: s
   surface.stroke()
 }
 
-/** Draws a mask: `color` where it is painted, nothing elsewhere. `scale`: pixels of the surface for one of the picture. */
+/** Draws a mask in `color` where it is painted. `scale`: pixels of the surface per pixel of the image. */
 export const draw = (surface: Surface, operations: ReadonlyArray<Operation>, color: string, scale = 1) => {
   surface.resetTransform()
   surface.globalCompositeOperation = "source-over"
@@ -96,7 +96,7 @@ export const isEmpty = (operations: ReadonlyArray<Operation>): boolean =>
 export const toPng = async (operations: ReadonlyArray<Operation>, width: number, height: number): Promise<Blob> => {
   const canvas = new OffscreenCanvas(width, height)
   const surface = canvas.getContext("2d")
-  if (surface === null) throw new Error("This browser gives no canvas to draw the mask on.")
+  if (surface === null) throw new Error("This browser provides no canvas for the mask.")
   draw(surface, operations, "#fff")
   surface.globalCompositeOperation = "destination-over"
   surface.fillStyle = "#000"

@@ -1,18 +1,18 @@
 /**
- * What goes from a picture to somewhere else: to another tab, to the clipboard, to a file.
+ * Sends an image to another tab, to the clipboard or to a file.
  */
 import { signal } from "@preact/signals"
 import * as api from "../api.ts"
 import { change, form } from "./form.ts"
-import { fileOf, type Picture, viewed } from "./pictures.ts"
+import { fileOf, type GalleryImage, viewed } from "./gallery.ts"
 import { formOf } from "./request.ts"
 import * as source from "./source.ts"
 import { go, say, tab } from "./ui.ts"
 
-const unreadable = "This is not a picture that the browser can read. Use a PNG, JPEG or WebP file."
-const lost = "The server no longer has this picture, and no copy is kept here."
+const unreadable = "The browser cannot read this file as an image. Use a PNG, JPEG or WebP file."
+const lost = "The server no longer has this image, and this browser has no copy."
 
-/** A file on the PNG info tab, and what it tells. */
+/** The file on the PNG info tab, with its metadata. */
 export interface Inspected {
   readonly name: string
   readonly blob: Blob
@@ -22,7 +22,7 @@ export interface Inspected {
 }
 export const inspected = signal<Inspected | undefined>(undefined)
 
-/** Shows what a picture's file tells. */
+/** Shows the metadata of an image file on the PNG info tab. */
 export const inspect = async (blob: Blob, name: string) => {
   go("info")
   if (inspected.value !== undefined) URL.revokeObjectURL(inspected.value.url)
@@ -35,37 +35,37 @@ export const inspect = async (blob: Blob, name: string) => {
   }
 }
 
-/** Makes a file the picture to start from. */
+/** Uses a file as the init image. */
 export const startFrom = async (blob: Blob, name: string, to: "img2img" | "inpaint") => {
   if (!await source.take(blob, name)) return say(unreadable)
   go(to)
 }
 
-/** What a file that was dropped or pasted becomes where no place for it is named. */
+/** Handles a file that was pasted, or dropped outside a drop target. */
 export const receive = (file: File) =>
   tab.value === "img2img" || tab.value === "inpaint"
     ? startFrom(file, file.name, tab.value)
     : inspect(file, file.name)
 
-/** A picture's name as a file. */
-export const fileName = ({ format, index, run, seed }: Picture): string =>
+/** The file name of an image. */
+export const fileName = ({ format, index, run, seed }: GalleryImage): string =>
   `serena-${seed}-${run.slice(0, 8)}-${index}.${format}`
 
-export const send = async (picture: Picture, to: "img2img" | "inpaint") => {
-  const file = await fileOf(picture)
+export const send = async (image: GalleryImage, to: "img2img" | "inpaint") => {
+  const file = await fileOf(image)
   if (file === undefined) return say(lost)
   viewed.value = undefined
-  await startFrom(file, fileName(picture), to)
+  await startFrom(file, fileName(image), to)
 }
 
-/** Fills the form with all that made a picture. */
-export const reuse = async (picture: Picture) => {
+/** Fills the form with the settings of an image. */
+export const reuse = async (image: GalleryImage) => {
   try {
-    const { request } = await api.getRun(picture.run)
-    apply(request, picture.seed, picture.subseed)
+    const { request } = await api.getRun(image.run)
+    apply(request, image.seed, image.subseed)
   } catch {
-    // The server has forgotten the run; its picture still tells.
-    const file = await fileOf(picture)
+    // The server has discarded the run; the image file still contains its infotext.
+    const file = await fileOf(image)
     const info = file === undefined ? undefined : await api.pngInfo(file).catch(() => undefined)
     if (info?.request === undefined || info.request === null) return say(lost)
     apply(info.request)
@@ -78,12 +78,12 @@ export const apply = (request: api.AskedRequest, seed?: number, subseed?: number
   change({ ...next, styles: next.styles, n_iter: 1, batch_size: 1 })
   viewed.value = undefined
   go(request._tag === "Txt2Img" ? "txt2img" : tab.value === "inpaint" ? "inpaint" : "img2img")
-  say("The form has the settings of this picture.")
+  say("The form has the settings of this image.")
 }
 
 export const useSeed = (seed: number) => {
   change({ seed })
-  say(`The next picture begins with seed ${form.value.seed}.`)
+  say(`The seed is now ${form.value.seed}.`)
 }
 
 export const copyText = async (text: string) => {
@@ -91,11 +91,11 @@ export const copyText = async (text: string) => {
     await navigator.clipboard.writeText(text)
     say("Copied.")
   } catch {
-    say("The browser does not let this page copy. Select the text and copy it.")
+    say("The browser does not allow this page to copy. Select the text and copy it.")
   }
 }
 
-// The clipboard takes PNG only.
+// The clipboard accepts PNG only.
 const toPng = async (blob: Blob): Promise<Blob> => {
   if (blob.type === "image/png") return blob
   const bitmap = await createImageBitmap(blob)
@@ -105,24 +105,24 @@ const toPng = async (blob: Blob): Promise<Blob> => {
   return canvas.convertToBlob({ type: "image/png" })
 }
 
-export const copyPicture = async (picture: Picture) => {
-  const file = await fileOf(picture)
+export const copyImage = async (image: GalleryImage) => {
+  const file = await fileOf(image)
   if (file === undefined) return say(lost)
   try {
     await navigator.clipboard.write([new ClipboardItem({ "image/png": await toPng(file) })])
-    say("The picture is in the clipboard.")
+    say("Image copied.")
   } catch {
-    say("The browser does not let this page copy pictures. Download it instead.")
+    say("The browser does not allow this page to copy images. Download the image instead.")
   }
 }
 
-export const download = async (picture: Picture) => {
-  const file = await fileOf(picture)
+export const download = async (image: GalleryImage) => {
+  const file = await fileOf(image)
   if (file === undefined) return say(lost)
   const url = URL.createObjectURL(file)
   const link = document.createElement("a")
   link.href = url
-  link.download = fileName(picture)
+  link.download = fileName(image)
   link.click()
   setTimeout(() => URL.revokeObjectURL(url), 10_000)
 }

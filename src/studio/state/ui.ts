@@ -1,5 +1,5 @@
 /**
- * What is shown: the tab, the theme, short messages.
+ * The state of the page: the tab, the theme, short messages.
  */
 import { effect, signal } from "@preact/signals"
 import { kept } from "./persist.ts"
@@ -12,14 +12,14 @@ export const tabs = [
   { id: "settings", label: "Settings" }
 ] as const
 export type Tab = (typeof tabs)[number]["id"]
-/** The tabs that make pictures. */
+/** The tabs that generate images. */
 export type Kind = "txt2img" | "img2img" | "inpaint"
 
 export const tab = kept<Tab>("tab", (value) => tabs.find(({ id }) => id === value)?.id ?? "txt2img")
 
 export const isKind = (name: Tab): name is Kind => name === "txt2img" || name === "img2img" || name === "inpaint"
 
-/** Shows a tab from its beginning. */
+/** Shows a tab, scrolled to its top. */
 export const go = (name: Tab) => {
   tab.value = name
   scrollTo({ top: 0 })
@@ -41,7 +41,7 @@ prefersDark.addEventListener("change", ({ matches }) => {
 
 export const isDark = () => theme.value === "dark" || (theme.value === "system" && systemIsDark.value)
 
-/** The other theme; the system's wish is followed again where both agree. */
+/** Switches the theme; if that is the system's theme, the page follows the system again. */
 export const toggleTheme = () => {
   const wanted = isDark() ? "light" : "dark"
   theme.value = (wanted === "dark") === systemIsDark.value ? "system" : wanted
@@ -50,7 +50,7 @@ export const toggleTheme = () => {
 export const toast = signal("")
 let forgetting: ReturnType<typeof setTimeout> | undefined
 
-/** Says something for a few seconds. */
+/** Shows a message for a few seconds. */
 export const say = (text: string) => {
   toast.value = text
   clearTimeout(forgetting)
@@ -59,5 +59,5 @@ export const say = (text: string) => {
   }, 4000)
 }
 
-/** What screen readers are told of a run: its beginning and its end, not each step. */
+/** The announcement of a run's start and end to screen readers. */
 export const announcement = signal("")
