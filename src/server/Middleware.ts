@@ -22,7 +22,7 @@ import { tooLarge } from "./sdapi/JsonBody.ts"
 import { errorResponse, json, pathOf } from "./sdapi/Router.ts"
 
 const foreign = refuse(403, "Disallowed CORS origin", {
-  errors: "A page of another origin may not ask this server for anything. Name it with --cors-allow-origins."
+  errors: "This server refuses requests from pages of other origins. Allow the origin with --cors-allow-origins."
 })
 
 const unknownHost = refuse(421, "Unknown host", {
@@ -31,7 +31,7 @@ const unknownHost = refuse(421, "Unknown host", {
 
 const internalError = refuse(500, "", {
   error: "InternalServerError",
-  errors: "Serena made a mistake. Its log says more, under this reply's request id."
+  errors: "The server failed with an internal error. Its log has the details under the request id of this reply."
 })
 
 const securityHeaders = {
@@ -65,7 +65,10 @@ const isDecodable = (url: string): boolean => {
 const requestIdOf = (given: string | undefined): string =>
   given !== undefined && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID()
 
-/** The reply to a request that no route sees: an unknown host, a preflight, a foreign page, an invalid path, a body that is too large. */
+/**
+ * The reply to a request that no route sees: an unknown host, a preflight, a foreign page, an invalid path, a body that
+ * is too large.
+ */
 const earlyReply = (
   request: HttpServerRequest.HttpServerRequest,
   { allowsHost, cors, options: { max_body_bytes } }: {

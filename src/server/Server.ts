@@ -20,7 +20,7 @@ import { Settings } from "./host/Settings.ts"
 import * as Listener from "./Listener.ts"
 import * as Middleware from "./Middleware.ts"
 import { Generation } from "./sdapi/Generation.ts"
-import { Pictures } from "./sdapi/Pictures.ts"
+import { RequestImages } from "./sdapi/RequestImages.ts"
 import * as Sdapi from "./sdapi/Router.ts"
 import { upstreamSettings } from "./sdapi/upstreamSettings.ts"
 
@@ -70,7 +70,7 @@ const layerSettings = Layer.unwrap(
 
 /** The services of all routes: authentication, queue, settings, model titles, lifetime. */
 const layerServices = Layer.mergeAll(Authentication.layer, Generation.layer, Lifetime.layer).pipe(
-  Layer.provideMerge(Layer.mergeAll(layerSettings, Pictures.layer)),
+  Layer.provideMerge(Layer.mergeAll(layerSettings, RequestImages.layer)),
   Layer.provideMerge(Layer.mergeAll(layerQueue, ModelTitles.layer))
 )
 

@@ -10,7 +10,7 @@ import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { LogToStderr } from "effect/Logger"
-import { type CommandError, exitCode, tell } from "../../src/cli/failures.ts"
+import { type CommandError, exitCode, report } from "../../src/cli/failures.ts"
 import { serve } from "../../src/cli/serve.ts"
 
 const layer = Layer.mergeAll(
@@ -23,7 +23,7 @@ const layer = Layer.mergeAll(
 process.exitCode = await Effect.runPromise(
   Command.runWith(serve, { version: "test" })(process.argv.slice(2)).pipe(
     Effect.as(0),
-    Effect.catch((error: CommandError) => Effect.as(tell(error), exitCode(error))),
+    Effect.catch((error: CommandError) => Effect.as(report(error), exitCode(error))),
     Effect.provide(layer)
   )
 )

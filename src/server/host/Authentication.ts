@@ -33,7 +33,7 @@ const digest = (text: string): Buffer => createHash("sha256").update(text, "utf8
 /**
  * Makes a check of the `Authorization` header against `user:password` pairs. Without pairs, every header is accepted.
  *
- * It takes the same time whichever pair matches and whatever part of it is wrong.
+ * It takes the same time whichever pair matches and whichever part is wrong.
  */
 const make = (credentials: ReadonlyArray<string>) => {
   const known = credentials.map(digest)

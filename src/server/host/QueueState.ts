@@ -1,9 +1,9 @@
 /**
  * The run queue as an immutable value, and the transitions between its states.
  *
- * A run waits, then executes, then has ended; each list is in order of arrival in it. The bounds hold in every state: how
- * many runs execute and wait, and how many ended ones are remembered, for how long and with how many bytes of results.
- * `RunQueue` is the shell that executes the runs.
+ * A run waits, then executes, then has ended; each list is in order of arrival in it. The bounds hold in every state:
+ * how many runs execute and wait, and how many ended ones are remembered, for how long and with how many bytes of
+ * results. `RunQueue` is the shell that executes the runs.
  */
 import * as Result from "effect/Result"
 import { QueueFull, ShuttingDown } from "../../contract/errors.ts"

@@ -2,8 +2,9 @@
  * The runs of a server: those that wait, execute and have ended.
  *
  * A run belongs to this service, not to the HTTP request that submitted it: a handler that is interrupted because its
- * client disconnected cancels the run or leaves it alone. Runs execute in the order of submission, `concurrency` at a time.
- * `QueueState` decides; this service executes, and holds what cannot be a value: fibers, deferred results, live progress.
+ * client disconnected cancels the run or leaves it alone. Runs execute in the order of submission, `concurrency` at a
+ * time. `QueueState` decides; this service executes, and holds what cannot be a value: fibers, deferred results, live
+ * progress.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -106,8 +107,8 @@ export class RunQueue extends Context.Service<RunQueue, {
   /** Whether runs are accepted. */
   readonly accepting: Effect.Effect<boolean>
   /**
-   * Accepts nothing more and cancels waiting runs. Executing runs have `grace` milliseconds; after that they are asked to
-   * end with what they have. Returns when none executes.
+   * Accepts nothing more and cancels waiting runs. Executing runs have `grace` milliseconds; after that they are asked
+   * to end with what they have. Returns when none executes.
    */
   readonly drain: (grace: number) => Effect.Effect<void>
 }>()("serena/server/host/RunQueue") {

@@ -1,7 +1,8 @@
 /**
  * How a server is set up: where it listens, who may ask, how much it takes.
  *
- * Names are those of the flags. A server that others can reach needs sign-in, unless whoever starts it insists.
+ * Names are those of the flags. A server that is reachable from other machines requires sign-in, unless
+ * unauthenticated access is allowed explicitly.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -226,7 +227,7 @@ export const ServerSettings = Schema.Struct({
     isLoopback(host) || insecure || api_auth.length > 0 || {
       path: ["api_auth"],
       issue:
-        "a server that others can reach needs sign-in: name users with --api-auth user:password, or insist with --insecure"
+        "a server that other machines can reach requires sign-in: add users with --api-auth user:password, or use --insecure"
     }
   )
 ).annotate({ identifier: "ServerOptions" })

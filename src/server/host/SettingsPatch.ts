@@ -35,7 +35,7 @@ export const isExplanation = (name: string): boolean => /_explanation\d*$|^(?:di
  * Divides a patch.
  *
  * @param inactive The webui's settings without an effect, with their defaults.
- * @param inForce The present settings, for a patch from the network: it may not choose folders outside the server's own.
+ * @param inForce The current settings, for a patch from the network, which must not choose folders outside its own.
  */
 export const divide = (patch: Values, inactive: Values, inForce?: OptionsSnapshot): SettingsPatch => {
   const active: Record<string, unknown> = {}

@@ -19,8 +19,8 @@ import { StyleBook } from "../../processing/StyleBook.ts"
 import { fromRun, problem } from "./ApiError.ts"
 import { bounded, decoder, Flag, FloatNumber, Int, oneOf, otherwise, Text } from "./Fields.ts"
 import { isKnown } from "./knownNames.ts"
-import { Pictures } from "./Pictures.ts"
 import { Float } from "./PythonJson.ts"
+import { RequestImages } from "./RequestImages.ts"
 
 const share = { ge: 0, le: 1 }
 
@@ -64,14 +64,14 @@ export const single = Effect.fn("sdapi.extraSingleImage")(function*(body: unknow
 export const batch = Effect.fn("sdapi.extraBatchImages")(function*(body: unknown) {
   const { imageList, ...options } = yield* decodeBatch(body)
   if (imageList.length > maxImages) {
-    return yield* problem(["body", "imageList"], `at most ${maxImages} pictures are taken`)
+    return yield* problem(["body", "imageList"], `at most ${maxImages} images are accepted`)
   }
   const all = yield* Effect.forEach(imageList, ({ data }) => processed(data, options))
   return { html_info: all.at(-1)?.html_info ?? "", images: all.map(({ image }) => image) }
 })
 
 const processed = Effect.fnUntraced(function*(image: string, options: ExtrasOptions) {
-  const { read } = yield* Pictures
+  const { read } = yield* RequestImages
   const { limits } = yield* CommandOptions
   const decoder = yield* ImageDecoder
   const encoder = yield* ImageEncoder
@@ -109,7 +109,7 @@ const upscaled = Effect.fnUntraced(function*(raster: Raster, options: ExtrasOpti
   if (!(pixels <= max_image_pixels) || width * height > max_image_pixels) {
     return yield* problem(
       ["body", options.resize_mode === 0 ? "upscaling_resize" : "upscaling_resize_w"],
-      `the picture would have more than the ${max_image_pixels} pixels of max_image_pixels`
+      `the result is over the limit of ${max_image_pixels} pixels (max_image_pixels)`
     )
   }
   const scale = (name: string) => upscalers.scaleBy(name, raster, factor, { tile, overlap })
@@ -161,7 +161,7 @@ const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceA
 /** `POST /sdapi/v1/png-info`. */
 export const pngInfo = Effect.fn("sdapi.pngInfo")(function*(body: unknown) {
   const { image } = yield* decodePngInfo(body)
-  const { read } = yield* Pictures
+  const { read } = yield* RequestImages
   const { styles } = yield* (yield* StyleBook).read
   const bytes = yield* read(image)
   const { infotext = "", items } = yield* Effect.mapError(readMetadata(bytes), fromRun)

@@ -1,8 +1,8 @@
 /**
  * Request fields as stable-diffusion-webui reads them (pydantic 1): a number may come as text, a flag as a word.
  *
- * Each kind accepts what pydantic accepts and refuses the rest in its words. Floats are kept as `Float`, so that a reply
- * shows them as the webui does.
+ * Each kind accepts what pydantic accepts and refuses the rest in its words. Floats are kept as `Float`, so that a
+ * reply shows them as the webui does.
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"

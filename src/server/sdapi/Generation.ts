@@ -31,10 +31,10 @@ import {
   isImg2Img,
   type Txt2ImgRequest
 } from "./ImageRequest.ts"
-import { info, pictures } from "./Info.ts"
+import { info, replyImages } from "./Info.ts"
 import { isKnown } from "./knownNames.ts"
-import { Pictures } from "./Pictures.ts"
 import type { Float } from "./PythonJson.ts"
+import { RequestImages } from "./RequestImages.ts"
 import * as Scripts from "./Scripts.ts"
 
 /** A reply before it is serialized. */
@@ -54,7 +54,7 @@ export class Generation extends Context.Service<Generation, {
       const { limits } = yield* CommandOptions
       const decoder = yield* ImageDecoder
       const queue = yield* RunQueue
-      const read = (yield* Pictures).read
+      const read = (yield* RequestImages).read
       const settings = yield* Settings
       const options = yield* Options
       const { load } = yield* Models
@@ -104,7 +104,9 @@ export class Generation extends Context.Service<Generation, {
         if (name === null || name === "" || /^(?:none|use same checkpoint)$/i.test(name)) return undefined
         const model = findModel(yield* titles.list, yield* titles.hashes, name)
         if (Option.isSome(model)) return model.value.name
-        return yield* refuse(404, `Could not find checkpoint with name ${name}`, { errors: `${field}: no such model` })
+        return yield* refuse(404, `Could not find checkpoint with name ${name}`, {
+          errors: `${field}: the server has no such model. See /sdapi/v1/sd-models.`
+        })
       })
 
       const shared = Effect.fnUntraced(function*(request: ImageRequest) {
@@ -192,7 +194,7 @@ export class Generation extends Context.Service<Generation, {
       const ofImg2Img = Effect.fnUntraced(function*(request: Img2ImgRequest) {
         if (request.init_images === null) return yield* refuse(404, "Init image not found")
         if (request.init_images.length === 0) {
-          return yield* problem(["body", "init_images"], "at least one picture is needed")
+          return yield* problem(["body", "init_images"], "at least one image is needed")
         }
         const batch = request.batch_size ?? 1
         if (request.init_images.length > 1 && request.init_images.length > batch) {
@@ -254,7 +256,7 @@ export class Generation extends Context.Service<Generation, {
         ).pipe(Effect.mapError(fromRun))
         yield* Effect.forkDetach(titles.learn(processed.state.model.name))
         const reply: Reply = {
-          images: request.send_images ? pictures(processed).map(({ bytes }) => Base64.encode(bytes)) : [],
+          images: request.send_images ? replyImages(processed).map(({ bytes }) => Base64.encode(bytes)) : [],
           parameters: shown(request),
           info: info(request, processed, [...warnings, ...processed.warnings])
         }
@@ -292,16 +294,16 @@ const given = (fields: Readonly<Record<string, unknown>>): Readonly<Record<strin
 
 const number = (value: Float | null): number | undefined => value === null ? undefined : value.value
 
-// What is more than a multiple is cut off. A length that is too small stays, so that its problem names what was sent.
+// Rounds down to a multiple. A length that is too small stays, so that its problem names the value that was sent.
 const cutTo = (multiple: number, length: number): number => length < multiple ? length : length - length % multiple
 
-/** The multiple of stable-diffusion-webui, where the model does not say its own. */
+/** The multiple of stable-diffusion-webui, for models without their own. */
 const usualMultiple = 8
 
 const sameOr = (name: string | null, same: string): string | undefined =>
   name === null || name === "" || name.toLowerCase() === same ? undefined : name
 
-/** The sampler and scheduler of a name in any spelling. An unknown scheduler stands for the sampler's own. */
+/** The sampler and scheduler of a name in any spelling. An unknown scheduler means the sampler's own. */
 const samplerOf = Effect.fnUntraced(function*(name: string, scheduler: string | null) {
   const parsed = Samplers.parseName(name)
   if (Option.isNone(parsed)) {

@@ -20,7 +20,7 @@ const head = {
   styles: otherwise(Texts.nullable, null),
   seed: otherwise(Int.nullable, txt2img.seed),
   subseed: otherwise(Int.nullable, txt2img.subseed),
-  // A default is shown as it is written in the webui's source: this one without a decimal point.
+  // The webui's source writes this default without a decimal point, and replies show it so.
   subseed_strength: otherwise(FloatNumber.nullable, new Float(0, "0")),
   seed_resize_from_h: otherwise(Int.nullable, txt2img.seed_resize_from_h),
   seed_resize_from_w: otherwise(Int.nullable, txt2img.seed_resize_from_w),

@@ -8,7 +8,7 @@ import { type ImageRequest, isImg2Img } from "./ImageRequest.ts"
 import { dumps, Float, write } from "./PythonJson.ts"
 
 /** The images of a reply in order: the grid, then each image followed by its auxiliary images. */
-export const pictures = ({ extraImages, images }: Processed): ReadonlyArray<ProcessedImage | ExtraImage> => [
+export const replyImages = ({ extraImages, images }: Processed): ReadonlyArray<ProcessedImage | ExtraImage> => [
   ...extraImages.filter(({ kind }) => kind === "grid"),
   ...images.flatMap((image) => [
     image,
@@ -17,8 +17,8 @@ export const pictures = ({ extraImages, images }: Processed): ReadonlyArray<Proc
 ]
 
 /**
- * The text itself. `request` is the request as its reply shows it. `warnings` is a key that the webui does not have: it is
- * there only when there are some.
+ * The text itself. `request` is the request as its reply shows it. The webui does not have the key `warnings`, which is
+ * present only if there are any.
  */
 export const info = (request: ImageRequest, processed: Processed, warnings: ReadonlyArray<string>): string => {
   const { state } = processed
@@ -58,7 +58,7 @@ export const info = (request: ImageRequest, processed: Processed, warnings: Read
     job_timestamp: timestamp(state.startedAt),
     clip_skip: state.clipSkip,
     is_using_inpainting_conditioning: state.model.isInpainting === true,
-    // The one that its infotexts name.
+    // The model that the infotexts name.
     version: Infotext.parse(first?.infotext ?? "").fields["Version"] ?? version,
     ...(warnings.length > 0 && { warnings })
   }, dumps)
@@ -72,7 +72,7 @@ export const timestamp = (milliseconds: number): string => {
     `${two(date.getHours())}${two(date.getMinutes())}${two(date.getSeconds())}`
 }
 
-// Keys that every infotext has a place for; all others are extra.
+// Keys with a field of their own in the webui; all others are extra parameters.
 const fixedKeys: ReadonlySet<string> = new Set([
   "Prompt",
   "Negative prompt",
@@ -108,7 +108,7 @@ const fixedKeys: ReadonlySet<string> = new Set([
 
 const integers: ReadonlySet<string> = new Set(["Hires steps", "Mask blur", "Masked area padding"])
 
-// As they were before they became text.
+// Their type before they became text.
 const extraParams = (infotext: string, isImg2Img: boolean): Readonly<Record<string, unknown>> => {
   const { fields } = Infotext.parse(infotext, { backcompat: false })
   const params: Record<string, unknown> = {}

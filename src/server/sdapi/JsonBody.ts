@@ -1,5 +1,5 @@
 /**
- * The body of a request as JSON, whatever its content type says.
+ * The body of a request as JSON, with any content type.
  */
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -27,7 +27,7 @@ export const readBody = Effect.fnUntraced(
   }
 )
 
-/** A mistake in a text as Python's `json` reports it, in the form of FastAPI. */
+/** A syntax error as Python's `json` reports it, in the form of FastAPI. */
 export const detailOf = (
   text: string,
   { column: colno, fault, line: lineno, position: pos }: JsonText.JsonMistake
@@ -58,5 +58,5 @@ const pythonWords: Readonly<Record<Exclude<JsonText.JsonFault, "depth">, string>
 /** The reply to a body over the size limit. */
 export const tooLarge = refuse(413, "Request body too large", {
   errors:
-    "The body is larger than this server takes. Send smaller pictures, or start it with a larger --max-body-bytes."
+    "The body exceeds the size limit of this server. Send smaller images, or start it with a larger --max-body-bytes."
 })

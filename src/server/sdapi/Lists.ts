@@ -23,7 +23,7 @@ export const models = Effect.fn("sdapi.models")(function*() {
   }))
 })
 
-// Euler CFG++ and other samplers that the webui does not have are listed like its own.
+// Euler CFG++ and other samplers that the webui does not have are listed in the same form.
 export const samplers = Samplers.all.map(({ aliases, name, options }) => ({ name, aliases, options }))
 
 export const schedulers = Schedules.all.map(({ aliases, defaultRho, label, name, needInnerModel }) => ({

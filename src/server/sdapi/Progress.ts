@@ -22,7 +22,7 @@ const fractionOf = (progress: RunProgress | undefined): number => {
   return Math.min(1, 0.01 + passesDone / passCount + steps)
 }
 
-// The webui counts from 0 the step that was reported last.
+// The webui counts steps from 0, from the last one reported.
 const stepOf = ({ samplingStep }: RunProgress): number => Math.max(0, samplingStep - 1)
 
 const nameOf = ({ request }: QueuedRun, progress: RunProgress | undefined): string => {
@@ -83,7 +83,7 @@ const stateOf = (run: RunProgress | undefined, job: string, job_count: number) =
   sampling_steps: run?.samplingSteps ?? 0
 })
 
-// Each preview is written once, however many ask for it.
+// Each preview is encoded once for all requests.
 const written = new WeakMap<Preview, string>()
 
 const encoded = Effect.fnUntraced(function*(preview: Preview) {

@@ -1,7 +1,7 @@
 /**
  * JSON as Python writes it: floats keep their point (`7.0`), and `json.dumps` puts spaces and escapes.
  *
- * `Float` marks the numbers that are floats; all others are written as integers are.
+ * `Float` marks the numbers that are floats; all others are written as integers.
  */
 import { pythonFloat } from "../../core/Text.ts"
 
@@ -10,7 +10,7 @@ export class Float {
   readonly value: number
   readonly text: string
 
-  /** `text` is what is written; Python's `repr` when left out. */
+  /** `text` is its JSON; by default Python's `repr`. */
   constructor(value: number, text: string = pythonFloat(value)) {
     this.value = value
     this.text = text
@@ -18,20 +18,20 @@ export class Float {
 }
 
 export interface Style {
-  /** Between items, and after a key. */
+  /** Separators between items, and after a key. */
   readonly comma: string
   readonly colon: string
-  /** Whether only ASCII characters are written. */
+  /** Whether non-ASCII characters are escaped. */
   readonly ascii: boolean
 }
 
-/** As replies are written: without spaces, characters as they are. */
+/** The style of replies: no spaces, characters unescaped. */
 export const compact: Style = { comma: ",", colon: ":", ascii: false }
 
-/** As `json.dumps` writes when nothing is said. */
+/** The default style of `json.dumps`. */
 export const dumps: Style = { comma: ", ", colon: ": ", ascii: true }
 
-// Printable ASCII without quotes and backslashes stands for itself.
+// Printable ASCII without quotes and backslashes needs no escapes.
 const plain = /^[ !#-[\]-~]*$/
 
 const text = (value: string, ascii: boolean): string => {

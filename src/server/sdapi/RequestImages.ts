@@ -1,8 +1,8 @@
 /**
- * Pictures that come with a request: base64, bare or as a data URL, or a URL from which they are fetched.
+ * The images of a request: base64, bare or as a data URL, or a URL to fetch.
  *
- * Fetching is off unless the server's options name hosts. Even then no private address is asked, whatever the name of a
- * host resolves to, and no redirection is followed.
+ * Fetching is off unless the server's options allow hosts. Even then it never connects to a private address, whichever
+ * name resolves to it, and follows no redirection.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -18,26 +18,26 @@ import { fromBase64 } from "../../processing/ImageBytes.ts"
 import { ServerOptions } from "../host/ServerOptions.ts"
 import { type ApiError, invalidImage, refuse } from "./ApiError.ts"
 
-export class Pictures extends Context.Service<Pictures, {
-  /** The bytes of an image's file, at most `max_image_bytes`. They are not yet known to be an image. */
+export class RequestImages extends Context.Service<RequestImages, {
+  /** The bytes of an image's file, at most `max_image_bytes`. They are not yet decoded. */
   readonly read: (text: string) => Effect.Effect<Uint8Array, ApiError>
-}>()("serena/server/sdapi/Pictures") {
-  static readonly layer: Layer.Layer<Pictures, never, CommandOptions | ServerOptions> = Layer.effect(
-    Pictures,
+}>()("serena/server/sdapi/RequestImages") {
+  static readonly layer: Layer.Layer<RequestImages, never, CommandOptions | ServerOptions> = Layer.effect(
+    RequestImages,
     Effect.gen(function*() {
       const { limits } = yield* CommandOptions
       const { allow_url_hosts } = yield* ServerOptions
       const hosts = allow_url_hosts.map((host) => host.toLowerCase())
-      return Pictures.of({
-        read: Effect.fn("Pictures.read")(function*(text) {
-          if (/^https?:\/\//i.test(text)) return yield* fetchPicture(text, hosts, limits.max_image_bytes)
+      return RequestImages.of({
+        read: Effect.fn("RequestImages.read")(function*(text) {
+          if (/^https?:\/\//i.test(text)) return yield* fetchImage(text, hosts, limits.max_image_bytes)
           // The webui takes what follows any data URL's comma for base64.
           const bytes = fromBase64(text.replace(/^\s*data:[^,]{0,200},/, ""), limits.max_image_bytes)
           if (Result.isSuccess(bytes)) return bytes.success
           return yield* invalidImage(
             bytes.failure._tag === "TooLarge"
-              ? `it is larger than the ${limits.max_image_bytes} bytes of max_image_bytes`
-              : "it is not base64"
+              ? `The file is over the limit of ${limits.max_image_bytes} bytes (max_image_bytes).`
+              : "The text is not base64."
           )
         })
       })
@@ -45,7 +45,7 @@ export class Pictures extends Context.Service<Pictures, {
   )
 }
 
-// Addresses of this machine, of its network, and of no machine at all.
+// Loopback, private, link-local, multicast and reserved networks.
 const forbidden = new BlockList()
 for (
   const [network, prefix] of [
@@ -65,7 +65,7 @@ for (
   const [network, prefix] of [["::", 96], ["64:ff9b::", 96], ["fc00::", 7], ["fe80::", 10], ["ff00::", 8]] as const
 ) forbidden.addSubnet(network, prefix, "ipv6")
 
-/** Whether an address is one that is never asked for a picture. */
+/** Whether an address is one that images are never fetched from. */
 export const isPrivate = (address: string): boolean => {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
   if (mapped !== undefined) return isPrivate(mapped)
@@ -76,7 +76,7 @@ export const isPrivate = (address: string): boolean => {
 
 class LocalAddress extends Error {}
 
-// The address that was looked at is the one that is connected to.
+// Checks the very addresses that the request connects to, so that a second lookup cannot change them.
 const publicLookup = (
   hostname: string,
   options: LookupOptions,
@@ -91,7 +91,7 @@ const publicLookup = (
     return options.all === true ? done(null, addresses) : done(null, first.address, first.family)
   })
 
-const fetchPicture = Effect.fnUntraced(
+const fetchImage = Effect.fnUntraced(
   function*(text: string, hosts: ReadonlyArray<string>, most: number): Effect.fn.Return<Uint8Array, ApiError> {
     if (hosts.length === 0) return yield* refuse(500, "Requests not allowed")
     const url = URL.parse(text)
@@ -100,7 +100,9 @@ const fetchPicture = Effect.fnUntraced(
     const local = refuse(500, "Request to local resource not allowed")
     if (isIP(host.replace(/^\[|\]$/g, "")) !== 0 && isPrivate(host.replace(/^\[|\]$/g, ""))) return yield* local
     if (!hosts.some((allowed) => allowed === "*" || host === allowed || host.endsWith(`.${allowed}`))) {
-      return yield* refuse(500, "Requests not allowed", { errors: `${host} is not among the hosts that may be asked` })
+      return yield* refuse(500, "Requests not allowed", {
+        errors: `The server does not fetch from ${host}. Allow it with --allow-url-hosts.`
+      })
     }
     return yield* Effect.callback<Uint8Array, ApiError>((resume) => {
       const fail = (error: unknown) =>
@@ -113,25 +115,25 @@ const fetchPicture = Effect.fnUntraced(
       const request = get(url, { lookup: publicLookup, timeout: 10_000 }, (response) => {
         if (response.statusCode !== 200) {
           response.destroy()
-          return fail(new Error(`it was answered with ${response.statusCode}`))
+          return fail(new Error(`The host replied with status ${response.statusCode}.`))
         }
         const chunks: Array<Buffer> = []
         let length = 0
         response.on("data", (chunk: Buffer) => {
           length += chunk.length
           chunks.push(chunk)
-          if (length > most) response.destroy(new Error(`it is larger than ${most} bytes`))
+          if (length > most) response.destroy(new Error(`The file is over the limit of ${most} bytes.`))
         })
         response.on("error", fail)
         response.on("end", () => resume(Effect.succeed(new Uint8Array(Buffer.concat(chunks)))))
       })
-      request.on("timeout", () => request.destroy(new Error("it took too long")))
+      request.on("timeout", () => request.destroy(new Error("The download timed out.")))
       request.on("error", fail)
       return Effect.sync(() => request.destroy())
     }).pipe(
       Effect.timeoutOrElse({
         duration: "60 seconds",
-        orElse: () => Effect.fail(refuse(500, "Invalid image url", { errors: "it took too long" }))
+        orElse: () => Effect.fail(refuse(500, "Invalid image url", { errors: "The download timed out." }))
       })
     )
   }

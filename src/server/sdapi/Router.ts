@@ -29,7 +29,7 @@ export const errorResponse = (error: ApiError): HttpServerResponse.HttpServerRes
 /** The path of a URL, without query and fragment. */
 export const pathOf = (url: string): string => url.split(/[?#]/, 1)[0] ?? url
 
-/** The methods that a path has. */
+/** The methods of a path. */
 const methodsAt = (path: string): ReadonlyArray<string> =>
   endpoints.filter((endpoint) => endpoint.path === path).map(({ method }) => method)
 
@@ -49,7 +49,7 @@ const fallback = (request: HttpServerRequest.HttpServerRequest) => {
     : json(404, { detail: "Not Found" })
 }
 
-/** The endpoints, and the reply for every other path. */
+/** The routes of all endpoints, and the reply for every other path. */
 export const layer = HttpRouter.use((router) =>
   Effect.gen(function*() {
     const { check } = yield* Authentication

@@ -26,9 +26,9 @@ import { readDict, readFlag } from "./Fields.ts"
 import { Generation } from "./Generation.ts"
 import { readBody } from "./JsonBody.ts"
 import * as Lists from "./Lists.ts"
-import type { Pictures } from "./Pictures.ts"
 import * as Progress from "./Progress.ts"
 import { write } from "./PythonJson.ts"
+import type { RequestImages } from "./RequestImages.ts"
 import * as Scripts from "./Scripts.ts"
 
 /** The services that the endpoints require. */
@@ -42,7 +42,7 @@ export type Services =
   | ModelProvider
   | ModelTitles
   | Options
-  | Pictures
+  | RequestImages
   | ServerOptions
   | Settings
   | StyleBook
@@ -87,10 +87,10 @@ const query = (request: HttpServerRequest.HttpServerRequest): URLSearchParams =>
 const unavailable = (what: string) => () =>
   Effect.fail(refuse(501, `${what} is not available here`, {
     error: "NotImplementedError",
-    errors: `${what} needs models and code that Serena does not have.`
+    errors: `${what} needs models that Serena does not support.`
   }))
 
-// The run that is meant: the current one, or one by the client's own name for it.
+// The run that a request refers to: by the client's own name for it, or the current one.
 const asked = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, wish: "interrupt" | "skip") {
   const queue = yield* RunQueue
   const task = taskOf(request)

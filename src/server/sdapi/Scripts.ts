@@ -63,7 +63,7 @@ export const names = {
   img2img: all.filter(({ is_img2img }) => is_img2img).map(({ name }) => name)
 }
 
-/** What a script may use. */
+/** What a script can use. */
 export interface ScriptTools {
   /** Reads an image of the request. */
   readonly decode: (image: string) => Effect.Effect<Raster, ApiError>
@@ -105,8 +105,8 @@ const isIdle = (entry: unknown): boolean => {
     )
 }
 
-// The picture made larger, then sampled in overlapping tiles of the asked size. The webui samples one tile after the
-// other; here each step goes over all tiles, so that they meet without seams.
+// Enlarges the image, then samples it in overlapping tiles of the requested size. The webui samples one tile after the
+// other; here each step covers all tiles, so that no seams appear.
 const sdUpscale = (image: string, args: ReadonlyArray<unknown>): Script => (asked, { decode, multiple }) =>
   Effect.gen(function*() {
     const [, given_overlap, given_upscaler, given_scale] = args
@@ -136,6 +136,6 @@ const sdUpscale = (image: string, args: ReadonlyArray<unknown>): Script => (aske
     }
   })
 
-// The webui's page counts upscalers; its clients name them.
+// The webui's page gives upscalers by index; its clients give names.
 const readUpscaler = (value: unknown): string | undefined =>
   typeof value === "number" ? ["None", "Lanczos", "Nearest"][value] : readText(value)

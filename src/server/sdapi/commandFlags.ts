@@ -1,5 +1,5 @@
 /**
- * `cmd-flags`: the webui's flags with their defaults, and of those that this server has, their values.
+ * `cmd-flags`: the webui's flags with their defaults, or with their values where this server has the flag.
  *
  * Passwords and keys are never shown.
  */

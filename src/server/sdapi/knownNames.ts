@@ -1,5 +1,5 @@
 /**
- * The names that an infotext may give and this API knows.
+ * The sampler and scheduler names that this API knows.
  */
 import * as Option from "effect/Option"
 import type { IsKnown } from "../../processing/InfotextWarnings.ts"

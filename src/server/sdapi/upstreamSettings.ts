@@ -1,7 +1,7 @@
 /**
- * Settings of stable-diffusion-webui 1.10.1 that do nothing here, with their defaults.
+ * Settings of stable-diffusion-webui 1.10.1 that have no effect here, with their defaults.
  *
- * Clients read some of them and write some back, so they are kept and given back like all others.
+ * Clients read and write some of them, so they are stored and returned like all others.
  */
 
 /** Names and defaults; a value must be of its default's type, or text where that is null. */

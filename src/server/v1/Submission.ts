@@ -125,7 +125,7 @@ export class Submission extends Context.Service<Submission, {
   )
 }
 
-/** The body as JSON, whatever its content type says. */
+/** The body as JSON, with any content type. */
 export const readJson = Effect.fnUntraced(
   function*(request: HttpServerRequest.HttpServerRequest, maxBytes: number): Effect.fn.Return<
     unknown,
