@@ -1,8 +1,8 @@
 /**
  * Flags derived from described fields.
  *
- * A table holds the fields of a schema that have a flag, with their defaults as help shows them. A flag that was omitted is
- * absent from the result, so that a single decoding by the schema finds every problem.
+ * A table holds the fields of a schema that have a flag, with their defaults as help shows them. A flag that was
+ * omitted is absent from the result, so that a single decoding by the schema finds every problem.
  */
 import * as Flag from "effect/cli/Flag"
 import * as Option from "effect/Option"
@@ -14,17 +14,17 @@ import type { Problem } from "../core/Problem.ts"
 /** A field with a flag. */
 export interface FlagField extends Field {
   readonly flag: string
-  /** What holds without the flag, as help shows it. */
+  /** The value without the flag, as help shows it. */
   readonly shownDefault: string
 }
 
 /** Fields with flags, by name. */
 export type FlagTable = Readonly<Record<string, FlagField>>
 
-/** Flags as they were written, by field name. */
+/** Flags as parsed, by field name. */
 export type Written = Readonly<Record<string, Option.Option<string | boolean>>>
 
-/** The fields of a struct that have a flag, but for some. */
+/** The fields of a struct that have a flag, except some. */
 export const tableOf = (
   struct: Described,
   defaults: object,
@@ -75,7 +75,7 @@ const isNumeric = (field: FlagField | undefined): boolean => field?.value === "i
 
 const toNumber = (text: string | boolean): number => String(text).trim() === "" ? NaN : Number(text)
 
-/** The values of the flags that were written. Those that should be numbers and are not are left to `notNumbers`. */
+/** The values of the given flags, without invalid numbers, which `notNumbers` reports. */
 export const written = (
   flags: Written,
   table: FlagTable
@@ -91,7 +91,7 @@ export const written = (
     }
   )
 
-/** The items of a list that is separated by commas. */
+/** The items of a comma-separated list. */
 export const toNames = (text: string): ReadonlyArray<string> =>
   text.split(",").map((name) => name.trim()).filter((name) => name !== "")
 

@@ -22,7 +22,7 @@ import * as ProcessFlags from "./ProcessFlags.ts"
 import { asRanges } from "./ranges.ts"
 import { settingsOf } from "./settings.ts"
 
-/** Fields with a flag, in the order of help. What is a file on the command line has flags of its own. */
+/** Fields with a flag, in the order of help. Files have flags of their own. */
 export const tables = {
   txt2img: tableOf(Txt2Img, Txt2Img.make({})),
   img2img: tableOf(Img2Img, Img2Img.make({ init_images: [new Uint8Array()] }), ["init_images", "mask"])
@@ -75,10 +75,10 @@ export interface Input extends Txt2ImgInput {
   readonly mask?: Img2ImgInput["mask"]
 }
 
-/** Values for what no flag provides. */
+/** Values for fields without a given flag. */
 export interface Below {
   readonly defaults?: Partial<Processing> | undefined
-  /** The image that `--from` names; its infotext takes the place of the defaults. */
+  /** The image of `--from`; its infotext replaces the defaults. */
   readonly original?: Original | undefined
 }
 
@@ -89,21 +89,21 @@ export interface Original {
   readonly isKnown: IsKnown
 }
 
-/** What the flags ask for. */
+/** The decoded flags. */
 export interface Asked {
   readonly processing: Processing
   readonly setup: ProcessFlags.Setup
-  /** What could not be taken from the infotext of `--from`. */
+  /** Warnings about what could not be taken from the infotext of `--from`. */
   readonly warnings: ReadonlyArray<string>
   /** A problem of this request, named by the flag to correct. */
   readonly named: (problem: Problem) => Problem
 }
 
 /**
- * Decodes the flags, over an infotext or else over `defaults`: the request, and how the process is set up for it.
+ * Decodes the flags, over an infotext or else over `defaults`, to the request and the setup of the process.
  *
- * Fails with `UnusableFile` when an image cannot be read, and otherwise with `InvalidProcessing` that names every flag
- * whose value cannot be used.
+ * Fails with `UnusableFile` if an image cannot be read, or with an `InvalidProcessing` that names every flag with an
+ * invalid value.
  */
 export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, below: Below = {}) {
   const table: FlagTable = input.image === undefined ? tables.txt2img : tables.img2img
@@ -123,10 +123,10 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
   const named = naming(table, asked.override_settings, Option.isSome(input.format))
   const problems = [
     ...(Option.isSome(input.words) && Option.isSome(input.request["prompt"] ?? Option.none())
-      ? [{ path: "prompt", message: "it is given twice, with the flag and without" }]
+      ? [{ path: "prompt", message: "it is given twice, with and without the flag" }]
       : []),
     ...Object.entries(asked).flatMap(([path, value]) =>
-      // Node has replaced bytes that are not valid by the time that arguments are read.
+      // Node replaces invalid bytes of arguments by this character.
       typeof value === "string" && value.includes("\uFFFD") ? [{ path, message: "it is not valid UTF-8" }] : []
     ),
     ...notNumbers(input.request, table),

@@ -1,5 +1,6 @@
 /**
- * The flags of the process: models, folders, device, memory, limits, telemetry. Every command that runs a model takes them.
+ * The flags of the process: models, folders, device, memory, limits, telemetry. Every command that runs a model takes
+ * them.
  */
 import type * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -26,7 +27,7 @@ import {
 } from "./Flags.ts"
 import { asRanges } from "./ranges.ts"
 
-/** What only the command line has. */
+/** Fields that only the command line has. */
 const CommandLine = Schema.Struct({
   outdir: Schema.optionalKey(Schema.NonEmptyString).pipe(
     field({
@@ -73,7 +74,7 @@ const limitsTable = tableOf(Limits, Limits.make({}))
 /** All of them, by field name. */
 export const table: FlagTable = { ...processTable, ...limitsTable }
 
-/** `--models-dir` by itself. */
+/** `--models-dir` alone. */
 export const modelsDir = Flag.Directory(modelsDirField.flag).pipe(
   Flag.withMetavar("<folder>"),
   Flag.withDescription(helpOf(modelsDirField)),
@@ -86,7 +87,7 @@ export const config = {
   limits: toFlags(limitsTable)
 } satisfies Command.Command.Config
 
-/** `--json`, with what it does here. */
+/** `--json`, with its description for a command. */
 export const json = (description: string) =>
   Flag.Boolean("json").pipe(Flag.withoutNegation, Flag.withDescription(description), Flag.withDefault(false))
 
@@ -103,7 +104,7 @@ export interface Input {
   readonly limits: Written
 }
 
-/** What the flags say about the process. */
+/** The setup of the process by its flags. */
 export interface Setup {
   readonly cmdOpts: Partial<CommandOptions["Service"]> & { readonly limits: Limits }
   /** Settings that flags set for the whole process. */

@@ -1,9 +1,9 @@
 /**
- * Ctrl-C and SIGTERM, for the length of a run.
+ * Handles Ctrl-C and SIGTERM during a run.
  *
- * The first one asks the run to end after its current step and to give what it has. The second one interrupts it, and
- * ends the process should it still be there a second later: a disk that does not answer holds up nobody. After that
- * nothing is caught any more: a third ends the process as the system does it.
+ * The first signal ends the run after its current step with the images it has. The second interrupts the run, and exits
+ * one second later if the process still runs, because a blocked disk must not hang it. After that no signal is caught:
+ * a third ends the process by the system's default.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -16,22 +16,22 @@ import { RuntimeContext } from "../runner/RuntimeContext.ts"
 export type Signal = "SIGINT" | "SIGTERM"
 
 export interface Signals {
-  /** Lets a stop reach the run. */
+  /** Hooks that pass a stop on to the run. */
   readonly hooks: HookSet
-  /** Runs `effect` until it ends, or until the second signal, which gives nothing. */
+  /** Runs `effect` until it ends, or until the second signal, which returns nothing. */
   readonly guard: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<Option.Option<A>, E, R>
   /** The first signal that came. */
   readonly received: Effect.Effect<Signal | undefined>
 }
 
-// npm passes on the Ctrl-C that the terminal has sent to this process as well. Both together are one wish.
+// Milliseconds within which two signals count as one: npm forwards the Ctrl-C that the terminal also sends directly.
 const samePress = 200
 
-// Milliseconds for what was interrupted to remove what is unfinished.
+// Milliseconds for an interrupted run to remove unfinished files.
 const grace = 1000
 
 export const make = Effect.fn("Signals.make")(function*(options: {
-  /** Says what happens next. */
+  /** Prints what happens next. */
   readonly announce: (message: string) => Effect.Effect<void>
 }): Effect.fn.Return<Signals, never, Scope.Scope> {
   const presses = yield* listen
@@ -59,7 +59,7 @@ export const make = Effect.fn("Signals.make")(function*(options: {
   }
 })
 
-// The presses, two at most.
+// The signals, two at most.
 const listen = Effect.gen(function*() {
   const presses = yield* Queue.unbounded<Signal>()
   let count = 0

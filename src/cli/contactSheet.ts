@@ -1,5 +1,5 @@
 /**
- * `serena contact-sheet`: what it takes.
+ * `serena contact-sheet`: its arguments and flags.
  */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
@@ -19,7 +19,7 @@ const { cfg_scale, sampler_name, seed, steps, width } = {
   width: flagFieldOf(Txt2Img, "width")
 }
 
-/** What is the same for all images of a sheet. */
+/** Fields that all images of a sheet share. */
 export const table = {
   steps,
   seed: { ...seed, description: "Seed of every image; -1 draws a random seed." },
@@ -50,7 +50,7 @@ const config = {
   quiet: ProcessFlags.quiet
 } satisfies Command.Command.Config
 
-/** What was written for the command. */
+/** The parsed command line. */
 export type Input = Command.Command.Config.Infer<typeof config>
 
 /** The command. */

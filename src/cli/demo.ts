@@ -1,5 +1,5 @@
 /**
- * A first picture, and what to try after it.
+ * `serena demo`: the request of a first image, and the next steps.
  */
 import * as Console from "effect/Console"
 import type * as Effect from "effect/Effect"
@@ -7,7 +7,7 @@ import type { Processing } from "../processing/Processing.ts"
 import type { ProcessedImage } from "../runner/Processed.ts"
 import { commandName } from "./commandName.ts"
 
-/** What the demo shows unless it is told otherwise. */
+/** The demo's defaults. */
 export const defaults: Partial<Processing> = {
   prompt: "a large yellow star on a black background",
   steps: 25,
@@ -15,7 +15,7 @@ export const defaults: Partial<Processing> = {
   seed: 1
 }
 
-/** Tells where the pictures are, and two commands that lead on. */
+/** Prints where the images are, and two commands to try next. */
 export const epilogue = (
   { prompt }: Processing,
   images: ReadonlyArray<ProcessedImage & { readonly path: string }>
@@ -24,10 +24,10 @@ export const epilogue = (
   const [first] = images
   return Console.error([
     "",
-    `Drawn: "${prompt}". Open it:`,
+    `Generated "${prompt}":`,
     ...images.map(({ path }) => `  ${path}`),
     "",
-    "Next, draw something else, or see how this one was made:",
+    "Next, generate another image, or print the settings of this one:",
     `  ${command} txt2img "a pink heart on a cyan background" --steps 25 --cfg-scale 4`,
     ...(first === undefined ? [] : [`  ${command} info "${first.path}"`])
   ].join("\n"))

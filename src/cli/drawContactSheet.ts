@@ -1,7 +1,7 @@
 /**
- * `serena contact-sheet`: makes the pictures one after the other on one loaded model, and puts them into one.
+ * `serena contact-sheet`: generates the images one after the other on one loaded model, and combines them into a sheet.
  *
- * The path of the file goes to standard output, all else to standard error.
+ * The path of the file goes to standard output, everything else to standard error.
  */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -31,15 +31,18 @@ import { byFlag, notNumbers, written } from "./Flags.ts"
 import * as ProcessFlags from "./ProcessFlags.ts"
 import * as Signals from "./Signals.ts"
 
-/** Makes the sheet, writes it, and prints its path. Fails with `Stopped` when a signal ended it early. */
+/** Generates and writes the sheet, and prints its path. Fails with `Stopped` if a signal ended it early. */
 export const drawContactSheet = Effect.fnUntraced(
   function*(input: Input) {
     const { cells, setup } = yield* asked(input)
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
     const unusable = ({ reason }: PlatformError.PlatformError) =>
-      new UnusableFile({ file: input.out, reason: `it cannot be written: ${reason._tag}. Name another with --out.` })
-    // What cannot be written is not made.
+      new UnusableFile({
+        file: input.out,
+        reason: `the file cannot be written: ${reason._tag}. Name another with --out.`
+      })
+    // Fails before any image is generated if the file cannot be written.
     yield* fs.access(path.dirname(input.out), { writable: true }).pipe(Effect.mapError(unusable))
     const signals = yield* Signals.make({ announce: (message) => input.quiet ? Effect.void : Console.error(message) })
     const progress = input.quiet ? [] : [yield* Progress.make({ columns })]
@@ -58,29 +61,29 @@ export const drawContactSheet = Effect.fnUntraced(
         options: { ...setup.options, samples_save: false },
         cmdOpts: setup.cmdOpts
       })),
-      // What only the model could tell is told by the flag's name as well.
+      // Problems that only the model reveals name their flags, too.
       Effect.catchTag(
         "InvalidProcessing",
         ({ problems }) => Effect.fail(new InvalidProcessing({ problems: unique(problems) }))
       ),
       signals.guard
     )
-    const pictures = Option.getOrElse(made, () => []).flat()
+    const images = Option.getOrElse(made, () => []).flat()
     const signal = yield* signals.received
-    const [first] = pictures
+    const [first] = images
     if (first === undefined || signal !== undefined) {
       return yield* new Stopped({
         signal: signal ?? "SIGINT",
-        message: input.quiet ? "" : "Stopped: no sheet was made."
+        message: input.quiet ? "" : "Stopped: the sheet was not written."
       })
     }
 
-    const raster = sheet(pictures.map(({ image: { height, pixels, width }, name }) => ({
+    const raster = sheet(images.map(({ image: { height, pixels, width }, name }) => ({
       name,
       raster: { width, height, channels: 3, data: pixels }
     })))
     const { encode } = yield* ImageEncoder
-    // As a grid has it: what makes the first picture again.
+    // Like a grid, the sheet has the infotext of its first image.
     const bytes = yield* encode({ raster, infotext: first.image.infotext }, {
       format: "png",
       quality: 100,
@@ -98,7 +101,7 @@ interface Cell {
   readonly processing: Processing
 }
 
-// One request for each sampler or schedule, and how the process is set up. Fails with every flag that cannot be used.
+// One request per sampler or schedule, and the setup of the process. Fails with the problems of all flags.
 const asked = Effect.fnUntraced(function*(input: Input) {
   const setup = yield* Effect.result(ProcessFlags.decode(input))
   const cells = yield* Effect.result(Effect.mapError(requests(input), ({ problems }) => problems))
@@ -115,7 +118,7 @@ const asked = Effect.fnUntraced(function*(input: Input) {
 
 const requests = Effect.fnUntraced(function*(input: Input) {
   const { seed = defaults.seed, size, ...fields } = written(input.request, table)
-  // One random seed for all.
+  // One random seed for all images.
   const same = seed === -1 ? yield* Random.nextIntBetween(0, 2 ** 32) : seed
   const of = (name: string, change: object): Effect.Effect<Cell, InvalidProcessing> => {
     const request = {
@@ -136,24 +139,24 @@ const requests = Effect.fnUntraced(function*(input: Input) {
 
 const named = byFlag({ ...ProcessFlags.table, ...table, width: table.size, height: table.size })
 
-// Width and height are one flag.
+// Width and height share one flag.
 const unique = (problems: ReadonlyArray<Problem>): ReadonlyArray<Problem> => {
   const byPath = new Map(problems.map(named).map((problem) => [problem.path, problem]))
   return [...byPath.values()]
 }
 
 const gap = 4
-// Rows for one column.
+// Rows per column.
 const flatness = 0.6
 
-/** All pictures in rows, each with its name under it: RGB on black. Cells are as wide as the widest name at least. */
-export const sheet = (pictures: ReadonlyArray<{ readonly name: string; readonly raster: Raster }>): Raster => {
-  const widest = Math.max(0, ...pictures.map(({ name }) => labelSize(name).width))
-  const tallest = Math.max(0, ...pictures.map(({ raster }) => raster.height))
-  const broadest = Math.max(widest, ...pictures.map(({ raster }) => raster.width))
+/** All images in rows, each with its name below: RGB on black. Cells are at least as wide as the widest name. */
+export const sheet = (images: ReadonlyArray<{ readonly name: string; readonly raster: Raster }>): Raster => {
+  const widest = Math.max(0, ...images.map(({ name }) => labelSize(name).width))
+  const tallest = Math.max(0, ...images.map(({ raster }) => raster.height))
+  const broadest = Math.max(widest, ...images.map(({ raster }) => raster.width))
   const scale = Math.max(1, Math.floor(broadest / Math.max(1, widest)))
   const cell = { width: broadest + gap, height: tallest + labelSize("", scale).height + gap }
-  const cells = pictures.map(({ name, raster }) => {
+  const cells = images.map(({ name, raster }) => {
     const text = label(name, { scale, width: broadest })
     const left = Math.floor((broadest - raster.width) / 2)
     return paste(paste(filled(cell, 3), raster, left, 0), text, 0, tallest + 1)

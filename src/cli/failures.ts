@@ -1,5 +1,5 @@
 /**
- * What a command ends with: an exit code, and one sentence on standard error.
+ * The failures of commands: their exit codes, and their messages on standard error.
  */
 import * as Cause from "effect/Cause"
 import type * as CliError from "effect/cli/CliError"
@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 import { nearest } from "../core/Text.ts"
 import type { ProcessingError } from "../runner/ProcessingError.ts"
 
-/** A file that a command was given and cannot use. */
+/** A file on the command line that cannot be used. */
 export class UnusableFile extends Schema.TaggedError<UnusableFile>()("UnusableFile", {
   file: Schema.String,
   reason: Schema.String
@@ -19,16 +19,16 @@ export class UnusableFile extends Schema.TaggedError<UnusableFile>()("UnusableFi
   }
 }
 
-/** A run that ended early because somebody asked it to. */
+/** A run that a signal ended early. */
 export class Stopped extends Schema.TaggedError<Stopped>()("Stopped", {
   signal: Schema.Literals(["SIGINT", "SIGTERM"]),
   message: Schema.String
 }) {}
 
-/** Everything a command can fail with. */
+/** Every way in which a command can fail. */
 export type CommandError = CliError.CliError | ProcessingError | UnusableFile | Stopped
 
-/** Exit codes: 1 for a failure, 2 for bad usage, 128 and the signal's number for a stop. */
+/** Exit codes: 1 for a failure, 2 for bad usage, 128 plus the signal's number for a stop. */
 export const exitCode = (error: CommandError): number => {
   switch (error._tag) {
     case "InvalidProcessing":
@@ -46,11 +46,11 @@ export const exitCode = (error: CommandError): number => {
   }
 }
 
-/** Says what went wrong. Help was printed already by whoever showed it. */
-export const tell = (error: CommandError): Effect.Effect<void> =>
+/** Prints an error. Help and usage errors have been printed before. */
+export const report = (error: CommandError): Effect.Effect<void> =>
   error._tag === "ShowHelp" || error.message === "" ? Effect.void : Console.error(error.message)
 
-/** Names that other programs give to flags, and the flags that do the same here. */
+/** Flags of other programs, and Serena's flags for the same purpose. */
 const otherNames: Readonly<Record<string, ReadonlyArray<string>>> = {
   "batch-count": ["n-iter"],
   "ckpt": ["model"],
@@ -126,10 +126,11 @@ export const usage = (error: CliError.NonShowHelpErrors, names: Names): string =
       return `There is no command "${error.subcommand}".${suggest(like === undefined ? [] : [like])}`
     }
     case "UnexpectedArgument":
-      return `${error.arguments.map((argument) => JSON.stringify(argument)).join(", ")} is one argument too many. ` +
-        `Put quotes around a text of several words.`
+      return `Unexpected ${error.arguments.length === 1 ? "argument" : "arguments"} ${
+        error.arguments.map((argument) => JSON.stringify(argument)).join(", ")
+      }. Put quotes around a prompt of several words.`
     case "InvalidValue":
-      // Effect's own checks of a path say in a sentence what is wrong.
+      // Effect's own checks of a path are sentences already.
       return error.expected.startsWith("Path ")
         ? `${error.kind === "flag" ? `--${error.option}` : error.option}: ${error.expected}`
         : error.message
@@ -141,15 +142,15 @@ export const usage = (error: CliError.NonShowHelpErrors, names: Names): string =
 const suggest = (names: ReadonlyArray<string>): string =>
   names.length === 0 ? "" : ` Did you mean ${names.join(" and ")}?`
 
-/** Tells of a mistake in Serena itself, without its stack. */
-export const tellDefect = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
+/** Prints a bug in Serena without its stack. */
+export const reportDefect = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
   const error = Cause.squash(cause)
   return Console.error(
-    `Serena made a mistake: ${error instanceof Error ? error.message : String(error)}\n` +
-      `Please report it, with the command and what it prints under --log-level debug.`
+    `Internal error: ${error instanceof Error ? error.message : String(error)}\n` +
+      `Please report this bug with the command and its output under --log-level debug.`
   )
 }
 
-/** Shows where a mistake was made, to who asked for it: inside a command the log level is the one of its flag. */
+/** Logs a bug with its stack at debug level. Within a command the log level is that of its flag. */
 export const logDefects = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.tapDefect(effect, (defect) => Effect.logDebug(Cause.die(defect)))

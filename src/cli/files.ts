@@ -11,7 +11,7 @@ export const readFile = Effect.fn("readFile")(function*(file: string, largest: n
   const fs = yield* FileSystem.FileSystem
   const unreadable = (error: PlatformError.PlatformError) => new UnusableFile({ file, reason: reasonOf(error) })
   const { size, type } = yield* Effect.mapError(fs.stat(file), unreadable)
-  // A device or a pipe need not end.
+  // Devices and pipes may never end.
   if (type !== "File") return yield* new UnusableFile({ file, reason: notAFile })
   if (size > largest) {
     const limit = largest < 2 ** 20 ? `${largest} bytes` : `${Math.floor(largest / 2 ** 20)} MB`

@@ -1,7 +1,7 @@
 /**
- * A run from flags to files: the one part of the command line that loads the engine.
+ * Executes the request of a command: the part of the command line that loads the engine.
  *
- * Paths or JSON go to standard output when the run has ended, all else to standard error.
+ * Paths or JSON go to standard output when the run has ended, everything else to standard error.
  */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -26,12 +26,12 @@ export interface Options extends Asked {
   readonly quiet: boolean
 }
 
-/** Makes the pictures, prints them, and gives them. Fails with `Stopped` when a signal ended the run early. */
+/** Generates the images, and prints and returns them. Fails with `Stopped` if a signal ended the run early. */
 export const generate = Effect.fnUntraced(function*({ json, named, processing, quiet, setup }: Options) {
   const signals = yield* Signals.make({ announce: (message) => quiet ? Effect.void : say(message) })
   const progress = quiet ? [] : [yield* Progress.make({ columns })]
   const telemetry = yield* observe(setup.otlpEndpoint)
-  // Sent when all is said: a collector that does not answer must not hold back the pictures.
+  // Sent after the output, so that a collector that does not answer cannot delay it.
   const exporter = yield* Layer.build(telemetry.layer).pipe(
     Effect.updateService(References.MinimumLogLevel, (level) => quiet ? "Error" : level)
   )
@@ -46,15 +46,15 @@ export const generate = Effect.fnUntraced(function*({ json, named, processing, q
       cmdOpts: setup.cmdOpts
     })),
     Effect.provideContext(exporter),
-    // What only the model could tell is told by the flag's name as well.
+    // Problems that only the model reveals name their flags, too.
     Effect.catchTag(
       "InvalidProcessing",
       ({ problems }) => Effect.fail(new InvalidProcessing({ problems: problems.map(named) }))
     ),
-    // An upscaler that nobody named on the command line comes from the infotext of `--from`.
+    // An upscaler without its flag comes from the infotext of `--from`.
     Effect.catchTag("UnknownUpscaler", (error) => {
-      const told = named({ path: "hr_upscaler", message: error.message })
-      return Effect.fail(told.message === error.message ? error : new InvalidProcessing({ problems: [told] }))
+      const problem = named({ path: "hr_upscaler", message: error.message })
+      return Effect.fail(problem.message === error.message ? error : new InvalidProcessing({ problems: [problem] }))
     }),
     signals.guard
   )
@@ -73,7 +73,7 @@ export const generate = Effect.fnUntraced(function*({ json, named, processing, q
     const asked = state.batches.flat().length
     return yield* new Stopped({
       signal,
-      message: quiet ? "" : `Stopped: ${saved.length} of ${asked} pictures were finished and saved.`
+      message: quiet ? "" : `Stopped: saved ${saved.length} of ${asked} ${asked === 1 ? "image" : "images"}.`
     })
   }
   return saved
@@ -103,7 +103,7 @@ const savedImages = ({ images }: Processed): ReadonlyArray<Saved> =>
 const jsonLine = ({ height, infotext, negativePrompt, path, prompt, seed, width }: Saved): string =>
   JSON.stringify({ path, seed, width, height, prompt, negative_prompt: negativePrompt, infotext })
 
-// Progress may have left its line open: the sentence takes its place, and the next drawing goes below.
+// Replaces the open line of the progress display, which continues below.
 const say = (message: string) =>
   Effect.suspend(() => Console.error(process.stderr.isTTY ? `\r\u001B[K${message}` : message))
 

@@ -11,12 +11,12 @@ import * as Schedules from "../sampling/Schedules.ts"
 import { UnusableFile } from "./failures.ts"
 import { readFile } from "./files.ts"
 
-/** Largest file that is read, in bytes. An image of 8192x8192 pixels fits, however badly it is compressed. */
+/** Largest file that is read, in bytes. An image of 8192x8192 pixels fits, even if poorly compressed. */
 const largest = 256 * 2 ** 20
 
 /**
- * The infotext of an image, or else the JSON that another program keeps in its place, and its other texts. Fails with
- * `UnusableFile` when there is neither.
+ * The infotext of an image, or else the JSON that another program stores instead, and its other text entries. Fails
+ * with `UnusableFile` if there is neither.
  */
 export const readImage = Effect.fn("readImage")(function*(file: string) {
   const unusable = (reason: string) => new UnusableFile({ file, reason })
@@ -30,7 +30,7 @@ export const readImage = Effect.fn("readImage")(function*(file: string) {
   return { infotext, items }
 })
 
-/** Why an image made from another's infotext differs, as only the finished image shows. */
+/** Reasons why an image differs from the one whose infotext was used, known only once it is generated. */
 export const differences = (original: string, made: string): ReadonlyArray<string> => {
   const [before, after] = [Infotext.parse(original).fields, Infotext.parse(made).fields]
   const differs = (key: string): boolean => before[key] !== undefined && before[key] !== after[key]

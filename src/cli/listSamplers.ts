@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Samplers from "../sampling/Samplers.ts"
 import * as Schedules from "../sampling/Schedules.ts"
 
-/** Prints samplers and schedules with their other names, or a line of JSON for each. */
+/** Prints samplers and schedules with their aliases, or a line of JSON for each. */
 export const listSamplers = Effect.fn("listSamplers")(function*(json: boolean) {
   if (json) {
     for (const { aliases, name } of Samplers.all) yield* Console.log(JSON.stringify({ sampler: name, aliases }))

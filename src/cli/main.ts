@@ -2,7 +2,7 @@
 /**
  * The `serena` command.
  *
- * Nothing is imported before Node's version is known to be one that the rest runs on.
+ * It checks Node's version before it imports anything, as the rest does not load on older versions.
  */
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
 
@@ -14,7 +14,8 @@ if (major < 22 || (major === 22 && minor < 19)) {
 } else {
   const [Effect, { serena }] = await Promise.all([import("effect/Effect"), import("./serena.ts")])
 
-  // Whoever reads the output may stop at any time, as `head` does. What is left to say is dropped, the work goes on.
+  // A reader of the output may close it at any time, as `head` does. The rest of the output is dropped, the run goes
+  // on.
   let lost: string | undefined
   process.stderr.on("error", () => {})
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -24,7 +25,7 @@ if (major < 22 || (major === 22 && minor < 19)) {
   })
 
   const code = await Effect.runPromise(serena(process.argv.slice(2)))
-  // The process ends when both streams are written out and have told their errors. It does not wait for idle threads.
+  // Exits once both streams are flushed and have reported their errors, without waiting for idle threads.
   const end = () => process.exit(code === 0 && lost !== undefined ? 1 : code)
   process.stdout.write("", () => process.stderr.write("", () => setImmediate(end)))
 }

@@ -25,7 +25,7 @@ import type { Processing } from "../processing/Processing.ts"
 import { version } from "../version.ts"
 import { commandName } from "./commandName.ts"
 import { contactSheet } from "./contactSheet.ts"
-import { type CommandError, exitCode, logDefects, type Names, tell, tellDefect, usage } from "./failures.ts"
+import { type CommandError, exitCode, logDefects, type Names, report, reportDefect, usage } from "./failures.ts"
 import * as GenerateFlags from "./GenerateFlags.ts"
 import * as ProcessFlags from "./ProcessFlags.ts"
 import { serve } from "./serve.ts"
@@ -222,7 +222,9 @@ export const serena = (
 ): Effect.Effect<number> =>
   Command.runWith(root, { version })(args).pipe(
     Effect.as(0),
-    Effect.catch((error: CommandError) => Effect.as(tell(error), exitCode(error))),
+    Effect.catch((error: CommandError) => Effect.as(report(error), exitCode(error))),
     Effect.provide([layer, stdio]),
-    Effect.catchCause((cause) => Cause.hasInterruptsOnly(cause) ? Effect.succeed(130) : Effect.as(tellDefect(cause), 1))
+    Effect.catchCause((cause) =>
+      Cause.hasInterruptsOnly(cause) ? Effect.succeed(130) : Effect.as(reportDefect(cause), 1)
+    )
   )

@@ -1,5 +1,5 @@
 /**
- * `serena serve`: its flags. What runs is loaded when it runs.
+ * `serena serve`: its flags. The server's modules are loaded when it runs.
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"

@@ -1,5 +1,5 @@
 /**
- * Settings that are named on the command line: `--set name=value`.
+ * Settings on the command line: `--set name=value`.
  */
 import * as Schema from "effect/Schema"
 import type { Problem } from "../core/Problem.ts"
@@ -8,7 +8,7 @@ import { OptionsPatch } from "../processing/Options.ts"
 
 const names = Object.keys(OptionsPatch.fields)
 
-/** What the flags say, the last one of a name last: settings by their names, and what is wrong. */
+/** The settings of the flags by name, where the last flag wins, and their problems. */
 export const settingsOf = (
   pairs: ReadonlyArray<string>
 ): { readonly settings: Readonly<Record<string, unknown>>; readonly problems: ReadonlyArray<Problem> } => {
@@ -35,7 +35,7 @@ export const settingsOf = (
   return { settings, problems }
 }
 
-// Each by itself, to know whether a text is meant where a number could be read.
+// Decodes each setting alone, to find out whether a text or a number is expected.
 const isValue = Schema.is(OptionsPatch)
 
 const valueOf = (name: string, text: string): unknown => {

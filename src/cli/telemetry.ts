@@ -1,5 +1,5 @@
 /**
- * Traces and metrics of a command, for the collector that a flag or the environment names.
+ * Exports traces and metrics of a command to the collector that a flag or the environment names.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -7,8 +7,8 @@ import * as Layer from "effect/Layer"
 const unchanged = <A, E, R>(run: Effect.Effect<A, E, R>) => run
 
 /**
- * The exporter, the hooks that feed it, and what continues a trace that started elsewhere. Without a collector all of them
- * do nothing, and the exporter's modules are not loaded.
+ * The exporter, its hooks, and a wrapper that continues a trace from elsewhere. Without a collector they do nothing,
+ * and the exporter's modules are not loaded.
  */
 export const observe = Effect.fnUntraced(function*(endpoint: string | undefined) {
   const isConfigured = endpoint !== undefined ||

@@ -171,6 +171,6 @@ describe("serena contact-sheet", () => {
       assert.strictEqual(sampler._tag, "UnknownSampler")
       const file = yield* Effect.flip(run("--out", `${yield* temporaryFile}/x.png`))
       assert(file._tag === "UnusableFile")
-      assert.match(file.message, /x\.png: it cannot be written: \w+\. Name another with --out\.$/)
+      assert.match(file.message, /x\.png: the file cannot be written: \w+\. Name another with --out\.$/)
     }).pipe(Effect.scoped, Effect.provide(layer)))
 })

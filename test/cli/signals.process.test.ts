@@ -23,7 +23,7 @@ describe("a signal", () => {
       assert.isAtLeast(saved.length, 1)
       assert.isBelow(saved.length, 100)
       assert.deepStrictEqual(lines(stdout), saved.map((name) => `${outdir}/${name}`))
-      assert.include(stderr, `Stopped: ${saved.length} of 100 pictures were finished and saved.`)
+      assert.include(stderr, `Stopped: saved ${saved.length} of 100 images.`)
       assert.notMatch(stderr, /\n {4}at /)
     })
     return Effect.all([stops("SIGINT", 130), stops("SIGTERM", 143)], { concurrency: 2 }).pipe(
