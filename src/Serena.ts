@@ -1,8 +1,8 @@
 /**
- * Everything a program needs to make pictures, put together in one place.
+ * The layer with all services that a program needs to generate images.
  *
- * `layer()` gives what `processImages` asks for: the diffusion engine as the pipeline, no hooks, the models found on this
- * machine. Each part can be replaced by its own layer instead.
+ * `layer()` provides what `processImages` requires: the diffusion engine as the pipeline, no hooks, and the models
+ * found on this machine. To replace a part, provide its own layer instead.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
@@ -27,23 +27,23 @@ import { RunnerHooks } from "./runner/RunnerHooks.ts"
 import { Runs } from "./runner/Runs.ts"
 import { CaptureContext } from "./runner/RuntimeContext.ts"
 
-/** What `layer` gives. */
+/** The services that `layer` provides. */
 export type Services = Process | CaptureContext | Pipeline | RunnerHooks
 
-/** What lives as long as the process; hooks may take it when their layer is built. */
+/** Services that live as long as the process. The layer of hooks can require them. */
 export type Process = CommandOptions | ModelProvider | Models | Options | Runs | StyleBook | Upscalers
 
 export interface LayerOptions<E = never, R = never> {
-  /** Observers of every run; none when left out. They may ask for `Process` and for the file system. */
+  /** Hooks of every run; none by default. They can require `Process` and the file system. */
   readonly hooks?: Layer.Layer<RunnerHooks, E, R> | undefined
-  /** Settings to begin with, over the defaults; each request's `override_settings` go over these. */
+  /** Initial settings, laid over the defaults. Each request's `override_settings` are laid over these. */
   readonly options?: OptionsPatch | undefined
   /** Folders, device and limits of this process. */
   readonly cmdOpts?: CommandOptionsPatch | undefined
 }
 
 /**
- * The whole of Serena: `program.pipe(Effect.provide(Serena.layer()))`.
+ * All services of Serena: `program.pipe(Effect.provide(Serena.layer()))`.
  *
  * Nothing native is loaded, and no model is read, until a run needs it.
  */
@@ -51,7 +51,7 @@ export const layer = <E = never, R = never>(
   options: LayerOptions<E, R> = {}
 ): Layer.Layer<Services, E, Exclude<R, Process | FileSystem.FileSystem | Path.Path>> => {
   const platform = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer)
-  // Layers that depend on these options are this layer's own, also where another program shares the memory of layers.
+  // `fresh`, because layers that depend on these options must not be shared with another `Serena.layer`.
   const process = Layer.mergeAll(
     Layer.fresh(ModelProvider.layer),
     Layer.fresh(UpscalerProvider.layer),

@@ -3,22 +3,22 @@
  * and a real Stable Diffusion engine underneath.
  */
 
-/** Process-wide decisions: folders, device, limits. */
+/** Options fixed when the process starts: folders, device, limits. */
 export { CommandOptions, type CommandOptionsPatch } from "./processing/CommandOptions.ts"
-/** Everything that can go wrong, as values. */
+/** The typed errors of a run, with the problems that they list. */
 export { Problem } from "./core/Problem.ts"
 export * from "./runner/ProcessingError.ts"
-/** What a picture's file tells beside the picture: how it was made, and other texts. */
+/** Reads the infotext and other text entries of an image file. */
 export * as Metadata from "./images/Metadata.ts"
-/** The text that tells how a picture was made. */
+/** Writes and parses infotexts, the generation parameters stored in images. */
 export * as Infotext from "./processing/Infotext.ts"
-/** From such a text back to a request. */
+/** Converts an infotext to a request. */
 export * as InfotextRequest from "./processing/InfotextRequest.ts"
-/** How much one request may ask for. */
+/** The limits of one request: size, steps, batches. */
 export { Limits } from "./processing/Limits.ts"
-/** Settings, live and as a run's snapshot. */
+/** The webui's settings: the service, a change, and the snapshot that a run uses. */
 export { Options, OptionsPatch, OptionsSnapshot } from "./processing/Options.ts"
-/** What came out. */
+/** The result of a run: images, grids and masks with their infotexts. */
 export type {
   EncodedImage,
   ExtraImage,
@@ -29,22 +29,22 @@ export type {
   Processed,
   ProcessedImage
 } from "./runner/Processed.ts"
-/** What to make. */
+/** Requests for text-to-image and image-to-image. */
 export * as Processing from "./processing/Processing.ts"
 export { Img2Img, Txt2Img } from "./processing/requests.ts"
-/** A picture that comes with a request. */
+/** The schema of a request's image: bytes, or base64 in JSON. */
 export { ImageBytes } from "./processing/ImageBytes.ts"
-/** Pictures read, written, and kept: what a pipeline takes. */
+/** Services that decode, encode and save images, which a pipeline requires. */
 export { ImageDecoder } from "./images/ImageDecoder.ts"
 export { ImageEncoder } from "./images/ImageEncoder.ts"
 export { ImageStore } from "./images/ImageStore.ts"
-/** A picture in memory. */
+/** The pixels of an image in memory. */
 export type { Raster } from "./core/Raster.ts"
-/** What makes pictures larger. */
+/** The service that enlarges images. */
 export { type UpscalerEntry, Upscalers } from "./images/Upscalers.ts"
-/** Prompts kept under a name. */
+/** The service that provides styles, which are named additions to prompts. */
 export { StyleBook } from "./processing/StyleBook.ts"
-/** What prepare made of a request. */
+/** The plan that the prepare stage makes of a request. */
 export type { Region } from "./core/Geometry.ts"
 export type { PassLevels } from "./planning/levels.ts"
 export type {
@@ -59,9 +59,9 @@ export type {
   SourcePixels,
   SourcePlan
 } from "./planning/RunPlan.ts"
-/** Stages and hooks for work of any kind. */
+/** The three stages with hooks around them, for work of any kind. */
 export * as Lifecycle from "./runner/Lifecycle.ts"
-/** What a run may ask of a model. */
+/** The interface of a loaded model: text encoders, denoiser, VAE. */
 export type { LatentSize } from "./core/LatentShape.ts"
 export type {
   DenoisingCall,
@@ -73,28 +73,28 @@ export type {
   Vocabulary
 } from "./model/LoadedModel.ts"
 export { isLoaded, requireLoaded } from "./model/LoadedModel.ts"
-/** What is known of a model without its networks. */
+/** The facts of a model that need no networks, and the error of a network call. */
 export type { NetworkError } from "./model/ModelError.ts"
 export type { DenoisingInputs, ModelFamily, ModelInfo, NoiseScheduleConfig } from "./model/ModelInfo.ts"
-/** Where a run gets its models. */
+/** The service that loads the models of a run. */
 export { Models } from "./model/Models.ts"
 /** The three stages of image generation, as a service. */
 export { Pipeline } from "./runner/Pipeline.ts"
-/** The door that every entrypoint uses. */
+/** Runs one request; every entrypoint calls this function. */
 export { processImages } from "./runner/processImages.ts"
-/** What wraps a `Processing` for one run. */
+/** A request together with its pipeline, as the runner takes it. */
 export * as ProcessingRequest from "./runner/ProcessingRequest.ts"
-/** The one execution surface. */
+/** Executes requests: context, stages, hooks, finalization. */
 export * as ProcessingRunner from "./runner/ProcessingRunner.ts"
-/** The observers of runs. */
+/** Hooks that observe the stages of runs. */
 export { type HookSet, RunnerHooks } from "./runner/RunnerHooks.ts"
-/** The runs of this process, by their ids. */
+/** The runs of this process by their run ids. */
 export { Runs } from "./runner/Runs.ts"
-/** How far a run is, live. */
+/** The live progress and previews of a run, and requests to end it early. */
 export * as RunState from "./runner/RunState.ts"
-/** What a run happens in. */
+/** The context of a run: settings, options, model, device. */
 export { CaptureContext, type Device, RuntimeContext } from "./runner/RuntimeContext.ts"
-/** Everything put together. */
+/** The layer with all services that a program needs. */
 export * as Serena from "./Serena.ts"
-/** The models there are. */
+/** The service that lists and loads the installed models. */
 export { type ModelEntry, ModelProvider } from "./models/ModelProvider.ts"

@@ -2,8 +2,8 @@
  * The typed API: `/v1`.
  *
  * Submitting a run returns its id at once; its progress is polled or followed as server-sent events. This file is the
- * contract only: the server implements it, clients and the OpenAPI document are derived from it. It depends on nothing of
- * Node, so that browsers can use it.
+ * contract only: the server implements it, clients and the OpenAPI document are derived from it. It depends on nothing
+ * of Node, so that browsers can use it.
  */
 import * as HttpApi from "effect/http-api/HttpApi"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"

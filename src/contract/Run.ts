@@ -25,7 +25,7 @@ export type RunRequest = typeof RunRequest.Type
 /** A request without its images. */
 export const AskedRequest = Schema.Union([
   Txt2Img,
-  Img2Img.mapFields(Struct.omit(["init_images", "mask"])).annotate({ identifier: "Img2ImgWithoutPictures" })
+  Img2Img.mapFields(Struct.omit(["init_images", "mask"])).annotate({ identifier: "Img2ImgWithoutImages" })
 ])
 export type AskedRequest = typeof AskedRequest.Type
 

@@ -1,8 +1,8 @@
 /**
  * The errors of `/v1` that are not errors of a run.
  *
- * Each has an HTTP status, crosses the wire with its class, and says what to do. This file depends on nothing of Node, so
- * that browsers can use it.
+ * Each has an HTTP status, crosses the wire with its class, and says what to do. This file depends on nothing of Node,
+ * so that browsers can use it.
  */
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as Schema from "effect/Schema"

@@ -1,8 +1,9 @@
 /**
  * Descriptions of fields, kept on their schemas.
  *
- * A request field, setting, limit or process option is described once, where its schema is. The command line's flags and
- * help, forms, the studio's labels, plain infotext rows, the reference pages and the OpenAPI document are derived from it.
+ * A request field, setting, limit or process option is described once, where its schema is. The command line's flags
+ * and help, forms, the studio's labels, plain infotext rows, the reference pages and the OpenAPI document are derived
+ * from it.
  */
 import * as Schema from "effect/Schema"
 
@@ -37,8 +38,8 @@ declare module "effect/Schema" {
 /**
  * Describes a field: `schema.pipe(field({ ... }))`.
  *
- * Title and description are also annotations of the encoded side, where JSON Schema and OpenAPI read them: a field with a
- * default is a transformation, which hides the annotations of its key.
+ * Title and description are also annotations of the encoded side, where JSON Schema and OpenAPI read them: a field with
+ * a default is a transformation, which hides the annotations of its key.
  */
 export const field = (described: Field) => <S extends Schema.Top>(schema: S): S["Rebuild"] =>
   schema.rebuild(

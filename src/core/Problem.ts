@@ -12,9 +12,23 @@ import { makeFormatterStandardSchemaV1 } from "effect/SchemaIssue"
 export const Problem = Schema.Struct({ path: Schema.String, message: Schema.String })
 export type Problem = typeof Problem.Type
 
-/** Problems as one phrase, for an error's message. */
+/** Problems as one phrase, for an error's message. A problem of the input itself has no path. */
 export const listed = (problems: ReadonlyArray<Problem>): string =>
-  problems.map(({ message, path }) => `${path === "" ? "the whole" : path}: ${message}`).join("; ")
+  problems.map(({ message, path }) => path === "" ? message : `${path}: ${message}`).join("; ")
+
+/**
+ * An error's message: problems of the input itself say why, problems of its places what to correct.
+ *
+ * `refusal("The request cannot be processed", problems)` is "The request cannot be processed. Correct steps: ..." for a
+ * problem with a path, and "The request cannot be processed: ..." for one without.
+ */
+export const refusal = (what: string, problems: ReadonlyArray<Problem>): string => {
+  const reasons = problems.filter(({ path }) => path === "")
+  const places = problems.filter(({ path }) => path !== "")
+  return `${what}${reasons.length === 0 ? "" : `: ${listed(reasons)}`}.${
+    places.length === 0 ? "" : ` Correct ${listed(places)}.`
+  }`
+}
 
 const formatIssue = makeFormatterStandardSchemaV1()
 

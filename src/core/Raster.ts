@@ -30,7 +30,9 @@ export const filled = ({ height, width }: Size, channels: Raster["channels"], va
 export const crop = (raster: Raster, { bottom, left, right, top }: Region): Raster =>
   paste(filled({ width: right - left, height: bottom - top }, raster.channels), raster, -left, -top)
 
-/** An image with another of as many channels pasted onto it, its corner at `left`, `top`. What hangs over is cut off. */
+/**
+ * An image with another of as many channels pasted onto it, its corner at `left`, `top`. What hangs over is cut off.
+ */
 export const paste = (onto: Raster, raster: Raster, left: number, top: number): Raster => {
   const { channels, height, width } = onto
   if (raster.channels !== channels) throw new RangeError("an image is pasted onto one of other channels")

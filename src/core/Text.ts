@@ -6,8 +6,8 @@
 const longestName = 40
 
 /**
- * The known name that a mistyped one stands for, or none when nothing is near: one that it begins, or the closest by edit
- * distance. Known names are tried in their order, at most 1,000 of them.
+ * The known name that a mistyped one stands for, or none when nothing is near: one that it begins, or the closest by
+ * edit distance. Known names are tried in their order, at most 1,000 of them.
  */
 export const nearest = (name: string, known: ReadonlyArray<string>): string | undefined => {
   const wanted = name.trim().toLowerCase()

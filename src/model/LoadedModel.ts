@@ -26,7 +26,10 @@ export interface Vocabulary {
   readonly comma: number
   readonly start: number
   readonly end: number
-  /** What follows the first end token: the end token itself, or another (0) for Stable Diffusion 2 and XL's second encoder. */
+  /**
+   * What follows the first end token: the end token itself, or another (0) for Stable Diffusion 2 and XL's second
+   * encoder.
+   */
   readonly padding: number
 }
 
@@ -48,8 +51,8 @@ export interface TextEncoder {
    */
   readonly largestClipSkip: Effect.Effect<number, NetworkError>
   /**
-   * Encodes 77 ids. `clipSkip` counts layers from the end: 1 is what the model was trained with, 2 leaves one out; more than
-   * `largestClipSkip` acts as that.
+   * Encodes 77 ids. `clipSkip` counts layers from the end: 1 is what the model was trained with, 2 leaves one out; more
+   * than `largestClipSkip` acts as that.
    */
   readonly encode: (
     ids: ReadonlyArray<number>,
@@ -64,8 +67,8 @@ export interface Seams {
 }
 
 /**
- * One shape of denoising call, with its buffers. Write `sample` (and the others once), run, read `prediction`; no memory
- * is taken between calls.
+ * One shape of denoising call, with its buffers. Write `sample` (and the others once), run, read `prediction`; no
+ * memory is taken between calls.
  */
 export interface DenoisingCall {
   /** `[batch, inputs.channels, height/8, width/8]`, scaled as the network expects it. */
@@ -108,8 +111,8 @@ export interface LoadedModel extends ModelInfo {
   /** One latent `[channels, height, width]` to RGB `[3, height * 8, width * 8]`, about -1 to 1. */
   readonly decode: (latent: Float32Array, shape: LatentSize & Seams) => Effect.Effect<Float32Array, NetworkError>
   /**
-   * RGB `[3, height * 8, width * 8]`, -1 to 1, to the mean of its latent `[channels, height, width]`, scaled as sampling
-   * expects it. Fails with `InvalidModelFolder` for a folder without an encoder.
+   * RGB `[3, height * 8, width * 8]`, -1 to 1, to the mean of its latent `[channels, height, width]`, scaled as
+   * sampling expects it. Fails with `InvalidModelFolder` for a folder without an encoder.
    */
   readonly encode: (pixels: Float32Array, shape: LatentSize & Seams) => Effect.Effect<Float32Array, NetworkError>
 }

@@ -1,7 +1,7 @@
 /**
  * Options that are fixed when the process starts: folders, device, memory, limits.
  *
- * The command line fills them from flags, a program from the options of `Serena.layer`.
+ * The command line sets them by flags, a program by the options of `Serena.layer`.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -16,7 +16,7 @@ import { InvalidOptions } from "./Options.ts"
 
 const atLeastZero = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
-/** The options besides the limits. */
+/** The options except the limits. */
 export const ProcessOptions = Schema.Struct({
   modelsDir: Schema.optional(Schema.NonEmptyString).pipe(
     field({

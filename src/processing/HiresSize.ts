@@ -4,7 +4,7 @@
 import type { Size } from "../core/Geometry.ts"
 import type { Txt2Img } from "./Processing.ts"
 
-/** The size to which the first pass is enlarged, and the part of it that is wanted. */
+/** The size to which the first pass is enlarged, and the size to which it is cropped. */
 export interface HiresSize {
   readonly enlarged: Size
   readonly wanted: Size

@@ -1,9 +1,9 @@
 /**
- * An image that comes with a request: the bytes of its file.
+ * An image of a request: the bytes of its file.
  *
- * In a program it is a `Uint8Array`. In JSON it is base64, bare or as a data URL (`data:image/png;base64,...`), of either
- * alphabet, with or without padding and line breaks. Text is measured before it is decoded, so nothing is allocated for
- * what is over the limits. The bytes are read as an image when the run begins.
+ * In a program it is a `Uint8Array`. In JSON it is base64, bare or as a data URL (`data:image/png;base64,...`), in
+ * either alphabet, with or without padding and line breaks. Text is measured before it is decoded, so that nothing is
+ * allocated for images over the limits. The bytes are decoded as an image when the run begins.
  */
 import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
@@ -22,18 +22,18 @@ export const ImageLimits = Context.Reference<Pick<Limits, "max_batch_size" | "ma
   { defaultValue: () => Limits.make({}) }
 )
 
-/** Says that a file of so many bytes is over the limit. */
+/** The message about a file of `bytes` bytes, which is over the limit. */
 export const tooLarge = (bytes: number, { max_image_bytes }: Pick<Limits, "max_image_bytes">): string =>
   `${bytes} is over the limit of ${max_image_bytes} bytes for an image file`
 
-/** Why a text gives no image: it is not base64, or stands for more bytes than the limit. */
+/** Why a text is rejected: it is not base64, or encodes more bytes than the limit. */
 export type Base64Fault = { readonly _tag: "NotBase64" } | { readonly _tag: "TooLarge"; readonly bytes: number }
 
 const notBase64: Base64Fault = { _tag: "NotBase64" }
 
 /** The bytes of an image's file from base64. Measured first: memory is allocated only for at most `most` bytes. */
 export const fromBase64 = (text: string, most: number): Result.Result<Uint8Array, Base64Fault> => {
-  // With room for line breaks and the beginning of a data URL. A text that is longer is not even looked at.
+  // With room for line breaks and the prefix of a data URL. A longer text is not even scanned.
   if (text.length > most * 1.5 + 300) {
     return Result.fail({ _tag: "TooLarge", bytes: Math.floor(text.length * 3 / 4) })
   }
@@ -47,7 +47,7 @@ const dataUrl = /^\s*data:[^,]{0,200};base64,/
 
 const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-// Of a character that is not one of the 64 digits.
+// Codes of characters that are not among the 64 digits.
 const [blank, padding, other] = [64, 65, 66]
 
 /** What each ASCII character is: the value of a digit in either alphabet, or `blank`, `padding` or `other`. */
@@ -63,7 +63,7 @@ const valueAt = (text: string, i: number): number => {
   return code < 128 ? values[code] as number : other
 }
 
-// Four digits as 24 bits; -1 when one of the characters is not a digit. Digits are below 64, all else is not.
+// Four digits as 24 bits; -1 if one of the characters is not a digit. Codes of digits are below 64, all others not.
 const fourAt = (text: string, i: number): number => {
   const a = valueAt(text, i)
   const b = valueAt(text, i + 1)
@@ -72,7 +72,7 @@ const fourAt = (text: string, i: number): number => {
   return (a | b | c | d) < 64 ? a << 18 | b << 12 | c << 6 | d : -1
 }
 
-// How many bytes a text stands for; undefined when it is not base64.
+// How many bytes a text encodes; undefined if it is not base64.
 const measured = (text: string, begin: number): number | undefined => {
   let count = 0
   let padded = 0
@@ -162,17 +162,17 @@ export const ImageBytes = Schema.instanceOf(globalThis.Uint8Array<ArrayBufferLik
 })
 export type ImageBytes = typeof ImageBytes.Type
 
-// Any value, which a JSON codec leaves as it is: bytes stay in place.
+// Any value, which a JSON codec leaves unchanged: bytes are not copied.
 const given = Schema.declare<unknown>(Predicate.isNotUndefined, { expected: "a value", toCodecJson: () => undefined })
 
-/** An image as it is given: bytes, which stay in place, or base64. */
+/** An image as submitted: bytes, which are not copied, or base64. */
 const GivenImage = given.pipe(
   Schema.decodeTo(ImageBytes, { decode: SchemaGetter.transformEffect(decodeGiven), encode })
 )
 
 const isList = (value: unknown): value is ReadonlyArray<unknown> => Array.isArray(value)
 
-/** The list of images as it is given. A list longer than any batch is refused before one of them is decoded. */
+/** The list of images as submitted. A list longer than any batch is refused before any image is decoded. */
 export const GivenImages = given.pipe(Schema.decodeTo(Schema.NonEmptyArray(GivenImage), {
   decode: SchemaGetter.transformEffect((images: unknown) =>
     ImageLimits.use(({ max_batch_size }) =>
@@ -188,7 +188,7 @@ export const GivenImages = given.pipe(Schema.decodeTo(Schema.NonEmptyArray(Given
   encode: SchemaGetter.transform((images: unknown) => images)
 }))
 
-/** A mask as it is given; an empty text is none. */
+/** A mask as submitted; an empty text is none. */
 export const GivenMask = given.pipe(Schema.decodeTo(Schema.UndefinedOr(ImageBytes), {
   decode: SchemaGetter.transformEffect((mask: unknown) =>
     mask === "" || mask === null ? Effect.undefined : decodeGiven(mask)

@@ -1,10 +1,10 @@
 /**
- * The text that tells how a picture was made, in stable-diffusion-webui's format: prompt, negative prompt, and one line
- * of `Key: value` pairs. It is stored in the picture (PNG `parameters` chunk) and read by every tool of that family.
+ * Infotext: the generation parameters of an image in stable-diffusion-webui's format: prompt, negative prompt, and one
+ * line of `Key: value` pairs. It is stored in the image (PNG `parameters` chunk) and read by every tool of that family.
  *
- * `format` writes it, `parse` reads it, whichever program wrote it: the webui, Forge, ComfyUI, Serena. A text that lost
- * its line ends is split where they were, and JSON of other programs is read by `JsonInfotext`. `InfotextDefaults` has
- * what absent keys stand for, and `InfotextRequest` makes a request of it all.
+ * `format` writes it; `parse` reads what the webui, Forge, ComfyUI and Serena write. A text that lost its line ends is
+ * split where they were, and JSON of other programs is read by `JsonInfotext`. `InfotextDefaults` holds the values of
+ * absent keys, and `InfotextRequest` converts the result to a request.
  */
 import { pythonFloat } from "../core/Text.ts"
 import * as InfotextDefaults from "./InfotextDefaults.ts"
@@ -19,12 +19,12 @@ export interface Float {
 
 export const float = (value: number): Float => ({ float: value })
 
-/** A value as it stands after its key: quoted as JSON when it holds a comma, a colon or a newline. */
+/** A value as written after its key: quoted as JSON if it contains a comma, a colon or a newline. */
 export const quote = (value: string): string => /[,:\n]/.test(value) ? JSON.stringify(value) : value
 
 /**
- * The whole text. Pairs keep their order; those whose value is `undefined` are left out, and a value that equals its key
- * leaves the bare key.
+ * The infotext. Pairs keep their order; those whose value is `undefined` are omitted, and a value that equals its key
+ * is written as the key alone.
  */
 export const format = (options: {
   readonly prompt: string
@@ -41,24 +41,24 @@ export const format = (options: {
   return strip(`${options.prompt}${negative}\n${pairs.join(", ")}`)
 }
 
-/** What a text says of one key: nearly always a string; numbers, flags and lists are conclusions. */
+/** The value of a key: a string if read from the text; numbers, flags and lists are derived. */
 export type Field = string | number | boolean | ReadonlyArray<string>
 
 /** Fields by their keys, in the order of the text. */
 export type Fields = Readonly<Record<string, Field>>
 
 export interface Parsed {
-  /** What the text says, and what follows from it: `Prompt`, `Negative prompt`, then the pairs. */
+  /** The values read and derived: `Prompt`, `Negative prompt`, then the pairs. */
   readonly fields: Fields
-  /** What the keys that it does not have stand for. */
+  /** The values of absent keys. */
   readonly defaults: Fields
-  /** Sentences about how the text was read, where that was not plain. */
+  /** Sentences about how an unusual text was read. */
   readonly notes: ReadonlyArray<string>
-  /** Why no prompt can be read of a text that is not an infotext: JSON, for one. */
+  /** Why no prompt can be read from a text that is not an infotext, such as JSON. */
   readonly unreadable?: string
 }
 
-/** Words to be added to prompts, kept under a name. */
+/** A named addition to prompts. */
 export interface Style {
   readonly name: string
   readonly prompt: string
@@ -68,12 +68,12 @@ export interface Style {
 export interface ParseOptions {
   /** Styles to look for at the end of the prompts, or around them; those found are listed in `Styles array`. */
   readonly styles?: ReadonlyArray<Style> | undefined
-  /** Whether texts of old versions get the settings that make the same picture today; on when left out. */
+  /** Whether texts of old versions get the settings that generate the same image today; on by default. */
   readonly backcompat?: boolean | undefined
 }
 
 /**
- * Reads any text. One without a line of parameters is all prompt.
+ * Reads any text. A text without a line of parameters is read as a prompt.
  *
  * Never fails, and takes time in proportion to the text's length.
  */
@@ -109,11 +109,11 @@ export const parse = (text: string, options: ParseOptions = {}): Parsed => {
   }
 }
 
-/** Prompts and pairs of a text, as they stand there. */
+/** Prompts and pairs of a text, as written. */
 interface Read {
   readonly prompts: Prompts
   readonly pairs: ReadonlyArray<Pair>
-  /** Whether values may be JSON strings. */
+  /** Whether values can be JSON strings. */
   readonly quoted: boolean
   readonly notes: ReadonlyArray<string>
   readonly unreadable?: string
@@ -122,9 +122,9 @@ interface Read {
 const readJson = (text: string): Read => {
   const json = JsonInfotext.read(text)
   const unreadable = json === undefined
-    ? "the text looks like JSON and is not valid"
+    ? "the text looks like JSON but is invalid"
     : json.prompt === undefined
-    ? `the text is JSON by ${json.program} without a prompt that can be read`
+    ? `the text is JSON by ${json.program} without a readable prompt`
     : undefined
   return {
     prompts: { prompt: json?.prompt ?? "", negativePrompt: json?.negativePrompt ?? "" },
@@ -139,7 +139,7 @@ const readText = (text: string): Read => {
   const written = linesOf(strip(text))
   const { lines, parameters, ...lost } = withParameters(written)
   const pairs = pairsOf(parameters)
-  // What Serena wrote keeps its lines: a label within one is part of its prompt.
+  // A text by Serena keeps its lines: a label within a line is part of the prompt.
   const isOwn = !lost.wasSplit && pairs.some(([key, value]) => key === "Version" && value.startsWith("serena-"))
   const { prompts, wasSplit } = isOwn ? { prompts: lines, wasSplit: false } : withLabel(lines)
   return {
@@ -185,18 +185,18 @@ const withParameters = (lines: ReadonlyArray<string>): {
   const start = lines.findLastIndex((line) => /^\s{0,4}Steps: {0,4}\d{1,9} {0,4},/.test(line))
   const joined = start < 0 ? "" : lines.slice(start).map((line) => strip(line).replace(/,$/, "")).join(", ")
   if (start >= 0 && start < lines.length - 1 && hasPairs(joined)) {
-    const notes = ["The infotext goes on after its line of parameters. What is no parameter there was not taken."]
+    const notes = ["The infotext continues after its line of parameters; text there that is no parameter was ignored."]
     return { lines: lines.slice(0, start), parameters: joined, wasSplit: false, notes }
   }
   return hasPairs(last) ? { ...rest, parameters: last } : { ...rest, lines, parameters: "" }
 }
 
-// Whether a piece of a line is nothing but pairs, as programs write them that do not begin with the steps.
+// Whether a piece of a line consists of pairs only, as programs write them that do not begin with the steps.
 const isPairs = (text: string): boolean => !text.includes(label) && onlyPairs.test(text)
 
 const onlyPairs = /^\s*(?:[\p{Lu}\p{Lo}][\p{L}\p{N}_ /-]{0,60}:(?:[^",:]+| *"(?:[^"\\]|\\.)+"),\s*)+$/u
 
-// Splits a line before a label that no line begins with.
+// Splits a line before a label, if no line begins with it.
 const withLabel = (lines: ReadonlyArray<string>): { prompts: ReadonlyArray<string>; wasSplit: boolean } => {
   const at = lines.some((line) => strip(line).startsWith(label)) ? -1 : lines.findIndex((line) => line.includes(label))
   const line = lines[at]
@@ -208,13 +208,13 @@ const withLabel = (lines: ReadonlyArray<string>): { prompts: ReadonlyArray<strin
   }
 }
 
-/** Everything at once: what the text says, over the defaults. */
+/** All fields: the values of the text over the defaults. */
 export const withDefaults = ({ defaults, fields }: Pick<Parsed, "defaults" | "fields">): Fields => ({
   ...fields,
   ...defaults
 })
 
-// White space as Python's `strip` knows it.
+// White space as Python's `strip` defines it.
 const isSpace = (code: number): boolean =>
   code === 32 || (code >= 9 && code <= 13) || (code >= 28 && code <= 31) || code === 0x85 || code === 0xA0 ||
   code === 0x1680 || (code >= 0x2000 && code <= 0x200A) || code === 0x2028 || code === 0x2029 || code === 0x202F ||
@@ -254,17 +254,17 @@ const joined = (lines: ReadonlyArray<string>): string => {
 
 type Pair = readonly [key: string, value: string]
 
-/** Most pairs that are read of one text. */
+/** Most pairs that are read from one text. */
 const mostPairs = 5000
 
-// Finds pairs in one pass. A key is looked for character by character: a regular expression would start again at each
-// character of a long word that turns out to be none.
+// Finds pairs in one pass. A key is matched character by character: a regular expression would start again at each
+// character of a long word that is not a key.
 const pairsOf = (line: string, most = mostPairs): ReadonlyArray<Pair> => {
   const pairs: Array<Pair> = []
   let at = 0
-  // A list or object that never closes is looked for once.
+  // The end of an unclosed list or object is searched for only once.
   let mayClose: boolean = true
-  // Where the key began that may be under way, and how many characters it has.
+  // Where the current key began, and how many characters it has.
   let [start, length] = [-1, 0]
   while (at < line.length && pairs.length < most) {
     const character = String.fromCodePoint(line.codePointAt(at) ?? 0)
@@ -293,7 +293,7 @@ const isInKey = (character: string): boolean => character === " " || character =
 const isWord = (character: string): boolean =>
   (character >= "a" && character <= "z") || (character >= "A" && character <= "Z") || /[\p{L}\p{N}_]/u.test(character)
 
-// The value that stands behind a colon, and where to read on.
+// The value after a colon, and where to continue.
 const valueAt = (line: string, afterColon: number): { readonly text: string; readonly next: number } => {
   let at = afterColon
   while (at < line.length && isSpace(line.charCodeAt(at))) at++
@@ -342,7 +342,7 @@ const closingQuote = (line: string, opening: number): number => {
 
 const unquote = (text: string): string => isJsonString(text) ? String(JSON.parse(text)) : text
 
-// Looked at first, as many failures of `JSON.parse` would take long.
+// Checked first, because many failures of `JSON.parse` would be slow.
 const isJsonString = (text: string): boolean => {
   const end = text.length - 1
   if (end < 1 || text[0] !== "\"" || text[end] !== "\"") return false
@@ -356,7 +356,7 @@ const isJsonString = (text: string): boolean => {
   return true
 }
 
-// Takes styles off the prompts, the last one applied first.
+// Removes styles from the prompts, the last one applied first.
 const stylesOf = (prompts: Prompts, styles: ReadonlyArray<Style>): Prompts & { readonly styles: Array<string> } => {
   const left = new Set(styles.filter(({ negativePrompt, prompt }) => prompt !== "" || negativePrompt !== ""))
   const found: Array<string> = []

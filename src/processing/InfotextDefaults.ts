@@ -1,12 +1,12 @@
 /**
- * What an infotext means without saying it: the values of absent keys, and the ways of old versions.
+ * The values of keys that an infotext omits, and the behaviour of old versions.
  *
- * Each default is what made the picture when nothing was written, which need not be what a setting is today.
+ * Each default is the value in effect when the key was omitted, which can differ from the setting's default today.
  */
 import type { Size } from "../core/Geometry.ts"
 import type { Field, Fields, Parsed } from "./Infotext.ts"
 
-/** What keys stand for that a text does not have. */
+/** The values of absent keys. */
 const absent: ReadonlyArray<readonly [key: string, value: Field]> = [
   ["Clip skip", "1"],
   ["Hires resize-1", 0],
@@ -31,7 +31,7 @@ const absent: ReadonlyArray<readonly [key: string, value: Field]> = [
   ["Refiner switch by sampling steps", false]
 ]
 
-/** Completes what was read: prompts, pairs, and what follows from them. */
+/** Completes a text's fields with prompts and derived values. */
 export const settle = (read: {
   readonly prompt: string
   readonly negativePrompt: string
@@ -59,10 +59,10 @@ export const settle = (read: {
   return { fields: record(fields), defaults: record(defaults.filter(([key]) => !fields.has(key))) }
 }
 
-// Also keys such as `__proto__` are fields of their own.
+// So that keys such as `__proto__` become own fields, too.
 const record = (entries: Iterable<readonly [string, Field]>): Fields => Object.fromEntries(entries)
 
-// Before there was a hires scale, `Size` was that of the second pass.
+// Before the hires scale existed, `Size` was that of the second pass.
 const firstPass = (fields: ReadonlyMap<string, Field>): ReadonlyArray<readonly [string, number]> => {
   const [first, second] = [fields.get("First pass size-1"), fields.get("First pass size-2")]
   if (first === undefined || second === undefined) return []
@@ -85,7 +85,7 @@ const computed = ({ height, width }: Size): Size => {
   return { width: stepped(width), height: stepped(height) }
 }
 
-/** Settings that make what was the only way before a version; each is true for texts from before. */
+/** Settings for the behaviour before a version; each is true for texts of older versions. */
 const formerly = (fields: ReadonlyMap<string, Field>): ReadonlyArray<string> => {
   const version = parseVersion(fields.get("Version"))
   if (version === undefined) return []
@@ -100,10 +100,10 @@ const formerly = (fields: ReadonlyMap<string, Field>): ReadonlyArray<string> => 
   ]
 }
 
-/** Major, minor, patch, and commits since then; pre-releases count less than none. */
+/** Major, minor, patch, and commits since then; pre-releases precede releases. */
 type Version = readonly [major: number, minor: number, patch: number, post?: number]
 
-// `v1.7.0-225-gf3bc1a2`, as git describes it, is 225 commits after 1.7.0. Versions of other programs are none.
+// `v1.7.0-225-gf3bc1a2`, as git describes it, is 225 commits after 1.7.0. Versions of other programs are ignored.
 const parseVersion = (field: Field | undefined): Version | undefined => {
   if (typeof field !== "string" || field.length > 100) return undefined
   const match = versionPattern.exec(field.split("-", 2).join("-"))
@@ -128,10 +128,10 @@ const compare = (a: Version, b: Version): number => {
   return 0
 }
 
-// Whether brackets give any words of a prompt more or less weight.
+// Whether brackets change the weight of any words of a prompt.
 const usesAttention = (prompt: string): boolean => {
   let pieces = 0
-  // For each open bracket, how many pieces stood before it.
+  // For each open bracket, the number of pieces before it.
   const open: { readonly [bracket in "(" | "["]: Array<number> } = { "(": [], "[": [] }
   for (const [token, weight] of prompt.matchAll(/\\.?|:\s*([+-]?[.\d]+)\s*\)|[()[\]:]|[^\\()[\]:]+/gs)) {
     if (token === "(" || token === "[") {

@@ -1,7 +1,7 @@
 /**
- * Which key of an infotext fills which field of a request, and which setting.
+ * The keys of infotexts with the fields of requests and the settings that they fill.
  *
- * The key itself is in the field's description. Rows of settings that Serena does not have name their key here.
+ * The keys are in the fields' descriptions. Rows of settings that Serena does not have name their key here.
  */
 import { type Described, fieldOf } from "../core/Field.ts"
 import type * as Infotext from "./Infotext.ts"
@@ -11,9 +11,9 @@ import { Img2Img, Txt2Img } from "./Processing.ts"
 /** A type of value. */
 export interface Kind {
   readonly what: string
-  /** The value as the request has it, or `undefined` for one of another kind. */
+  /** Converts a value to the request's, or to `undefined` if it is of another type. */
   readonly read: (value: Infotext.Field) => unknown
-  /** Whether a value that cannot be read is left out, with a warning, instead of refused. */
+  /** Whether an invalid value is ignored with a warning, instead of refused. */
   readonly isOptional?: boolean
 }
 
@@ -26,8 +26,8 @@ const text: Kind = { what: "a text", read: String }
 const list: Kind = { what: "a list", read: (value) => typeof value === "object" ? value : [String(value)] }
 const whole = matching("a whole number", /^\s*[+-]?\d+(?:\.0*)?\s*$/)
 /**
- * A seed's low 32 bits where the seed is no exact number, `undefined` for all others. They are all of it that the CPU
- * generator uses, for this image and for those that count on from it.
+ * The low 32 bits of a seed that is not an exact number, `undefined` for all others. The CPU generator uses only these
+ * bits, for this image and for those that follow.
  */
 export const low32OfLargeSeed = (value: unknown): number | undefined => {
   const digits = String(value).trim()
@@ -46,17 +46,17 @@ const oneOf = (values: Readonly<Record<string, unknown>>): Kind => ({
   }
 })
 const flag = oneOf({ True: true, False: false, true: true, false: false })
-// A name, or the words for "as in the first pass", which are said by leaving the field out.
+// A name, or a phrase for "as in the first pass", for which the field is omitted.
 const unlessSame: Kind = { what: "a name", read: (value) => String(value).startsWith("Use same ") ? null : value }
 
 // Other programs have names of their own, such as stable-diffusion.cpp's `cuda` and `std_default`.
 const randomSource: Kind = { ...oneOf({ GPU: "GPU", CPU: "CPU", NV: "NV" }), isOptional: true }
 
-/** A key and what it fills. */
+/** A key with the field or setting that it fills. */
 export interface Row {
-  /** Of the request or the setting. */
+  /** Name of the field or setting. */
   readonly name: string
-  /** Of the infotext; or what follows from several. */
+  /** The infotext's key, or a value derived from several keys. */
   readonly key: string | ((said: Infotext.Fields) => Infotext.Field | undefined)
   readonly kind: Kind
 }
@@ -82,7 +82,7 @@ export const fieldRows: ReadonlyArray<Row> = [
   plain("negative_prompt", text),
   plain("styles", list),
   plain("steps", whole),
-  // Old texts have a schedule in the sampler's name; it is taken apart where samplers are known.
+  // Old texts have the schedule in the sampler's name, which is split where samplers are known.
   plain("sampler_name", text),
   plain("scheduler", text),
   plain("cfg_scale", number),
@@ -114,7 +114,7 @@ export const fieldRows: ReadonlyArray<Row> = [
   plain("inpainting_fill", oneOf({ "fill": 0, "original": 1, "latent noise": 2, "latent nothing": 3 })),
   plain("inpaint_full_res", oneOf({ "Whole picture": false, "Only masked": true })),
   plain("inpaint_full_res_padding", whole),
-  // The webui has it set the setting of this name; the request's own field does the same, and takes larger values.
+  // The webui fills the setting of this name; the request's field has the same effect and accepts larger values.
   plain("initial_noise_multiplier", number)
 ]
 

@@ -1,7 +1,7 @@
 /**
- * From an infotext back to a request that makes the same image.
+ * Converts an infotext to a request for the same image.
  *
- * `InfotextKeys` says which key fills which field, and which setting; `InfotextWarnings` names what was not taken.
+ * `InfotextKeys` maps keys to fields and settings; `InfotextWarnings` reports what was ignored.
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
@@ -16,34 +16,34 @@ import { OptionsPatch, type OptionsSnapshot } from "./Options.ts"
 import { decode, Img2Img, type Processing, Txt2Img } from "./Processing.ts"
 
 export interface FromInfotextOptions extends Infotext.ParseOptions {
-  /** The settings in force: those that the text agrees with are not overridden. */
+  /** The current settings: equal values of the text are not added to `override_settings`. */
   readonly opts?: OptionsSnapshot | undefined
-  /** Whether the image's model is asked for, by its hash; off when left out. */
+  /** Whether the request selects the image's model by its hash; off by default. */
   readonly swapModel?: boolean | undefined
   readonly limits?: Limits | undefined
-  /** Whether a sampler, scheduler or upscaler of this name exists. A name that does not is not taken from the text. */
+  /** Whether a sampler, scheduler or upscaler of this name exists. Unknown names are ignored with a warning. */
   readonly isKnown?: InfotextWarnings.IsKnown | undefined
-  /** What problems call the text: `the infotext` when left out. */
+  /** What problems call the text: `the infotext` by default. */
   readonly source?: string | undefined
 }
 
 /** A request that an infotext describes. */
 export interface FromInfotext {
   readonly request: Processing
-  /** What the text says and the request does not, in sentences. */
+  /** Sentences about what the request lacks of the text. */
   readonly warnings: ReadonlyArray<string>
-  /** What was taken, by its path in the request, as the text has it: `Steps: "20"`. */
+  /** The used values by their paths in the request, as written: `Steps: "20"`. */
   readonly taken: ReadonlyMap<string, string>
 }
 
 /**
- * The request that an infotext describes, with what could not be taken from the text. Values of `given` come before those
- * of the text.
+ * The request that an infotext describes, with warnings about what was ignored. Values of `given` take precedence over
+ * the text.
  *
- * The request is a `Txt2Img`, or an `Img2Img` when `given` has that `_tag`; images are not part of a text and come from `given`,
- * as bytes or base64.
+ * The request is a `Txt2Img`, or an `Img2Img` when `given` has that `_tag`; images are not part of a text and
+ * come from `given`, as bytes or base64.
  *
- * Fails with `InvalidProcessing` that names every field whose value, from either side, cannot be used.
+ * Fails with an `InvalidProcessing` that names every field with an invalid value, from the text or from `given`.
  */
 export const readInfotext: (
   text: string,
@@ -102,7 +102,7 @@ export const readInfotext: (
   }
 )
 
-/** The request of `readInfotext` without its warnings. */
+/** Like `readInfotext`, without the warnings. */
 export const fromInfotext: (
   text: string,
   given?: Readonly<Record<string, unknown>>,
@@ -113,22 +113,22 @@ export const fromInfotext: (
   }
 )
 
-/** A value that a text has for a field of a request, or for a setting. */
+/** A text's value for a field of a request, or for a setting. */
 export interface Said {
-  /** Of the field or the setting. */
+  /** Name of the field or setting. */
   readonly name: string
-  /** As the request has it; `undefined` when it cannot be read. */
+  /** The request's value; `undefined` if the text's is invalid. */
   readonly value: unknown
-  /** As the text has it, shortened: `Steps: "20"`. */
+  /** The text's value, shortened: `Steps: "20"`. */
   readonly written: string
-  /** What it should be, when it cannot be read. */
+  /** The expected type, if the value is invalid. */
   readonly problem?: string
 }
 
-/** What a text says of a request's fields, of every kind of request. */
+/** A text's values for the fields of both kinds of request. */
 export const fieldsOf = (said: Infotext.Fields): ReadonlyArray<Said> => fieldRows.flatMap(read(said))
 
-/** What a text says of settings. */
+/** A text's values for settings. */
 export const settingsOf = (said: Infotext.Fields): ReadonlyArray<Said> => settingRows.flatMap(read(said))
 
 const read = (said: Infotext.Fields) => ({ key, kind, name }: Row): ReadonlyArray<Said> => {

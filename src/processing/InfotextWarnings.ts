@@ -1,7 +1,7 @@
 /**
- * What an infotext says and a request made of it does not: sentences for whoever asked for the same image again.
+ * Warnings about what an infotext says and the request made from it does not.
  *
- * Keys that are known to change the image have a sentence each. All other keys that nothing reads are listed in one.
+ * Keys that are known to change the image have a sentence each. All other unused keys are listed in one sentence.
  */
 import type * as Infotext from "./Infotext.ts"
 import { fieldRows, low32OfLargeSeed, settingRows } from "./InfotextKeys.ts"
@@ -13,7 +13,7 @@ import { Img2Img, Txt2Img } from "./Processing.ts"
 export interface IsKnown {
   readonly sampler: (name: string) => boolean
   readonly scheduler: (name: string) => boolean
-  /** Left out where the upscalers are not at hand. */
+  /** Absent where the upscalers are unknown. */
   readonly upscaler?: (name: string) => boolean
 }
 
@@ -25,13 +25,13 @@ const namedBy: Readonly<Record<string, keyof IsKnown>> = {
   hr_upscaler: "upscaler"
 }
 
-/** Whether a field of a request holds a name that stands for nothing. */
+/** Whether a field of a request holds an unknown name. */
 export const isUnknownName = (field: string, value: unknown, isKnown: IsKnown | undefined): boolean => {
   const kind = Object.hasOwn(namedBy, field) ? namedBy[field] : undefined
   return kind !== undefined && typeof value === "string" && isKnown?.[kind]?.(value) === false
 }
 
-/** Sentences about what a request lacks of the text that it was made of. */
+/** Sentences about what a request lacks of the text that it was made from. */
 export const warningsOf = (made: {
   readonly parsed: Infotext.Parsed
   readonly kind: "Txt2Img" | "Img2Img"
@@ -46,7 +46,7 @@ export const warningsOf = (made: {
   const unknownNames = fieldRows.flatMap(({ key, name }) => {
     const value = typeof key === "string" ? fields[key] : undefined
     return typeof key === "string" && !isGiven(name) && isUnknownName(name, value, isKnown)
-      ? [`Unknown ${namedBy[name]} ${quoted(value)} (${key}): the default was taken.`]
+      ? [`Unknown ${namedBy[name]} ${quoted(value)} (${key}): the default is used.`]
       : []
   })
   const grouped = groups.flatMap(({ isOf, sentence }) => {
@@ -64,25 +64,25 @@ export const warningsOf = (made: {
     ...(parsed.unreadable === undefined ? [] : [`No prompt was read: ${parsed.unreadable}.`]),
     ...(hasPrompt || isGiven("prompt") || parsed.unreadable !== undefined || isOwn(fields)
       ? []
-      : ["The infotext has no prompt: the image is made without one."]),
+      : ["The infotext has no prompt: the image is generated without one."]),
     ...noise(fields, isGiven),
     ...largeSeeds(fields, isGiven),
     ...unknownNames,
     ...networks(fields),
     ...grouped.map(({ sentence }) => sentence),
     ...fromImage(fields, kind),
-    ...(left.size === 0 ? [] : [`Not taken from the infotext: ${listed([...left])}.`])
+    ...(left.size === 0 ? [] : [`Ignored parameters of the infotext: ${listed([...left])}.`])
   ]
 }
 
-// Values that stand for not having what their key names.
+// Values that mean that the feature of their key was off.
 const isNeutral = (value: unknown): boolean => ["None", "Full", "Automatic", "0", "0.0"].includes(String(value))
 
 const quoted = (value: unknown): string => JSON.stringify(String(value).slice(0, 60))
 
 const isOwn = ({ Version: version }: Infotext.Fields): boolean => String(version).startsWith("serena-")
 
-// Keys whose field or setting requests of this kind have, and those that others are concluded from.
+// Keys that requests of this kind have a field or setting for, and those that others are derived from.
 const keysTaken = (kind: "Txt2Img" | "Img2Img"): ReadonlySet<string> => {
   const fields = kind === "Img2Img" ? Img2Img.fields : Txt2Img.fields
   const rows = [
@@ -98,7 +98,7 @@ const keysTaken = (kind: "Txt2Img" | "Img2Img"): ReadonlySet<string> => {
   ])
 }
 
-/** Keys that say which model and program made the image, not how. */
+/** Keys that name the model and program of the image, not its parameters. */
 const silent: ReadonlySet<string> = new Set([
   "Model",
   "Model hash",
@@ -162,7 +162,7 @@ const groups: ReadonlyArray<Group> = [
   }
 ]
 
-// Networks that are named in other keys: `Hashes` lists all files with their kinds.
+// Networks named in other keys: `Hashes` lists all files with their kinds.
 const networks = ({ Hashes: hashes, "Lora hashes": loras }: Infotext.Fields): ReadonlyArray<string> => {
   const named = [...String(hashes ?? "").matchAll(/"(?:lora|lyco|embed|hypernet):([^"]{1,200})"/g)].map((
     [, name = ""]
@@ -175,7 +175,7 @@ const networks = ({ Hashes: hashes, "Lora hashes": loras }: Infotext.Fields): Re
     ]
 }
 
-// Noise of a graphics card, or of a generator that is not known.
+// Noise of a graphics card, or of an unknown generator.
 const noise = (fields: Infotext.Fields, isGiven: (name: string) => boolean): ReadonlyArray<string> => {
   if (isGiven("randn_source") || fields["Seed"] === undefined || isOwn(fields)) return []
   const { RNG: source } = fields
@@ -208,5 +208,5 @@ const fromImage = (fields: Infotext.Fields, kind: "Txt2Img" | "Img2Img"): Readon
   const isMasked = ["Mask mode", "Mask blur", "Masked content", "Inpaint area"].some((key) => fields[key] !== undefined)
   return (fields["Denoising strength"] === undefined || isHires) && !isMasked
     ? []
-    : ["The image was made from another image. Give that one to img2img to make it again."]
+    : ["The image was generated from another image. Use img2img with that image to reproduce it."]
 }

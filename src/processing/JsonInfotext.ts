@@ -1,13 +1,12 @@
 /**
- * Generation parameters that other programs store as JSON: SwarmUI, ComfyUI, InvokeAI, Fooocus, Draw Things and their
- * kin.
+ * Generation parameters that other programs store as JSON: SwarmUI, ComfyUI, InvokeAI, Fooocus, Draw Things and others.
  *
- * Most of them write one object whose properties go by a few names each (`synonyms`). ComfyUI writes its graph of nodes;
- * what is wanted is found by following the links from the node that samples.
+ * Most of them write one object whose properties have a few names each (`synonyms`). ComfyUI writes its graph of nodes,
+ * in which the parameters are found by following the links from the sampler node.
  */
 import * as Predicate from "effect/Predicate"
 
-/** What was read of a JSON text, in the terms of an infotext. */
+/** A JSON text in the terms of an infotext. */
 export interface JsonInfotext {
   /** The program that wrote it, or `another program`. */
   readonly program: string
@@ -15,23 +14,23 @@ export interface JsonInfotext {
   readonly prompt: string | undefined
   readonly negativePrompt: string
   readonly parameters: ReadonlyArray<readonly [key: string, value: string]>
-  /** Sentences about what was found and not taken. */
+  /** Sentences about what was ignored. */
   readonly notes: ReadonlyArray<string>
 }
 
-/** Whether a text is meant as JSON: an object, or a list of some. A prompt such as `{cat|dog}` is none. */
+/** Whether a text is meant as JSON: an object or a list of objects. A prompt such as `{cat|dog}` is not. */
 export const isMeant = (text: string): boolean => /^\s*(?:\{\s*["}]|\[\s*[{[])/.test(text)
 
-/** What a JSON text says; `undefined` when the text is not JSON, or is cut off. */
+/** Reads a JSON text; `undefined` if it is not valid JSON or is cut off. */
 export const read = (text: string): JsonInfotext | undefined => {
   const value = parse(text) ?? parse(text.replaceAll(/\bNaN\b(?=\s*[,\]}])/g, "null"))
   return isObject(value) ? ofObject(value) : undefined
 }
 
-/** The texts of an image file under which other programs keep JSON, the most telling first. */
+/** The text entries of an image file in which other programs store JSON, the most detailed first. */
 export const keywords = ["invokeai_metadata", "sd-metadata", "generation_data", "prompt"] as const
 
-/** The JSON text among an image file's texts, of one that has no infotext. */
+/** The JSON text among the text entries of an image file without an infotext. */
 export const among = (items: Readonly<Record<string, string>>): string | undefined =>
   keywords.map((keyword) => Object.hasOwn(items, keyword) ? items[keyword] : undefined)
     .find((text) => text !== undefined && isMeant(text))
@@ -66,7 +65,7 @@ type Fields = Readonly<Record<string, unknown>>
 
 const isObject = (value: unknown): value is Fields => Predicate.isObject(value) && !Array.isArray(value)
 
-// Integers that a number cannot hold stay texts.
+// Integers that a number cannot represent stay texts.
 const parse = (text: string): unknown => {
   try {
     const value: unknown = JSON.parse(
@@ -105,7 +104,7 @@ const ofObject = (object: Fields): JsonInfotext => {
 
 const nested = (value: unknown): unknown => typeof value === "string" && isMeant(value) ? parse(value) : value
 
-/** The names that each value goes by, in lower case and without `_`, `-` and spaces. */
+/** The names of each value, in lower case and without `_`, `-` and spaces. */
 const synonyms = {
   prompt: ["prompt", "positiveprompt", "c", "positive"],
   negativePrompt: ["negativeprompt", "uc", "negative"],
@@ -121,7 +120,7 @@ const synonyms = {
   clipSkip: ["clipskip"]
 } as const
 
-/** Properties that say nothing of how the image looks. */
+/** Properties that do not affect the image. */
 const silent =
   /^(?:app|swarm|metadata|fooocus)?_?(?:version|scheme|hash|date|time|user|images|generation_?time|model_hash|base_model_hash|created_by)$/i
 
@@ -156,7 +155,7 @@ const ofProperties = (object: Fields, program: string): JsonInfotext => {
     clipSkip: textOf(synonyms.clipSkip)
   })
   const left = Object.keys(object).filter((name) => !taken.has(name) && !silent.test(name) && !isNothing(object[name]))
-  const notes = left.length === 0 ? [] : [`${program} also wrote ${listed(left)}, which ${wasNot(left.length)} taken.`]
+  const notes = left.length === 0 ? [] : [`${program} also wrote ${listed(left)}, which ${wasNot(left.length)} used.`]
   return { program, prompt, negativePrompt, parameters, notes }
 }
 
@@ -166,7 +165,7 @@ const isNothing = (value: unknown): boolean =>
   value === null || value === false || value === "" || (Array.isArray(value) && value.length === 0) ||
   (isObject(value) && Object.keys(value).length === 0)
 
-/** Some names in a sentence, shortened. */
+/** Names as part of a sentence, shortened. */
 export const listed = (names: ReadonlyArray<string>, most = 20): string => {
   const shown = names.slice(0, most).map((name) => name.length > 40 ? `${name.slice(0, 40)}...` : name).join(", ")
   return names.length > most ? `${shown} and ${names.length - most} more` : shown
@@ -273,8 +272,8 @@ const ofGraph = (graph: Graph): JsonInfotext => {
       clipSkip: undefined
     }),
     notes: [
-      ...(passes.length > 1 ? [`ComfyUI sampled ${passes.length} times; only one pass was taken.`] : []),
-      ...(others.size === 0 ? [] : [`ComfyUI used nodes that were not taken: ${listed([...others])}.`])
+      ...(passes.length > 1 ? [`ComfyUI sampled ${passes.length} times; only one pass was used.`] : []),
+      ...(others.size === 0 ? [] : [`ComfyUI used nodes that were ignored: ${listed([...others])}.`])
     ]
   }
 }

@@ -1,8 +1,8 @@
 /**
- * How much one request may ask for.
+ * The limits of one request.
  *
- * Limits protect the machine, not the model: they are checked before any memory is taken, by every door and again by the
- * run itself, and belong to whoever starts the process (`CommandOptions`), never to the request.
+ * Limits protect the machine, not the model: they are checked before any memory is allocated, by every entrypoint and
+ * again by the run. They are set when the process starts (`CommandOptions`), never by a request.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"

@@ -2,7 +2,7 @@
  * Settings that outlive a request, under stable-diffusion-webui's own names.
  *
  * A run never reads the live settings: `RuntimeContext` holds a frozen snapshot of them, with the request's
- * `override_settings` laid over. Only settings that act are listed here.
+ * `override_settings` laid over. Only settings with an effect are listed here.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -11,7 +11,7 @@ import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 import { field } from "../core/Field.ts"
-import { listed, Problem, problemsOf } from "../core/Problem.ts"
+import { Problem, problemsOf, refusal } from "../core/Problem.ts"
 import { readableError } from "../core/readableError.ts"
 import type { NamedStruct } from "../core/Schemas.ts"
 import { proposer } from "../core/Text.ts"
@@ -734,7 +734,7 @@ export interface OptionsSnapshot extends FieldTypes.OptionsSnapshot {}
 
 const patch = OptionsSnapshot.mapFields(Struct.map(Schema.optionalKey)).annotate({ identifier: "OptionsPatch" })
 
-/** Some settings: what `override_settings` and a change of the options hold. */
+/** Some settings: the content of `override_settings` and of a change of the settings. */
 export const OptionsPatch: NamedStruct<typeof patch.fields, OptionsPatch, OptionsPatch> = patch
 export interface OptionsPatch extends FieldTypes.OptionsPatch {}
 
@@ -742,7 +742,7 @@ const decodePatch = Schema.decodeUnknownEffect(OptionsPatch, { errors: "all", on
 
 const names = Object.keys(fields)
 
-// What is said of names that no setting has.
+// The messages for unknown names.
 const unknownNamed = (problems: ReadonlyArray<Problem>): ReadonlyArray<Problem> => {
   const propose = proposer(names)
   return problems.map((problem) => {
@@ -752,7 +752,7 @@ const unknownNamed = (problems: ReadonlyArray<Problem>): ReadonlyArray<Problem> 
   })
 }
 
-/** Options that do not fit: from a file, a flag, or `override_settings`. */
+/** Invalid settings: from a file, a flag, or `override_settings`. */
 export class InvalidOptions extends Schema.TaggedError<InvalidOptions>()("InvalidOptions", {
   problems: Schema.Array(Problem)
 }) {
@@ -761,32 +761,32 @@ export class InvalidOptions extends Schema.TaggedError<InvalidOptions>()("Invali
   }
 
   override get message(): string {
-    return `The options cannot be used. Correct ${listed(this.problems)}.`
+    return refusal("The options cannot be used", this.problems)
   }
 }
 
 /** The live settings of this process. */
 export class Options extends Context.Service<Options, {
-  /** The settings of this moment, frozen. Later changes make a new object. */
+  /** The current settings, frozen. Later changes create a new object. */
   readonly snapshot: Effect.Effect<OptionsSnapshot>
-  /** Changes some settings. Fails with every problem named, and then nothing is changed. */
+  /** Changes some settings. Fails with every problem, and then changes nothing. */
   readonly set: (patch: unknown) => Effect.Effect<OptionsSnapshot, InvalidOptions>
 }>()("serena/processing/Options") {
-  /** What every setting is when nobody set it. */
+  /** The defaults of all settings. */
   static readonly defaults = defaults
 
   /** `snapshot` with `patch` laid over it, frozen. */
   static readonly patched = (snapshot: OptionsSnapshot, patch: OptionsPatch): OptionsSnapshot =>
     Object.freeze({ ...snapshot, ...patch })
 
-  /** Validates a change. Fails with every problem named. */
+  /** Validates a change. Fails with every problem. */
   static readonly decode = (patch: unknown): Effect.Effect<OptionsPatch, InvalidOptions> =>
     Effect.mapError(
       decodePatch(patch),
       ({ issue }) => new InvalidOptions({ problems: unknownNamed(problemsOf(issue)) })
     )
 
-  /** Settings kept in memory, beginning with the defaults and `initial` over them. */
+  /** Settings kept in memory, initially the defaults with `initial` laid over them. */
   static readonly layer = (initial: OptionsPatch = {}): Layer.Layer<Options> =>
     Layer.effect(
       Options,

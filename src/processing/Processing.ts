@@ -1,8 +1,8 @@
 /**
- * What to make.
+ * Requests: `Txt2Img` and `Img2Img`.
  *
- * A `Processing` is plain data: field names, defaults and meaning are those of stable-diffusion-webui's API, so that one
- * word means one thing in a program, a JSON body, a saved picture and a flag. Make one with `Txt2Img.make({ prompt })`
+ * A `Processing` is plain data: field names, defaults and meaning are those of stable-diffusion-webui's API, so that
+ * programs, JSON bodies, infotexts and flags share one vocabulary. Make one with `Txt2Img.make({ prompt })`
  * when the values are your own, or with `decode` when they come from outside.
  */
 import * as Effect from "effect/Effect"
@@ -26,7 +26,7 @@ import type { SamplerName, SchedulerName } from "./SamplerName.ts"
 
 const positive = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
 const name = Schema.NonEmptyString.check(Schema.isMaxLength(200))
-// Every name passes: the types only suggest.
+// Accepts every name; the type only suggests the known ones.
 const samplerName = name.pipe(Schema.refine((text: string): text is SamplerName => typeof text === "string"))
 const schedulerName = name.pipe(Schema.refine((text: string): text is SchedulerName => typeof text === "string"))
 const pixels = Schema.Int.check(Schema.isGreaterThanOrEqualTo(8))
@@ -73,7 +73,7 @@ const withReasons = <S extends Schema.Constraint>(schema: S): S => {
   return Object.defineProperty(schema, "make", { enumerable: true, value })
 }
 
-/** What every kind of request has. */
+/** The fields of every kind of request. */
 const shared = {
   prompt: withDefault(Schema.String, "").pipe(
     field({
@@ -477,7 +477,7 @@ const txt2Img = Schema.Struct({
   )
 }).annotate({ identifier: "Txt2Img" })
 
-/** Text to image, and with `enable_hr` a second pass in a larger size. */
+/** Text-to-image, with `enable_hr` followed by a second pass at a larger size. */
 export const Txt2Img: RequestStruct<typeof txt2Img.fields, Txt2Img, FieldTypes.Txt2ImgInput> = withReasons(txt2Img)
 export interface Txt2Img extends FieldTypes.Txt2Img {}
 
@@ -614,7 +614,7 @@ const img2Img = Schema.Struct({
 export const Img2Img: RequestStruct<typeof img2Img.fields, Img2Img, FieldTypes.Img2ImgInput> = withReasons(img2Img)
 export interface Img2Img extends FieldTypes.Img2Img {}
 
-/** Everything that can be asked for. */
+/** A request of either kind. */
 export const Processing = Schema.Union([Txt2Img, Img2Img])
 export type Processing = Txt2Img | Img2Img
 
@@ -626,13 +626,13 @@ const decodeImg2Img = Schema.decodeUnknownEffect(
   { errors: "all" }
 )
 
-// By its tag, so that only problems of the kind that was meant are named.
+// Decodes by the tag, so that only problems of the intended kind are reported.
 const decodeGiven = (input: unknown): Effect.Effect<Processing, Schema.SchemaError> =>
   Predicate.hasProperty(input, "_tag") && input._tag === "Img2Img" ? decodeImg2Img(input) : decodeTxt2Img(input)
 
 const utf8 = new TextEncoder()
 
-/** Where `processing` asks for more than `limits` allows: every place, none when it may run. */
+/** Every field of `processing` that exceeds `limits`. */
 export const exceeded = (processing: Processing, limits: Limits): ReadonlyArray<Problem> => {
   const problems = [
     ...exceededEach({ ...processing }, limits),
@@ -641,14 +641,14 @@ export const exceeded = (processing: Processing, limits: Limits): ReadonlyArray<
   const { batch_size, height = 8, n_iter, width = 8 } = processing
   const second = secondPass(processing)
   const pixels = batch_size * n_iter * Math.max(width * height, second === undefined ? 0 : second.enlarged)
-  // Only when each factor is within its own limit is their product something to tell of.
+  // The product is checked only if each factor is within its own limit.
   return problems.length > 0 || pixels <= limits.max_total_pixels ? problems : [{
     path: second === undefined || batch_size * n_iter > 1 ? "n_iter" : second.path,
-    message: `${pixels} is over the limit of ${limits.max_total_pixels} pixels of all pictures together`
+    message: `${pixels} is over the limit of ${limits.max_total_pixels} pixels of all images together`
   }]
 }
 
-// The limits of single fields; a field of a wrong type is no matter of limits.
+// The limits of single fields; fields of a wrong type are skipped.
 const exceededEach = (fields: Readonly<Record<string, unknown>>, limits: Limits): ReadonlyArray<Problem> => [
   ...bounded.flatMap(([path, limit, unit]) => {
     const field = fields[path]
@@ -740,18 +740,18 @@ const exceededImages = (
   ]
 }
 
-/** Fails with `InvalidProcessing` when `processing` asks for more than `limits` allows. */
+/** Fails with `InvalidProcessing` if `processing` exceeds `limits`. */
 export const checkLimits = Effect.fnUntraced(function*<P extends Processing>(processing: P, limits: Limits) {
   const problems = exceeded(processing, limits)
   return problems.length === 0 ? processing : yield* new InvalidProcessing({ problems })
 })
 
 /**
- * Any value as a `Processing`: missing fields and nulls take their defaults, unknown fields are passed over, and an empty
- * `mask` is none. Images are bytes, which are taken as they are, or base64, as in JSON.
+ * Decodes any value to a `Processing`: missing fields and nulls take their defaults, unknown fields are ignored, and an
+ * empty `mask` is none. Images are bytes, which are taken as they are, or base64.
  *
- * Fails with `InvalidProcessing` that names every problem with its path, before any memory is allocated for the request:
- * base64 that is over the limit is not decoded.
+ * Fails with an `InvalidProcessing` that holds every problem with its path, before any memory is allocated for the
+ * request: base64 over the limit is not decoded.
  */
 export const decode = Effect.fn("Processing.decode")(function*(input: unknown, limits: Limits = Limits.make({})) {
   const decoded = yield* decodeGiven(input).pipe(Effect.provideService(ImageLimits, limits), Effect.result)
@@ -767,15 +767,15 @@ export const decode = Effect.fn("Processing.decode")(function*(input: unknown, l
     : decoded.success
 })
 
-// A seed over 2^53 is an integer, and a JSON number does not hold it exactly.
+// A seed over 2^53 is an integer that a JSON number cannot represent exactly.
 const largeSeed = (input: unknown) => (problem: Problem): Problem => {
   const value: unknown = Predicate.isObject(input) ? Reflect.get(input, problem.path) : undefined
   return (problem.path === "seed" || problem.path === "subseed") && Number.isInteger(value)
     ? {
       path: problem.path,
       message:
-        "it is over 2^53, where numbers are not exact. Give its low 32 bits: the CPU generator makes the same noise " +
-        "of them"
+        "it is over 2^53, where numbers are not exact. Use its low 32 bits, for which the CPU generator makes the same " +
+        "noise"
     }
     : problem
 }

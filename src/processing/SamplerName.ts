@@ -1,6 +1,6 @@
 /**
- * Names that editors suggest for samplers and schedules. Any other text is taken as well: aliases, names in another case,
- * a sampler's name with a schedule's.
+ * Names that editors suggest for samplers and schedules. Any other text is accepted as well: aliases, names in another
+ * case, a sampler's name followed by a schedule's.
  */
 
 /** Name of a sampler. */

@@ -1,5 +1,5 @@
 /**
- * The styles that requests can name, from the file that the command options name.
+ * The styles of requests, from the file of the command options.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -23,13 +23,13 @@ const decoded = (bytes: Uint8Array): string | undefined => {
 }
 
 export class StyleBook extends Context.Service<StyleBook, {
-  /** The styles there are, and what is wrong with the file, in sentences. A file that is not there holds none. */
+  /** The styles, and sentences about problems of the file. A missing file holds no styles. */
   readonly read: Effect.Effect<{
     readonly styles: ReadonlyArray<Styles.PromptStyle>
     readonly problems: ReadonlyArray<string>
   }>
 }>()("serena/processing/StyleBook") {
-  /** Read anew each time, so that a change of the file is seen by the next run. */
+  /** Reads the file each time, so that a change applies to the next run. */
   static readonly layer: Layer.Layer<StyleBook, never, CommandOptions | FileSystem.FileSystem> = Layer.effect(
     StyleBook,
     Effect.gen(function*() {
@@ -55,7 +55,7 @@ export class StyleBook extends Context.Service<StyleBook, {
     })
   )
 
-  /** These styles. */
+  /** A fixed list of styles. */
   static readonly layerOf = (styles: ReadonlyArray<Styles.PromptStyle>): Layer.Layer<StyleBook> =>
     Layer.succeed(StyleBook, { read: Effect.succeed({ styles, problems: [] }) })
 }

@@ -1,5 +1,5 @@
 /**
- * The kinds of requests, each with a way back from a picture's infotext: `Txt2Img.fromInfotext(text)`.
+ * The kinds of requests with their conversion from an infotext: `Txt2Img.fromInfotext(text)`.
  */
 import * as Effect from "effect/Effect"
 import * as InfotextRequest from "./InfotextRequest.ts"
@@ -10,14 +10,14 @@ type Given = Readonly<Record<string, unknown>>
 
 const otherKind = (_tag: string) =>
   Effect.fail(
-    new InvalidProcessing({ problems: [{ path: "_tag", message: `it is another kind of request, ${_tag}` }] })
+    new InvalidProcessing({ problems: [{ path: "_tag", message: `the request is of another kind: ${_tag}` }] })
   )
 
-/** Text to image. */
+/** Text-to-image. */
 export const Txt2Img = Object.assign(Processing.Txt2Img, {
   /**
-   * The request that makes a picture again, from its infotext. What `given` has stands, whatever the text says. Fails with
-   * every field whose value cannot be used.
+   * The request for the same image, from its infotext. Values of `given` take precedence over the text. Fails with
+   * every field whose value is invalid.
    */
   fromInfotext: (
     text: string,
@@ -31,9 +31,9 @@ export const Txt2Img = Object.assign(Processing.Txt2Img, {
 })
 export interface Txt2Img extends Processing.Txt2Img {}
 
-/** Image to image, and with a mask inpainting. */
+/** Image-to-image, and inpainting with a mask. */
 export const Img2Img = Object.assign(Processing.Img2Img, {
-  /** The same for an image that was made from others: `given` has its `init_images`, as bytes. */
+  /** The same for an image generated from others: `given` holds its `init_images`, as bytes. */
   fromInfotext: (
     text: string,
     given: Given,

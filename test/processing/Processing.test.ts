@@ -483,7 +483,7 @@ describe("limits", () => {
   it.effect("stop many pictures that are each small enough but too large together", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* problems({ width: 2048, height: 2048, batch_size: 16, n_iter: 5 }), [
-        { path: "n_iter", message: "335544320 is over the limit of 268435456 pixels of all pictures together" }
+        { path: "n_iter", message: "335544320 is over the limit of 268435456 pixels of all images together" }
       ])
     }))
 
@@ -525,7 +525,8 @@ describe("limits", () => {
   })
 
   it.prop("are exceeded by no Processing when they are boundless", [Processing], ([processing]) => {
-    // There are never more init images than places in the batch, and no integer bounds more pixels than the largest one.
+    // There are never more init images than places in the batch, and no integer bounds more pixels than the largest
+    // one.
     const most = `over the limit of ${boundless.max_total_pixels} pixels`
     assert.isEmpty(
       exceeded(processing, boundless).filter(({ message, path }) => path !== "init_images" && !message.includes(most))

@@ -23,7 +23,7 @@ describe("images of other programs", () => {
   it.effect.each<readonly [file: string, request: object, warnings: ReadonlyArray<RegExp>]>([
     ["infotext-rng-cuda/sdcpp.png", { prompt: "a green star", negative_prompt: "blur", seed: 42 }, [
       /\(RNG: "cuda"\).*randn_source=NV/,
-      /^Not taken from the infotext: Guidance\.$/
+      /^Ignored parameters of the infotext: Guidance\.$/
     ]],
     [
       "one-line-infotext/one-line.png",
@@ -46,7 +46,7 @@ describe("images of other programs", () => {
     ["infotext-silent-loss/civitai.png", { prompt: "a green star" }, [
       /no RNG/,
       /^Civitai's generator .*\(Civitai resources, Civitai metadata\)/,
-      /^Not taken from the infotext: Created Date\.$/
+      /^Ignored parameters of the infotext: Created Date\.$/
     ]],
     ["infotext-silent-loss/lorahash.png", { prompt: "a green star" }, [/no RNG/, /^LoRA .*\(Lora hashes\)/]],
     ["infotext-silent-loss/gpunoise.png", { prompt: "a green star" }, [/graphics card \(no RNG/]]
@@ -133,7 +133,7 @@ describe("JSON in place of an infotext", () => {
         width: 64,
         height: 72
       },
-      /nodes that were not taken: LoraLoader, ControlNetApplyAdvanced/
+      /nodes that were ignored: LoraLoader, ControlNetApplyAdvanced/
     ],
     [
       "InvokeAI",
@@ -236,7 +236,7 @@ describe("keys that are not taken", () => {
     ["Schedule type: Turbo", /Unknown scheduler "Turbo" \(Schedule type\)/],
     ["Sampler: Undefined", /Unknown sampler "Undefined" \(Sampler\)/],
     ["RNG: GPU", /graphics card \(RNG: GPU\)/],
-    ["FreeU: True, Foo bar: 1x2", /^Not taken from the infotext: FreeU, Foo bar\.$/m],
+    ["FreeU: True, Foo bar: 1x2", /^Ignored parameters of the infotext: FreeU, Foo bar\.$/m],
     ["Denoising strength: 0.5", /made from another image/]
   ])("are named: %s", ([pairs, told]) =>
     Effect.gen(function*() {

@@ -81,7 +81,7 @@ describe("what an error proposes", () => {
     const problems = [{ path: "steps", message: "too many" }, { path: "", message: "not an object" }]
     assert.strictEqual(
       new InvalidProcessing({ problems }).message,
-      "The request cannot be processed. Correct steps: too many; the whole: not an object."
+      "The request cannot be processed: not an object. Correct steps: too many."
     )
   })
 })
