@@ -1,4 +1,7 @@
-/** Milliseconds that this thread computes while `run` runs. Time in which other processes have the processor is left out. */
+/**
+ * Milliseconds that this thread computes while `run` runs. Time in which other processes have the processor is left
+ * out.
+ */
 export const cpuTime = (run: () => unknown): number => {
   const before = process.threadCpuUsage()
   run()

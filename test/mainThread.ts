@@ -3,8 +3,9 @@ import * as Effect from "effect/Effect"
 import { performance } from "node:perf_hooks"
 
 /**
- * Runs `effect` under a 1 ms timer and tells, in milliseconds, the latest tick and the longest time that the main thread
- * itself computed between two ticks. The first is also late when other processes take the processor; the second is not.
+ * Runs `effect` under a 1 ms timer and tells, in milliseconds, the latest tick and the longest time that the main
+ * thread itself computed between two ticks. The first is also late when other processes take the processor; the second
+ * is not.
  */
 export const watched = <E, R>(effect: Effect.Effect<unknown, E, R>) =>
   Effect.acquireUseRelease(

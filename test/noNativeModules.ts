@@ -1,4 +1,6 @@
-/** Set up before each file of the unit tests: whatever loads a native module, or starts a thread for it, throws instead. */
+/**
+ * Set up before each file of the unit tests: whatever loads a native module, or starts a thread for it, throws instead.
+ */
 import { syncBuiltinESMExports } from "node:module"
 import workerThreads from "node:worker_threads"
 

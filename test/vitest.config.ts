@@ -4,12 +4,12 @@ import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config
 /**
  * A test's file name says what the test may use:
  *
- * - `X.test.ts` (project `unit`): neither native modules nor threads nor processes. Types, `X.test-d.ts`, are checked here.
+ * - `X.test.ts` (project `unit`): no native modules, threads or processes. Types, `X.test-d.ts`, are checked here.
  * - `X.engine.test.ts` (project `engine`): native modules as well, in this process.
  * - `X.process.test.ts` and all of `test/slow` (project `process`): processes, browsers, installed packages, the clock.
  *
- * `npm test` runs unit and engine, `npm run test:slow` runs process. `noNativeModules.ts` and `noProcesses.ts` make a test
- * fail that uses more than its name allows.
+ * `npm test` runs unit and engine, `npm run test:slow` runs process. `noNativeModules.ts` and `noProcesses.ts` make a
+ * test fail that uses more than its name allows.
  */
 const project = (
   name: string,

@@ -1,8 +1,8 @@
 /**
- * The live pipeline: Stable Diffusion on whatever model the run's context holds.
+ * The live pipeline: Stable Diffusion on the model of the run's context.
  *
- * prepare plans the run (`prepare`), execute goes from words to pixels (conditioning, latents, sampling in one pass
- * or two, decoding), finalize makes files (`output`). It writes the run's progress and obeys its wish to stop; it knows no
+ * prepare plans the run (`prepare`), execute goes from words to pixels (conditioning, latents, sampling in one pass or
+ * two, decoding), finalize makes files (`output`). It writes the run's progress and obeys its wish to stop; it knows no
  * entrypoint and no hook.
  */
 import * as Effect from "effect/Effect"

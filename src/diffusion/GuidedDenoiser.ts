@@ -2,8 +2,8 @@
  * A model as samplers see it: a function that takes noisy latents and their noise level, and gives the clean ones.
  *
  * It scales the input, asks the network for its prediction with and without the prompt, puts both together by
- * classifier-free guidance, turns the outcome into denoised latents, and keeps what a mask keeps. No memory is taken after
- * `make`.
+ * classifier-free guidance, turns the outcome into denoised latents, and keeps what a mask keeps. No memory is taken
+ * after `make`.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -73,9 +73,9 @@ export interface GuidedDenoiser<E> {
 /**
  * A denoiser of `[batch, channels, height/8, width/8]` latents for a sampler.
  *
- * All copies of the batch, for each part of the prompt and without it, go through the network in one call, or in two where
- * prompt and negative prompt are of different length. What the denoiser gives is its own buffer and holds until its next
- * call.
+ * All copies of the batch, for each part of the prompt and without it, go through the network in one call, or in two
+ * where prompt and negative prompt are of different length. What the denoiser gives is its own buffer and holds until
+ * its next call.
  */
 export const make: <E>(
   options: GuidedDenoiserOptions<E>
@@ -101,7 +101,8 @@ export const make: <E>(
     const negativeMembers = negative === undefined ? [] : [{ conditioned: negative, timeIds: timeIds.negative }]
     const together = negative !== undefined && negativeTokens === tokens
 
-    // Prompt and negative prompt in one call; or the prompt's own call, where the other one is apart or left out at times.
+    // Prompt and negative prompt in one call; or the prompt's own call, where the other one is apart or left out at
+    // times.
     const both = together ? yield* rows([...prompt, ...negativeMembers], tokens) : undefined
     const skips = skipping !== undefined && (skipping.early > 0 || skipping.below > 0)
     const alone = both === undefined || skips ? yield* rows(prompt, tokens) : undefined

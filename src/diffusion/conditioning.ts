@@ -1,8 +1,8 @@
 /**
  * From prompts to what a denoising network reads.
  *
- * Each distinct schedule of a prompt is encoded once, with all of its texts; which text holds at a call is looked up while
- * sampling. Facts: stable-diffusion-webui 1.10.1, `prompt_parser.py`, `sd_hijack_clip.py`.
+ * Each distinct schedule of a prompt is encoded once, with all of its texts; which text holds at a call is looked up
+ * while sampling. Facts: stable-diffusion-webui 1.10.1, `prompt_parser.py`, `sd_hijack_clip.py`.
  */
 import * as Effect from "effect/Effect"
 import type { LoadedModel, TextEncoder } from "../model/LoadedModel.ts"
@@ -119,7 +119,8 @@ const clipSkipOf = (model: LoadedModel, opts: OptionsSnapshot, place: number): n
     : 1
 
 /**
- * The clip skip that infotexts may name: the setting's, or what the text encoder's file has layers for where that is less.
+ * The clip skip that infotexts may name: the setting's, or what the text encoder's file has layers for where that is
+ * less.
  *
  * Families that the setting does not act on keep it in their infotexts, as in stable-diffusion-webui.
  */

@@ -11,8 +11,8 @@ import { latentSize, type PassEnv } from "./PassEnv.ts"
 import * as vae from "./vae.ts"
 
 /**
- * Enlarges latents `[batch, channels, height/8, width/8]` as they are, or as images by an upscaler, and cuts what is more
- * than the second pass needs, half on each side.
+ * Enlarges latents `[batch, channels, height/8, width/8]` as they are, or as images by an upscaler, and cuts what is
+ * more than the second pass needs, half on each side.
  *
  * `first` is what made them, `second` what goes on.
  */

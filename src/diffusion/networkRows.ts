@@ -1,8 +1,8 @@
 /**
  * The denoising network, asked for several prompts at once.
  *
- * Every prompt, or part of one, that leads a batch is a member; the batch goes through the network once for each member,
- * all in one call. Texts that change are written when they change. No memory is taken after `make`.
+ * Every prompt, or part of one, that leads a batch is a member; the batch goes through the network once for each
+ * member, all in one call. Texts that change are written when they change. No memory is taken after `make`.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -36,8 +36,8 @@ export interface NetworkRowsOptions extends LatentSize {
   readonly tokens: number
   readonly seamless: boolean
   /**
-   * What inpainting models read next to the latents: `[batch, inputs.channels - latentChannels, height, width]`; absent for
-   * models that see nothing else.
+   * What inpainting models read next to the latents: `[batch, inputs.channels - latentChannels, height, width]`; absent
+   * for models that see nothing else.
    */
   readonly inpaintChannels: Float32Array | undefined
   /** The guidance scale for networks that read it (latent consistency models). */
@@ -88,7 +88,8 @@ const makeWhole = Effect.fnUntraced(function*(options: NetworkRowsOptions) {
   return rows
 })
 
-// Tile after tile; each is predicted as if it were all, and all are blended. Tiles of seamless latents go round the edges.
+// Tile after tile; each is predicted as if it were all, and all are blended. Tiles of seamless latents go round the
+// edges.
 const makeTiled = Effect.fnUntraced(function*(options: NetworkRowsOptions, plan: latentTiles.TilePlan) {
   const { batch, inpaintChannels, height, members, model, tokens, width } = options
   const call = yield* model.denoising({ ...plan.tile, batch: batch * members.length, tokens, seamless: false })
@@ -205,8 +206,9 @@ const textWriter = (
 }
 
 /**
- * The guidance scale w - 1 as latent consistency models read it: sines, then cosines, of 1000·(w - 1) at frequencies from 1
- * down to 1/10000 (Luo et al., arXiv:2310.04378; the embedding of Vaswani et al. as diffusers fills `timestep_cond`).
+ * The guidance scale w - 1 as latent consistency models read it: sines, then cosines, of 1000·(w - 1) at frequencies
+ * from 1 down to 1/10000 (Luo et al., arXiv:2310.04378; the embedding of Vaswani et al. as diffusers fills
+ * `timestep_cond`).
  */
 export const guidanceEmbedding = (guidanceScale: number, width: number): Float32Array => {
   const half = Math.floor(width / 2)

@@ -87,8 +87,8 @@ export const isWanted = (kind: ExtraKind, opts: OptionsSnapshot): boolean =>
 /** Writes the images of a run to files, in the order in which they are given. */
 export interface Writer {
   /**
-   * Encodes images, and saves them where the settings say so. An image whose sampling was interrupted is saved only when
-   * the settings ask for that.
+   * Encodes images, and saves them where the settings say so. An image whose sampling was interrupted is saved only
+   * when the settings ask for that.
    */
   readonly write: (images: ReadonlyArray<GeneratedImage>) => Effect.Effect<ReadonlyArray<GeneratedImage>, WriteError>
 }

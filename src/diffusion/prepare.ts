@@ -1,7 +1,7 @@
 /**
  * prepare: from a request to its plan, with the images that it starts from made ready.
  *
- * Whatever can be wrong with a request is found here, before the first network runs. Choices are settled by `planning`;
+ * Every problem of a request is found here, before the first network runs. Choices are settled by `planning`;
  * this reads what planning asks for, and does the work on pixels.
  */
 import * as Clock from "effect/Clock"
@@ -81,8 +81,8 @@ const stylesFor = Effect.fnUntraced(function*({ styles }: Processing) {
   return styles.length === 0 ? noStyles : yield* (yield* StyleBook).read
 })
 
-// Alongside the run, until it ends. A stage may run in a fiber of its own, under hooks that can end it, so a child of the
-// stage's fiber would not outlive the stage.
+// Alongside the run, until it ends. A stage may run in a fiber of its own, under hooks that can end it, so a child of
+// the stage's fiber would not outlive the stage.
 const forkInRun = (effect: Effect.Effect<void>) =>
   Effect.flatMap(
     Effect.serviceOption(Scope.Scope),

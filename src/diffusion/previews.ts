@@ -1,8 +1,8 @@
 /**
  * Previews: small images of a run in progress.
  *
- * A preview is made while the network is busy with the next step, from a copy of the denoised latents. When one is still
- * being made, the next is left out: sampling never waits for it.
+ * A preview is made while the network is busy with the next step, from a copy of the denoised latents. When one is
+ * still being made, the next is left out: sampling never waits for it.
  */
 import * as Effect from "effect/Effect"
 import type { LatentSize } from "../core/LatentShape.ts"
@@ -15,8 +15,8 @@ import * as vae from "./vae.ts"
 /**
  * What to do after a step so that the run's state has a preview of the batch's first image.
  *
- * The settings say whether, how often, and by which method: the cheap one multiplies latents with the model's own matrix,
- * the full one decodes them in the background. Previews end with the scope.
+ * The settings say whether, how often, and by which method: the cheap one multiplies latents with the model's own
+ * matrix, the full one decodes them in the background. Previews end with the scope.
  */
 export const make = Effect.fnUntraced(function*(
   { cmdOpts, model, opts, seamless, state }: PassEnv,

@@ -72,7 +72,9 @@ export interface SamplePassOptions extends ReadyPass {
 export interface Sampled {
   /** `[batch, channels, height/8, width/8]`; absent when not even one step was made. */
   readonly latents: Float32Array | undefined
-  /** False when the run was interrupted or the batch skipped: the latents are then the denoised ones of the last step. */
+  /**
+   * False when the run was interrupted or the batch skipped: the latents are then the denoised ones of the last step.
+   */
   readonly complete: boolean
 }
 

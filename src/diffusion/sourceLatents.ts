@@ -1,5 +1,6 @@
 /**
- * What a pass of img2img starts from, as latents: the images', the mask, and the channels that inpainting models read next to them.
+ * What a pass of img2img starts from, as latents: the images', the mask, and the channels that inpainting models read
+ * next to them.
  */
 import * as Effect from "effect/Effect"
 import type { LatentShape, LatentSize } from "../core/LatentShape.ts"

@@ -50,7 +50,9 @@ export const encode: (
     : yield* vaeTiles.encodeTiled(model.encode, planar, { ...shape, seamless }, tiles, model)
 })
 
-/** An image as a latent, and the latent's size: what does not fill a latent value at the right and the bottom is cut. */
+/**
+ * An image as a latent, and the latent's size: what does not fill a latent value at the right and the bottom is cut.
+ */
 export const encodeRaster = Effect.fnUntraced(function*(env: VaeEnv, raster: Raster.Raster) {
   const { latentScale } = env.model
   const size = { width: Math.floor(raster.width / latentScale), height: Math.floor(raster.height / latentScale) }

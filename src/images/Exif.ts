@@ -14,8 +14,8 @@ const exifDirectory = 0x8769
 const userComment = 0x9286
 
 /**
- * The user comment of a block. `undefined` when there is none, when the block is damaged, and when the comment is not valid
- * text in any encoding that it may have.
+ * The user comment of a block. `undefined` when there is none, when the block is damaged, and when the comment is not
+ * valid text in any encoding that it may have.
  */
 export const readUserComment = (block: Uint8Array): string | undefined => {
   const comment = userCommentOf(block)

@@ -1,7 +1,8 @@
 /**
- * Names of files and folders from patterns such as `[seed]-[prompt_spaces]`, as stable-diffusion-webui 1.10.1 makes them.
+ * Names of files and folders from patterns such as `[seed]-[prompt_spaces]`, as stable-diffusion-webui 1.10.1 makes
+ * them.
  *
- * Names are safe whatever a prompt holds: they have no separators, stay in their folder, fit into 255 bytes together
+ * Names are safe for any prompt: they have no separators, stay in their folder, fit into 255 bytes together
  * with number and extension, and none is a device of Windows.
  */
 import * as DateTime from "effect/DateTime"
@@ -222,7 +223,7 @@ const trimEnd = (text: string): string => text.replace(/[ .]+$/, "")
 
 /** What stands for a placeholder. */
 const namePart = (text: string): string => {
-  // Twice as many units hold that many characters, whatever they are.
+  // Cuts before it counts: a character has at most two units.
   const enough = clean(text).slice(0, 2 * longestPart)
   return trimEnd([...enough].slice(0, longestPart).join(""))
 }

@@ -31,9 +31,9 @@ export interface ImageFormat {
 
 export class ImageEncoder extends Context.Service<ImageEncoder, {
   /**
-   * A file with the infotext in it, as stable-diffusion-webui stores it: PNG files in a `parameters` chunk, JPEG and WebP
-   * files in the EXIF user comment. A JPEG file has no room for more than 32,737 characters: with a longer text it is
-   * written without, because the image matters more. JPEG has no transparency: images are composited onto white.
+   * A file with the infotext in it, as stable-diffusion-webui stores it: PNG files in a `parameters` chunk, JPEG and
+   * WebP files in the EXIF user comment. A JPEG file has no room for more than 32,737 characters: with a longer text it
+   * is written without, because the image matters more. JPEG has no transparency: images are composited onto white.
    */
   readonly encode: (image: Image, format: ImageFormat) => Effect.Effect<Uint8Array, ImageCodecError>
   /** Loads what `encode` needs, ahead of its first use. */

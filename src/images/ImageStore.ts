@@ -26,8 +26,8 @@ export interface FileToSave {
   /** Name without number and extension; empty for the number alone. */
   readonly name: string
   /**
-   * Whether a number goes in front, one above the highest there: `00012-name.png`, or `grid-0012.png` for grids. Without
-   * it a name that is taken gets `-1`, `-2`, and so on. An empty name is numbered in any case.
+   * Whether a number goes in front, one above the highest there: `00012-name.png`, or `grid-0012.png` for grids.
+   * Without it a name that is taken gets `-1`, `-2`, and so on. An empty name is numbered in any case.
    */
   readonly number: boolean | "grid"
   /** Without the dot. */
@@ -121,8 +121,8 @@ const atomicWrites = (fs: FileSystem.FileSystem, path: Path.Path) => {
     }).pipe(Effect.ensuring(Effect.ignore(fs.remove(temporary, { force: true }))))
   })
 
-  // Gives a file its final name if that is free. Hard links never replace a file. Where the file system has none, the name
-  // is taken first, then the file moved.
+  // Gives a file its final name if that is free. Hard links never replace a file. Where the file system has none, the
+  // name is taken first, then the file moved.
   const claim = (temporary: string, file: string) =>
     fs.link(temporary, file).pipe(
       Effect.catchIf(hasNoLinks, () =>

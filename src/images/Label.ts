@@ -1,7 +1,8 @@
 /**
  * A line of text as an image, in a small built-in font, so that it looks the same on every machine.
  *
- * Each letter is 5 by 7 pixels in a cell of 6 by 9; some reach a pixel below the line. What the font has not is drawn as a box.
+ * Each letter is 5 by 7 pixels in a cell of 6 by 9; some reach a pixel below the line. What the font has not is drawn
+ * as a box.
  */
 import { filled, paste, type Raster } from "../core/Raster.ts"
 

@@ -82,7 +82,7 @@ const boxOf = (deviation: number): Box => {
 
 const passes = 3
 
-// Blurs along each line. A running sum makes the time that of the pixels, whatever the radius.
+// Blurs along each line. With a running sum the time depends on the pixels, not on the radius.
 function* blurLines(from: Uint8Array, length: number, lines: number, box: Box): Parts<Uint8Array> {
   const to = new Uint8Array(from.length)
   // One channel of one line, with room outside for all that a box reaches.

@@ -1,8 +1,8 @@
 /**
  * Masks for inpainting: grey images, white where the image is regenerated and black where it is kept.
  *
- * Steps in their order: `fromImage`, `invert`, `blur`, then `cropRegion` and `expandRegion` for the masked part alone, or
- * `overlayMask` for the whole; `latentMask` for the sampler.
+ * Steps in their order: `fromImage`, `invert`, `blur`, then `cropRegion` and `expandRegion` for the masked part alone,
+ * or `overlayMask` for the whole; `latentMask` for the sampler.
  */
 import type * as Effect from "effect/Effect"
 import type { Region, Size } from "../core/Geometry.ts"
@@ -59,7 +59,8 @@ export const invert = (mask: Raster): Mask => mapped(mask, (value) => 255 - valu
 /**
  * A mask blurred by Gaussians of these standard deviations, in pixels, along x and then along y; 0 leaves it sharp.
  *
- * As OpenCV's `GaussianBlur` on bytes: weights of 8 bits behind the point, pixels outside mirrored at the outermost one.
+ * As OpenCV's `GaussianBlur` on bytes: weights of 8 bits behind the point, pixels outside mirrored at the outermost
+ * one.
  */
 export const blurring = (mask: Raster, x: number, y: number): Effect.Effect<Mask> =>
   inTurns(() => blurInParts(mask, x, y))

@@ -87,7 +87,9 @@ function* uncrop(result: Raster, size: Size, region: Region = regionOf(size)): P
   return whole
 }
 
-/** An image of multiplied RGB and alpha that is left where the mask is of this colour, and fades to nothing elsewhere. */
+/**
+ * An image of multiplied RGB and alpha that is left where the mask is of this colour, and fades to nothing elsewhere.
+ */
 export const visibleWhere = (colour: "white" | "black", mask: Raster, multiplied: Raster): Raster => {
   checkMask(mask, multiplied)
   const data = Uint8Array.from(multiplied.data)

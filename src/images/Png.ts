@@ -1,8 +1,8 @@
 /**
  * PNG files, chunk by chunk (PNG specification, third edition).
  *
- * The infotext is in a `parameters` chunk, where every tool of the Stable Diffusion family looks for it (section 11.3.3).
- * Pixels are compressed elsewhere, see `ImageEncoder`.
+ * The infotext is in a `parameters` chunk, where every tool of the Stable Diffusion family looks for it (section
+ * 11.3.3). Pixels are compressed elsewhere, see `ImageEncoder`.
  */
 import { crc32, inflateSync } from "node:zlib"
 import * as JsonInfotext from "../processing/JsonInfotext.ts"
@@ -47,10 +47,11 @@ export function* chunks(bytes: Uint8Array): Generator<PngChunk> {
 }
 
 /**
- * Reads texts of chunks: `tEXt` and `zTXt`, which are Latin-1 by the specification and UTF-8 by many programs, and `iTXt`.
+ * Reads texts of chunks: `tEXt` and `zTXt`, which are Latin-1 by the specification and UTF-8 by many programs, and
+ * `iTXt`.
  *
- * Throws when those of one file would unpack to more than 16 MB, and when an `iTXt` that prompts are read from is not valid
- * UTF-8.
+ * Throws when those of one file would unpack to more than 16 MB, and when an `iTXt` that prompts are read from is not
+ * valid UTF-8.
  */
 export const textReader = () => {
   let left = longestTexts
@@ -116,8 +117,8 @@ const holdsInfotext = ({ data, type }: PngChunk): boolean => {
 }
 
 /**
- * A PNG file with these texts in it as well, by their keywords, before the pixels. A keyword that is not one of PNG's (1 to 79
- * characters of Latin-1) is left out. Throws when the file is damaged.
+ * A PNG file with these texts in it as well, by their keywords, before the pixels. A keyword that is not one of PNG's
+ * (1 to 79 characters of Latin-1) is left out. Throws when the file is damaged.
  */
 export const withTexts = (png: Uint8Array, texts: Readonly<Record<string, string>>): Uint8Array => {
   const [header, ...others] = chunks(png)

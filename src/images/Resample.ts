@@ -309,7 +309,8 @@ export const latentUpscaleModes: ReadonlyArray<{ readonly name: string; readonly
 ]
 
 /**
- * Planes of `[channels, height, width]` in another size, as torch's `interpolate` makes them with `align_corners=False`.
+ * Planes of `[channels, height, width]` in another size, as torch's `interpolate` makes them with
+ * `align_corners=False`.
  *
  * The cubic's a is -0.75, and -0.5 when antialiased, as in torch. Sums are of doubles, where torch has floats.
  */

@@ -2,7 +2,7 @@
  * Resizes an image to the size of a request: the resize modes of the webui that work on images.
  *
  * 0 stretches it. 1 scales it to cover the size and cuts off what hangs over. 2 scales it to fit in, and fills the bars
- * beside it with the values at its edge.
+ * next to it with the values at its edge.
  */
 import * as Effect from "effect/Effect"
 import { type Region, regionOf, type Size } from "../core/Geometry.ts"

@@ -128,7 +128,9 @@ const scaledAxis = ({ length, round, starts, tile }: Axis, factor: number): Axis
 export const scaled = ({ columns, rows }: Grid, factor: number): Grid =>
   makeGrid(scaledAxis(rows, factor), scaledAxis(columns, factor))
 
-/** Cuts a tile `[channels, rows.tile, columns.tile]` of `planes` `[channels, rows.length, columns.length]` into `out`. */
+/**
+ * Cuts a tile `[channels, rows.tile, columns.tile]` of `planes` `[channels, rows.length, columns.length]` into `out`.
+ */
 export const cut = (
   out: Float32Array,
   planes: Float32Array,

@@ -139,7 +139,7 @@ export const make = (networks: Effect.Effect<ReadonlyArray<NetworkUpscaler>>): U
     const upscaler = yield* find(name)
     const to = { height: cutToEight(raster.height * factor), width: cutToEight(raster.width * factor) }
     if (typeof upscaler !== "string") return yield* byNetwork(upscaler, raster, to, options, factor === 1)
-    // The filter gives the exact factor, whatever is then cut.
+    // The filter scales by the exact factor, before the result is cropped.
     const exact = upscaler === "None" || factor <= 1
       ? raster
       : yield* resizing(

@@ -128,20 +128,20 @@ const defaults = Effect.gen(function*() {
 const layerClient = Layer.effect(
   HttpClient.HttpClient,
   Effect.map(HttpClient.HttpClient, (client) => {
-    let told = false
-    const tell = (url: string, reason: string) =>
+    let reported = false
+    const report = (url: string, reason: string) =>
       Effect.suspend(() => {
-        if (told) return Effect.void
-        told = true
+        if (reported) return Effect.void
+        reported = true
         return Effect.logWarning(`Telemetry could not be sent to ${url}: ${reason}.`)
       })
     return HttpClient.transform(client, (response, { url }) =>
       Effect.onExit(response, (exit) => {
         if (Exit.isFailure(exit)) {
-          return tell(url, Cause.hasInterruptsOnly(exit.cause) ? "there was no answer in time" : "it cannot be reached")
+          return report(url, Cause.hasInterruptsOnly(exit.cause) ? "it did not answer in time" : "it cannot be reached")
         }
         const { status } = exit.value
-        return status >= 200 && status < 300 ? Effect.void : tell(url, `the answer was ${status}`)
+        return status >= 200 && status < 300 ? Effect.void : report(url, `it answered with status ${status}`)
       }))
   })
 ).pipe(Layer.provide(FetchHttpClient.layer))

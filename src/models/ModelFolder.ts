@@ -16,8 +16,8 @@ import * as files from "./configFiles.ts"
 import { weightFiles, weightsProblem } from "./folderFiles.ts"
 
 /**
- * The pipeline classes whose folders hold CLIP text encoders, a UNet and a VAE. What a pipeline does with them (img2img,
- * inpainting) does not matter: the networks are the same.
+ * The pipeline classes whose folders hold CLIP text encoders, a UNet and a VAE. What a pipeline does with them
+ * (img2img, inpainting) does not matter: the networks are the same.
  */
 const pipelines = ["StableDiffusion", "StableDiffusionXL", "LatentConsistencyModel"]
 const isSupported = (className: string) =>

@@ -1,9 +1,9 @@
 /**
  * The available models, and the one that a run asks for.
  *
- * Model folders are searched in the folder that the command options name; without one, the embedded model is
- * used. A model is loaded once and shared by the runs that use it. When none does it is kept for the next one, as long as
- * there are no more of them in memory than the command options allow.
+ * Model folders are searched in the folder that the command options name; without one, the embedded model is used. A
+ * model is loaded once and shared by the runs that use it. When none does it is kept for the next one, as long as there
+ * are no more of them in memory than the command options allow.
  */
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"

@@ -1,9 +1,10 @@
 /**
  * Neural networks in ONNX files, run in a thread of their own.
  *
- * `open` loads a file, `bind` ties buffers to it, `run` runs it. The buffers lie in shared memory: the caller writes the
- * inputs and reads the outputs in place, and a run takes no memory and copies nothing on this side. The thread starts
- * with the first network. If it dies, every call on it fails with `NetworkThreadDied`, and the next `open` starts another.
+ * `open` loads a file, `bind` ties buffers to it, `run` runs it. The buffers lie in shared memory: the caller writes
+ * the inputs and reads the outputs in place, and a run takes no memory and copies nothing on this side. The thread
+ * starts with the first network. If it dies, every call on it fails with `NetworkThreadDied`, and the next `open`
+ * starts another.
  *
  * Calls wait for each other in fair order. A call that has begun cannot be stopped half-way: interruption waits for it,
  * so that no buffer is given back while the network still writes into it.
@@ -43,8 +44,8 @@ export interface NetworkCall {
 
 export interface OpenOptions {
   /**
-   * In the background a network has a thread apart from all others', and one core of the machine: what runs there does not
-   * make the rest wait for its turn. With `lowvram` there is no background.
+   * In the background a network has a thread apart from all others', and one core of the machine: what runs there does
+   * not make the rest wait for its turn. With `lowvram` there is no background.
    */
   readonly background?: boolean | undefined
   /**
@@ -77,8 +78,8 @@ export class Networks extends Context.Service<Networks, {
  * onnxruntime 1.30 writes a device id and an event database into the home folder and contacts a collector, unless this
  * variable is in the environment of the process when its library loads. A value that the user set stands.
  *
- * Only the main thread's `process.env` is the environment of the process: a program that builds Serena's layer in a worker
- * thread must set the variable itself, before it starts that thread.
+ * Only the main thread's `process.env` is the environment of the process: a program that builds Serena's layer in a
+ * worker thread must set the variable itself, before it starts that thread.
  */
 export const withoutTelemetry = (): void => {
   process.env["ORT_DISABLE_TELEMETRY"] ??= "1"
@@ -113,7 +114,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
     Effect.forEach([foreground, background], ({ thread }) => thread?.end ?? Effect.void, { discard: true })
   )
 
-  // Whatever was asked of the thread is waited for. Only runs queue here: the rest is answered after the run in flight.
+  // Every call on the thread is awaited. Only runs queue here: the rest is answered after the run in flight.
   const ask = <E>(on: Thread, command: Command, refused: (refusal: Refused) => E) =>
     Effect.mapError(
       Effect.uninterruptible(on.ask(command)),

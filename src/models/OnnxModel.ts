@@ -1,8 +1,8 @@
 /**
  * A model folder as a `LoadedModel`: its networks opened once, on first use, and shared by all runs.
  *
- * Nothing is assumed of any particular model: sizes, special tokens, scaling factor, inputs and number types come from the
- * folder's own files.
+ * Nothing is assumed of any particular model: sizes, special tokens, scaling factor, inputs and number types come from
+ * the folder's own files.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"

@@ -28,7 +28,9 @@ export interface OpenOptions {
   readonly threads: number
   /** Whether its convolutions read across the edges. */
   readonly seamless: boolean
-  /** Whether it shares the memory: it is unloaded when another one is opened or run, and loaded again when it is run. */
+  /**
+   * Whether it shares the memory: it is unloaded when another one is opened or run, and loaded again when it is run.
+   */
   readonly alone: boolean
 }
 

@@ -1,9 +1,10 @@
 /**
- * The thread that runs the networks. onnxruntime's `run` blocks the thread that calls it, so this thread does nothing else.
+ * The thread that runs the networks. onnxruntime's `run` blocks the thread that calls it, so this thread does nothing
+ * else.
  *
  * It holds networks and calls (a network with its input and output buffers bound), both by number, and answers requests
- * one after the other. A network that shares the memory has a session only while it is the latest one used. It is started
- * by `Networks` only.
+ * one after the other. A network that shares the memory has a session only while it is the latest one used. It is
+ * started by `Networks` only.
  */
 import { readFile } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
@@ -12,8 +13,9 @@ import { InferenceSession, Tensor } from "onnxruntime-node"
 import type { Command, NetworkInfo, OpenOptions, Reply, Request, Sessions, SharedTensor } from "./networkProtocol.ts"
 import { seamless } from "./seamless.ts"
 
-// onnxruntime takes bytes of half precision as a Float16Array where the language has one, and its native part then finds
-// no numbers in them (onnxruntime 1.30 on Node 24). Without the class it takes them as the Uint16Array that they are.
+// onnxruntime takes bytes of half precision as a Float16Array where the language has one, and its native part then
+// finds no numbers in them (onnxruntime 1.30 on Node 24). Without the class it takes them as the Uint16Array that they
+// are.
 Reflect.deleteProperty(globalThis, "Float16Array")
 
 interface Network {

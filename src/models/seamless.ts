@@ -2,18 +2,18 @@
  * Makes a network seamless: the left edge continues at the right one, and the top edge at the bottom one. Its images
  * tile.
  *
- * This is what stable-diffusion-webui's `tiling` does: every two-dimensional convolution reads across the edges instead of
- * zeros (torch's `padding_mode = "circular"`). Here the ONNX graph is changed: before each convolution that pads, nodes
- * put the rows and columns of the opposite side around its input, and the convolution no longer pads.
+ * This is what stable-diffusion-webui's `tiling` does: every two-dimensional convolution reads across the edges instead
+ * of zeros (torch's `padding_mode = "circular"`). Here the ONNX graph is changed: before each convolution that pads,
+ * nodes put the rows and columns of the opposite side around its input, and the convolution no longer pads.
  */
 import * as Onnx from "./onnx/Onnx.ts"
 
 /**
  * The bytes of an ONNX file with its convolutions made circular. The file itself when none of them pads.
  *
- * Only convolutions that pad both sides alike are changed: a one-sided padding is that of a layer before it, such as the
- * VAE encoder's down-sampling, which webui leaves alone. Throws for a file that cannot be read, or whose operators are
- * older than version 10.
+ * Only convolutions that pad both sides alike are changed: a one-sided padding is that of a layer before it, such as
+ * the VAE encoder's down-sampling, which webui leaves alone. Throws for a file that cannot be read, or whose operators
+ * are older than version 10.
  */
 export const seamless = (file: Uint8Array): Uint8Array => {
   const model = Onnx.read(file)

@@ -1,9 +1,9 @@
 /**
  * The infotext of an image, from its plan.
  *
- * Keys, their order, and when one is left out are those of stable-diffusion-webui 1.10.1, with three differences: churn is
- * written as it acts, whether a request or a setting says so; an upscaler of the second pass is always named; and so are
- * UniPC's settings where they are not the usual ones. Without these an image could not be made again from its text.
+ * Keys, their order, and when one is left out are those of stable-diffusion-webui 1.10.1, with three differences: churn
+ * is written as it acts, whether a request or a setting says so; an upscaler of the second pass is always named; and so
+ * are UniPC's settings where they are not the usual ones. Without these an image could not be made again from its text.
  */
 import * as Infotext from "../processing/Infotext.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"

@@ -20,7 +20,7 @@ export interface LevelsInputs {
   readonly pass: Pick<PassPlan, "sampler" | "scheduler" | "steps">
   readonly model: ModelInfo
   readonly opts: OptionsSnapshot
-  /** For a pass that starts from an image: how much is changed, and whether all steps are made whatever the strength. */
+  /** For a pass that starts from an image: the denoising strength, and whether it makes all steps at any strength. */
   readonly image: { readonly strength: number; readonly fixSteps: boolean } | undefined
 }
 

@@ -2,8 +2,8 @@
  * From a request to a `RunPlan`, as pure functions.
  *
  * `outline` settles all that a request and its surroundings decide, and names everything that is wrong with it at once.
- * `plan` adds what is drawn, measured or read only when the request is right: seeds, the time, the model's hash. Runs in
- * this process and runs on another server are planned alike; of what only the server knows, nothing is made up.
+ * `plan` adds what is drawn, measured or read only when the request is right: seeds, the time, the model's hash. Runs
+ * in this process and runs on another server are planned alike; of what only the server knows, nothing is made up.
  */
 import * as Result from "effect/Result"
 import { isInpainting, type ModelInfo } from "../model/ModelInfo.ts"
@@ -84,7 +84,7 @@ export const outline = (inputs: OutlineInputs): Result.Result<Outline, PlanError
     ...(hires === undefined || wrongSize.length > 0 || wrongLimits.length > 0
       ? []
       : hiresSizeProblems(hires, size, model, limits)),
-    // Another server encodes images of whatever size it takes.
+    // Another server encodes images of any size that it accepts.
     ...(processing._tag === "Img2Img" && source !== undefined && server === undefined
       ? sourceProblems(processing, source, limits)
       : [])

@@ -108,7 +108,7 @@ export const planPrompts = (
   return {
     first,
     hires,
-    // Whatever they are for, as the webui asks; the other signs are read by some kinds of emphasis only.
+    // Checks for brackets of any purpose, like the webui. Only some kinds of emphasis read the other signs.
     usesBrackets: [first, hires].some((pair) => /[([\\]|BREAK/.test(`${pair?.prompt}${pair?.negativePrompt}`)),
     warnings,
     problems

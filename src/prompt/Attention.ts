@@ -38,8 +38,8 @@ interface Token {
 /**
  * The pieces of a text, at least one, no two neighbours of equal weight.
  *
- * With the emphasis `None` brackets, backslashes and `BREAK` are characters like all others. A weight that is not a number
- * (`(a:1.2.3)`) is text. Round and square brackets close independently, as in `(a [b) c]`.
+ * With the emphasis `None` brackets, backslashes and `BREAK` are characters like all others. A weight that is not a
+ * number (`(a:1.2.3)`) is text. Round and square brackets close independently, as in `(a [b) c]`.
  */
 export const parse = (text: string, emphasis: Emphasis = "Original"): ReadonlyArray<Piece> =>
   emphasis === "None"

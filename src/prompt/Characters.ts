@@ -1,8 +1,8 @@
 /**
  * White space and words as Python's `str` and `re` know them.
  *
- * They differ from JavaScript's: white space has the separators U+001C to U+001F and U+0085 and not the byte order mark,
- * and words may be of any script.
+ * They differ from JavaScript's: white space has the separators U+001C to U+001F and U+0085 and not the byte order
+ * mark, and words may be of any script.
  */
 
 /** Whether a UTF-16 unit is white space. */

@@ -38,8 +38,8 @@ export interface PromptChunk {
 
 export interface PackOptions {
   /**
-   * A full chunk is cut after its last comma if that is at most so many positions away from the end; 0 for never. 20 when
-   * left out.
+   * A full chunk is cut after its last comma if that is at most so many positions away from the end; 0 for never. 20
+   * when left out.
    */
   readonly commaBacktrack?: number | undefined
   readonly findInversion?: FindInversion | undefined

@@ -6,7 +6,7 @@ const restOfLine = /#[^\n]*(?:\n|$)/g
 /**
  * The text without its comments.
  *
- * A line that is all comment goes with the newlines around it, which leave one; any other comment leaves a newline. There
- * is no escape.
+ * A line that is all comment goes with the newlines around it, which leave one; any other comment leaves a newline.
+ * There is no escape.
  */
 export const strip = (text: string): string => text.replace(wholeLine, "\n").replace(restOfLine, "\n")

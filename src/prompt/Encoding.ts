@@ -1,8 +1,8 @@
 /**
  * What a text encoder is asked for: the texts of one schedule, each once, as chunks.
  *
- * One `Encoding` is one call as stable-diffusion-webui 1.10.1 makes it. Texts of one call have the same number of chunks,
- * and emphasis acts on all of them together, chunk by chunk.
+ * One `Encoding` is one call as stable-diffusion-webui 1.10.1 makes it. Texts of one call have the same number of
+ * chunks, and emphasis acts on all of them together, chunk by chunk.
  */
 import type { Vocabulary } from "../model/LoadedModel.ts"
 import * as Attention from "./Attention.ts"

@@ -2,7 +2,7 @@
  * The prompt language of stable-diffusion-webui 1.10.1, from a request's text to what conditioning needs.
  *
  * Comments and extra networks are removed, `AND` parts split, and each part unrolled into the texts of the run.
- * Attention is read later, text by text: see `Encoding`. Nothing here fails: whatever is not syntax is text.
+ * Attention is read later, text by text: see `Encoding`. Nothing here fails: everything that is not syntax is text.
  */
 import * as Comments from "./Comments.ts"
 import * as Composition from "./Composition.ts"

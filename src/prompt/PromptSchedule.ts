@@ -1,10 +1,10 @@
 /**
  * Prompt editing: texts that change while an image is made (stable-diffusion-webui 1.10.1).
  *
- * `[before:after:when]` changes once, `[a|b]` at every step. `parse` reads a text into a tree that keeps attention as it
- * is written, `make` unrolls it into the texts of a run, and `entryAt` finds the one that a model call uses. Work and
- * memory of `parse` grow with the length of the text; `make` gives at most one text for each step, none longer than the
- * source.
+ * `[before:after:when]` changes once, `[a|b]` at every step. `parse` reads a text into a tree that keeps attention as
+ * it is written, `make` unrolls it into the texts of a run, and `entryAt` finds the one that a model call uses. Work
+ * and memory of `parse` grow with the length of the text; `make` gives at most one text for each step, none longer than
+ * the source.
  */
 import * as Arr from "effect/Array"
 import { skipWhiteSpace } from "./Characters.ts"
@@ -33,8 +33,8 @@ export interface When {
 }
 
 /**
- * Reads a text. Brackets that fit nowhere are text, and so is the whole when a `|` stands outside of an alternation or a
- * backslash before nothing.
+ * Reads a text. Brackets that fit nowhere are text, and so is the whole when a `|` stands outside of an alternation or
+ * a backslash before nothing.
  */
 export const parse = (text: string): Sequence => {
   const roles = findRoles(text)
@@ -58,9 +58,9 @@ interface Bracket {
 /**
  * Which characters belong to changes and alternations; undefined when the whole text is literal.
  *
- * Each bracket that can be matched has one partner, and a bracket around one that fits nowhere does not fit either: so one
- * pass with a stack finds them all. Where loose brackets make the original undecided (`[a:5]]`: its answer differs from
- * process to process), what can be a change is one.
+ * Each bracket that can be matched has one partner, and a bracket around one that fits nowhere does not fit either: so
+ * one pass with a stack finds them all. Where loose brackets make the original undecided (`[a:5]]`: its answer differs
+ * from process to process), what can be a change is one.
  */
 const findRoles = (text: string): Uint8Array | undefined => {
   const roles = new Uint8Array(text.length)

@@ -17,7 +17,9 @@ export interface PromptPair {
   readonly negativePrompt: string
 }
 
-/** Longest text that styles may make of a prompt. Each style can multiply the prompt, so a few could fill all memory. */
+/**
+ * Longest text that styles may make of a prompt. Each style can multiply the prompt, so a few could fill all memory.
+ */
 export const longestPrompt = 1_000_000
 
 /** Styles that would make a prompt of more than `longestPrompt` characters. */
@@ -34,8 +36,8 @@ export class StyledPromptTooLong extends Schema.TaggedError<StyledPromptTooLong>
 const placeholder = "{prompt}"
 
 /**
- * A style's text with a prompt in it: at every `{prompt}`, or else before the style, joined with a comma. Both are trimmed
- * then, and an empty one leaves the other alone.
+ * A style's text with a prompt in it: at every `{prompt}`, or else before the style, joined with a comma. Both are
+ * trimmed then, and an empty one leaves the other alone.
  */
 export const merge = (style: string, prompt: string): string =>
   style.includes(placeholder)
@@ -74,8 +76,8 @@ export interface RowProblem {
 /**
  * Reads a `styles.csv`: columns `name`, `prompt` (`text` in old files) and `negative_prompt`, in any order.
  *
- * Fields may be quoted and then hold commas, newlines and doubled quotes. Empty rows and rows whose name begins with `#`
- * are left out. A row that cannot be read is left out and reported; of styles with one name the last counts.
+ * Fields may be quoted and then hold commas, newlines and doubled quotes. Empty rows and rows whose name begins with
+ * `#` are left out. A row that cannot be read is left out and reported; of styles with one name the last counts.
  */
 export const parse = (
   csv: string

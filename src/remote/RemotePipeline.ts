@@ -2,10 +2,10 @@
  * The three stages on another server: a Serena, a stable-diffusion-webui, or a fork of it with `/sdapi/v1`.
  *
  * prepare plans here as for a run in this process, execute has the server make the images and reports its progress, and
- * finalize saves the very bytes that it sent. Hooks, progress and interruption are those of a run in this process. Of what
- * the API does not report, nothing is made up: plans have no infotexts and no noise levels, and an image's appearance
- * before its second pass is not available. A wish to stop after the batch has no word in the API and is passed
- * over; `interrupt` and `skip` are sent on.
+ * finalize saves the very bytes that it sent. Hooks, progress and interruption are those of a run in this process. Of
+ * what the API does not report, nothing is made up: plans have no infotexts and no noise levels, and an image's
+ * appearance before its second pass is not available. A wish to stop after the batch has no word in the API and is
+ * passed over; `interrupt` and `skip` are sent on.
  *
  * Several clients of a webui share one progress: what is shown may be another's run. A Serena is asked for this one.
  */
@@ -159,7 +159,7 @@ const cutShort = ({ processing }: RunPlan, count: number) => (image: GeneratedIm
   complete: Math.floor(image.index / processing.batch_size) < Math.floor((count - 1) / processing.batch_size)
 })
 
-// The server's progress as this run's. What goes wrong here is no matter: the reply will tell.
+// Passes the server's progress to this run. Failures are ignored here, as the reply reports them.
 const watch = Effect.fnUntraced(function*(plan: RunPlan, { pollInterval, server }: Remote) {
   const { cmdOpts, opts, state } = yield* RuntimeContext
   const { decode } = yield* ImageDecoder

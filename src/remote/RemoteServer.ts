@@ -139,7 +139,7 @@ const Refusal = Schema.fromJsonString(Schema.Struct({
   errors: Schema.optional(Schema.Unknown)
 }))
 
-// A sentence of `errors` counts more than the fixed words of `detail`; of a list of problems, all are told.
+// A sentence of `errors` is preferred to the fixed words of `detail`; of a list of problems, all are reported.
 const reasonOf = (text: string): string | undefined => {
   const refusal = Option.getOrUndefined(Schema.decodeOption(Refusal)(text))
   if (refusal === undefined) return undefined

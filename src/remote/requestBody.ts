@@ -12,8 +12,8 @@ const ours =
   /^(?:samples_|grid_|n_rows$|save_|outdir_|directories_|return_grid$|jpeg_|webp_|live_previews|show_progress)/
 
 /**
- * What of the settings goes along: those that the request names, and those that are not as they come. A server that never
- * heard of a setting refuses it, so no other is sent.
+ * What of the settings goes along: those that the request names, and those that are not as they come. A server that
+ * never heard of a setting refuses it, so no other is sent.
  */
 export const overridesOf = (opts: OptionsSnapshot, asked: object): Fields =>
   Object.fromEntries(

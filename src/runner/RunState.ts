@@ -11,7 +11,7 @@ import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
 import type { ProcessedImage } from "./Processed.ts"
 
-/** A small picture of what is being made, for people who wait. */
+/** A preview: a small image of the current latents. */
 export interface Preview {
   /** The sampling step it shows. */
   readonly step: number

@@ -1,7 +1,7 @@
 /**
  * The live runs of this process by run id, for progress endpoints and interrupt buttons.
  *
- * A run is listed from the capture of its context until it ends, for whatever reason.
+ * A run is listed from the capture of its context until it ends for any reason.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -154,7 +154,7 @@ export interface Sampler {
   readonly space: "sigma" | "timestep"
   /**
    * Whether it chooses its own levels and uses only the length and ends of a list (DPM fast, DPM adaptive). In txt2img
-   * the ends are then those of the model, whatever the schedule.
+   * the ends are then those of the model with any schedule.
    */
   readonly ownLevels: boolean
   /** Whether it needs the denoiser's `unconditional` prediction (CFG++). */

@@ -123,7 +123,7 @@ const weights = (from: Moment, to: Moment, lambdas: ReadonlyArray<number>, varia
  * UniPC: every prediction corrects the step that led to it and predicts the next one.
  *
  * Order 3 (rising by one per step at the start, falling at the end, never more than the number of steps), one call per
- * step, no noise. The first call is at the highest level whatever the timesteps are: only their number matters and,
+ * step, no noise. The first call is at the highest level for any timesteps: only their number matters and,
  * with `fromImage`, the last one.
  */
 export const uniPc: Method = (run) => {

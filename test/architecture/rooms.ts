@@ -1,8 +1,8 @@
 /**
  * The rooms of `src`, from the ground floor up, and which room may import which.
  *
- * This is the one place that says so: `rooms.test.ts` holds the sources to it, and `docs/architecture.md` shows it. A room
- * is a folder; the longest path that fits a file is its room.
+ * This is the one place that says so: `rooms.test.ts` holds the sources to it, and `docs/architecture.md` shows it. A
+ * room is a folder; the longest path that fits a file is its room.
  */
 import { readdirSync, readFileSync } from "node:fs"
 import { dirname, join, relative, resolve } from "node:path"

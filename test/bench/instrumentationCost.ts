@@ -1,9 +1,10 @@
 /**
- * What each hook set costs: a trace sent to a collector by OTLP, metrics, progress on standard error, ways to end a run, and
- * all of them, of the same run.
+ * What each hook set costs: a trace sent to a collector by OTLP, metrics, progress on standard error, ways to end a
+ * run, and all of them, of the same run.
  *
- * Whole runs of the embedded model vary more from one to the next than instrumentation adds to them. So the same is done
- * with a model that is almost no work: what comes on top there, in microseconds, comes on top of any run of these steps.
+ * Whole runs of the embedded model vary more from one to the next than instrumentation adds to them. So the same is
+ * done with a model that is almost no work: what comes on top there, in microseconds, comes on top of any run of these
+ * steps.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -42,7 +43,8 @@ const processing = (size: number) =>
 // In a thread of its own, as a collector is another process.
 const collector = `
   const { parentPort } = require("node:worker_threads")
-  const server = require("node:http").createServer((request, response) => request.resume().on("end", () => response.end("{}")))
+  const { createServer } = require("node:http")
+  const server = createServer((request, response) => request.resume().on("end", () => response.end("{}")))
   server.listen(0, "127.0.0.1", () => parentPort.postMessage("http://127.0.0.1:" + server.address().port))
 `
 

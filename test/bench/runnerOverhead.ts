@@ -1,5 +1,6 @@
 /**
- * What the runner costs: `ProcessingRunner.run` under no-op hooks beside the same three stages in one bare `Effect.gen`.
+ * What the runner costs: `ProcessingRunner.run` under no-op hooks beside the same three stages in one bare
+ * `Effect.gen`.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -1,8 +1,8 @@
 /**
  * What a hundred slow readers of a run's progress cost it: runs with and without them, in turn.
  *
- * Whole runs vary more from one to the next than readers add to them. So the same is done with a model that is almost no
- * work: what comes on top there comes on top of any run of these steps.
+ * Whole runs vary more from one to the next than readers add to them. So the same is done with a model that is almost
+ * no work: what comes on top there comes on top of any run of these steps.
  */
 import * as Effect from "effect/Effect"
 import * as ManagedRuntime from "effect/ManagedRuntime"

@@ -1,6 +1,6 @@
 /**
- * One side of `wholeRun`, in a process of its own: `bare` makes onnxruntime's calls and nothing else, `serena` makes a whole
- * run. It does so once for each message, and answers with the milliseconds it took.
+ * One side of `wholeRun`, in a process of its own: `bare` makes onnxruntime's calls and nothing else, `serena` makes a
+ * whole run. It does so once for each message, and answers with the milliseconds it took.
  */
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { join } from "node:path"

@@ -1,4 +1,6 @@
-/** Rules that are compared case by case, by tests with literal results: the prompt language, infotexts, model families. */
+/**
+ * Rules that are compared case by case, by tests with literal results: the prompt language, infotexts, model families.
+ */
 import type { FamilyName } from "../models/families.ts"
 import type { Proof } from "./Measurement.ts"
 

@@ -78,7 +78,7 @@ describe("nearest proposes", () => {
     )
   })
 
-  it("without comparing more than it must: each name reads 1,000 known ones at most, a few are compared in full", () => {
+  it("without needless comparisons: a name reads at most 1,000 known ones, and compares a few in full", () => {
     let reads = 0
     const counted = new Proxy(Array.from({ length: 100_000 }, (_, i) => `name ${i}`), {
       get: (target, key, receiver) => {

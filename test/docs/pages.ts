@@ -1,9 +1,9 @@
 /**
  * The pages for people, and what can be tried of them.
  *
- * Every block of a page is a program (`ts`, its first line names its file), commands (`sh`), or `text`. Two remarks, which
- * readers do not see, say more: `<!-- prints -->` before a text means that the program or command above it prints just
- * that, and `<!-- fails: 2 -->` before commands that they end with this exit code.
+ * Every block of a page is a program (`ts`, its first line names its file), commands (`sh`), or `text`. Two remarks,
+ * which readers do not see, say more: `<!-- prints -->` before a text means that the program or command above it prints
+ * just that, and `<!-- fails: 2 -->` before commands that they end with this exit code.
  */
 import { globSync, readFileSync } from "node:fs"
 import { join } from "node:path"

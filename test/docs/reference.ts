@@ -193,14 +193,14 @@ const samplersPage = (): string =>
       Schedules.all.map(({ aliases, label, name }) => [`\`${label}\``, names([name, ...aliases])])
     ),
     "## Upscalers",
-    "What `hr_upscaler` takes. Latent modes enlarge latents; the others enlarge pictures, and `upscaler_for_img2img` takes them\n" +
+    "What `hr_upscaler` takes. Latent modes enlarge latents; the others enlarge images, and `upscaler_for_img2img` takes them\n" +
       "too. [Networks](../how-to/larger-images.md#upscalers) come to these, each under the name of its file.",
     table(
       ["`hr_upscaler`", "interpolates"],
       [
         ...latentUpscaleModes.map(({ mode, name }) => [`\`${name}\``, `latents, ${mode}`]),
-        ["`None`, `Lanczos`", "pictures, Lanczos"],
-        ["`Nearest`", "pictures, nearest"]
+        ["`None`, `Lanczos`", "images, Lanczos"],
+        ["`Nearest`", "images, nearest"]
       ]
     )
   )

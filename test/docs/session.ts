@@ -65,8 +65,8 @@ const manifestOfSources = async (): Promise<string> =>
     .replaceAll(/"\.\/dist\/([\w/]+)(?:\.d\.ts|\.js)"/g, "\"./src/$1.ts\"")
 
 /**
- * Makes `folder` one where `npm install serena-runtime` was run, with this checkout as the package, and gives the folder
- * where `npx serena` is.
+ * Makes `folder` one where `npm install serena-runtime` was run, with this checkout as the package, and gives the
+ * folder where `npx serena` is.
  */
 export const installCheckout = async (folder: string): Promise<string> => {
   const modules = join(folder, "node_modules")
@@ -128,8 +128,8 @@ export const follow = async (
 
 const day = /\d{4}-\d\d-\d\d/g
 
-// In a page, `…` stands for anything within a line, and days and folders are an example's. What npm has to say of itself
-// is not the page's.
+// In a page, `…` stands for anything within a line, and days and folders are an example's. What npm has to say of
+// itself is not the page's.
 const compare = (block: Block, { code, stderr, stdout }: Ended, folder: string): ReadonlyArray<string> => {
   const printed = (code === 0 ? stdout : stderr).replaceAll(/^npm (?:warn|notice).*\n/gm, "").trimEnd().replaceAll(
     day,

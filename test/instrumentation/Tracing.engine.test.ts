@@ -294,7 +294,13 @@ describe("Tracing", () => {
         run({ OTEL_EXPORTER_OTLP_ENDPOINT: "nonsense" }),
         run({ OTEL_EXPORTER_OTLP_PROTOCOL: "pigeon" })
       ], { concurrency: "unbounded" })
-      const said = ["it cannot be reached", "there was no answer in time", "the answer was 401", "settings", "settings"]
+      const said = [
+        "it cannot be reached",
+        "it did not answer in time",
+        "it answered with status 401",
+        "settings",
+        "settings"
+      ]
       for (const [i, log] of logs.entries()) {
         assert.lengthOf(log, 1, log.join("\n"))
         assert.match(log[0] ?? "", /^Warn Telemetry /)

@@ -108,8 +108,8 @@ describe("Networks", () => {
     return Effect.gen(function*() {
       const { network, run } = yield* bindUnet()
       const fiber = yield* Effect.forkChild(Effect.flip(Effect.forever(run)), { startImmediately: true })
-      // No request at all: the thread throws when it comes to it, between two calls. Ending it from outside, in the middle
-      // of native code, would end the whole process.
+      // No request at all: the thread throws when it comes to it, between two calls. Ending it from outside, in the
+      // middle of native code, would end the whole process.
       threads[0]?.postMessage(null)
       const error = yield* Fiber.join(fiber)
       assert.strictEqual(error._tag, "NetworkThreadDied")

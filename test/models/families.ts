@@ -122,7 +122,9 @@ const shapes = {
   text_encoder_2: { width: 24, projection: 20, hidden_act: "gelu" }
 }
 
-/** Writes a family's folder. The weights depend on the parts' shapes alone: what two families share, they share exactly. */
+/**
+ * Writes a family's folder. The weights depend on the parts' shapes alone: what two families share, they share exactly.
+ */
 export const write = Effect.fnUntraced(function*(folder: string, family: Family) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path

@@ -1,8 +1,8 @@
 /**
  * Stable Diffusion's networks at the size of a toy, with the inputs and outputs that optimum exports.
  *
- * Weights are random and the same each time. Every input has a part in the output, as in the real ones: attention to the
- * text, an embedding of the time, one of what else conditions it, convolutions with padding.
+ * Weights are random and the same each time. Every input has a part in the output, as in the real ones: attention to
+ * the text, an embedding of the time, one of what else conditions it, convolutions with padding.
  */
 import * as GraphBuilder from "../../src/models/onnx/GraphBuilder.ts"
 import * as Onnx from "../../src/models/onnx/Onnx.ts"
@@ -121,7 +121,9 @@ export interface UNetShape {
   readonly timestep: TimestepShape
 }
 
-/** A denoising network: `UNet2DConditionModel`. Its noise is mostly that of its input, so that sampling stays in bounds. */
+/**
+ * A denoising network: `UNet2DConditionModel`. Its noise is mostly that of its input, so that sampling stays in bounds.
+ */
 export const unet = (name: string, precision: Precision, shape: UNetShape) => {
   const width = 8
   const { cast, conv, dense, input, node, numbers, output, scalar, silu, toFile, weights, whole } = network(

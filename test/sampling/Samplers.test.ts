@@ -150,7 +150,8 @@ describe("samplers over noise levels converge, without fresh noise", () => {
       const fine = yield* errors("LMS", 200)
       assert.strictEqual(fine.calls, 200)
       withinTenth(fine.denoised, 1.1e-3)
-      // It extrapolates far beyond its last levels, which are close together: what single precision rounds grows by 1000.
+      // It extrapolates far beyond its last levels, which are close together: what single precision rounds grows by
+      // 1000.
       assert.isBelow(fine.flow, 5e-4)
     }))
 

@@ -108,8 +108,8 @@ export const assertClose = (
 }
 
 /**
- * The perfect denoiser of data ~ N(mu, s²), with every call written down. With a guidance scale it is guided against data
- * of mean mu_uncond, which it gives as well.
+ * The perfect denoiser of data ~ N(mu, s²), with every call written down. With a guidance scale it is guided against
+ * data of mean mu_uncond, which it gives as well.
  */
 export const perfectDenoiser = (guidance?: number) => {
   const calls: Array<number> = []

@@ -72,8 +72,8 @@ interface Measured {
 }
 
 /**
- * Ends a run at each of `moments` moments of it, spread evenly, in an order that has nothing to do with them. Whole runs
- * in between tell how fast the machine is just then; what it does besides falls on both alike.
+ * Ends a run at each of `moments` moments of it, spread evenly, in an order that has nothing to do with them. Whole
+ * runs in between tell how fast the machine is just then; what it does besides falls on both alike.
  */
 const measure = Effect.fnUntraced(function*<E, R>(
   end: (moment: number, i: number) => Effect.Effect<number | undefined, E, R>

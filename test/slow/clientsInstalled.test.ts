@@ -1,6 +1,6 @@
 /**
- * Other clients of stable-diffusion-webui, installed as their users install them and unchanged: `webuiapi` by Python's pip,
- * `node-sd-webui` by npm.
+ * Other clients of stable-diffusion-webui, installed as their users install them and unchanged: `webuiapi` by Python's
+ * pip, `node-sd-webui` by npm.
  */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { mkdtemp, rm } from "node:fs/promises"

@@ -1,7 +1,8 @@
 /**
  * The how-to pages, followed from top to bottom: commands are typed, and what is printed is compared.
  *
- * The programs themselves are tried in test/examples at every change. The tests on the page about testing are run there.
+ * The programs themselves are tried in test/examples at every change. The tests on the page about testing are run
+ * there.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { isForClone, isTried, pages, withoutInstallation } from "../docs/pages.ts"

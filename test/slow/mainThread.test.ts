@@ -15,8 +15,8 @@ const picture = processImages(Txt2Img.make({
 }))
 
 describe("a run", () => {
-  // Other processes may take the processor at any time, so one undisturbed run out of five is proof enough: a thread that
-  // is blocked by the networks is blocked in every run.
+  // Other processes may take the processor at any time, so one undisturbed run out of five is proof enough: a thread
+  // that is blocked by the networks is blocked in every run.
   it.live("never makes a 1 ms timer late by more than 20 ms", () =>
     Effect.gen(function*() {
       yield* picture

@@ -28,8 +28,8 @@ describe("memory", () => {
       for (const name of ["a", "b", "c", "d"]) yield* fs.symlink(embedded, `${dir}/${name}`)
       const sizes = yield* measured("switch", dir)
       assert.lengthOf(sizes, 32)
-      // The allocator's heap finds its shape in the first ten uses, and moves by a few MiB after that. A model that was not
-      // given back would show each time, with the size of its weights at least.
+      // The allocator's heap finds its shape in the first ten uses, and moves by a few MiB after that. A model that was
+      // not given back would show each time, with the size of its weights at least.
       const [second = 0] = sizes.slice(1)
       const settled = median(sizes.slice(8, 16))
       assert.isBelow(settled - second, 40, sizes.map(Math.round).join(" "))

@@ -1,6 +1,6 @@
 /**
- * A crowd at the server, for a few seconds: nobody is lost, nobody is overtaken, and whoever is told to come back does so
- * with success. `npm run bench:server` does the same for longer, and measures.
+ * A crowd at the server, for a few seconds: nobody is lost, nobody is overtaken, and whoever is told to come back does
+ * so with success. `npm run bench:server` does the same for longer, and measures.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { crowd } from "../bench/server/crowd.ts"

@@ -1,9 +1,9 @@
 /**
  * ONNX files: `read` returns the typed contents of one, `write` its bytes.
  *
- * Field numbers are those of onnx.proto. Fields that have no place in these types are kept in `unknown` and written back,
- * and whatever was read and is not replaced is written byte for byte as it was. So a file is rewritten by copying with
- * spread what changes. Validity is checked by onnxruntime when it opens the file, not here.
+ * Field numbers are those of onnx.proto. Fields that have no place in these types are kept in `unknown` and written
+ * back, and everything that was read and not replaced is written byte for byte as it was. So a file is rewritten by
+ * copying with spread what changes. Validity is checked by onnxruntime when it opens the file, not here.
  */
 import { toFloat16 } from "../TensorBuffer.ts"
 import { float, integer, Message, message, type Parts, string } from "./Protobuf.ts"

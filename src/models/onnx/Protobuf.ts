@@ -1,8 +1,8 @@
 /**
  * Protobuf's wire format: the fields of a message, read by number and written in order.
  *
- * Values are views of the bytes they were read from, and a written message is a list of parts that is joined once at the
- * end. A network's weights, which are nearly all of its file, are therefore not copied on the way.
+ * Values are views of the bytes they were read from, and a written message is a list of parts that is joined once at
+ * the end. A network's weights, which are nearly all of its file, are therefore not copied on the way.
  */
 
 /** Bytes in the order in which they are written, not yet joined. */

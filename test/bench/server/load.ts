@@ -1,6 +1,6 @@
 /**
- * Asks a server for the same thing again and again, over connections that are kept open. A process of its own, so that it
- * takes no time from the server; sockets as they are, since a client of HTTP would be slower than what it measures.
+ * Asks a server for the same thing again and again, over connections that are kept open. A process of its own, so that
+ * it takes no time from the server; sockets as they are, since a client of HTTP would be slower than what it measures.
  *
  * Usage: `node load.ts PORT PATH CONNECTIONS SECONDS`. Prints requests and milliseconds as JSON.
  */

@@ -1,6 +1,6 @@
 /**
- * `npm run bench:server`: what the server costs beside the library and beside other servers, and how it fares in a crowd.
- * Both sides of a ratio are measured in this run, in turn.
+ * `npm run bench:server`: what the server costs beside the library and beside other servers, and how it fares in a
+ * crowd. Both sides of a ratio are measured in this run, in turn.
  */
 import { cpus } from "node:os"
 import { crowd, type CrowdOptions } from "./crowd.ts"

@@ -1,7 +1,8 @@
 /**
  * The same answers from a server that does nothing else: node:http, or Fastify.
  *
- * Usage: `node plain.ts node:http|fastify FILE`, where the file holds an object of paths and bodies. Prints its address.
+ * Usage: `node plain.ts node:http|fastify FILE`, where the file holds an object of paths and bodies. Prints its
+ * address.
  */
 import { fastify } from "fastify"
 import { readFileSync } from "node:fs"

@@ -30,7 +30,10 @@ const picture = async (url: string): Promise<Buffer> => {
   return Buffer.from(first, "base64")
 }
 
-/** Milliseconds from the request to the bytes of its PNG file, for a client of either; and the median of neighbours' ratios. */
+/**
+ * Milliseconds from the request to the bytes of its PNG file, for a client of either; and the median of neighbours'
+ * ratios.
+ */
 export const roundTrip = () =>
   withServer([], async ({ url }) => {
     const library = fork(script, [JSON.stringify(body)])

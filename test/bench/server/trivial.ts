@@ -1,6 +1,6 @@
 /**
- * What answering costs where there is nothing to do: endpoints of the server beside node:http and Fastify, which say the
- * same bytes.
+ * What answering costs where there is nothing to do: endpoints of the server beside node:http and Fastify, which say
+ * the same bytes.
  */
 import { execFile } from "node:child_process"
 import { writeFile } from "node:fs/promises"
