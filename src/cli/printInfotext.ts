@@ -4,7 +4,7 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Infotext from "../processing/Infotext.ts"
-import { tell, type UnusableFile } from "./failures.ts"
+import { report, type UnusableFile } from "./failures.ts"
 import { readImage } from "./imageFiles.ts"
 
 /**
@@ -19,7 +19,7 @@ export const printInfotexts = Effect.fn("printInfotexts")(function*(files: Reado
   for (const file of files) {
     const read = yield* Effect.result(readImage(file))
     if (read._tag === "Failure") {
-      if (unusable !== undefined) yield* tell(unusable)
+      if (unusable !== undefined) yield* report(unusable)
       unusable = read.failure
       continue
     }

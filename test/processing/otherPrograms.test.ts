@@ -237,7 +237,7 @@ describe("keys that are not taken", () => {
     ["Sampler: Undefined", /Unknown sampler "Undefined" \(Sampler\)/],
     ["RNG: GPU", /graphics card \(RNG: GPU\)/],
     ["FreeU: True, Foo bar: 1x2", /^Ignored parameters of the infotext: FreeU, Foo bar\.$/m],
-    ["Denoising strength: 0.5", /made from another image/]
+    ["Denoising strength: 0.5", /generated from another image/]
   ])("are named: %s", ([pairs, told]) =>
     Effect.gen(function*() {
       const { warnings } = yield* read(`a cat\n${line}, ${pairs}`)
