@@ -2,8 +2,8 @@
  * Saves images: `<folder>/<directory>/<number>-<name>.png`.
  *
  * A file appears whole or not at all, and no image is ever replaced, even when several processes save into one folder:
- * it is written under a temporary name, synced, and then linked to the first free name. The temporary files of processes
- * that were killed meanwhile are removed when the folder is next checked or written to.
+ * it is written under a temporary name, synced, and then linked to the first free name. The temporary files of
+ * processes that were killed meanwhile are removed when the folder is next checked or written to.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"

@@ -13,7 +13,10 @@ const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
 const orElse = <S extends Schema.Top>(schema: S, value: S["Type"]) =>
   schema.pipe(Schema.withDecodingDefaultType(Effect.succeed(value)))
 
-/** A field that changes what the networks' numbers mean in a way that Serena does not implement; null and false leave it out. */
+/**
+ * A field that changes what the networks' numbers mean in a way that Serena does not implement; null and false leave it
+ * out.
+ */
 const unsupported = (reason: string, isNeutral: (value: unknown) => boolean = () => false) =>
   Schema.optional(
     Schema.Unknown.check(Schema.makeFilter((value) =>

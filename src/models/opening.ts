@@ -19,8 +19,8 @@ export interface Part {
   readonly background?: boolean | undefined
   readonly seamless?: boolean | undefined
   /**
-   * Each input with its dimensions: a number for one that is always the same, a name for one that has to vary, undefined
-   * for one that may do either.
+   * Each input with its dimensions: a number for one that is always the same, a name for one that has to vary,
+   * undefined for one that may do either.
    */
   readonly inputs: Readonly<Record<string, ReadonlyArray<number | string | undefined> | undefined>>
   readonly outputs: ReadonlyArray<string>

@@ -2,7 +2,8 @@
  * The names under which a server without sign-in may be reached.
  *
  * A web page can point its own name at this machine (DNS rebinding); its requests then look like those of the same
- * origin, but their `Host` is the page's. An address cannot be rebound, and a server with users is safe by its passwords.
+ * origin, but their `Host` is the page's. An address cannot be rebound, and a server with users is safe by its
+ * passwords.
  */
 import { networkInterfaces } from "node:os"
 import { isLoopback, type ServerSettings } from "./ServerOptions.ts"

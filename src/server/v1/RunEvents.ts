@@ -2,8 +2,8 @@
  * The event logs of the runs, so that clients can disconnect and resume.
  *
  * Each run has a log of its last events, numbered from 1. Readers read at their own pace; one that falls behind by more
- * than the log holds continues with the oldest event in it. Previews are large, so a log holds only the latest. An image
- * is logged once, when its file is finished.
+ * than the log holds continues with the oldest event in it. Previews are large, so a log holds only the latest. An
+ * image is logged once, when its file is finished.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
