@@ -15,8 +15,8 @@ export const withDefault = <S extends Schema.Top & Schema.WithoutConstructorDefa
   )
 
 /**
- * A struct with a type that is written out. The type that a struct infers is a mapped type, whose fields have no comments
- * in an editor.
+ * A struct with a type that is written out. The type that a struct infers is a mapped type, whose fields have no
+ * comments in an editor.
  */
 export interface NamedStruct<
   Fields extends Schema.Struct.Fields,

@@ -56,8 +56,8 @@ const reasonFor = (folder: string, name: string): string | undefined => {
 }
 
 /**
- * The files of weights in `dir` and in its folders that are not model folders, each with the reason why it does not load;
- * and folders that look like a model without `model_index.json`.
+ * The files of weights in `dir` and in its folders that are not model folders, each with the reason why it does not
+ * load; and folders that look like a model without `model_index.json`.
  */
 export const unusableFiles = Effect.fnUntraced(function*(dir: string) {
   const fs = yield* FileSystem.FileSystem

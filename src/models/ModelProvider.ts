@@ -35,8 +35,8 @@ export class ModelProvider extends Context.Service<ModelProvider, {
   /** Every model folder found, by name; the embedded ones come last. */
   readonly list: Effect.Effect<ReadonlyArray<ModelEntry>, ModelNotFound>
   /**
-   * A model by its name in any case, by name and hash as the webui writes them (`name [0123456789]`, of which the hash is
-   * not looked at), or by path; the first one for an empty name. It stays in memory as long as the scope at least.
+   * A model by its name in any case, by name and hash as the webui writes them (`name [0123456789]`, of which the hash
+   * is not looked at), or by path; the first one for an empty name. It stays in memory as long as the scope at least.
    *
    * For an empty name the embedded model is used only when the command options name no models folder.
    */

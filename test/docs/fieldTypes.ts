@@ -1,8 +1,8 @@
 /**
  * The interfaces of requests, settings and process options, with a comment on every field.
  *
- * The types that a schema infers are mapped types, whose fields have no comments in an editor. These are written out, and
- * `test/types/FieldTypes.test-d.ts` compares them with the schemas.
+ * The types that a schema infers are mapped types, whose fields have no comments in an editor. These are written out,
+ * and `test/types/FieldTypes.test-d.ts` compares them with the schemas.
  */
 import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
@@ -26,7 +26,8 @@ interface Written {
 
 const img2imgDefaults = { ...Img2Img.make({ init_images: [new Uint8Array()] }), init_images: undefined }
 
-// Written once, because an editor shows a comment on a field of `Processing`, a union, only where both have the same one.
+// Written once, because an editor shows a comment on a field of `Processing`, a union, only where both have the same
+// one.
 const img2imgFields: Described["fields"] = Img2Img.fields
 const shared = Schema.Struct(
   Object.fromEntries(Object.entries(Txt2Img.fields).filter(([name, schema]) => img2imgFields[name] === schema))
