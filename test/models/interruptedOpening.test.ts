@@ -9,6 +9,12 @@ import { embedded, platform } from "./fixtures.ts"
 
 const float32 = (...names: ReadonlyArray<string>) => names.map((name) => ({ name, type: "float32", dims: [] }))
 
+/** The inputs of each part of a model. */
+const inputsOf = (file: string) =>
+  /[\\/]unet[\\/]/.test(file)
+    ? float32("sample", "timestep", "encoder_hidden_states")
+    : float32(/[\\/]text_encoder[\\/]/.test(file) ? "input_ids" : "latent_sample")
+
 /** Networks that count which are held, and open when they are let to. */
 const slowNetworks = Effect.gen(function*() {
   const held = new Map<string, number>()
@@ -19,7 +25,7 @@ const slowNetworks = Effect.gen(function*() {
     open: (file) => {
       const network: Network = {
         file,
-        inputs: float32("input_ids", "sample", "timestep", "encoder_hidden_states", "latent_sample"),
+        inputs: inputsOf(file),
         outputs: float32("last_hidden_state", "out_sample", "sample"),
         isOpen: () => true,
         bind: () => Effect.die("not bound here")

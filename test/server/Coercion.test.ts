@@ -119,10 +119,10 @@ describe("JSON that is wrong", () => {
     assert.deepStrictEqual(parsed.failure, { fault: "value", position: 19, line: 3, column: 8 })
   })
 
-  it("is located without copying the text: sixty million line ends take no array of lines", () => {
-    const parsed = parse("\n".repeat(60_000_000))
+  it("is located without copying the text: six million line ends take no array of lines", () => {
+    const parsed = parse("\n".repeat(6_000_000))
     if (parsed._tag === "Success") return assert.fail("it parsed")
-    assert.deepStrictEqual(parsed.failure, { fault: "value", position: 60_000_000, line: 60_000_001, column: 1 })
+    assert.deepStrictEqual(parsed.failure, { fault: "value", position: 6_000_000, line: 6_000_001, column: 1 })
   })
 
   it("is not read at all when it is nested too deeply", () => {
