@@ -49,7 +49,8 @@ const bitOrBoolean = Schema.Union([bit, Schema.Boolean]).pipe(Schema.decodeTo(
   })
 ))
 
-interface RequestStruct<
+/** The schema of a kind of request, with its written-out types. */
+export interface RequestStruct<
   Fields extends Schema.Struct.Fields,
   Request extends Schema.Struct.Type<Fields>,
   Input extends Schema.Struct.MakeIn<Fields>

@@ -70,7 +70,7 @@ layer(served, { excludeTestServices: true })("a program that asks a server", (it
         })
       )
       const bundled = yield* Effect.promise(() => readFile(outfile))
-      assert.isBelow(gzipSync(bundled, { level: 9 }).length, 90_000)
+      assert.isBelow(gzipSync(bundled, { level: 9 }).length, 95_000)
       const { draw }: typeof Draw = yield* Effect.promise(() => import(pathToFileURL(outfile).href))
       const shown: Array<string> = []
       const show = (src: string) => shown.push(src)
@@ -96,7 +96,7 @@ layer(served, { excludeTestServices: true })("a program that asks a server", (it
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* printed(yield* folderWith("remote"), "fallback.mts", {}), [
         "The server at http://127.0.0.1:9 does not answer: connect ECONNREFUSED 127.0.0.1:9. Check the address, and " +
-        "that it runs with its API on.",
+        "that the server runs with its API enabled.",
         "1 image"
       ])
     }))

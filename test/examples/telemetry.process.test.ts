@@ -18,9 +18,10 @@ it.live("a run is traced, with a collector or without one, and as a part of a la
       "sample in batch",
       "decode in batch",
       "batch in execute",
+      "encode in write",
+      "save in write",
+      "write in execute",
       "execute in serena.run",
-      "encode in finalize",
-      "save in finalize",
       "finalize in serena.run",
       "serena.run in order",
       "order in 4bf92f35..."
