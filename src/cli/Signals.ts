@@ -1,9 +1,9 @@
 /**
  * Handles Ctrl-C and SIGTERM during a run.
  *
- * The first signal ends the run after its current step with the images it has. The second interrupts the run, and exits
- * one second later if the process still runs, because a blocked disk must not hang it. After that no signal is caught:
- * a third ends the process by the system's default.
+ * The first signal ends the run after its current step with the images it has. The second interrupts the run. If the
+ * process still runs one second later, that signal ends it, because neither a blocked disk nor a long step may hang it.
+ * After that no signal is caught: a third ends the process by the system's default.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -72,7 +72,8 @@ const listen = Effect.gen(function*() {
     Queue.offerUnsafe(presses, signal)
     if (++count === 2) {
       silence()
-      end = setTimeout(() => process.exit(signal === "SIGINT" ? 130 : 143), grace)
+      // Not by `process.exit`, which waits for the step on the network's thread and then aborts inside onnxruntime.
+      end = setTimeout(() => process.kill(process.pid, signal), grace)
     }
   }
   const silence = () => {

@@ -186,7 +186,9 @@ const months = [
 
 /** A time as Python's `strftime` writes it, in English. Codes that are not known here stay as text. */
 const strftime = (format: string, now: number, zone = ""): string => {
-  const timeZone = Option.getOrElse(DateTime.zoneMakeNamed(zone), () => DateTime.zoneMakeLocal())
+  // The local offset at that moment is enough, and costs far less than the name of the local zone.
+  const here = () => DateTime.zoneMakeOffset(new Date(now).getTimezoneOffset() * -60_000)
+  const timeZone = zone === "" ? here() : Option.getOrElse(DateTime.zoneMakeNamed(zone), here)
   const { day, hour, millisecond, minute, month, second, weekDay, year } = DateTime.toParts(
     DateTime.makeZonedUnsafe(now, { timeZone })
   )

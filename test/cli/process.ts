@@ -3,12 +3,13 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type * as Scope from "effect/Scope"
 import { spawn } from "node:child_process"
+import { constants } from "node:os"
 import { fileURLToPath } from "node:url"
 
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url))
 
 export interface Ended {
-  /** Null when a signal ended it. */
+  /** 128 and the signal's number when a signal ended it. */
   readonly code: number | null
   readonly stdout: string
   readonly stderr: string
@@ -55,8 +56,9 @@ export const start = (args: ReadonlyArray<string>, options: Options = {}): Effec
           changed()
         })
         if (options.closed === true) child.stdout.destroy()
-        child.on("close", (exit) => {
-          code = exit
+        child.on("close", (exit, signal) => {
+          // As a shell tells it of a process that a signal ended.
+          code = signal === null ? exit : 128 + constants.signals[signal]
           changed()
         })
         const until = <A>(look: () => A | undefined) =>
