@@ -1,8 +1,9 @@
 /**
  * The interfaces of requests, settings and process options, with a comment on every field.
  *
- * The types that a schema infers are mapped types, whose fields have no comments in an editor. These are written out,
- * and `test/types/FieldTypes.test-d.ts` compares them with the schemas.
+ * The types that a schema infers are mapped types, whose fields have no comments in an editor: TypeScript 7 shows none
+ * even for `Partial` of an interface that has them. So each is written out, complete and as it may be given, and
+ * `test/types/FieldTypes.test-d.ts` compares them with the schemas.
  */
 import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
