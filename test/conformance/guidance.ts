@@ -1,64 +1,13 @@
 /** Guidance and predictions compared with the reference values. */
-import * as Schema from "effect/Schema"
 import * as Emphasis from "../../src/prompt/Emphasis.ts"
 import * as Guidance from "../../src/sampling/Guidance.ts"
 import * as Prediction from "../../src/sampling/Prediction.ts"
-import { golden } from "../sampling/fixtures.ts"
+import * as references from "../sampling/references.ts"
 import { type Difference, differences, measured, type Measurement, scientific } from "./Measurement.ts"
 
-const Numbers = Schema.Array(Schema.Finite)
-const Tolerance = Schema.Struct({ rel: Schema.Finite, abs: Schema.Finite })
+const reference = references.guidance()
 
-const reference = golden(
-  "guidance",
-  Schema.Struct({
-    tolerance: Tolerance,
-    cfg: Schema.Array(Schema.Struct({
-      scale: Schema.Finite,
-      uncond: Numbers,
-      conds: Schema.Array(Schema.Struct({ weight: Schema.Finite, values: Numbers })),
-      result: Numbers
-    })),
-    emphasis: Schema.Array(
-      Schema.Struct({
-        z: Numbers,
-        multipliers: Schema.Array(Numbers),
-        original: Numbers,
-        no_norm: Numbers,
-        ignore: Numbers
-      })
-    ),
-    inpaint: Schema.Struct({
-      nmask: Numbers,
-      current: Numbers,
-      init: Numbers,
-      noise: Numbers,
-      webui_blend: Numbers,
-      fill_latent_noise: Numbers,
-      fill_latent_nothing: Numbers,
-      diffusers_blend: Schema.Struct({ init_noised: Numbers, result: Numbers })
-    })
-  })
-)
-
-const predictions = golden(
-  "prediction",
-  Schema.Struct({
-    tolerance: Tolerance,
-    sigma_space: Schema.Array(Schema.Struct({
-      sigma: Schema.Finite,
-      x: Numbers,
-      model_output: Numbers,
-      model_input: Numbers,
-      denoised_if_epsilon: Numbers,
-      denoised_if_v: Numbers
-    })),
-    timestep_space: Schema.Array(
-      Schema.Struct({ alpha_bar: Schema.Finite, x: Numbers, v: Numbers, eps_from_v: Numbers })
-    ),
-    lcm_boundary: Schema.Array(Schema.Struct({ timestep: Schema.Finite, c_skip: Schema.Finite, c_out: Schema.Finite }))
-  })
-)
+const predictions = references.prediction()
 
 const f32 = (values: ReadonlyArray<number>) => Float32Array.from(values)
 const made = (length: number, write: (out: Float32Array) => void) => {
@@ -67,7 +16,8 @@ const made = (length: number, write: (out: Float32Array) => void) => {
   return out
 }
 
-const words = ({ abs, rel }: typeof Tolerance.Type) => `${scientific(rel)} of each value, at least ${scientific(abs)}`
+const words = ({ abs, rel }: typeof reference.tolerance) =>
+  `${scientific(rel)} of each value, at least ${scientific(abs)}`
 
 /** Guidance, emphasis, and blending under a mask. */
 export const guidance = (): ReadonlyArray<Measurement> => {

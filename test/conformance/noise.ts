@@ -1,71 +1,16 @@
 /** Noise sources against the reference numbers. */
-import * as Schema from "effect/Schema"
 import * as ImageNoise from "../../src/rng/ImageNoise.ts"
 import * as PhiloxGenerator from "../../src/rng/PhiloxGenerator.ts"
 import * as RandomGenerator from "../../src/rng/RandomGenerator.ts"
 import * as TorchCpuGenerator from "../../src/rng/TorchCpuGenerator.ts"
-import { golden } from "../sampling/fixtures.ts"
+import * as references from "../sampling/references.ts"
 import { differences, exact, measured, type Measurement, scientific } from "./Measurement.ts"
 
-const Numbers = Schema.Array(Schema.Finite)
+const torch = references.torchCpu()
 
-const torch = golden(
-  "rng-torch-cpu",
-  Schema.Struct({
-    tolerance: Schema.Struct({ abs: Schema.Finite }),
-    cases: Schema.Array(Schema.Struct({
-      seed: Schema.Finite,
-      shape: Numbers,
-      values: Schema.optionalKey(Numbers),
-      first16: Schema.optionalKey(Numbers),
-      last8: Schema.optionalKey(Numbers),
-      last24: Schema.optionalKey(Numbers),
-      second_call_values: Schema.optionalKey(Numbers),
-      second_call_first8: Schema.optionalKey(Numbers),
-      third_call_first8: Schema.optionalKey(Numbers)
-    }))
-  })
-)
+const philox = references.philox()
 
-const philox = golden(
-  "rng-philox",
-  Schema.Struct({
-    tolerance: Schema.Struct({ abs: Schema.Finite }),
-    raw_philox4x32_10: Schema.Array(Schema.Struct({ counter: Numbers, key: Numbers, output: Numbers })),
-    cases: Schema.Array(Schema.Struct({
-      seed: Schema.Finite,
-      shape: Numbers,
-      calls: Schema.Array(Schema.Struct({ values: Numbers }))
-    }))
-  })
-)
-
-const seeds = golden(
-  "seeds",
-  Schema.Struct({
-    tolerance: Schema.Struct({ slerp_abs: Schema.Finite, image_noise_abs: Schema.Finite }),
-    slerp: Schema.Array(Schema.Struct({
-      shape: Schema.TupleWithRest(Schema.Tuple([Schema.Finite, Schema.Finite]), [Schema.Finite]),
-      val: Schema.Finite,
-      low: Numbers,
-      high: Numbers,
-      result: Numbers
-    })),
-    image_noise: Schema.Array(Schema.Struct({
-      source: Schema.Literals(["CPU", "NV"]),
-      shape: Schema.Tuple([Schema.Finite, Schema.Finite, Schema.Finite]),
-      seeds: Numbers,
-      subseeds: Schema.optionalKey(Numbers),
-      subseed_strength: Schema.optionalKey(Schema.Finite),
-      seed_resize_from_h: Schema.optionalKey(Schema.Finite),
-      seed_resize_from_w: Schema.optionalKey(Schema.Finite),
-      eta_noise_seed_delta: Schema.Finite,
-      first: Numbers,
-      second_draw_first12_per_image: Schema.Array(Numbers),
-      third_draw_first12_per_image: Schema.Array(Numbers)
-    }))
-  })
-)
+const seeds = references.seeds()
 
 const drawing = ({ randn }: RandomGenerator.RandomGenerator, shape: ReadonlyArray<number>) => () => {
   const out = new Float32Array(shape.reduce((product, side) => product * side, 1))

@@ -1,11 +1,11 @@
 /** Samplers and schedules compared with the reference values. */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
 import * as NoiseSchedule from "../../src/sampling/NoiseSchedule.ts"
 import * as Samplers from "../../src/sampling/Samplers.ts"
 import * as Schedules from "../../src/sampling/Schedules.ts"
-import { distance, golden, optionsOf, run, sigmaSpace, startNoise, timestepSpace } from "../sampling/fixtures.ts"
+import { distance, optionsOf, run, sigmaSpace, startNoise, timestepSpace } from "../sampling/fixtures.ts"
+import * as references from "../sampling/references.ts"
 import {
   type Difference,
   differences,
@@ -73,41 +73,7 @@ export const samplers = Effect.gen(function*() {
   })
 })
 
-const Level = Schema.Union([Schema.Literal("model"), Schema.Finite])
-const Numbers = Schema.Array(Schema.Finite)
-
-const lists = golden(
-  "schedules",
-  Schema.Struct({
-    tolerance: Schema.Struct({ rel_vs_sigmas: Schema.Finite }),
-    cases: Schema.Array(Schema.Struct({
-      scheduler: Schema.String,
-      n: Schema.Finite,
-      sigma_min: Level,
-      sigma_max: Level,
-      params: Schema.Struct({
-        rho: Schema.optionalKey(Schema.Finite),
-        alpha: Schema.optionalKey(Schema.Finite),
-        beta: Schema.optionalKey(Schema.Finite),
-        model: Schema.optionalKey(Schema.Literals(["sd15", "sdxl"])),
-        discard_next_to_last: Schema.optionalKey(Schema.Boolean)
-      }),
-      sigmas: Numbers
-    })),
-    timesteps: Schema.Struct({ cases: Schema.Array(Schema.Struct({ n: Schema.Finite, timesteps: Numbers })) }),
-    img2img: Schema.Struct({
-      cases: Schema.Array(Schema.Struct({
-        steps: Schema.Finite,
-        strength: Schema.Finite,
-        fix_steps: Schema.Boolean,
-        schedule_steps: Schema.Finite,
-        t_enc: Schema.Finite,
-        first_sigma_index: Schema.Finite,
-        denoising_steps: Schema.Finite
-      }))
-    })
-  })
-)
+const lists = references.schedules()
 
 type Case = typeof lists.cases[number]
 
@@ -175,22 +141,7 @@ export const schedules = (): ReadonlyArray<Measurement> => {
   ]
 }
 
-const levels = golden(
-  "noise-schedule",
-  Schema.Struct({
-    tolerance: Schema.Struct({ alphas_cumprod_rel: Schema.Finite, sigma_rel: Schema.Finite, t_abs: Schema.Finite }),
-    alphas_cumprod: Schema.Array(
-      Schema.Struct({ index: Schema.Finite, alpha_bar: Schema.Finite, sigma: Schema.Finite })
-    ),
-    sigma_to_t: Schema.Array(
-      Schema.Struct({ sigma: Schema.Finite, t: Schema.Finite, t_quantized: Schema.Finite })
-    ),
-    t_to_sigma: Schema.Array(Schema.Struct({ t: Schema.Finite, sigma: Schema.Finite })),
-    zero_terminal_snr: Schema.Struct({
-      values: Schema.Array(Schema.Struct({ index: Schema.Finite, alpha_bar: Schema.Finite }))
-    })
-  })
-)
+const levels = references.noiseSchedule()
 
 /** The noise levels of the model, and conversions between sigmas and timesteps. */
 export const noiseLevels = (): ReadonlyArray<Measurement> => {

@@ -1,24 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Schema from "effect/Schema"
 import * as Emphasis from "../../src/prompt/Emphasis.ts"
-import { assertClose, golden } from "../sampling/fixtures.ts"
+import { assertClose } from "../sampling/fixtures.ts"
+import * as references from "../sampling/references.ts"
 
-const Numbers = Schema.Array(Schema.Finite)
-
-const { emphasis: cases, tolerance } = golden(
-  "guidance",
-  Schema.Struct({
-    tolerance: Schema.Struct({ rel: Schema.Finite, abs: Schema.Finite }),
-    emphasis: Schema.Array(Schema.Struct({
-      id: Schema.String,
-      z: Numbers,
-      multipliers: Schema.Array(Numbers),
-      original: Numbers,
-      no_norm: Numbers,
-      ignore: Numbers
-    }))
-  })
-)
+const { emphasis: cases, tolerance } = references.guidance()
 
 const applied = (
   texts: ReadonlyArray<{ z: ReadonlyArray<number>; weights: ReadonlyArray<number>; repeats?: number }>,

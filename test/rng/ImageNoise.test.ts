@@ -2,38 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import * as ImageNoise from "../../src/rng/ImageNoise.ts"
 import * as RandomGenerator from "../../src/rng/RandomGenerator.ts"
-import { assertClose, golden } from "../sampling/fixtures.ts"
+import { assertClose } from "../sampling/fixtures.ts"
+import * as references from "../sampling/references.ts"
 
-const Numbers = Schema.Array(Schema.Finite)
-
-const reference = golden(
-  "seeds",
-  Schema.Struct({
-    tolerance: Schema.Struct({ slerp_abs: Schema.Finite, image_noise_abs: Schema.Finite }),
-    slerp: Schema.Array(Schema.Struct({
-      id: Schema.String,
-      shape: Schema.TupleWithRest(Schema.Tuple([Schema.Finite, Schema.Finite]), [Schema.Finite]),
-      val: Schema.Finite,
-      low: Numbers,
-      high: Numbers,
-      result: Numbers
-    })),
-    image_noise: Schema.Array(Schema.Struct({
-      id: Schema.String,
-      source: Schema.Literals(["CPU", "NV"]),
-      shape: Schema.Tuple([Schema.Finite, Schema.Finite, Schema.Finite]),
-      seeds: Numbers,
-      subseeds: Schema.optionalKey(Numbers),
-      subseed_strength: Schema.optionalKey(Schema.Finite),
-      seed_resize_from_h: Schema.optionalKey(Schema.Finite),
-      seed_resize_from_w: Schema.optionalKey(Schema.Finite),
-      eta_noise_seed_delta: Schema.Finite,
-      first: Numbers,
-      second_draw_first12_per_image: Schema.Array(Numbers),
-      third_draw_first12_per_image: Schema.Array(Numbers)
-    }))
-  })
-)
+const reference = references.seeds()
 
 describe("slerp agrees with stable-diffusion-webui", () => {
   for (const { high, id, low, result, shape, val } of reference.slerp) {

@@ -3,43 +3,12 @@ import * as Schema from "effect/Schema"
 import * as PhiloxGenerator from "../../src/rng/PhiloxGenerator.ts"
 import * as RandomGenerator from "../../src/rng/RandomGenerator.ts"
 import * as TorchCpuGenerator from "../../src/rng/TorchCpuGenerator.ts"
-import { assertClose, golden } from "../sampling/fixtures.ts"
+import { assertClose } from "../sampling/fixtures.ts"
+import * as references from "../sampling/references.ts"
 
-const Numbers = Schema.Array(Schema.Finite)
+const torch = references.torchCpu()
 
-const torch = golden(
-  "rng-torch-cpu",
-  Schema.Struct({
-    tolerance: Schema.Struct({ abs: Schema.Finite }),
-    cases: Schema.Array(Schema.Struct({
-      id: Schema.String,
-      seed: Schema.Finite,
-      shape: Numbers,
-      values: Schema.optionalKey(Numbers),
-      second_call_values: Schema.optionalKey(Numbers),
-      first16: Schema.optionalKey(Numbers),
-      last8: Schema.optionalKey(Numbers),
-      last24: Schema.optionalKey(Numbers),
-      sum_f64: Schema.optionalKey(Schema.Finite),
-      second_call_first8: Schema.optionalKey(Numbers),
-      third_call_first8: Schema.optionalKey(Numbers)
-    }))
-  })
-)
-
-const philox = golden(
-  "rng-philox",
-  Schema.Struct({
-    tolerance: Schema.Struct({ abs: Schema.Finite }),
-    raw_philox4x32_10: Schema.Array(Schema.Struct({ counter: Numbers, key: Numbers, output: Numbers })),
-    cases: Schema.Array(Schema.Struct({
-      id: Schema.String,
-      seed: Schema.Finite,
-      shape: Numbers,
-      calls: Schema.Array(Schema.Struct({ call: Schema.Finite, values: Numbers }))
-    }))
-  })
-)
+const philox = references.philox()
 
 const sizeOf = (shape: ReadonlyArray<number>) => shape.reduce((product, side) => product * side, 1)
 

@@ -1,57 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import * as Guidance from "../../src/sampling/Guidance.ts"
 import * as Samplers from "../../src/sampling/Samplers.ts"
-import { assertClose, distance, golden } from "./fixtures.ts"
+import { assertClose, distance } from "./fixtures.ts"
+import * as references from "./references.ts"
 
-const Numbers = Schema.Array(Schema.Finite)
-
-const reference = golden(
-  "guidance",
-  Schema.Struct({
-    tolerance: Schema.Struct({ rel: Schema.Finite, abs: Schema.Finite }),
-    cfg: Schema.Array(Schema.Struct({
-      id: Schema.String,
-      scale: Schema.Finite,
-      uncond: Numbers,
-      conds: Schema.Array(Schema.Struct({ weight: Schema.Finite, values: Numbers })),
-      result: Numbers
-    })),
-    emphasis: Schema.Array(Schema.Struct({
-      id: Schema.String,
-      z: Numbers,
-      multipliers: Schema.Array(Numbers),
-      original: Numbers,
-      no_norm: Numbers,
-      ignore: Numbers
-    })),
-    inpaint: Schema.Struct({
-      nmask: Numbers,
-      current: Numbers,
-      init: Numbers,
-      noise: Numbers,
-      webui_blend: Numbers,
-      fill_latent_noise: Numbers,
-      fill_latent_nothing: Numbers,
-      diffusers_blend: Schema.Struct({ alpha_bar_next: Schema.Finite, init_noised: Numbers, result: Numbers }),
-      img2img_start: Schema.Struct({
-        sigma: Schema.Finite,
-        ve_start: Numbers,
-        alpha_bar: Schema.Finite,
-        vp_start: Numbers
-      }),
-      steps_case: Schema.Struct({
-        s: Schema.Finite,
-        mu: Numbers,
-        sigmas: Numbers,
-        start: Numbers,
-        x_after_step: Schema.Array(Numbers),
-        final_blended: Numbers
-      })
-    })
-  })
-)
+const reference = references.guidance()
 
 const { abs, rel } = reference.tolerance
 const f32 = (values: ReadonlyArray<number>) => Float32Array.from(values)

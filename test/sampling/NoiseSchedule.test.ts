@@ -1,32 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import * as NoiseSchedule from "../../src/sampling/NoiseSchedule.ts"
-import { golden } from "./fixtures.ts"
+import * as references from "./references.ts"
 
-const reference = golden(
-  "noise-schedule",
-  Schema.Struct({
-    tolerance: Schema.Struct({ alphas_cumprod_rel: Schema.Finite, sigma_rel: Schema.Finite, t_abs: Schema.Finite }),
-    alphas_cumprod: Schema.Array(Schema.Struct({
-      index: Schema.Finite,
-      alpha_bar: Schema.Finite,
-      sigma: Schema.Finite,
-      sigma_f32: Schema.Finite
-    })),
-    model_sigmas: Schema.Struct({ min: Schema.Finite, max: Schema.Finite }),
-    sigma_to_t: Schema.Array(Schema.Struct({
-      sigma: Schema.Finite,
-      t: Schema.Finite,
-      t_quantized: Schema.Finite,
-      sigma_back: Schema.Finite,
-      sigma_back_quantized: Schema.Finite
-    })),
-    t_to_sigma: Schema.Array(Schema.Struct({ t: Schema.Finite, sigma: Schema.Finite, t_back: Schema.Finite })),
-    zero_terminal_snr: Schema.Struct({
-      values: Schema.Array(Schema.Struct({ index: Schema.Finite, alpha_bar: Schema.Finite, sigma: Schema.Finite }))
-    })
-  })
-)
+const reference = references.noiseSchedule()
 
 const rel = (value: number, share: number) => Math.abs(value) * share
 const { stableDiffusion, sigmaToT, sigmaToTQuantized, tToSigma } = NoiseSchedule

@@ -1,40 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Schema from "effect/Schema"
 import * as NoiseSchedule from "../../src/sampling/NoiseSchedule.ts"
 import * as Prediction from "../../src/sampling/Prediction.ts"
-import { assertClose, golden, schedule } from "./fixtures.ts"
+import { assertClose, schedule } from "./fixtures.ts"
+import * as references from "./references.ts"
 
-const Numbers = Schema.Array(Schema.Finite)
-
-const reference = golden(
-  "prediction",
-  Schema.Struct({
-    tolerance: Schema.Struct({ rel: Schema.Finite, abs: Schema.Finite }),
-    sigma_space: Schema.Array(Schema.Struct({
-      sigma: Schema.Finite,
-      x: Numbers,
-      model_output: Numbers,
-      c_in: Schema.Finite,
-      model_input: Numbers,
-      t: Schema.Finite,
-      t_quantized: Schema.Finite,
-      denoised_if_epsilon: Numbers,
-      denoised_if_v: Numbers
-    })),
-    timestep_space: Schema.Array(Schema.Struct({
-      t: Schema.Finite,
-      alpha_bar: Schema.Finite,
-      x: Numbers,
-      v: Numbers,
-      eps_from_v: Numbers
-    })),
-    lcm_boundary: Schema.Array(Schema.Struct({
-      timestep: Schema.Finite,
-      c_skip: Schema.Finite,
-      c_out: Schema.Finite
-    }))
-  })
-)
+const reference = references.prediction()
 
 const { abs, rel } = reference.tolerance
 const made = (length: number, write: (out: Float32Array) => void) => {

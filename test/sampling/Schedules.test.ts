@@ -4,46 +4,10 @@ import * as Schema from "effect/Schema"
 import * as BetaDistribution from "../../src/sampling/BetaDistribution.ts"
 import * as Samplers from "../../src/sampling/Samplers.ts"
 import * as Schedules from "../../src/sampling/Schedules.ts"
-import { assertClose, golden } from "./fixtures.ts"
+import { assertClose } from "./fixtures.ts"
+import * as references from "./references.ts"
 
-const Level = Schema.Union([Schema.Literal("model"), Schema.Finite])
-
-const reference = golden(
-  "schedules",
-  Schema.Struct({
-    tolerance: Schema.Struct({ rel_vs_sigmas: Schema.Finite, rel_vs_sigmas_f32: Schema.Finite }),
-    cases: Schema.Array(Schema.Struct({
-      id: Schema.String,
-      scheduler: Schema.String,
-      n: Schema.Finite,
-      sigma_min: Level,
-      sigma_max: Level,
-      params: Schema.Struct({
-        rho: Schema.optionalKey(Schema.Finite),
-        alpha: Schema.optionalKey(Schema.Finite),
-        beta: Schema.optionalKey(Schema.Finite),
-        model: Schema.optionalKey(Schema.Literals(["sd15", "sdxl"])),
-        discard_next_to_last: Schema.optionalKey(Schema.Boolean)
-      }),
-      sigmas: Schema.Array(Schema.Finite),
-      sigmas_f32: Schema.Array(Schema.Finite)
-    })),
-    timesteps: Schema.Struct({
-      cases: Schema.Array(Schema.Struct({ n: Schema.Finite, timesteps: Schema.Array(Schema.Finite) }))
-    }),
-    img2img: Schema.Struct({
-      cases: Schema.Array(Schema.Struct({
-        steps: Schema.Finite,
-        strength: Schema.Finite,
-        fix_steps: Schema.Boolean,
-        schedule_steps: Schema.Finite,
-        t_enc: Schema.Finite,
-        first_sigma_index: Schema.Finite,
-        denoising_steps: Schema.Finite
-      }))
-    })
-  })
-)
+const reference = references.schedules()
 
 const scheduler = (name: string): Schedules.Scheduler => Option.getOrThrow(Schedules.get(name))
 
