@@ -187,8 +187,6 @@ export const finalize = Effect.fn("finalize")(function*(plan: RunPlan, generated
   const images = written.flatMap(processedOf)
   const whole = yield* makeGrid(plan, generated, opts)
   yield* live.update({ activity: "done" })
-  // Those who follow the state read this last word before the run's scope closes it.
-  yield* Effect.yieldNow
   const processed: Processed = {
     ...generated,
     images,

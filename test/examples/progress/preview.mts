@@ -8,13 +8,14 @@ const program = Effect.gen(function*() {
   const { watch } = yield* Runs
   const runId = crypto.randomUUID()
   const star = Txt2Img.make({ prompt: "a star", override_settings: { show_progress_every_n_steps: 5 } })
-  const run = yield* Effect.forkChild(processImages(star, { runId }))
-  yield* watch(runId).pipe(
-    Stream.interruptWhen(Fiber.await(run)),
+  const previews = watch(runId).pipe(
     Stream.map(({ preview }) => preview),
     Stream.changes,
     Stream.runForEach((preview) => preview === undefined ? Effect.void : show(preview))
   )
+  const watcher = yield* Effect.forkChild(previews)
+  yield* processImages(star, { runId })
+  yield* Fiber.join(watcher)
 })
 
 await Effect.runPromise(Effect.provide(program, Serena.layer()))

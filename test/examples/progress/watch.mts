@@ -11,9 +11,9 @@ const report = Effect.fnUntraced(function*(progress: RunState.RunProgress) {
 const program = Effect.gen(function*() {
   const { watch } = yield* Runs
   const runId = crypto.randomUUID()
-  const run = yield* Effect.forkChild(processImages(Txt2Img.make({ prompt: "a purple triangle" }), { runId }))
-  yield* watch(runId).pipe(Stream.interruptWhen(Fiber.await(run)), Stream.runForEach(report))
-  const { images } = yield* Fiber.join(run)
+  const watcher = yield* Effect.forkChild(Stream.runForEach(watch(runId), report))
+  const { images } = yield* processImages(Txt2Img.make({ prompt: "a purple triangle" }), { runId })
+  yield* Fiber.join(watcher)
   yield* Console.log(`${images.length} image`)
 })
 
