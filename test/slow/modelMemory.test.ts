@@ -8,10 +8,13 @@ import { embedded, platform } from "../models/fixtures.ts"
 
 const script = fileURLToPath(new URL("./modelMemoryProcess.ts", import.meta.url))
 
+// By default glibc keeps freed memory for each thread apart, more of it the busier the machine is.
+const env = { ...process.env, MALLOC_ARENA_MAX: "2", MALLOC_TRIM_THRESHOLD_: "100000" }
+
 /** What the measured process prints: sizes in MiB. */
 const measured = (...args: ReadonlyArray<string>) =>
   Effect.map(
-    Effect.promise(() => promisify(execFile)(process.execPath, ["--expose-gc", script, ...args])),
+    Effect.promise(() => promisify(execFile)(process.execPath, ["--expose-gc", script, ...args], { env })),
     ({ stdout }): ReadonlyArray<number> => {
       const found: unknown = JSON.parse(stdout)
       return Array.isArray(found) ? found.map(Number) : []

@@ -1,0 +1,59 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { Txt2Img } from "../../src/processing/Processing.ts"
+import * as Attention from "../../src/prompt/Attention.ts"
+import * as Chunks from "../../src/prompt/Chunks.ts"
+import * as Prompt from "../../src/prompt/Prompt.ts"
+import * as PromptSchedule from "../../src/prompt/PromptSchedule.ts"
+import { processImages } from "../../src/runner/processImages.ts"
+import { TestRuntime } from "../../src/testing/index.ts"
+import { operations, operationsOf } from "../operations.ts"
+import { hostile, vocabulary } from "../prompt/fixtures.ts"
+
+/**
+ * Eight times the text takes eight times the operations, or some more where numbers get longer with the depth of the
+ * brackets. A quadratic parser takes sixty-four times as many.
+ */
+const assertLinear = (run: (text: string) => unknown): void => {
+  const small = hostile(6_250)
+  for (const [i, [name, text]] of hostile(50_000).entries()) {
+    const short = operations(() => run(small[i]?.[1] ?? ""))
+    const long = operations(() => run(text))
+    assert.isAbove(short, 0, name)
+    assert.isBelow(long, 12 * short, name)
+  }
+}
+
+describe("operations", () => {
+  it("of a quadratic parser are seen", () => {
+    const withoutDots = (text: string) => {
+      let rest = text
+      while (rest.includes(".")) rest = rest.replace(".", "")
+      return rest
+    }
+    const short = operations(() => withoutDots(".".repeat(100)))
+    assert.isAbove(operations(() => withoutDots(".".repeat(800))), 40 * short)
+  })
+
+  it("of reading attention are in proportion to the text", () => assertLinear(Attention.parse))
+
+  it("of packing chunks are in proportion to the text", () =>
+    assertLinear((prompt) => Chunks.pack(Attention.parse(prompt), vocabulary)))
+
+  it("of reading a prompt are in proportion to the text", () =>
+    assertLinear((text) => Prompt.parse(text, { steps: 10 })))
+
+  it("of scheduling a prompt are in proportion to the text", () =>
+    assertLinear((text) => PromptSchedule.make(text, { steps: 10 })))
+
+  // A run of 20 steps takes 4 to 5 ms on two cores that do nothing else.
+  it.effect("of a run on TestRuntime are few, and more only with the steps", () =>
+    Effect.gen(function*() {
+      const count = (steps: number) => operationsOf(processImages(Txt2Img.make({ prompt: "a cat", seed: 7, steps })))
+      // Modules and services are made once.
+      yield* count(20)
+      const [twenty, forty, sixty] = [yield* count(20), yield* count(40), yield* count(60)]
+      assert.isBelow(twenty, 320_000)
+      assert.isBelow(Math.abs(sixty - 2 * forty + twenty), twenty / 20, `${twenty}, ${forty}, ${sixty}`)
+    }).pipe(Effect.provide(TestRuntime.layer())))
+})
