@@ -16,6 +16,7 @@ import { levelProblems, planLevels } from "./levels.ts"
 import { hiresNames, resolvePlannedNames, type ServerNames } from "./names.ts"
 import { type PlanError, type Problems, toError, unknownName } from "./Problems.ts"
 import { planPrompts, type StyleFacts, writtenPrompts } from "./prompts.ts"
+import { rowProblems } from "./rows.ts"
 import type { HiresPlan, ImagePlan, PassPlan, PlannedModel, RefinerPlan, RunPlan } from "./RunPlan.ts"
 import { imageSeeds, seedProblems, type Seeds } from "./seeds.ts"
 import { passSize, sizeProblems } from "./sizes.ts"
@@ -108,6 +109,11 @@ export const outline = (inputs: OutlineInputs): Result.Result<Outline, PlanError
       opts
     )
     : undefined
+  // Another server has its own limits for what its networks see.
+  const wrongRows = server !== undefined || inputs.styles === undefined
+    ? []
+    : rowProblems({ processing, first: pass, second }, limits)
+  if (wrongRows.length > 0) return Result.fail(toError(wrongRows))
   const wrongFirst = levelProblems(pass.levels, opts)
   const wrongLevels = wrongFirst.length > 0 ? wrongFirst : levelProblems(second?.levels, opts)
   if (wrongLevels.length > 0) return Result.fail(toError(wrongLevels))

@@ -1749,6 +1749,19 @@ export interface Limits {
    */
   readonly max_total_pixels: number
   /**
+   * Most rows of one call of the denoiser: each image of a batch has one for each part of the prompt (AND), and one
+   * for the negative prompt.
+   *
+   * Whole number, at least 1. Default: `128`.
+   */
+  readonly max_rows: number
+  /**
+   * Most pixels of one call of the denoiser: its rows, times the pixels of an image.
+   *
+   * Whole number, at least 1, pixels. Default: `134217728`.
+   */
+  readonly max_row_pixels: number
+  /**
    * Most sampling steps.
    *
    * Whole number, at least 1. Default: `150`.
@@ -1806,6 +1819,19 @@ export interface LimitsInput {
    * Whole number, at least 1, pixels. Default: `268435456`.
    */
   readonly max_total_pixels?: number
+  /**
+   * Most rows of one call of the denoiser: each image of a batch has one for each part of the prompt (AND), and one
+   * for the negative prompt.
+   *
+   * Whole number, at least 1. Default: `128`.
+   */
+  readonly max_rows?: number
+  /**
+   * Most pixels of one call of the denoiser: its rows, times the pixels of an image.
+   *
+   * Whole number, at least 1, pixels. Default: `134217728`.
+   */
+  readonly max_row_pixels?: number
   /**
    * Most sampling steps.
    *

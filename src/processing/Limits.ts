@@ -65,6 +65,27 @@ const limits = Schema.Struct({
       value: "integer"
     })
   ),
+  max_rows: limit(128).pipe(
+    field({
+      title: "Most rows",
+      description:
+        "Most rows of one call of the denoiser: each image of a batch has one for each part of the prompt (AND), and " +
+        "one for the negative prompt.",
+      group: "Limits",
+      flag: "max-rows",
+      value: "integer"
+    })
+  ),
+  max_row_pixels: limit(2 ** 27).pipe(
+    field({
+      title: "Most pixels of all rows",
+      description: "Most pixels of one call of the denoiser: its rows, times the pixels of an image.",
+      group: "Limits",
+      unit: "pixels",
+      flag: "max-row-pixels",
+      value: "integer"
+    })
+  ),
   max_steps: limit(150).pipe(
     field({
       title: "Most steps",

@@ -47,10 +47,15 @@ export const parse = (source: string, options: ParseOptions): Prompt => {
   return { text, networks, parts }
 }
 
+/** The number of parts into which `AND` splits a prompt, without reading them; one at least. */
+export const countParts = (source: string, options: Pick<ParseOptions, "comments">): number =>
+  Composition.split(ExtraNetworks.extract(withoutComments(source, options)).text).length
+
 /** Reads a negative prompt. */
 export const parseNegative = (source: string, options: ParseOptions): NegativePrompt => {
   const text = withoutComments(source, options)
   return { text, schedule: PromptSchedule.make(text, options) }
 }
 
-const withoutComments = (text: string, { comments = true }: ParseOptions) => comments ? Comments.strip(text) : text
+const withoutComments = (text: string, { comments = true }: Pick<ParseOptions, "comments">) =>
+  comments ? Comments.strip(text) : text

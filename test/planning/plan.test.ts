@@ -150,6 +150,32 @@ describe("an invalid request", () => {
     ])
   })
 
+  it("sends more rows, or more pixels of all rows, through the network than the limits allow", () => {
+    const joined = (parts: number) => Array.from({ length: parts }, (_, i) => `cat ${i}`).join(" AND ")
+    assert.deepStrictEqual(paths(txt2img({ prompt: joined(1333) })), ["prompt"])
+    const problem = (overrides: Parameters<typeof inputs>[0]) => {
+      const error = refused(overrides)
+      return error._tag === "InvalidProcessing" ? error.problems : []
+    }
+    const limits = Limits.make({ max_rows: 8, max_row_pixels: 64 * 64 * 6 })
+    assert.deepStrictEqual(problem({ ...txt2img({ prompt: joined(3), batch_size: 3 }), limits }), [{
+      path: "prompt",
+      message:
+        "batch size 3 times 3 parts (AND) of the prompt and the negative prompt are 12 rows of a network call, " +
+        "over the limit of 8"
+    }])
+    assert.deepStrictEqual(problem({ ...txt2img({ prompt: joined(1), batch_size: 4 }), limits }), [{
+      path: "batch_size",
+      message:
+        "batch size 4 times 1 part of the prompt and the negative prompt at 64x64 are 32768 pixels of a network " +
+        "call, over the limit of 24576"
+    }])
+    // The second pass counts with its own size and prompt; AND is a word in comments and negative prompts.
+    const hires = { prompt: "a # AND b", negative_prompt: joined(9), enable_hr: true, hr_prompt: joined(2) }
+    assert.deepStrictEqual(paths({ ...txt2img({ ...hires, hr_scale: 2 }), limits }), ["hr_prompt"])
+    settled({ ...txt2img({ ...hires, hr_scale: 1 }), limits })
+  })
+
   it("has a second pass that the model cannot make", () => {
     const processing = Txt2Img.make({ enable_hr: true, hr_resize_x: 8, hr_resize_y: 16 })
     assert.deepStrictEqual(paths({ processing, model: TestModel.make({ sizeMultiple: 16 }) }), ["hr_resize_x"])
