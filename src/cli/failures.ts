@@ -6,6 +6,7 @@ import type * as CliError from "effect/cli/CliError"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { readableError } from "../core/readableError.ts"
 import { nearest } from "../core/Text.ts"
 import type { ProcessingError } from "../runner/ProcessingError.ts"
 
@@ -14,6 +15,10 @@ export class UnusableFile extends Schema.TaggedError<UnusableFile>()("UnusableFi
   file: Schema.String,
   reason: Schema.String
 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `${this.file}: ${this.reason}`
   }
@@ -23,7 +28,11 @@ export class UnusableFile extends Schema.TaggedError<UnusableFile>()("UnusableFi
 export class Stopped extends Schema.TaggedError<Stopped>()("Stopped", {
   signal: Schema.Literals(["SIGINT", "SIGTERM"]),
   message: Schema.String
-}) {}
+}) {
+  static {
+    readableError(this)
+  }
+}
 
 /** Every way in which a command can fail. */
 export type CommandError = CliError.CliError | ProcessingError | UnusableFile | Stopped

@@ -7,12 +7,17 @@
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as Schema from "effect/Schema"
 import { Problem } from "../core/Problem.ts"
+import { readableError } from "../core/readableError.ts"
 import * as Errors from "../runner/ProcessingError.ts"
 
 /** The request has no valid credentials. */
 export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", {
   reason: Schema.String
 }, { httpApiStatus: 401 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `The server requires sign-in (${this.reason}). Use a user name and password of its --api-auth.`
   }
@@ -22,6 +27,10 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
 export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
   problems: Schema.Array(Problem)
 }, { httpApiStatus: 400 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     const list = this.problems.map(({ message, path }) => path === "" ? message : `${path}: ${message}`)
     return `The request is invalid: ${list.join("; ")}.`
@@ -32,6 +41,10 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
 export class RunNotFound extends Schema.TaggedError<RunNotFound>()("RunNotFound", {
   id: Schema.String
 }, { httpApiStatus: 404 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `No run has the id "${this.id}". The server discards runs some time after they end; GET /v1/runs lists the present ones.`
   }
@@ -43,6 +56,10 @@ export class ImageNotFound extends Schema.TaggedError<ImageNotFound>()("ImageNot
   /** `images/0`, `extras/1` or `preview`. */
   image: Schema.String
 }, { httpApiStatus: 404 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `The run "${this.id}" has no ${this.image}. Images are available once they are finished, for a limited time; the events of the run and its result list them.`
   }
@@ -54,6 +71,10 @@ export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
   /** Seconds after which to retry. */
   retryAfter: Schema.Int
 }, { httpApiStatus: 429 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `The queue is full (${this.waiting} waiting). Retry in ${this.retryAfter} ${
       this.retryAfter === 1 ? "second" : "seconds"
@@ -63,6 +84,10 @@ export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
 
 /** The server no longer accepts runs. */
 export class ShuttingDown extends Schema.TaggedError<ShuttingDown>()("ShuttingDown", {}, { httpApiStatus: 503 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return "The server is shutting down and accepts no new runs. Retry once it is back."
   }
@@ -73,6 +98,10 @@ export class TooLarge extends Schema.TaggedError<TooLarge>()("TooLarge", {
   what: Schema.String,
   limit: Schema.Int
 }, { httpApiStatus: 413 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `${this.what} exceeds the limit of ${this.limit} bytes. Send a smaller one.`
   }
@@ -80,6 +109,10 @@ export class TooLarge extends Schema.TaggedError<TooLarge>()("TooLarge", {
 
 /** A bug in the server. Its log has the details. */
 export class InternalError extends Schema.TaggedError<InternalError>()("InternalError", {}, { httpApiStatus: 500 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return "The server failed with an internal error. Its log has the details; retry, or report the bug with them."
   }
@@ -89,6 +122,10 @@ export class InternalError extends Schema.TaggedError<InternalError>()("Internal
 export class RunCancelled extends Schema.TaggedError<RunCancelled>()("RunCancelled", {
   id: Schema.String
 }, { httpApiStatus: 409 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `The run ${this.id} was cancelled. Submit the request again if its images are still needed.`
   }

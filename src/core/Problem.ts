@@ -25,10 +25,13 @@ export const listed = (problems: ReadonlyArray<Problem>): string =>
 export const refusal = (what: string, problems: ReadonlyArray<Problem>): string => {
   const reasons = problems.filter(({ path }) => path === "")
   const places = problems.filter(({ path }) => path !== "")
-  return `${what}${reasons.length === 0 ? "" : `: ${listed(reasons)}`}.${
-    places.length === 0 ? "" : ` Correct ${listed(places)}.`
+  return `${what}${reasons.length === 0 ? "." : `: ${sentence(listed(reasons))}`}${
+    places.length === 0 ? "" : ` Correct ${sentence(listed(places))}`
   }`
 }
+
+/** A phrase with a full stop, unless it ends like a sentence already. */
+export const sentence = (phrase: string): string => /[.?!]$/.test(phrase) ? phrase : `${phrase}.`
 
 const formatIssue = makeFormatterStandardSchemaV1()
 

@@ -113,7 +113,7 @@ export class CommandOptions extends Context.Service<CommandOptions, ProcessOptio
       Object.freeze({
         ...CommandOptions.defaults,
         ...options,
-        limits: Object.freeze({ ...(options.limits ?? CommandOptions.defaults.limits) })
+        limits: Object.freeze({ ...CommandOptions.defaults.limits, ...options.limits })
       })
     )
 }

@@ -4,6 +4,7 @@
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { readableError } from "../core/readableError.ts"
 
 /** A tag as it was read: `<kind:argument:key=argument>`. */
 export interface ExtraNetwork {
@@ -65,6 +66,10 @@ export class InvalidExtraNetwork extends Schema.TaggedError<InvalidExtraNetwork>
   tag: Schema.String,
   reason: Schema.String
 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `The prompt's ${this.tag} cannot be used: ${this.reason}. Write it like <lora:name:0.8> or remove it.`
   }

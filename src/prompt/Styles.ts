@@ -3,6 +3,7 @@
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { readableError } from "../core/readableError.ts"
 import { trim } from "./Characters.ts"
 
 export interface PromptStyle {
@@ -27,6 +28,10 @@ export class StyledPromptTooLong extends Schema.TaggedError<StyledPromptTooLong>
   style: Schema.String,
   length: Schema.Finite
 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `With the style "${this.style}" the prompt has ${this.length} characters; at most ${longestPrompt} are read. ` +
       "Name fewer styles."

@@ -3,8 +3,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import { problemsOf } from "../core/Problem.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
-import type { Processing } from "../processing/Processing.ts"
+import { Img2Img, type Processing, Txt2Img } from "../processing/Processing.ts"
 import { errorType } from "./errorType.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import type { Processed } from "./Processed.ts"
@@ -25,7 +27,7 @@ export const processImages: (
   options?: { readonly runId?: string | undefined }
 ) => Effect.Effect<Processed, ProcessingError, CaptureContext | Pipeline | RunnerHooks> = Effect.fn("serena.run")(
   function*(processing, options) {
-    if (!isRequest(processing)) return yield* notARequest
+    yield* checkRequest(processing)
     const request = yield* ProcessingRequest.make(processing, options)
     const { capture } = yield* CaptureContext
     const context = yield* capture(request)
@@ -38,16 +40,21 @@ export const processImages: (
   })
 )
 
-// A program without types can pass any object.
-const isRequest = (value: unknown): boolean =>
+// A program without types can pass any object, and a spread of a request can hold any value.
+const checkRequest = Effect.fnUntraced(function*(value: unknown) {
+  if (!isRequest(value)) {
+    const message = "it is not a complete request; create one with Txt2Img.make({ ... }) or Img2Img.make({ ... })"
+    return yield* new InvalidProcessing({ problems: [{ path: "processing", message }] })
+  }
+  const checked: Effect.Effect<Processing, Schema.SchemaError> = value._tag === "Txt2Img"
+    ? checkTxt2Img(value)
+    : checkImg2Img(value)
+  yield* Effect.mapError(checked, ({ issue }) => new InvalidProcessing({ problems: problemsOf(issue) }))
+})
+
+const isRequest = (value: unknown): value is { readonly _tag: "Txt2Img" | "Img2Img" } =>
   Predicate.hasProperty(value, "_tag") && (value._tag === "Txt2Img" || value._tag === "Img2Img") &&
   Predicate.hasProperty(value, "override_settings")
 
-const notARequest = Effect.fail(
-  new InvalidProcessing({
-    problems: [{
-      path: "processing",
-      message: "it is not a complete request; create one with Txt2Img.make({ ... }) or Img2Img.make({ ... })"
-    }]
-  })
-)
+const checkTxt2Img = Schema.decodeUnknownEffect(Schema.toType(Txt2Img), { errors: "all" })
+const checkImg2Img = Schema.decodeUnknownEffect(Schema.toType(Img2Img), { errors: "all" })

@@ -14,6 +14,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { readableError } from "../core/readableError.ts"
 import { at } from "./Buffers.ts"
 import type * as NoiseSchedule from "./NoiseSchedule.ts"
 import type { SchedulerName } from "./Schedules.ts"
@@ -171,6 +172,10 @@ export class SamplerInputError extends Schema.TaggedError<SamplerInputError>()("
   sampler: Schema.String,
   reason: Schema.String
 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `${this.sampler} cannot sample: ${this.reason}`
   }

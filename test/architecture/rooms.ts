@@ -28,7 +28,7 @@ export const rooms: ReadonlyArray<Room> = [
     holds: "what a run may ask of a model: `ModelInfo`, `LoadedModel`, `Models`, their errors",
     imports: ["core"]
   },
-  { path: "prompt", holds: "the prompt language, chunks, emphasis, styles", imports: ["model"] },
+  { path: "prompt", holds: "the prompt language, chunks, emphasis, styles", imports: ["core", "model"] },
   {
     path: "processing",
     holds: "what is asked: `Processing`, settings, limits, infotext",

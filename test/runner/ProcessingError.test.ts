@@ -1,6 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { inspect } from "node:util"
 import { ImageCodecError } from "../../src/images/ImageError.ts"
 import { ModelNotFound } from "../../src/model/ModelError.ts"
@@ -48,9 +51,22 @@ describe("an error in a log", () => {
     assert.match(shown, /\n +at /)
   })
 
-  it.each(everyError)("$_tag is tag, fields and message in JSON", (error) => {
-    assert.deepStrictEqual(JSON.parse(JSON.stringify(error)), { ...error, message: error.message })
+  it.each(everyError)("$_tag is tag, fields, message and stack in JSON", (error) => {
+    const { message, stack } = error
+    assert.deepStrictEqual(JSON.parse(JSON.stringify(error)), { ...error, message, stack })
     assert.strictEqual(JSON.parse(JSON.stringify(error))._tag, error._tag)
+  })
+
+  it("of every class in the sources is readable", () => {
+    const source = fileURLToPath(new URL("../../src/", import.meta.url))
+    const files = readdirSync(source, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"))
+    const classes = files.flatMap((file) => {
+      const text = readFileSync(join(source, file), "utf8")
+      return [...text.matchAll(/^(?:export )?class (\w+) extends Schema\.TaggedError.*?^\}$/gms)]
+        .map(([text, name = ""]) => ({ name, isReadable: text.includes("readableError(this)") }))
+    })
+    assert.isAtLeast(classes.length, 30)
+    assert.deepStrictEqual(classes.filter(({ isReadable }) => !isReadable), [])
   })
 })
 

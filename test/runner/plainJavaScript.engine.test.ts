@@ -18,6 +18,29 @@ describe("a program without types", () => {
       }
     }).pipe(Effect.provide(Serena.layer())))
 
+  it.effect("is told what a spread of a request made wrong", () =>
+    Effect.gen(function*() {
+      const wrong = [
+        [{ ...star, steps: 0 }, /^The request cannot be processed\. Correct steps: /],
+        [{ ...star, sampler_name: 7, width: "64" }, /Correct sampler_name: .*; width: /],
+        [{ ...star, _tag: "Img2Img" }, /init_images: /]
+      ] as const
+      for (const [request, sentence] of wrong) {
+        const error = yield* Effect.flip(untyped(processImages, request))
+        assert.strictEqual(error._tag, "InvalidProcessing")
+        assert.match(error.message, sentence)
+      }
+    }).pipe(Effect.provide(Serena.layer())))
+
+  it.effect("may give some limits: the others have their defaults", () =>
+    Effect.gen(function*() {
+      const layer = untyped(Serena.layer, { cmdOpts: { limits: { max_steps: 1 } }, options: { samples_save: false } })
+      const { images } = yield* Effect.provide(processImages(star), layer)
+      assert.lengthOf(images, 1)
+      const error = yield* processImages(Txt2Img.make({ ...star, steps: 2 })).pipe(Effect.provide(layer), Effect.flip)
+      assert.include(error.message, "steps: 2 is over the limit of 1")
+    }))
+
   it.effect("is told which options of the layer are wrong before anything runs", () =>
     Effect.gen(function*() {
       const wrong = [

@@ -6,12 +6,17 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { createHash, timingSafeEqual } from "node:crypto"
+import { readableError } from "../../core/readableError.ts"
 import { ServerOptions } from "./ServerOptions.ts"
 
 /** The request carries no valid credentials. Each API renders this as a 401 in its own shape. */
 export class NotAuthenticated extends Schema.TaggedError<NotAuthenticated>()("NotAuthenticated", {
   reason: Schema.Literals(["Not authenticated", "Invalid authentication credentials", "Incorrect username or password"])
 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `${this.reason}. Sign in with a user name and password of this server.`
   }

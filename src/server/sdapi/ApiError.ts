@@ -5,6 +5,7 @@
 import * as Schema from "effect/Schema"
 import type { QueueFull, RunCancelled, ShuttingDown } from "../../contract/errors.ts"
 import type { Problem } from "../../core/Problem.ts"
+import { readableError } from "../../core/readableError.ts"
 import type { ProcessingError } from "../../runner/ProcessingError.ts"
 import type { NotAuthenticated } from "../host/Authentication.ts"
 
@@ -22,6 +23,10 @@ export type Detail = typeof Detail.Type
 export class Unprocessable extends Schema.TaggedError<Unprocessable>()("Unprocessable", {
   detail: Schema.Array(Detail)
 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return this.detail.map(({ loc, msg }) => `${loc.join(".")}: ${msg}`).join("; ")
   }
@@ -36,6 +41,10 @@ export class Refused extends Schema.TaggedError<Refused>()("Refused", {
   errors: Schema.String,
   headers: Schema.Record(Schema.String, Schema.String)
 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return this.errors === "" ? this.detail : this.errors
   }
