@@ -13,8 +13,10 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type * as PlatformError from "effect/PlatformError"
-import { createHash, randomBytes } from "node:crypto"
-import { hostname } from "node:os"
+import { randomBytes } from "node:crypto"
+import { makeFolder } from "../core/makeFolder.ts"
+import * as ProcessIdentity from "../core/ProcessIdentity.ts"
+import { codeOf, reasonOf } from "../core/WriteFailure.ts"
 import { SaveError } from "./ImageError.ts"
 
 /** A file to be saved. For `directory` and `name` see `FileNames`. */
@@ -55,28 +57,18 @@ export class ImageStore extends Context.Service<ImageStore, {
   )
 }
 
-// This machine or container in the names of temporary files: elsewhere the same process ids are others'.
-const host = createHash("sha256").update(hostname()).digest("hex").slice(0, 8)
+/** Milliseconds after which a temporary file of another machine is left over: one is written within seconds. */
+const longestWrite = 3_600_000
 
-/** Whether a temporary file was left by a process of this machine that has ended, as when it was killed. */
-const isAbandoned = (name: string, modified: Effect.Effect<Date | undefined>): Effect.Effect<boolean> =>
-  Effect.gen(function*() {
-    const [, pid, owner] = /^\.([1-9]\d*)-([0-9a-f]{8})-[\w-]+\.partial$/.exec(name) ?? []
-    if (pid === undefined || owner !== host) return false
-    if (Number(pid) !== process.pid) return !isRunning(Number(pid))
-    // In a container every process may have the same id: it is an earlier one's if older than this process.
-    const time = yield* modified
-    const now = yield* Clock.currentTimeMillis
-    return time !== undefined && time.getTime() < now - process.uptime() * 1000 - 1000
-  })
-
-const isRunning = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return !(error instanceof Error && "code" in error && error.code === "ESRCH")
-  }
-}
+/** Whether a temporary file was left by a process that has ended, as when it was killed. */
+const isAbandoned = Effect.fnUntraced(function*(name: string, modified: Effect.Effect<Date | undefined>) {
+  const [, pid, place = "", started] = /^\.([1-9]\d*)-([0-9a-f]{8})-(\d+)-[\w-]+\.partial$/.exec(name) ?? []
+  if (pid === undefined) return false
+  const status = yield* ProcessIdentity.statusOf({ pid: Number(pid), place, started: Number(started) })
+  if (status !== "unknown") return status === "ended"
+  const time = yield* modified
+  return time !== undefined && time.getTime() < (yield* Clock.currentTimeMillis) - longestWrite
+})
 
 // Removes the temporary files that ended processes left in a folder, once for each folder. What cannot be read or
 // removed is left alone.
@@ -93,13 +85,14 @@ const cleaning = (fs: FileSystem.FileSystem, path: Path.Path) => {
         Effect.option(fs.stat(file)),
         (stat) => Option.getOrUndefined(Option.flatMap(stat, ({ mtime }) => mtime))
       )
-      if (yield* isAbandoned(name, modified)) yield* Effect.ignore(fs.remove(file, { force: true }))
+      const abandoned = Effect.provideService(isAbandoned(name, modified), FileSystem.FileSystem, fs)
+      if (yield* abandoned) yield* Effect.ignore(fs.remove(file, { force: true }))
     }
   })
 }
 
 // Writes files whole or not at all.
-const atomicWrites = (fs: FileSystem.FileSystem, path: Path.Path) => {
+const atomicWrites = (fs: FileSystem.FileSystem, path: Path.Path, own: ProcessIdentity.ProcessIdentity) => {
   const sync = (file: string) => Effect.scoped(Effect.flatMap(fs.open(file, { flag: "r" }), (opened) => opened.sync))
 
   // Writes a file under a temporary name, and removes it after use if it is still there.
@@ -110,7 +103,7 @@ const atomicWrites = (fs: FileSystem.FileSystem, path: Path.Path) => {
   ) {
     // Not of `Random`: processes that are given the same seed would take the same name.
     const random = yield* Effect.sync(() => randomBytes(9).toString("base64url"))
-    const temporary = path.join(dir, `.${process.pid}-${host}-${random}.partial`)
+    const temporary = path.join(dir, `.${own.pid}-${own.place}-${own.started}-${random}.partial`)
     return yield* Effect.gen(function*() {
       yield* Effect.scoped(Effect.gen(function*() {
         const file = yield* fs.open(temporary, { flag: "wx" })
@@ -151,49 +144,24 @@ const atomicWrites = (fs: FileSystem.FileSystem, path: Path.Path) => {
   return { sync, withTemporary, claim, claimBoth }
 }
 
-// Checks and makes folders.
-const foldersOf = (fs: FileSystem.FileSystem, path: Path.Path) => {
+// Refuses names that lead out of a folder.
+const insideOf = (path: Path.Path) => {
   const isOutside = (folder: string, file: string): boolean => {
     const way = path.relative(folder, path.resolve(folder, file))
     return way === ".." || way.startsWith(`..${path.sep}`) || path.isAbsolute(way)
   }
 
-  const stayInside = (folder: string, ...files: ReadonlyArray<string>) =>
+  return (folder: string, ...files: ReadonlyArray<string>) =>
     files.some((file) => isOutside(folder, file))
       ? Effect.fail(new SaveError({ path: folder, reason: "the name points outside the folder" }))
       : Effect.void
-
-  // One folder at a time: asked for all of them at once, Node tries without end where none can be made, as in /proc.
-  const makeFolder: (dir: string) => Effect.Effect<void, PlatformError.PlatformError> = Effect.fnUntraced(
-    function*(dir) {
-      const missing: Array<string> = []
-      for (let at = dir; !(yield* isThere(at)); at = path.dirname(at)) {
-        missing.push(at)
-        if (path.dirname(at) === at) break
-      }
-      for (const folder of missing.toReversed()) {
-        // Another process may have been faster.
-        yield* Effect.catchIf(fs.makeDirectory(folder), isTaken, () => Effect.void)
-      }
-    }
-  )
-
-  // Whether a folder is there; fails for a file that has its name.
-  const isThere = (dir: string) =>
-    fs.stat(dir).pipe(
-      Effect.flatMap(({ type }) => type === "Directory" ? Effect.void : fs.makeDirectory(dir)),
-      Effect.as(true),
-      Effect.catchIf(({ reason }) => reason._tag === "NotFound", () => Effect.succeed(false))
-    )
-
-  return { makeFolder, stayInside }
 }
 
 const make = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const { claim, claimBoth, sync, withTemporary } = atomicWrites(fs, path)
-  const { makeFolder, stayInside } = foldersOf(fs, path)
+  const { claim, claimBoth, sync, withTemporary } = atomicWrites(fs, path, yield* ProcessIdentity.current)
+  const stayInside = insideOf(path)
   const clean = cleaning(fs, path)
 
   // A folder with those in it, such as those of days.
@@ -207,7 +175,7 @@ const make = Effect.gen(function*() {
 
   const check: ImageStore["Service"]["check"] = Effect.fnUntraced(function*(folder) {
     const dir = path.resolve(folder)
-    yield* makeFolder(dir).pipe(
+    yield* makeFolder(fs, path, dir).pipe(
       Effect.andThen(fs.access(dir, { writable: true })),
       Effect.andThen(cleanAll(dir)),
       Effect.mapError((error) => new SaveError({ path: dir, reason: reasonOf(error) }))
@@ -232,7 +200,7 @@ const make = Effect.gen(function*() {
 
   // A file that is being written is finished even when the caller is interrupted.
   const writing = <A>(dir: string, write: Effect.Effect<A, PlatformError.PlatformError>) =>
-    makeFolder(dir).pipe(
+    makeFolder(fs, path, dir).pipe(
       Effect.andThen(clean(dir)),
       Effect.andThen(write),
       Effect.tap(() => Effect.ignore(sync(dir))),
@@ -287,27 +255,5 @@ const nextNumber = (prefix: string, names: Iterable<string>): number => {
 const isTaken = (error: PlatformError.PlatformError): boolean => error.reason._tag === "AlreadyExists"
 
 // What a link fails with where the file system has none.
-const hasNoLinks = ({ reason }: PlatformError.PlatformError): boolean =>
-  ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EXDEV", "EMLINK"].includes(codeOf(reason) ?? "")
-
-const codeOf = ({ cause }: PlatformError.PlatformError["reason"]): string | undefined =>
-  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined
-
-const reasons: Readonly<Record<string, string>> = {
-  ENOSPC: "the disk is full",
-  EDQUOT: "the disk quota is used up",
-  EFBIG: "the file is larger than allowed here",
-  ENOENT: "no folder can be made there",
-  EACCES: "there is no permission to write there",
-  EPERM: "there is no permission to write there",
-  EROFS: "the file system is read-only",
-  EEXIST: "a file has the name of the folder",
-  ENOTDIR: "a part of the path is a file, not a folder",
-  EISDIR: "a folder has the name of the file",
-  ENAMETOOLONG: "the name is too long"
-}
-
-const reasonOf = ({ reason }: PlatformError.PlatformError): string => {
-  const code = codeOf(reason)
-  return (code === undefined ? undefined : reasons[code]) ?? (code ?? reason.message)
-}
+const hasNoLinks = (error: PlatformError.PlatformError): boolean =>
+  ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EXDEV", "EMLINK"].includes(codeOf(error) ?? "")

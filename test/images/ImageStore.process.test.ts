@@ -22,8 +22,8 @@ const list = (folder: string) =>
   Effect.flatMap(FileSystem.FileSystem, (fs) => Effect.map(fs.readDirectory(folder), (names) => names.toSorted()))
 
 describe("temporary files of ended processes", () => {
-  // Names as a store writes them, of a process that has ended and of one that runs.
-  const names = Effect.gen(function*() {
+  // A store writes its process's id, place and start time into the names.
+  const nameOf = Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
     const folder = yield* fs.makeTempDirectoryScoped()
     const seen: Array<string> = []
@@ -42,24 +42,30 @@ describe("temporary files of ended processes", () => {
         )
       )
     )
-    const own = seen[0] ?? ""
+    return seen[0] ?? ""
+  })
+
+  // A process that runs until it is killed, and when it started.
+  const spawned = Effect.sync(() => {
     const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" })
     const ended = Effect.callback<void>((resume) => {
       child.on("exit", () => resume(Effect.void))
       child.kill("SIGKILL")
     })
-    const of = (pid: number | undefined) => own.replace(/^\.\d+-/, `.${pid}-`)
-    return { own, others: of(child.pid), parents: of(process.ppid), ended }
+    return { pid: child.pid ?? 0, ended }
   })
 
   it.live("are removed when a folder is checked or first written to, and no others are", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const folder = yield* fs.makeTempDirectoryScoped()
-      const { ended, others, own, parents } = yield* names
-      assert.match(own, new RegExp(`^\\.${process.pid}-[0-9a-f]{8}-[\\w-]+\\.partial$`))
+      const own = yield* nameOf
+      assert.match(own, new RegExp(`^\\.${process.pid}-[0-9a-f]{8}-\\d+-[\\w-]+\\.partial$`))
+      const { ended, pid } = yield* spawned
+      const [, started = ""] = /^.*\) (?:\S+ ){19}(\d+)/s.exec(yield* fs.readFileString(`/proc/${pid}/stat`)) ?? []
+      const others = own.replace(/^\.\d+-([0-9a-f]{8})-\d+-/, `.${pid}-$1-${started}-`)
       const elsewhere = others.replace(/-[0-9a-f]{8}-/, "-00000000-")
-      const kept = [elsewhere, own, parents, ".mine.partial"].toSorted()
+      const kept = [elsewhere, own, ".mine.partial"].toSorted()
       const fill = Effect.fnUntraced(function*(dir: string) {
         yield* fs.makeDirectory(dir, { recursive: true })
         yield* Effect.forEach([others, ...kept], (name) => fs.writeFileString(`${dir}/${name}`, "half"))
@@ -78,9 +84,12 @@ describe("temporary files of ended processes", () => {
       yield* checked(({ save }) => save(file(folder, { directory: "deep/er" })))
       assert.deepStrictEqual(yield* list(`${folder}/deep/er`), [...kept, "00000-7.png"].toSorted())
 
-      // An earlier process with this one's id, as in a container.
+      // An earlier process with this one's id, as in a container; and another machine's that wrote long ago.
+      const earlier = own.replace(/^(\.\d+-[0-9a-f]{8}-)\d+-/, "$11-")
+      yield* fs.writeFileString(`${folder}/${earlier}`, "half")
+      yield* fs.utimes(`${folder}/${elsewhere}`, 1_000_000, 1_000_000)
       yield* fs.utimes(`${folder}/${own}`, 1_000_000, 1_000_000)
       yield* checked(({ check }) => check(folder))
-      assert.notInclude(yield* list(folder), own)
+      assert.deepStrictEqual(yield* list(folder), [own, ".mine.partial", "2026-02-03", "deep"].toSorted())
     }).pipe(Effect.provide(platform)))
 })
