@@ -99,7 +99,7 @@ export interface Client {
     patch: OptionsPatch
   ) => Reply<
     OptionsSnapshot,
-    (typeof Errors.InvalidOptions)["Type"] | (typeof Errors.SaveError)["Type"] | Errors.TooLarge
+    (typeof Errors.InvalidOptions)["Type"] | Errors.SettingsNotSaved | Errors.TooLarge
   >
   /** Reads the infotext and metadata of an image file. */
   readonly pngInfo: (bytes: Uint8Array) => Reply<PngInfo, (typeof Errors.ImageCodecError)["Type"] | Errors.TooLarge>

@@ -140,9 +140,12 @@ export class Catalogue extends HttpApiGroup.make("catalogue").add(
   HttpApiEndpoint.patch("setOptions", "/options", {
     payload: OptionsPatch,
     success: OptionsSnapshot,
-    error: [Errors.InvalidOptions, Errors.SaveError, Errors.TooLarge]
+    error: [Errors.InvalidOptions, Errors.SettingsNotSaved, Errors.TooLarge]
   }).annotateMerge(
-    described("Change settings", "All changes apply, or none if one is invalid. Executing runs keep theirs.")
+    described(
+      "Change settings",
+      "All changes apply, or none if one is invalid or they cannot be saved. Executing runs keep theirs."
+    )
   ),
   HttpApiEndpoint.post("pngInfo", "/png-info", {
     payload: Schema.Uint8Array.pipe(HttpApiSchema.asUint8Array({ contentType: "application/octet-stream" })),

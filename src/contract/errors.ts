@@ -93,6 +93,17 @@ export class ShuttingDown extends Schema.TaggedError<ShuttingDown>()("ShuttingDo
   }
 }
 
+/** Changed settings could not be saved, so none of them changed. The server's log has the path. */
+export class SettingsNotSaved extends Schema.TaggedError<SettingsNotSaved>()("SettingsNotSaved", {
+  /** Name of the settings file, without its folder. */
+  file: Schema.String,
+  reason: Schema.String
+}, { httpApiStatus: 500 }) {
+  override get message(): string {
+    return `The settings were not saved in ${this.file}: ${this.reason}. None has changed. Correct that and send them again, or start the server with another --data-dir or --options-file.`
+  }
+}
+
 /** A body, a part of a form or an image over the server's size limit. */
 export class TooLarge extends Schema.TaggedError<TooLarge>()("TooLarge", {
   what: Schema.String,
@@ -140,4 +151,3 @@ export const InvalidProcessing = Errors.InvalidProcessing.pipe(HttpApiSchema.sta
 export const InvalidOptions = Errors.InvalidOptions.pipe(HttpApiSchema.status(422))
 export const ImageCodecError = Errors.ImageCodecError.pipe(HttpApiSchema.status(422))
 export const ModelNotFound = Errors.ModelNotFound.pipe(HttpApiSchema.status(404))
-export const SaveError = Errors.SaveError.pipe(HttpApiSchema.status(500))

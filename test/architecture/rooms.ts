@@ -20,7 +20,11 @@ const source = fileURLToPath(new URL("../../src/", import.meta.url))
 
 /** From the ground floor up. */
 export const rooms: ReadonlyArray<Room> = [
-  { path: "core", holds: "rasters, sizes, regions, latent shapes, problems, text helpers", imports: [] },
+  {
+    path: "core",
+    holds: "rasters, sizes, regions, latent shapes, problems, text helpers, folders, process identity",
+    imports: []
+  },
   { path: "rng", holds: "torch's and Philox's generators, the noise of a batch", imports: ["core"] },
   { path: "sampling", holds: "samplers, schedules, noise schedules, guidance", imports: ["core", "rng"] },
   {
@@ -93,7 +97,7 @@ export const rooms: ReadonlyArray<Room> = [
   {
     path: "server/host",
     holds: "what both HTTP APIs stand on: the run queue, settings, authentication, the studio's files",
-    imports: ["contract", "core", "images", "models", "processing", "runner"]
+    imports: ["contract", "core", "models", "processing", "runner"]
   },
   {
     path: "server/v1",

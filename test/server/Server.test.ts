@@ -507,6 +507,86 @@ describe("the file of settings", () => {
       assert.deepStrictEqual([field(body, "jpeg_quality"), field(body, "send_seed")], [91, false])
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
+  it.live("keeps what clients have changed: a default too, and no flags, which go over it", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const options_file = `${yield* fs.makeTempDirectoryScoped()}/settings.json`
+      const opts = { outdir_grids: "of-a-flag" }
+      const saved = Effect.map(fs.readFileString(options_file), (text): unknown => JSON.parse(text))
+      yield* Effect.scoped(Effect.gen(function*() {
+        const { get, post } = yield* serving({ server: { options_file }, opts })
+        const { body } = yield* get(`${v1}/options`)
+        assert.deepStrictEqual([field(body, "grid_save"), field(body, "outdir_grids")], [true, "of-a-flag"])
+        // As clients do that send all settings back.
+        yield* post(`${v1}/options`, { ...Object(body), sd_model_checkpoint: undefined, grid_save: false })
+        assert.deepStrictEqual(yield* saved, { grid_save: false })
+        yield* post(`${v1}/options`, { outdir_grids: "changed" })
+      }))
+      yield* Effect.scoped(Effect.gen(function*() {
+        const { get, post } = yield* serving({ server: { options_file }, opts })
+        const { body } = yield* get(`${v1}/options`)
+        assert.deepStrictEqual([field(body, "grid_save"), field(body, "outdir_grids")], [false, "of-a-flag"])
+        yield* post(`${v1}/options`, { jpeg_quality: 91 })
+        assert.deepStrictEqual(yield* saved, { grid_save: false, outdir_grids: "changed", jpeg_quality: 91 })
+      }))
+      const { get } = yield* serving({ server: { options_file } })
+      assert.strictEqual(field((yield* get(`${v1}/options`)).body, "outdir_grids"), "changed")
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live("that cannot be written changes nothing, and says what to do", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const options_file = `${yield* fs.makeTempDirectoryScoped()}/settings.json`
+      // No run ends by itself.
+      const { fault } = yield* Faults.hang("execute")
+      const { get, post, queue } = yield* serving({ server: { options_file }, faults: [fault] })
+      yield* post(`${v1}/options`, { jpeg_quality: 91, send_seed: false })
+      const before = (yield* get(`${v1}/options`)).body
+      yield* fs.remove(options_file)
+      yield* fs.makeDirectory(options_file)
+      const change = { jpeg_quality: 7, send_seed: true }
+      const answers = [
+        yield* post(`${v1}/options`, change),
+        yield* post(`${v1}/txt2img`, {
+          ...small,
+          override_settings: change,
+          override_settings_restore_afterwards: false
+        })
+      ]
+      for (const { status, text } of answers) {
+        assert.strictEqual(status, 500)
+        assert.match(text, /The settings were not saved in settings\.json: .*None has changed.*--data-dir/)
+        assert.notMatch(text, /image|--outdir/)
+        assert.notInclude(text, options_file)
+      }
+      assert.deepStrictEqual((yield* get(`${v1}/options`)).body, before)
+      const ended = yield* until(queue.list, (runs) => runs.every(({ endedAt }) => endedAt !== undefined))
+      assert.deepStrictEqual(ended.map(({ status }) => status._tag), ["Cancelled"])
+      yield* fs.remove(options_file, { recursive: true })
+      assert.strictEqual((yield* post(`${v1}/options`, change)).status, 200)
+      assert.strictEqual(field((yield* get(`${v1}/options`)).body, "jpeg_quality"), 7)
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live("belongs to one server at a time, under every name of the file", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const dir = yield* fs.makeTempDirectoryScoped()
+      const options_file = `${dir}/settings.json`
+      yield* fs.writeFileString(options_file, "{}")
+      yield* fs.symlink(options_file, `${dir}/link.json`)
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* serving({ server: { options_file } })
+        for (const name of [options_file, `${dir}/link.json`]) {
+          const { message } = yield* Effect.flip(serving({ server: { options_file: name } }))
+          assert.include(message, `process ${process.pid}`)
+          assert.match(message, /Stop it, or .*--data-dir.*--options-file/)
+        }
+      }))
+      const { post } = yield* serving({ server: { options_file: `${dir}/link.json` } })
+      yield* post(`${v1}/options`, { jpeg_quality: 91 })
+      assert.include(yield* fs.readFileString(options_file), "91")
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
   it.live("is refused with everything that is wrong with it", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem

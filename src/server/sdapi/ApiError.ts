@@ -3,7 +3,7 @@
  * sentence. Neither contains a stack.
  */
 import * as Schema from "effect/Schema"
-import type { QueueFull, RunCancelled, ShuttingDown } from "../../contract/errors.ts"
+import type { QueueFull, RunCancelled, SettingsNotSaved, ShuttingDown } from "../../contract/errors.ts"
 import type { Problem } from "../../core/Problem.ts"
 import { readableError } from "../../core/readableError.ts"
 import type { ProcessingError } from "../../runner/ProcessingError.ts"
@@ -90,8 +90,10 @@ export const unprocessable = (
 
 export const invalidImage = (reason: string): Refused => refuse(500, "Invalid encoded image", { errors: reason })
 
-/** The error of a run in the form of this API. */
-export const fromRun = (error: ProcessingError | RunCancelled | QueueFull | ShuttingDown): ApiError => {
+/** The error of a run, or of a change of settings, in the form of this API. */
+export const fromRun = (
+  error: ProcessingError | RunCancelled | QueueFull | SettingsNotSaved | ShuttingDown
+): ApiError => {
   const errors = error.message
   switch (error._tag) {
     case "InvalidProcessing":

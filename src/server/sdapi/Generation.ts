@@ -245,10 +245,10 @@ export class Generation extends Context.Service<Generation, {
           Effect.flatMap(
             queue.submit(processing, { taskId: request.force_task_id ?? undefined }),
             ({ result, run }) =>
-              // Lasting settings are changed only once the request has been accepted.
+              // Lasting settings are changed only once the request has been accepted. It ends if they cannot be.
               Effect.andThen(
                 request.override_settings_restore_afterwards === false
-                  ? settings.set(request.override_settings ?? {})
+                  ? Effect.tapError(settings.set(request.override_settings ?? {}), () => queue.cancel(run.id))
                   : Effect.void,
                 Effect.onInterrupt(restore(result), () => request.save_images ? Effect.void : queue.cancel(run.id))
               )

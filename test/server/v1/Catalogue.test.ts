@@ -1,5 +1,7 @@
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
 import * as Predicate from "effect/Predicate"
 import { Options } from "../../../src/processing/Options.ts"
 import * as PlainEncoder from "../../../src/testing/PlainEncoder.ts"
@@ -65,6 +67,24 @@ describe("/v1/status", () => {
 })
 
 describe("/v1/options", () => {
+  it.live("is as before when a change cannot be saved", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const options_file = `${yield* fs.makeTempDirectoryScoped()}/settings.json`
+      const { ask, get } = yield* started({ server: { options_file } })
+      const before = yield* get("/v1/options")
+      yield* fs.makeDirectory(options_file)
+      const { body, status } = yield* ask("/v1/options", posted({ CLIP_stop_at_last_layers: 2 }, "PATCH"))
+      assert.strictEqual(status, 500)
+      assert(Predicate.isObject(body))
+      assert.deepInclude(body, {
+        _tag: "SettingsNotSaved",
+        file: "settings.json",
+        reason: "a folder has the name of the file"
+      })
+      assert.deepStrictEqual(yield* get("/v1/options"), before)
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
   it.live("gives the settings that act, and changes them all or none", () =>
     Effect.gen(function*() {
       const { ask, get } = yield* started()
