@@ -33,7 +33,15 @@ import { enlarge, sameLatents } from "./enlarge.ts"
 import * as output from "./output.ts"
 import { latentSize, type PassEnv } from "./PassEnv.ts"
 import { prepare } from "./prepare.ts"
-import { condition, type PromptedPass, promptSteps, type ReadyPass, type Sampled, samplePass } from "./samplePass.ts"
+import {
+  checkMemory,
+  condition,
+  type PromptedPass,
+  promptSteps,
+  type ReadyPass,
+  type Sampled,
+  samplePass
+} from "./samplePass.ts"
 import { blankInpaintChannels, type EncodedSource, encodeSource, sourceLatents } from "./sourceLatents.ts"
 import * as vae from "./vae.ts"
 
@@ -211,6 +219,8 @@ const ready = Effect.fnUntraced(function*(pass: PromptedPass, isRefined: boolean
       : { model: yield* loadRefiner(refiner.checkpoint, pass.env.model), switchAt: refiner.switchAt },
     conditioning: yield* condition(pass)
   }
+  const { model } = pass.env
+  yield* checkMemory(pass, prepared.conditioning, prepared.refiner ? [model, prepared.refiner.model] : [model])
   return prepared
 })
 

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { LatentSize } from "../core/LatentShape.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
-import type { NetworkError } from "../model/ModelError.ts"
+import type { NetworkError, NotEnoughMemory } from "../model/ModelError.ts"
 import { at } from "../sampling/Buffers.ts"
 import { blend, combineGuidance, type WeightedPrediction } from "../sampling/Guidance.ts"
 import * as NoiseSchedule from "../sampling/NoiseSchedule.ts"
@@ -79,7 +79,11 @@ export interface GuidedDenoiser<E> {
  */
 export const make: <E>(
   options: GuidedDenoiserOptions<E>
-) => Effect.Effect<GuidedDenoiser<E | NetworkError>, NetworkError, Scope.Scope> = Effect.fnUntraced(
+) => Effect.Effect<
+  GuidedDenoiser<E | NetworkError>,
+  NetworkError | NotEnoughMemory,
+  Scope.Scope
+> = Effect.fnUntraced(
   function*<E>(options: GuidedDenoiserOptions<E>) {
     const { batch, conditioning, height, model, noiseSchedule, sampler, skipping, width } = options
     const { negative, negativeTokens, parts, tokens } = conditioning

@@ -2,15 +2,17 @@
  * The denoising network, asked for several prompts at once.
  *
  * Every prompt, or part of one, that leads a batch is a member; the batch goes through the network once for each
- * member, all in one call. Texts that change are written when they change. No memory is taken after `make`.
+ * member, all in one call, or in several where one would take more memory than there is. Texts that change are written
+ * when they change. No memory is taken after `make`.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { LatentSize } from "../core/LatentShape.ts"
 import type { DenoisingCall, LoadedModel } from "../model/LoadedModel.ts"
-import type { NetworkError } from "../model/ModelError.ts"
+import type { NetworkError, NotEnoughMemory } from "../model/ModelError.ts"
 import { type ScheduledConditioning, textAt } from "./conditioning.ts"
 import * as latentTiles from "./latentTiles.ts"
+import { rowsThatFit } from "./memory.ts"
 
 export interface NetworkRows {
   /** What the network is to see: `[batch, latentChannels, height/8, width/8]` of variance 1. Write it before `run`. */
@@ -46,19 +48,42 @@ export interface NetworkRowsOptions extends LatentSize {
   readonly tiles?: { readonly size: number; readonly overlap: number } | undefined
 }
 
-export const make: (options: NetworkRowsOptions) => Effect.Effect<NetworkRows, NetworkError, Scope.Scope> = (
-  options
-) => {
-  const { height, seamless, tiles, width } = options
-  if (tiles === undefined) return makeWhole(options)
-  const tile = { height: Math.min(tiles.size, height), width: Math.min(tiles.size, width) }
-  const plan = latentTiles.plan({ height, width }, { tile, overlap: tiles.overlap }, seamless)
-  return plan.isWhole ? makeWhole(options) : makeTiled(options, plan)
+export const make: (
+  options: NetworkRowsOptions
+) => Effect.Effect<NetworkRows, NetworkError | NotEnoughMemory, Scope.Scope> = (options) => {
+  const plan = tilePlan(options)
+  return plan === undefined ? makeWhole(options) : makeTiled(options, plan)
 }
 
+/** What decides the size of a call. */
+export type CallSize = LatentSize & Pick<NetworkRowsOptions, "seamless" | "tiles">
+
+/** What goes through the network at once: everything, or a tile. */
+export const callSize = (options: CallSize): LatentSize & { readonly seamless: boolean } => {
+  const { height, seamless, width } = options
+  const plan = tilePlan(options)
+  return plan === undefined ? { height, width, seamless } : { ...plan.tile, seamless: false }
+}
+
+const tilePlan = ({ height, seamless, tiles, width }: CallSize): latentTiles.TilePlan | undefined => {
+  if (tiles === undefined) return undefined
+  const tile = { height: Math.min(tiles.size, height), width: Math.min(tiles.size, width) }
+  const plan = latentTiles.plan({ height, width }, { tile, overlap: tiles.overlap }, seamless)
+  return plan.isWhole ? undefined : plan
+}
+
+// The call of the network, and its buffers.
+const open = Effect.fnUntraced(function*(options: NetworkRowsOptions) {
+  const { batch, members, model, tokens } = options
+  const shape = { ...callSize(options), tokens }
+  const rows = batch * members.length
+  const rowsAtOnce = yield* rowsThatFit({ ...shape, model, rows })
+  return yield* model.denoising({ ...shape, batch: rows, rowsAtOnce })
+})
+
 const makeWhole = Effect.fnUntraced(function*(options: NetworkRowsOptions) {
-  const { batch, inpaintChannels, height, members, model, seamless, tokens, width } = options
-  const call = yield* model.denoising({ batch: batch * members.length, tokens, height, width, seamless })
+  const { batch, inpaintChannels, height, members, model, width } = options
+  const call = yield* open(options)
   writeConstants(call, options)
   const size = batch * model.latentChannels * height * width
   const predictions = predictionsOf(call, members.length, size)
@@ -91,8 +116,8 @@ const makeWhole = Effect.fnUntraced(function*(options: NetworkRowsOptions) {
 // Tile after tile; each is predicted as if it were all, and all are blended. Tiles of seamless latents go round the
 // edges.
 const makeTiled = Effect.fnUntraced(function*(options: NetworkRowsOptions, plan: latentTiles.TilePlan) {
-  const { batch, inpaintChannels, height, members, model, tokens, width } = options
-  const call = yield* model.denoising({ ...plan.tile, batch: batch * members.length, tokens, seamless: false })
+  const { batch, inpaintChannels, height, members, model, width } = options
+  const call = yield* open(options)
   writeConstants(call, options)
   const texts = textWriter(call, options)
   const channels = batch * model.latentChannels

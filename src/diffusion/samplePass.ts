@@ -26,8 +26,11 @@ import * as NoiseSchedule from "../sampling/NoiseSchedule.ts"
 import * as Samplers from "../sampling/Samplers.ts"
 import * as conditioning from "./conditioning.ts"
 import * as GuidedDenoiser from "./GuidedDenoiser.ts"
+import { rowsThatFit } from "./memory.ts"
+import * as networkRows from "./networkRows.ts"
 import { latentSize, type PassEnv } from "./PassEnv.ts"
 import * as previews from "./previews.ts"
+import * as vae from "./vae.ts"
 
 // Ends sampling from within the denoiser when the run was asked to stop; it never leaves this file.
 class SamplingStopped extends Data.TaggedError("SamplingStopped") {}
@@ -263,13 +266,31 @@ const denoiserOf = Effect.fnUntraced(function*(
     },
     mask: options.mask,
     timeIds: timeIds(model, plan, opts),
-    tiles: opts.latent_tile_size === 0 ? undefined : {
-      // At least what the network halves and halves again.
-      size: Math.max(model.sizeMultiple, floorTo(opts.latent_tile_size, model.sizeMultiple)) / model.latentScale,
-      overlap: Math.floor(opts.latent_tile_overlap / model.latentScale)
-    },
+    tiles: tilesOf(model, opts),
     inpaintChannels: options.inpaintChannels
   })
+})
+
+const tilesOf = (model: LoadedModel, opts: OptionsSnapshot): networkRows.NetworkRowsOptions["tiles"] =>
+  opts.latent_tile_size === 0 ? undefined : {
+    // At least what the network halves and halves again.
+    size: Math.max(model.sizeMultiple, floorTo(opts.latent_tile_size, model.sizeMultiple)) / model.latentScale,
+    overlap: Math.floor(opts.latent_tile_overlap / model.latentScale)
+  }
+
+/** Fails where a pass, or the decoding of what it makes, does not fit the memory there is with one image at a time. */
+export const checkMemory = Effect.fnUntraced(function*(
+  { env, plan }: PromptedPass,
+  { negativeTokens, tokens }: conditioning.Conditioning,
+  models: ReadonlyArray<LoadedModel>
+): Effect.fn.Return<void, ProcessingError> {
+  const { opts, seamless } = env
+  for (const model of models) {
+    const size = latentSize(model, plan)
+    const call = networkRows.callSize({ ...size, seamless, tiles: tilesOf(model, opts) })
+    yield* rowsThatFit({ ...call, model, rows: 1, tokens: Math.max(tokens, negativeTokens) })
+  }
+  yield* vae.check(env, latentSize(env.model, plan), "decoding")
 })
 
 /**

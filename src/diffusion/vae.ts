@@ -4,8 +4,9 @@
 import * as Effect from "effect/Effect"
 import type { LatentSize } from "../core/LatentShape.ts"
 import * as Raster from "../core/Raster.ts"
-import type { NetworkError } from "../model/ModelError.ts"
+import type { NetworkError, NotEnoughMemory } from "../model/ModelError.ts"
 import { toPixels } from "./latents.ts"
+import { vaeFits } from "./memory.ts"
 import type { PassEnv } from "./PassEnv.ts"
 import * as vaeTiles from "./vaeTiles.ts"
 
@@ -23,13 +24,29 @@ const tilesFor = ({ model, opts }: VaeEnv, { height, width }: LatentSize) => {
     : { tile: Math.max(8, Math.floor(threshold / 2)), overlap: overlap / model.latentScale }
 }
 
+/** Fails where latents of this size, or a tile of them, cannot be decoded or encoded with the memory there is. */
+export const check: (
+  env: VaeEnv,
+  shape: LatentSize,
+  step: "decoding" | "encoding"
+) => Effect.Effect<void, NetworkError | NotEnoughMemory> = (env, shape, step) => {
+  const { model, seamless } = env
+  const tiles = tilesFor(env, shape)
+  return vaeFits(
+    step,
+    model,
+    tiles === undefined ? { ...shape, seamless } : vaeTiles.callSize({ ...shape, seamless }, tiles)
+  )
+}
+
 /** One latent `[channels, height/8, width/8]` as 8-bit RGB `[height, width, 3]`. */
 export const decode: (
   env: VaeEnv,
   latent: Float32Array,
   shape: LatentSize
-) => Effect.Effect<Uint8Array, NetworkError> = Effect.fnUntraced(function*(env, latent, shape) {
+) => Effect.Effect<Uint8Array, NetworkError | NotEnoughMemory> = Effect.fnUntraced(function*(env, latent, shape) {
   const { model, seamless } = env
+  yield* check(env, shape, "decoding")
   const tiles = tilesFor(env, shape)
   const planar = tiles === undefined
     ? yield* model.decode(latent, { ...shape, seamless })
@@ -42,8 +59,9 @@ export const encode: (
   env: VaeEnv,
   planar: Float32Array,
   shape: LatentSize
-) => Effect.Effect<Float32Array, NetworkError> = Effect.fnUntraced(function*(env, planar, shape) {
+) => Effect.Effect<Float32Array, NetworkError | NotEnoughMemory> = Effect.fnUntraced(function*(env, planar, shape) {
   const { model, seamless } = env
+  yield* check(env, shape, "encoding")
   const tiles = tilesFor(env, shape)
   return tiles === undefined
     ? yield* model.encode(planar, { ...shape, seamless })

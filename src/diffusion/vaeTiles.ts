@@ -23,6 +23,12 @@ const numbersAtOnce = 1 << 20
 const gridOf = ({ height, seamless, width }: LatentSize & Seams, { overlap, tile }: TileSize): Tiles.Grid =>
   Tiles.grid({ height, width, tile: { height: tile, width: tile }, overlap, seamless })
 
+/** What goes through the network at once: everything, or a tile, without regard to seams. */
+export const callSize = (shape: LatentSize & Seams, size: TileSize): LatentSize & Seams => {
+  const { columns, rows, tiles } = gridOf(shape, size)
+  return tiles.length === 1 ? shape : { height: rows.tile, width: columns.tile }
+}
+
 interface Planes {
   readonly grid: Tiles.Grid
   readonly channels: number

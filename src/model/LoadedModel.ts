@@ -67,6 +67,37 @@ export interface Seams {
 }
 
 /**
+ * What limits the memory of the process: what the machine has free, its control group (a container's, for instance),
+ * its address space (`ulimit -v`), or the process option `maxMemory`.
+ */
+export type MemoryLimit = "machine" | "container" | "address space" | "max-memory"
+
+/** What one call of a network takes in addition to its weights, and what there is for it, in bytes. */
+export interface MemoryEstimate {
+  readonly needed: number
+  readonly available: number
+  /** What sets `available`. */
+  readonly limit: MemoryLimit
+}
+
+/** Latents that are denoised together. */
+export interface DenoisingShape extends LatentSize, Seams {
+  readonly batch: number
+  /** Tokens of each one's text. */
+  readonly tokens: number
+}
+
+/**
+ * What calls would take. Undefined where a network's graph does not tell, where a call is too small to matter, and on
+ * devices with memory of their own.
+ */
+export interface MemoryEstimates {
+  readonly denoising: (shape: DenoisingShape) => Effect.Effect<MemoryEstimate | undefined, NetworkError>
+  readonly decode: (shape: LatentSize & Seams) => Effect.Effect<MemoryEstimate | undefined, NetworkError>
+  readonly encode: (shape: LatentSize & Seams) => Effect.Effect<MemoryEstimate | undefined, NetworkError>
+}
+
+/**
  * One shape of denoising call, with its buffers. Write `sample` (and the others once), run, read `prediction`; no
  * memory is taken between calls.
  */
@@ -102,10 +133,15 @@ export interface LoadedModel extends ModelInfo {
   readonly warm: Effect.Effect<void, NetworkError>
   /** One, or two whose embeddings lie side by side (SDXL). The last one's `pooled` is the text's. */
   readonly textEncoders: readonly [TextEncoder, ...ReadonlyArray<TextEncoder>]
-  /** Buffers and call for `batch` latents of `[channels, height, width]` at once; freed with the scope. */
+  /**
+   * Buffers and call for `batch` latents of `[channels, height, width]`; freed with the scope. They go through the
+   * network `rowsAtOnce` at a time where it is given, all at once without it.
+   */
   readonly denoising: (
-    shape: LatentSize & Seams & { readonly batch: number; readonly tokens: number }
+    shape: DenoisingShape & { readonly rowsAtOnce?: number | undefined }
   ) => Effect.Effect<DenoisingCall, NetworkError, Scope.Scope>
+  /** Absent where nothing is known. */
+  readonly estimates?: MemoryEstimates | undefined
   /** The same as `decode` for previews, apart from the runs' own calls; without it `decode` is used. */
   readonly decodePreview?: LoadedModel["decode"]
   /** One latent `[channels, height, width]` to RGB `[3, height * 8, width * 8]`, about -1 to 1. */

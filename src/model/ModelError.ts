@@ -72,6 +72,43 @@ export class InferenceError extends Schema.TaggedError<InferenceError>()("Infere
   }
 }
 
+const remedies = {
+  "machine": "end other programs or use a machine with more memory",
+  "container": "raise the memory limit of the container or service",
+  "address space": "raise the limit on the address space (ulimit -v)",
+  "max-memory": "raise --max-memory"
+}
+
+const gibibytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(bytes < 2 ** 30 ? 2 : 1)} GiB`
+
+/** A run whose networks need more memory than there is. Nothing of it was computed. */
+export class NotEnoughMemory extends Schema.TaggedError<NotEnoughMemory>()("NotEnoughMemory", {
+  model: Schema.String,
+  step: Schema.Literals(["sampling", "decoding", "encoding"]),
+  /** Size in pixels of what would go through the network at once: one image, or a tile. */
+  width: Schema.Int,
+  height: Schema.Int,
+  /** Bytes that one image of a batch takes at least. */
+  needed: Schema.Int,
+  available: Schema.Int,
+  /** What sets `available`, see `MemoryLimit`. */
+  limit: Schema.Literals(["machine", "container", "address space", "max-memory"])
+}) {
+  static {
+    readableError(this)
+  }
+
+  override get message(): string {
+    const what = `${this.step[0]?.toUpperCase()}${this.step.slice(1)} ${this.width}x${this.height} pixels`
+    const tiles = this.step === "sampling"
+      ? "sample it in tiles (latent_tile_size)"
+      : "let the VAE work in smaller tiles (vae_tile_threshold)"
+    return `${what} with ${this.model} needs ${gibibytes(this.needed)} of memory, and ${
+      gibibytes(this.available)
+    } is available. Make a smaller image, ${tiles}, or ${remedies[this.limit]}.`
+  }
+}
+
 /** The thread that runs the networks ended. The next call starts a new one. */
 export class NetworkThreadDied extends Schema.TaggedError<NetworkThreadDied>()("NetworkThreadDied", {
   reason: Schema.String

@@ -18,6 +18,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { Worker } from "node:worker_threads"
+import type { MemoryEstimate } from "../model/LoadedModel.ts"
 import { InferenceError, NetworkLoadError, NetworkThreadDied } from "../model/ModelError.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import * as metrics from "./metrics.ts"
@@ -35,6 +36,13 @@ export interface Network extends NetworkInfo {
     readonly inputs: Readonly<Record<string, SharedTensor>>
     readonly outputs: Readonly<Record<string, SharedTensor>>
   }) => Effect.Effect<NetworkCall, InferenceError | NetworkThreadDied, Scope.Scope>
+  /**
+   * What a call with inputs of these sizes, by name, takes in addition to the weights, and what there is for it.
+   * Undefined where the graph does not tell, and on devices with memory of their own.
+   */
+  readonly estimate: (
+    inputs: Readonly<Record<string, ReadonlyArray<number>>>
+  ) => Effect.Effect<MemoryEstimate | undefined, InferenceError | NetworkThreadDied>
 }
 
 export interface NetworkCall {
@@ -105,7 +113,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
   never,
   CommandOptions | Scope.Scope
 > {
-  const { device, lowvram, threads } = yield* CommandOptions
+  const { device, lowvram, maxMemory, threads } = yield* CommandOptions
   const countSessions = yield* metrics.sessions
   const foreground: Lane = { turn: yield* Semaphore.make(1), threads, thread: undefined }
   const background: Lane = { turn: yield* Semaphore.make(1), threads: 1, thread: undefined }
@@ -136,7 +144,8 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
             provider: device,
             threads: lane.threads,
             seamless: options.seamless === true,
-            alone: lowvram
+            alone: lowvram,
+            maxMemory: maxMemory === 0 ? undefined : maxMemory * 2 ** 20
           }
         }, unloaded)
         return { on, network: reply.value, info: reply.info ?? { inputs: [], outputs: [] } }
@@ -153,7 +162,12 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
       return { run: Effect.asVoid(metrics.inTurn(lane.turn, ask(on, { op: "run", call }, refused))) }
     })
 
-    return { ...info, file, isOpen: on.isAlive, bind }
+    const estimate: Network["estimate"] = (inputs) =>
+      device === "cpu"
+        ? Effect.map(ask(on, { op: "estimate", network, inputs }, failed), ({ estimate }) => estimate)
+        : Effect.undefined
+
+    return { ...info, file, isOpen: on.isAlive, bind, estimate }
   })
 
   return Networks.of({ open })

@@ -7,11 +7,13 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"
+import * as Record from "effect/Record"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import type { Size } from "../core/Geometry.ts"
-import type { LoadedModel } from "../model/LoadedModel.ts"
+import type { LatentSize } from "../core/LatentShape.ts"
+import type { DenoisingShape, LoadedModel, MemoryEstimates } from "../model/LoadedModel.ts"
 import { InvalidModelFolder, type NetworkError } from "../model/ModelError.ts"
 import { weightFiles } from "./folderFiles.ts"
 import type { ModelFolder } from "./ModelFolder.ts"
@@ -55,6 +57,7 @@ export const make = Effect.fnUntraced(function*(
     ),
     textEncoders,
     denoising: denoising(folder, unet),
+    estimates: estimates(folder, { unet, vaeDecoder, vaeEncoder }),
     decode: decode(folder, vaeDecoder),
     decodePreview: decode(folder, previewDecoder),
     encode: encode(folder, vaeEncoder)
@@ -104,42 +107,102 @@ const defaultSize = (folder: ModelFolder): Size => {
   return { width: width * latentScaleOf(folder), height: height * latentScaleOf(folder) }
 }
 
-const denoising = ({ inputs, vae }: ModelFolder, unet: Variants): LoadedModel["denoising"] =>
-  Effect.fnUntraced(function*({ batch, height, seamless, tokens, width }) {
-    const { network, type } = yield* unet(seamless)
-    const buffer = (name: string, dims: ReadonlyArray<number>) => TensorBuffer.make(type(name), dims)
-    const sample = buffer("sample", [batch, inputs.channels, height, width])
-    const timestep = buffer("timestep", timestepDims(network, batch))
-    const conditioning = buffer("encoder_hidden_states", [batch, tokens, inputs.context])
-    const pooled = buffer("text_embeds", [batch, inputs.pooled])
-    const timeIds = buffer("time_ids", [batch, inputs.timeIds])
-    const guidance = buffer("timestep_cond", [batch, inputs.guidance])
-    const prediction = buffer("out_sample", [batch, vae.latent_channels, height, width])
-    const run = yield* TensorBuffer.bind(network, {
-      inputs: {
-        sample,
-        timestep,
-        encoder_hidden_states: conditioning,
-        ...(inputs.pooled > 0 && { text_embeds: pooled }),
-        ...(inputs.timeIds > 0 && { time_ids: timeIds }),
-        ...(inputs.guidance > 0 && { timestep_cond: guidance })
-      },
-      outputs: { out_sample: prediction }
+/** Tokens of the shortest text. */
+const chunkLength = 77
+
+// Sizes of the denoising network's inputs for some latents, by the names that exports give them.
+const denoisingDims = (
+  { inputs }: ModelFolder,
+  network: NetworkInfo,
+  { batch, height, tokens, width }: DenoisingShape
+): Readonly<Record<string, ReadonlyArray<number>>> => ({
+  sample: [batch, inputs.channels, height, width],
+  timestep: timestepDims(network, batch),
+  encoder_hidden_states: [batch, tokens, inputs.context],
+  ...(inputs.pooled > 0 && { text_embeds: [batch, inputs.pooled] }),
+  ...(inputs.timeIds > 0 && { time_ids: [batch, inputs.timeIds] }),
+  ...(inputs.guidance > 0 && { timestep_cond: [batch, inputs.guidance] })
+})
+
+const denoising = (folder: ModelFolder, unet: Variants): LoadedModel["denoising"] =>
+  Effect.fnUntraced(function*({ rowsAtOnce, ...shape }) {
+    const { network, type } = yield* unet(shape.seamless)
+    const { height, width } = shape
+    const fixed = fixedBatch(network)
+    const each = fixed ?? Math.min(rowsAtOnce ?? shape.batch, shape.batch)
+    // A network of a fixed batch takes whole calls: what is too much in the last one is left as it is.
+    const batch = fixed === undefined ? shape.batch : Math.ceil(shape.batch / fixed) * fixed
+    const { timestep: _, ...dims } = denoisingDims(folder, network, { ...shape, batch })
+    const inputs = Record.map(dims, (dims, name) => TensorBuffer.make(type(name), dims))
+    const prediction = TensorBuffer.make(type("out_sample"), [batch, folder.vae.latent_channels, height, width])
+    const calls = yield* Effect.forEach(rangesOf(batch, each), ({ from, to }) => {
+      const timestep = TensorBuffer.make(type("timestep"), timestepDims(network, to - from))
+      return Effect.map(
+        TensorBuffer.bind(network, {
+          inputs: { ...Record.map(inputs, (buffer) => TensorBuffer.rows(buffer, from, to)), timestep },
+          outputs: { out_sample: TensorBuffer.rows(prediction, from, to) }
+        }),
+        (run) => ({ run, timestep })
+      )
     })
+    const values = (name: string) => rowsOf(inputs[name]?.values ?? new Float32Array(0), shape.batch, batch)
     return {
-      sample: sample.values,
-      conditioning: conditioning.values,
-      pooled: pooled.values,
-      timeIds: timeIds.values,
-      guidance: guidance.values,
-      prediction: prediction.values,
+      sample: values("sample"),
+      conditioning: values("encoder_hidden_states"),
+      pooled: values("text_embeds"),
+      timeIds: values("time_ids"),
+      guidance: values("timestep_cond"),
+      prediction: rowsOf(prediction.values, shape.batch, batch),
       run: (t) =>
-        Effect.suspend(() => {
-          timestep.values.fill(t)
-          return run
-        })
+        Effect.forEach(calls, ({ run, timestep }) =>
+          Effect.suspend(() => {
+            timestep.values.fill(t)
+            return run
+          }), { discard: true })
     }
   })
+
+// The first rows of those that a buffer has.
+const rowsOf = (values: Float32Array, rows: number, all: number): Float32Array =>
+  values.subarray(0, values.length / all * rows)
+
+const rangesOf = (rows: number, each: number) =>
+  Array.from({ length: Math.ceil(rows / each) }, (_, i) => ({ from: i * each, to: Math.min(rows, (i + 1) * each) }))
+
+/** Latent values, of all rows together, below which no call takes more memory than a process has to spare. */
+const smallCall = 32 * 32
+
+const estimates = (
+  folder: ModelFolder,
+  { unet, vaeDecoder, vaeEncoder }: {
+    readonly unet: Variants
+    readonly vaeDecoder: Variants
+    readonly vaeEncoder: Variants | undefined
+  }
+): MemoryEstimates => {
+  const isSmall = ({ batch = 1, height, width }: LatentSize & { readonly batch?: number }) =>
+    batch * height * width <= smallCall
+  return {
+    denoising: Effect.fnUntraced(function*(shape) {
+      if (isSmall(shape) && shape.tokens <= chunkLength) return undefined
+      const { network } = yield* unet(shape.seamless)
+      return yield* network.estimate(
+        denoisingDims(folder, network, { ...shape, batch: fixedBatch(network) ?? shape.batch })
+      )
+    }),
+    decode: Effect.fnUntraced(function*(shape) {
+      if (isSmall(shape)) return undefined
+      const { network } = yield* vaeDecoder(shape.seamless)
+      return yield* network.estimate({ latent_sample: [1, folder.vae.latent_channels, shape.height, shape.width] })
+    }),
+    encode: Effect.fnUntraced(function*(shape) {
+      if (vaeEncoder === undefined || isSmall(shape)) return undefined
+      const { network } = yield* vaeEncoder(shape.seamless)
+      const scale = latentScaleOf(folder)
+      return yield* network.estimate({ sample: [1, 3, shape.height * scale, shape.width * scale] })
+    })
+  }
+}
 
 const decode = (folder: ModelFolder, decoder: Variants): LoadedModel["decode"] =>
   Effect.fnUntraced(function*(latent, { height, seamless, width }) {
@@ -175,6 +238,12 @@ const encode = (folder: ModelFolder, encoder: Variants | undefined): LoadedModel
 
 const invalidEncoder = ({ folder }: ModelFolder, message: string) =>
   new InvalidModelFolder({ folder, problems: [{ path: "vae_encoder/model.onnx", message }] })
+
+// The batch that the export fixed.
+const fixedBatch = ({ inputs }: NetworkInfo): number | undefined =>
+  inputs.flatMap(({ dims: [batch], name }) =>
+    name !== "timestep" && typeof batch === "number" && batch > 0 ? [batch] : []
+  )[0]
 
 // Exports disagree: a scalar, one number for all latents (named "steps"), or one for each.
 const timestepDims = ({ inputs }: NetworkInfo, batch: number): ReadonlyArray<number> =>

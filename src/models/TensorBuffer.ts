@@ -31,45 +31,51 @@ const nothing = () => {}
 export const make = (type: TensorType, dims: ReadonlyArray<number>): TensorBuffer => {
   const size = dims.reduce((product, dim) => product * dim, 1)
   switch (type) {
-    case "float32": {
-      const data = new Float32Array(shared(size * 4), 0, size)
-      return { tensor: { type, dims, data }, values: data, push: nothing, pull: nothing }
-    }
-    case "float16": {
-      const data = new Uint16Array(shared(size * 2), 0, size)
-      const values = new Float32Array(size)
-      return {
-        tensor: { type, dims, data },
-        values,
-        push: () => {
-          for (let i = 0; i < size; i++) data[i] = toFloat16(values[i] as number)
-        },
-        pull: () => {
-          for (let i = 0; i < size; i++) values[i] = fromFloat16(data[i] as number)
-        }
-      }
-    }
-    case "int32": {
-      const data = new Int32Array(shared(size * 4), 0, size)
-      const values = new Float32Array(size)
-      return {
-        tensor: { type, dims, data },
-        values,
-        push: () => data.set(values.map(Math.round)),
-        pull: () => values.set(data)
-      }
-    }
-    case "int64": {
-      const data = new BigInt64Array(shared(size * 8), 0, size)
-      const values = new Float32Array(size)
-      return {
-        tensor: { type, dims, data },
-        values,
-        push: () => data.set(Array.from(values, (value) => BigInt(Math.round(value)))),
-        pull: () => values.set(Array.from(data, Number))
+    case "float32":
+      return over({ type, dims, data: new Float32Array(shared(size * 4), 0, size) })
+    case "float16":
+      return over({ type, dims, data: new Uint16Array(shared(size * 2), 0, size) })
+    case "int32":
+      return over({ type, dims, data: new Int32Array(shared(size * 4), 0, size) })
+    case "int64":
+      return over({ type, dims, data: new BigInt64Array(shared(size * 8), 0, size) })
+  }
+}
+
+/** Rows of a buffer: those from `from` up to `to` of its first dimension, in the same memory. */
+export const rows = ({ tensor, values }: TensorBuffer, from: number, to: number): TensorBuffer => {
+  const size = values.length / (tensor.dims[0] ?? 1)
+  const [start, end] = [from * size, to * size]
+  return over(
+    { ...tensor, dims: tensor.dims.with(0, to - from), data: tensor.data.subarray(start, end) },
+    values.subarray(start, end)
+  )
+}
+
+const over = (tensor: SharedTensor, own?: Float32Array): TensorBuffer => {
+  const { data } = tensor
+  if (data instanceof Float32Array) return { tensor, values: data, push: nothing, pull: nothing }
+  const values = own ?? new Float32Array(data.length)
+  if (data instanceof Uint16Array) {
+    return {
+      tensor,
+      values,
+      push: () => {
+        for (let i = 0; i < data.length; i++) data[i] = toFloat16(values[i] as number)
+      },
+      pull: () => {
+        for (let i = 0; i < data.length; i++) values[i] = fromFloat16(data[i] as number)
       }
     }
   }
+  return data instanceof Int32Array
+    ? { tensor, values, push: () => data.set(values.map(Math.round)), pull: () => values.set(data) }
+    : {
+      tensor,
+      values,
+      push: () => data.set(Array.from(values, (value) => BigInt(Math.round(value)))),
+      pull: () => values.set(Array.from(data, Number))
+    }
 }
 
 /** Buffers by the names of a network's inputs or outputs. */

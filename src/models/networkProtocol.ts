@@ -1,6 +1,7 @@
 /**
  * The messages between the main thread and the network thread. Numbers are in shared memory, so messages are small.
  */
+import type { MemoryEstimate } from "../model/LoadedModel.ts"
 
 /** The number types of the networks' inputs and outputs that Serena writes or reads. */
 export type TensorType = "float32" | "float16" | "int32" | "int64"
@@ -32,6 +33,8 @@ export interface OpenOptions {
    * Whether it shares the memory: it is unloaded when another one is opened or run, and loaded again when it is run.
    */
   readonly alone: boolean
+  /** Most bytes that the process may hold; undefined for what there is. */
+  readonly maxMemory?: number | undefined
 }
 
 export type Command =
@@ -45,6 +48,12 @@ export type Command =
   }
   | { readonly op: "unbind"; readonly call: number }
   | { readonly op: "run"; readonly call: number }
+  /** What a call with inputs of these sizes would take. */
+  | {
+    readonly op: "estimate"
+    readonly network: number
+    readonly inputs: Readonly<Record<string, ReadonlyArray<number>>>
+  }
 
 /** `id` pairs a reply with its request. */
 export interface Request {
@@ -53,7 +62,13 @@ export interface Request {
 }
 
 export type Reply =
-  | { readonly id: number; readonly ok: true; readonly value: number; readonly info?: NetworkInfo | undefined }
+  | {
+    readonly id: number
+    readonly ok: true
+    readonly value: number
+    readonly info?: NetworkInfo | undefined
+    readonly estimate?: MemoryEstimate | undefined
+  }
   /** `unloaded` is true when the network's file did not load. */
   | { readonly id: number; readonly ok: false; readonly reason: string; readonly unloaded: boolean }
 

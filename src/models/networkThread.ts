@@ -3,14 +3,20 @@
  * else.
  *
  * It holds networks and calls (a network with its input and output buffers bound), both by number, and answers requests
- * one after the other. A network that shares the memory has a session only while it is the latest one used. It is
- * started by `Networks` only.
+ * one after the other. A network that shares the memory has a session only while it is the latest one used. One that
+ * large calls made hold more memory than `mostHeld` loses it, and its session with it, when nothing is bound to it any
+ * more. The thread is started by `Networks` only.
  */
 import { readFile } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
 import { parentPort } from "node:worker_threads"
 import { InferenceSession, Tensor } from "onnxruntime-node"
+import type { MemoryEstimate } from "../model/LoadedModel.ts"
+import { available } from "./availableMemory.ts"
 import type { Command, NetworkInfo, OpenOptions, Reply, Request, Sessions, SharedTensor } from "./networkProtocol.ts"
+import * as Onnx from "./onnx/Onnx.ts"
+import { skeleton } from "./onnx/skeleton.ts"
+import { type InputDims, withOverhead, workingMemory } from "./onnx/workingMemory.ts"
 import { seamless } from "./seamless.ts"
 
 // onnxruntime takes bytes of half precision as a Float16Array where the language has one, and its native part then
@@ -21,6 +27,14 @@ Reflect.deleteProperty(globalThis, "Float16Array")
 interface Network {
   readonly options: OpenOptions
   session: InferenceSession | undefined
+  /** Bytes by which opening the session made the process grow, and by which its calls did: that stays allocated. */
+  weights: number
+  held: number
+  /** Calls that are bound to it. */
+  bound: number
+  /** The file without its weights; undefined until it is asked for, null where it cannot be read. */
+  graph: Onnx.Model | null | undefined
+  readonly estimates: Map<string, number | undefined>
 }
 
 interface Call {
@@ -62,10 +76,65 @@ const counted = (change: number) => {
   parentPort?.postMessage({ sessions } satisfies Sessions)
 }
 
+/**
+ * Bytes that a network may go on holding for its next call, or as much as its weights where these are more: opening it
+ * again takes long then. onnxruntime keeps what the largest call took; from Node only closing the session frees it.
+ */
+const mostHeld = 512 * 2 ** 20
+
+/** Growth of the process that is put down to other threads. */
+const noise = 64 * 2 ** 20
+
+// What running or opening a network made the process grow by.
+const growth = async <A>(work: () => Promise<A>): Promise<readonly [result: A, bytes: number]> => {
+  const before = process.memoryUsage.rss()
+  const result = await work()
+  const grown = process.memoryUsage.rss() - before
+  return [result, grown < noise ? 0 : grown]
+}
+
+const estimate = async (network: Network, inputs: InputDims): Promise<MemoryEstimate | undefined> => {
+  const key = JSON.stringify(inputs)
+  if (!network.estimates.has(key)) {
+    network.graph ??= graphOf(network.options)
+    network.estimates.set(key, network.graph === null ? undefined : workingMemory(network.graph, inputs))
+  }
+  const working = network.estimates.get(key)
+  if (working === undefined) return undefined
+  const needed = withOverhead(working)
+  const found = () => {
+    const { bytes, limit } = available(network.options.maxMemory)
+    // What the network holds already is there for its next call.
+    const own = network.session === undefined ? -network.weights : network.held
+    return { needed, available: Math.max(0, bytes + own), limit }
+  }
+  // Others give back what they hold for a next call before this one is said not to fit.
+  for (const other of networks.values()) {
+    if (other === network || other.bound > 0 || other.held === 0) continue
+    if (needed <= found().available) break
+    await release(other)
+  }
+  return found()
+}
+
+const graphOf = ({ file, seamless: isSeamless }: OpenOptions): Onnx.Model | null => {
+  try {
+    const bytes = skeleton(file)
+    return Onnx.read(isSeamless ? seamless(bytes) : bytes)
+  } catch {
+    return null
+  }
+}
+
+const giveBack = async (network: Network) => {
+  if (network.bound === 0 && network.held > Math.max(mostHeld, network.weights)) await release(network)
+}
+
 const release = async (network: Network | undefined) => {
   const session = network?.session
   if (network === undefined || session === undefined) return
   network.session = undefined
+  network.held = 0
   if (latest === network) latest = undefined
   await session.release()
   counted(-1)
@@ -79,7 +148,9 @@ const sessionOf = async (network: Network): Promise<InferenceSession> => {
     latest = network
   }
   try {
-    network.session = await create(network.options)
+    const [session, weights] = await growth(() => create(network.options))
+    network.session = session
+    network.weights = Math.max(network.weights, weights)
   } catch (error) {
     throw new Unloaded(messageOf(error))
   }
@@ -104,10 +175,20 @@ const info = (session: InferenceSession): NetworkInfo => {
   return { inputs: list(session.inputMetadata), outputs: list(session.outputMetadata) }
 }
 
-const perform = async (command: Command): Promise<{ value: number; info?: NetworkInfo }> => {
+const perform = async (
+  command: Command
+): Promise<{ value: number; info?: NetworkInfo; estimate?: MemoryEstimate | undefined }> => {
   switch (command.op) {
     case "open": {
-      const network: Network = { options: command.options, session: undefined }
+      const network: Network = {
+        options: command.options,
+        session: undefined,
+        weights: 0,
+        held: 0,
+        bound: 0,
+        graph: undefined,
+        estimates: new Map()
+      }
       const session = await sessionOf(network)
       networks.set(++count, network)
       return { value: count, info: info(session) }
@@ -121,17 +202,25 @@ const perform = async (command: Command): Promise<{ value: number; info?: Networ
     case "bind": {
       const network = known(networks, command.network)
       calls.set(++count, { network, feeds: tensors(command.inputs), fetches: tensors(command.outputs) })
+      network.bound++
       return { value: count }
     }
     case "unbind": {
+      const { network } = known(calls, command.call)
       calls.delete(command.call)
+      network.bound--
+      await giveBack(network)
       return { value: 0 }
     }
     case "run": {
       const { feeds, fetches, network } = known(calls, command.call)
       const session = await sessionOf(network)
-      await session.run(feeds, fetches)
+      const [, grown] = await growth(() => session.run(feeds, fetches))
+      network.held += grown
       return { value: 0 }
+    }
+    case "estimate": {
+      return { value: 0, estimate: await estimate(known(networks, command.network), command.inputs) }
     }
   }
 }

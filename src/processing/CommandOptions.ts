@@ -64,6 +64,16 @@ export const ProcessOptions = Schema.Struct({
       value: "switch"
     })
   ),
+  maxMemory: withDefault(atLeastZero, 0).pipe(
+    field({
+      title: "Most memory",
+      description: "Most memory that the process may hold; a request that needs more is refused. 0 for what there is.",
+      group: "Process",
+      unit: "MiB",
+      flag: "max-memory",
+      value: "integer"
+    })
+  ),
   stylesFile: withDefault(Schema.NonEmptyString, "styles.csv").pipe(
     field({
       title: "Styles file",

@@ -1891,6 +1891,12 @@ export interface ProcessOptions {
    */
   readonly lowvram: boolean
   /**
+   * Most memory that the process may hold; a request that needs more is refused. 0 for what there is.
+   *
+   * Whole number, at least 0, MiB. Default: `0`.
+   */
+  readonly maxMemory: number
+  /**
    * CSV file of styles, with columns name, prompt and negative_prompt.
    *
    * Text, not empty. Default: `"styles.csv"`.
@@ -1930,6 +1936,12 @@ export interface ProcessOptionsPatch {
    * Default: `false`.
    */
   readonly lowvram?: boolean
+  /**
+   * Most memory that the process may hold; a request that needs more is refused. 0 for what there is.
+   *
+   * Whole number, at least 0, MiB. Default: `0`.
+   */
+  readonly maxMemory?: number
   /**
    * CSV file of styles, with columns name, prompt and negative_prompt.
    *

@@ -11,7 +11,8 @@ import {
   InvalidModelFolder,
   ModelNotFound,
   NetworkLoadError,
-  NetworkThreadDied
+  NetworkThreadDied,
+  NotEnoughMemory
 } from "../model/ModelError.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import { InvalidOptions } from "../processing/Options.ts"
@@ -27,6 +28,7 @@ export {
   ModelNotFound,
   NetworkLoadError,
   NetworkThreadDied,
+  NotEnoughMemory,
   RemoteServerError,
   SaveError,
   UnknownSampler,
@@ -46,6 +48,7 @@ export const ProcessingError = Schema.Union([
   NetworkLoadError,
   InferenceError,
   NetworkThreadDied,
+  NotEnoughMemory,
   ImageCodecError,
   SaveError,
   RemoteServerError

@@ -27,6 +27,7 @@ const slowNetworks = Effect.gen(function*() {
         file,
         inputs: inputsOf(file),
         outputs: float32("last_hidden_state", "out_sample", "sample"),
+        estimate: () => Effect.undefined,
         isOpen: () => true,
         bind: () => Effect.die("not bound here")
       }

@@ -5,7 +5,8 @@ import {
   InvalidModelFolder,
   ModelNotFound,
   NetworkLoadError,
-  NetworkThreadDied
+  NetworkThreadDied,
+  NotEnoughMemory
 } from "../../src/model/ModelError.ts"
 import { InvalidProcessing } from "../../src/processing/InvalidProcessing.ts"
 import { InvalidOptions } from "../../src/processing/Options.ts"
@@ -27,6 +28,15 @@ const examples: { readonly [E in ProcessingError as E["_tag"]]: E } = {
   NetworkLoadError: new NetworkLoadError({ file: "unet/model.onnx", reason: "protobuf parsing failed" }),
   InferenceError: new InferenceError({ file: "unet/model.onnx", reason: "out of memory" }),
   NetworkThreadDied: new NetworkThreadDied({ reason: "exit code 9" }),
+  NotEnoughMemory: new NotEnoughMemory({
+    model: "shapes-128",
+    step: "sampling",
+    width: 1024,
+    height: 1024,
+    needed: 5 * 2 ** 30,
+    available: 2 ** 29,
+    limit: "max-memory"
+  }),
   ImageCodecError: new ImageCodecError({ reason: "no IEND" }),
   SaveError: new SaveError({ path: "/full/1.png", reason: "ENOSPC" }),
   RemoteServerError: new RemoteServerError({

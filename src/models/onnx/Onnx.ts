@@ -42,6 +42,9 @@ export type ElementType = (typeof elementTypes)[number]
 /** The number that stands for a type in the file, as in the attribute `to` of `Cast`. */
 export const typeNumber = (type: ElementType): number => elementTypes.indexOf(type)
 
+/** The type that a number in the file stands for; `undefined` for one that is newer than the list. */
+export const elementType = (number: number): ElementType => elementTypes[number] ?? "undefined"
+
 /** Fields of a message that these types do not name, as they are in the file. */
 interface Extensible {
   readonly unknown?: Parts | undefined

@@ -112,6 +112,8 @@ export const fromRun = (
       return refuse(404, "Model not found", { errors })
     case "ImageCodecError":
       return invalidImage(errors)
+    case "NotEnoughMemory":
+      return unprocessable([{ path: "width", message: errors }])
     case "QueueFull":
       return refuse(429, "Too many requests are waiting", {
         errors,

@@ -1,0 +1,50 @@
+/**
+ * What fits the memory there is, asked of the model before its networks run.
+ */
+import * as Effect from "effect/Effect"
+import type { LatentSize } from "../core/LatentShape.ts"
+import type { LoadedModel, MemoryEstimate, Seams } from "../model/LoadedModel.ts"
+import { type NetworkError, NotEnoughMemory } from "../model/ModelError.ts"
+import { fits, rowsAtOnce } from "../planning/memory.ts"
+
+/** A call of the denoising network, all of it or a tile. */
+export interface SamplingCall extends LatentSize, Seams {
+  readonly model: LoadedModel
+  /** Rows that would go through the network together. */
+  readonly rows: number
+  readonly tokens: number
+}
+
+/** How many rows go through the denoising network at once. Fails where not even one fits. */
+export const rowsThatFit: (call: SamplingCall) => Effect.Effect<number, NetworkError | NotEnoughMemory> = Effect
+  .fnUntraced(function*({ model, rows, ...shape }) {
+    const all = yield* estimated(model.estimates?.denoising({ ...shape, batch: rows }))
+    if (all === undefined || fits(all)) return rows
+    const one = yield* estimated(model.estimates?.denoising({ ...shape, batch: 1 }))
+    if (one === undefined) return rows
+    const found = rowsAtOnce({ one, all, rows })
+    return found > 0 ? found : yield* notEnough("sampling", model, shape, one)
+  })
+
+/** Whether the VAE can take latents of this size at once. Fails where it cannot. */
+export const vaeFits: (
+  step: "decoding" | "encoding",
+  model: LoadedModel,
+  shape: LatentSize & Seams
+) => Effect.Effect<void, NetworkError | NotEnoughMemory> = Effect.fnUntraced(function*(step, model, shape) {
+  const { estimates } = model
+  const estimate = yield* estimated(step === "decoding" ? estimates?.decode(shape) : estimates?.encode(shape))
+  if (estimate !== undefined && !fits(estimate)) return yield* notEnough(step, model, shape, estimate)
+})
+
+const estimated = (
+  estimate: Effect.Effect<MemoryEstimate | undefined, NetworkError> = Effect.undefined
+): Effect.Effect<MemoryEstimate | undefined, NetworkError> => estimate
+
+const notEnough = (
+  step: NotEnoughMemory["step"],
+  { latentScale, name }: LoadedModel,
+  { height, width }: LatentSize,
+  estimate: MemoryEstimate
+): NotEnoughMemory =>
+  new NotEnoughMemory({ model: name, step, width: width * latentScale, height: height * latentScale, ...estimate })

@@ -1,0 +1,100 @@
+/**
+ * The memory that this process may still take, in bytes: the least of what the machine has free, what the control
+ * groups it runs in leave (both versions, those of containers included), what the limit on its address space leaves,
+ * and what `--max-memory` leaves.
+ */
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import type { MemoryLimit } from "../model/LoadedModel.ts"
+
+/** What is known of the process and its surroundings. */
+export interface Surroundings {
+  /** The text of a file below `/proc` or `/sys`; undefined where there is none. */
+  readonly read: (path: string) => string | undefined
+  /** Bytes that the process has in memory. */
+  readonly resident: number
+  /** Bytes that the machine has free, where `/proc` does not say. */
+  readonly free: number
+}
+
+export interface Available {
+  readonly bytes: number
+  /** What sets the limit. */
+  readonly limit: MemoryLimit
+}
+
+/** The memory available in these surroundings. `most` is what the process may hold in all; undefined for any amount. */
+export const availableIn = ({ free, read, resident }: Surroundings, most: number | undefined): Available => {
+  const machine = kilobytes(read("/proc/meminfo"), "MemAvailable") ?? free
+  const candidates: ReadonlyArray<Available> = [
+    { bytes: machine, limit: "machine" },
+    ...controlGroups(read).map((bytes): Available => ({ bytes, limit: "container" })),
+    ...addressSpace(read).map((bytes): Available => ({ bytes, limit: "address space" })),
+    ...(most === undefined ? [] : [{ bytes: most - resident, limit: "max-memory" as const }])
+  ]
+  const least = candidates.reduce((least, each) => each.bytes < least.bytes ? each : least)
+  return { ...least, bytes: Math.max(0, least.bytes) }
+}
+
+/** The memory available to this process. */
+export const available = (most: number | undefined): Available =>
+  availableIn({
+    read: (path) => {
+      try {
+        return readFileSync(path, "utf8")
+      } catch {
+        return undefined
+      }
+    },
+    resident: process.memoryUsage.rss(),
+    free: process.availableMemory()
+  }, most)
+
+// A row such as `MemAvailable:   22689 kB`, in bytes.
+const kilobytes = (text: string | undefined, name: string): number | undefined => {
+  const [, found] = new RegExp(`^${name}:\\s*(\\d+) kB`, "m").exec(text ?? "") ?? []
+  return found === undefined ? undefined : Number(found) * 1024
+}
+
+/** Where the memory controller of a version has its groups, and how its files are named. */
+const versions = [
+  {
+    roots: ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"],
+    line: /^0::(.*)$/m,
+    limit: "memory.max",
+    used: "memory.current"
+  },
+  {
+    roots: ["/sys/fs/cgroup/memory"],
+    line: /^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:(.*)$/m,
+    limit: "memory.limit_in_bytes",
+    used: "memory.usage_in_bytes"
+  }
+]
+
+// What each group on the way up leaves that has a limit. Within a container the group's own path may not be there: then
+// the container's group is the root.
+const controlGroups = (read: Surroundings["read"]): ReadonlyArray<number> => {
+  const membership = read("/proc/self/cgroup") ?? ""
+  return versions.flatMap(({ limit, line, roots, used }) => {
+    const [, path] = line.exec(membership) ?? []
+    if (path === undefined) return []
+    const names = path.split("/").filter((name) => name !== "")
+    const folders = names.map((_, i) => join("/", ...names.slice(0, names.length - i)))
+    return roots.flatMap((root) => [...folders, ""].map((folder) => join(root, folder))).flatMap((folder) => {
+      const most = Number(read(join(folder, limit))?.trim() ?? NaN)
+      const taken = Number(read(join(folder, used))?.trim() ?? NaN)
+      if (!Number.isFinite(most) || !Number.isFinite(taken)) return []
+      // Pages of files that nobody used lately give way.
+      const [, files = "0"] = /^(?:total_)?inactive_file (\d+)$/m.exec(read(join(folder, "memory.stat")) ?? "") ?? []
+      return [most - Math.max(0, taken - Number(files))]
+    })
+  })
+}
+
+// What `ulimit -v` leaves.
+const addressSpace = (read: Surroundings["read"]): ReadonlyArray<number> => {
+  const [, most] = /^Max address space\s+(\d+)/m.exec(read("/proc/self/limits") ?? "") ?? []
+  const taken = kilobytes(read("/proc/self/status"), "VmSize")
+  return most === undefined || taken === undefined ? [] : [Number(most) - taken]
+}
