@@ -99,13 +99,14 @@ export class NotEnoughMemory extends Schema.TaggedError<NotEnoughMemory>()("NotE
   }
 
   override get message(): string {
-    const what = `${this.step[0]?.toUpperCase()}${this.step.slice(1)} ${this.width}x${this.height} pixels`
+    const what = `${this.step} ${this.width}x${this.height} pixels with ${this.model}`
     const tiles = this.step === "sampling"
       ? "sample it in tiles (latent_tile_size)"
       : "let the VAE work in smaller tiles (vae_tile_threshold)"
-    return `${what} with ${this.model} needs ${gibibytes(this.needed)} of memory, and ${
-      gibibytes(this.available)
-    } is available. Make a smaller image, ${tiles}, or ${remedies[this.limit]}.`
+    const available = `${gibibytes(this.available)} is available`
+    return `The run does not fit in memory: ${what} needs ${
+      gibibytes(this.needed)
+    }, and ${available}. Try a smaller size, ${tiles}, or ${remedies[this.limit]}.`
   }
 }
 

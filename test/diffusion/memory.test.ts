@@ -55,7 +55,10 @@ describe("a run whose networks need memory", () => {
       const { calls, model } = modelWith(100)
       const error = yield* Effect.flip(run(model, { batch_size: 2 }))
       assert.deepInclude(error, { _tag: "NotEnoughMemory", step: "sampling", needed: 128, available: 100 })
-      assert.match(error.message, /^Sampling 128x64 pixels with test-model needs .* GiB of memory.*--max-memory\.$/)
+      assert.match(
+        error.message,
+        /^The run does not fit in memory: sampling 128x64 pixels with test-model needs .* GiB, .*--max-memory\.$/
+      )
       assert.deepStrictEqual(calls, [])
     }))
 
