@@ -32,6 +32,8 @@ export type {
 /** Requests for text-to-image and image-to-image. */
 export * as Processing from "./processing/Processing.ts"
 export { Img2Img, Txt2Img } from "./processing/requests.ts"
+/** Seeds of 64 bits: numbers, or beyond 2^53 bigints. */
+export * as Seed from "./core/Seed.ts"
 /** The schema of a request's image: bytes, or base64 in JSON. */
 export { ImageBytes } from "./processing/ImageBytes.ts"
 /** Services that decode, encode and save images, which a pipeline requires. */

@@ -10,6 +10,7 @@ import * as Record from "effect/Record"
 import * as Result from "effect/Result"
 import { type Described, type Field, fieldsOf } from "../core/Field.ts"
 import type { Problem } from "../core/Problem.ts"
+import * as Seed from "../core/Seed.ts"
 
 /** A field with a flag. */
 export interface FlagField extends Field {
@@ -61,7 +62,7 @@ export const toFlag = (field: FlagField): Flag.Flag<Option.Option<string | boole
   return value === "switch"
     ? Flag.Boolean(flag).pipe(Flag.withDescription(helpOf(field)), Flag.optional)
     : (value === "folder" ? Flag.Directory(flag) : Flag.String(flag)).pipe(
-      Flag.withMetavar(`<${value}>`),
+      Flag.withMetavar(value === "seed" ? "<integer>" : `<${value}>`),
       Flag.withDescription(helpOf(field)),
       Flag.optional
     )
@@ -71,25 +72,30 @@ export const toFlag = (field: FlagField): Flag.Flag<Option.Option<string | boole
 export const toFlags = (table: FlagTable): Readonly<Record<string, Flag.Flag<Option.Option<string | boolean>>>> =>
   Record.map(table, toFlag)
 
-const isNumeric = (field: FlagField | undefined): boolean => field?.value === "integer" || field?.value === "number"
+const isNumeric = ({ value }: FlagField): boolean => value === "integer" || value === "seed" || value === "number"
 
-const toNumber = (text: string | boolean): number => String(text).trim() === "" ? NaN : Number(text)
+// A number of the flag; `undefined` for a text that is none. Seeds have digits that a `number` cannot hold.
+const toNumber = (field: FlagField, text: string | boolean): number | bigint | undefined => {
+  const seed = field.value === "seed" ? Seed.fromText(String(text)) : undefined
+  const number = String(text).trim() === "" ? Number.NaN : Number(text)
+  return seed ?? (Number.isFinite(number) ? number : undefined)
+}
+
+type FlagContent = string | number | bigint | boolean | ReadonlyArray<string>
 
 /** The values of the given flags, without invalid numbers, which `notNumbers` reports. */
 export const written = (
   flags: Written,
   table: FlagTable
-): Readonly<Record<string, string | number | boolean | ReadonlyArray<string>>> =>
-  Record.filterMap(
-    flags,
-    (value, field): Result.Result<string | number | boolean | ReadonlyArray<string>, void> => {
-      if (Option.isNone(value)) return Result.failVoid
-      if (table[field]?.value === "names") return Result.succeed(toNames(String(value.value)))
-      if (!isNumeric(table[field])) return Result.succeed(value.value)
-      const number = toNumber(value.value)
-      return Number.isFinite(number) ? Result.succeed(number) : Result.failVoid
-    }
-  )
+): Readonly<Record<string, FlagContent>> =>
+  Record.filterMap(flags, (value, name): Result.Result<FlagContent, void> => {
+    const field = table[name]
+    if (Option.isNone(value)) return Result.failVoid
+    if (field?.value === "names") return Result.succeed(toNames(String(value.value)))
+    if (field === undefined || !isNumeric(field)) return Result.succeed(value.value)
+    const number = toNumber(field, value.value)
+    return number === undefined ? Result.failVoid : Result.succeed(number)
+  })
 
 /** The items of a comma-separated list. */
 export const toNames = (text: string): ReadonlyArray<string> =>
@@ -97,11 +103,12 @@ export const toNames = (text: string): ReadonlyArray<string> =>
 
 /** Flags whose values should be numbers and are not. */
 export const notNumbers = (flags: Written, table: FlagTable): ReadonlyArray<Problem> =>
-  Object.entries(flags).flatMap(([path, text]) =>
-    isNumeric(table[path]) && Option.isSome(text) && !Number.isFinite(toNumber(text.value))
+  Object.entries(flags).flatMap(([path, text]) => {
+    const field = table[path]
+    return field !== undefined && isNumeric(field) && Option.isSome(text) && toNumber(field, text.value) === undefined
       ? [{ path, message: `${JSON.stringify(text.value)} is not a number` }]
       : []
-  )
+  })
 
 /** A problem by its flag instead of its field. */
 export const byFlag = (table: FlagTable) => ({ message, path }: Problem): Problem => {

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
+import { toJson } from "../core/Seed.ts"
 import * as Progress from "../instrumentation/Progress.ts"
 import { byReason, unusableFiles } from "../models/ModelFiles.ts"
 import { ModelProvider } from "../models/ModelProvider.ts"
@@ -101,7 +102,7 @@ const savedImages = ({ images }: Processed): ReadonlyArray<Saved> =>
   images.flatMap((image) => image.path === undefined ? [] : [{ ...image, path: image.path }])
 
 const jsonLine = ({ height, infotext, negativePrompt, path, prompt, seed, width }: Saved): string =>
-  JSON.stringify({ path, seed, width, height, prompt, negative_prompt: negativePrompt, infotext })
+  JSON.stringify({ path, seed: toJson(seed), width, height, prompt, negative_prompt: negativePrompt, infotext })
 
 // Replaces the open line of the progress display, which continues below.
 const say = (message: string) =>

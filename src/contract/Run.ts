@@ -5,6 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
+import { Seed } from "../core/Seed.ts"
 import { Img2Img, Txt2Img } from "../processing/Processing.ts"
 import { RunError } from "./errors.ts"
 
@@ -62,8 +63,8 @@ export const RunImage = Schema.Struct({
   index: Schema.Int,
   /** URL of its file: `/v1/runs/{id}/images/{index}`. */
   url: Schema.String,
-  seed: Schema.Int,
-  subseed: Schema.Int,
+  seed: Seed,
+  subseed: Seed,
   infotext: Schema.String,
   width: Schema.Int,
   height: Schema.Int,

@@ -8,14 +8,15 @@
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
 import { createHash } from "node:crypto"
+import type { Seed } from "../core/Seed.ts"
 import { pythonFloat } from "../core/Text.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 
 /** What a file name can contain about an image. */
 export interface FileNameFacts {
-  readonly seed: number
+  readonly seed: Seed
   /** Seeds of the first and the last image of the request. */
-  readonly seeds: { readonly first: number; readonly last: number }
+  readonly seeds: { readonly first: Seed; readonly last: Seed }
   readonly steps: number
   readonly cfg: number
   /** In pixels. */

@@ -3,17 +3,27 @@
  */
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as ExactJson from "../core/ExactJson.ts"
+import { Seed } from "../core/Seed.ts"
 import * as Infotext from "../processing/Infotext.ts"
 
-const Comment = Schema.fromJsonString(Schema.Struct({
+const Comment = Schema.Struct({
   uc: Schema.String,
   steps: Schema.Finite,
   scale: Schema.Finite,
-  seed: Schema.Finite,
+  seed: Seed,
   sampler: Schema.String
-}))
+})
 
-const decode = Schema.decodeUnknownOption(Comment)
+const decode = Schema.decodeUnknownOption(Schema.toCodecJson(Comment))
+
+const read = (text: string | undefined): Option.Option<typeof Comment.Type> => {
+  try {
+    return text === undefined ? Option.none() : decode(ExactJson.parse(text))
+  } catch {
+    return Option.none()
+  }
+}
 
 /** The service's names for samplers. All others are taken for Euler a, its first. */
 const samplers: ReadonlyMap<string, string> = new Map([
@@ -40,7 +50,7 @@ export const infotextOf = (image: {
   readonly height: number
 }): string | undefined => {
   if (image.texts.get("Software") !== "NovelAI") return undefined
-  const comment = decode(image.texts.get("Comment"))
+  const comment = read(image.texts.get("Comment"))
   const prompt = image.texts.get("Description")
   if (Option.isNone(comment) || prompt === undefined) return undefined
   const { sampler, scale, seed, steps, uc } = comment.value

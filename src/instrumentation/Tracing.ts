@@ -19,6 +19,7 @@ import * as Layer from "effect/Layer"
 import * as Otlp from "effect/observability/Otlp"
 import * as OtlpSerialization from "effect/observability/OtlpSerialization"
 import * as Option from "effect/Option"
+import { toJson } from "../core/Seed.ts"
 import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 import { version } from "../version.ts"
@@ -43,7 +44,7 @@ export const make = (options: Options = {}): HookSet => ({
       "gen_ai.provider.name": "serena",
       "gen_ai.request.model": model.name,
       "gen_ai.request.choice.count": images.length,
-      "gen_ai.request.seed": images[0]?.seed ?? processing.seed,
+      "gen_ai.request.seed": toJson(images[0]?.seed ?? processing.seed),
       "serena.run.id": runId,
       "serena.sampler": sampler.name,
       "serena.scheduler": scheduler.label,

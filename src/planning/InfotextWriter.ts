@@ -5,6 +5,7 @@
  * is written as it acts, whether a request or a setting says so; an upscaler of the second pass is always named; and so
  * are UniPC's settings where they are not the usual ones. Without these an image could not be made again from its text.
  */
+import type { Seed } from "../core/Seed.ts"
 import * as Infotext from "../processing/Infotext.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Processing } from "../processing/Processing.ts"
@@ -30,9 +31,9 @@ export interface InfotextFacts {
   readonly sampler: SamplerFacts
   /** The schedule's label: `Automatic` where none was built by name. */
   readonly scheduleLabel: string
-  readonly seed: number
+  readonly seed: Seed
   /** The image's variation seed, shown only where it acts. */
-  readonly subseed: number
+  readonly subseed: Seed
   /** Size of the first pass, in pixels. */
   readonly width: number
   readonly height: number

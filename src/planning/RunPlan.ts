@@ -5,6 +5,7 @@
  */
 import type { Region, Size } from "../core/Geometry.ts"
 import type { Grey, Raster } from "../core/Raster.ts"
+import type { Seed } from "../core/Seed.ts"
 import type { InterpolationMode } from "../images/Resample.ts"
 import type { Processing } from "../processing/Processing.ts"
 import type { Sampler } from "../sampling/Sampler.ts"
@@ -15,9 +16,9 @@ import type { PassLevels } from "./levels.ts"
 export interface ImagePlan {
   /** Position among all images of the request, from 0. */
   readonly index: number
-  readonly seed: number
+  readonly seed: Seed
   /** Its variation seed, used or not. */
-  readonly subseed: number
+  readonly subseed: Seed
   /** As infotexts show it: styles merged, comments cut. */
   readonly prompt: string
   readonly negativePrompt: string

@@ -3,6 +3,7 @@
  *
  * Made by `npm run docs` from the schemas of this folder. Do not edit.
  */
+import type { Seed } from "../core/Seed.ts"
 import type { ImageBytes } from "./ImageBytes.ts"
 import type { SamplerName, SchedulerName } from "./SamplerName.ts"
 
@@ -37,13 +38,13 @@ export interface RequestFields {
    *
    * Whole number. Default: `-1`.
    */
-  readonly seed: number
+  readonly seed: Seed
   /**
    * Seed of the variation noise. -1 draws a random seed.
    *
    * Whole number. Default: `-1`.
    */
-  readonly subseed: number
+  readonly subseed: Seed
   /**
    * How much of the variation seed's noise is mixed in: 0 for none, 1 for all.
    *
@@ -204,13 +205,13 @@ export interface RequestInput {
    *
    * Whole number. Default: `-1`.
    */
-  readonly seed?: number
+  readonly seed?: Seed
   /**
    * Seed of the variation noise. -1 draws a random seed.
    *
    * Whole number. Default: `-1`.
    */
-  readonly subseed?: number
+  readonly subseed?: Seed
   /**
    * How much of the variation seed's noise is mixed in: 0 for none, 1 for all.
    *

@@ -11,7 +11,7 @@ import * as InfotextDefaults from "./InfotextDefaults.ts"
 import * as JsonInfotext from "./JsonInfotext.ts"
 
 /** A pair's value: a string, an integer, or a `Float`, which is written as Python writes it (`7.0`). */
-export type InfotextValue = string | number | Float | undefined
+export type InfotextValue = string | number | bigint | Float | undefined
 
 export interface Float {
   readonly float: number

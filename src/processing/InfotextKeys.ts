@@ -4,6 +4,7 @@
  * The keys are in the fields' descriptions. Rows of settings that Serena does not have name their key here.
  */
 import { type Described, fieldOf } from "../core/Field.ts"
+import * as Seed from "../core/Seed.ts"
 import type * as Infotext from "./Infotext.ts"
 import { OptionsPatch } from "./Options.ts"
 import { Img2Img, Txt2Img } from "./Processing.ts"
@@ -25,18 +26,13 @@ const matching = (what: string, pattern: RegExp): Kind => ({
 const text: Kind = { what: "a text", read: String }
 const list: Kind = { what: "a list", read: (value) => typeof value === "object" ? value : [String(value)] }
 const whole = matching("a whole number", /^\s*[+-]?\d+(?:\.0*)?\s*$/)
-/**
- * The low 32 bits of a seed that is not an exact number, `undefined` for all others. The CPU generator uses only these
- * bits, for this image and for those that follow.
- */
-export const low32OfLargeSeed = (value: unknown): number | undefined => {
-  const digits = String(value).trim()
-  if (!/^[+-]?\d{16,20}$/.test(digits)) return undefined
-  const seed = BigInt(digits.replace(/^\+/, ""))
-  const isExact = BigInt.asIntN(54, seed) === seed && Number.isSafeInteger(Number(seed))
-  return isExact || seed < -(2n ** 63n) || seed >= 2n ** 64n ? undefined : Number(BigInt.asUintN(32, seed))
+const seed: Kind = {
+  what: whole.what,
+  read: (value) => {
+    const [, digits] = /^([^.]*)(?:\.0*)?\s*$/.exec(String(value)) ?? []
+    return Seed.fromText(digits ?? "")
+  }
 }
-const seed: Kind = { what: whole.what, read: (value) => low32OfLargeSeed(value) ?? whole.read(value) }
 const number = matching("a number", /^\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?\s*$/i)
 const oneOf = (values: Readonly<Record<string, unknown>>): Kind => ({
   what: `one of ${Object.keys(values).join(", ")}`,

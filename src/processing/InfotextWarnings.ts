@@ -4,7 +4,7 @@
  * Keys that are known to change the image have a sentence each. All other unused keys are listed in one sentence.
  */
 import type * as Infotext from "./Infotext.ts"
-import { fieldRows, low32OfLargeSeed, settingRows } from "./InfotextKeys.ts"
+import { fieldRows, settingRows } from "./InfotextKeys.ts"
 import { listed } from "./JsonInfotext.ts"
 import { OptionsPatch } from "./Options.ts"
 import { Img2Img, Txt2Img } from "./Processing.ts"
@@ -66,7 +66,6 @@ export const warningsOf = (made: {
       ? []
       : ["The infotext has no prompt: the image is generated without one."]),
     ...noise(fields, isGiven),
-    ...largeSeeds(fields, isGiven),
     ...unknownNames,
     ...networks(fields),
     ...grouped.map(({ sentence }) => sentence),
@@ -190,17 +189,6 @@ const noise = (fields: Infotext.Fields, isGiven: (name: string) => boolean): Rea
   }
   return [`Unknown random number generator (RNG: ${quoted(source)}): the image will differ. ${remedy}`]
 }
-
-const largeSeeds = (fields: Infotext.Fields, isGiven: (name: string) => boolean): ReadonlyArray<string> =>
-  ([["Seed", "seed"], ["Variation seed", "subseed"]] as const).flatMap(([key, name]) => {
-    const low = isGiven(name) ? undefined : low32OfLargeSeed(fields[key])
-    return low === undefined ? [] : [
-      `${key} ${
-        String(fields[key])
-      } is over 2^53. Its low 32 bits, ${low}, were taken: the CPU generator makes the same ` +
-      "noise of them, the NV generator does not."
-    ]
-  })
 
 const fromImage = (fields: Infotext.Fields, kind: "Txt2Img" | "Img2Img"): ReadonlyArray<string> => {
   if (kind === "Img2Img") return []

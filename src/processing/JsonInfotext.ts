@@ -5,6 +5,7 @@
  * in which the parameters are found by following the links from the sampler node.
  */
 import * as Predicate from "effect/Predicate"
+import * as ExactJson from "../core/ExactJson.ts"
 
 /** A JSON text in the terms of an infotext. */
 export interface JsonInfotext {
@@ -65,18 +66,9 @@ type Fields = Readonly<Record<string, unknown>>
 
 const isObject = (value: unknown): value is Fields => Predicate.isObject(value) && !Array.isArray(value)
 
-// Integers that a number cannot represent stay texts.
 const parse = (text: string): unknown => {
   try {
-    const value: unknown = JSON.parse(
-      text,
-      (_key: string, value: unknown, context?: { readonly source?: string }) =>
-        typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value) &&
-          /^-?\d+$/.test(context?.source ?? "")
-          ? context?.source
-          : value
-    )
-    return value
+    return ExactJson.parse(text)
   } catch {
     return undefined
   }

@@ -16,6 +16,7 @@ import * as Struct from "effect/Struct"
 import { field } from "../core/Field.ts"
 import { type Problem, problemsOf } from "../core/Problem.ts"
 import { type NamedStruct, withDefault } from "../core/Schemas.ts"
+import { Seed, toJson } from "../core/Seed.ts"
 import type * as FieldTypes from "./FieldTypes.ts"
 import { hiresSize } from "./HiresSize.ts"
 import { GivenImages, GivenMask, ImageBytes, ImageLimits, tooLarge } from "./ImageBytes.ts"
@@ -68,7 +69,7 @@ const withReasons = <S extends Schema.Constraint>(schema: S): S => {
       return make(input, { ...options, parseOptions: { errors: "all", ...options.parseOptions } })
     } catch (error) {
       if (!(error instanceof Error) || !SchemaIssue.isIssue(error.cause)) throw error
-      throw new InvalidProcessing({ problems: problemsOf(error.cause).map(largeSeed(input)) })
+      throw new InvalidProcessing({ problems: problemsOf(error.cause) })
     }
   }
   return Object.defineProperty(schema, "make", { enumerable: true, value })
@@ -115,23 +116,23 @@ const shared = {
       value: "switch"
     })
   ),
-  seed: withDefault(Schema.Int, -1).pipe(
+  seed: withDefault(Seed, -1).pipe(
     field({
       title: "Seed",
       description: "Seed of the first image; later images count up from it. -1 draws a random seed.",
       group: "Seed",
       flag: "seed",
-      value: "integer",
+      value: "seed",
       infotext: "Seed"
     })
   ),
-  subseed: withDefault(Schema.Int, -1).pipe(
+  subseed: withDefault(Seed, -1).pipe(
     field({
       title: "Variation seed",
       description: "Seed of the variation noise. -1 draws a random seed.",
       group: "Seed",
       flag: "subseed",
-      value: "integer",
+      value: "seed",
       infotext: "Variation seed"
     })
   ),
@@ -627,9 +628,15 @@ const decodeImg2Img = Schema.decodeUnknownEffect(
   { errors: "all" }
 )
 
-// Decodes by the tag, so that only problems of the intended kind are reported.
-const decodeGiven = (input: unknown): Effect.Effect<Processing, Schema.SchemaError> =>
-  Predicate.hasProperty(input, "_tag") && input._tag === "Img2Img" ? decodeImg2Img(input) : decodeTxt2Img(input)
+// Decodes by the tag, so that only problems of the intended kind are reported. Seeds may be in their form for JSON.
+const decodeGiven = (input: unknown): Effect.Effect<Processing, Schema.SchemaError> => {
+  const given = Predicate.isObject(input) && !Array.isArray(input) && Object.values(input).some(Predicate.isBigInt)
+    ? Object.fromEntries(Object.entries(input).map(([name, value]) => [name, inJson(value)]))
+    : input
+  return Predicate.hasProperty(given, "_tag") && given._tag === "Img2Img" ? decodeImg2Img(given) : decodeTxt2Img(given)
+}
+
+const inJson = (value: unknown): unknown => typeof value === "bigint" ? toJson(value) : value
 
 const utf8 = new TextEncoder()
 
@@ -749,14 +756,15 @@ export const checkLimits = Effect.fnUntraced(function*<P extends Processing>(pro
 
 /**
  * Decodes any value to a `Processing`: missing fields and nulls take their defaults, unknown fields are ignored, and an
- * empty `mask` is none. Images are bytes, which are taken as they are, or base64.
+ * empty `mask` is none. Images are bytes, which are taken as they are, or base64. A seed is a number, a bigint, or a
+ * text of digits.
  *
  * Fails with an `InvalidProcessing` that holds every problem with its path, before any memory is allocated for the
  * request: base64 over the limit is not decoded.
  */
 export const decode = Effect.fn("Processing.decode")(function*(input: unknown, limits: Limits = Limits.make({})) {
   const decoded = yield* decodeGiven(input).pipe(Effect.provideService(ImageLimits, limits), Effect.result)
-  const wrong = Result.isFailure(decoded) ? problemsOf(decoded.failure.issue).map(largeSeed(input)) : []
+  const wrong = Result.isFailure(decoded) ? problemsOf(decoded.failure.issue) : []
   const beyond = Result.isSuccess(decoded)
     ? exceeded(decoded.success, limits)
     : Predicate.isObject(input)
@@ -767,16 +775,3 @@ export const decode = Effect.fn("Processing.decode")(function*(input: unknown, l
     ? yield* new InvalidProcessing({ problems })
     : decoded.success
 })
-
-// A seed over 2^53 is an integer that a JSON number cannot represent exactly.
-const largeSeed = (input: unknown) => (problem: Problem): Problem => {
-  const value: unknown = Predicate.isObject(input) ? Reflect.get(input, problem.path) : undefined
-  return (problem.path === "seed" || problem.path === "subseed") && Number.isInteger(value)
-    ? {
-      path: problem.path,
-      message:
-        "it is over 2^53, where numbers are not exact. Use its low 32 bits, for which the CPU generator makes the same " +
-        "noise"
-    }
-    : problem
-}

@@ -11,6 +11,10 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as ExactJson from "../core/ExactJson.ts"
+import { Seed } from "../core/Seed.ts"
 import { RemoteServerError } from "../runner/RemoteServerError.ts"
 
 export interface RemoteOptions {
@@ -25,15 +29,26 @@ export const Info = Schema.Struct({
   infotexts: Schema.Array(Schema.String),
   all_prompts: Schema.Array(Schema.String),
   all_negative_prompts: Schema.Array(Schema.String),
-  all_seeds: Schema.Array(Schema.Finite),
-  all_subseeds: Schema.Array(Schema.Finite),
+  all_seeds: Schema.Array(Seed),
+  all_subseeds: Schema.Array(Seed),
   index_of_first_image: Schema.optional(Schema.Int)
 })
 export type Info = typeof Info.Type
 
 export const Reply = Schema.Struct({
   images: Schema.Array(Schema.String),
-  info: Schema.fromJsonString(Info)
+  info: Schema.String.pipe(
+    Schema.decodeTo(Schema.Unknown, {
+      decode: SchemaGetter.transformEffect((text: string) =>
+        Effect.try({
+          try: () => ExactJson.parse(text),
+          catch: () => new SchemaIssue.InvalidValue({ message: "it is not JSON" })
+        })
+      ),
+      encode: SchemaGetter.forbidden(() => "only replies are read")
+    }),
+    Schema.decodeTo(Schema.toCodecJson(Info))
+  )
 })
 export type Reply = typeof Reply.Type
 

@@ -2,6 +2,7 @@
  * A request in the words of stable-diffusion-webui's API.
  */
 import * as Base64 from "effect/encoding/Base64"
+import { toJson } from "../core/Seed.ts"
 import type { RunPlan } from "../planning/RunPlan.ts"
 import { Options, type OptionsSnapshot } from "../processing/Options.ts"
 
@@ -33,8 +34,8 @@ export const requestBody = (
   const [first] = batches.flat()
   const shared = {
     ...asked,
-    seed: first?.seed ?? asked.seed,
-    subseed: first?.subseed ?? asked.subseed,
+    seed: toJson(first?.seed ?? asked.seed),
+    subseed: toJson(first?.subseed ?? asked.subseed),
     sampler_name: sampler.name,
     scheduler: scheduler.label,
     width,

@@ -6,8 +6,8 @@
  * step, continue the generators. Facts: stable-diffusion-webui 1.10.1, `modules/rng.py`.
  */
 import type { LatentShape } from "../core/LatentShape.ts"
+import { plus, type Seed, toBigInt } from "../core/Seed.ts"
 import type { GeneratorKind, RandomGenerator } from "./RandomGenerator.ts"
-import { plus, type Seed, toBigInt } from "./Seed.ts"
 
 export interface ImageNoiseOptions {
   /** `RandomGenerator.kind(randn_source)`. */

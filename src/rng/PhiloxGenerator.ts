@@ -5,8 +5,8 @@
  * key. The key is the seed, all 64 bits of it; value i of draw d has the counter (d, 0, i, 0). Two of its four words
  * become one normal value by the sine half of the Box-Muller transform.
  */
+import { high32, low32, type Seed } from "../core/Seed.ts"
 import type { RandomGenerator } from "./RandomGenerator.ts"
-import { high32, low32, type Seed } from "./Seed.ts"
 
 const rounds = 10
 

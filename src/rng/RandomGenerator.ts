@@ -5,8 +5,8 @@
  * `randn_source`: `CPU` is torch's CPU generator, `NV` is that of NVIDIA GPUs. `GPU` means the device's own, which here
  * is the CPU's.
  */
+import type { Seed } from "../core/Seed.ts"
 import * as PhiloxGenerator from "./PhiloxGenerator.ts"
-import type { Seed } from "./Seed.ts"
 import * as TorchCpuGenerator from "./TorchCpuGenerator.ts"
 
 /** A sequence of draws from the standard normal distribution. */

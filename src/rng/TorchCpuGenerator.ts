@@ -6,8 +6,8 @@
  * 53-bit uniforms, keeping the second value). Values agree with torch 1.13.1 to about 2e-6: its vectorised logarithm
  * and sine are approximations. Only the low 32 bits of a seed count.
  */
+import { low32, type Seed } from "../core/Seed.ts"
 import type { RandomGenerator } from "./RandomGenerator.ts"
-import { low32, type Seed } from "./Seed.ts"
 
 const stateSize = 624
 const shiftSize = 397

@@ -13,8 +13,8 @@
  * largest level, splits arithmetically and draws with numpy's seed sequences, so its path changes with the schedule and
  * its values differ. It gives samplers the same guarantees.
  */
+import { type Seed, toBigInt } from "../core/Seed.ts"
 import type { GeneratorKind } from "../rng/RandomGenerator.ts"
-import { type Seed, toBigInt } from "../rng/Seed.ts"
 import type { NoiseSource } from "./Sampler.ts"
 
 // In powers of 2. They cover every level of a model or setting, including the 4519 of zero terminal SNR.

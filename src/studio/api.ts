@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Client from "../client/Client.ts"
 import type { Model, PngInfo, Sampler, Scheduler, Style, Upscaler } from "../contract/Catalogue.ts"
-import type { AskedRequest, RunEvent, RunImage } from "../contract/Run.ts"
+import { type AskedRequest, type RunEvent, type RunImage, SentEvent } from "../contract/Run.ts"
 import { problemsOf } from "../core/Problem.ts"
 import type { Limits } from "../processing/Limits.ts"
 import { InvalidOptions, OptionsPatch, type OptionsSnapshot } from "../processing/Options.ts"
@@ -113,6 +113,8 @@ export const pngInfo = async (file: Blob) => {
   return ask((client) => client.pngInfo(bytes))
 }
 
+const decodeEvent = Schema.decodeUnknownSync(SentEvent.fields.data)
+
 const eventNames = ["queued", "step", "image", "done", "failed", "cancelled"] as const
 
 export interface RunListener {
@@ -140,7 +142,7 @@ export const follow = (id: string, listener: RunListener): void => {
   })
   for (const name of eventNames) {
     source.addEventListener(name, ({ data }: MessageEvent<string>) => {
-      const event: RunEvent = JSON.parse(data)
+      const event = decodeEvent(data)
       if (event._tag === "Done" || event._tag === "Failed" || event._tag === "Cancelled") source.close()
       listener.event(event)
     })

@@ -9,6 +9,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Seed from "../core/Seed.ts"
 import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
 import * as Infotext from "../processing/Infotext.ts"
 import type { Processing } from "../processing/Processing.ts"
@@ -31,7 +32,7 @@ export const prepare = Effect.fnUntraced(
     const { batch_size, n_iter, negative_prompt: negativePrompt, prompt, sampler_name, scheduler, steps } = processing
     const { height = model.defaultSize.height, width = model.defaultSize.width } = processing
     const plan = (index: number): ImagePlan => {
-      const seed = Math.max(0, processing.seed) + index
+      const seed = Seed.plus(processing.seed === -1 ? 0 : processing.seed, index)
       const infotext = Infotext.format({
         prompt,
         negativePrompt,
@@ -94,7 +95,8 @@ export const finalize = (state: RunPlan, generated: Generated): Effect.Effect<Pr
 
 const image = (plan: ImagePlan, { height, width }: { readonly height: number; readonly width: number }) => {
   const pixels = new Uint8Array(width * height * 3)
-  for (let i = 0; i < pixels.length; i += 3) pixels.set([plan.seed & 0xFF, (plan.seed >>> 8) & 0xFF, 128], i)
+  const seed = Seed.low32(plan.seed)
+  for (let i = 0; i < pixels.length; i += 3) pixels.set([seed & 0xFF, (seed >>> 8) & 0xFF, 128], i)
   return { ...plan, width, height, pixels, complete: true, extras: [] } satisfies GeneratedImage
 }
 

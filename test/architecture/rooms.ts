@@ -56,7 +56,7 @@ export const rooms: ReadonlyArray<Room> = [
   {
     path: "instrumentation",
     holds: "hook sets, one file each: progress, tracing, metrics, cancellation",
-    imports: ["runner"]
+    imports: ["core", "runner"]
   },
   {
     path: "models",
@@ -76,7 +76,7 @@ export const rooms: ReadonlyArray<Room> = [
   {
     path: "testing",
     holds: "layers that users put under their own tests",
-    imports: ["diffusion", "images", "model", "planning", "processing", "prompt", "runner"]
+    imports: ["core", "diffusion", "images", "model", "planning", "processing", "prompt", "runner"]
   },
   {
     path: ".",

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import { fileURLToPath } from "node:url"
 import sharp from "sharp"
 import { readMetadata, withInfotext } from "../../src/images/Metadata.ts"
 import { PlainEncoder } from "../../src/testing/index.ts"
@@ -101,6 +102,29 @@ describe("serena txt2img", () => {
       assert.deepStrictEqual(fromJpeg.bytes, first.bytes)
       assert.strictEqual(other.infotext, first.infotext.replace("Seed: 9", "Seed: 5"))
       assert.notDeepEqual(other.bytes, first.bytes)
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live("takes seeds of 64 bits with all of their digits, from a flag and from a picture", () =>
+    Effect.gen(function*() {
+      const outdir = yield* temporaryFolder
+      const picture = fileURLToPath(new URL("../cases/seed-64bit/seed.png", import.meta.url))
+      const seed = "6302954713490123530"
+      for (
+        const args of [
+          ["--from", picture, "--batch-size", "2"],
+          ["a green star", "--steps", "1", "--width", "64", "--height", "64", "--seed", seed, "--batch-size", "2"]
+        ]
+      ) {
+        const { code, stderr, stdout } = yield* serena(["txt2img", ...args, "--json", "--quiet", "--outdir", outdir])
+        assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
+        const images = lines(stdout).map((line) => JSON.parse(line))
+        assert.deepStrictEqual(images.map(({ seed }) => seed), [seed, "6302954713490123531"])
+        assert.include(images[1].infotext, "Seed: 6302954713490123531, Size: 64x64")
+        assert.include(images[0].path, `-${seed}`)
+      }
+      const beyond = yield* serena(["txt2img", "--seed", "18446744073709551616", "--outdir", outdir])
+      assert.strictEqual(beyond.code, 2)
+      assert.include(beyond.stderr, "--seed: 18446744073709551616 is out of range: -2^63 to 2^64 - 1")
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
   it.live("names by its flag what a picture tells and cannot be made, and says what is not the same", () =>

@@ -145,6 +145,14 @@ export const deviations: ReadonlyArray<readonly [subject: string, text: string]>
     "`GPU` selects the noise of this machine, which is the same as `CPU`. `NV` reproduces NVIDIA's noise on any machine."
   ],
   [
+    "Seeds of 64 bits",
+    "A seed is any integer that torch takes, -2^63 to 2^64 - 1, and images count up from it by one each; a request whose " +
+    "last image would exceed the range is refused. Of the bits, the noise of `CPU` uses the low 32, as torch's Mersenne " +
+    "Twister does, so seeds that differ by a multiple of 2^32 make the same noise. `NV` uses all 64, as the key of " +
+    "Philox; negative seeds are their two's complement. The Brownian path of the SDE samplers uses all 64 with either " +
+    "source. `eta_noise_seed_delta` is added within 64 bits, where the webui fails on a sum out of range."
+  ],
+  [
     "Fractional timesteps",
     "A network with an integer timestep input receives the nearest timestep. A network with a float input receives the " +
     "exact one."

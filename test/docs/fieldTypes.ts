@@ -127,6 +127,8 @@ const all: ReadonlyArray<Written> = [
 
 // Types that a schema's AST does not name.
 const named: Readonly<Record<string, string>> = {
+  seed: "Seed",
+  subseed: "Seed",
   sampler_name: "SamplerName",
   hr_sampler_name: "SamplerName",
   scheduler: "SchedulerName",
@@ -151,7 +153,7 @@ const typeOf = (ast: SchemaAST.AST, name: string): string => {
     case "Union":
       return ast.types.map((member) => typeOf(member, name)).join(" | ")
     case "Declaration":
-      return "ImageBytes"
+      return named[name] ?? "ImageBytes"
     case "Objects":
       return named[name] ?? unknown(name, ast._tag)
     case "Arrays": {
@@ -227,6 +229,7 @@ export const fieldTypes = (): string =>
  *
  * Made by \`npm run docs\` from the schemas of this folder. Do not edit.
  */
+import type { Seed } from "../core/Seed.ts"
 import type { ImageBytes } from "./ImageBytes.ts"
 import type { SamplerName, SchedulerName } from "./SamplerName.ts"
 `,

@@ -227,6 +227,8 @@ describe("readMetadata, PNG", () => {
       assert.deepStrictEqual(Object.keys(items), ["Software", "Description", "Comment"])
       const other = yield* novelAi(`{"steps":28,"sampler":"new","seed":1,"scale":5,"uc":""}`)
       assert.include((yield* readMetadata(other)).infotext, "Sampler: Euler a")
+      const large = yield* novelAi(`{"steps":28,"sampler":"new","seed":6302954713490123530,"scale":5,"uc":""}`)
+      assert.include((yield* readMetadata(large)).infotext, "Seed: 6302954713490123530, ")
     }))
 
   it.effect.each(["", "{}", "not JSON", `{"steps":"x"}`])(

@@ -110,7 +110,7 @@ describe("a plan", () => {
 })
 
 describe("an invalid request", () => {
-  const big = 2 ** 53 - 1
+  const big = 2n ** 64n - 1n
 
   it("has all of its problems named at once, unknown names among them", () => {
     assert.deepStrictEqual(

@@ -4,6 +4,7 @@
 import type { Locator, Page } from "playwright-core"
 
 export const prompt = (page: Page): Locator => page.getByRole("textbox", { name: "Prompt", exact: true })
+export const seed = (page: Page): Locator => page.getByRole("textbox", { name: "Seed", exact: true })
 export const number = (page: Page, name: string): Locator => page.getByRole("spinbutton", { name, exact: true })
 export const button = (page: Page | Locator, name: string | RegExp): Locator =>
   page.getByRole("button", { name, exact: typeof name === "string" })

@@ -7,7 +7,19 @@ import { readFile } from "node:fs/promises"
 import type { BrowserContextOptions, Page } from "playwright-core"
 import sharp from "sharp"
 import { serious } from "./axe.ts"
-import { button, dropFile, gallery, generate, generateImage, number, problem, prompt, submitted, tab } from "./steps.ts"
+import {
+  button,
+  dropFile,
+  gallery,
+  generate,
+  generateImage,
+  number,
+  problem,
+  prompt,
+  seed,
+  submitted,
+  tab
+} from "./steps.ts"
 import { Studio, type Visited } from "./Studio.ts"
 
 /** Visits the studio, and lets somebody act there. */
@@ -149,6 +161,22 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
       await problem(page, "Choose an init image.").waitFor()
     }))
 
+  it.effect("keeps all digits of a seed, from the form to the image and back", () =>
+    visiting(async (page) => {
+      const large = "6302954713490123530"
+      await seed(page).fill("")
+      await seed(page).pressSequentially("-1")
+      await seed(page).fill(large)
+      const request = await submitted(page, () => generateImage(page, "a green star"))
+      assert.strictEqual(request["seed"], large)
+      await page.getByText(`seed ${large}`).first().waitFor()
+      await button(page, "Use a random seed").click()
+      assert.strictEqual(await seed(page).inputValue(), "-1")
+      await page.reload()
+      await button(page, "Use the last image's seed").click()
+      assert.strictEqual(await seed(page).inputValue(), large)
+    }))
+
   it.effect("takes a dropped image: to read it, to use its settings, to start from it", () =>
     visiting(async (page) => {
       await generateImage(page, "a white ring on a green background")
@@ -159,7 +187,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
       await button(page, "Use these settings").click()
       assert.strictEqual(await prompt(page).inputValue(), "a white ring on a green background")
       assert.strictEqual(await number(page, "Sampling steps").inputValue(), "2")
-      assert.match(await number(page, "Seed").inputValue(), /^\d+$/)
+      assert.match(await seed(page).inputValue(), /^\d+$/)
 
       await dropFile(page, bytes, "ring.png", "img2img")
       await page.getByRole("img", { name: "Init image, ring.png" }).waitFor()
@@ -272,7 +300,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
       assert.strictEqual(await prompt(page).inputValue(), "a red circle")
       const [first, second] = await Promise.all([
         page.evaluate(async () => (await (await fetch("v1/runs?limit=2")).json()).runs[1].status.images[0].seed),
-        number(page, "Seed").inputValue()
+        seed(page).inputValue()
       ])
       assert.strictEqual(String(first), second)
     }, { permissions: ["clipboard-read", "clipboard-write"] }))

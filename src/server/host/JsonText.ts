@@ -5,6 +5,7 @@
  * stable-diffusion-webui compare. Nothing here recurses or copies the text, so neither nesting nor length is an attack.
  */
 import * as Result from "effect/Result"
+import * as ExactJson from "../../core/ExactJson.ts"
 
 /** Deepest nesting that is accepted. */
 export const deepest = 200
@@ -31,12 +32,11 @@ export interface JsonMistake {
   readonly column: number
 }
 
-/** Parses a text, or says where it is wrong. */
+/** Parses a text, or says where it is wrong. Large seeds are texts of their digits. */
 export const parse = (text: string): Result.Result<unknown, JsonMistake> => {
   if (depthOf(text) > deepest) return Result.fail({ fault: "depth", position: 0, line: 1, column: 1 })
   try {
-    const value: unknown = JSON.parse(text)
-    return Result.succeed(value)
+    return Result.succeed(ExactJson.parse(text))
   } catch {
     return Result.fail(located(text, mistakeIn(text) ?? { fault: "value", position: 0 }))
   }

@@ -115,6 +115,7 @@ const kindOf = (ast: SchemaAST.AST): Json => {
     case "String":
       return { type: "string" }
     case "Number":
+    case "BigInt":
       return { type: "integer" }
     case "Boolean":
       return { type: "boolean" }
@@ -126,8 +127,11 @@ const kindOf = (ast: SchemaAST.AST): Json => {
       return { type: "number" }
     case "Null":
       return { type: "null" }
-    case "Union":
-      return { anyOf: ast.types.map(kindOf) }
+    case "Union": {
+      const kinds = ast.types.map(kindOf)
+      const [first = {}] = kinds
+      return kinds.every(({ type }) => type === first.type) ? first : { anyOf: kinds }
+    }
     default:
       return {}
   }

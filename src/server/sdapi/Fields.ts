@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
+import * as Seed from "../../core/Seed.ts"
 import { type Detail, Unprocessable } from "./ApiError.ts"
 import { Float } from "./PythonJson.ts"
 
@@ -22,6 +23,14 @@ export const readInt = (value: unknown): number | undefined => {
   if (typeof value === "string" && !integerText.test(value)) return undefined
   const number = typeof value === "string" ? Number(value.replaceAll("_", "")) : value
   return typeof number === "number" && Number.isFinite(number) ? Math.trunc(number) + 0 : undefined
+}
+
+/** A seed: a whole number of any size, as Python has them. */
+const readSeed = (value: unknown): Seed.Seed | undefined => {
+  if (typeof value === "bigint") return value
+  if (typeof value === "string" && integerText.test(value)) return Seed.fromText(value.replaceAll("_", ""))
+  const whole = readInt(value)
+  return whole === undefined ? undefined : Seed.of(BigInt(whole))
 }
 
 /** A number, or a text that Python's `float` reads. */
@@ -121,6 +130,7 @@ const readMarked = (value: unknown): Float | undefined => {
 }
 
 export const Int = kind(Schema.Finite, notInt, readInt)
+export const SeedNumber = kind(Schema.Union([Schema.Finite, Schema.BigInt]), notInt, readSeed)
 export const FloatNumber = kind(Schema.instanceOf(Float), notFloat, readMarked)
 export const Text = kind(Schema.String, notText, readText)
 export const Flag = kind(Schema.Boolean, notFlag, readFlag)

@@ -5,7 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
-import { decoder, Dict, Flag, FloatNumber, Int, List, otherwise, Text, Texts } from "./Fields.ts"
+import { decoder, Dict, Flag, FloatNumber, Int, List, otherwise, SeedNumber, Text, Texts } from "./Fields.ts"
 import { Float } from "./PythonJson.ts"
 
 const anything = Schema.Unknown.pipe((schema) => otherwise(schema, null))
@@ -18,8 +18,8 @@ const head = {
   prompt: otherwise(Text.nullable, txt2img.prompt),
   negative_prompt: otherwise(Text.nullable, txt2img.negative_prompt),
   styles: otherwise(Texts.nullable, null),
-  seed: otherwise(Int.nullable, txt2img.seed),
-  subseed: otherwise(Int.nullable, txt2img.subseed),
+  seed: otherwise(SeedNumber.nullable, txt2img.seed),
+  subseed: otherwise(SeedNumber.nullable, txt2img.subseed),
   // The webui's source writes this default without a decimal point, and replies show it so.
   subseed_strength: otherwise(FloatNumber.nullable, new Float(0, "0")),
   seed_resize_from_h: otherwise(Int.nullable, txt2img.seed_resize_from_h),

@@ -46,7 +46,7 @@ const text = (value: string, ascii: boolean): string => {
 export const write = (value: unknown, style: Style = compact): string => {
   if (typeof value === "string") return text(value, style.ascii)
   if (typeof value === "number") return Number.isFinite(value) ? String(value) : "null"
-  if (typeof value === "boolean") return String(value)
+  if (typeof value === "boolean" || typeof value === "bigint") return String(value)
   if (value instanceof Float) return Number.isFinite(value.value) ? value.text : "null"
   if (Array.isArray(value)) return `[${value.map((item) => write(item, style)).join(style.comma)}]`
   if (typeof value !== "object" || value === null) return "null"

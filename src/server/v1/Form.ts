@@ -16,6 +16,7 @@ import { InvalidRequest, TooLarge } from "../../contract/errors.ts"
 import { RunRequest } from "../../contract/Run.ts"
 import { fieldsOf } from "../../core/Field.ts"
 import type { Problem } from "../../core/Problem.ts"
+import * as Seed from "../../core/Seed.ts"
 import type { Limits } from "../../processing/Limits.ts"
 import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
 import * as JsonText from "../host/JsonText.ts"
@@ -38,6 +39,11 @@ const texts: ReadonlySet<string> = new Set([
     !lists.has(name) && (value === "text" || value === "name" || value === "file") ? [name] : []
   )
 ])
+
+/** Fields whose digits are kept. */
+const seeds: ReadonlySet<string> = new Set(
+  fieldsOf(request).flatMap(([name, { value }]) => value === "seed" ? [name] : [])
+)
 
 /** Fields that may be files. */
 const images: ReadonlySet<string> = new Set(
@@ -122,6 +128,7 @@ export const readForm = Effect.fnUntraced(
 const valueOf = (name: string, text: string): unknown => {
   if (texts.has(name)) return text
   if (text.trim() === "") return null
+  if (seeds.has(name)) return Seed.fromText(text) ?? text
   if (lists.has(name) && !text.trimStart().startsWith("[")) return text
   return Result.getOrElse(JsonText.parse(text), () => text)
 }

@@ -2,8 +2,18 @@
  * The form's controls, each bound to one field.
  */
 import type { ComponentChildren } from "preact"
+import { fromText, toJson } from "../../core/Seed.ts"
 import { labelOf } from "../state/fields.ts"
-import { change, type FlagField, type Form, form, type NumberField, type TextField } from "../state/form.ts"
+import {
+  change,
+  type FlagField,
+  type Form,
+  form,
+  type NumberField,
+  type SeedField,
+  type SeedText,
+  type TextField
+} from "../state/form.ts"
 import { described, Field } from "./Field.tsx"
 
 interface Common {
@@ -78,6 +88,38 @@ export const NumberInput = ({ children, hint: ownHint, name, placeholder, slider
         />
         {input}
       </div>
+    </Field>
+  )
+}
+
+/** A seed of the form, with all of its digits; null if the input is empty, and any other text as it is. */
+export const readSeed = (text: string): SeedText | null => {
+  const seed = fromText(text)
+  return seed !== undefined ? toJson(seed) : text.trim() === "" ? null : text
+}
+
+/** A seed. An input for numbers would round large ones. */
+export const SeedInput = ({ children, name }: {
+  readonly name: SeedField
+  /** Shown next to the seed. */
+  readonly children?: ComponentChildren
+}) => {
+  const { hint, label } = shownOf(name, undefined)
+  const input = (
+    <input
+      id={`field-${name}`}
+      class="input"
+      type="text"
+      inputMode="numeric"
+      value={form.value[name] ?? ""}
+      autoComplete="off"
+      {...described(name, hint !== undefined)}
+      onInput={({ currentTarget }) => change({ [name]: readSeed(currentTarget.value) })}
+    />
+  )
+  return (
+    <Field name={name} label={label} hint={hint}>
+      {children === undefined ? input : <div class="with-button">{input}{children}</div>}
     </Field>
   )
 }

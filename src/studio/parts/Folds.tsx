@@ -2,7 +2,7 @@
  * The collapsible sections of the form: hires fix, variation seed and others.
  */
 import { Fold } from "../controls/Fold.tsx"
-import { NumberInput, Select, Switch } from "../controls/inputs.tsx"
+import { NumberInput, SeedInput, Select, Switch } from "../controls/inputs.tsx"
 import { models, upscalers } from "../state/catalogue.ts"
 import { form } from "../state/form.ts"
 import type { Kind } from "../state/ui.ts"
@@ -49,7 +49,7 @@ export const Variation = () => {
       fields={["subseed", "subseed_strength", "seed_resize_from_w", "seed_resize_from_h"]}
     >
       <Switch name="has_variation" />
-      <NumberInput name="subseed" />
+      <SeedInput name="subseed" />
       <NumberInput name="subseed_strength" slider={[0, 1]} step={0.01} />
       <div class="row">
         <NumberInput name="seed_resize_from_w" placeholder="none" step={8} />

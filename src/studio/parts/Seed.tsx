@@ -2,11 +2,11 @@
  * The seed: a number, random, or the seed of the latest image.
  */
 import { Icon } from "../controls/Icon.tsx"
-import { NumberInput } from "../controls/inputs.tsx"
+import { SeedInput } from "../controls/inputs.tsx"
 import { change, lastSeed } from "../state/form.ts"
 
 export const Seed = () => (
-  <NumberInput name="seed">
+  <SeedInput name="seed">
     <button
       type="button"
       class="button square"
@@ -28,5 +28,5 @@ export const Seed = () => (
     >
       <Icon name="reuse" />
     </button>
-  </NumberInput>
+  </SeedInput>
 )

@@ -3,6 +3,7 @@
  *
  * A number is null where the field is empty or holds no number.
  */
+import { toJson } from "../../core/Seed.ts"
 import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
 import { isRecord } from "../api.ts"
 import { kept } from "./persist.ts"
@@ -18,11 +19,11 @@ export interface Form {
   readonly cfg_scale: number | null
   readonly width: number | null
   readonly height: number | null
-  readonly seed: number | null
+  readonly seed: SeedText | null
   readonly batch_size: number | null
   readonly n_iter: number | null
   readonly has_variation: boolean
-  readonly subseed: number | null
+  readonly subseed: SeedText | null
   readonly subseed_strength: number | null
   readonly seed_resize_from_w: number | null
   readonly seed_resize_from_h: number | null
@@ -50,8 +51,12 @@ export interface Form {
   readonly inpainting_mask_invert: string
 }
 
+/** A seed in its form for JSON: large ones are the text of their digits. Another text is one that was not finished. */
+export type SeedText = number | string
+
 type FieldsOf<A> = { [K in keyof Form]: Form[K] extends A ? K : never }[keyof Form]
 export type NumberField = Exclude<FieldsOf<number | null>, FieldsOf<string>>
+export type SeedField = Exclude<FieldsOf<SeedText | null>, FieldsOf<string> | NumberField>
 export type TextField = FieldsOf<string>
 export type FlagField = FieldsOf<boolean>
 
@@ -69,11 +74,11 @@ export const defaults: Form = {
   cfg_scale: txt2img.cfg_scale,
   width: null,
   height: null,
-  seed: txt2img.seed,
+  seed: toJson(txt2img.seed),
   batch_size: txt2img.batch_size,
   n_iter: txt2img.n_iter,
   has_variation: false,
-  subseed: txt2img.subseed,
+  subseed: toJson(txt2img.subseed),
   subseed_strength: 0.2,
   seed_resize_from_w: null,
   seed_resize_from_h: null,
@@ -112,6 +117,9 @@ export const mayBeEmpty: ReadonlySet<string> = new Set<keyof Form>([
   "initial_noise_multiplier"
 ])
 
+/** Whether a stored value is a seed. */
+export const isSeed = (value: unknown): value is SeedText => typeof value === "number" || typeof value === "string"
+
 const isLike = (value: unknown, like: unknown): boolean =>
   Array.isArray(like)
     ? Array.isArray(value) && value.every((item) => typeof item === "string")
@@ -119,13 +127,17 @@ const isLike = (value: unknown, like: unknown): boolean =>
     ? value === null || typeof value === "number"
     : typeof value === typeof like
 
+const isSeedField = (name: string): boolean => name === "seed" || name === "subseed"
+
 // The stored values that still have their field's type.
 const revive = (value: unknown): Form =>
   isRecord(value)
     ? {
       ...defaults,
       ...Object.fromEntries(
-        Object.entries(defaults).flatMap(([name, like]) => isLike(value[name], like) ? [[name, value[name]]] : [])
+        Object.entries(defaults).flatMap(([name, like]) =>
+          isLike(value[name], like) || (isSeedField(name) && isSeed(value[name])) ? [[name, value[name]]] : []
+        )
       )
     }
     : defaults
@@ -150,4 +162,4 @@ export const open = kept(
 )
 
 /** The seed of the latest image. */
-export const lastSeed = kept("lastSeed", (value) => typeof value === "number" ? value : undefined)
+export const lastSeed = kept("lastSeed", (value) => isSeed(value) ? value : undefined)

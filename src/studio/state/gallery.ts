@@ -2,9 +2,11 @@
  * The gallery's images: those generated in this browser, and those that the server still has.
  */
 import { computed, signal } from "@preact/signals"
+import { toJson } from "../../core/Seed.ts"
 import * as api from "../api.ts"
 import { isRecord, type RunImage } from "../api.ts"
 import * as blobs from "./blobs.ts"
+import { isSeed, type SeedText } from "./form.ts"
 import { kept } from "./persist.ts"
 
 export interface GalleryImage {
@@ -14,8 +16,8 @@ export interface GalleryImage {
   readonly index: number
   readonly url: string
   readonly infotext: string
-  readonly seed: number
-  readonly subseed: number
+  readonly seed: SeedText
+  readonly subseed: SeedText
   readonly width: number
   readonly height: number
   readonly format: string
@@ -31,7 +33,8 @@ const most = 200
 const isGalleryImage = (value: unknown): value is GalleryImage =>
   isRecord(value) &&
   ["key", "run", "url", "infotext", "format", "prompt"].every((name) => typeof value[name] === "string") &&
-  ["index", "seed", "subseed", "width", "height", "madeAt"].every((name) => typeof value[name] === "number") &&
+  ["index", "width", "height", "madeAt"].every((name) => typeof value[name] === "number") &&
+  isSeed(value["seed"]) && isSeed(value["subseed"]) &&
   typeof value["complete"] === "boolean"
 
 /** Newest first. */
@@ -67,8 +70,8 @@ const galleryImageOf = (run: string, prompt: string, madeAt: number) => (image: 
   // Relative to the page, so that it works behind a proxy with a path prefix.
   url: image.url.replace(/^\//, ""),
   infotext: image.infotext,
-  seed: image.seed,
-  subseed: image.subseed,
+  seed: toJson(image.seed),
+  subseed: toJson(image.subseed),
   width: image.width,
   height: image.height,
   format: image.format,

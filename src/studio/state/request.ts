@@ -1,8 +1,9 @@
 /**
  * Converts the form to a request, and back.
  */
+import { toJson } from "../../core/Seed.ts"
 import { type AskedRequest, isRecord, type Problem } from "../api.ts"
-import { defaults, type Form, form, mayBeEmpty } from "./form.ts"
+import { defaults, type Form, form, mayBeEmpty, type SeedText } from "./form.ts"
 import { painted, source } from "./source.ts"
 import { isEmpty, toPng } from "./strokes.ts"
 import type { Kind } from "./ui.ts"
@@ -86,7 +87,7 @@ export const build = async (kind: Kind): Promise<Asked> => {
  *
  * @param seed The image's seed, for a request with a random one.
  */
-export const formOf = (request: AskedRequest, seed?: number, subseed?: number): Form => {
+export const formOf = (request: AskedRequest, seed?: SeedText, subseed?: SeedText): Form => {
   const said: Readonly<Record<string, unknown>> = isRecord(request) ? request : {}
   const known = Object.fromEntries(
     Object.entries(defaults).flatMap(([name, like]) => {
@@ -104,8 +105,8 @@ export const formOf = (request: AskedRequest, seed?: number, subseed?: number): 
   return {
     ...defaults,
     ...known,
-    seed: seed ?? request.seed,
-    subseed: subseed ?? request.subseed,
+    seed: seed ?? toJson(request.seed),
+    subseed: subseed ?? toJson(request.subseed),
     subseed_strength: request.subseed_strength > 0 ? request.subseed_strength : defaults.subseed_strength,
     has_variation: request.subseed_strength > 0 || request.seed_resize_from_w > 0,
     hr_denoising_strength: isTxt2Img && request.enable_hr ? request.denoising_strength : defaults.hr_denoising_strength,

@@ -2,6 +2,7 @@
  * The runs that this page submitted. It follows them to their end, also after a reload.
  */
 import { computed, signal } from "@preact/signals"
+import { toJson } from "../../core/Seed.ts"
 import * as api from "../api.ts"
 import { ApiFailure, failureOf, isRecord, type RunEvent } from "../api.ts"
 import { learnSize, selectedModel } from "./catalogue.ts"
@@ -101,7 +102,7 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
           if (event.images.length > 0) gallery.add(id, prompt, event.images)
           const [first] = event.images
           if (first !== undefined) {
-            lastSeed.value = first.seed
+            lastSeed.value = toJson(first.seed)
             if (ownSize && first.width === first.height && kind === "txt2img") learnSize(first.width)
           }
           announcement.value = event.interrupted

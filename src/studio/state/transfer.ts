@@ -3,7 +3,7 @@
  */
 import { signal } from "@preact/signals"
 import * as api from "../api.ts"
-import { change, form } from "./form.ts"
+import { change, form, type SeedText } from "./form.ts"
 import { fileOf, type GalleryImage, viewed } from "./gallery.ts"
 import { formOf } from "./request.ts"
 import * as source from "./source.ts"
@@ -73,7 +73,7 @@ export const reuse = async (image: GalleryImage) => {
 }
 
 /** Fills the form with a request, on the tab of its kind. */
-export const apply = (request: api.AskedRequest, seed?: number, subseed?: number) => {
+export const apply = (request: api.AskedRequest, seed?: SeedText, subseed?: SeedText) => {
   const next = formOf(request, seed, subseed)
   change({ ...next, styles: next.styles, n_iter: 1, batch_size: 1 })
   viewed.value = undefined
@@ -81,7 +81,7 @@ export const apply = (request: api.AskedRequest, seed?: number, subseed?: number
   say("The form has the settings of this image.")
 }
 
-export const useSeed = (seed: number) => {
+export const useSeed = (seed: SeedText) => {
   change({ seed })
   say(`The seed is now ${form.value.seed}.`)
 }

@@ -17,7 +17,7 @@ const request = (seed: number, more: Parameters<typeof Txt2Img.make>[0] = {}) =>
 const layer = (options: RunQueueOptions = {}, runtime: TestRuntime.LayerOptions = {}) =>
   RunQueue.layer(options).pipe(Layer.provide(TestRuntime.layer(runtime)))
 
-const seeds = ({ images }: { readonly images: ReadonlyArray<{ readonly seed: number }> }) =>
+const seeds = ({ images }: { readonly images: ReadonlyArray<{ readonly seed: number | bigint }> }) =>
   images.map(({ seed }) => seed)
 
 describe("RunQueue", () => {
