@@ -16,11 +16,12 @@ import { ImageEncoder } from "./images/ImageEncoder.ts"
 import { ImageStore } from "./images/ImageStore.ts"
 import type { Upscalers } from "./images/Upscalers.ts"
 import type { Models } from "./model/Models.ts"
+import * as devices from "./models/devices.ts"
 import { ModelProvider } from "./models/ModelProvider.ts"
 import { Networks } from "./models/Networks.ts"
 import * as UpscalerProvider from "./models/UpscalerProvider.ts"
 import { CommandOptions, type CommandOptionsPatch } from "./processing/CommandOptions.ts"
-import { Options, type OptionsPatch } from "./processing/Options.ts"
+import { InvalidOptions, Options, type OptionsPatch } from "./processing/Options.ts"
 import { StyleBook } from "./processing/StyleBook.ts"
 import type { Pipeline } from "./runner/Pipeline.ts"
 import { RunnerHooks } from "./runner/RunnerHooks.ts"
@@ -79,6 +80,16 @@ export const layer = <E = never, R = never>(
 // Options of a program without types can be anything: every run fails before it begins.
 const checkedCapture = ({ cmdOpts = {}, options = {} }: LayerOptions<unknown, unknown>) =>
   Effect.map(CaptureContext, ({ capture }) => {
-    const check = Effect.andThen(Options.decode(options), CommandOptions.check(cmdOpts))
+    const check = Effect.andThen(Options.decode(options), CommandOptions.check(cmdOpts)).pipe(
+      Effect.andThen(checkDevice(cmdOpts.device))
+    )
     return CaptureContext.of({ capture: (request) => Effect.andThen(check, capture(request)) })
+  })
+
+const checkDevice = (device: CommandOptionsPatch["device"] = "cpu") =>
+  Effect.suspend(() => {
+    const message = devices.problemOf(device)
+    return message === undefined
+      ? Effect.void
+      : Effect.fail(new InvalidOptions({ problems: [{ path: "cmdOpts.device", message }] }))
   })

@@ -74,10 +74,12 @@ export const toFlags = (table: FlagTable): Readonly<Record<string, Flag.Flag<Opt
 
 const isNumeric = ({ value }: FlagField): boolean => value === "integer" || value === "seed" || value === "number"
 
-// A number of the flag; `undefined` for a text that is none. Seeds have digits that a `number` cannot hold.
+// A number of the flag; `undefined` for a text that is none. Seeds have digits that a `number` cannot hold, and any other
+// number too large to be held is the largest: it is out of every range.
 const toNumber = (field: FlagField, text: string | boolean): number | bigint | undefined => {
   const seed = field.value === "seed" ? Seed.fromText(String(text)) : undefined
-  const number = String(text).trim() === "" ? Number.NaN : Number(text)
+  const isText = String(text).trim() === "" || /infinity/i.test(String(text))
+  const number = Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, isText ? Number.NaN : Number(text)))
   return seed ?? (Number.isFinite(number) ? number : undefined)
 }
 

@@ -19,7 +19,7 @@ import { decode as decodeProcessing, Img2Img, limitOf, type Processing, Txt2Img 
 import { readFile } from "./files.ts"
 import { byFlag, flagFieldOf, type FlagTable, notNumbers, tableOf, toFlag, toFlags, written } from "./Flags.ts"
 import * as ProcessFlags from "./ProcessFlags.ts"
-import { asRanges } from "./ranges.ts"
+import { asChoices, asRanges } from "./ranges.ts"
 import { settingsOf } from "./settings.ts"
 
 /** Fields with a flag, in the order of help. Files have flags of their own. */
@@ -130,7 +130,9 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
       typeof value === "string" && value.includes("\uFFFD") ? [{ path, message: "it is not valid UTF-8" }] : []
     ),
     ...notNumbers(input.request, table),
-    ...(Result.isFailure(processing) ? asRanges(processing.failure.problems, valueIn(asked), mostOf(limits)) : []),
+    ...(Result.isFailure(processing)
+      ? asChoices(asRanges(processing.failure.problems, valueIn(asked), mostOf(limits)), valueIn(asked))
+      : []),
     ...(Result.isFailure(setup) ? setup.failure : [])
   ]
   const all = [...set.problems, ...problems.map(named)]

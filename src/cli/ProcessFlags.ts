@@ -11,6 +11,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { field } from "../core/Field.ts"
 import { type Problem, problemsOf } from "../core/Problem.ts"
+import * as devices from "../models/devices.ts"
 import { type CommandOptions, ProcessOptions } from "../processing/CommandOptions.ts"
 import { Limits } from "../processing/Limits.ts"
 import { type OptionsPatch, OptionsSnapshot } from "../processing/Options.ts"
@@ -25,7 +26,7 @@ import {
   type Written,
   written
 } from "./Flags.ts"
-import { asRanges } from "./ranges.ts"
+import { asChoices, asRanges } from "./ranges.ts"
 
 /** Fields that only the command line has. */
 const CommandLine = Schema.Struct({
@@ -123,7 +124,7 @@ export const decode = Effect.fnUntraced(
     ReadonlyArray<Problem>,
     FileSystem.FileSystem | Path.Path
   > {
-    const values = written(process, processTable)
+    const values = inLowerCase(written(process, processTable), "device")
     const processOptions = yield* problemsFrom(decodeProcess(values))
     const commandLine = yield* problemsFrom(decodeCommandLine(values))
     const taken = yield* problemsFrom(decodeLimits(written(limits, limitsTable)))
@@ -133,7 +134,7 @@ export const decode = Effect.fnUntraced(
     const problems = [
       ...notNumbers(process, processTable),
       ...notNumbers(limits, limitsTable),
-      ...(Result.isFailure(processOptions) ? processOptions.failure : []),
+      ...(Result.isFailure(processOptions) ? processOptions.failure : deviceProblems(processOptions.success)),
       ...(Result.isFailure(modelsDir) ? modelsDir.failure : []),
       ...(Result.isFailure(commandLine) ? commandLine.failure : []),
       ...(Result.isFailure(taken) ? taken.failure : [])
@@ -143,7 +144,8 @@ export const decode = Effect.fnUntraced(
       Result.isFailure(taken) || problems.length > 0
     ) {
       const given = { ...values, ...written(limits, limitsTable) }
-      return yield* Effect.fail(asRanges(problems, (path) => Reflect.get(given, path)))
+      const valueOf = (path: string): unknown => Reflect.get(given, path)
+      return yield* Effect.fail(asChoices(asRanges(problems, valueOf), valueOf))
     }
     const { otlp_endpoint, outdir, sd_model_checkpoint } = commandLine.success
     return {
@@ -156,6 +158,14 @@ export const decode = Effect.fnUntraced(
     }
   }
 )
+
+const inLowerCase = <A extends Readonly<Record<string, unknown>>>(values: A, name: string): A =>
+  typeof values[name] === "string" ? { ...values, [name]: values[name].toLowerCase() } : values
+
+const deviceProblems = ({ device }: ProcessOptions): ReadonlyArray<Problem> => {
+  const message = devices.problemOf(device)
+  return message === undefined ? [] : [{ path: "device", message }]
+}
 
 /** The models folder: from the flag, the environment, or the working directory. */
 export const resolveModelsDir = Effect.fnUntraced(function*(flag: string | undefined) {

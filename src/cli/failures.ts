@@ -139,6 +139,9 @@ export const usage = (error: CliError.NonShowHelpErrors, names: Names): string =
         error.arguments.map((argument) => JSON.stringify(argument)).join(", ")
       }. Put quotes around a prompt of several words.`
     case "InvalidValue":
+      if (/^\d+ occurrences$/.test(error.value)) {
+        return `--${error.option} is given ${error.value.replace(/ .*/, " times")}.`
+      }
       // Effect's own checks of a path are sentences already.
       return error.expected.startsWith("Path ")
         ? `${error.kind === "flag" ? `--${error.option}` : error.option}: ${error.expected}`

@@ -2,6 +2,7 @@
  * Settings on the command line: `--set name=value`.
  */
 import * as Schema from "effect/Schema"
+import { choicesOf } from "../core/Field.ts"
 import type { Problem } from "../core/Problem.ts"
 import { proposer } from "../core/Text.ts"
 import { OptionsPatch } from "../processing/Options.ts"
@@ -39,8 +40,9 @@ export const settingsOf = (
 const isValue = Schema.is(OptionsPatch)
 
 const valueOf = (name: string, text: string): unknown => {
-  const json = parsed(text)
-  return isValue({ [name]: json }) || !isValue({ [name]: text }) ? json : text
+  const choice = choicesOf(OptionsPatch, name).find((choice) => choice.toLowerCase() === text.toLowerCase())
+  const json = parsed(choice ?? text)
+  return isValue({ [name]: json }) || !isValue({ [name]: choice ?? text }) ? json : choice ?? text
 }
 
 const parsed = (text: string): unknown => {

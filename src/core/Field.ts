@@ -63,3 +63,13 @@ export const fieldsOf = (struct: Described): ReadonlyArray<readonly [name: strin
     const described = fieldOf(struct, name)
     return described === undefined ? [] : [[name, described] as const]
   })
+
+/** The values of a field that takes one of a few; empty for others. */
+export const choicesOf = ({ fields }: Described, name: string): ReadonlyArray<string> => {
+  const schema = Object.hasOwn(fields, name) ? fields[name] : undefined
+  if (schema === undefined) return []
+  const { ast } = Schema.toType(schema)
+  const members = ast._tag === "Union" ? ast.types : [ast]
+  const values = members.flatMap((member) => member._tag === "Literal" ? [String(member.literal)] : [])
+  return values.length === members.length ? values : []
+}

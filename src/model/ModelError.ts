@@ -41,17 +41,25 @@ export class InvalidModelFolder extends Schema.TaggedError<InvalidModelFolder>()
   }
 }
 
-/** A network's file that onnxruntime does not load: truncated, corrupt, or of an unsupported version. */
+/**
+ * A network's file that onnxruntime does not load: truncated, corrupt, or of an unsupported version. With a `device`
+ * the file is whole, and the device does not take it.
+ */
 export class NetworkLoadError extends Schema.TaggedError<NetworkLoadError>()("NetworkLoadError", {
   file: Schema.String,
-  reason: Schema.String
+  reason: Schema.String,
+  /** The device that failed; the processor loads the file. */
+  device: Schema.optionalKey(Schema.String)
 }) {
   static {
     readableError(this)
   }
 
   override get message(): string {
-    return `The network ${this.file} does not load: ${this.reason}. Check that the file is complete, or export it again.`
+    return this.device === undefined
+      ? `The network ${this.file} does not load: ${this.reason}. Check that the file is complete, or export it again.`
+      : `The network ${this.file} does not load on the device ${this.device}: ${this.reason}. Check the driver of the ` +
+        "device, or use the device cpu, on which it loads."
   }
 }
 

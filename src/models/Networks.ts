@@ -105,6 +105,7 @@ interface Refused {
   readonly _tag: "Refused"
   readonly reason: string
   readonly unloaded: boolean
+  readonly device?: string | undefined
 }
 
 /** The service over any thread that speaks the protocol. */
@@ -131,7 +132,8 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
 
   const open: Networks["Service"]["open"] = Effect.fnUntraced(function*(file, options = {}) {
     const lane = options.background === true && !lowvram ? background : foreground
-    const unloaded = ({ reason }: Refused) => new NetworkLoadError({ file, reason })
+    const unloaded = ({ device, reason }: Refused) =>
+      new NetworkLoadError({ file, reason, ...(device !== undefined && { device }) })
     const failed = ({ reason }: Refused) => new InferenceError({ file, reason })
     const { info, network, on } = yield* Effect.acquireRelease(
       Effect.gen(function*() {
@@ -217,7 +219,7 @@ const startThread = (spawn: () => Worker, countSessions: (change: number) => voi
     resume?.(
       reply.ok
         ? Effect.succeed(reply)
-        : Effect.fail({ _tag: "Refused", reason: reply.reason, unloaded: reply.unloaded })
+        : Effect.fail({ _tag: "Refused", reason: reply.reason, unloaded: reply.unloaded, device: reply.device })
     )
   })
   worker.unref()

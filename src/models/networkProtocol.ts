@@ -69,8 +69,15 @@ export type Reply =
     readonly info?: NetworkInfo | undefined
     readonly estimate?: MemoryEstimate | undefined
   }
-  /** `unloaded` is true when the network's file did not load. */
-  | { readonly id: number; readonly ok: false; readonly reason: string; readonly unloaded: boolean }
+  | {
+    readonly id: number
+    readonly ok: false
+    readonly reason: string
+    /** Whether the network's file did not load. */
+    readonly unloaded: boolean
+    /** The device that did not load a file which the processor loads. */
+    readonly device?: string
+  }
 
 /** Sent whenever a session was opened or closed: the number of sessions in the thread. */
 export interface Sessions {

@@ -51,7 +51,13 @@ let sessions = 0
 // The network that has the session among those that share the memory.
 let latest: Network | undefined
 
-class Unloaded extends Error {}
+class Unloaded extends Error {
+  readonly device: string | undefined
+  constructor(message: string, device: string | undefined) {
+    super(message)
+    this.device = device
+  }
+}
 
 const create = async ({ file, provider, seamless: isSeamless, threads }: OpenOptions): Promise<InferenceSession> => {
   const options = {
@@ -152,10 +158,22 @@ const sessionOf = async (network: Network): Promise<InferenceSession> => {
     network.session = session
     network.weights = Math.max(network.weights, weights)
   } catch (error) {
-    throw new Unloaded(messageOf(error))
+    const device = await loadsOnProcessor(network.options) ? network.options.provider : undefined
+    throw new Unloaded(messageOf(error), device)
   }
   counted(1)
   return network.session
+}
+
+// Tells a device that fails from a file that is damaged.
+const loadsOnProcessor = async (options: OpenOptions): Promise<boolean> => {
+  if (options.provider === "cpu") return false
+  try {
+    await (await create({ ...options, provider: "cpu" })).release()
+    return true
+  } catch {
+    return false
+  }
 }
 
 const known = <A>(table: Map<number, A>, key: number): A => {
@@ -225,13 +243,16 @@ const perform = async (
   }
 }
 
-const messageOf = (error: unknown) => error instanceof Error ? error.message : String(error)
+// Some of onnxruntime's messages end with a line end.
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error)).trim()
 
 const answer = async ({ command, id }: Request): Promise<Reply> => {
   try {
     return { id, ok: true, ...(await perform(command)) }
   } catch (error) {
-    return { id, ok: false, reason: messageOf(error), unloaded: error instanceof Unloaded }
+    if (!(error instanceof Unloaded)) return { id, ok: false, reason: messageOf(error), unloaded: false }
+    const { device, message } = error
+    return { id, ok: false, reason: message, unloaded: true, ...(device !== undefined && { device }) }
   }
 }
 

@@ -171,6 +171,34 @@ describe("serena", () => {
       assert.include(huge.stderr, "--steps: -1e+30 is out of range: 1 to 150")
       assert.include(huge.stderr, "--n-iter: 0 is out of range: 1 to 7")
       assert.notInclude(huge.stderr, "Expected")
+      const infinite = yield* serena("txt2img --steps 1e400 --height 1e400 --threads 1e400 --batch-size 3.5".split(" "))
+      assert.match(infinite.stderr, /--steps: \S+ is out of range: at most 150/)
+      assert.match(infinite.stderr, /--height: \S+ is out of range: at most 2048/)
+      assert.match(infinite.stderr, /--threads: \S+ is out of range: at most /)
+      assert.include(infinite.stderr, "--batch-size: 3.5 is not a whole number")
+    }))
+
+  it.live("takes names of devices, formats and settings in any case, and lists them for an unknown one", () =>
+    Effect.gen(function*() {
+      const unknown = yield* serena("txt2img --device gpu --format gif --set emphasis=loud".split(" "))
+      assert.include(unknown.stderr, "--device: \"gpu\" is none of cpu, cuda, dml, coreml, webgpu")
+      assert.include(unknown.stderr, "--format: \"gif\" is none of png, jpg, jpeg, webp")
+      assert.include(unknown.stderr, "--set: emphasis: \"loud\" is none of None, Ignore, Original, No norm")
+      const known = yield* serena(
+        "txt2img --steps 0 --device CPU --format PNG --set samples_format=JPG --set emphasis=ignore".split(" ")
+      )
+      assert.include(known.stderr, "The request cannot be processed. Correct --steps: 0 is out of range: 1 to 150.\n")
+    }))
+
+  it.live("says what a device that is not there needs", () =>
+    Effect.gen(function*() {
+      const [device, system] = process.platform === "win32" ? ["CoreML", "macOS"] : ["DML", "Windows"]
+      for (const command of ["txt2img", "serve"]) {
+        const { code, stderr, stdout } = yield* serena([command, "--device", device ?? ""])
+        assert.deepStrictEqual({ code, stdout }, { code: 2, stdout: "" })
+        assert.lengthOf(lines(stderr), 1)
+        assert.match(stderr, new RegExp(`Correct --device: onnxruntime-node has .* on ${system} only; use `))
+      }
     }))
 
   it.live("gives hints that can be pasted, however it was started", () =>
