@@ -31,7 +31,14 @@ import type { Processing } from "../processing/Processing.ts"
 import { ConnectionError, UnexpectedReply } from "./errors.ts"
 
 /** How every request can fail. */
-export type RequestError = ConnectionError | UnexpectedReply | Errors.InvalidRequest | Errors.Unauthorized
+export type RequestError =
+  | ConnectionError
+  | UnexpectedReply
+  | Errors.ForeignOrigin
+  | Errors.InternalError
+  | Errors.InvalidRequest
+  | Errors.Unauthorized
+  | Errors.UnknownHost
 
 /** Why a run was not accepted. */
 export type SubmitError =

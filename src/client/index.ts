@@ -11,6 +11,7 @@ export { Problem } from "../core/Problem.ts"
 export * from "../runner/ProcessingError.ts"
 /** Errors of the API. */
 export {
+  ForeignOrigin,
   ImageNotFound,
   InternalError,
   InvalidRequest,
@@ -19,7 +20,8 @@ export {
   RunNotFound,
   ShuttingDown,
   TooLarge,
-  Unauthorized
+  Unauthorized,
+  UnknownHost
 } from "../contract/errors.ts"
 /** Requests. */
 export { Img2Img, Txt2Img } from "../processing/Processing.ts"

@@ -25,13 +25,17 @@ export class SignedIn extends HttpApiMiddleware.Service<SignedIn>()("serena/cont
   error: Errors.Unauthorized
 }) {}
 
-/** Reports the problems of a path, query or body. */
+/** Reports the problems of a path, query or body, and what refuses or fails a request of any path. */
 export class ValidRequest extends HttpApiMiddleware.Service<ValidRequest>()("serena/contract/ValidRequest", {
-  error: Errors.InvalidRequest
+  error: [Errors.InvalidRequest, Errors.ForeignOrigin, Errors.UnknownHost, Errors.InternalError]
 }) {}
 
 const run = { id: Schema.String }
-const position = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+/** The position of an image or extra in a run. */
+export const position = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
+/** Most runs of a page of the list. */
+export const pageLength = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 }))
 
 /** An image file. Replies have an `ETag` and may be cached forever; a request with `If-None-Match` gets a 304. */
 const file = HttpApiSchema.StreamUint8Array({ contentType: ["image/png", "image/jpeg", "image/webp"] })
@@ -57,7 +61,7 @@ export class Runs extends HttpApiGroup.make("runs").add(
   )),
   HttpApiEndpoint.get("list", "/runs", {
     query: {
-      limit: Schema.optional(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 }))),
+      limit: Schema.optional(pageLength),
       before: Schema.optional(Schema.String)
     },
     success: RunList,

@@ -37,6 +37,46 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
   }
 }
 
+/** A page of another origin asks for something that changes the server. */
+export class ForeignOrigin extends Schema.TaggedError<ForeignOrigin>()("ForeignOrigin", {
+  origin: Schema.String
+}, { httpApiStatus: 403 }) {
+  override get message(): string {
+    return `The server refuses requests from pages of ${
+      this.origin === "" ? "other origins" : this.origin
+    }. Allow the origin with --cors-allow-origins.`
+  }
+}
+
+/** A server without users was asked under a name that is not its own. */
+export class UnknownHost extends Schema.TaggedError<UnknownHost>()("UnknownHost", {
+  host: Schema.String
+}, { httpApiStatus: 421 }) {
+  override get message(): string {
+    return `Without users, the server answers only under its own names, and "${this.host}" is none of them. Name this host with --allowed-hosts.`
+  }
+}
+
+/** The API has no such path. */
+export class PathNotFound extends Schema.TaggedError<PathNotFound>()("PathNotFound", {
+  path: Schema.String
+}, { httpApiStatus: 404 }) {
+  override get message(): string {
+    return `The API has no path ${this.path}. GET /docs lists the paths.`
+  }
+}
+
+/** The path exists, but not for this method. */
+export class MethodNotAllowed extends Schema.TaggedError<MethodNotAllowed>()("MethodNotAllowed", {
+  method: Schema.String,
+  /** The methods of the path, as in the header `Allow`. */
+  allowed: Schema.Array(Schema.String)
+}, { httpApiStatus: 405 }) {
+  override get message(): string {
+    return `The path does not accept ${this.method}. Use ${this.allowed.join(" or ")}.`
+  }
+}
+
 /** No run has this id, or it ended so long ago that the server has discarded it. */
 export class RunNotFound extends Schema.TaggedError<RunNotFound>()("RunNotFound", {
   id: Schema.String

@@ -345,7 +345,7 @@ const fields = {
       group: "Image-to-image"
     })
   ),
-  img2img_background_color: Schema.String.check(Schema.isPattern(/^#[0-9a-fA-F]{6}$/)).pipe(
+  img2img_background_color: Schema.String.check(Schema.isPattern(/^#[0-9a-fA-F]{6}$/u)).pipe(
     field({
       title: "Background colour",
       description: "Colour behind transparent areas of an init image.",

@@ -9,30 +9,26 @@ import * as Exit from "effect/Exit"
 import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import { randomUUID } from "node:crypto"
+import {
+  ForeignOrigin,
+  InternalError,
+  MethodNotAllowed,
+  PathNotFound,
+  TooLarge,
+  UnknownHost
+} from "../contract/errors.ts"
 import * as AllowedHosts from "./host/AllowedHosts.ts"
 import * as Cors from "./host/Cors.ts"
 import { RunQueue } from "./host/RunQueue.ts"
 import { ServerOptions, type ServerSettings } from "./host/ServerOptions.ts"
-import { refuse } from "./sdapi/ApiError.ts"
-import { tooLarge } from "./sdapi/JsonBody.ts"
-import { errorResponse, json, pathOf } from "./sdapi/Router.ts"
-
-const foreign = refuse(403, "Disallowed CORS origin", {
-  errors: "This server refuses requests from pages of other origins. Allow the origin with --cors-allow-origins."
-})
-
-const unknownHost = refuse(421, "Unknown host", {
-  errors: "Without sign-in, this server is reached only under its own names. Name this host with --allowed-hosts."
-})
-
-const internalError = refuse(500, "", {
-  error: "InternalServerError",
-  errors: "The server failed with an internal error. Its log has the details under the request id of this reply."
-})
+import { isUpstream, refusalResponse } from "./Refusals.ts"
+import { RouteMethods } from "./RouteMethods.ts"
+import { pathOf } from "./sdapi/Router.ts"
 
 const securityHeaders = {
   "x-content-type-options": "nosniff",
@@ -53,9 +49,9 @@ const isOfAnotherOrigin = (headers: Readonly<Record<string, string | undefined>>
 }
 
 // Whether a path can be decoded. The router has a defect otherwise.
-const isDecodable = (url: string): boolean => {
+const isDecodable = (path: string): boolean => {
   try {
-    return decodeURIComponent(pathOf(url)) !== undefined
+    return decodeURIComponent(path) !== undefined
   } catch {
     return false
   }
@@ -77,35 +73,73 @@ const earlyReply = (
     readonly options: ServerSettings
   }
 ): HttpServerResponse.HttpServerResponse | undefined => {
-  if (!allowsHost(request.headers["host"])) return errorResponse(unknownHost)
-  const { origin } = request.headers
+  const path = pathOf(request.url)
+  const { host, origin } = request.headers
+  if (!allowsHost(host)) return refusalResponse(path, new UnknownHost({ host: host ?? "" }))
   if (
     request.method === "OPTIONS" && origin !== undefined &&
     request.headers["access-control-request-method"] !== undefined
   ) return cors.preflight(origin, request.headers["access-control-request-headers"])
-  if (isForeign(request, cors)) return errorResponse(foreign)
-  if (!isDecodable(request.url)) return json(404, { detail: "Not Found" })
-  return Number(request.headers["content-length"] ?? 0) > max_body_bytes ? errorResponse(tooLarge) : undefined
+  if (isForeign(request, cors)) return refusalResponse(path, new ForeignOrigin({ origin: origin ?? "" }))
+  if (!isDecodable(path)) return refusalResponse(path, new PathNotFound({ path }))
+  return Number(request.headers["content-length"] ?? 0) > max_body_bytes
+    ? refusalResponse(path, new TooLarge({ what: "The body", limit: max_body_bytes }))
+    : undefined
 }
 
+const isMissingRoute = (cause: Cause.Cause<unknown>): boolean =>
+  Option.exists(
+    Cause.findErrorOption(cause),
+    (error) => HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound"
+  )
+
 // A defect is logged in full; its reply has no stack. A client that disconnected gets no reply.
-const withDefectReply = Effect.catchCauseIf(
-  (cause: Cause.Cause<unknown>) => !Cause.hasInterruptsOnly(cause),
-  (cause) => Effect.as(Effect.logError("request failed", cause), errorResponse(internalError))
-)
+const withDefectReply = (path: string) =>
+  Effect.catchCauseIf(
+    (cause: Cause.Cause<unknown>) => !Cause.hasInterruptsOnly(cause),
+    (cause) => Effect.as(Effect.logError("request failed", cause), refusalResponse(path, new InternalError()))
+  )
+
+/** The reply for a path and method without a route. */
+const fallback = (
+  { method, url }: HttpServerRequest.HttpServerRequest,
+  { at }: RouteMethods["Service"]
+): HttpServerResponse.HttpServerResponse => {
+  const path = pathOf(url)
+  const shorter = path.replace(/(?<=.)\/$/, "")
+  const methods = at(path)
+  if (methods.length === 0) {
+    return shorter !== path && at(shorter).length > 0
+      ? HttpServerResponse.empty({ status: 307, headers: { location: shorter + url.slice(path.length) } })
+      : refusalResponse(path, new PathNotFound({ path }))
+  }
+  const allowed = allowedMethods(path, methods)
+  return method === "OPTIONS" && allowed.includes(method)
+    ? HttpServerResponse.empty({ status: 204, headers: { allow: allowed.join(", ") } })
+    : refusalResponse(path, new MethodNotAllowed({ method, allowed }))
+}
+
+// Methods that every path has without a route of its own. The webui's paths have none, as upstream.
+const allowedMethods = (path: string, methods: ReadonlyArray<string>): ReadonlyArray<string> =>
+  isUpstream(path) ? methods : [...methods, ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"]
+
+/** Health checks come every few seconds: they are logged below the default level. */
+const isHealthCheck = (path: string): boolean => path.startsWith("/health/") || path === "/internal/ping"
 
 const logReply = (
   request: HttpServerRequest.HttpServerRequest,
   exit: Exit.Exit<HttpServerResponse.HttpServerResponse, unknown>,
   seconds: number
-) =>
-  Effect.annotateLogs(Effect.logInfo("request"), {
+) => {
+  const path = pathOf(request.url).slice(0, 200)
+  return Effect.annotateLogs(isHealthCheck(path) ? Effect.logDebug("request") : Effect.logInfo("request"), {
     "http.method": request.method,
-    "http.path": pathOf(request.url).slice(0, 200),
+    "http.path": path,
     "http.status": Exit.isSuccess(exit) ? exit.value.status : 499,
     "http.seconds": Number(seconds.toFixed(4)),
     "client": Option.getOrElse(request.remoteAddress, () => "")
   })
+}
 
 /** The middleware. */
 export const layer = HttpRouter.use((router) =>
@@ -114,6 +148,7 @@ export const layer = HttpRouter.use((router) =>
     const allowsHost = AllowedHosts.make(options)
     const cors = Cors.make(options)
     const queue = yield* RunQueue
+    const methods = yield* RouteMethods
     const limit = ByteSize.bytes(options.max_body_bytes)
 
     yield* router.addGlobalMiddleware((handler) =>
@@ -125,7 +160,8 @@ export const layer = HttpRouter.use((router) =>
         const early = earlyReply(request, { allowsHost, cors, options })
         return yield* (early === undefined ? handler : Effect.succeed(early)).pipe(
           Effect.provideService(HttpIncomingMessage.MaxBodySize, limit),
-          withDefectReply,
+          Effect.catchCauseIf(isMissingRoute, () => Effect.sync(() => fallback(request, methods))),
+          withDefectReply(pathOf(request.url)),
           Effect.flatMap((response) =>
             Effect.zipWith(seconds, queue.accepting, (time, accepting) =>
               HttpServerResponse.setHeaders(response, {

@@ -19,6 +19,7 @@ import { ServerOptions } from "./host/ServerOptions.ts"
 import { Settings } from "./host/Settings.ts"
 import * as Listener from "./Listener.ts"
 import * as Middleware from "./Middleware.ts"
+import * as RouteMethods from "./RouteMethods.ts"
 import { Generation } from "./sdapi/Generation.ts"
 import { RequestImages } from "./sdapi/RequestImages.ts"
 import * as Sdapi from "./sdapi/Router.ts"
@@ -75,7 +76,7 @@ const layerServices = Layer.mergeAll(Authentication.layer, Generation.layer, Lif
 )
 
 /** The webui's API, health checks, and the middleware. */
-const layerRoutes = Layer.mergeAll(Middleware.layer, Sdapi.layer, health)
+const layerOwn = Layer.mergeAll(Middleware.layer, Sdapi.layer, health)
 
 /**
  * Listens for requests and answers them.
@@ -88,7 +89,10 @@ export const layer = <E = never, R = never>(routes?: Layer.Layer<never, E, R>) =
       HttpServer,
       Effect.gen(function*() {
         const app = yield* HttpRouter.toHttpEffect(
-          routes === undefined ? layerRoutes : Layer.provideMerge(layerRoutes, routes)
+          (routes === undefined ? layerOwn : Layer.provideMerge(layerOwn, routes)).pipe(
+            Layer.provide(RouteMethods.layerRouter),
+            Layer.provide(RouteMethods.RouteMethods.layer)
+          )
         )
         const server = yield* Listener.listen(app)
         // The last finalizer to be added runs first.

@@ -6,16 +6,17 @@
  * passwords.
  */
 import { networkInterfaces } from "node:os"
-import { isLoopback, type ServerSettings } from "./ServerOptions.ts"
+import { accessOf, isLoopback, type ServerSettings } from "./ServerOptions.ts"
 
 /** Whether requests with this `Host` header are answered. */
 export type AllowsHost = (host: string | undefined) => boolean
 
 /** The check for the server options. Without a `Host` a request is no browser's. */
 export const make = (
-  { allowed_hosts, api_auth, host: address }: Pick<ServerSettings, "allowed_hosts" | "api_auth" | "host">
+  options: Pick<ServerSettings, "allowed_hosts" | "api_auth" | "host">
 ): AllowsHost => {
-  if (api_auth.length > 0 || allowed_hosts.includes("*")) return () => true
+  if (!accessOf(options).checksHost) return () => true
+  const { allowed_hosts, host: address } = options
   const named = new Set([address, ...allowed_hosts].map(nameOf))
   const isWildcard = /^(?:0\.0\.0\.0|\[?::\]?)$/.test(address)
   return (host) => {

@@ -237,6 +237,20 @@ export type ServerSettings = typeof ServerSettings.Type
 export const isLoopback = (host: string): boolean =>
   /^(?:localhost|127(?:\.\d{1,3}){3}|::1|\[::1\]|0:0:0:0:0:0:0:1)$/i.test(host)
 
+/** What decides whether a request is answered at all. */
+export interface Access {
+  /** Whether requests need the credentials of a user. */
+  readonly needsSignIn: boolean
+  /** Whether requests for other host names are refused. */
+  readonly checksHost: boolean
+}
+
+/** The access that the server options give. */
+export const accessOf = ({ allowed_hosts, api_auth }: Pick<ServerSettings, "allowed_hosts" | "api_auth">): Access => ({
+  needsSignIn: api_auth.length > 0,
+  checksHost: api_auth.length === 0 && !allowed_hosts.includes("*")
+})
+
 const decodeSettings = Schema.decodeUnknownEffect(ServerSettings, { errors: "all" })
 
 export class ServerOptions

@@ -100,12 +100,6 @@ const notFound = HttpServerResponse.text(JSON.stringify({ detail: "Not Found" })
   contentType: "application/json"
 })
 
-const wrongMethod = HttpServerResponse.text(JSON.stringify({ detail: "Method Not Allowed" }), {
-  status: 405,
-  contentType: "application/json",
-  headers: { allow: "GET, HEAD" }
-})
-
 const unauthorized = ({ reason }: NotAuthenticated) =>
   HttpServerResponse.text(JSON.stringify({ detail: reason }), {
     status: 401,
@@ -139,12 +133,9 @@ export const layer = HttpRouter.use((router) =>
           Effect.catch((error) => Effect.succeed(unauthorized(error))),
           Effect.catchDefect((defect) => Effect.as(Effect.logError("the studio could not be built", defect), unbuilt))
         )
-      return router.add("*", path, (request) =>
-        request.method === "GET" || request.method === "HEAD" ? answer(request) : Effect.succeed(wrongMethod))
+      return router.add("GET", path, answer)
     }
-    yield* serve("/", ({ page }) =>
-      page)
-    yield* serve("/studio/:file", ({ assets }, name) =>
-      assets.get(name))
+    yield* serve("/", ({ page }) => page)
+    yield* serve("/studio/:file", ({ assets }, name) => assets.get(name))
   })
 )

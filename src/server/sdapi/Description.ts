@@ -10,9 +10,10 @@ import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
 import { type Described, fieldOf } from "../../core/Field.ts"
 import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
+import type { Access } from "../host/ServerOptions.ts"
 import { decodeImg2Img, decodeTxt2Img, Img2ImgRequest, Txt2ImgRequest } from "./ImageRequest.ts"
 import { Float } from "./PythonJson.ts"
-import { endpoints } from "./Routes.ts"
+import { type Endpoint, endpoints } from "./Routes.ts"
 
 type Json = JsonSchema.JsonSchema
 
@@ -120,7 +121,7 @@ const kindOf = (ast: SchemaAST.AST): Json => {
     case "Boolean":
       return { type: "boolean" }
     case "Arrays":
-      return { type: "array" }
+      return { type: "array", ...(ast.rest[0] !== undefined && { items: kindOf(ast.rest[0]) }) }
     case "Objects":
       return { type: "object" }
     case "Declaration":
@@ -162,38 +163,97 @@ const idOf = (method: string, path: string): string =>
 
 const json = (schema: Json) => ({ "application/json": { schema } })
 
-const refusal = object({ error: text, detail: text, body: text, errors: text })
+const refusal = object({ error: text, detail: text, body: text, errors: text }, ["detail"])
 const unprocessable = object({
   detail: list(object({ loc: list(anything), msg: text, type: text }, ["loc", "msg", "type"]))
-})
+}, ["detail"])
 
-/** The paths. */
-export const paths: Effect.Effect<OpenApi.OpenAPISpecPaths> = Effect.gen(function*() {
-  const known = descriptions({
-    txt2img: fieldsOf(Txt2ImgRequest, Txt2Img, { ...(yield* decodeTxt2Img({})) }),
-    img2img: fieldsOf(Img2ImgRequest, Img2Img, { ...(yield* decodeImg2Img({})) })
-  })
-  const result: OpenApi.OpenAPISpecPaths = {}
-  for (const { guarded, method, path } of endpoints) {
-    if (!path.startsWith("/sdapi/v1/")) continue
-    const short = path.slice("/sdapi/v1".length)
-    const { body, reply = anything, summary = short.slice(1).replaceAll("-", " ") }: Partial<Description> =
-      known[`${method} ${short}`] ?? {}
-    const operation: OpenApi.OpenAPISpecOperation = {
-      operationId: idOf(method, path),
-      summary,
-      tags: ["sdapi"],
-      parameters: [],
-      security: guarded ? [{ basic: [] }] : [],
-      ...(body !== undefined && { requestBody: { required: true, content: json(body) } }),
-      responses: {
-        200: { description: "The reply of stable-diffusion-webui", content: json(reply) },
-        ...(body !== undefined &&
-          { 422: { description: "Every problem of the request", content: json(unprocessable) } }),
-        ...(guarded && { 401: { description: "Sign-in is required", content: json(refusal) } })
+/** Statuses of refusals with their causes. */
+const refusals: Readonly<Record<number, string>> = {
+  400: "The body did not arrive in full, or is not valid UTF-8",
+  401: "Sign-in is required",
+  403: "A page of another origin asks, which --cors-allow-origins does not name",
+  404: "Something that the request names does not exist",
+  409: "The run was cancelled",
+  413: "The body is over the size limit",
+  421: "The server does not answer under this host name, which --allowed-hosts does not name",
+  422: "Every problem of the request",
+  429: "The queue is full",
+  500: "An image cannot be read, the run failed, or the server did",
+  503: "The server is shutting down"
+}
+
+/** The statuses of the refusals of an endpoint. */
+const refusalsOf = (
+  { guarded, method, path }: Endpoint,
+  body: boolean,
+  { checksHost, needsSignIn }: Access
+): ReadonlyArray<number> => [
+  500,
+  ...(guarded && needsSignIn ? [401] : []),
+  ...(checksHost ? [421] : []),
+  ...(method === "POST" ? [403, 413] : []),
+  ...(body ? [400, 422] : []),
+  ...(/\/progress$/.test(path) ? [422] : []),
+  ...(/\/(?:txt2img|img2img|extra-\w+-images?)$/.test(path) ? [404, 409, 429, 503] : [])
+]
+
+// What is answered with 501, or is there only on servers that clients may stop.
+const isMissing = ({ path }: Endpoint): boolean => /\/(?:interrogate|create\/\w+|train\/\w+|server-\w+)$/.test(path)
+
+const parametersOf = ({ path }: Endpoint): Array<OpenApi.OpenAPISpecParameter> =>
+  /\/(?:progress|interrupt|skip)$/.test(path)
+    ? [
+      ...(path.endsWith("/progress")
+        ? [{
+          name: "skip_current_image",
+          in: "query" as const,
+          required: false,
+          schema: { type: "boolean" },
+          description: "Whether to omit the preview."
+        }]
+        : []),
+      {
+        name: "task_id",
+        in: "query",
+        required: false,
+        schema: text,
+        description: "The `force_task_id` of a request; the current run otherwise."
       }
+    ]
+    : []
+
+/** The paths, as a server with this access answers them. */
+export const paths = (access: Access): Effect.Effect<OpenApi.OpenAPISpecPaths> =>
+  Effect.gen(function*() {
+    const known = descriptions({
+      txt2img: fieldsOf(Txt2ImgRequest, Txt2Img, { ...(yield* decodeTxt2Img({})) }),
+      img2img: fieldsOf(Img2ImgRequest, Img2Img, { ...(yield* decodeImg2Img({})) })
+    })
+    const result: OpenApi.OpenAPISpecPaths = {}
+    for (const endpoint of endpoints) {
+      const { guarded, method, path } = endpoint
+      if (!path.startsWith("/sdapi/v1/") || isMissing(endpoint)) continue
+      const short = path.slice("/sdapi/v1".length)
+      const { body, reply = anything, summary = short.slice(1).replaceAll("-", " ") }: Partial<Description> =
+        known[`${method} ${short}`] ?? {}
+      const failures = refusalsOf(endpoint, body !== undefined, access)
+      const operation: OpenApi.OpenAPISpecOperation = {
+        operationId: idOf(method, path),
+        summary,
+        tags: ["sdapi"],
+        parameters: parametersOf(endpoint),
+        security: guarded && access.needsSignIn ? [{ basic: [] }] : [],
+        ...(body !== undefined && { requestBody: { required: true, content: json(body) } }),
+        responses: {
+          200: { description: "The reply of stable-diffusion-webui", content: json(reply) },
+          ...Object.fromEntries(failures.map((status) => [status, {
+            description: refusals[status] ?? "",
+            content: json(status === 422 ? { anyOf: [unprocessable, refusal] } : refusal)
+          }]))
+        }
+      }
+      result[path] = { ...result[path], [method === "GET" ? "get" : "post"]: operation }
     }
-    result[path] = { ...result[path], [method === "GET" ? "get" : "post"]: operation }
-  }
-  return result
-}).pipe(Effect.orDie)
+    return result
+  }).pipe(Effect.orDie)

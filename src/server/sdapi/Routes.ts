@@ -203,7 +203,7 @@ export const endpoints: ReadonlyArray<Endpoint> = [
   stop("/server-kill"),
   stop("/server-restart"),
   stop("/server-stop"),
-  endpoint("GET", "/app_id", () => Effect.succeed({ app_id: `serena-${version}` }), false),
+  endpoint("GET", "/app_id", () => Effect.succeed({ app_id: `serena-${version}` })),
   endpoint("GET", "/internal/ping", () => Effect.succeed({}), false),
   endpoint(
     "POST",

@@ -27,6 +27,7 @@ import { findModel, ModelTitles } from "../host/ModelTitles.ts"
 import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
 import { ServerOptions } from "../host/ServerOptions.ts"
 import { Settings } from "../host/Settings.ts"
+import { isActive, type Values } from "../host/SettingsPatch.ts"
 import { eventStream, previewPng } from "./EventStream.ts"
 import { fileResponse } from "./Files.ts"
 import { RunEvents } from "./RunEvents.ts"
@@ -168,6 +169,14 @@ export const layerCatalogue = HttpApiBuilder.group(
     const titles = yield* ModelTitles
     const upscalers = yield* Upscalers
 
+    // The webui's API also reads numbers and flags from texts; this one takes values of their own types only.
+    const checkSettings = Effect.fnUntraced(function*(patch: Values) {
+      const known = Object.fromEntries(Object.entries(patch).filter(([name]) => isActive(name)))
+      const checks = [yield* Effect.result(settings.overrides(patch)), yield* Effect.result(Options.decode(known))]
+      const problems = checks.flatMap((check) => Result.isFailure(check) ? check.failure.problems : [])
+      if (problems.length > 0) return yield* new InvalidOptions({ problems })
+    })
+
     return handlers
       .handle("models", () =>
         Effect.gen(function*() {
@@ -216,7 +225,8 @@ export const layerCatalogue = HttpApiBuilder.group(
           if (!Predicate.isObject(patch) || Array.isArray(patch)) {
             return yield* new InvalidOptions({ problems: [{ path: "", message: "Expected an object with settings" }] })
           }
-          yield* settings.set(Object.fromEntries(Object.entries(patch)))
+          yield* checkSettings({ ...patch })
+          yield* settings.set({ ...patch })
           return yield* options.snapshot
         }))
       .handleRaw("pngInfo", ({ request }) =>
