@@ -84,6 +84,60 @@ describe("errors", () => {
       assert.strictEqual(named.headers.get("x-request-id"), "mine")
     }))
 
+  it.live("of methods are the same everywhere: 405 with the methods that are allowed", () =>
+    Effect.gen(function*() {
+      const { send } = yield* serving({ routes: "all" })
+      const asking = (method: string, path: string) =>
+        Effect.map(send(path, { method }), ({ headers, status }) => [status, headers.get("allow")])
+      for (
+        const [path, wrong, allowed] of [
+          [`${v1}/options`, "DELETE", "GET, POST"],
+          [`${v1}/samplers`, "HEAD", "GET"],
+          ["/internal/ping", "PUT", "GET"],
+          ["/v1/runs", "PATCH", "POST, GET, HEAD, OPTIONS"],
+          ["/v1/runs/some/images/0", "POST", "GET, HEAD, OPTIONS"],
+          ["/v1/runs/some/skip", "GET", "POST, OPTIONS"],
+          ["/health/live", "POST", "GET, HEAD, OPTIONS"],
+          ["/openapi.json", "PUT", "GET, HEAD, OPTIONS"],
+          ["/docs", "DELETE", "GET, HEAD, OPTIONS"],
+          ["/", "POST", "GET, HEAD, OPTIONS"],
+          ["/studio/app.js", "PUT", "GET, HEAD, OPTIONS"]
+        ] as const
+      ) assert.deepStrictEqual(yield* asking(wrong, path), [405, allowed], path)
+      assert.deepStrictEqual(yield* asking("OPTIONS", "/v1/models"), [204, "GET, HEAD, OPTIONS"])
+      assert.strictEqual(
+        (yield* send("/v1/models", { method: "POST" })).text.slice(0, 26),
+        `{"_tag":"MethodNotAllowed"`
+      )
+      const [head, get] = [yield* send("/v1/models", { method: "HEAD" }), yield* send("/v1/models")]
+      assert.deepStrictEqual([head.status, head.text, head.headers.get("content-type")], [
+        200,
+        "",
+        get.headers.get("content-type")
+      ])
+    }))
+
+  it.live("before a route have the form of the API that was asked", () =>
+    Effect.gen(function*() {
+      const { get, port, post } = yield* serving({ routes: "all", server: { max_body_bytes: 1024 } })
+      assert.deepStrictEqual(field((yield* get("/v1/nothing")).body, "_tag"), "PathNotFound")
+      const large = yield* post("/v1/runs", { prompt: "x".repeat(2000) })
+      assert.deepStrictEqual([large.status, field(large.body, "_tag"), field(large.body, "limit")], [
+        413,
+        "TooLarge",
+        1024
+      ])
+      const asked = (head: string) => raw(port, `${head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`)
+      assert.match(
+        yield* asked("GET /v1/models HTTP/1.1\r\nHost: evil.example"),
+        /^HTTP\/1\.1 421 [^]*"_tag":"UnknownHost"/
+      )
+      assert.match(
+        yield* asked("POST /v1/runs HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example"),
+        /^HTTP\/1\.1 403 [^]*"_tag":"ForeignOrigin","origin":"https:\/\/evil\.example"/
+      )
+    }))
+
   it.live("of our own making tell nothing of the inside, and leave the server well", () =>
     Effect.gen(function*() {
       const model = ModelFaults.die({ step: 1 }, new Error("a secret place"), { times: 1 })(TestModel.make())

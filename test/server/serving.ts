@@ -14,7 +14,10 @@ import { ModelNotFound } from "../../src/model/ModelError.ts"
 import { ModelProvider } from "../../src/models/ModelProvider.ts"
 import { RunQueue } from "../../src/server/host/RunQueue.ts"
 import { ServerOptions, type ServerSettings } from "../../src/server/host/ServerOptions.ts"
+import * as StudioFiles from "../../src/server/host/StudioFiles.ts"
+import * as Reference from "../../src/server/Reference.ts"
 import * as Server from "../../src/server/Server.ts"
+import * as Routes from "../../src/server/v1/Routes.ts"
 import { TestModel, TestRuntime } from "../../src/testing/index.ts"
 import * as PlainEncoder from "../../src/testing/PlainEncoder.ts"
 
@@ -33,8 +36,8 @@ const models = (model: LoadedModel) =>
 
 export interface ServingOptions extends TestRuntime.LayerOptions {
   readonly server?: Partial<ServerSettings> | undefined
-  /** Further routes. */
-  readonly routes?: Layer.Layer<never> | undefined
+  /** Further routes: `all` for `/v1`, the description and the studio. */
+  readonly routes?: Layer.Layer<never> | "all" | undefined
 }
 
 /** What a server answered. */
@@ -46,13 +49,15 @@ export interface Answer {
   readonly body: unknown
 }
 
+const all = Layer.mergeAll(Routes.layer, Reference.layer, StudioFiles.layer)
+
 const silent = Logger.layer([])
 
 /** Listens until the scope closes. */
 export const serving = Effect.fnUntraced(function*({ routes, server, ...runtime }: ServingOptions = {}) {
   const model = runtime.model ?? TestModel.make()
   const context = yield* Layer.build(
-    Server.layer(routes).pipe(
+    (routes === "all" ? Server.layer(all) : Server.layer(routes)).pipe(
       Layer.provideMerge(Layer.mergeAll(
         TestRuntime.layer({ ...runtime, model }),
         models(model),

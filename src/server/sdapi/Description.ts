@@ -194,7 +194,7 @@ const refusalsOf = (
   ...(checksHost ? [421] : []),
   ...(method === "POST" ? [403, 413] : []),
   ...(body ? [400, 422] : []),
-  ...(/\/progress$/.test(path) ? [422] : []),
+  ...(path.endsWith("/progress") ? [422] : []),
   ...(/\/(?:txt2img|img2img|extra-\w+-images?)$/.test(path) ? [404, 409, 429, 503] : [])
 ]
 

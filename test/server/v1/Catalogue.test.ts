@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Predicate from "effect/Predicate"
+import { Limits } from "../../../src/processing/Limits.ts"
 import { Options } from "../../../src/processing/Options.ts"
 import * as PlainEncoder from "../../../src/testing/PlainEncoder.ts"
 import { slopes } from "../../diffusion/pictures.ts"
@@ -199,6 +200,56 @@ describe("The description of the API", () => {
         `"steps":{"anyOf":[{"type":"integer"},{"type":"null"}],"default":50,"title":"Sampling steps","description":"`
       )
       assert.include(text, `"send_images":{"type":"boolean","default":true}`)
+    }))
+
+  it.live("has every field of the replies to errors, and says which statuses a path has", () =>
+    Effect.gen(function*() {
+      const { ask, get } = yield* started()
+      const document = yield* get("/openapi.json")
+      const at = (...path: ReadonlyArray<string>) =>
+        path.reduce<unknown>((inner, name) => Predicate.hasProperty(inner, name) ? inner[name] : undefined, document)
+      const { body, status } = yield* ask("/v1/runs/nobody")
+      assert.strictEqual(status, 404)
+      const { $ref } = Object(
+        at("paths", "/v1/runs/{id}", "get", "responses", "404", "content", "application/json", "schema")
+      )
+      const schema = at("components", "schemas", String($ref).split("/").at(-1) ?? "")
+      assert.deepInclude(schema, { additionalProperties: false })
+      assert.sameMembers(Object.keys(Object(Object(schema).properties)), Object.keys(body ?? {}))
+      const statuses = (path: string, method: string) => Object.keys(at("paths", path, method, "responses") ?? {})
+      assert.deepStrictEqual(statuses("/sdapi/v1/txt2img", "post"), [
+        "200",
+        "400",
+        "403",
+        "404",
+        "409",
+        "413",
+        "421",
+        "422",
+        "429",
+        "500",
+        "503"
+      ])
+      assert.deepStrictEqual(statuses("/v1/runs/{id}", "get"), ["200", "400", "404", "421", "500"])
+    }))
+
+  it.live("says what is this server's: its limits, and whether it has users", () =>
+    Effect.gen(function*() {
+      const authorization = `Basic ${Buffer.from("ada:secret").toString("base64")}`
+      const { ask, get } = yield* started({
+        server: { api_auth: ["ada:secret"] },
+        cmdOpts: { limits: Limits.make({ max_steps: 7 }) }
+      })
+      for (const path of ["/openapi.json", "/docs", "/app_id"]) {
+        assert.deepInclude(yield* get(path), { detail: "Not authenticated" }, path)
+      }
+      const { body } = yield* ask("/openapi.json", { headers: { authorization } })
+      const text = JSON.stringify(body)
+      assert.match(text, /"steps":\{"anyOf":\[\{"type":"integer","minimum":1,"maximum":7\}/)
+      assert.match(text, /"401":.*"basic":\[\]/)
+      assert.notMatch(text, /"421":/)
+      const open = yield* started()
+      assert.notMatch(JSON.stringify(yield* open.get("/openapi.json")), /"401":|"basic":\[\]/)
     }))
 
   it.live("is shown as a page that asks nobody else for anything", () =>
