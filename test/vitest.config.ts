@@ -1,3 +1,5 @@
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config"
 
@@ -21,8 +23,12 @@ const [engine, process_, slow] = ["test/**/*.engine.test.ts", "test/**/*.process
 export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
   test: {
-    // Tests that load onnxruntime themselves: it sends telemetry otherwise.
-    env: { ORT_DISABLE_TELEMETRY: process.env["ORT_DISABLE_TELEMETRY"] ?? "1" },
+    env: {
+      // Tests that load onnxruntime themselves: it sends telemetry otherwise.
+      ORT_DISABLE_TELEMETRY: process.env["ORT_DISABLE_TELEMETRY"] ?? "1",
+      // A server that a test starts and gives no data folder keeps nothing among the user's data.
+      SERENA_DATA_DIR: join(tmpdir(), "serena-tests")
+    },
     maxWorkers: 2,
     projects: [
       project("unit", {

@@ -4,6 +4,7 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import type { Problem } from "../core/Problem.ts"
 import { InvalidOptions } from "../processing/Options.ts"
@@ -57,6 +58,16 @@ const serverOptions = (input: Input): Readonly<Record<string, unknown>> => {
   }
 }
 
+/** The settings file in the data folder; none without such a folder. */
+const settingsFile = Effect.fnUntraced(function*(dataDir: string | undefined) {
+  const { findDataDir } = yield* Effect.promise(() => import("./dataDir.ts"))
+  const folder = yield* Effect.mapError(
+    findDataDir(dataDir),
+    (problems) => new InvalidOptions({ problems: problems.map(byFlag(all)) })
+  )
+  return folder === undefined ? undefined : (yield* Path.Path).join(folder, "settings.json")
+})
+
 /** The command. */
 export const serve = Command.make(
   "serve",
@@ -72,10 +83,17 @@ export const serve = Command.make(
     if (Result.isFailure(server) || Result.isFailure(setup) || problems.length > 0) {
       return yield* new InvalidOptions({ problems: problems.map(byFlag({ ...ProcessFlags.table, ...all })) })
     }
+    const options_file = server.success.options_file ?? (yield* settingsFile(server.success.data_dir))
     const { launch } = yield* Effect.promise(() => import("../server/launch.ts"))
     const { cmdOpts, options, otlpEndpoint } = setup.success
     const telemetry = yield* observe(otlpEndpoint)
-    yield* launch({ server: server.success, logJson: input.log_json, cmdOpts, options, hooks: telemetry.hooks }).pipe(
+    yield* launch({
+      server: { ...server.success, options_file },
+      logJson: input.log_json,
+      cmdOpts,
+      options,
+      hooks: telemetry.hooks
+    }).pipe(
       Effect.provide(telemetry.layer),
       Effect.catchTag("ServeError", ({ cause }) =>
         Effect.fail(
@@ -90,8 +108,8 @@ export const serve = Command.make(
   Command.withExamples([
     { command: "serena serve", description: "For programs on this machine, at http://127.0.0.1:7860" },
     {
-      command: "serena serve --options-file settings.json --models-dir ~/models",
-      description: "With settings that persist"
+      command: "serena serve --data-dir ~/serena --models-dir ~/models",
+      description: "With folders of its own for settings and models"
     },
     { command: "SERENA_API_AUTH=ada:secret serena serve --listen", description: "For other machines, with users" }
   ])

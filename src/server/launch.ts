@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import { HttpServer } from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Path from "effect/Path"
 import { ImageDecoder } from "../images/ImageDecoder.ts"
 import { ImageEncoder } from "../images/ImageEncoder.ts"
 import type { CommandOptions } from "../processing/CommandOptions.ts"
@@ -26,7 +27,7 @@ import * as V1 from "./v1/Routes.ts"
 export interface LaunchOptions {
   readonly server: ServerSettings
   readonly cmdOpts: Partial<CommandOptions["Service"]>
-  /** Settings to start with, over the defaults; those in the settings file go over these. */
+  /** Settings to start with. They go over those of the settings file, and are not saved in it. */
   readonly options?: OptionsPatch | undefined
   /** Observers of every run. */
   readonly hooks?: ReadonlyArray<HookSet> | undefined
@@ -57,7 +58,11 @@ export const launch = Effect.fn("launch")(
     const host = options.server.host.includes(":")
       ? `[${options.server.host.replaceAll(/[[\]]/g, "")}]`
       : options.server.host
-    yield* Console.log(`Serena listens on ${scheme}://${host}:${port}`)
+    const { options_file } = options.server
+    const settings = options_file === undefined
+      ? "Settings are in memory only and end with the server."
+      : `Settings are kept in ${Context.get(context, Path.Path).resolve(options_file)}`
+    yield* Console.log(`Serena listens on ${scheme}://${host}:${port}\n${settings}`)
     // Model titles show a hash once it is known.
     const { sd_model_checkpoint } = yield* Context.get(context, Options).snapshot
     yield* Effect.forkScoped(Context.get(context, ModelTitles).learn(sd_model_checkpoint))

@@ -29,6 +29,8 @@ export const shell = (
     cwd: options.folder,
     env: {
       ...Object.fromEntries(own),
+      // A server keeps nothing among the user's data.
+      SERENA_DATA_DIR: join(options.folder, ".local/share/serena"),
       ...options.env,
       PATH: [...options.path, ...path].join(delimiter)
     },
@@ -135,7 +137,7 @@ const compare = (block: Block, { code, stderr, stdout }: Ended, folder: string):
     day,
     "2026-01-31"
   )
-    .replaceAll(folder, "/home/me/pictures")
+    .replaceAll(join(folder, ".local"), "/home/me/.local").replaceAll(folder, "/home/me/pictures")
   const expected = block.text.trimEnd().split("…").map(escaped).join(".*")
   return new RegExp(`^${expected}$`).test(printed)
     ? []

@@ -56,7 +56,7 @@ export const start = (
         const { FORCE_COLOR: _, NODE_OPTIONS: __, ...inherited } = process.env
         const child = spawn(process.execPath, [program].flat(), {
           cwd: folder,
-          env: { ...inherited, NODE_COMPILE_CACHE: cache, ...env },
+          env: { ...inherited, NODE_COMPILE_CACHE: cache, SERENA_DATA_DIR: join(folder, ".data"), ...env },
           stdio: ["ignore", "pipe", "pipe"]
         })
         let ended: Ended | undefined

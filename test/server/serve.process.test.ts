@@ -1,15 +1,27 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
+import { mkdtemp, readdir, realpath, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
 const main = fileURLToPath(new URL("serveMain.ts", import.meta.url))
 
-/** Starts `serena serve`; gives its address, and how it ends. */
-const start = (args: ReadonlyArray<string>) =>
+const folder = Effect.acquireRelease(
+  Effect.promise(async () => realpath(await mkdtemp(join(tmpdir(), "serena-serve-")))),
+  (path) => Effect.promise(() => rm(path, { recursive: true, force: true }))
+)
+
+/** Starts `serena serve` with a data folder of its own; gives its address, and how it ends. */
+const start = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.sync(() => spawn(process.execPath, [main, ...args], { stdio: ["ignore", "pipe", "pipe"] })),
+      Effect.map(folder, (data) =>
+        spawn(process.execPath, [main, ...args], {
+          env: { ...process.env, SERENA_DATA_DIR: data, ...env },
+          stdio: ["ignore", "pipe", "pipe"]
+        })),
       (child) => Effect.sync(() => child.kill("SIGKILL"))
     ),
     (child) => {
@@ -35,13 +47,15 @@ const start = (args: ReadonlyArray<string>) =>
 describe("serena serve", () => {
   it.live("says where it listens, answers, and ends in peace when it is asked to", () =>
     Effect.gen(function*() {
-      const { address, child, ended } = yield* start(["--port", "0"])
+      const data = yield* folder
+      const { address, child, ended } = yield* start(["--port", "0"], { SERENA_DATA_DIR: data })
       const url = yield* address
       const ready = yield* Effect.promise(() => fetch(`${url}/health/ready`))
       assert.deepStrictEqual(yield* Effect.promise(() => ready.json()), { status: "ready" })
       child.kill("SIGTERM")
-      const { code, errors } = yield* ended
+      const { code, errors, output } = yield* ended
       assert.strictEqual(code, 0)
+      assert.include(output, `Settings are kept in ${data}/settings.json`)
       assert.match(errors, /Stopping\./)
     }))
 
@@ -61,5 +75,50 @@ describe("serena serve", () => {
       assert.match(errors, /--api-auth.*--insecure/)
       const { address } = yield* start(["--listen", "--port", "0", "--insecure"])
       assert.match(yield* address, /^http:\/\/0\.0\.0\.0:\d+$/)
+    }))
+
+  it.live("keeps settings in its data folder, also when it is killed, and shares it with no other server", () =>
+    Effect.gen(function*() {
+      const data = yield* folder
+      const args = ["--port", "0", "--data-dir", `${data}/made/for/it`]
+      const file = `${data}/made/for/it/settings.json`
+      const first = yield* start(args)
+      const url = yield* first.address
+      const change = { method: "POST", body: JSON.stringify({ jpeg_quality: 91 }) }
+      assert.strictEqual((yield* Effect.promise(() => fetch(`${url}/sdapi/v1/options`, change))).status, 200)
+
+      const second = yield* Effect.flatMap(start(args), ({ ended }) => ended)
+      assert.strictEqual(second.code, 2)
+      assert.include(second.errors, `process ${first.child.pid}`)
+      assert.match(second.errors, /Stop it, or .*--data-dir/)
+
+      first.child.kill("SIGKILL")
+      assert.include((yield* first.ended).output, `Settings are kept in ${file}`)
+      const third = yield* start(args)
+      const next = yield* third.address
+      const options: unknown = yield* Effect.promise(async () => (await fetch(`${next}/sdapi/v1/options`)).json())
+      assert.strictEqual(Reflect.get(Object(options), "jpeg_quality"), 91)
+      third.child.kill("SIGTERM")
+      assert.strictEqual((yield* third.ended).code, 0)
+      assert.deepStrictEqual(yield* Effect.promise(() => readdir(`${data}/made/for/it`)), ["settings.json"])
+    }))
+
+  it.live("has the data folder of the user where none is named, or none that can be used", () =>
+    Effect.gen(function*() {
+      const data = yield* folder
+      const user = { SERENA_DATA_DIR: "", XDG_DATA_HOME: data }
+      const started = Effect.fnUntraced(function*(env: Readonly<Record<string, string>>) {
+        const { address, child, ended } = yield* start(["--port", "0"], env)
+        yield* address
+        child.kill("SIGTERM")
+        return yield* ended
+      })
+      assert.include((yield* started(user)).output, `Settings are kept in ${data}/serena/settings.json`)
+      const none = yield* started({ ...user, XDG_DATA_HOME: main })
+      assert.include(none.output, "Settings are in memory only")
+      assert.match(none.errors, /There is no data folder: nothing can be saved in .*--data-dir or SERENA_DATA_DIR/)
+      const wrong = yield* Effect.flatMap(start(["--port", "0"], { SERENA_DATA_DIR: main }), ({ ended }) => ended)
+      assert.strictEqual(wrong.code, 2)
+      assert.include(wrong.errors, `SERENA_DATA_DIR: nothing can be saved in ${main}`)
     }))
 })

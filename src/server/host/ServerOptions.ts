@@ -191,13 +191,24 @@ export const ServerSettings = Schema.Struct({
       value: "integer"
     })
   ),
+  data_dir: Schema.optional(Schema.NonEmptyString).pipe(
+    field({
+      title: "Data folder",
+      description: "Folder for what the server keeps, such as its settings.",
+      group: "Server",
+      flag: "data-dir",
+      value: "folder",
+      otherwise: "SERENA_DATA_DIR, or else the user's data folder"
+    })
+  ),
   options_file: Schema.optional(Schema.NonEmptyString).pipe(
     field({
       title: "Settings file",
-      description: "JSON file that keeps the settings; without one they are lost when the server ends.",
+      description: "JSON file that keeps the settings.",
       group: "Server",
       flag: "options-file",
-      value: "file"
+      value: "file",
+      otherwise: "settings.json in the data folder"
     })
   ),
   allow_url_hosts: withDefault(Schema.Array(Schema.NonEmptyString), []).pipe(

@@ -4,6 +4,9 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { readFileSync } from "node:fs"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { createInterface } from "node:readline"
 import type { Readable } from "node:stream"
 import { fileURLToPath } from "node:url"
@@ -55,12 +58,20 @@ export const withProgram = async <A>(
   }
 }
 
-/** Starts a server, uses it, and ends it. Its log says only what went wrong. */
-export const withServer = <A>(
+/** Starts a server with a data folder of its own, uses it, and ends it. Its log says only what went wrong. */
+export const withServer = async <A>(
   args: ReadonlyArray<string>,
   use: (server: ServerProcess) => Promise<A>,
   cwd?: string
-): Promise<A> => withProgram(main, ["serve", "--port", "0", "--log-level", "error", ...args], use, cwd)
+): Promise<A> => {
+  const data = await mkdtemp(join(tmpdir(), "serena-data-"))
+  try {
+    const own = ["serve", "--port", "0", "--log-level", "error", "--data-dir", data]
+    return await withProgram(main, [...own, ...args], use, cwd)
+  } finally {
+    await rm(data, { recursive: true, force: true })
+  }
+}
 
 /** Resident memory of a process, in MB (Linux). */
 export const residentMemory = (pid: number): number =>

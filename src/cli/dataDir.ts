@@ -1,0 +1,65 @@
+/**
+ * The folder for what a server keeps: its flag, `SERENA_DATA_DIR`, or the platform's place for a user's data.
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import { homedir } from "node:os"
+import { makeFolder } from "../core/makeFolder.ts"
+import type { Problem } from "../core/Problem.ts"
+import { reasonOf } from "../core/WriteFailure.ts"
+
+/** The parts of a process that decide where the platform keeps a user's data. */
+export interface Platform {
+  readonly os: NodeJS.Platform
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly home: string
+}
+
+/**
+ * The platform's folder: `$XDG_DATA_HOME/serena` or `~/.local/share/serena`, on macOS
+ * `~/Library/Application Support/Serena`, on Windows `%LOCALAPPDATA%\Serena`.
+ */
+export const usualDataDir = ({ env, home, os }: Platform, { isAbsolute, join }: Path.Path): string => {
+  if (os === "darwin") return join(home, "Library", "Application Support", "Serena")
+  const given = env[os === "win32" ? "LOCALAPPDATA" : "XDG_DATA_HOME"] ?? ""
+  // A relative path in XDG_DATA_HOME is to be ignored.
+  if (os === "win32") return join(given === "" ? join(home, "AppData", "Local") : given, "Serena")
+  return join(isAbsolute(given) ? given : join(home, ".local", "share"), "serena")
+}
+
+const noHome = "this user has no home folder"
+
+/**
+ * Finds and makes the folder. Fails when the one of the flag or the variable cannot be used. Without them it warns, and
+ * there is none where the platform's cannot be used: a service may have no home.
+ */
+export const findDataDir = Effect.fnUntraced(function*(
+  flag: string | undefined
+): Effect.fn.Return<string | undefined, ReadonlyArray<Problem>, FileSystem.FileSystem | Path.Path> {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const prepare = (folder: string) =>
+    makeFolder(fs, path, folder).pipe(
+      Effect.andThen(fs.access(folder, { writable: true })),
+      Effect.mapError((error) => `nothing can be saved in ${folder}: ${reasonOf(error)}`),
+      Effect.as(folder)
+    )
+  const variable = process.env["SERENA_DATA_DIR"]
+  const given = flag ?? (variable === "" ? undefined : variable)
+  if (given !== undefined) {
+    const named = flag === undefined ? "SERENA_DATA_DIR" : "data_dir"
+    return yield* Effect.mapError(prepare(path.resolve(given)), (message) => [{ path: named, message }])
+  }
+  // Empty where it is not known, and on some systems an error.
+  return yield* Effect.try({ try: homedir, catch: () => noHome }).pipe(
+    Effect.filterOrFail((home) => home !== "", () => noHome),
+    Effect.flatMap((home) => prepare(usualDataDir({ os: process.platform, env: process.env, home }, path))),
+    Effect.catch((message) =>
+      Effect.as(
+        Effect.logWarning(`There is no data folder: ${message}. Name one with --data-dir or SERENA_DATA_DIR.`),
+        undefined
+      )
+    )
+  )
+})
