@@ -57,6 +57,11 @@ export const generate = Effect.fnUntraced(function*({ json, named, processing, q
       const problem = named({ path: "hr_upscaler", message: error.message })
       return Effect.fail(problem.message === error.message ? error : new InvalidProcessing({ problems: [problem] }))
     }),
+    // What was saved before the disk was full, say, is printed as after a whole run.
+    Effect.tapErrorTag(
+      "SaveError",
+      ({ saved = [] }) => Effect.forEach(saved, (path) => Console.log(json ? JSON.stringify({ path }) : path))
+    ),
     signals.guard
   )
   const signal = yield* signals.received

@@ -18,6 +18,8 @@ export interface Ended {
 export interface Running {
   /** Waits until standard error has said something that fits. */
   readonly said: (pattern: RegExp) => Effect.Effect<void>
+  /** Waits until standard output has printed something that fits, and gives it. */
+  readonly printed: (pattern: RegExp) => Effect.Effect<string>
   readonly send: (signal: NodeJS.Signals) => Effect.Effect<void>
   readonly end: Effect.Effect<Ended>
 }
@@ -28,6 +30,8 @@ export interface Options {
   readonly cwd?: string
   /** Options of Node itself. */
   readonly node?: ReadonlyArray<string>
+  /** The program that starts it, and its arguments, such as `nice`. It must become the command, as with `exec`. */
+  readonly through?: readonly [program: string, ...args: ReadonlyArray<string>]
   /** Whether to hang up before the first output can be read. */
   readonly closed?: boolean
 }
@@ -38,7 +42,14 @@ export const start = (args: ReadonlyArray<string>, options: Options = {}): Effec
     Effect.acquireRelease(
       Effect.sync(() => {
         const { FORCE_COLOR: _, ...env } = process.env
-        const child = spawn(process.execPath, [...options.node ?? [], main, ...args], {
+        const [program, ...rest] = [
+          ...options.through ?? [],
+          process.execPath,
+          ...options.node ?? [],
+          main,
+          ...args
+        ] as const
+        const child = spawn(program, rest, {
           ...(options.cwd !== undefined && { cwd: options.cwd }),
           env: { ...env, ...options.env },
           stdio: ["ignore", "pipe", "pipe"]
@@ -50,7 +61,10 @@ export const start = (args: ReadonlyArray<string>, options: Options = {}): Effec
           for (const listener of listeners) listener()
         }
         let code: number | null | undefined
-        child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text)
+        child.stdout.setEncoding("utf8").on("data", (text: string) => {
+          stdout += text
+          changed()
+        })
         child.stderr.setEncoding("utf8").on("data", (text: string) => {
           stderr += text
           changed()
@@ -81,13 +95,21 @@ export const start = (args: ReadonlyArray<string>, options: Options = {}): Effec
               (found) =>
                 found ? Effect.void : Effect.die(new Error(`It ended without saying ${pattern}, but:\n${stderr}`))
             ),
+          printed: (pattern: RegExp) =>
+            Effect.flatMap(
+              until(() => pattern.exec(stdout)?.[0] ?? (code === undefined ? undefined : "")),
+              (found) =>
+                found === ""
+                  ? Effect.die(new Error(`It ended without printing ${pattern}, but:\n${stdout}${stderr}`))
+                  : Effect.succeed(found)
+            ),
           send: (signal: NodeJS.Signals) => Effect.sync(() => child.kill(signal)),
           end: until((): Ended | undefined => code === undefined ? undefined : { code, stdout, stderr })
         }
       }),
       ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
     ),
-    ({ end, said, send }) => ({ said, send, end })
+    ({ child: _, ...running }) => running
   )
 
 /** Runs `serena ...args` to its end. */

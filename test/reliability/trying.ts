@@ -1,0 +1,35 @@
+/** Tests of the rows of `docs/reliability.md`. */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import { it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import type * as Scope from "effect/Scope"
+import { filesIn } from "../cli/process.ts"
+import type { Fault } from "./faults.ts"
+
+/** A test that tries the fault as often as its row says. */
+export const trying = <E>(
+  { fault, times }: Fault,
+  trial: (time: number) => Effect.Effect<void, E, FileSystem.FileSystem | Scope.Scope>
+): void =>
+  it.live(
+    fault,
+    () =>
+      Effect.forEach(Array.from({ length: times }, (_, time) => time), (time) => Effect.scoped(trial(time)), {
+        discard: true
+      }).pipe(Effect.provide(NodeFileSystem.layer))
+  )
+
+/** The last chunk of every PNG file. */
+const end = Buffer.from("0000000049454e44ae426082", "hex")
+
+/** Whether a PNG file has been written to its end. */
+const isWhole = (bytes: Uint8Array): boolean => end.equals(bytes.subarray(-end.length))
+
+/** The images below a folder, and whether each is whole. */
+export const imagesIn = Effect.fnUntraced(function*(folder: string) {
+  const fs = yield* FileSystem.FileSystem
+  const names = (yield* filesIn(folder)).filter((name) => name.endsWith(".png"))
+  const whole = yield* Effect.forEach(names, (name) => Effect.map(fs.readFile(`${folder}/${name}`), isWhole))
+  return { count: names.length, areWhole: whole.every((is) => is) }
+})
