@@ -15,8 +15,10 @@ import * as Schedules from "../../src/sampling/Schedules.ts"
 import { ServerSettings } from "../../src/server/host/ServerOptions.ts"
 import { floors, rooms } from "../architecture/rooms.ts"
 import { serena } from "../cli/command.ts"
+import { reliabilityPage } from "../reliability/page.ts"
 import { fieldTypes } from "./fieldTypes.ts"
 import { code, entries, kind, nodesOf } from "./fieldValues.ts"
+import { page, table } from "./markdown.ts"
 
 const project = new URL("../../", import.meta.url)
 
@@ -32,21 +34,12 @@ export const generatedFiles = async (): Promise<ReadonlyArray<GeneratedFile>> =>
   { path: "docs/reference/cli.md", text: await cliPage() },
   { path: "docs/reference/options.md", text: optionsPage() },
   { path: "docs/reference/samplers.md", text: samplersPage() },
+  { path: "docs/reliability.md", text: reliabilityPage() },
   { path: "docs/architecture.md", text: await architecturePage() },
   { path: "src/processing/FieldTypes.ts", text: fieldTypes() }
 ]
 
 const made = "<!-- Made by `npm run docs` from the code. Do not edit. -->"
-
-const page = (...parts: ReadonlyArray<string>): string => `${parts.join("\n\n")}\n`
-
-// Columns are padded as the formatter pads them.
-const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
-  const widths = head.map((title, column) => Math.max(3, title.length, ...rows.map((row) => row[column]?.length ?? 0)))
-  const line = (cells: ReadonlyArray<string>, fill: string) =>
-    `| ${widths.map((width, column) => (cells[column] ?? "").padEnd(width, fill)).join(" | ")} |`
-  return [line(head, " "), line([], "-"), ...rows.map((row) => line(row, " "))].join("\n")
-}
 
 // --- The rooms of the source, in a page that is written by hand otherwise
 

@@ -10,8 +10,10 @@ export interface Fault {
   readonly times: number
   /** What a user has lost after it, at most. */
   readonly lost: string
-  /** The file of the test, from the project's folder. Its title is the fault. */
+  /** The file of the test, from the project's folder. */
   readonly file: string
+  /** The title of the test, where it is not the fault. */
+  readonly title?: string
 }
 
 const commands = "test/reliability/commands.process.test.ts"
@@ -69,9 +71,9 @@ export const faults = {
     },
     remoteKilled: {
       fault: "A remote server is killed during a run",
-      tried: "`SIGKILL` to the server of `serena txt2img --remote`",
+      tried: "`SIGKILL` to the server that `RemoteRuntime` uses",
       times: 3,
-      lost: "the batches not received; those received are saved on this side",
+      lost: "the run; it fails at once with a `RemoteServerError` that names the address",
       file: servers
     }
   }

@@ -107,7 +107,7 @@ describe("a server", () => {
       )
       yield* Effect.retry(follow(server, "gone", /event: image/), { times: 100 })
       yield* Fiber.interrupt(asked)
-      yield* follow(server, "gone", /event: done/)
+      yield* follow(server, "gone", /event: cancelled/)
 
       yield* submit(server, "stays", { ...long, n_iter: 3 })
       yield* follow(server, "stays", /event: image/)
@@ -169,7 +169,7 @@ const numbers = (seed: number) => {
 }
 
 /** The bytes with one to three places damaged. */
-const damage = (bytes: Buffer, random: (end: number) => number): Buffer => {
+const damage = (bytes: Buffer<ArrayBuffer>, random: (end: number) => number): Buffer<ArrayBuffer> => {
   let damaged = bytes
   for (let i = random(3); i >= 0; i--) {
     const from = random(damaged.length)
