@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Raster } from "../core/Raster.ts"
 import type { Limits } from "../processing/Limits.ts"
+import { withoutAncillary } from "./Ancillary.ts"
 import * as FileSignature from "./FileSignature.ts"
 import { ImageCodecError } from "./ImageError.ts"
 
@@ -64,7 +65,8 @@ const checkPixels = (width: number, height: number, most: number): void => {
   }
 }
 
-const decodeBySharp = async (bytes: Uint8Array, format: FileSignature.FileFormat, most: number): Promise<Raster> => {
+const decodeBySharp = async (file: Uint8Array, format: FileSignature.FileFormat, most: number): Promise<Raster> => {
+  const bytes = withoutAncillary(file, format)
   // Sharp brings a native library, so it is loaded for the first image and not before.
   const { default: sharp } = await import("sharp")
   // The size is checked below, so that the error can name it; the limit given here is for what the header hides.

@@ -39,7 +39,8 @@ export function* segments(bytes: Uint8Array): Generator<Segment> {
   throw new Error("the file ends in the middle of a segment")
 }
 
-const isExif = ({ data, marker }: Segment): boolean =>
+/** Whether a segment is an EXIF block. */
+export const isExif = ({ data, marker }: Segment): boolean =>
   marker === application1 && Exif.prefix.every((byte, i) => data[i] === byte)
 
 /** The EXIF block of a file. */

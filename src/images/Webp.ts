@@ -31,6 +31,8 @@ export const exifOf = (bytes: Uint8Array): Uint8Array | undefined =>
 const extended = "VP8X"
 const exifFlag = 0x08
 const alphaFlag = 0x10
+/** Flags of the header for chunks that need not be there. */
+const optional = [["ICCP", 0x20], ["EXIF", exifFlag], ["XMP ", 0x04]] as const
 
 /** A file with this EXIF block in place of its own. Throws when the file is damaged. */
 export const withExif = (webp: Uint8Array, block: Uint8Array): Uint8Array => {
@@ -40,14 +42,30 @@ export const withExif = (webp: Uint8Array, block: Uint8Array): Uint8Array => {
   const header = first.type === extended ? Buffer.from(first.data) : headerFor(first)
   header[0] = (header[0] ?? 0) | exifFlag
   const imageChunks = (first.type === extended ? rest : all).filter(({ type }) => type !== "XMP ")
-  const written = Buffer.concat([
-    Buffer.from("WEBP", "latin1"),
-    ...[{ type: extended, data: header }, ...imageChunks, { type: "EXIF", data: block }].map(toBytes),
-    ...all.filter(({ type }) => type === "XMP ").map(toBytes)
+  return written([
+    { type: extended, data: header },
+    ...imageChunks,
+    { type: "EXIF", data: block },
+    ...all.filter(({ type }) => type === "XMP ")
   ])
+}
+
+/** A file of these chunks. Its header names only what is in them. */
+export const fromChunks = (chunks: ReadonlyArray<WebpChunk>): Uint8Array =>
+  written(chunks.map((chunk) => {
+    if (chunk.type !== extended) return chunk
+    const data = Buffer.from(chunk.data)
+    for (const [type, flag] of optional) {
+      if (!chunks.some((each) => each.type === type)) data[0] = (data[0] ?? 0) & ~flag
+    }
+    return { type: extended, data }
+  }))
+
+const written = (chunks: ReadonlyArray<WebpChunk>): Uint8Array => {
+  const body = Buffer.concat([Buffer.from("WEBP", "latin1"), ...chunks.map(toBytes)])
   const riff = Buffer.from("RIFF\0\0\0\0", "latin1")
-  riff.writeUInt32LE(written.length, 4)
-  return new Uint8Array(Buffer.concat([riff, written]))
+  riff.writeUInt32LE(body.length, 4)
+  return new Uint8Array(Buffer.concat([riff, body]))
 }
 
 const toBytes = ({ data, type }: WebpChunk): Uint8Array => {

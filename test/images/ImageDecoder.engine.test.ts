@@ -3,8 +3,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
+import { crc32, deflateSync } from "node:zlib"
 import sharp, { type Color, type Sharp } from "sharp"
 import type { Raster } from "../../src/core/Raster.ts"
+import { withoutAncillary } from "../../src/images/Ancillary.ts"
+import type { FileFormat } from "../../src/images/FileSignature.ts"
 import { ImageDecoder } from "../../src/images/ImageDecoder.ts"
 
 const limits = { max_image_bytes: 2 ** 20, max_image_pixels: 4096 }
@@ -168,6 +171,59 @@ it.layer(ImageDecoder.layer)("ImageDecoder.layer", (it) => {
         sharp({ create: { width: 3000, height: 3000, channels: 3, background: "#000" } }).png()
       )
       assert.match(yield* reasonFor(large), /3000x3000 pixels/)
+    }))
+
+  // Texts, a profile and EXIF of 60 kB in every format that can have them, and an orientation.
+  const text = "ancillary".repeat(6000)
+  const laden = (image: Sharp) =>
+    image.withExif({ IFD0: { ImageDescription: text } }).withXmp(`<x:xmpmeta>${text}</x:xmpmeta>`).withIccProfile("p3")
+      .withMetadata({ orientation: 6 })
+  it.effect.each<[FileFormat, (image: Sharp) => Sharp]>([
+    ["png", (image) => image.png()],
+    ["jpeg", (image) => image.jpeg({ quality: 100 })],
+    ["webp", (image) => image.webp({ lossless: true })],
+    ["tiff", (image) => image.tiff({ compression: "lzw" })],
+    ["tiff", (image) => image.tiff({ compression: "lzw", bigtiff: true })],
+    ["gif", (image) => image.gif()],
+    ["avif", (image) => image.avif({ lossless: true })]
+  ])("sees only the pixels of a %s file", ([format, write]) =>
+    Effect.gen(function*() {
+      const file = yield* written(write(laden(raw(rgb, 3))))
+      const stripped = withoutAncillary(file, format)
+      const pixels = (bytes: Uint8Array) =>
+        Effect.promise(() =>
+          sharp(bytes, { ignoreIcc: true }).autoOrient().toColourspace("srgb").raw({ depth: "uchar" }).toBuffer()
+        )
+      assert.deepStrictEqual(yield* pixels(stripped), yield* pixels(file))
+      const { exif, icc, orientation, xmp } = yield* Effect.promise(() => sharp(stripped).metadata())
+      assert.strictEqual(xmp, undefined)
+      // The profile of an AVIF file is a property of its image.
+      if (format !== "avif") assert.strictEqual(icc, undefined)
+      assert.isTrue(exif === undefined || format === "png" || format === "jpeg" || format === "webp")
+      if (format !== "gif" && format !== "avif") assert.strictEqual(orientation, 6)
+      // What has nothing to take out is not copied, where the parts say so.
+      if (format !== "tiff" && format !== "avif") assert.strictEqual(withoutAncillary(stripped, format), stripped)
+    }))
+
+  it.effect("unpacks no texts: forty of 15 MB in 585 kB cost nothing", () =>
+    Effect.gen(function*() {
+      const small = yield* written(raw(rgb, 3).png())
+      const packed = deflateSync(Buffer.alloc(15_000_000, "a"))
+      const chunkOf = (name: string) => {
+        const data = Buffer.concat([Buffer.from(`zTXt${name}\0\0`), packed])
+        const size = Buffer.alloc(4)
+        size.writeUInt32BE(data.length - 4)
+        const sum = Buffer.alloc(4)
+        sum.writeUInt32BE(crc32(data))
+        return Buffer.concat([size, data, sum])
+      }
+      // After the header: 8 bytes of signature and 25 of its chunk. Rubbish at the end hides nothing.
+      const texts = Array.from({ length: 40 }, (_, i) => chunkOf(`text ${i}`))
+      const bomb = Buffer.concat([small.subarray(0, 33), ...texts, small.subarray(33), Buffer.from("rubbish")])
+      const before = process.memoryUsage().rss
+      assert.deepStrictEqual(yield* decode(bomb), image)
+      assert.isBelow(process.memoryUsage().rss - before, 100 * 2 ** 20)
+      assert.isAtMost(withoutAncillary(bomb, "png").length, small.length + "rubbish".length)
     }))
 
   it.effect("waits for the file that is being read, when interrupted", () =>
