@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
+import * as WorkThreads from "./core/WorkThreads.ts"
 import * as DiffusionPipeline from "./diffusion/DiffusionPipeline.ts"
 import { ImageDecoder } from "./images/ImageDecoder.ts"
 import { ImageEncoder } from "./images/ImageEncoder.ts"
@@ -73,7 +74,8 @@ export const layer = <E = never, R = never>(
     ),
     Layer.fresh(DiffusionPipeline.layer).pipe(Layer.provide(Layer.mergeAll(images, process))),
     hooks.pipe(Layer.provide(Layer.mergeAll(process, platform))),
-    process
+    process,
+    Layer.fresh(WorkThreads.layer)
   )
 }
 

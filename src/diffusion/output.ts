@@ -5,10 +5,10 @@ import * as Effect from "effect/Effect"
 import type { Raster } from "../core/Raster.ts"
 import * as FileNames from "../images/FileNames.ts"
 import * as FileSignature from "../images/FileSignature.ts"
-import { grid } from "../images/Grid.ts"
 import { formatFor, formatOf, ImageEncoder, type ImageFormat } from "../images/ImageEncoder.ts"
 import type { ImageCodecError, SaveError } from "../images/ImageError.ts"
 import { ImageStore } from "../images/ImageStore.ts"
+import * as RasterWork from "../images/RasterWork.ts"
 import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Processing } from "../processing/Processing.ts"
@@ -214,7 +214,10 @@ const makeGrid = Effect.fnUntraced(function*(plan: RunPlan, generated: Generated
   const [first] = generated.images
   const saves = opts.grid_save && opts.samples_save && (!generated.interrupted || opts.save_incomplete_images)
   if (first === undefined || !hasGrid(generated.images.length, opts) || !(saves || opts.return_grid)) return []
-  const raster = grid(generated.images.map(rasterOf), { rows: opts.n_rows, batchSize: processing.batch_size })
+  const raster = yield* RasterWork.makeGrid(generated.images.map(rasterOf), {
+    rows: opts.n_rows,
+    batchSize: processing.batch_size
+  })
   const format = formatFor(raster, formatOf(opts, "grid"))
   const infotext = opts.enable_pnginfo ? first.infotext : ""
   const bytes = yield* encoder.encode({ raster, infotext }, format)

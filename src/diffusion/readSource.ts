@@ -13,6 +13,7 @@ import { ImageDecoder } from "../images/ImageDecoder.ts"
 import * as MaskFill from "../images/MaskFill.ts"
 import * as Masks from "../images/Masks.ts"
 import * as Overlay from "../images/Overlay.ts"
+import * as RasterWork from "../images/RasterWork.ts"
 import { resizing } from "../images/Resample.ts"
 import { resizeMode } from "../images/ResizeMode.ts"
 import { Upscalers } from "../images/Upscalers.ts"
@@ -84,15 +85,17 @@ export const readSource = Effect.fnUntraced(function*(processing: Img2Img, limit
 })
 
 const readMask = Effect.fnUntraced(function*(processing: Img2Img, raster: Raster.Raster, image: Raster.Raster) {
-  let grey: Grey = Masks.fromImage(raster, { round: processing.mask_round })
-  if (processing.inpainting_mask_invert === 1) grey = Masks.invert(grey)
-  grey = yield* Masks.blurring(grey, processing.mask_blur_x, processing.mask_blur_y)
+  const sharp = yield* RasterWork.maskOf(raster, {
+    round: processing.mask_round,
+    inverted: processing.inpainting_mask_invert === 1
+  })
+  let grey: Grey = yield* Masks.blurring(sharp, processing.mask_blur_x, processing.mask_blur_y)
   if (!processing.inpaint_full_res) return { grey, region: undefined } satisfies ReadMask
   // What is cut out of mask and image must be the same.
   if (grey.width !== image.width || grey.height !== image.height) {
     grey = toGrey(yield* resizing(grey, image.width, image.height, "lanczos"))
   }
-  const region = Masks.cropRegion(grey, processing.inpaint_full_res_padding)
+  const region = yield* RasterWork.maskedRegion(grey, processing.inpaint_full_res_padding)
   return region === undefined ? undefined : { grey, region } satisfies ReadMask
 })
 
@@ -126,7 +129,7 @@ export const preparePixels = Effect.fnUntraced(function*(options: {
   const images = yield* Effect.forEach(
     source.images,
     Effect.fnUntraced(function*(original) {
-      let image = Raster.toRgb(original, colourOf(opts.img2img_background_color))
+      let image = yield* RasterWork.rgbOf(original, colourOf(opts.img2img_background_color))
       const isCut = mask?.region !== undefined
       // What is smaller than one latent value is made as large.
       if (!isCut && mode === 3 && Math.min(image.width, image.height) < latentScale) {
@@ -152,7 +155,7 @@ export const preparePixels = Effect.fnUntraced(function*(options: {
         }
       }
       if (mask?.region !== undefined) {
-        image = yield* toSize(2, Raster.crop(image, mask.region))
+        image = yield* toSize(2, yield* RasterWork.cropping(image, mask.region))
       }
       if (mask === undefined || processing.inpainting_fill === 1) return image
       const isOfSize = mask.pass.width === image.width && mask.pass.height === image.height
@@ -181,7 +184,7 @@ const maskInSizes = Effect.fnUntraced(function*(
 ) {
   if (found !== undefined) {
     const region = Masks.expandRegion(found, size, image)
-    const pass = toGrey(yield* resizeMode(2, Raster.crop(grey, region), size.width, size.height))
+    const pass = toGrey(yield* resizeMode(2, yield* RasterWork.cropping(grey, region), size.width, size.height))
     return { pass, overlay: grey, region } satisfies MaskPlan
   }
   const mode = processing.resize_mode === 3 ? 0 : processing.resize_mode

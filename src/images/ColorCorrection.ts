@@ -10,7 +10,8 @@
  */
 import type * as Effect from "effect/Effect"
 import { type Raster, withoutAlpha } from "../core/Raster.ts"
-import { atOnce, byLines, eachPixel, inTurns, linesOf, type Parts } from "./Parts.ts"
+import { atOnce, away, type Parts } from "../core/Work.ts"
+import { byLines, eachPixel, linesOf, samplesOf } from "./Parts.ts"
 
 /** How often each value occurs: 256 counts for each of L, a and b. */
 export interface Target {
@@ -19,9 +20,16 @@ export interface Target {
 
 /** RGB: a result with the colours of an original and its own luminosity. */
 export const correcting = (original: Raster, result: Raster): Effect.Effect<Raster> =>
-  inTurns(function*() {
-    return yield* applyInParts(yield* setupInParts(original), result)
-  })
+  away(
+    { module: import.meta.url, parts: correctInParts },
+    [original, result],
+    (samplesOf(original) + samplesOf(result)) * effort
+  )
+
+/** The same in parts. */
+export function* correctInParts(original: Raster, result: Raster): Parts<Raster> {
+  return yield* applyInParts(yield* setupInParts(original), result)
+}
 
 /** The colours of an original, without a pause. */
 export const setup = (original: Raster): Target => atOnce(setupInParts(original))

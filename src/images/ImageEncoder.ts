@@ -51,7 +51,8 @@ export class ImageEncoder extends Context.Service<ImageEncoder, {
             const pipeline = sharp(data, { raw: { width, height, channels } })
             // Left to itself, sharp writes grey as RGB.
             if (channels === 1) pipeline.toColourspace("b-w")
-            return new Uint8Array(await inFormat(pipeline, format).toBuffer())
+            const written = await inFormat(pipeline, format).toBuffer()
+            return new Uint8Array(written.buffer, written.byteOffset, written.length)
           },
           catch: (cause) => new ImageCodecError({ reason: cause instanceof Error ? cause.message : String(cause) })
           // sharp cannot be stopped, so an interruption waits until it is done.

@@ -6,8 +6,9 @@
  */
 import type * as Effect from "effect/Effect"
 import { compositeOnto, filled, premultiply, type Raster, toRgba, unpremultiply, withoutAlpha } from "../core/Raster.ts"
+import { atOnce, away, type Parts } from "../core/Work.ts"
 import { checkMask, visibleWhere } from "./Overlay.ts"
-import { atOnce, byLines, eachPixel, inTurns, linesOf, type Parts } from "./Parts.ts"
+import { byLines, eachPixel, linesOf, samplesOf } from "./Parts.ts"
 
 // Standard deviations in pixels, and how often each is composited.
 const layers: ReadonlyArray<{ readonly radius: number; readonly times: number }> = [
@@ -20,12 +21,14 @@ const layers: ReadonlyArray<{ readonly radius: number; readonly times: number }>
 ]
 
 /** RGB: an image whose masked part, white in a mask of the same size, is made of blurred surroundings. */
-export const filling = (raster: Raster, mask: Raster): Effect.Effect<Raster> => inTurns(() => fillInParts(raster, mask))
+export const filling = (raster: Raster, mask: Raster): Effect.Effect<Raster> =>
+  away({ module: import.meta.url, parts: fillInParts }, [raster, mask], samplesOf(raster) * 64)
 
 /** The same without a pause, for small images. */
 export const fill = (raster: Raster, mask: Raster): Raster => atOnce(fillInParts(raster, mask))
 
-function* fillInParts(raster: Raster, mask: Raster): Parts<Raster> {
+/** The same in parts. */
+export function* fillInParts(raster: Raster, mask: Raster): Parts<Raster> {
   checkMask(mask, raster)
   const surroundings = yield* eachPixel(
     raster,

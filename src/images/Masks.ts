@@ -8,7 +8,8 @@ import type * as Effect from "effect/Effect"
 import type { Region, Size } from "../core/Geometry.ts"
 import type { LatentSize } from "../core/LatentShape.ts"
 import type { Raster } from "../core/Raster.ts"
-import { atOnce, byLines, inTurns, type Parts } from "./Parts.ts"
+import { atOnce, away, type Parts } from "../core/Work.ts"
+import { byLines, samplesOf } from "./Parts.ts"
 import { resizeInParts } from "./Resample.ts"
 
 /** An image of one channel. */
@@ -63,12 +64,13 @@ export const invert = (mask: Raster): Mask => mapped(mask, (value) => 255 - valu
  * one.
  */
 export const blurring = (mask: Raster, x: number, y: number): Effect.Effect<Mask> =>
-  inTurns(() => blurInParts(mask, x, y))
+  away({ module: import.meta.url, parts: blurInParts }, [mask, x, y], samplesOf(mask) * 32)
 
 /** The same without a pause, for small masks. */
 export const blur = (mask: Raster, x: number, y: number): Mask => atOnce(blurInParts(mask, x, y))
 
-function* blurInParts(mask: Raster, x: number, y: number): Parts<Mask> {
+/** The same in parts. */
+export function* blurInParts(mask: Raster, x: number, y: number): Parts<Mask> {
   const { data, height, width } = mask
   const wide = x > 0 ? yield* blurAlong(data, width, 1, height, width, gaussianWeights(x)) : data
   const high = y > 0 ? yield* blurAlong(wide, height, width, width, 1, gaussianWeights(y)) : wide
@@ -237,13 +239,15 @@ export const latentMasking = (
   mask: Raster,
   size: LatentSize,
   options: { readonly round: boolean }
-): Effect.Effect<Float32Array> => inTurns(() => latentMaskInParts(mask, size, options))
+): Effect.Effect<Float32Array> =>
+  away({ module: import.meta.url, parts: latentMaskInParts }, [mask, size, options], samplesOf(mask) * 8)
 
 /** The same without a pause, for small masks. */
 export const latentMask = (mask: Raster, size: LatentSize, options: { readonly round: boolean }): Float32Array =>
   atOnce(latentMaskInParts(mask, size, options))
 
-function* latentMaskInParts(
+/** The same in parts. */
+export function* latentMaskInParts(
   mask: Raster,
   { height, width }: LatentSize,
   { round }: { readonly round: boolean }

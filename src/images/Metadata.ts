@@ -2,9 +2,10 @@
  * An image file's metadata: the infotext, and other texts.
  *
  * PNG files have it in text chunks, JPEG, WebP and AVIF files in the user comment of their EXIF block, GIF files in a
- * comment. Only what stands around the pixels is read, and no text is unpacked to more than 16 MB.
+ * comment. Only what stands around the pixels is read, and no text is unpacked to more than 4 MB.
  */
 import * as Effect from "effect/Effect"
+import { away, type Parts, type Work } from "../core/Work.ts"
 import * as JsonInfotext from "../processing/JsonInfotext.ts"
 import * as Exif from "./Exif.ts"
 import * as FileSignature from "./FileSignature.ts"
@@ -24,7 +25,7 @@ export interface Metadata {
 }
 
 /** What was found in a file. Of texts with the same keyword, the first counts. */
-interface FoundTexts {
+export interface FoundTexts {
   readonly exif?: Uint8Array | undefined
   readonly texts?: ReadonlyMap<string, string>
   /** Of an image that NovelAI made. */
@@ -34,7 +35,14 @@ interface FoundTexts {
 /** Reads a file of any of these formats. Fails when the bytes are none, or damaged where the texts are. */
 export const readMetadata = Effect.fn("Metadata.read")(function*(bytes: Uint8Array) {
   const format = FileSignature.sniff(bytes)
-  const found = format === "avif" ? yield* findInAvif(bytes) : yield* attempt(() => find(bytes, format))
+  const found = format === "avif" ?
+    yield* findInAvif(bytes)
+    // Short files may be long texts, packed.
+    : yield* attempted(
+      { module: import.meta.url, parts: readWork, lane: "requests" },
+      [bytes, format],
+      bytes.length * 256
+    )
   const texts = new Map(found.texts)
   const infotext = found.novelAi ?? firstText(
     found.exif === undefined ? undefined : Exif.readUserComment(found.exif),
@@ -59,8 +67,12 @@ export const parametersOf = ({ infotext, items }: Metadata): string | undefined 
  * stored. Fails for other bytes, and for a text that is too long for a JPEG file (32,737 characters).
  */
 export const withInfotext = (bytes: Uint8Array, infotext: string): Effect.Effect<Uint8Array, ImageCodecError> =>
-  attempt(() => {
-    if (infotext === "") return bytes
+  infotext === ""
+    ? Effect.succeed(bytes)
+    : attempted({ module: import.meta.url, parts: writeWork }, [bytes, infotext], bytes.length / 8)
+
+export function* writeWork(bytes: Uint8Array, infotext: string): Parts<Attempt<Uint8Array>> {
+  return attempt(() => {
     switch (FileSignature.sniff(bytes)) {
       case "png":
         return Png.withInfotext(bytes, infotext)
@@ -72,12 +84,32 @@ export const withInfotext = (bytes: Uint8Array, infotext: string): Effect.Effect
         throw new Error("infotexts are stored in PNG, JPEG and WebP files only")
     }
   })
+}
 
-const attempt = <A>(evaluate: () => A): Effect.Effect<A, ImageCodecError> =>
-  Effect.try({ try: evaluate, catch: toError })
+/** A result, or why there is none: what one thread can say to another. */
+export type Attempt<A> = { readonly value: A } | { readonly reason: string }
 
-const toError = (cause: unknown): ImageCodecError =>
-  new ImageCodecError({ reason: cause instanceof Error ? cause.message : String(cause) })
+const attempt = <A>(evaluate: () => A): Attempt<A> => {
+  try {
+    return { value: evaluate() }
+  } catch (cause) {
+    return { reason: reasonOf(cause) }
+  }
+}
+
+const attempted = <Args extends ReadonlyArray<unknown>, A>(
+  work: Work<Args, Attempt<A>>,
+  args: Args,
+  effort: number
+): Effect.Effect<A, ImageCodecError> =>
+  Effect.flatMap(
+    away(work, args, effort),
+    (attempt) => "value" in attempt ? Effect.succeed(attempt.value) : Effect.fail(new ImageCodecError(attempt))
+  )
+
+const reasonOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
+
+const toError = (cause: unknown): ImageCodecError => new ImageCodecError({ reason: reasonOf(cause) })
 
 const firstText = (...texts: ReadonlyArray<string | undefined>): string | undefined =>
   texts.find((text) => text !== undefined && text !== "")
@@ -98,6 +130,23 @@ const passedOver: ReadonlySet<string> = new Set([
 ])
 
 const isPassedOver = (keyword: string): boolean => passedOver.has(keyword) || keyword.startsWith("jfif")
+
+export function* readWork(
+  bytes: Uint8Array,
+  format: FileSignature.FileFormat | undefined
+): Parts<Attempt<FoundTexts>> {
+  return attempt(() => {
+    const found = find(bytes, format)
+    const { exif, texts = new Map<string, string>() } = found
+    if ((exif?.length ?? 0) > longest || (texts.get("comment")?.length ?? 0) > longest) {
+      throw new Error("its texts are longer than 4 MB")
+    }
+    return found
+  })
+}
+
+/** Longest block of EXIF, and longest comment. */
+const longest = 4 * 1024 * 1024
 
 const find = (bytes: Uint8Array, format: FileSignature.FileFormat | undefined): FoundTexts => {
   switch (format) {

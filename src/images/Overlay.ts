@@ -13,18 +13,23 @@ import {
   unpremultiply,
   withoutAlpha
 } from "../core/Raster.ts"
+import { atOnce, away, type Parts } from "../core/Work.ts"
 import type { Mask } from "./Masks.ts"
-import { atOnce, byLines, eachPixel, inTurns, linesOf, type Parts } from "./Parts.ts"
+import { byLines, eachPixel, linesOf, samplesOf } from "./Parts.ts"
 import { lanczosInParts } from "./ResizeMode.ts"
+
+/** For a sample, about. */
+const effort = 12
 
 /** RGB and alpha: the original, made transparent where a mask of the same size is white. */
 export const overlaying = (original: Raster, mask: Mask): Effect.Effect<Raster> =>
-  inTurns(() => overlayInParts(original, mask))
+  away({ module: import.meta.url, parts: overlayInParts }, [original, mask], samplesOf(original) * effort)
 
 /** The same without a pause, for small images; so are the others below. */
 export const overlay = (original: Raster, mask: Mask): Raster => atOnce(overlayInParts(original, mask))
 
-function* overlayInParts(original: Raster, mask: Mask): Parts<Raster> {
+/** The same in parts, as are the others below. */
+export function* overlayInParts(original: Raster, mask: Mask): Parts<Raster> {
   checkMask(mask, original)
   return yield* eachPixel(
     original,
@@ -39,12 +44,16 @@ function* overlayInParts(original: Raster, mask: Mask): Parts<Raster> {
  * of the original that it was made for; without one it stands for the whole.
  */
 export const applying = (result: Raster, overlay: Raster, region?: Region): Effect.Effect<Raster> =>
-  inTurns(() => applyInParts(result, overlay, region))
+  away(
+    { module: import.meta.url, parts: applyInParts },
+    [result, overlay, region],
+    (samplesOf(result) + samplesOf(overlay)) * effort
+  )
 
 export const apply = (result: Raster, overlay: Raster, region?: Region): Raster =>
   atOnce(applyInParts(result, overlay, region))
 
-function* applyInParts(result: Raster, overlay: Raster, region?: Region): Parts<Raster> {
+export function* applyInParts(result: Raster, overlay: Raster, region?: Region): Parts<Raster> {
   const below = yield* uncrop(result, overlay, region)
   yield* byLines(overlay.height, overlay.width * 4, (from, to) => {
     compositeOnto(linesOf(below, from, to).data, linesOf(overlay, from, to).data)
@@ -57,12 +66,16 @@ function* applyInParts(result: Raster, overlay: Raster, region?: Region): Parts<
  * mask is brought to the size of the result.
  */
 export const maskCompositing = (result: Raster, mask: Mask, region?: Region): Effect.Effect<Raster> =>
-  inTurns(() => maskCompositeInParts(result, mask, region))
+  away(
+    { module: import.meta.url, parts: maskCompositeInParts },
+    [result, mask, region],
+    (samplesOf(result) + 4 * samplesOf(mask)) * effort
+  )
 
 export const maskComposite = (result: Raster, mask: Mask, region?: Region): Raster =>
   atOnce(maskCompositeInParts(result, mask, region))
 
-function* maskCompositeInParts(result: Raster, mask: Mask, region?: Region): Parts<Raster> {
+export function* maskCompositeInParts(result: Raster, mask: Mask, region?: Region): Parts<Raster> {
   const size = region === undefined ? result : mask
   const whole = yield* uncrop(result, size, region)
   const over = yield* lanczosInParts(2, mask, size)

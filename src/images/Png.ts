@@ -4,7 +4,9 @@
  * The infotext is in a `parameters` chunk, where every tool of the Stable Diffusion family looks for it (section
  * 11.3.3). Pixels are compressed elsewhere, see `ImageEncoder`.
  */
+import type * as Effect from "effect/Effect"
 import { crc32, inflateSync } from "node:zlib"
+import { away, type Parts } from "../core/Work.ts"
 import * as JsonInfotext from "../processing/JsonInfotext.ts"
 import * as Exif from "./Exif.ts"
 import * as TextEncoding from "./TextEncoding.ts"
@@ -23,8 +25,11 @@ const keyword = "parameters"
 /** Texts that prompts are read from. */
 const sources: ReadonlySet<string> = new Set([keyword, "Description", "Comment", ...JsonInfotext.keywords])
 
-/** Longest texts that are unpacked of one file, in bytes. */
-const longestTexts = 16 * 1024 * 1024
+/** Most texts that are read of one file. */
+const mostTexts = 1000
+
+/** Longest texts of one file together, unpacked, in bytes. */
+const longestTexts = 4 * 1024 * 1024
 
 const { latin1 } = TextEncoding
 
@@ -50,25 +55,28 @@ export function* chunks(bytes: Uint8Array): Generator<PngChunk> {
  * Reads texts of chunks: `tEXt` and `zTXt`, which are Latin-1 by the specification and UTF-8 by many programs, and
  * `iTXt`.
  *
- * Throws when those of one file would unpack to more than 16 MB, and when an `iTXt` that prompts are read from is not
- * valid UTF-8.
+ * Throws when one file has more than 1,000, when they are longer than 4 MB together, and when an `iTXt` that prompts
+ * are read from is not valid UTF-8.
  */
 export const textReader = () => {
   let left = longestTexts
-  const unpack = (data: Uint8Array): Uint8Array => {
-    if (left === 0) throw new Error("its texts are longer than 16 MB")
-    const text = inflateSync(data, { maxOutputLength: left })
+  let count = 0
+  const take = (text: Uint8Array): Uint8Array => {
+    if (text.length > left) throw new Error("its texts are longer than 4 MB")
     left -= text.length
     return text
   }
+  const unpack = (data: Uint8Array): Uint8Array => take(inflateSync(data, { maxOutputLength: left + 1 }))
   /** The text of a chunk, or `undefined` when there is none in it. */
   return ({ data, type }: PngChunk): readonly [keyword: string, text: string] | undefined => {
+    if (type !== "tEXt" && type !== "zTXt" && type !== "iTXt") return undefined
+    if (++count > mostTexts) throw new Error(`it has more than ${mostTexts} texts`)
     const end = data.indexOf(0)
     if (end < 0) return undefined
     const keyword = () => latin1(data.subarray(0, end))
     switch (type) {
       case "tEXt":
-        return [keyword(), TextEncoding.decodeUtf8OrLatin1(data.subarray(end + 1))]
+        return [keyword(), TextEncoding.decodeUtf8OrLatin1(take(data.subarray(end + 1)))]
       case "zTXt":
         return [keyword(), TextEncoding.decodeUtf8OrLatin1(unpack(data.subarray(end + 2)))]
       case "iTXt": {
@@ -77,7 +85,7 @@ export const textReader = () => {
         const translated = language < 0 ? -1 : data.indexOf(0, language + 1)
         if (translated < 0) return undefined
         const packed = data.subarray(translated + 1)
-        const bytes = data[end + 1] === 1 ? unpack(packed) : packed
+        const bytes = data[end + 1] === 1 ? unpack(packed) : take(packed)
         const text = TextEncoding.keepingMark(bytes)
         if (text === undefined && sources.has(keyword())) {
           throw new Error(`its text "${keyword()}" is not valid UTF-8, as an iTXt chunk must be`)
@@ -129,6 +137,14 @@ export const withTexts = (png: Uint8Array, texts: Readonly<Record<string, string
   return new Uint8Array(
     Buffer.concat([png.subarray(0, header.end), ...added, ...others.map(({ end, start }) => png.subarray(start, end))])
   )
+}
+
+/** The same, away from the main thread for large files. */
+export const addingTexts = (png: Uint8Array, texts: Readonly<Record<string, string>>): Effect.Effect<Uint8Array> =>
+  away({ module: import.meta.url, parts: textsWork }, [png, texts], png.length / 8)
+
+export function* textsWork(png: Uint8Array, texts: Readonly<Record<string, string>>): Parts<Uint8Array> {
+  return withTexts(png, texts)
 }
 
 /** A PNG file of 8-bit RGB, from scanlines that are filtered and compressed already. */

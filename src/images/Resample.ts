@@ -6,7 +6,8 @@
 import type * as Effect from "effect/Effect"
 import { type Region, regionOf, type Size } from "../core/Geometry.ts"
 import { crop, filled, premultiply, type Raster, unpremultiply } from "../core/Raster.ts"
-import { atOnce, byLines, eachPixel, inTurns, linesOf, type Parts } from "./Parts.ts"
+import { atOnce, away, type Parts } from "../core/Work.ts"
+import { byLines, eachPixel, linesOf, samplesOf } from "./Parts.ts"
 
 export type Filter = "nearest" | "box" | "bilinear" | "bicubic" | "lanczos"
 
@@ -112,7 +113,15 @@ export const resizing = (
   height: number,
   filter: Filter,
   parted?: Parted
-): Effect.Effect<Raster> => inTurns(() => resizeInParts(raster, width, height, filter, parted))
+): Effect.Effect<Raster> =>
+  away(
+    { module: import.meta.url, parts: resizeInParts },
+    [raster, width, height, filter, parted],
+    (samplesOf(raster) + width * height * raster.channels) * effortOfSample
+  )
+
+/** Multiplications for a sample of the image or of the result, about. */
+const effortOfSample = 6
 
 /** The same without a pause, for small images. */
 export const resize = (

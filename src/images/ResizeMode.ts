@@ -7,7 +7,8 @@
 import * as Effect from "effect/Effect"
 import { type Region, regionOf, type Size } from "../core/Geometry.ts"
 import { crop, filled, paste, type Raster } from "../core/Raster.ts"
-import { inTurns, type Parts } from "./Parts.ts"
+import { away, type Parts } from "../core/Work.ts"
+import { samplesOf } from "./Parts.ts"
 import { resizeInParts } from "./Resample.ts"
 
 export type ResizeMode = 0 | 1 | 2
@@ -34,10 +35,20 @@ export const resizeMode = Effect.fnUntraced(function*<E = never, R = never>(
   const part = seenPart(raster, size, to)
   const isScaled = scale !== undefined && (size.width > raster.width || size.height > raster.height) &&
     areaOf(sizeOf(part.scaled)) <= mostGrowth * areaOf(to)
-  if (!isScaled) return yield* inTurns(() => lanczosInParts(mode, raster, to))
+  if (!isScaled) {
+    return yield* away(
+      { module: import.meta.url, parts: lanczosInParts },
+      [mode, raster, to],
+      samplesOf(raster) + width * height * raster.channels * effort
+    )
+  }
   const { bottom, left, right, top } = part.scaled
   const scaled = yield* scale(isWhole(part.seen, raster) ? raster : crop(raster, part.seen), right - left, bottom - top)
-  return yield* inTurns(() => placeInParts(mode, scaled, size, to, { left, top }))
+  return yield* away(
+    { module: import.meta.url, parts: placeInParts },
+    [mode, scaled, size, to, { left, top }],
+    samplesOf(scaled) + width * height * raster.channels * 2
+  )
 })
 
 /** The same by Lanczos. */
@@ -60,6 +71,9 @@ export const sizeFor = (mode: ResizeMode, from: Size, { height, width }: Size): 
     height: isHeightKept ? height : Math.max(1, Math.trunc(from.height * width / from.width))
   }
 }
+
+/** For a sample of the result, about. */
+const effort = 12
 
 /** Pixels that may be scaled for each that is wanted. */
 const mostGrowth = 4
@@ -113,7 +127,8 @@ const seenPart = (from: Size, size: Size, to: Size): { readonly seen: Region; re
 }
 
 // `scaled` is what there is of the scaled image, `begin` its corner there.
-function* placeInParts(
+/** The last part of it: cuts, or adds bars. */
+export function* placeInParts(
   mode: ResizeMode,
   scaled: Raster,
   size: Size,

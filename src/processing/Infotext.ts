@@ -6,7 +6,9 @@
  * split where they were, and JSON of other programs is read by `JsonInfotext`. `InfotextDefaults` holds the values of
  * absent keys, and `InfotextRequest` converts the result to a request.
  */
+import type * as Effect from "effect/Effect"
 import { pythonFloat } from "../core/Text.ts"
+import { away, type Parts } from "../core/Work.ts"
 import * as InfotextDefaults from "./InfotextDefaults.ts"
 import * as JsonInfotext from "./JsonInfotext.ts"
 
@@ -107,6 +109,18 @@ export const parse = (text: string, options: ParseOptions = {}): Parsed => {
     notes: read.notes,
     ...(read.unreadable !== undefined && { unreadable: read.unreadable })
   }
+}
+
+/** The same, away from the main thread for long texts. */
+export const parsing = (text: string, { backcompat, styles }: ParseOptions = {}): Effect.Effect<Parsed> =>
+  away(
+    { module: import.meta.url, parts: parseWork, lane: "requests" },
+    [text, { backcompat, styles }],
+    text.length * 32
+  )
+
+export function* parseWork(text: string, options: ParseOptions): Parts<Parsed> {
+  return parse(text, options)
 }
 
 /** Prompts and pairs of a text, as written. */

@@ -54,7 +54,7 @@ export const readInfotext: (
     const source = options.source ?? "the infotext"
     const kind = given._tag === "Img2Img" ? "Img2Img" : "Txt2Img"
     const known = kind === "Img2Img" ? Img2Img.fields : Txt2Img.fields
-    const parsed = Infotext.parse(text, options)
+    const parsed = yield* Infotext.parsing(text, options)
     const said = Infotext.withDefaults(parsed)
     const overrides = given.override_settings ?? {}
     const inForce: Readonly<Record<string, unknown>> = { ...options.opts }

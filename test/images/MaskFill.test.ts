@@ -11,9 +11,9 @@ import {
   unpremultiply,
   withoutAlpha
 } from "../../src/core/Raster.ts"
+import { atOnce } from "../../src/core/Work.ts"
 import { fill, filling, gaussianBlur } from "../../src/images/MaskFill.ts"
 import { visibleWhere } from "../../src/images/Overlay.ts"
-import { atOnce } from "../../src/images/Parts.ts"
 
 const noise = (width: number, height: number, channels: 3 | 4): Raster => ({
   width,

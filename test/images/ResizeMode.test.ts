@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { crop, filled, paste, type Raster } from "../../src/core/Raster.ts"
-import { atOnce } from "../../src/images/Parts.ts"
+import { atOnce } from "../../src/core/Work.ts"
 import * as Resample from "../../src/images/Resample.ts"
 import { lanczosInParts, type ResizeMode, resizeMode, sizeFor } from "../../src/images/ResizeMode.ts"
 

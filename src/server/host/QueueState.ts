@@ -9,13 +9,13 @@ import * as Result from "effect/Result"
 import { QueueFull, ShuttingDown } from "../../contract/errors.ts"
 import type { AskedRequest } from "../../contract/Run.ts"
 
-/** A run that waits for its turn. */
+/** A run that waits for its turn, or other work that takes a place in the queue. */
 export interface WaitingRun {
   readonly id: string
   /** The client's own name for it. */
   readonly taskId: string | undefined
-  /** What was asked, without the images that came with it. */
-  readonly request: AskedRequest
+  /** What was asked, without the images that came with it; `undefined` for work that is no run. */
+  readonly request: AskedRequest | undefined
   /** Milliseconds since the epoch. */
   readonly submittedAt: number
 }
@@ -99,7 +99,10 @@ export const start = (state: QueueState, now: number, { concurrency }: QueueBoun
 
 const startedAt = (run: WaitingRun, startedAt: number): ExecutingRun => ({ ...run, startedAt })
 
-/** Moves a run to the ended ones. A run that has ended, or is not known, stays as it is. */
+/**
+ * Moves a run to the ended ones. A run that has ended, or is not known, stays as it is. Work that is no run is not
+ * remembered.
+ */
 export const finish = (
   state: QueueState,
   id: string,
@@ -110,6 +113,9 @@ export const finish = (
   const run = executed ?? state.waiting.find((run) => run.id === id)
   if (run === undefined) return state
   const others = (run: WaitingRun) => run.id !== id
+  if (run.request === undefined) {
+    return { ...state, waiting: state.waiting.filter(others), executing: state.executing.filter(others) }
+  }
   const seconds = executed === undefined ? undefined : (now - executed.startedAt) / 1000
   return expire(
     {

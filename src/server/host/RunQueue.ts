@@ -86,6 +86,11 @@ export class RunQueue extends Context.Service<RunQueue, {
     processing: Processing,
     options?: SubmitOptions
   ) => Effect.Effect<Submitted, QueueFull | ShuttingDown>
+  /**
+   * Does other work in a place of the queue, when its turn comes. It is no run: no list shows it. Interruption gives
+   * the place back.
+   */
+  readonly occupy: <A, E, R>(work: Effect.Effect<A, E, R>) => Effect.Effect<A, E | QueueFull | ShuttingDown, R>
   /** The result of a run. None for an unknown run, or one whose result is not held any more. */
   readonly result: (id: string) => Effect.Effect<Option.Option<Processed>, RunFailure>
   /** Removes a waiting run, or ends an executing one after the network call in flight. It returns nothing. */
@@ -118,6 +123,12 @@ export class RunQueue extends Context.Service<RunQueue, {
     Layer.effect(RunQueue, make(options))
 }
 
+type Known = ReturnType<typeof QueueState.all>[number]
+
+/** Whether it is a run, and not other work. */
+const isRun = <K extends Known>(known: K): known is K & { readonly request: AskedRequest } =>
+  known.request !== undefined
+
 type Phase = "queued" | "running" | "ended"
 
 /** What belongs to a run besides its entry in the queue. */
@@ -144,6 +155,8 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
   const scope = yield* Effect.scope
 
   const handles = new Map<string, Handle>()
+  // Completed when the turn of other work comes.
+  const turns = new Map<string, Deferred.Deferred<void, ShuttingDown>>()
   let state = QueueState.empty
   let last: RunProgress | undefined
   const executing = yield* SubscriptionRef.make(0)
@@ -159,7 +172,7 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
     }
   }
 
-  const view = Effect.fnUntraced(function*(run: ReturnType<typeof QueueState.all>[number]) {
+  const view = Effect.fnUntraced(function*(run: Known & { readonly request: AskedRequest }) {
     const { id, request, submittedAt, taskId } = run
     const seen: QueuedRun = {
       id,
@@ -173,7 +186,7 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
     return seen
   })
 
-  const statusOf = Effect.fnUntraced(function*(run: ReturnType<typeof QueueState.all>[number]) {
+  const statusOf = Effect.fnUntraced(function*(run: Known) {
     if ("ending" in run) return run.ending
     const ahead = QueueState.position(state, run.id)
     if (ahead !== undefined) return { _tag: "Queued", ahead } satisfies QueuedStatus
@@ -182,7 +195,8 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
     return { _tag: "Running", progress } satisfies QueuedStatus
   })
 
-  const find = (key: string) => Effect.sync(() => Option.fromUndefinedOr(QueueState.find(state, key)))
+  const find = (key: string) =>
+    Effect.sync(() => Option.filter(Option.fromUndefinedOr(QueueState.find(state, key)), isRun))
 
   const ask = (id: string, wish: Wish) =>
     Effect.flatMap(runs.get(id), (live) =>
@@ -214,6 +228,11 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
   })
 
   const execute = Effect.fnUntraced(function*(id: string) {
+    const turn = turns.get(id)
+    if (turn !== undefined) {
+      yield* Deferred.succeed(turn, undefined)
+      return
+    }
     const handle = handles.get(id)
     const processing = handle?.processing
     if (handle === undefined || processing === undefined) return
@@ -238,8 +257,32 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
     for (const { id } of next.started) yield* execute(id)
   })
 
+  const occupy = <A, E, R>(work: Effect.Effect<A, E, R>) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        const submittedAt = yield* Clock.currentTimeMillis
+        const id = randomUUID()
+        const next = QueueState.submit(state, { id, taskId: undefined, request: undefined, submittedAt }, bounds)
+        if (Result.isFailure(next)) return yield* next.failure
+        const turn = yield* Deferred.make<void, ShuttingDown>()
+        turns.set(id, turn)
+        become(next.success)
+        yield* pump
+        return yield* Effect.ensuring(
+          restore(Effect.andThen(Deferred.await(turn), work)),
+          Effect.gen(function*() {
+            turns.delete(id)
+            const now = yield* Clock.currentTimeMillis
+            become(QueueState.finish(state, id, { ending: { _tag: "Cancelled" }, held: 0, now }, bounds))
+            yield* pump
+            yield* SubscriptionRef.set(executing, state.executing.length)
+          })
+        )
+      })
+    )
+
   const submit = Effect.fnUntraced(function*(processing: Processing, { keep = false, taskId }: SubmitOptions = {}) {
-    const waiting: QueueState.WaitingRun = {
+    const waiting = {
       id: randomUUID(),
       taskId,
       request: withoutImages(processing),
@@ -259,7 +302,9 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
     })
     become(next.success)
     yield* pump
-    return { run: yield* view(QueueState.find(state, waiting.id) ?? waiting), result: Deferred.await(outcome) }
+    const known = QueueState.find(state, waiting.id)
+    const run = yield* view(known !== undefined && isRun(known) ? known : waiting)
+    return { run, result: Deferred.await(outcome) }
   }, Effect.uninterruptible)
 
   const end = Effect.fnUntraced(function*(key: string, reason: (id: string) => RunCancelled | ShuttingDown) {
@@ -309,7 +354,10 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
 
   const drain = Effect.fnUntraced(function*(grace: number) {
     become(QueueState.close(state))
-    for (const { id } of state.waiting) yield* end(id, () => new ShuttingDown())
+    for (const { id } of state.waiting) {
+      const turn = turns.get(id)
+      yield* turn === undefined ? end(id, () => new ShuttingDown()) : Deferred.fail(turn, new ShuttingDown())
+    }
     if (state.executing.length === 0) return
     const quiet = Stream.runHead(Stream.filter(SubscriptionRef.changes(executing), () => state.executing.length === 0))
     if (Option.isSome(yield* Effect.timeoutOption(quiet, grace))) return
@@ -321,6 +369,7 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
 
   return RunQueue.of({
     submit,
+    occupy,
     result: (id) =>
       Effect.suspend(() => {
         const outcome = handles.get(QueueState.find(state, id)?.id ?? "")?.outcome
@@ -330,11 +379,11 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
     interrupt: asked("interrupt"),
     skip: asked("skip"),
     current: Effect.suspend(() => {
-      const [first] = state.executing
+      const first = state.executing.find(isRun)
       return first === undefined ? Effect.succeedNone : Effect.asSome(view(first))
     }),
     last: Effect.sync(() => last),
-    list: Effect.suspend(() => Effect.forEach(QueueState.all(state), view)),
+    list: Effect.suspend(() => Effect.forEach(QueueState.all(state).filter(isRun), view)),
     get: (key) =>
       Effect.flatMap(
         find(key),

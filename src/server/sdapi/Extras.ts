@@ -2,7 +2,6 @@
  * Upscaling of images, and reading their metadata.
  */
 import * as Effect from "effect/Effect"
-import * as Base64 from "effect/encoding/Base64"
 import * as Schema from "effect/Schema"
 import type { Raster } from "../../core/Raster.ts"
 import * as FileSignature from "../../images/FileSignature.ts"
@@ -10,13 +9,15 @@ import { ImageDecoder } from "../../images/ImageDecoder.ts"
 import { formatOf, ImageEncoder } from "../../images/ImageEncoder.ts"
 import { readMetadata } from "../../images/Metadata.ts"
 import * as Png from "../../images/Png.ts"
+import * as RasterWork from "../../images/RasterWork.ts"
 import { Upscalers } from "../../images/Upscalers.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import * as Infotext from "../../processing/Infotext.ts"
 import * as InfotextWarnings from "../../processing/InfotextWarnings.ts"
 import { Options } from "../../processing/Options.ts"
 import { StyleBook } from "../../processing/StyleBook.ts"
-import { fromRun, problem } from "./ApiError.ts"
+import { RunQueue } from "../host/RunQueue.ts"
+import { type ApiError, fromRun, problem } from "./ApiError.ts"
 import { bounded, decoder, Flag, FloatNumber, Int, oneOf, otherwise, Text } from "./Fields.ts"
 import { isKnown } from "./knownNames.ts"
 import { Float } from "./PythonJson.ts"
@@ -57,7 +58,7 @@ const maxImages = 1000
 /** `POST /sdapi/v1/extra-single-image`. */
 export const single = Effect.fn("sdapi.extraSingleImage")(function*(body: unknown) {
   const { image, ...options } = yield* decodeSingle(body)
-  return yield* processed(image, options)
+  return yield* inQueue(processed(image, options))
 })
 
 /** `POST /sdapi/v1/extra-batch-images`. */
@@ -66,8 +67,17 @@ export const batch = Effect.fn("sdapi.extraBatchImages")(function*(body: unknown
   if (imageList.length > maxImages) {
     return yield* problem(["body", "imageList"], `at most ${maxImages} images are accepted`)
   }
-  const all = yield* Effect.forEach(imageList, ({ data }) => processed(data, options))
+  const all = yield* inQueue(Effect.forEach(imageList, ({ data }) => processed(data, options)))
   return { html_info: all.at(-1)?.html_info ?? "", images: all.map(({ image }) => image) }
+})
+
+// Upscaling takes memory and processors as a run does, and so a run's place.
+const inQueue = Effect.fnUntraced(function*<A, R>(work: Effect.Effect<A, ApiError, R>) {
+  const { occupy } = yield* RunQueue
+  return yield* Effect.mapError(
+    occupy(work),
+    (error) => error._tag === "QueueFull" || error._tag === "ShuttingDown" ? fromRun(error) : error
+  )
 })
 
 const processed = Effect.fnUntraced(function*(image: string, options: ExtrasOptions) {
@@ -85,8 +95,8 @@ const processed = Effect.fnUntraced(function*(image: string, options: ExtrasOpti
     const written = yield* encoder.encode({ raster: result, infotext: metadata?.infotext ?? "" }, formatOf(settings))
     // The image keeps its own text entries; the parameters of this upscaling are added to them.
     const texts = { ...metadata?.items, ...(line === "" ? {} : { postprocessing: line }) }
-    const file = FileSignature.sniff(written) === "png" ? Png.withTexts(written, texts) : written
-    return { html_info: line === "" ? "" : `<p>${escaped(line)}</p>`, image: Base64.encode(file) }
+    const file = FileSignature.sniff(written) === "png" ? yield* Png.addingTexts(written, texts) : written
+    return { html_info: line === "" ? "" : `<p>${escaped(line)}</p>`, image: file }
   }).pipe(Effect.mapError((error) => error._tag === "Unprocessable" ? error : fromRun(error)))
 })
 
@@ -114,8 +124,12 @@ const upscaled = Effect.fnUntraced(function*(raster: Raster, options: ExtrasOpti
   }
   const scale = (name: string) => upscalers.scaleBy(name, raster, factor, { tile, overlap })
   const large = yield* scale(first)
-  const mixed = second === "None" || weight === 0 ? large : blended(large, yield* scale(second), weight)
-  const result = options.resize_mode === 1 && options.upscaling_crop ? centred(mixed, width, height) : mixed
+  const mixed = second === "None" || weight === 0
+    ? large
+    : yield* RasterWork.blending(large, yield* scale(second), weight)
+  const result = options.resize_mode === 1 && options.upscaling_crop
+    ? yield* RasterWork.centring(mixed, width, height)
+    : mixed
   const params: ReadonlyArray<readonly [string, string]> = [
     ...(options.resize_mode === 0
       ? [["Postprocess upscale by", String(options.upscaling_resize.value)] as const]
@@ -132,30 +146,6 @@ const upscaled = Effect.fnUntraced(function*(raster: Raster, options: ExtrasOpti
   return { raster: result, params }
 })
 
-const blended = (a: Raster, b: Raster, weight: number): Raster => {
-  if (a.width !== b.width || a.height !== b.height || a.channels !== b.channels) return a
-  const data = new Uint8Array(a.data.length)
-  for (let i = 0; i < data.length; i++) {
-    data[i] = Math.round((a.data[i] as number) * (1 - weight) + (b.data[i] as number) * weight)
-  }
-  return { ...a, data }
-}
-
-// Crops or pads an image around its center; padding is black.
-const centred = (raster: Raster, width: number, height: number): Raster => {
-  const { channels } = raster
-  const data = new Uint8Array(width * height * channels)
-  const left = Math.trunc((width - raster.width) / 2)
-  const top = Math.trunc((height - raster.height) / 2)
-  for (let y = Math.max(0, top); y < Math.min(height, top + raster.height); y++) {
-    const fromX = Math.max(0, -left)
-    const columns = Math.min(width, raster.width - fromX)
-    const from = ((y - top) * raster.width + fromX) * channels
-    data.set(raster.data.subarray(from, from + columns * channels), (y * width + Math.max(0, left)) * channels)
-  }
-  return { width, height, channels, data }
-}
-
 const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;")
 
 /** `POST /sdapi/v1/png-info`. */
@@ -165,7 +155,7 @@ export const pngInfo = Effect.fn("sdapi.pngInfo")(function*(body: unknown) {
   const { styles } = yield* (yield* StyleBook).read
   const bytes = yield* read(image)
   const { infotext = "", items } = yield* Effect.mapError(readMetadata(bytes), fromRun)
-  const parsed = Infotext.parse(infotext, { styles })
+  const parsed = yield* Infotext.parsing(infotext, { styles })
   const warnings = infotext === "" ? [] : InfotextWarnings.warningsOf({ parsed, kind: "Txt2Img", isKnown })
   return {
     info: infotext,

@@ -3,7 +3,6 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Base64 from "effect/encoding/Base64"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { ImageDecoder } from "../../images/ImageDecoder.ts"
@@ -39,7 +38,8 @@ import * as Scripts from "./Scripts.ts"
 
 /** A reply before it is serialized. */
 export interface Reply {
-  readonly images: ReadonlyArray<string>
+  /** Files, written in base64. */
+  readonly images: ReadonlyArray<Uint8Array>
   readonly parameters: ImageRequest
   readonly info: string
 }
@@ -64,7 +64,7 @@ export class Generation extends Context.Service<Generation, {
       // Fills the fields that the request leaves out from its infotext.
       const withInfotext = Effect.fnUntraced(function*(body: unknown, text: string, fields: ReadonlySet<string>) {
         const given = readDict(body) ?? {}
-        const parsed = Infotext.parse(text, { styles: (yield* styles.read).styles })
+        const parsed = yield* Infotext.parsing(text, { styles: (yield* styles.read).styles })
         if (parsed.unreadable !== undefined && !("prompt" in given)) {
           return yield* problem(["body", "infotext"], parsed.unreadable)
         }
@@ -256,7 +256,7 @@ export class Generation extends Context.Service<Generation, {
         ).pipe(Effect.mapError(fromRun))
         yield* Effect.forkDetach(titles.learn(processed.state.model.name))
         const reply: Reply = {
-          images: request.send_images ? replyImages(processed).map(({ bytes }) => Base64.encode(bytes)) : [],
+          images: request.send_images ? replyImages(processed).map(({ bytes }) => bytes) : [],
           parameters: shown(request),
           info: info(request, processed, [...warnings, ...processed.warnings])
         }

@@ -1,7 +1,7 @@
 /**
  * JSON as Python writes it: floats keep their point (`7.0`), and `json.dumps` puts spaces and escapes.
  *
- * `Float` marks the numbers that are floats; all others are written as integers.
+ * `Float` marks the numbers that are floats; all others are written as integers. Bytes are written in base64.
  */
 import { pythonFloat } from "../../core/Text.ts"
 
@@ -42,18 +42,60 @@ const text = (value: string, ascii: boolean): string => {
     : json
 }
 
-/** Serializes plain data with `Float`s in it. Values without a JSON form become `null`. */
-export const write = (value: unknown, style: Style = compact): string => {
+/** Bytes whose base64 is one piece; they are whole groups of three. */
+const bytesAtOnce = 3 * 2 ** 18
+
+/**
+ * Serializes plain data with `Float`s and bytes in it, piece by piece: bytes may be more than one text can hold. Values
+ * without a JSON form become `null`.
+ */
+export function* pieces(value: unknown, style: Style = compact): Generator<string> {
+  if (value instanceof Uint8Array) {
+    yield "\""
+    for (let from = 0; from < value.length; from += bytesAtOnce) {
+      const part = value.subarray(from, from + bytesAtOnce)
+      yield Buffer.from(part.buffer, part.byteOffset, part.length).toString("base64")
+    }
+    yield "\""
+  } else if (Array.isArray(value)) {
+    yield "["
+    for (const [i, item] of value.entries()) {
+      if (i > 0) yield style.comma
+      yield* pieces(item, style)
+    }
+    yield "]"
+  } else if (typeof value === "object" && value !== null && !(value instanceof Float)) {
+    let before = "{"
+    for (const [key, field] of Object.entries(value)) {
+      if (field === undefined) continue
+      yield `${before}${text(key, style.ascii)}${style.colon}`
+      yield* pieces(field, style)
+      before = style.comma
+    }
+    yield before === "{" ? "{}" : "}"
+  } else yield scalar(value, style)
+}
+
+const scalar = (value: unknown, style: Style): string => {
   if (typeof value === "string") return text(value, style.ascii)
   if (typeof value === "number") return Number.isFinite(value) ? String(value) : "null"
   if (typeof value === "boolean" || typeof value === "bigint") return String(value)
-  if (value instanceof Float) return Number.isFinite(value.value) ? value.text : "null"
-  if (Array.isArray(value)) return `[${value.map((item) => write(item, style)).join(style.comma)}]`
-  if (typeof value !== "object" || value === null) return "null"
-  let fields = ""
-  for (const [key, field] of Object.entries(value)) {
-    if (field === undefined) continue
-    fields += `${fields === "" ? "" : style.comma}${text(key, style.ascii)}${style.colon}${write(field, style)}`
-  }
-  return `{${fields}}`
+  return value instanceof Float && Number.isFinite(value.value) ? value.text : "null"
 }
+
+/** The same as one text. */
+export const write = (value: unknown, style: Style = compact): string => {
+  let whole = ""
+  for (const piece of pieces(value, style)) whole += piece
+  return whole
+}
+
+/** Bytes in plain data. */
+export const bytesIn = (value: unknown): number =>
+  value instanceof Uint8Array
+    ? value.length
+    : Array.isArray(value)
+    ? value.reduce<number>((sum, item) => sum + bytesIn(item), 0)
+    : typeof value === "object" && value !== null && !(value instanceof Float)
+    ? Object.values(value).reduce<number>((sum, item) => sum + bytesIn(item), 0)
+    : 0

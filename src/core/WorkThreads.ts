@@ -1,0 +1,135 @@
+/**
+ * Long work in threads of this process.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Worker } from "node:worker_threads"
+import { inTurns, type Lane, type Parts, type Work, WorkPlace } from "./Work.ts"
+
+/** To the thread: call a function of a module. */
+export interface Request {
+  readonly id: number
+  readonly module: string
+  readonly name: string
+  readonly args: ReadonlyArray<unknown>
+  /** Its first number becomes 1 when nobody waits for the result any more. */
+  readonly cancelled: Int32Array
+}
+
+/** From the thread. `failure` is a stack: works do not fail, so it is a defect. */
+export type Reply =
+  | { readonly id: number; readonly value: unknown }
+  | { readonly id: number; readonly failure: string }
+
+const threadUrl = new URL(import.meta.url.endsWith(".ts") ? "./workThread.ts" : "./workThread.js", import.meta.url)
+
+/**
+ * `WorkPlace` as threads of this process, one for each lane. A thread starts with its first work and ends with the
+ * scope; if it dies, what it was doing is a defect, and the next work starts another.
+ */
+export const layer: Layer.Layer<never> = Layer.effect(
+  WorkPlace,
+  Effect.gen(function*() {
+    const threads = new Map<Lane, Thread>()
+    yield* Effect.addFinalizer(() => Effect.forEach(threads.values(), ({ end }) => end, { discard: true }))
+    const threadOf = (lane: Lane): Thread => {
+      const known = threads.get(lane)
+      if (known?.isAlive() === true) return known
+      const thread = startThread()
+      threads.set(lane, thread)
+      return thread
+    }
+    return {
+      run: <Args extends ReadonlyArray<unknown>, A>(
+        { lane = "pixels", module, parts }: Work<Args, A>,
+        args: Args
+      ): Effect.Effect<A> =>
+        Effect.gen(function*() {
+          const sent: Array<unknown> = []
+          for (const arg of args) sent.push(yield* shareable(arg))
+          return yield* threadOf(lane).ask<A>({ module, name: parts.name, args: sent })
+        })
+    }
+  })
+)
+
+interface Thread {
+  readonly isAlive: () => boolean
+  readonly ask: <A>(request: Pick<Request, "args" | "module" | "name">) => Effect.Effect<A>
+  readonly end: Effect.Effect<void>
+}
+
+const startThread = (): Thread => {
+  const waiting = new Map<number, (reply: Effect.Effect<never>) => void>()
+  const worker = new Worker(threadUrl, { execArgv: [] })
+  let asked = 0
+  let death: string | undefined
+  const die = (reason: string) => {
+    death ??= reason
+    for (const resume of waiting.values()) resume(Effect.die(new Error(`the thread for long work died: ${death}`)))
+    waiting.clear()
+  }
+  const settled = (id: number) => {
+    waiting.delete(id)
+    // Only work in flight keeps the process alive.
+    if (waiting.size === 0) worker.unref()
+  }
+  worker.on("error", (error) => die(error instanceof Error ? error.message : String(error)))
+  worker.on("exit", (code) => die(`it exited with code ${code}`))
+  worker.unref()
+  return {
+    isAlive: () => death === undefined,
+    ask: <A>(request: Pick<Request, "args" | "module" | "name">) =>
+      Effect.callback<A>((resume) => {
+        const id = ++asked
+        const cancelled = new Int32Array(new SharedArrayBuffer(4))
+        waiting.set(id, resume)
+        worker.ref()
+        const listen = (
+          reply: { readonly id: number; readonly value: A } | { readonly id: number; readonly failure: string }
+        ) => {
+          if (reply.id !== id) return
+          worker.off("message", listen)
+          settled(id)
+          resume("failure" in reply ? Effect.die(new Error(reply.failure)) : Effect.succeed(reply.value))
+        }
+        worker.on("message", listen)
+        worker.postMessage({ id, cancelled, ...request } satisfies Request)
+        return Effect.sync(() => {
+          worker.off("message", listen)
+          settled(id)
+          Atomics.store(cancelled, 0, 1)
+        })
+      }),
+    end: Effect.promise(() => worker.terminate())
+  }
+}
+
+/** Bytes that are copied at a time, in about a millisecond. */
+const copiedAtOnce = 4 * 2 ** 20
+
+// Large arrays of bytes move to memory that both threads see, in turns; a message would copy them without a pause.
+const shareable = (value: unknown): Effect.Effect<unknown> =>
+  value instanceof Uint8Array
+    ? value.length <= copiedAtOnce || value.buffer instanceof SharedArrayBuffer
+      ? Effect.succeed(value)
+      : inTurns(() => sharing(value))
+    : Array.isArray(value)
+    ? Effect.forEach(value, shareable)
+    : typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
+    ? Effect.map(
+      Effect.forEach(Object.entries(value), ([key, field]) =>
+        Effect.map(shareable(field), (sent) => [key, sent] as const)),
+      (fields) =>
+        Object.fromEntries(fields)
+    )
+    : Effect.succeed(value)
+
+function* sharing(bytes: Uint8Array): Parts<Uint8Array> {
+  const shared = new Uint8Array(new SharedArrayBuffer(bytes.length))
+  for (let from = 0; from < bytes.length; from += copiedAtOnce) {
+    shared.set(bytes.subarray(from, from + copiedAtOnce), from)
+    yield
+  }
+  return shared
+}

@@ -1,0 +1,62 @@
+import { assert, layer } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type { Raster } from "../../src/core/Raster.ts"
+import * as Work from "../../src/core/Work.ts"
+import * as WorkThreads from "../../src/core/WorkThreads.ts"
+import { resize, resizeInParts, resizing } from "../../src/images/Resample.ts"
+import { mainThreadShare } from "../mainThread.ts"
+import { endless, failing, nothing } from "./works.ts"
+
+const noise = (width: number, height: number): Raster => ({
+  width,
+  height,
+  channels: 3,
+  data: Uint8Array.from({ length: width * height * 3 }, (_, i) => Math.imul(i + 1, 2654435761) >>> 24)
+})
+
+const run = <Args extends ReadonlyArray<unknown>, A>(work: Work.Work<Args, A>, args: Args) =>
+  Effect.flatMap(Work.WorkPlace, ({ run }) => run(work, args))
+
+const works = new URL("./works.ts", import.meta.url).href
+
+layer(WorkThreads.layer)("a thread for long work", (it) => {
+  it.effect("gives what the work gives here, and leaves its arguments as they were", () =>
+    Effect.gen(function*() {
+      // Small enough for a message, and large enough for shared memory.
+      for (const image of [noise(300, 200), noise(1500, 1100)]) {
+        const before = Uint8Array.from(image.data)
+        const made = yield* resizing(image, 701, 500, "lanczos")
+        assert.deepStrictEqual(made, resize(image, 701, 500, "lanczos"))
+        assert.deepStrictEqual(image.data, before)
+        assert.instanceOf(made.data.buffer, ArrayBuffer)
+      }
+    }))
+
+  it.effect("leaves the main thread free", () =>
+    Effect.gen(function*() {
+      const image = noise(600, 600)
+      yield* resizing(image, 100, 100, "lanczos")
+      const share = yield* mainThreadShare(resizing(image, 4000, 4000, "lanczos"))
+      assert.isBelow(share, 0.3)
+    }))
+
+  it.effect("stops work that nobody waits for, and goes on with the next", () =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(run({ module: works, parts: endless }, []), { startImmediately: true })
+      yield* Effect.yieldNow
+      yield* Fiber.interrupt(fiber)
+      assert.strictEqual(yield* run({ module: works, parts: nothing }, []), undefined)
+    }))
+
+  it.effect("gives the work's own error as a defect", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(run({ module: works, parts: failing }, []))
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+      assert.match(String(exit), /no such luck/)
+      const wrong = run({ module: works, parts: resizeInParts }, [noise(1, 1), 1, 1, "box", undefined])
+      assert.match(String(yield* Effect.exit(wrong)), /does not export resizeInParts/)
+    }))
+})
