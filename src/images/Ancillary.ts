@@ -67,7 +67,7 @@ const stripJpeg = (bytes: Uint8Array): Uint8Array => {
   const isExif = first(Jpeg.isExif)
   // The application segments are JFIF's, EXIF's, those of colour profiles, and Adobe's, which names the colours.
   const isPixels = (segment: Jpeg.Segment) =>
-    segment.marker < 0xE0 || segment.marker === 0xE0 || segment.marker === 0xEE ||
+    segment.marker <= 0xE0 || segment.marker === 0xEE ||
     (segment.marker === 0xE2 && isCmyk) || isExif(segment)
   return keeping(bytes, segments.filter((segment) => !isPixels(segment)))
 }
