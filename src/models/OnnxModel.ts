@@ -82,14 +82,19 @@ const unetPart = ({ inputs, networks }: ModelFolder): Part => ({
 const decoderPart = ({ networks, vae }: ModelFolder): Part => ({
   part: "vae_decoder",
   file: networks.vaeDecoder,
-  inputs: { latent_sample: [1, vae.latent_channels, "height", "width"] },
+  inputs: { latent_sample: ["batch", vae.latent_channels, "height", "width"] },
   outputs: ["sample"]
 })
 
 const encoderPart = ({ networks }: ModelFolder): Part | undefined =>
   networks.vaeEncoder === undefined
     ? undefined
-    : { part: "vae_encoder", file: networks.vaeEncoder, inputs: { sample: [1, 3, "height", "width"] }, outputs: [] }
+    : {
+      part: "vae_encoder",
+      file: networks.vaeEncoder,
+      inputs: { sample: ["batch", 3, "height", "width"] },
+      outputs: []
+    }
 
 // A network, or its seamless variant, which is opened separately.
 type Variants = (seamless: boolean | undefined) => Effect.Effect<Opened, NetworkError>
@@ -126,9 +131,9 @@ const denoisingDims = (
 
 const denoising = (folder: ModelFolder, unet: Variants): LoadedModel["denoising"] =>
   Effect.fnUntraced(function*({ rowsAtOnce, ...shape }) {
-    const { network, type } = yield* unet(shape.seamless)
+    const { batch: fixed, network, type } = yield* unet(shape.seamless)
     const { height, width } = shape
-    const fixed = fixedBatch(network)
+    yield* checkTokens(folder, network, shape.tokens)
     const each = fixed ?? Math.min(rowsAtOnce ?? shape.batch, shape.batch)
     // A network of a fixed batch takes whole calls: what is too much in the last one is left as it is.
     const batch = fixed === undefined ? shape.batch : Math.ceil(shape.batch / fixed) * fixed
@@ -162,6 +167,20 @@ const denoising = (folder: ModelFolder, unet: Variants): LoadedModel["denoising"
     }
   })
 
+// A network exported for texts of one length takes no others.
+const checkTokens = Effect.fnUntraced(function*({ folder }: ModelFolder, { inputs }: NetworkInfo, tokens: number) {
+  const fixed = inputs.find(({ name }) => name === "encoder_hidden_states")?.dims[1]
+  if (typeof fixed !== "number" || fixed <= 0 || fixed === tokens) return
+  return yield* new InvalidModelFolder({
+    folder,
+    problems: [{
+      path: "unet/model.onnx",
+      message: `"encoder_hidden_states" is fixed to ${fixed} tokens, and the prompt has ${tokens}; shorten the ` +
+        "prompt, or export the model with dynamic axes"
+    }]
+  })
+})
+
 // The first rows of those that a buffer has.
 const rowsOf = (values: Float32Array, rows: number, all: number): Float32Array =>
   values.subarray(0, values.length / all * rows)
@@ -185,41 +204,40 @@ const estimates = (
   return {
     denoising: Effect.fnUntraced(function*(shape) {
       if (isSmall(shape) && shape.tokens <= chunkLength) return undefined
-      const { network } = yield* unet(shape.seamless)
-      return yield* network.estimate(
-        denoisingDims(folder, network, { ...shape, batch: fixedBatch(network) ?? shape.batch })
-      )
+      const { batch = shape.batch, network } = yield* unet(shape.seamless)
+      return yield* network.estimate(denoisingDims(folder, network, { ...shape, batch }))
     }),
     decode: Effect.fnUntraced(function*(shape) {
       if (isSmall(shape)) return undefined
-      const { network } = yield* vaeDecoder(shape.seamless)
-      return yield* network.estimate({ latent_sample: [1, folder.vae.latent_channels, shape.height, shape.width] })
+      const { batch = 1, network } = yield* vaeDecoder(shape.seamless)
+      return yield* network.estimate({ latent_sample: [batch, folder.vae.latent_channels, shape.height, shape.width] })
     }),
     encode: Effect.fnUntraced(function*(shape) {
       if (vaeEncoder === undefined || isSmall(shape)) return undefined
-      const { network } = yield* vaeEncoder(shape.seamless)
+      const { batch = 1, network } = yield* vaeEncoder(shape.seamless)
       const scale = latentScaleOf(folder)
-      return yield* network.estimate({ sample: [1, 3, shape.height * scale, shape.width * scale] })
+      return yield* network.estimate({ sample: [batch, 3, shape.height * scale, shape.width * scale] })
     })
   }
 }
 
 const decode = (folder: ModelFolder, decoder: Variants): LoadedModel["decode"] =>
   Effect.fnUntraced(function*(latent, { height, seamless, width }) {
-    const { network, type } = yield* decoder(seamless)
+    // Where the batch is fixed, the other rows are left empty.
+    const { batch = 1, network, type } = yield* decoder(seamless)
     const { latent_channels, scaling_factor } = folder.vae
     const scale = latentScaleOf(folder)
-    const input = TensorBuffer.make(type("latent_sample"), [1, latent_channels, height, width])
-    const output = TensorBuffer.make(type("sample"), [1, 3, height * scale, width * scale])
+    const input = TensorBuffer.make(type("latent_sample"), [batch, latent_channels, height, width])
+    const output = TensorBuffer.make(type("sample"), [batch, 3, height * scale, width * scale])
     for (let i = 0; i < latent.length; i++) input.values[i] = (latent[i] as number) / scaling_factor
     yield* TensorBuffer.run(network, { inputs: { latent_sample: input }, outputs: { sample: output } })
-    return output.values
+    return rowsOf(output.values, 1, batch)
   })
 
 const encode = (folder: ModelFolder, encoder: Variants | undefined): LoadedModel["encode"] =>
   Effect.fnUntraced(function*(pixels, { height, seamless, width }) {
     if (encoder === undefined) return yield* invalidEncoder(folder, "the file is missing, and img2img needs it")
-    const { network, type } = yield* encoder(seamless)
+    const { batch = 1, network, type } = yield* encoder(seamless)
     const names = network.outputs.map(({ name }) => name)
     // Means and log variances; older exports return the latent itself.
     const name = ["latent_parameters", "latent_sample"].find((name) => names.includes(name))
@@ -228,9 +246,9 @@ const encode = (folder: ModelFolder, encoder: Variants | undefined): LoadedModel
     }
     const { latent_channels: channels, scaling_factor } = folder.vae
     const scale = latentScaleOf(folder)
-    const input = TensorBuffer.make(type("sample"), [1, 3, height * scale, width * scale])
+    const input = TensorBuffer.make(type("sample"), [batch, 3, height * scale, width * scale])
     const outputChannels = name === "latent_parameters" ? channels * 2 : channels
-    const output = TensorBuffer.make(type(name), [1, outputChannels, height, width])
+    const output = TensorBuffer.make(type(name), [batch, outputChannels, height, width])
     input.values.set(pixels)
     yield* TensorBuffer.run(network, { inputs: { sample: input }, outputs: { [name]: output } })
     return output.values.slice(0, channels * height * width).map((value) => value * scaling_factor)
@@ -238,12 +256,6 @@ const encode = (folder: ModelFolder, encoder: Variants | undefined): LoadedModel
 
 const invalidEncoder = ({ folder }: ModelFolder, message: string) =>
   new InvalidModelFolder({ folder, problems: [{ path: "vae_encoder/model.onnx", message }] })
-
-// The batch that the export fixed.
-const fixedBatch = ({ inputs }: NetworkInfo): number | undefined =>
-  inputs.flatMap(({ dims: [batch], name }) =>
-    name !== "timestep" && typeof batch === "number" && batch > 0 ? [batch] : []
-  )[0]
 
 // Exports disagree: a scalar, one number for all latents (named "steps"), or one for each.
 const timestepDims = ({ inputs }: NetworkInfo, batch: number): ReadonlyArray<number> =>

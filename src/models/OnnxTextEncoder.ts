@@ -48,7 +48,7 @@ export const make = Effect.fnUntraced(function*(
   const network = yield* open({
     part: folder.part,
     file: folder.network,
-    inputs: { input_ids: [1, chunkLength] },
+    inputs: { input_ids: ["batch", chunkLength] },
     outputs: [regular, ...(pooledWidth > 0 ? ["text_embeds"] : [])],
     hint: isXL ? "; export it with output_hidden_states set in its configuration" : undefined
   })
@@ -65,16 +65,18 @@ export const make = Effect.fnUntraced(function*(
   }
 
   const encode = Effect.fnUntraced(function*({ clipSkip, ids }: EncoderInput) {
-    const { network: opened, type } = yield* network
+    // Where the batch is fixed, the other rows are left empty.
+    const { batch = 1, network: opened, type } = yield* network
     const buffer = (name: string, dims: ReadonlyArray<number>) => TensorBuffer.make(type(name), dims)
-    const statesDims = [1, ids.length, width]
+    const statesDims = [batch, ids.length, width]
+    const first = ({ values }: TensorBuffer.TensorBuffer) => values.slice(0, values.length / batch)
     const layer = clipSkip === 1 ? regular : hiddenState(clipSkip)
     const states = buffer(layer, statesDims)
-    const pooled = pooledWidth > 0 ? buffer("text_embeds", [1, pooledWidth]) : undefined
+    const pooled = pooledWidth > 0 ? buffer("text_embeds", [batch, pooledWidth]) : undefined
     const norm = !isXL && clipSkip > 1
       ? { before: buffer(hiddenState(1), statesDims), after: buffer("last_hidden_state", statesDims) }
       : undefined
-    const input = buffer("input_ids", [1, ids.length])
+    const input = buffer("input_ids", [batch, ids.length])
     input.values.set(ids)
     yield* TensorBuffer.run(opened, {
       inputs: { input_ids: input },
@@ -84,15 +86,16 @@ export const make = Effect.fnUntraced(function*(
         ...(norm && { [hiddenState(1)]: norm.before, last_hidden_state: norm.after })
       }
     })
+    const values = first(states)
     if (norm !== undefined) {
-      finalNorm.apply(states.values, {
-        before: norm.before.values,
-        after: norm.after.values,
+      finalNorm.apply(values, {
+        before: first(norm.before),
+        after: first(norm.after),
         width,
         epsilon
       })
     }
-    const chunk: EncodedChunk = { values: states.values, pooled: pooled?.values ?? new Float32Array(0) }
+    const chunk: EncodedChunk = { values, pooled: pooled === undefined ? new Float32Array(0) : first(pooled) }
     return chunk
   })
   const chunks = yield* Cache.makeWith((key: string) => encode(inputOf(key)), { capacity, timeToLive: onlySuccess })

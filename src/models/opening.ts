@@ -20,7 +20,8 @@ export interface Part {
   readonly seamless?: boolean | undefined
   /**
    * Each input with its dimensions: a number for one that is always the same, a name for one that has to vary,
-   * undefined for one that may do either.
+   * undefined for one that may do either. The dimension "batch" may be fixed: rows go through the network so many at a
+   * time.
    */
   readonly inputs: Readonly<Record<string, ReadonlyArray<number | string | undefined> | undefined>>
   readonly outputs: ReadonlyArray<string>
@@ -33,6 +34,8 @@ export interface Opened {
   readonly network: Network
   /** Number type of an input or output; float32 for one that is not there. */
   readonly type: (name: string) => TensorType
+  /** Rows that every call must have, where the export fixed them. */
+  readonly batch: number | undefined
 }
 
 /** Opens networks of one folder, each when it is first asked for, until the scope closes. */
@@ -70,13 +73,15 @@ const openChecked = Effect.fnUntraced(function*(folder: ModelFolder, part: Part)
     ...missing("inputs", network.inputs, Object.keys(part.inputs), part.hint),
     ...missing("outputs", network.outputs, part.outputs, part.hint),
     ...unusedInputs(network, part),
-    ...fixedInputs(network, part)
+    ...fixedInputs(network, part),
+    ...fixedBatches(network, part)
   ]
   if (messages.length > 0) {
     const problems = messages.map((message) => ({ path: `${part.part}/model.onnx`, message }))
     return yield* new InvalidModelFolder({ folder: folder.folder, problems })
   }
-  const opened: Opened = { network, type: (name) => types.get(name) ?? "float32" }
+  const [batch] = batchesOf(network, part)
+  const opened: Opened = { network, type: (name) => types.get(name) ?? "float32", batch }
   return opened
 })
 
@@ -110,7 +115,9 @@ const fixedInputs = ({ inputs }: NetworkInfo, part: Part): ReadonlyArray<string>
     if (given === undefined || given.length !== dims.length) return []
     const fixed = dims.flatMap((dim, i) => {
       const wanted = given[i]
-      return typeof dim !== "number" || dim <= 0 || wanted === undefined || dim === wanted ? [] : [{ dim, wanted }]
+      return typeof dim !== "number" || dim <= 0 || wanted === undefined || wanted === "batch" || dim === wanted
+        ? []
+        : [{ dim, wanted }]
     })
     const varying = fixed.flatMap(({ dim, wanted }) => typeof wanted === "string" ? [`${wanted} ${dim}`] : [])
     const others = fixed.flatMap(({ dim, wanted }) => typeof wanted === "number" ? [`${dim} for ${wanted}`] : [])
@@ -125,6 +132,24 @@ const fixedInputs = ({ inputs }: NetworkInfo, part: Part): ReadonlyArray<string>
       ])
     ]
   })
+
+// The batches that the export fixed, each once.
+const batchesOf = ({ inputs }: NetworkInfo, part: Part): ReadonlyArray<number> => [
+  ...new Set(
+    inputs.flatMap(({ dims, name }) => {
+      const place = part.inputs[name]?.indexOf("batch") ?? -1
+      const dim = dims[place]
+      return typeof dim === "number" && dim > 0 ? [dim] : []
+    })
+  )
+]
+
+const fixedBatches = (network: NetworkInfo, part: Part): ReadonlyArray<string> => {
+  const batches = batchesOf(network, part)
+  return batches.length <= 1 ? [] : [
+    `its inputs are fixed to different batches, ${batches.join(" and ")}; export the model with dynamic axes`
+  ]
+}
 
 // Closes what was opened with the scope, or at once when opening fails or is interrupted.
 const openedWithin = (scope: Scope.Scope) => <A, E, R>(opening: Effect.Effect<A, E, R | Scope.Scope>) =>
