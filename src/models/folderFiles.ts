@@ -9,10 +9,14 @@ import type * as PlatformError from "effect/PlatformError"
 /** Where exporters put the weights of a network that is too large for one file. */
 export const weightFiles = ["model.onnx_data", "model.onnx.data", "weights.pb"]
 
-const empty = "the file is empty; download or export it again"
-const pointer = "the file is a Git LFS pointer in place of the contents; run `git lfs pull` where it was cloned"
+/** What is wrong with a file that holds nothing. */
+export const empty = "the file is empty; download or export it again"
 
-const isPointer = (text: string) => text.startsWith("version https://git-lfs.github.com/spec/")
+/** What is wrong with a file that Git LFS did not download. */
+export const pointer = "the file is a Git LFS pointer in place of the contents; run `git lfs pull` where it was cloned"
+
+/** Whether a file that begins so is a Git LFS pointer. */
+export const isPointer = (text: string): boolean => text.startsWith("version https://git-lfs.github.com/spec/")
 
 /** Pointers are smaller than this; Git LFS itself looks no further. */
 const largestPointer = 1024n

@@ -13,6 +13,7 @@ import { parentPort } from "node:worker_threads"
 import { InferenceSession, Tensor } from "onnxruntime-node"
 import type { MemoryEstimate } from "../model/LoadedModel.ts"
 import { available } from "./availableMemory.ts"
+import { loadProblem } from "./loadProblem.ts"
 import type { Command, NetworkInfo, OpenOptions, Reply, Request, Sessions, SharedTensor } from "./networkProtocol.ts"
 import * as Onnx from "./onnx/Onnx.ts"
 import { skeleton } from "./onnx/skeleton.ts"
@@ -158,6 +159,8 @@ const sessionOf = async (network: Network): Promise<InferenceSession> => {
     network.session = session
     network.weights = Math.max(network.weights, weights)
   } catch (error) {
+    const problem = loadProblem(network.options.file)
+    if (problem !== undefined) throw new Unloaded(problem, undefined)
     const device = await loadsOnProcessor(network.options) ? network.options.provider : undefined
     throw new Unloaded(messageOf(error), device)
   }

@@ -293,7 +293,41 @@ describe("a folder's problems", () => {
       yield* fs.writeFile(`${folder}/unet/model.onnx`, bytes.subarray(0, bytes.length - 100))
       const error = yield* warming(folder)
       assert.strictEqual(error._tag, "NetworkLoadError")
-      assert.match(error.message, /unet\/model.onnx does not load: .*Check that the file is complete/s)
+      assert.match(
+        error.message,
+        /unet\/model.onnx does not load: the file ends too soon \(\d+ bytes\)\. Check that the file is complete/
+      )
+    }).pipe(Effect.provide(platform)))
+
+  it.effect("are weights in another file that is cut off, missing or not downloaded", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* make("sd1")
+      const file = `${folder}/unet/model.onnx`
+      const model = Onnx.read(yield* fs.readFile(file))
+      const parts: Array<Uint8Array> = []
+      let offset = 0
+      const initializers = model.graph.initializers.map((tensor) => {
+        const { data } = tensor
+        if (!(data instanceof Uint8Array) || data.length < 64) return tensor
+        parts.push(data)
+        offset += data.length
+        return { ...tensor, data: { location: "some.bin", offset: offset - data.length, length: data.length } }
+      })
+      yield* fs.writeFile(file, Onnx.write({ ...model, graph: { ...model.graph, initializers } }))
+      const weights = `${folder}/unet/some.bin`
+      const said = Effect.fnUntraced(function*(contents?: Uint8Array) {
+        yield* contents === undefined ? fs.remove(weights) : fs.writeFile(weights, contents)
+        return (yield* warming(folder)).message
+      })
+      const whole = Buffer.concat(parts)
+      assert.include(
+        yield* said(whole.subarray(0, 500)),
+        `unet/model.onnx does not load: its weights are in some.bin: the file has 500 bytes of at least ${whole.length};`
+      )
+      const pointer = Buffer.from("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+      assert.include(yield* said(pointer), "its weights are in some.bin: the file is a Git LFS pointer")
+      assert.include(yield* said(), "its weights are in some.bin: the file is missing")
     }).pipe(Effect.provide(platform)))
 
   it.effect("are an encoder that gives no latents", () =>
