@@ -41,6 +41,7 @@ export const divide = (patch: Values, inactive: Values, inForce?: OptionsSnapsho
   const active: Record<string, unknown> = {}
   const others: Record<string, unknown> = {}
   const problems: Array<Problem> = []
+  let unnamed = 0
   const propose = proposer([...Object.keys(OptionsSnapshot.fields), ...Object.keys(inactive)])
   for (const [name, value] of Object.entries(patch)) {
     if (fixed.has(name) || isExplanation(name)) continue
@@ -58,10 +59,15 @@ export const divide = (patch: Values, inactive: Values, inForce?: OptionsSnapsho
           path: name,
           message: `expected ${kindOf(like)}, got ${JSON.stringify(value)?.slice(0, 40)}`
         })}
-    } else problems.push({ path: name, message: unknownSetting(propose(name)) })
+    } else if (problems.length < mostProblems) problems.push({ path: name, message: unknownSetting(propose(name)) })
+    else unnamed++
   }
+  if (unnamed > 0) problems.push({ path: "", message: `${unnamed} more names are no setting's` })
   return { active, inactive: others, problems }
 }
+
+/** Unknown names that are reported one by one. */
+const mostProblems = 100
 
 const unknownSetting = (near: string | undefined): string =>
   `no setting has this name${near === undefined ? "" : `; did you mean "${near}"?`}`

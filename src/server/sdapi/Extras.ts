@@ -18,7 +18,7 @@ import { Options } from "../../processing/Options.ts"
 import { StyleBook } from "../../processing/StyleBook.ts"
 import { RunQueue } from "../host/RunQueue.ts"
 import { type ApiError, fromRun, problem } from "./ApiError.ts"
-import { bounded, decoder, Flag, FloatNumber, Int, oneOf, otherwise, Text } from "./Fields.ts"
+import { bounded, decoder, Flag, FloatNumber, ImageText, Int, oneOf, otherwise, Text } from "./Fields.ts"
 import { isKnown } from "./knownNames.ts"
 import { Float } from "./PythonJson.ts"
 import { RequestImages } from "./RequestImages.ts"
@@ -41,10 +41,10 @@ const options = {
   upscale_first: otherwise(Flag.required, false)
 }
 
-const SingleRequest = Schema.Struct({ ...options, image: otherwise(Text.required, "") })
-const FileData = Schema.Struct({ data: Text.required, name: Text.required })
+const SingleRequest = Schema.Struct({ ...options, image: otherwise(ImageText.required, "") })
+const FileData = Schema.Struct({ data: ImageText.required, name: Text.required })
 const BatchRequest = Schema.Struct({ ...options, imageList: Schema.Array(FileData) })
-const PngInfoRequest = Schema.Struct({ image: Text.required })
+const PngInfoRequest = Schema.Struct({ image: ImageText.required })
 
 type ExtrasOptions = Omit<typeof SingleRequest.Type, "image">
 
@@ -80,7 +80,7 @@ const inQueue = Effect.fnUntraced(function*<A, R>(work: Effect.Effect<A, ApiErro
   )
 })
 
-const processed = Effect.fnUntraced(function*(image: string, options: ExtrasOptions) {
+const processed = Effect.fnUntraced(function*(image: string | Uint8Array, options: ExtrasOptions) {
   const { read } = yield* RequestImages
   const { limits } = yield* CommandOptions
   const decoder = yield* ImageDecoder

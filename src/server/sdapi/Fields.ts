@@ -133,9 +133,16 @@ export const Int = kind(Schema.Finite, notInt, readInt)
 export const SeedNumber = kind(Schema.Union([Schema.Finite, Schema.BigInt]), notInt, readSeed)
 export const FloatNumber = kind(Schema.instanceOf(Float), notFloat, readMarked)
 export const Text = kind(Schema.String, notText, readText)
+/** An image: base64 or a URL, or the bytes that a long text was read as. */
+export const ImageText = kind(
+  Schema.Union([Schema.String, Schema.instanceOf(globalThis.Uint8Array<ArrayBufferLike>)]),
+  notText,
+  (value) => value instanceof Uint8Array ? value : readText(value)
+)
 export const Flag = kind(Schema.Boolean, notFlag, readFlag)
 export const List = kind(Schema.Array(Schema.Unknown), notList, readList)
 export const Texts = kind(Schema.Array(Text.required), notList, readList)
+export const ImageTexts = kind(Schema.Array(ImageText.required), notList, readList)
 export const Dict = kind(Schema.Record(Schema.String, Schema.Unknown), notDict, readDict)
 
 /** A field with a default. */

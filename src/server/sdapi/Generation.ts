@@ -228,7 +228,7 @@ export class Generation extends Context.Service<Generation, {
         }
       })
 
-      const unpack = Effect.fnUntraced(function*(image: string) {
+      const unpack = Effect.fnUntraced(function*(image: string | Uint8Array) {
         const bytes = yield* read(image)
         return yield* Effect.mapError(decoder.decode(bytes, limits), fromRun)
       })

@@ -5,7 +5,20 @@
  */
 import * as Schema from "effect/Schema"
 import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
-import { decoder, Dict, Flag, FloatNumber, Int, List, otherwise, SeedNumber, Text, Texts } from "./Fields.ts"
+import {
+  decoder,
+  Dict,
+  Flag,
+  FloatNumber,
+  ImageText,
+  ImageTexts,
+  Int,
+  List,
+  otherwise,
+  SeedNumber,
+  Text,
+  Texts
+} from "./Fields.ts"
 import { Float } from "./PythonJson.ts"
 
 const anything = Schema.Unknown.pipe((schema) => otherwise(schema, null))
@@ -90,10 +103,10 @@ export const Img2ImgRequest = Schema.Struct({
   ...head,
   denoising_strength: otherwise(FloatNumber.required, new Float(img2img.denoising_strength)),
   ...middle,
-  init_images: otherwise(Texts.nullable, null),
+  init_images: otherwise(ImageTexts.nullable, null),
   resize_mode: otherwise(Int.nullable, img2img.resize_mode),
   image_cfg_scale: otherwise(FloatNumber.nullable, null),
-  mask: otherwise(Text.nullable, null),
+  mask: otherwise(ImageText.nullable, null),
   mask_blur_x: otherwise(Int.nullable, img2img.mask_blur_x),
   mask_blur_y: otherwise(Int.nullable, img2img.mask_blur_y),
   mask_blur: otherwise(Int.nullable, null),

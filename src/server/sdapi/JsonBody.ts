@@ -3,27 +3,34 @@
  */
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
-import * as Result from "effect/Result"
-import * as BodyText from "../host/BodyText.ts"
+import { CommandOptions } from "../../processing/CommandOptions.ts"
 import * as JsonText from "../host/JsonText.ts"
-import { type ApiError, type Detail, refuse, Unprocessable } from "./ApiError.ts"
+import * as RequestBody from "../host/RequestBody.ts"
+import { type ApiError, type Detail, invalidImage, problem, refuse, Unprocessable } from "./ApiError.ts"
 
 /** The value; `undefined` for an empty body. */
 export const readBody = Effect.fnUntraced(
-  function*(request: HttpServerRequest.HttpServerRequest): Effect.fn.Return<unknown, ApiError> {
-    const text = yield* Effect.mapError(BodyText.readText(request), (fault) =>
-      fault === "size"
-        ? tooLarge
-        : refuse(
-          400,
-          "There was an error parsing the body",
-          fault === "encoding" ? { errors: "The body is not valid UTF-8." } : {}
-        ))
-    if (text.trim() === "") return undefined
-    const parsed = JsonText.parse(text)
-    return Result.isSuccess(parsed)
-      ? parsed.success
-      : yield* new Unprocessable({ detail: [detailOf(text, parsed.failure)] })
+  function*(request: HttpServerRequest.HttpServerRequest): Effect.fn.Return<unknown, ApiError, CommandOptions> {
+    const { limits } = yield* CommandOptions
+    return yield* Effect.mapError(RequestBody.read(request, limits), (fault) => {
+      if (typeof fault === "object") return new Unprocessable({ detail: [detailOf(fault.beginning, fault.mistake)] })
+      switch (fault) {
+        case "size":
+          return tooLarge
+        case "image":
+          return invalidImage(`The file is over the limit of ${limits.max_image_bytes} bytes (max_image_bytes).`)
+        case "values":
+          return problem(["body"], `more than ${RequestBody.mostValues} values`)
+        case "texts":
+          return problem(["body"], `texts of more than ${RequestBody.mostCharacters} characters`)
+        default:
+          return refuse(
+            400,
+            "There was an error parsing the body",
+            fault === "encoding" ? { errors: "The body is not valid UTF-8." } : {}
+          )
+      }
+    })
   }
 )
 

@@ -19,8 +19,8 @@ import { ServerOptions } from "../host/ServerOptions.ts"
 import { type ApiError, invalidImage, refuse } from "./ApiError.ts"
 
 export class RequestImages extends Context.Service<RequestImages, {
-  /** The bytes of an image's file, at most `max_image_bytes`. They are not yet decoded. */
-  readonly read: (text: string) => Effect.Effect<Uint8Array, ApiError>
+  /** The bytes of an image's file, at most `max_image_bytes`. They are not yet decoded. Bytes stay as they are. */
+  readonly read: (image: string | Uint8Array) => Effect.Effect<Uint8Array, ApiError>
 }>()("serena/server/sdapi/RequestImages") {
   static readonly layer: Layer.Layer<RequestImages, never, CommandOptions | ServerOptions> = Layer.effect(
     RequestImages,
@@ -30,6 +30,7 @@ export class RequestImages extends Context.Service<RequestImages, {
       const hosts = allow_url_hosts.map((host) => host.toLowerCase())
       return RequestImages.of({
         read: Effect.fn("RequestImages.read")(function*(text) {
+          if (typeof text !== "string") return text
           if (/^https?:\/\//i.test(text)) return yield* fetchImage(text, hosts, limits.max_image_bytes)
           // The webui takes what follows any data URL's comma for base64.
           const bytes = fromBase64(text.replace(/^\s*data:[^,]{0,200},/, ""), limits.max_image_bytes)

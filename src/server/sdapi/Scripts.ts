@@ -66,7 +66,7 @@ export const names = {
 /** What a script can use. */
 export interface ScriptTools {
   /** Reads an image of the request. */
-  readonly decode: (image: string) => Effect.Effect<Raster, ApiError>
+  readonly decode: (image: string | Uint8Array) => Effect.Effect<Raster, ApiError>
   /** Number of pixels by which the model's widths and heights must be divisible. */
   readonly multiple: number
 }
@@ -107,7 +107,7 @@ const isIdle = (entry: unknown): boolean => {
 
 // Enlarges the image, then samples it in overlapping tiles of the requested size. The webui samples one tile after the
 // other; here each step covers all tiles, so that no seams appear.
-const sdUpscale = (image: string, args: ReadonlyArray<unknown>): Script => (asked, { decode, multiple }) =>
+const sdUpscale = (image: string | Uint8Array, args: ReadonlyArray<unknown>): Script => (asked, { decode, multiple }) =>
   Effect.gen(function*() {
     const [, given_overlap, given_upscaler, given_scale] = args
     const overlap = readInt(given_overlap)

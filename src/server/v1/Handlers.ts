@@ -221,7 +221,7 @@ export const layerCatalogue = HttpApiBuilder.group(
       .handle("options", () => options.snapshot)
       .handleRaw("setOptions", ({ request }) =>
         Effect.gen(function*() {
-          const patch = yield* readJson(request, max_body_bytes)
+          const patch = yield* readJson(request, max_body_bytes, limits)
           if (!Predicate.isObject(patch) || Array.isArray(patch)) {
             return yield* new InvalidOptions({ problems: [{ path: "", message: "Expected an object with settings" }] })
           }

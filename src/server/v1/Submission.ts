@@ -16,10 +16,11 @@ import { ModelNotFound } from "../../model/ModelError.ts"
 import { resolveNames } from "../../planning/names.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import { InvalidProcessing } from "../../processing/InvalidProcessing.ts"
+import type { Limits } from "../../processing/Limits.ts"
 import * as Processing from "../../processing/Processing.ts"
-import * as BodyText from "../host/BodyText.ts"
 import * as JsonText from "../host/JsonText.ts"
 import { findModel, ModelTitles } from "../host/ModelTitles.ts"
+import * as RequestBody from "../host/RequestBody.ts"
 import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
 import { ServerOptions } from "../host/ServerOptions.ts"
 import { Settings } from "../host/Settings.ts"
@@ -104,7 +105,7 @@ export class Submission extends Context.Service<Submission, {
       const submit = Effect.fn("v1.submit")(function*(request: HttpServerRequest.HttpServerRequest) {
         const { fields, problems } = isForm(request)
           ? yield* readForm(request, limits, max_body_bytes)
-          : { fields: yield* readJson(request, max_body_bytes), problems: [] }
+          : { fields: yield* readJson(request, max_body_bytes, limits), problems: [] }
         const { processing, taskId } = yield* decode(fields, problems)
         const { run } = yield* queue.submit(processing, { taskId, keep: true }).pipe(
           Effect.tap(() => events.follow),
@@ -127,24 +128,35 @@ export class Submission extends Context.Service<Submission, {
 
 /** The body as JSON, with any content type. */
 export const readJson = Effect.fnUntraced(
-  function*(request: HttpServerRequest.HttpServerRequest, maxBytes: number): Effect.fn.Return<
+  function*(request: HttpServerRequest.HttpServerRequest, maxBytes: number, limits: Limits): Effect.fn.Return<
     unknown,
     InvalidRequest | TooLarge
   > {
-    const text = yield* Effect.mapError(BodyText.readText(request), (fault) =>
+    const body = yield* Effect.mapError(RequestBody.read(request, limits), (fault) =>
       fault === "size"
         ? new TooLarge({ what: "The body", limit: maxBytes })
-        : new InvalidRequest({
-          problems: [{
-            path: "",
-            message: fault === "encoding" ? "the body is not valid UTF-8" : "the body did not arrive in full"
-          }]
-        }))
-    const parsed = JsonText.parse(text)
-    if (Result.isSuccess(parsed)) return parsed.success
-    return yield* new InvalidRequest({ problems: [{ path: "", message: jsonProblem(parsed.failure) }] })
+        : fault === "image"
+        ? new TooLarge({ what: "An image", limit: limits.max_image_bytes })
+        : new InvalidRequest({ problems: [{ path: "", message: bodyProblem(fault) }] }))
+    if (body !== undefined) return body
+    const message = jsonProblem({ fault: "value", position: 0, line: 1, column: 1 })
+    return yield* new InvalidRequest({ problems: [{ path: "", message }] })
   }
 )
+
+const bodyProblem = (fault: Exclude<RequestBody.BodyFault, "image" | "size">): string => {
+  if (typeof fault === "object") return jsonProblem(fault.mistake)
+  switch (fault) {
+    case "encoding":
+      return "the body is not valid UTF-8"
+    case "transfer":
+      return "the body did not arrive in full"
+    case "values":
+      return `the body has more than ${RequestBody.mostValues} values`
+    case "texts":
+      return `the texts of the body have more than ${RequestBody.mostCharacters} characters together`
+  }
+}
 
 const jsonProblem = ({ column, fault, line }: JsonText.JsonMistake): string =>
   fault === "depth"

@@ -210,7 +210,7 @@ describe("POST /v1/runs", () => {
       assert.strictEqual(large.status, 413)
       assert.deepInclude(yield* json(large), { _tag: "TooLarge", limit: 1000 })
       const encoded = yield* send("/v1/runs", posted({ init_images: [Base64.encode(new Uint8Array(5000))] }))
-      assert.strictEqual(encoded.status, 422)
+      assert.strictEqual(encoded.status, 413)
       const info = yield* send("/v1/png-info", { method: "POST", body: new Uint8Array(2000) })
       assert.strictEqual(info.status, 413)
     }))
