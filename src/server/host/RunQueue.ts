@@ -18,13 +18,14 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Struct from "effect/Struct"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { randomUUID } from "node:crypto"
 import { type QueueFull, RunCancelled, ShuttingDown } from "../../contract/errors.ts"
 import type { AskedRequest } from "../../contract/Run.ts"
 import type { Processing } from "../../processing/Processing.ts"
 import type { Pipeline } from "../../runner/Pipeline.ts"
-import type { Processed } from "../../runner/Processed.ts"
+import type { Processed, ProcessedImage } from "../../runner/Processed.ts"
 import { processImages } from "../../runner/processImages.ts"
 import type { ProcessingError } from "../../runner/ProcessingError.ts"
 import type { RunnerHooks } from "../../runner/RunnerHooks.ts"
@@ -61,6 +62,14 @@ export interface Submitted {
   readonly result: Effect.Effect<Processed, RunFailure>
 }
 
+/** An image of a held result, without its pixels. */
+export type HeldImage = Omit<ProcessedImage, "extras" | "pixels">
+
+/** What is held of a result: the files and their texts, without the request and the pixels. */
+export interface HeldResult extends Pick<Processed, "extraImages" | "interrupted" | "warnings"> {
+  readonly images: ReadonlyArray<HeldImage>
+}
+
 export interface SubmitOptions {
   readonly taskId?: string | undefined
   /** Whether the result is held for `result`, within the bounds. Off by default. */
@@ -92,7 +101,7 @@ export class RunQueue extends Context.Service<RunQueue, {
    */
   readonly occupy: <A, E, R>(work: Effect.Effect<A, E, R>) => Effect.Effect<A, E | QueueFull | ShuttingDown, R>
   /** The result of a run. None for an unknown run, or one whose result is not held any more. */
-  readonly result: (id: string) => Effect.Effect<Option.Option<Processed>, RunFailure>
+  readonly result: (id: string) => Effect.Effect<Option.Option<HeldResult>, RunFailure>
   /** Removes a waiting run, or ends an executing one after the network call in flight. It returns nothing. */
   readonly cancel: (id: string) => Effect.Effect<boolean>
   /** Asks an executing run to end after its current step and return what it has. Cancels a waiting one. */
@@ -101,7 +110,7 @@ export class RunQueue extends Context.Service<RunQueue, {
   readonly skip: (id: string) => Effect.Effect<boolean>
   /** The executing run that started first. */
   readonly current: Effect.Effect<Option.Option<QueuedRun>>
-  /** The progress of the run that executes or executed last. */
+  /** The progress of the run that executes or executed last, without its images. */
   readonly last: Effect.Effect<RunProgress | undefined>
   /** All known runs: ended, executing, waiting, each in order. */
   readonly list: Effect.Effect<ReadonlyArray<QueuedRun>>
@@ -142,8 +151,10 @@ interface Handle {
   fiber: Fiber.Fiber<unknown, unknown> | undefined
   /** Why it will have ended without a result, once someone has asked for that. */
   cancelled: RunCancelled | ShuttingDown | undefined
-  /** Completed when the run ends; dropped when its result is not held. */
+  /** Completed when the run ends, and then left to those who wait for it. */
   outcome: Deferred.Deferred<Processed, RunFailure> | undefined
+  /** How the run ended, with the result if that is held. */
+  ended: Exit.Exit<HeldResult, RunFailure> | undefined
 }
 
 type Wish = "interrupt" | "skip"
@@ -168,7 +179,7 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
     for (const [id, handle] of handles) {
       const run = known.get(id)
       if (run === undefined) handles.delete(id)
-      else if ("held" in run && run.held === 0 && run.ending._tag === "Done") handle.outcome = undefined
+      else if ("held" in run && run.held === 0 && run.ending._tag === "Done") handle.ended = undefined
     }
   }
 
@@ -208,7 +219,7 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
   const follow = (id: string, { wishes }: Handle) =>
     Stream.runForEach(runs.watch(id), (progress) =>
       Effect.suspend(() => {
-        last = progress
+        last = { ...progress, images: [], preview: undefined }
         return Effect.forEach(wishes.splice(0), (wish) => ask(id, wish), { discard: true })
       }))
 
@@ -217,9 +228,10 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
     if (handle === undefined) return
     const now = yield* Clock.currentTimeMillis
     const outcome = outcomeOf(exit, handle.cancelled, id)
-    const held = Exit.isSuccess(outcome) && handle.keep ? sizeOf(outcome.value) : 0
-    handle.processing = undefined
+    handle.ended = endedOf(outcome)
+    const held = Exit.isSuccess(handle.ended) && handle.keep ? sizeOf(handle.ended.value) : 0
     const deferred = handle.outcome
+    handle.processing = handle.outcome = handle.fiber = undefined
     become(QueueState.finish(state, id, { ending: endingOf(outcome), held, now }, bounds))
     if (deferred !== undefined) yield* Deferred.done(deferred, outcome)
     yield* SubscriptionRef.set<Phase>(handle.phase, "ended")
@@ -245,7 +257,9 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
       return yield* processImages(processing, { runId: id })
     }).pipe(
       Effect.provideContext(services),
-      Effect.onExit((exit) => finish(id, exit))
+      Effect.onExit((exit) => finish(id, exit)),
+      // A fiber that has ended still has its result.
+      Effect.asVoid
     )
     handle.fiber = yield* Effect.forkIn(work, scope)
   })
@@ -298,7 +312,8 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
       wishes: [],
       fiber: undefined,
       cancelled: undefined,
-      outcome
+      outcome,
+      ended: undefined
     })
     become(next.success)
     yield* pump
@@ -372,8 +387,11 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
     occupy,
     result: (id) =>
       Effect.suspend(() => {
-        const outcome = handles.get(QueueState.find(state, id)?.id ?? "")?.outcome
-        return outcome === undefined ? Effect.succeedNone : Effect.asSome(Deferred.await(outcome))
+        const { ended, outcome } = handles.get(QueueState.find(state, id)?.id ?? "") ?? {}
+        if (ended !== undefined) return Effect.asSome(ended)
+        return outcome === undefined
+          ? Effect.succeedNone
+          : Effect.asSome(Effect.map(Deferred.await(outcome), heldOf))
       }),
     cancel,
     interrupt: asked("interrupt"),
@@ -430,19 +448,31 @@ const withoutImages = (processing: Processing): AskedRequest => {
   return asked
 }
 
-/** Bytes that a result holds in memory: pixels, files, auxiliary images, and the images it started from. */
-const sizeOf = ({ extraImages, images, state: { processing, source } }: Processed): number => {
+// An ending without the run's frames: a cause refers to them, and so does an error until its stack is first read.
+const endedOf = (outcome: Exit.Exit<Processed, RunFailure>): Exit.Exit<HeldResult, RunFailure> => {
+  if (Exit.isSuccess(outcome)) return Exit.succeed(heldOf(outcome.value))
+  settleStacks(Cause.squash(outcome.cause))
+  const error = Cause.findErrorOption(outcome.cause)
+  return Option.isSome(error) ? Exit.fail(error.value) : Exit.die(Cause.squash(outcome.cause))
+}
+
+const settleStacks = (error: unknown): ReadonlyArray<string | undefined> =>
+  error instanceof Error ? [error.stack, ...settleStacks(error.cause)] : []
+
+const heldOf = ({ extraImages, images, interrupted, warnings }: Processed): HeldResult => ({
+  images: images.map((image) => Struct.omit(image, ["extras", "pixels"])),
+  extraImages,
+  interrupted,
+  warnings
+})
+
+/** Bytes that a held result takes in memory: files and texts, with two bytes for a character. */
+const sizeOf = ({ extraImages, images, warnings }: HeldResult): number => {
   const sum = (sizes: ReadonlyArray<number>) => sizes.reduce((total, size) => total + size, 0)
-  const pixels = source?.pixels
-  const rasters = [
-    ...images.flatMap(({ extras }) => extras.map(({ raster }) => raster)),
-    ...(pixels === undefined ? [] : [...pixels.images, ...pixels.overlays]),
-    ...(pixels?.mask === undefined ? [] : [pixels.mask.pass, pixels.mask.overlay])
+  const texts = [
+    ...images.flatMap(({ infotext, negativePrompt, prompt }) => [infotext, negativePrompt, prompt]),
+    ...extraImages.map(({ infotext }) => infotext),
+    ...warnings
   ]
-  const inputs = processing._tag === "Txt2Img"
-    ? []
-    : [...processing.init_images, ...(processing.mask === undefined ? [] : [processing.mask])]
-  return sum(images.map(({ bytes, pixels }) => bytes.length + pixels.length)) +
-    sum(extraImages.map(({ bytes }) => bytes.length)) + sum(rasters.map(({ data }) => data.length)) +
-    sum(inputs.map(({ length }) => length))
+  return sum([...images, ...extraImages].map(({ bytes }) => bytes.length)) + 2 * sum(texts.map(({ length }) => length))
 }

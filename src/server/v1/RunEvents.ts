@@ -2,8 +2,8 @@
  * The event logs of the runs, so that clients can disconnect and resume.
  *
  * Each run has a log of its last events, numbered from 1. Readers read at their own pace; one that falls behind by more
- * than the log holds continues with the oldest event in it. Previews are large, so a log holds only the latest. An
- * image is logged once, when its file is finished.
+ * than the log holds continues with the oldest event in it. Previews are large, so a log holds only the latest, until
+ * the run ends. An image is logged once, when its file is finished.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -77,6 +77,8 @@ export class RunEvents extends Context.Service<RunEvents, {
         if (run.endedAt !== undefined) {
           const end = yield* outcome(run)
           if (end._tag === "Done") yield* appendImages(log, end.images)
+          log.events = log.events.map(withoutPreview)
+          log.lastPreview = undefined
           yield* append(log, end)
           return
         }
@@ -157,6 +159,9 @@ export class RunEvents extends Context.Service<RunEvents, {
         const isOver = log?.last === undefined || (isLast(log.last.event) && log.last.id <= number)
         return isOver ? Option.none() : Option.some(reader(log, number))
       }
+
+      // Also on a clock, so that a quiet server drops the logs of discarded runs.
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep("1 minute"), follow)))
 
       return RunEvents.of({
         follow,

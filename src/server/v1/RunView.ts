@@ -6,9 +6,9 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { InternalError } from "../../contract/errors.ts"
 import type { Progress, Run, RunExtra, RunImage, RunStatus } from "../../contract/Run.ts"
-import type { ExtraImage, Processed, ProcessedImage } from "../../runner/Processed.ts"
+import type { ExtraImage } from "../../runner/Processed.ts"
 import * as RunState from "../../runner/RunState.ts"
-import type { QueuedRun, RunFailure } from "../host/RunQueue.ts"
+import type { HeldImage, HeldResult, QueuedRun, RunFailure } from "../host/RunQueue.ts"
 
 /** The progress of a run. `now` is in milliseconds since the epoch. */
 const progressOf = (progress: RunState.RunProgress, now: number): Progress => ({
@@ -38,7 +38,7 @@ const waiting: Progress = {
 }
 
 /** An image whose file is finished. */
-export const imageOf = (id: string, image: ProcessedImage): RunImage => ({
+export const imageOf = (id: string, image: HeldImage): RunImage => ({
   index: image.index,
   url: `/v1/runs/${id}/images/${image.index}`,
   seed: image.seed,
@@ -62,7 +62,7 @@ const extraOf = (id: string) => (extra: ExtraImage, position: number): RunExtra 
 /** The ending of a run. A result that is no longer held has no images. */
 export const endOf = (
   { id, status }: Pick<QueuedRun, "id" | "status">,
-  exit: Exit.Exit<Option.Option<Processed>, RunFailure>
+  exit: Exit.Exit<Option.Option<HeldResult>, RunFailure>
 ): Extract<RunStatus, { readonly _tag: "Done" | "Failed" | "Cancelled" }> => {
   if (status._tag === "Cancelled") return { _tag: "Cancelled" }
   if (Exit.isFailure(exit)) {

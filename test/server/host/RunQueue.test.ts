@@ -5,11 +5,16 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
-import { Txt2Img } from "../../../src/processing/Processing.ts"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import { Img2Img, Txt2Img } from "../../../src/processing/Processing.ts"
 import { processImages } from "../../../src/runner/processImages.ts"
 import { RunQueue, type RunQueueOptions } from "../../../src/server/host/RunQueue.ts"
 import { Faults, ModelFaults, TestModel, TestRuntime } from "../../../src/testing/index.ts"
 import { until } from "../serving.ts"
+
+setFlagsFromString("--expose-gc")
+const collectGarbage: () => void = runInNewContext("gc")
 
 const request = (seed: number, more: Parameters<typeof Txt2Img.make>[0] = {}) =>
   Txt2Img.make({ prompt: "a cat", seed, steps: 2, width: 64, height: 64, ...more })
@@ -133,8 +138,9 @@ describe("RunQueue", () => {
 
   it.live("keeps results that are asked to be kept, as many as fit", () =>
     Effect.gen(function*() {
-      const [one] = (yield* Effect.provide(processImages(request(1)), TestRuntime.layer())).images
-      const size = (one?.bytes.length ?? 0) + (one?.pixels.length ?? 0)
+      const { images: [one], warnings } = yield* Effect.provide(processImages(request(1)), TestRuntime.layer())
+      const texts = [one?.infotext, one?.prompt, one?.negativePrompt, ...warnings]
+      const size = texts.reduce((sum, text = "") => sum + 2 * text.length, one?.bytes.length ?? 0)
       yield* Effect.gen(function*() {
         const queue = yield* RunQueue
         const run = Effect.fnUntraced(function*(seed: number, keep: boolean) {
@@ -154,6 +160,33 @@ describe("RunQueue", () => {
         assert.lengthOf(yield* queue.list, 5)
       }).pipe(Effect.provide(layer({ keepBytes: size * 2.5, keepRuns: 5 })))
     }))
+
+  it.live("lets go of init images and pixels when a run ends, whether its result is kept or not", () =>
+    Effect.gen(function*() {
+      const queue = yield* RunQueue
+      // A function of its own, so that nothing here refers to what it has seen.
+      const pixels = Effect.fnUntraced(function*(keep: boolean) {
+        const { result } = yield* queue.submit(request(1), { keep })
+        return (yield* result).images.map(({ pixels }) => new WeakRef(pixels))
+      })
+      const inputs = Effect.gen(function*() {
+        const image = new Uint8Array(1000)
+        const { result } = yield* queue.submit(Img2Img.make({ prompt: "no image", init_images: [image] }))
+        assert.strictEqual((yield* Effect.flip(result))._tag, "InvalidProcessing")
+        return new WeakRef(image)
+      })
+      const seen = [...yield* pixels(false), ...yield* pixels(true), yield* inputs]
+      assert.lengthOf(seen, 3)
+      // Collected in a later turn, when the fibers of the runs have ended.
+      yield* until(
+        Effect.sync(() => {
+          collectGarbage()
+          return seen.filter((bytes) => bytes.deref() !== undefined)
+        }),
+        (held) => held.length === 0
+      )
+      assert.lengthOf(yield* queue.list, 3)
+    }).pipe(Effect.provide(layer())))
 
   it.live("shows a run from its place in the queue to its end", () =>
     Effect.gen(function*() {
