@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type * as Scope from "effect/Scope"
+import * as Struct from "effect/Struct"
 import { spawn } from "node:child_process"
 import { constants } from "node:os"
 import { fileURLToPath } from "node:url"
@@ -109,7 +110,7 @@ export const start = (args: ReadonlyArray<string>, options: Options = {}): Effec
       }),
       ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
     ),
-    ({ child: _, ...running }) => running
+    (running) => Struct.omit(running, ["child"])
   )
 
 /** Runs `serena ...args` to its end. */
