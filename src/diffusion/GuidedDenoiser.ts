@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { LatentSize } from "../core/LatentShape.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
-import type { NetworkError, NotEnoughMemory } from "../model/ModelError.ts"
+import type { NetworkError } from "../model/ModelError.ts"
 import { at } from "../sampling/Buffers.ts"
 import { blend, combineGuidance, type WeightedPrediction } from "../sampling/Guidance.ts"
 import * as NoiseSchedule from "../sampling/NoiseSchedule.ts"
@@ -81,7 +81,7 @@ export const make: <E>(
   options: GuidedDenoiserOptions<E>
 ) => Effect.Effect<
   GuidedDenoiser<E | NetworkError>,
-  NetworkError | NotEnoughMemory,
+  NetworkError,
   Scope.Scope
 > = Effect.fnUntraced(
   function*<E>(options: GuidedDenoiserOptions<E>) {

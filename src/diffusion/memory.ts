@@ -16,7 +16,7 @@ export interface SamplingCall extends LatentSize, Seams {
 }
 
 /** How many rows go through the denoising network at once. Fails where not even one fits. */
-export const rowsThatFit: (call: SamplingCall) => Effect.Effect<number, NetworkError | NotEnoughMemory> = Effect
+export const rowsThatFit: (call: SamplingCall) => Effect.Effect<number, NetworkError> = Effect
   .fnUntraced(function*({ model, rows, ...shape }) {
     const all = yield* estimated(model.estimates?.denoising({ ...shape, batch: rows }))
     if (all === undefined || fits(all)) return rows
@@ -31,7 +31,7 @@ export const vaeFits: (
   step: "decoding" | "encoding",
   model: LoadedModel,
   shape: LatentSize & Seams
-) => Effect.Effect<void, NetworkError | NotEnoughMemory> = Effect.fnUntraced(function*(step, model, shape) {
+) => Effect.Effect<void, NetworkError> = Effect.fnUntraced(function*(step, model, shape) {
   const { estimates } = model
   const estimate = yield* estimated(step === "decoding" ? estimates?.decode(shape) : estimates?.encode(shape))
   if (estimate !== undefined && !fits(estimate)) return yield* notEnough(step, model, shape, estimate)

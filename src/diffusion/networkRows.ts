@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { LatentSize } from "../core/LatentShape.ts"
 import type { DenoisingCall, LoadedModel } from "../model/LoadedModel.ts"
-import type { NetworkError, NotEnoughMemory } from "../model/ModelError.ts"
+import type { NetworkError } from "../model/ModelError.ts"
 import { type ScheduledConditioning, textAt } from "./conditioning.ts"
 import * as latentTiles from "./latentTiles.ts"
 import { rowsThatFit } from "./memory.ts"
@@ -50,7 +50,7 @@ export interface NetworkRowsOptions extends LatentSize {
 
 export const make: (
   options: NetworkRowsOptions
-) => Effect.Effect<NetworkRows, NetworkError | NotEnoughMemory, Scope.Scope> = (options) => {
+) => Effect.Effect<NetworkRows, NetworkError, Scope.Scope> = (options) => {
   const plan = tilePlan(options)
   return plan === undefined ? makeWhole(options) : makeTiled(options, plan)
 }

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type { LatentSize } from "../core/LatentShape.ts"
 import * as Raster from "../core/Raster.ts"
-import type { NetworkError, NotEnoughMemory } from "../model/ModelError.ts"
+import type { NetworkError } from "../model/ModelError.ts"
 import { toPixels } from "./latents.ts"
 import { vaeFits } from "./memory.ts"
 import type { PassEnv } from "./PassEnv.ts"
@@ -29,7 +29,7 @@ export const check: (
   env: VaeEnv,
   shape: LatentSize,
   step: "decoding" | "encoding"
-) => Effect.Effect<void, NetworkError | NotEnoughMemory> = (env, shape, step) => {
+) => Effect.Effect<void, NetworkError> = (env, shape, step) => {
   const { model, seamless } = env
   const tiles = tilesFor(env, shape)
   return vaeFits(
@@ -44,7 +44,7 @@ export const decode: (
   env: VaeEnv,
   latent: Float32Array,
   shape: LatentSize
-) => Effect.Effect<Uint8Array, NetworkError | NotEnoughMemory> = Effect.fnUntraced(function*(env, latent, shape) {
+) => Effect.Effect<Uint8Array, NetworkError> = Effect.fnUntraced(function*(env, latent, shape) {
   const { model, seamless } = env
   yield* check(env, shape, "decoding")
   const tiles = tilesFor(env, shape)
@@ -59,7 +59,7 @@ export const encode: (
   env: VaeEnv,
   planar: Float32Array,
   shape: LatentSize
-) => Effect.Effect<Float32Array, NetworkError | NotEnoughMemory> = Effect.fnUntraced(function*(env, planar, shape) {
+) => Effect.Effect<Float32Array, NetworkError> = Effect.fnUntraced(function*(env, planar, shape) {
   const { model, seamless } = env
   yield* check(env, shape, "encoding")
   const tiles = tilesFor(env, shape)

@@ -87,12 +87,19 @@ const remedies = {
   "max-memory": "raise --max-memory"
 }
 
+const inTiles = {
+  "sampling": "sample it in tiles (latent_tile_size)",
+  "decoding": "let the VAE work in smaller tiles (vae_tile_threshold)",
+  "encoding": "let the VAE work in smaller tiles (vae_tile_threshold)",
+  "upscaling": "let the upscaler work in smaller tiles (ESRGAN_tile)"
+}
+
 const gibibytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(bytes < 2 ** 30 ? 2 : 1)} GiB`
 
 /** A run whose networks need more memory than there is. Nothing of it was computed. */
 export class NotEnoughMemory extends Schema.TaggedError<NotEnoughMemory>()("NotEnoughMemory", {
   model: Schema.String,
-  step: Schema.Literals(["sampling", "decoding", "encoding"]),
+  step: Schema.Literals(["sampling", "decoding", "encoding", "upscaling"]),
   /** Size in pixels of what would go through the network at once: one image, or a tile. */
   width: Schema.Int,
   height: Schema.Int,
@@ -108,9 +115,7 @@ export class NotEnoughMemory extends Schema.TaggedError<NotEnoughMemory>()("NotE
 
   override get message(): string {
     const what = `${this.step} ${this.width}x${this.height} pixels with ${this.model}`
-    const tiles = this.step === "sampling"
-      ? "sample it in tiles (latent_tile_size)"
-      : "let the VAE work in smaller tiles (vae_tile_threshold)"
+    const tiles = inTiles[this.step]
     const available = `${gibibytes(this.available)} is available`
     return `The run does not fit in memory: ${what} needs ${
       gibibytes(this.needed)
@@ -132,4 +137,9 @@ export class NetworkThreadDied extends Schema.TaggedError<NetworkThreadDied>()("
 }
 
 /** Everything that can go wrong when a network is used. */
-export type NetworkError = NetworkLoadError | NetworkThreadDied | InferenceError | InvalidModelFolder
+export type NetworkError =
+  | NetworkLoadError
+  | NetworkThreadDied
+  | InferenceError
+  | InvalidModelFolder
+  | NotEnoughMemory

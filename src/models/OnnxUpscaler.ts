@@ -8,6 +8,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { basename } from "node:path"
 import type { Size } from "../core/Geometry.ts"
 import type { Raster } from "../core/Raster.ts"
 import * as Tiles from "../images/Tiles.ts"
@@ -16,7 +17,8 @@ import {
   type InferenceError,
   type NetworkError,
   NetworkLoadError,
-  type NetworkThreadDied
+  type NetworkThreadDied,
+  NotEnoughMemory
 } from "../model/ModelError.ts"
 import { type Network, Networks, type TensorType } from "./Networks.ts"
 import * as TensorBuffer from "./TensorBuffer.ts"
@@ -58,6 +60,7 @@ export const open = Effect.fnUntraced(function*(
 
   const apply: OpenUpscaler["apply"] = Effect.fnUntraced(function*(raster, { afterTile, ...tiling }) {
     const grid = gridOf(raster, tiling)
+    yield* checkMemory(network, shape, { height: grid.rows.tile, width: grid.columns.tile })
     const large = Tiles.scaled(grid, scale)
     const { columns, rows } = large
     const result: Raster = {
@@ -96,6 +99,14 @@ export const open = Effect.fnUntraced(function*(
   }, Effect.scoped)
 
   return { file, scale, countTiles: (size, tiling) => gridOf(size, tiling).tiles.length, apply }
+})
+
+// Fails where a tile takes more memory than there is.
+const checkMemory = Effect.fnUntraced(function*(network: Network, { input }: Shape, { height, width }: Size) {
+  const estimate = yield* network.estimate({ [input.name]: [1, 3, height, width] })
+  if (estimate === undefined || estimate.needed <= estimate.available) return
+  const model = basename(network.file, ".onnx")
+  return yield* new NotEnoughMemory({ model, step: "upscaling", width, height, ...estimate })
 })
 
 const roundUp = (length: number): number => Math.ceil(length / multiple) * multiple

@@ -62,7 +62,10 @@ const raster = (width: number, height: number): Raster => ({
 const largestDifference = (a: Uint8Array, b: Uint8Array) =>
   a.reduce((largest, value, i) => Math.max(largest, Math.abs(value - (b[i] ?? NaN))), 0)
 
-const layer = Networks.layer.pipe(Layer.provide(CommandOptions.layer({ threads: 1 })), Layer.merge(platform))
+const layerWith = (options: Partial<CommandOptions["Service"]>) =>
+  Networks.layer.pipe(Layer.provide(CommandOptions.layer({ threads: 1, ...options })), Layer.merge(platform))
+
+const layer = layerWith({})
 const afterTile = Effect.void
 
 describe("OnnxUpscaler", () => {
@@ -197,4 +200,12 @@ describe("OnnxUpscaler", () => {
         assert.strictEqual((yield* Effect.flip(OnnxUpscaler.open("/nowhere/x.onnx")))._tag, "NetworkLoadError")
       }))
   })
+
+  it.effect("refuses a tile that does not fit in memory, with the numbers and what helps", () =>
+    Effect.gen(function*() {
+      const { apply } = yield* opened(network())
+      const error = yield* Effect.flip(apply(raster(64, 48), { tile: 0, overlap: 0, afterTile: Effect.void }))
+      assert.deepInclude(error, { _tag: "NotEnoughMemory", step: "upscaling", width: 64, height: 48, available: 0 })
+      assert.include(error.message, "let the upscaler work in smaller tiles (ESRGAN_tile), or raise --max-memory.")
+    }).pipe(Effect.provide(layerWith({ maxMemory: 1 }))))
 })
