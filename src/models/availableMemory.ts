@@ -92,9 +92,9 @@ const controlGroups = (read: Surroundings["read"]): ReadonlyArray<number> => {
   })
 }
 
-// What `ulimit -v` leaves.
+// What `ulimit -v` leaves: half of it, as onnxruntime's allocator reserves up to twice the addresses that it uses.
 const addressSpace = (read: Surroundings["read"]): ReadonlyArray<number> => {
   const [, most] = /^Max address space\s+(\d+)/m.exec(read("/proc/self/limits") ?? "") ?? []
   const taken = kilobytes(read("/proc/self/status"), "VmSize")
-  return most === undefined || taken === undefined ? [] : [Number(most) - taken]
+  return most === undefined || taken === undefined ? [] : [(Number(most) - taken) / 2]
 }

@@ -178,6 +178,12 @@ export const deviations: ReadonlyArray<readonly [subject: string, text: string]>
     "A prompt and a negative prompt of different token length run in separate network calls, as in the webui by default. " +
     "The webui's `pad_cond_uncond`, which pads the shorter one so that both share a call, has no effect here."
   ],
+  [
+    "Batches that do not fit in memory",
+    "Where a whole batch takes more memory than there is, its rows go through the network in several calls. onnxruntime " +
+    "may add up fewer rows in another order, so an image may differ from that of a whole batch by one level of 255. What " +
+    "fits goes through at once."
+  ],
   ["Invalid weights", "`(a:1.2.3)` is read as literal text. The webui fails."],
   [
     "Unbalanced brackets",
