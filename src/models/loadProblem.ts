@@ -1,6 +1,6 @@
 /**
- * Why a network's file did not load, in plain words, as far as its bytes tell: onnxruntime speaks of its own sources and
- * of tensors.
+ * Why a network's file did not load, in plain words, as far as its bytes tell: onnxruntime names its own source files
+ * and tensors.
  */
 import { closeSync, openSync, readSync, statSync } from "node:fs"
 import { dirname, join } from "node:path"

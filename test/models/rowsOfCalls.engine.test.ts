@@ -5,7 +5,7 @@ import type { LoadedModel } from "../../src/model/LoadedModel.ts"
 import { ModelProvider } from "../../src/models/ModelProvider.ts"
 import * as Onnx from "../../src/models/onnx/Onnx.ts"
 import { type FamilyName, make } from "./families.ts"
-import { layerModels, platform } from "./fixtures.ts"
+import { layerModels } from "./fixtures.ts"
 import { largestDifference, small, wave } from "./numbers.ts"
 import { idsFor } from "./texts.ts"
 
@@ -108,7 +108,7 @@ describe("rows of a call", () => {
       const error = yield* Effect.flip((yield* loaded(folder)).warm)
       assert.strictEqual(error._tag, "InvalidModelFolder")
       assert.include(error.message, "unet/model.onnx: its inputs are fixed to different batches, 1 and 2; export")
-    }).pipe(Effect.provide(layerModels()), Effect.provide(platform)))
+    }).pipe(Effect.provide(layerModels())))
 
   it.effect("of texts longer than a network was exported for are refused with the reason", () =>
     Effect.gen(function*() {
