@@ -17,6 +17,8 @@ export interface FlagField extends Field {
   readonly flag: string
   /** The value without the flag, as help shows it. */
   readonly shownDefault: string
+  /** Whether a switch has a flag that turns it off; true unless false. */
+  readonly isNegatable?: boolean
 }
 
 /** Fields with flags, by name. */
@@ -53,9 +55,12 @@ export const flagFieldOf = (struct: Described, name: string, defaults: object = 
   return found
 }
 
-/** The help of a flag: its field's description, unit and default. */
-export const helpOf = ({ description, shownDefault, unit }: FlagField): string =>
-  `${description.replace(/\.$/, "")} (${unit === undefined ? "" : `${unit}; `}default: ${shownDefault})`
+/** The help of a flag: its field's description, unit and default, and how a switch is turned off. */
+export const helpOf = (field: FlagField): string => {
+  const { description, flag, shownDefault, unit, value } = field
+  const off = value === "switch" && field.isNegatable !== false ? `; --no-${flag} for off` : ""
+  return `${description.replace(/\.$/, "")} (${unit === undefined ? "" : `${unit}; `}default: ${shownDefault}${off})`
+}
 
 export const toFlag = (field: FlagField): Flag.Flag<Option.Option<string | boolean>> => {
   const { flag, value = "text" } = field
@@ -74,8 +79,8 @@ export const toFlags = (table: FlagTable): Readonly<Record<string, Flag.Flag<Opt
 
 const isNumeric = ({ value }: FlagField): boolean => value === "integer" || value === "seed" || value === "number"
 
-// A number of the flag; `undefined` for a text that is none. Seeds have digits that a `number` cannot hold, and any other
-// number too large to be held is the largest: it is out of every range.
+// A number of the flag; `undefined` for a text that is none. Seeds have digits that a `number` cannot hold, and any
+// other number too large to be held is the largest: it is out of every range.
 const toNumber = (field: FlagField, text: string | boolean): number | bigint | undefined => {
   const seed = field.value === "seed" ? Seed.fromText(String(text)) : undefined
   const isText = String(text).trim() === "" || /infinity/i.test(String(text))

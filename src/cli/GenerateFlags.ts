@@ -9,7 +9,9 @@ import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import { choicesOf, type Described } from "../core/Field.ts"
 import type { Problem } from "../core/Problem.ts"
+import { ProcessOptions } from "../processing/CommandOptions.ts"
 import * as InfotextRequest from "../processing/InfotextRequest.ts"
 import type { IsKnown } from "../processing/InfotextWarnings.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
@@ -31,6 +33,33 @@ export const tables = {
 const format = flagFieldOf(OptionsSnapshot, "samples_format", Options.defaults)
 const initImages = flagFieldOf(Img2Img, "init_images")
 const mask = flagFieldOf(Img2Img, "mask")
+
+// Schemas whose fields have flags, with the flags.
+const described: ReadonlyArray<readonly [struct: Described, table: FlagTable]> = [
+  [Txt2Img, tables.txt2img],
+  [Img2Img, tables.img2img],
+  [ProcessOptions, ProcessFlags.table],
+  [OptionsSnapshot, { samples_format: format }]
+]
+
+/** The values of the flags that take one of a few, by flag. */
+export const choicesByFlag: Readonly<Record<string, ReadonlyArray<string>>> = Object.fromEntries(
+  described.flatMap(([struct, table]) =>
+    Object.entries(table).flatMap(([name, { flag }]) => {
+      const choices = choicesOf(struct, name)
+      return choices.length < 2 ? [] : [[flag, choices]]
+    })
+  )
+)
+
+/** The flags that take a file. */
+export const filesByFlag: ReadonlySet<string> = new Set([
+  "from",
+  "out",
+  initImages.flag,
+  mask.flag,
+  ...Object.values(ProcessFlags.table).flatMap(({ flag, value }) => value === "file" ? [flag] : [])
+])
 
 const words = Argument.String("prompt").pipe(Argument.withDescription("What the image shows"), Argument.optional)
 

@@ -61,23 +61,55 @@ export const report = (error: CommandError): Effect.Effect<void> =>
 
 /** Flags of other programs, and Serena's flags for the same purpose. */
 const otherNames: Readonly<Record<string, ReadonlyArray<string>>> = {
+  "api": ["listen"],
+  "aspect-ratio": ["width", "height"],
+  "auth": ["api-auth"],
   "batch-count": ["n-iter"],
+  "checkpoint": ["model"],
   "ckpt": ["model"],
   "ckpt-dir": ["models-dir"],
   "count": ["n-iter"],
+  "debug": ["log-level"],
+  "denoise": ["denoising-strength"],
+  "dir": ["outdir"],
+  "g": ["cfg-scale"],
+  "gpu": ["device"],
   "guidance": ["cfg-scale"],
   "guidance-scale": ["cfg-scale"],
+  "H": ["height"],
   "hires": ["enable-hr"],
+  "highres": ["enable-hr"],
+  "hr": ["enable-hr"],
+  "i": ["init"],
+  "image": ["init"],
+  "infotext": ["from"],
+  "init-image": ["init"],
+  "input": ["init"],
+  "m": ["model"],
   "model-dir": ["models-dir"],
   "n": ["n-iter"],
   "neg": ["negative-prompt"],
+  "num": ["n-iter"],
+  "num-images": ["n-iter"],
   "num-inference-steps": ["steps"],
+  "o": ["outdir"],
   "output": ["outdir", "out"],
   "output-dir": ["outdir"],
+  "p": ["prompt"],
+  "provider": ["device"],
+  "resolution": ["width", "height"],
+  "s": ["seed"],
   "sampling-method": ["sampler"],
+  "sampling-steps": ["steps"],
+  "save-dir": ["outdir"],
   "scale": ["cfg-scale"],
+  "schedule": ["scheduler"],
   "size": ["width", "height"],
-  "strength": ["denoising-strength"]
+  "strength": ["denoising-strength"],
+  "upscale": ["enable-hr"],
+  "upscaler": ["hr-upscaler"],
+  "verbose": ["log-level"],
+  "W": ["width"]
 }
 
 /** Names that other programs give to commands, and the command or flag that does the same here. */
@@ -87,15 +119,23 @@ const otherCommands: Readonly<Record<string, string>> = {
   gen: "txt2img",
   generate: "txt2img",
   help: "--help",
+  i2i: "img2img",
+  image: "txt2img",
+  imagine: "txt2img",
   inpaint: "img2img",
   list: "models",
   ls: "models",
   metadata: "info",
+  "png-info": "info",
+  run: "txt2img",
+  schedulers: "samplers",
   server: "serve",
   start: "serve",
+  t2i: "txt2img",
   text2img: "txt2img",
   ui: "serve",
   version: "--version",
+  web: "serve",
   webui: "serve"
 }
 
@@ -114,11 +154,18 @@ const ownOf = <A>(record: Readonly<Record<string, A>>, name: string): A | undefi
 const flagsLike = (name: string, { byField, flags }: Names): ReadonlyArray<string> => {
   const field = ownOf(byField, name.replaceAll("-", "_"))
   const written = name.toLowerCase().replaceAll("_", "-")
-  const known = [...(field === undefined ? [] : [field]), ...ownOf(otherNames, written) ?? []]
+  const known = [
+    ...(field === undefined ? [] : [field]),
+    ...ownOf(otherNames, name) ?? ownOf(otherNames, written) ?? []
+  ]
     .filter((flag) => flags.includes(flag))
-  const near = known.length > 0 ? undefined : nearest(written, flags)
+  const near = known.length > 0 ? undefined : nearest(written, flags) ?? unhyphened(written, flags)
   return near === undefined ? known : [near]
 }
+
+// `--cfgscale` and `--samplername` are names without their hyphens, the latter one of a field.
+const unhyphened = (name: string, flags: ReadonlyArray<string>): string | undefined =>
+  flags.find((flag) => flag.length > 4 && name.replaceAll("-", "").startsWith(flag.replaceAll("-", "")))
 
 const commandLike = (name: string, { commands }: Names): string | undefined =>
   ownOf(otherCommands, name.toLowerCase()) ?? nearest(name.replaceAll("_", "-"), commands)

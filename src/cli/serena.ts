@@ -15,7 +15,9 @@ import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import type { HelpDoc } from "effect/cli/HelpDoc"
+import { TerminalCapabilities } from "effect/cli/TerminalCapabilities"
 import * as Console from "effect/Console"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { LogToStderr } from "effect/Logger"
@@ -24,9 +26,11 @@ import type * as Stdio from "effect/Stdio"
 import type { Processing } from "../processing/Processing.ts"
 import { version } from "../version.ts"
 import { commandName } from "./commandName.ts"
+import { completions } from "./completions.ts"
 import { contactSheet } from "./contactSheet.ts"
 import { type CommandError, exitCode, logDefects, type Names, report, reportDefect, usage } from "./failures.ts"
 import * as GenerateFlags from "./GenerateFlags.ts"
+import { helpText } from "./help.ts"
 import * as ProcessFlags from "./ProcessFlags.ts"
 import { serve } from "./serve.ts"
 
@@ -194,6 +198,14 @@ const namesOf = ({ flags, globalFlags = [], inheritedFlags = [], subcommands = [
   byField: fieldFlags
 })
 
+const printHelp = Effect.fnUntraced(function*(doc: HelpDoc) {
+  const { canColor } = Context.get(yield* Effect.context<never>(), TerminalCapabilities)
+  yield* Console.log(helpText(doc, { width: terminalWidth(), colors: canColor, command: commandName() }))
+})
+
+// What goes to a file or to another program keeps its lines, unless the variable says how long they may be.
+const terminalWidth = (): number => process.stdout.columns || Number(process.env["COLUMNS"]) || Infinity
+
 // Requested help goes to standard output. A usage error prints only the error, on standard error.
 const presenter: CliOutput.Presenter = {
   present: (event) =>
@@ -204,6 +216,8 @@ const presenter: CliOutput.Presenter = {
           `See "${[commandName(), ...event.commandPath.slice(1)].join(" ")} --help".`
         ].join("\n")
       )
+      : event._tag === "Help"
+      ? printHelp(event.helpDoc)
       : CliOutput.defaultPresenter.present(event)
 }
 
@@ -211,7 +225,7 @@ const layer = Layer.mergeAll(
   NodeChildProcessSpawner.layer,
   NodeTerminal.layer,
   CliOutput.layerPresenter(presenter),
-  CliConfig.layer({ builtIns: GlobalFlag.BuiltIns.filter((flag) => flag !== GlobalFlag.Wizard) }),
+  CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, completions, GlobalFlag.LogLevel] }),
   Layer.succeed(LogToStderr, true)
 ).pipe(Layer.provideMerge(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer)))
 

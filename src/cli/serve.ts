@@ -22,7 +22,7 @@ const table = tableOf(ServerSettings, ServerSettings.make({}), switches)
 const on = (name: string) =>
   Flag.Boolean(name.replaceAll("_", "-")).pipe(
     Flag.withoutNegation,
-    Flag.withDescription(all[name] === undefined ? "" : helpOf(all[name])),
+    Flag.withDescription(all[name] === undefined ? "" : helpOf({ ...all[name], isNegatable: false })),
     Flag.withDefault(false)
   )
 

@@ -139,6 +139,10 @@ export class SettingsNotSaved extends Schema.TaggedError<SettingsNotSaved>()("Se
   file: Schema.String,
   reason: Schema.String
 }, { httpApiStatus: 500 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `The settings were not saved in ${this.file}: ${this.reason}. None has changed. Correct that and send them again, or start the server with another --data-dir or --options-file.`
   }

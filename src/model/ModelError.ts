@@ -58,8 +58,8 @@ export class NetworkLoadError extends Schema.TaggedError<NetworkLoadError>()("Ne
   override get message(): string {
     return this.device === undefined
       ? `The network ${this.file} does not load: ${this.reason}. Check that the file is complete, or export it again.`
-      : `The network ${this.file} does not load on the device ${this.device}: ${this.reason}. Check the driver of the ` +
-        "device, or use the device cpu, on which it loads."
+      : `The network ${this.file} does not load on the device ${this.device}: ${this.reason}. Check the driver of ` +
+        "the device, or use the device cpu, on which it loads."
   }
 }
 

@@ -115,6 +115,13 @@ describe("serena", () => {
         "--sd_model_checkpoint": "--model",
         "--hr_upscaler": "--hr-upscaler",
         "--size": "--width and --height",
+        "--samplername": "--sampler",
+        "--resolution": "--width and --height",
+        "--gpu": "--device",
+        "--denoise": "--denoising-strength",
+        "--upscaler": "--hr-upscaler",
+        "-W": "--width",
+        "-p": "--prompt",
         "--output": "--outdir",
         "--out": "--outdir"
       }
@@ -203,9 +210,57 @@ describe("serena", () => {
 
   it.live("gives hints that can be pasted, however it was started", () =>
     Effect.gen(function*() {
-      for (const [event, command] of [["npx", "npx serena"], ["start", "npm run --silent serena --"]] as const) {
-        const { stderr } = yield* withEnvironment({ npm_lifecycle_event: event })(serena(["txt2img", "--stepz", "3"]))
+      const own = "serena-runtime"
+      for (
+        const [npm_lifecycle_event, npm_package_name, command] of [
+          ["npx", "pictures", "npx serena"],
+          ["start", own, "npm run --silent serena --"],
+          ["start", "pictures", "npx serena"]
+        ] as const
+      ) {
+        const started = withEnvironment({ npm_lifecycle_event, npm_package_name })
+        const { stderr } = yield* started(serena(["txt2img", "--stepz", "3"]))
         assert.include(stderr, `See "${command} txt2img --help".`)
+        const { stdout } = yield* started(serena(["--help"]))
+        assert.include(stdout, `USAGE\n  ${command} <subcommand> [flags]`)
+        assert.include(stdout, `\n  ${command} demo\n`)
+        assert.include(stdout, `\n  source <(${command} --completions bash)`)
+        const completions = yield* started(serena(["--completions", "bash"]))
+        assert.isTrue(completions.stdout.startsWith(`alias serena='${command}'\n`))
+      }
+    }))
+
+  it.live("wraps its help at the width of the terminal, and names the flags that turn something off", () =>
+    Effect.gen(function*() {
+      for (const columns of [50, 80, 120]) {
+        for (const command of ["", "txt2img", "img2img", "serve", "models", "contact-sheet"]) {
+          const { stdout } = yield* withEnvironment({ COLUMNS: String(columns) })(
+            serena([command, "--help"].filter((word) => word !== ""))
+          )
+          const [text = "", examples = ""] = stdout.split("EXAMPLES")
+          const long = [...lines(text), ...lines(examples).filter((line) => line.startsWith("  #"))]
+            .filter((line) => line.length > columns)
+          assert.deepStrictEqual(long, [], `${command} in ${columns} columns`)
+          if (command.endsWith("2img")) assert.match(text.replaceAll(/\s+/g, " "), /--tiling .*; --no-tiling for off\)/)
+        }
+      }
+    }))
+
+  it.live("completes the values of flags", () =>
+    Effect.gen(function*() {
+      const { stdout } = yield* serena(["--completions", "bash"])
+      for (
+        const values of [
+          "--device\\)\n.*'cpu' 'cuda' 'dml' 'coreml' 'webgpu'",
+          "--format\\)\n.*'png' 'jpg' 'jpeg' 'webp'",
+          "--sampler\\)\n.*'DPM\\+\\+ 2M' ",
+          "--scheduler\\)\n.* 'Karras' ",
+          "--hr-upscaler\\)\n.*'Latent' .*'Lanczos'",
+          "--log-level\\)\n.* 'debug' ",
+          "--from\\)\n.*--paths -f "
+        ]
+      ) {
+        assert.match(stdout, new RegExp(values))
       }
     }))
 

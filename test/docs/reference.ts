@@ -14,7 +14,7 @@ import * as Samplers from "../../src/sampling/Samplers.ts"
 import * as Schedules from "../../src/sampling/Schedules.ts"
 import { ServerSettings } from "../../src/server/host/ServerOptions.ts"
 import { floors, rooms } from "../architecture/rooms.ts"
-import { serena } from "../cli/command.ts"
+import { serena, withEnvironment } from "../cli/command.ts"
 import { reliabilityPage } from "../reliability/page.ts"
 import { fieldTypes } from "./fieldTypes.ts"
 import { code, entries, kind, nodesOf } from "./fieldValues.ts"
@@ -66,14 +66,18 @@ const architecturePage = async (): Promise<string> => {
 // --- The command line
 
 const help = async (command: ReadonlyArray<string>): Promise<string> => {
-  const { stdout } = await Effect.runPromise(serena([...command, "--help"]))
+  const { stdout } = await Effect.runPromise(
+    serena([...command, "--help"]).pipe(withEnvironment({ npm_lifecycle_event: "", COLUMNS: "" }))
+  )
   return stdout.split("\n").map((line) => line.trimEnd()).join("\n").trim()
 }
 
 const cliPage = async (): Promise<string> => {
   const root = await help([])
   const names = [...(root.split("SUBCOMMANDS\n")[1] ?? "").split("EXAMPLES")[0]?.matchAll(/^ {2}(\S+)/gm) ?? []]
-  const commands = await Promise.all(names.map(async ([, name = ""]) => ({ name, text: await help([name]) })))
+  const commands: Array<{ readonly name: string; readonly text: string }> = []
+  // One after the other, as each changes the environment.
+  for (const [, name = ""] of names) commands.push({ name, text: await help([name]) })
   return page(
     "# The command line",
     made,

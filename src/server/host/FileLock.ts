@@ -15,6 +15,7 @@ import type * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
 import * as ProcessIdentity from "../../core/ProcessIdentity.ts"
+import { readableError } from "../../core/readableError.ts"
 
 const Holder = Schema.Struct({
   ...ProcessIdentity.ProcessIdentity.fields,
@@ -34,6 +35,10 @@ export class FileInUse extends Schema.TaggedError<FileInUse>()("FileInUse", {
   /** The process that holds it, as a phrase. */
   holder: Schema.String
 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `It is in use by ${this.holder}, as ${this.lock} says.`
   }
