@@ -41,6 +41,10 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
 export class ForeignOrigin extends Schema.TaggedError<ForeignOrigin>()("ForeignOrigin", {
   origin: Schema.String
 }, { httpApiStatus: 403 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `The server refuses requests from pages of ${
       this.origin === "" ? "other origins" : this.origin
@@ -52,6 +56,10 @@ export class ForeignOrigin extends Schema.TaggedError<ForeignOrigin>()("ForeignO
 export class UnknownHost extends Schema.TaggedError<UnknownHost>()("UnknownHost", {
   host: Schema.String
 }, { httpApiStatus: 421 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `Without users, the server answers only under its own names, and "${this.host}" is none of them. Name this host with --allowed-hosts.`
   }
@@ -61,6 +69,10 @@ export class UnknownHost extends Schema.TaggedError<UnknownHost>()("UnknownHost"
 export class PathNotFound extends Schema.TaggedError<PathNotFound>()("PathNotFound", {
   path: Schema.String
 }, { httpApiStatus: 404 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `The API has no path ${this.path}. GET /docs lists the paths.`
   }
@@ -72,6 +84,10 @@ export class MethodNotAllowed extends Schema.TaggedError<MethodNotAllowed>()("Me
   /** The methods of the path, as in the header `Allow`. */
   allowed: Schema.Array(Schema.String)
 }, { httpApiStatus: 405 }) {
+  static {
+    readableError(this)
+  }
+
   override get message(): string {
     return `The path does not accept ${this.method}. Use ${this.allowed.join(" or ")}.`
   }

@@ -41,7 +41,14 @@ const nodeServer = (
   }
   const server = tls === undefined
     ? http.createServer(settings)
-    : https.createServer({ ...settings, cert: Buffer.from(tls.cert), key: Buffer.from(tls.key), minVersion: "TLSv1.2" })
+    : https.createServer({
+      ...settings,
+      cert: Buffer.from(tls.cert),
+      key: Buffer.from(tls.key),
+      minVersion: "TLSv1.2",
+      // Headers come after the handshake, which would otherwise have two minutes.
+      handshakeTimeout: options.headers_timeout * 1000
+    })
   server.on("clientError", onClientError)
   return server
 }

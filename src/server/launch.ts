@@ -72,8 +72,11 @@ export const launch = Effect.fn("launch")(
     )
   },
   Effect.scoped,
-  (effect, { logJson }) => logJson ? Effect.provide(effect, Logger.layer([Logger.consoleJson])) : effect
+  // Each entry is one line, so that a request takes one line.
+  (effect, { logJson }) => Effect.provide(effect, Logger.layer([logJson ? Logger.consoleJson : textLines]))
 )
+
+const textLines = Logger.withConsoleError(Logger.formatLogFmt)
 
 // Milliseconds in which signals count as one: npm forwards the Ctrl-C that the terminal also sends to this process.
 const samePress = 200

@@ -33,6 +33,7 @@ import { Runs } from "../../runner/Runs.ts"
 import type { RunProgress } from "../../runner/RunState.ts"
 import type { CaptureContext } from "../../runner/RuntimeContext.ts"
 import * as QueueState from "./QueueState.ts"
+import { shownError } from "./shownErrors.ts"
 
 /** How a run that was accepted can fail. */
 export type RunFailure = ProcessingError | RunCancelled | ShuttingDown
@@ -228,6 +229,9 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
     if (handle === undefined) return
     const now = yield* Clock.currentTimeMillis
     const outcome = outcomeOf(exit, handle.cancelled, id)
+    if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) {
+      yield* Effect.annotateLogs(Effect.logError("run failed", exit.cause), { "run.id": id })
+    }
     handle.ended = endedOf(outcome)
     const held = Exit.isSuccess(handle.ended) && handle.keep ? sizeOf(handle.ended.value) : 0
     const deferred = handle.outcome
@@ -433,7 +437,7 @@ const outcomeOf = (
 ): Exit.Exit<Processed, RunFailure> =>
   Exit.isFailure(exit) && (cancelled !== undefined || Cause.hasInterruptsOnly(exit.cause))
     ? Exit.fail(cancelled ?? new RunCancelled({ id }))
-    : exit
+    : Exit.mapError(exit, shownError)
 
 const endingOf = (outcome: Exit.Exit<Processed, RunFailure>): QueueState.Ending => {
   if (Exit.isSuccess(outcome)) return { _tag: "Done", interrupted: outcome.value.interrupted }

@@ -94,9 +94,9 @@ const make = Effect.fnUntraced(function*({ fetchesUrls = false, file, inactive =
   // Saves a change, then applies it.
   const change = Effect.fnUntraced(function*(patch: Values) {
     const snapshot = yield* live.snapshot
-    const divided = divide(patch, inactive, snapshot)
-    const active = yield* decodeActive(divided)
     const { kept, model } = yield* Ref.get(stored)
+    const divided = divide(patch, inactive, { ...inactive, ...kept, ...snapshot })
+    const active = yield* decodeActive(divided)
     // What changes nothing is not kept: clients also send back what they have read.
     const next = {
       ...kept,
@@ -167,7 +167,8 @@ const make = Effect.fnUntraced(function*({ fetchesUrls = false, file, inactive =
   })
 
   const overrides = Effect.fnUntraced(function*(patch: Values) {
-    const { active, problems } = divide(patch, inactive, yield* live.snapshot)
+    const { kept } = yield* Ref.get(stored)
+    const { active, problems } = divide(patch, inactive, { ...inactive, ...kept, ...(yield* live.snapshot) })
     if (problems.length > 0) return yield* new InvalidOptions({ problems })
     if (!(checkpoint in active)) return active
     // As in the webui, an unknown model leaves the present one selected.

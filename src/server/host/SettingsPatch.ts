@@ -37,7 +37,7 @@ export const isExplanation = (name: string): boolean => /_explanation\d*$|^(?:di
  * @param inactive The webui's settings without an effect, with their defaults.
  * @param inForce The current settings, for a patch from the network, which must not choose folders outside its own.
  */
-export const divide = (patch: Values, inactive: Values, inForce?: OptionsSnapshot): SettingsPatch => {
+export const divide = (patch: Values, inactive: Values, inForce?: Values | OptionsSnapshot): SettingsPatch => {
   const active: Record<string, unknown> = {}
   const others: Record<string, unknown> = {}
   const problems: Array<Problem> = []
@@ -45,12 +45,11 @@ export const divide = (patch: Values, inactive: Values, inForce?: OptionsSnapsho
   const propose = proposer([...Object.keys(OptionsSnapshot.fields), ...Object.keys(inactive)])
   for (const [name, value] of Object.entries(patch)) {
     if (fixed.has(name) || isExplanation(name)) continue
+    if (inForce !== undefined && leavesFolder(name, value) && value !== Reflect.get(inForce, name)) {
+      problems.push({ path: name, message: "a folder that is set over the network must be below the server's own" })
+    }
     if (isActive(name)) {
-      const given = translated(name, typed(value, Reflect.get(Options.defaults, name)))
-      active[name] = given
-      if (inForce !== undefined && leavesFolder(name, given) && given !== Reflect.get(inForce, name)) {
-        problems.push({ path: name, message: "a folder that is set over the network must be below the server's own" })
-      }
+      active[name] = translated(name, typed(value, Reflect.get(Options.defaults, name)))
     } else if (Object.hasOwn(inactive, name)) {
       const like = inactive[name]
       const given = typed(value, like)

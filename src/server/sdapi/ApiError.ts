@@ -8,6 +8,7 @@ import type { Problem } from "../../core/Problem.ts"
 import { readableError } from "../../core/readableError.ts"
 import type { ProcessingError } from "../../runner/ProcessingError.ts"
 import type { NotAuthenticated } from "../host/Authentication.ts"
+import { shortPaths } from "../host/shownErrors.ts"
 
 /** A problem of a request in the form of FastAPI. */
 export const Detail = Schema.Struct({
@@ -94,7 +95,7 @@ export const invalidImage = (reason: string): Refused => refuse(500, "Invalid en
 export const fromRun = (
   error: ProcessingError | RunCancelled | QueueFull | SettingsNotSaved | ShuttingDown
 ): ApiError => {
-  const errors = error.message
+  const errors = shortPaths(error.message)
   switch (error._tag) {
     case "InvalidProcessing":
       return error.problems.some(({ path }) => /^(init_images|mask)\b/.test(path))
