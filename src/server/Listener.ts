@@ -50,6 +50,8 @@ const nodeServer = (
       handshakeTimeout: options.headers_timeout * 1000
     })
   server.on("clientError", onClientError)
+  // Before the handshake is done, a reply would never be sent.
+  server.on("tlsClientError", (_: Error, socket: Duplex) => socket.destroy())
   return server
 }
 

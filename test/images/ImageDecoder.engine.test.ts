@@ -27,6 +27,43 @@ const raw = (data: Uint8Array | Uint16Array, channels: 1 | 2 | 3 | 4) =>
 const written = (image: Sharp) => Effect.map(Effect.promise(() => image.toBuffer()), (buffer) => new Uint8Array(buffer))
 const solid = (channels: 3 | 4, background: Color) => sharp({ create: { width, height, channels, background } })
 
+const black = (side: number) => sharp({ create: { width: side, height: side, channels: 3, background: "#000" } })
+
+/** An AVIF or HEIF file whose items have another width and height. */
+const withExtents = (side: number) => (file: Uint8Array): Uint8Array => {
+  const changed = Buffer.from(file)
+  for (let at = changed.indexOf("ispe"); at !== -1; at = changed.indexOf("ispe", at + 1)) {
+    changed.writeUInt32BE(side, at + 8)
+    changed.writeUInt32BE(side, at + 12)
+  }
+  return new Uint8Array(changed)
+}
+
+/** An AVIF file as one of its container only. */
+const asHeif = (file: Uint8Array): Uint8Array => {
+  const changed = Buffer.from(file)
+  changed.write("mif1", 8, "latin1")
+  return new Uint8Array(changed)
+}
+
+/** A TIFF file, of the little-endian kind, with other values in the first entries of its directory. */
+const withTags =
+  (...values: ReadonlyArray<readonly [tag: number, value: number]>) => (file: Uint8Array): Uint8Array => {
+    const changed = Buffer.from(file)
+    const directory = changed.readUInt32LE(4)
+    const given = new Map(values)
+    for (let i = 0; i < changed.readUInt16LE(directory); i++) {
+      const entry = directory + 2 + i * 12
+      const value = given.get(changed.readUInt16LE(entry))
+      if (value === undefined) continue
+      // A single unsigned integer of 32 bits.
+      changed.writeUInt16LE(4, entry + 2)
+      changed.writeUInt32LE(1, entry + 4)
+      changed.writeUInt32LE(value, entry + 8)
+    }
+    return new Uint8Array(changed)
+  }
+
 /** An uncompressed BMP file. */
 const bmp = (bits: 24 | 32, { topDown = false, alpha = false } = {}) => {
   const step = bits / 8
@@ -224,6 +261,54 @@ it.layer(ImageDecoder.layer)("ImageDecoder.layer", (it) => {
       assert.deepStrictEqual(yield* decode(bomb), image)
       assert.isBelow(process.memoryUsage().rss - before, 100 * 2 ** 20)
       assert.isAtMost(withoutAncillary(bomb, "png").length, small.length + "rubbish".length)
+    }))
+
+  // Files of a few hundred bytes that unpack to gigabytes, each in the way of its format.
+  it.effect.each<[string, () => Effect.Effect<Uint8Array>]>([
+    [
+      "an AVIF file whose item claims 60000x60000",
+      () => Effect.map(written(solid(3, "#000").avif()), withExtents(60_000))
+    ],
+    [
+      "an HEIF file whose item claims 60000x60000",
+      () => Effect.map(written(solid(3, "#000").avif()), (file) => asHeif(withExtents(60_000)(file)))
+    ],
+    [
+      "a TIFF file that claims 60000x60000",
+      () => Effect.map(written(raw(rgb, 3).tiff()), withTags([256, 60_000], [257, 60_000]))
+    ],
+    ["a TIFF file of black pixels", () => written(black(8000).tiff({ compression: "deflate" }))],
+    ["a WebP file of black pixels", () => written(black(8000).webp({ effort: 0 }))],
+    ["an AVIF file of black pixels", () => written(black(3000).avif({ effort: 0 }))]
+  ])("refuses bombs before they are unpacked: %s", ([, file]) =>
+    Effect.gen(function*() {
+      const bytes = yield* file()
+      assert.isBelow(bytes.length, limits.max_image_bytes)
+      assert.match(yield* reasonFor(bytes), /\d+x\d+ pixels, more than the 4096 of max_image_pixels/)
+    }))
+
+  it.effect.each<[string, () => Effect.Effect<Uint8Array>]>([
+    ["the pixels of an AVIF file", () => Effect.map(written(black(3000).avif({ effort: 0 })), withExtents(8))],
+    [
+      "the strips of a TIFF file",
+      () => Effect.map(written(raw(rgb, 3).tiff()), withTags([278, 0xFFFFFFFF], [279, 0x7FFFFFFF]))
+    ],
+    [
+      "the tiles of a TIFF file",
+      () =>
+        Effect.map(
+          written(raw(rgb, 3).tiff({ tile: true, tileWidth: 16, tileHeight: 16 })),
+          withTags([322, 0x7FFFFFF0], [323, 0x7FFFFFF0])
+        )
+    ]
+  ])("allocates nothing for a header that lies about %s", ([, file]) =>
+    Effect.gen(function*() {
+      const bytes = yield* file()
+      const before = process.resourceUsage().maxRSS
+      const exit = yield* Effect.exit(decode(bytes))
+      if (Exit.isSuccess(exit)) assert.isAtMost(exit.value.width * exit.value.height, limits.max_image_pixels)
+      // Kilobytes: the file stands for 27 MB and for gigabytes.
+      assert.isBelow(process.resourceUsage().maxRSS - before, 200_000)
     }))
 
   it.effect("waits for the file that is being read, when interrupted", () =>

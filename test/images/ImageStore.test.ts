@@ -180,6 +180,35 @@ describe("ImageStore.save", () => {
       })
     ))
 
+  it.effect("follows links: saves where a folder that is a link leads, and says when it leads nowhere or in circles", () =>
+    inTemporaryFolder((folder) =>
+      Effect.gen(function*() {
+        const { check, save } = yield* ImageStore
+        const fs = yield* FileSystem.FileSystem
+        yield* fs.makeDirectory(`${folder}/real`)
+        yield* fs.symlink(`${folder}/real`, `${folder}/link`)
+        yield* check(`${folder}/link`)
+        assert.strictEqual(yield* save(file(`${folder}/link`)), `${folder}/link/00000-7.png`)
+        assert.strictEqual(yield* save(file(`${folder}/link`, { directory: "day" })), `${folder}/link/day/00000-7.png`)
+        assert.deepStrictEqual(yield* list(`${folder}/real`), ["00000-7.png", "day"])
+        // A link in the place of an image is left alone, and so is what it leads to.
+        yield* fs.writeFileString(`${folder}/mine`, "mine")
+        yield* fs.symlink(`${folder}/mine`, `${folder}/real/00001-7.png`)
+        assert.strictEqual(yield* save(file(`${folder}/link`)), `${folder}/link/00002-7.png`)
+        assert.strictEqual(yield* fs.readFileString(`${folder}/mine`), "mine")
+        yield* fs.symlink(`${folder}/none/at/all`, `${folder}/dangling`)
+        yield* fs.symlink(`${folder}/circle`, `${folder}/circle`)
+        for (const bad of ["dangling", "circle"]) {
+          for (const use of [check(`${folder}/${bad}`), save(file(`${folder}/${bad}`))]) {
+            const error = yield* Effect.flip(use)
+            assert.strictEqual(error._tag, "SaveError")
+            assert.include(error.message, bad)
+          }
+        }
+        assert.deepStrictEqual(yield* list(folder), ["circle", "dangling", "link", "mine", "real"])
+      })
+    ))
+
   it.effect("says why a folder cannot be used", () =>
     inTemporaryFolder((folder) =>
       Effect.gen(function*() {

@@ -11,6 +11,8 @@ import * as Scope from "effect/Scope"
 import { get } from "node:https"
 import { connect, createServer } from "node:net"
 import { fileURLToPath } from "node:url"
+import { SaveError } from "../../src/images/ImageError.ts"
+import { NetworkLoadError } from "../../src/model/ModelError.ts"
 import { ServerOptions } from "../../src/server/host/ServerOptions.ts"
 import { Faults, ModelFaults, TestModel } from "../../src/testing/index.ts"
 import { type Answer, serving, small, until } from "./serving.ts"
@@ -159,6 +161,37 @@ describe("errors", () => {
       assert.match(String(field(body, "errors")), /memory/)
     }))
 
+  it.live("tell no folder of the machine, in either API", () =>
+    Effect.gen(function*() {
+      const errors = [
+        new NetworkLoadError({
+          file: "/home/ada/models/foo/unet/model.onnx",
+          reason: "Load model from /home/ada/models/foo/unet/model.onnx failed"
+        }),
+        new SaveError({ path: "/home/ada/out/0.png", reason: "no space", saved: ["/home/ada/out/1.png"] })
+      ]
+      for (const error of errors) {
+        const { get, post } = yield* serving({ routes: "all", faults: [Faults.fail("execute", error)] })
+        const upstream = yield* post(`${v1}/txt2img`, small)
+        assert.deepStrictEqual([upstream.status, field(upstream.body, "error")], [500, error._tag])
+        const { body } = yield* post("/v1/runs", small)
+        const path = `/v1/runs/${String(field(body, "id"))}`
+        const ended = yield* until(get(path), ({ body }) => field(body, "status", "_tag") === "Failed")
+        assert.strictEqual(field(ended.body, "status", "error", "_tag"), error._tag)
+        for (const { text } of [upstream, ended]) assert.notMatch(text, /ada|\/home/)
+      }
+    }))
+
+  it.live("of a network thread that died end that run only", () =>
+    Effect.gen(function*() {
+      const model = ModelFaults.threadDied({ step: 1 }, { times: 1 })(TestModel.make())
+      const { get, post } = yield* serving({ model })
+      const { body, status } = yield* post(`${v1}/txt2img`, small)
+      assert.deepStrictEqual([status, field(body, "error")], [500, "NetworkThreadDied"])
+      assert.strictEqual((yield* get("/health/ready")).status, 200)
+      assert.strictEqual((yield* post(`${v1}/txt2img`, small)).status, 200)
+    }))
+
   it.live("large replies are compressed for those who can read it", () =>
     Effect.gen(function*() {
       const { send } = yield* serving()
@@ -233,6 +266,9 @@ describe("TLS", () => {
         })
       })
       assert.strictEqual(status, 200)
+      // A handshake that never comes is given as long as headers are.
+      const patient = { tls_certfile: file("cert.pem"), tls_keyfile: file("key.pem"), headers_timeout: 1 }
+      assert.strictEqual(yield* raw((yield* serving({ server: patient })).port, ""), "")
       const error = yield* Effect.flip(serving({ server: { tls_certfile: "none.pem", tls_keyfile: file("key.pem") } }))
       assert.match(error.message, /tls_certfile: none\.pem cannot be read/)
     }))

@@ -116,7 +116,7 @@ export const finish = (
   if (run.request === undefined) {
     return { ...state, waiting: state.waiting.filter(others), executing: state.executing.filter(others) }
   }
-  const seconds = executed === undefined ? undefined : (now - executed.startedAt) / 1000
+  const seconds = executed === undefined ? undefined : Math.max(0, now - executed.startedAt) / 1000
   return expire(
     {
       ...state,
@@ -130,11 +130,15 @@ export const finish = (
   )
 }
 
-/** Forgets ended runs beyond the bounds, oldest first: by age and number, and their results by size. */
+/**
+ * Forgets ended runs beyond the bounds, oldest first: by age and number, and their results by size.
+ *
+ * After a clock has been set back, an end can lie in the future; it is then as far away as an age.
+ */
 export const expire = (state: QueueState, now: number, { keepBytes, keepFor, keepRuns }: QueueBounds): QueueState => {
   const kept = keepRuns === 0
     ? []
-    : state.ended.filter(({ endedAt }) => endedAt > now - keepFor).slice(-keepRuns)
+    : state.ended.filter(({ endedAt }) => Math.abs(now - endedAt) < keepFor).slice(-keepRuns)
   let excess = kept.reduce((sum, { held }) => sum + held, 0) - keepBytes
   const ended = kept.map((run) => {
     if (excess <= 0 || run.held === 0) return run

@@ -62,11 +62,11 @@ for (
     ["224.0.0.0", 3]
   ] as const
 ) forbidden.addSubnet(network, prefix, "ipv4")
-// Those of IPv6, and the networks whose addresses stand for IPv4 addresses: mapped, NAT64, Teredo and 6to4.
+// Those of IPv6, and the networks whose addresses stand for IPv4 addresses: NAT64, Teredo and 6to4.
+// A mapped address is checked as the IPv4 address that it is.
 for (
   const [network, prefix] of [
     ["::", 96],
-    ["::ffff:0:0", 96],
     ["::ffff:0:0:0", 96],
     ["64:ff9b::", 96],
     ["64:ff9b:1::", 48],

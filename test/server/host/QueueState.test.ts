@@ -38,6 +38,17 @@ describe("QueueState", () => {
     assert.deepStrictEqual({ waiting, retryAfter }, { waiting: 3, retryAfter: 20 })
   })
 
+  it("stays within its bounds when the clock is set back: no negative wait, and no run that is held for years", () => {
+    let state = QueueState.start(["a", "b"].reduce(submitted, QueueState.empty), 1_000_000, bounds).state
+    state = QueueState.finish(state, "a", { ending: done, held: 0, now: 5 }, bounds)
+    state = QueueState.start(["c", "d", "e", "f"].reduce(submitted, state), 5, bounds).state
+    const full = QueueState.submit(state, run("g"), bounds)
+    if (Result.isSuccess(full) || full.failure._tag !== "QueueFull") return assert.fail("it was accepted")
+    assert.isAtLeast(full.failure.retryAfter, 1)
+    assert.deepStrictEqual(ids(QueueState.expire(state, 5, bounds).ended), ["a"])
+    assert.deepStrictEqual(QueueState.expire(state, -1_000_000, bounds).ended, [])
+  })
+
   it("accepts nothing once it is closed", () => {
     const closed = QueueState.submit(QueueState.close(QueueState.empty), run("a"), bounds)
     assert.strictEqual(Result.isFailure(closed) && closed.failure._tag, "ShuttingDown")

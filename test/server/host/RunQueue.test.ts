@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -10,6 +11,7 @@ import { runInNewContext } from "node:vm"
 import { Img2Img, Txt2Img } from "../../../src/processing/Processing.ts"
 import { processImages } from "../../../src/runner/processImages.ts"
 import { RunQueue, type RunQueueOptions } from "../../../src/server/host/RunQueue.ts"
+import { liveStatusOf, runOf } from "../../../src/server/v1/RunView.ts"
 import { Faults, ModelFaults, TestModel, TestRuntime } from "../../../src/testing/index.ts"
 import { until } from "../serving.ts"
 
@@ -126,6 +128,43 @@ describe("RunQueue", () => {
       assert.isTrue(interrupted)
       assert.deepStrictEqual(images.map(({ complete }) => complete), [false])
     }).pipe(Effect.provide(layer({ maxRunSeconds: 5 }, { model: TestModel.make({ stepDuration: "1 second" }) }))))
+
+  it.effect("outlives jumps of the clock: no run is lost, and no progress leaves its bounds", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(Date.parse("2026-01-01T00:00:00Z"))
+      const { fault, hanging, release } = yield* ModelFaults.hang({ step: 1 })
+      const queue = yield* Layer.build(layer({}, { model: fault(TestModel.make()) })).pipe(
+        Effect.map((context) => Context.get(context, RunQueue))
+      )
+      const running = yield* queue.submit(request(1), { keep: true })
+      const waiting = yield* queue.submit(request(2), { keep: true })
+      yield* hanging
+      for (
+        const time of ["2025-12-30T00:00:00Z", "2025-12-29T00:00:00Z", "2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z"]
+      ) {
+        yield* TestClock.setTime(Date.parse(time))
+        const seen = yield* queue.list
+        assert.deepStrictEqual(seen.map(({ id }) => id), [running.run.id, waiting.run.id], time)
+        for (const run of seen) {
+          const { status } = runOf(run, liveStatusOf(run, Date.parse(time)))
+          if (status._tag !== "Running") continue
+          assert.isAtLeast(status.progress.eta, 0)
+          assert.isAtLeast(status.progress.fraction, 0)
+          assert.isAtMost(status.progress.fraction, 1)
+        }
+      }
+      // The clock goes back between the end of the runs and now.
+      yield* release
+      assert.deepStrictEqual(seeds(yield* running.result), [1])
+      assert.deepStrictEqual(seeds(yield* waiting.result), [2])
+      yield* TestClock.setTime(Date.parse("2025-12-31T00:00:00Z"))
+      const later = yield* queue.submit(request(3))
+      assert.deepStrictEqual(seeds(yield* later.result), [3])
+      // And far forward: what has ended is forgotten, and the queue still works.
+      yield* TestClock.adjust("3 days")
+      assert.deepStrictEqual(yield* queue.list, [])
+      assert.deepStrictEqual(seeds(yield* (yield* queue.submit(request(4))).result), [4])
+    }))
 
   it.live("tells what a run failed with, and runs the next one", () =>
     Effect.gen(function*() {

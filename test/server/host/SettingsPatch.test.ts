@@ -37,5 +37,14 @@ describe("A patch of settings", () => {
     }
     for (const inside of ["/grids", "a/b", "outputs"]) assert.deepStrictEqual(paths(inside), [], inside)
     assert.lengthOf(divide({ outdir_grids: "/etc" }, {}).problems, 0)
+    // The webui's others are only stored, but other programs may read them.
+    for (const name of ["outdir_save", "outdir_extras_samples"]) {
+      const stored = { [name]: "log/images" }
+      for (const outside of ["/etc", "../up", "a/../../b", "C:\\x"]) {
+        const { problems } = divide({ [name]: outside }, stored, { ...Options.defaults, ...stored })
+        assert.deepStrictEqual(problems.map(({ path }) => path), [name])
+      }
+      assert.lengthOf(divide({ [name]: "a/b" }, stored, { ...Options.defaults, ...stored }).problems, 0)
+    }
   })
 })
