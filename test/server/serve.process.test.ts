@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
-import { mkdtemp, readdir, realpath, rm } from "node:fs/promises"
+import { mkdtemp, readdir, realpath, rm, writeFile } from "node:fs/promises"
+import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -43,6 +44,28 @@ const start = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>
       }
     }
   )
+
+const freePort = Effect.callback<number>((resume) => {
+  const server = createServer().listen(0, "127.0.0.1", () => {
+    const address = server.address()
+    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
+  })
+})
+
+/** What a new connection is answered; undefined when it is refused. */
+const knock = (port: number) =>
+  Effect.callback<string | undefined>((resume) => {
+    let answer = ""
+    const socket = connect(port, "127.0.0.1", () => {
+      socket.write("GET /v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    })
+    socket.setEncoding("utf8").on("data", (text: string) => answer += text)
+    socket.on("error", (error: NodeJS.ErrnoException) =>
+      resume(error.code === "ECONNREFUSED" ? Effect.undefined : Effect.die(error)))
+    socket.on("end", () =>
+      resume(Effect.succeed(answer)))
+    return Effect.sync(() => socket.destroy())
+  })
 
 describe("serena serve", () => {
   it.live("says where it listens, answers, and ends in peace when it is asked to", () =>
@@ -120,5 +143,68 @@ describe("serena serve", () => {
       const wrong = yield* Effect.flatMap(start(["--port", "0"], { SERENA_DATA_DIR: main }), ({ ended }) => ended)
       assert.strictEqual(wrong.code, 2)
       assert.include(wrong.errors, `SERENA_DATA_DIR: nothing can be saved in ${main}`)
+    }))
+
+  it.live.each([["text", []], ["JSON", ["--log-json"]]] as const)(
+    "writes one line for each request, as %s, and none for health checks",
+    ([, flags]) =>
+      Effect.gen(function*() {
+        const { address, child, ended } = yield* start(["--port", "0", ...flags])
+        const url = yield* address
+        const asked = ["/health/live", "/health/ready", "/internal/ping", "/v1/runs/nobody?secret=1", "/v1/models"]
+        for (const path of asked) {
+          const response = yield* Effect.promise(() => fetch(url + path, { headers: { "x-request-id": "mine" } }))
+          yield* Effect.promise(() => response.arrayBuffer())
+        }
+        child.kill("SIGTERM")
+        const { errors, output } = yield* ended
+        const lines = (errors + output).split("\n").filter((line) => line.includes("mine"))
+        const fields = lines.map((line) =>
+          flags.length > 0
+            ? JSON.parse(line).annotations
+            : Object.fromEntries(
+              [...line.matchAll(/(\S+?)=(?:"([^"]*)"|(\S*))/g)].map(([, name, a, b]) => [name, a ?? b])
+            )
+        )
+        assert.deepStrictEqual(
+          fields.map((line) => [line["http.method"], line["http.path"], Number(line["http.status"])]),
+          [["GET", "/v1/runs/nobody", 404], ["GET", "/v1/models", 200]]
+        )
+        for (const line of fields) assert.isAtLeast(Number(line["http.seconds"]), 0)
+        assert.notInclude(lines.join(""), "secret")
+      })
+  )
+
+  it.live("answers every request that it accepts, from the first moment", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const { address } = yield* start(["--port", String(port)])
+      // Knocks without a pause until the server has answered a hundred times.
+      let answered = 0
+      while (answered < 100) {
+        const answer = yield* knock(port)
+        if (answer === undefined) continue
+        assert.match(answer, /^HTTP\/1\.1 200 /)
+        answered++
+      }
+      yield* address
+    }))
+
+  it.live("works where nothing can be written to the folder of temporary files", () =>
+    Effect.gen(function*() {
+      const place = yield* folder
+      // Where a file is, every attempt to write below it fails, as on a full disk.
+      const full = `${place}/full`
+      yield* Effect.promise(() => writeFile(full, ""))
+      const { address } = yield* start(["--port", "0", "--outdir", `${place}/out`], { TMPDIR: full })
+      const url = yield* address
+      const body = { prompt: "a red circle", steps: 1, width: 64, height: 64, save_images: true }
+      const reply = yield* Effect.promise(() =>
+        fetch(`${url}/sdapi/v1/txt2img`, { method: "POST", body: JSON.stringify(body) })
+      )
+      assert.strictEqual(reply.status, 200)
+      yield* Effect.promise(() => reply.arrayBuffer())
+      const saved = yield* Effect.promise(() => readdir(`${place}/out`, { recursive: true }))
+      assert.lengthOf(saved.filter((name) => name.endsWith(".png")), 1)
     }))
 })
