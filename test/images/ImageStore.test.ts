@@ -180,7 +180,7 @@ describe("ImageStore.save", () => {
       })
     ))
 
-  it.effect("follows links: saves where a folder that is a link leads, and says when it leads nowhere or in circles", () =>
+  it.effect("follows a link to a folder, and says when it leads nowhere or in a circle", () =>
     inTemporaryFolder((folder) =>
       Effect.gen(function*() {
         const { check, save } = yield* ImageStore
