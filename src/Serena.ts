@@ -79,12 +79,14 @@ export const layer = <E = never, R = never>(
   )
 }
 
-// Options of a program without types can be anything: every run fails before it begins.
-const checkedCapture = ({ cmdOpts = {}, options = {} }: LayerOptions<unknown, unknown>) =>
-  Effect.map(CaptureContext, ({ capture }) => {
-    const check = Effect.andThen(Options.decode(options), CommandOptions.check(cmdOpts)).pipe(
-      Effect.andThen(checkDevice(cmdOpts.device))
-    )
+/** The names of `LayerOptions`. */
+const names = ["hooks", "options", "cmdOpts"]
+
+// A device that is not there fails every run before it begins, as other wrong options do.
+const checkedCapture = (given: LayerOptions<unknown, unknown>) =>
+  Effect.map(CaptureContext.knowing(given, names), ({ capture }) => {
+    const { cmdOpts = {} } = given
+    const check = Effect.andThen(CommandOptions.check(cmdOpts), checkDevice(cmdOpts.device))
     return CaptureContext.of({ capture: (request) => Effect.andThen(check, capture(request)) })
   })
 

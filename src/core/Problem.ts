@@ -7,6 +7,7 @@
 import * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import { makeFormatterStandardSchemaV1 } from "effect/SchemaIssue"
+import { proposer } from "./Text.ts"
 
 /** One thing that is wrong with an input: where (`steps`, `override_settings.samples_save`), and what. */
 export const Problem = Schema.Struct({ path: Schema.String, message: Schema.String })
@@ -32,6 +33,39 @@ export const refusal = (what: string, problems: ReadonlyArray<Problem>): string 
 
 /** A phrase with a full stop, unless it ends like a sentence already. */
 export const sentence = (phrase: string): string => /[.?!]$/.test(phrase) ? phrase : `${phrase}.`
+
+/** Most unknown names that are listed. */
+const most = 20
+
+/**
+ * Names of an object that are none of the known ones, each with the nearest known one.
+ *
+ * `what` is what they would name: `field`. `other` says more about a name, if it knows it.
+ */
+export const unknownNames = (given: object, about: {
+  readonly what: string
+  readonly known: ReadonlyArray<string>
+  readonly within?: string
+  readonly other?: (name: string) => string | undefined
+}): ReadonlyArray<Problem> => {
+  const { known, other = () => undefined, what, within = "" } = about
+  const isKnown = new Set(known)
+  const unknown = Object.keys(given).filter((name) => !isKnown.has(name) && Reflect.get(given, name) !== undefined)
+  const propose = proposer(known)
+  return [
+    ...unknown.slice(0, most).map((name): Problem => {
+      const near = propose(name)
+      const hint = other(name) ?? (near === undefined ? undefined : `did you mean "${near}"?`)
+      return {
+        path: `${within}${name.slice(0, 80)}`,
+        message: `no ${what} has this name${hint === undefined ? "" : `; ${hint}`}`
+      }
+    }),
+    ...(unknown.length > most
+      ? [{ path: "", message: `${unknown.length - most} more names of ${what}s are unknown` }]
+      : [])
+  ]
+}
 
 const formatIssue = makeFormatterStandardSchemaV1()
 

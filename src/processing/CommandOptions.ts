@@ -6,9 +6,10 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { field } from "../core/Field.ts"
-import { problemsOf } from "../core/Problem.ts"
+import { type Problem, problemsOf, unknownNames } from "../core/Problem.ts"
 import { withDefault } from "../core/Schemas.ts"
 import type * as FieldTypes from "./FieldTypes.ts"
 import { Limits } from "./Limits.ts"
@@ -97,6 +98,19 @@ const decodeGiven = Schema.decodeUnknownEffect(
   { errors: "all" }
 )
 
+const names = [...Object.keys(ProcessOptions.fields), "limits"]
+
+const unknownOptions = (options: unknown): ReadonlyArray<Problem> => {
+  if (!Predicate.isObject(options)) return []
+  const limits: unknown = Reflect.get(options, "limits")
+  return [
+    ...unknownNames(options, { what: "option", known: names, within: "cmdOpts." }),
+    ...(Predicate.isObject(limits)
+      ? unknownNames(limits, { what: "limit", known: Object.keys(Limits.fields), within: "cmdOpts.limits." })
+      : [])
+  ]
+}
+
 export class CommandOptions extends Context.Service<CommandOptions, ProcessOptions & { readonly limits: Limits }>()(
   "serena/processing/CommandOptions"
 ) {
@@ -107,15 +121,17 @@ export class CommandOptions extends Context.Service<CommandOptions, ProcessOptio
   })
 
   /** Validates options that a program gives. Fails with every problem named. */
-  static readonly check = (options: unknown): Effect.Effect<void, InvalidOptions> =>
-    decodeGiven(options).pipe(
-      Effect.asVoid,
-      Effect.mapError(({ issue }) =>
-        new InvalidOptions({
-          problems: problemsOf(issue).map(({ message, path }) => ({ path: `cmdOpts.${path}`, message }))
-        })
-      )
-    )
+  static readonly check = Effect.fnUntraced(function*(options: unknown): Effect.fn.Return<void, InvalidOptions> {
+    const wrong = yield* Effect.match(decodeGiven(options), {
+      onFailure: ({ issue }) => problemsOf(issue),
+      onSuccess: () => []
+    })
+    const problems = [
+      ...wrong.map(({ message, path }) => ({ path: `cmdOpts.${path}`, message })),
+      ...unknownOptions(options)
+    ]
+    if (problems.length > 0) return yield* new InvalidOptions({ problems })
+  })
 
   static readonly layer = (options: CommandOptionsPatch = {}): Layer.Layer<CommandOptions> =>
     Layer.succeed(

@@ -13,8 +13,8 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Struct from "effect/Struct"
-import { field } from "../core/Field.ts"
-import { type Problem, problemsOf } from "../core/Problem.ts"
+import { type Described, field, fieldsOf } from "../core/Field.ts"
+import { type Problem, problemsOf, unknownNames } from "../core/Problem.ts"
 import { type NamedStruct, withDefault } from "../core/Schemas.ts"
 import { Seed, toJson } from "../core/Seed.ts"
 import type * as FieldTypes from "./FieldTypes.ts"
@@ -62,15 +62,19 @@ export interface RequestStruct<
 
 // A schema's own `make` throws an error that does not say which value is wrong, so it is replaced: this one throws
 // `InvalidProcessing`.
-const withReasons = <S extends Schema.Constraint>(schema: S): S => {
+const withReasons = <S extends Schema.Constraint>(tag: Tag, schema: S): S => {
   const make = SchemaParser.make(schema)
   const value = (input: S["~type.make.in"], options: Schema.MakeOptions = {}): S["Type"] => {
+    const unknown = Predicate.isObject(input) ? unknownFields(tag, input) : []
+    let problems: ReadonlyArray<Problem> = []
     try {
-      return make(input, { ...options, parseOptions: { errors: "all", ...options.parseOptions } })
+      const made = make(input, { ...options, parseOptions: { errors: "all", ...options.parseOptions } })
+      if (unknown.length === 0) return made
     } catch (error) {
       if (!(error instanceof Error) || !SchemaIssue.isIssue(error.cause)) throw error
-      throw new InvalidProcessing({ problems: problemsOf(error.cause) })
+      problems = problemsOf(error.cause)
     }
+    throw new InvalidProcessing({ problems: [...problems, ...unknown] })
   }
   return Object.defineProperty(schema, "make", { enumerable: true, value })
 }
@@ -480,7 +484,10 @@ const txt2Img = Schema.Struct({
 }).annotate({ identifier: "Txt2Img" })
 
 /** Text-to-image, with `enable_hr` followed by a second pass at a larger size. */
-export const Txt2Img: RequestStruct<typeof txt2Img.fields, Txt2Img, FieldTypes.Txt2ImgInput> = withReasons(txt2Img)
+export const Txt2Img: RequestStruct<typeof txt2Img.fields, Txt2Img, FieldTypes.Txt2ImgInput> = withReasons(
+  "Txt2Img",
+  txt2Img
+)
 export interface Txt2Img extends FieldTypes.Txt2Img {}
 
 const img2Img = Schema.Struct({
@@ -613,7 +620,10 @@ const img2Img = Schema.Struct({
 }).annotate({ identifier: "Img2Img" })
 
 /** Image to image, and with a `mask` inpainting. */
-export const Img2Img: RequestStruct<typeof img2Img.fields, Img2Img, FieldTypes.Img2ImgInput> = withReasons(img2Img)
+export const Img2Img: RequestStruct<typeof img2Img.fields, Img2Img, FieldTypes.Img2ImgInput> = withReasons(
+  "Img2Img",
+  img2Img
+)
 export interface Img2Img extends FieldTypes.Img2Img {}
 
 /** A request of either kind. */
@@ -636,6 +646,63 @@ const decodeGiven = (input: unknown): Effect.Effect<Processing, Schema.SchemaErr
   return Predicate.hasProperty(given, "_tag") && given._tag === "Img2Img" ? decodeImg2Img(given) : decodeTxt2Img(given)
 }
 
+type Tag = "Txt2Img" | "Img2Img"
+
+const tagOf = (input: object): Tag =>
+  Predicate.hasProperty(input, "_tag") && input._tag === "Img2Img" ? "Img2Img" : "Txt2Img"
+
+/** Names that no field of this kind of request has, and no setting in its `override_settings`. */
+export const unknownFields = (
+  tag: Tag,
+  input: object,
+  others: ReadonlyArray<string> = []
+): ReadonlyArray<Problem> => {
+  const [own, another] = tag === "Txt2Img" ? [txt2Img, img2Img] : [img2Img, txt2Img]
+  const overrides: unknown = Reflect.get(input, "override_settings")
+  return [
+    ...unknownNames(input, {
+      what: "field",
+      known: [...Object.keys(own.fields), ...others],
+      other: (name) =>
+        Object.hasOwn(another.fields, name)
+          ? `it is one of ${tag === "Txt2Img" ? "an Img2Img" : "a Txt2Img"}`
+          : undefined
+    }),
+    ...(Predicate.isObject(overrides)
+      ? unknownNames(overrides, {
+        what: "setting",
+        known: Object.keys(OptionsPatch.fields),
+        within: "override_settings."
+      })
+      : [])
+  ]
+}
+
+const inGroup = (struct: Described, group: string, leader: string): ReadonlyArray<string> =>
+  fieldsOf(struct).flatMap(([name, field]) => field.group === group && name !== leader ? [name] : [])
+
+/** Fields that have an effect only where another one is set. */
+const followers: ReadonlyArray<readonly [tag: Tag | undefined, leader: string, names: ReadonlyArray<string>]> = [
+  ["Txt2Img", "enable_hr", inGroup(txt2Img, "Hires fix", "enable_hr")],
+  ["Img2Img", "mask", inGroup(img2Img, "Mask", "mask")],
+  [undefined, "subseed_strength", ["subseed"]],
+  [undefined, "refiner_checkpoint", ["refiner_switch_at"]]
+]
+
+/** The fields of a request that have no effect, whatever they hold: those of hires fix without it, for example. */
+export const dormantFields = (input: object): ReadonlySet<string> => {
+  const tag = tagOf(input)
+  const isOff = (leader: string): boolean => {
+    const value: unknown = Reflect.get(input, leader)
+    return value === undefined || value === null || value === false || value === 0 || value === ""
+  }
+  return new Set(
+    followers.flatMap(([kind, leader, names]) => (kind === undefined || kind === tag) && isOff(leader) ? names : [])
+  )
+}
+
+const rootOf = ({ path }: Problem): string => path.split(".")[0] ?? ""
+
 const inJson = (value: unknown): unknown => typeof value === "bigint" ? toJson(value) : value
 
 const utf8 = new TextEncoder()
@@ -657,7 +724,12 @@ export const exceeded = (processing: Processing, limits: Limits): ReadonlyArray<
 }
 
 // The limits of single fields; fields of a wrong type are skipped.
-const exceededEach = (fields: Readonly<Record<string, unknown>>, limits: Limits): ReadonlyArray<Problem> => [
+const exceededEach = (fields: Readonly<Record<string, unknown>>, limits: Limits): ReadonlyArray<Problem> => {
+  const dormant = dormantFields(fields)
+  return exceededAll(fields, limits).filter((problem) => !dormant.has(rootOf(problem)))
+}
+
+const exceededAll = (fields: Readonly<Record<string, unknown>>, limits: Limits): ReadonlyArray<Problem> => [
   ...bounded.flatMap(([path, limit, unit]) => {
     const field = fields[path]
     const value = typeof field === "string" && unit === " bytes" ? utf8.encode(field).length : field
@@ -755,16 +827,33 @@ export const checkLimits = Effect.fnUntraced(function*<P extends Processing>(pro
 })
 
 /**
- * Decodes any value to a `Processing`: missing fields and nulls take their defaults, unknown fields are ignored, and an
- * empty `mask` is none. Images are bytes, which are taken as they are, or base64. A seed is a number, a bigint, or a
- * text of digits.
+ * Decodes any value to a `Processing`: missing fields and nulls take their defaults, and so do fields without effect
+ * that hold something else, such as those of hires fix without it. An empty `mask` is none. Images are bytes, which are
+ * taken as they are, or base64. A seed is a number, a bigint, or a text of digits.
  *
  * Fails with an `InvalidProcessing` that holds every problem with its path, before any memory is allocated for the
- * request: base64 over the limit is not decoded.
+ * request: base64 over the limit is not decoded. Unknown fields are problems, named with the nearest known field, or
+ * with the nearest of `others`: names that the caller reads itself.
  */
-export const decode = Effect.fn("Processing.decode")(function*(input: unknown, limits: Limits = Limits.make({})) {
-  const decoded = yield* decodeGiven(input).pipe(Effect.provideService(ImageLimits, limits), Effect.result)
-  const wrong = Result.isFailure(decoded) ? problemsOf(decoded.failure.issue) : []
+export const decode = Effect.fn("Processing.decode")(function*(
+  input: unknown,
+  limits: Limits = Limits.make({}),
+  others: ReadonlyArray<string> = []
+) {
+  const attempt = (given: unknown) => decodeGiven(given).pipe(Effect.provideService(ImageLimits, limits), Effect.result)
+  const isFields = Predicate.isObject(input) && !Array.isArray(input)
+  const dormant: ReadonlySet<string> = isFields ? dormantFields(input) : new Set()
+  const first = yield* attempt(input)
+  const passedOver = new Set(
+    Result.isFailure(first) ? problemsOf(first.failure.issue).map(rootOf).filter((name) => dormant.has(name)) : []
+  )
+  const decoded = isFields && passedOver.size > 0
+    ? yield* attempt(Object.fromEntries(Object.entries(input).filter(([name]) => !passedOver.has(name))))
+    : first
+  const wrong = [
+    ...(Result.isFailure(decoded) ? problemsOf(decoded.failure.issue) : []),
+    ...(isFields ? unknownFields(tagOf(input), input, others) : [])
+  ]
   const beyond = Result.isSuccess(decoded)
     ? exceeded(decoded.success, limits)
     : Predicate.isObject(input)

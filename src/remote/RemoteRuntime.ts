@@ -42,11 +42,16 @@ export interface LayerOptions<E = never, R = never> extends RemotePipeline.Remot
 // What is known of the model before the server is asked: the API takes sizes in steps of 8 pixels.
 const modelAt = (url: string, defaultSize: Size): ModelInfo => ({ name: url, defaultSize, sizeMultiple: 8 })
 
+const names = ["url", "auth", "pollInterval", "hooks", "options", "cmdOpts", "defaultSize"]
+
 /** The contexts of runs whose model is elsewhere. */
-export const layerContext = ({ cmdOpts, defaultSize = { width: 512, height: 512 }, options, url }: LayerOptions) =>
-  CaptureContext.layerWith(() => Effect.succeed(modelAt(url, defaultSize))).pipe(
+export const layerContext = (given: LayerOptions) => {
+  const { cmdOpts, defaultSize = { width: 512, height: 512 }, options, url } = given
+  return Layer.effect(CaptureContext, CaptureContext.knowing(given, names)).pipe(
+    Layer.provide(CaptureContext.layerWith(() => Effect.succeed(modelAt(url, defaultSize)))),
     Layer.provideMerge(Layer.mergeAll(CommandOptions.layer(cmdOpts), Options.layer(options), Runs.layer))
   )
+}
 
 /** Nothing is asked of the server until a run needs it. */
 export const layer = <E = never, R = never>(

@@ -8,13 +8,14 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import { unknownNames } from "../core/Problem.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import type { ModelNotFound, NetworkError } from "../model/ModelError.ts"
 import type { ModelInfo } from "../model/ModelInfo.ts"
 import { Models } from "../model/Models.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
-import { Options, type OptionsSnapshot } from "../processing/Options.ts"
+import { InvalidOptions, Options, type OptionsSnapshot } from "../processing/Options.ts"
 import { checkLimits, type Processing } from "../processing/Processing.ts"
 import type { ProcessingError } from "./ProcessingError.ts"
 import type { ProcessingRequest } from "./ProcessingRequest.ts"
@@ -62,6 +63,18 @@ export class CaptureContext extends Context.Service<CaptureContext, {
     Effect.map(Models, ({ load }) => CaptureContext.layerWith(load))
   )
 
+  /** Refuses every run if the options of a layer have names that it does not know. */
+  static readonly knowing = (
+    options: object,
+    known: ReadonlyArray<string>
+  ): Effect.Effect<CaptureContext["Service"], never, CaptureContext> =>
+    Effect.map(CaptureContext, ({ capture }) => {
+      const problems = unknownNames(options, { what: "option", known })
+      return CaptureContext.of({
+        capture: (request) => problems.length === 0 ? capture(request) : Effect.fail(new InvalidOptions({ problems }))
+      })
+    })
+
   /** The same, with models from `load`, which is given the name that the settings hold. */
   static readonly layerWith = (
     load: (name: string) => Effect.Effect<LoadedModel | ModelInfo, ModelNotFound | NetworkError, Scope.Scope>
@@ -74,10 +87,14 @@ export class CaptureContext extends Context.Service<CaptureContext, {
         const runs = yield* Runs
         return CaptureContext.of({
           capture: Effect.fnUntraced(function*({ processing, runId }) {
+            // Options of a program without types can be anything: every run fails before it begins.
+            yield* CommandOptions.check(cmdOpts)
+            const snapshot = yield* options.snapshot
+            yield* Options.decode(snapshot)
             yield* checkLimits(processing, cmdOpts.limits)
             const { sd_model_checkpoint: wanted } = processing.override_settings
             if (wanted !== undefined && isPath(wanted)) return yield* notPath("override_settings.sd_model_checkpoint")
-            const opts = Options.patched(yield* options.snapshot, processing.override_settings)
+            const opts = Options.patched(snapshot, processing.override_settings)
             const state = yield* RunState.make(runId)
             yield* runs.enter(state)
             // However the run ends, including when its model fails to load.

@@ -6,7 +6,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { problemsOf } from "../core/Problem.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
-import { Img2Img, type Processing, Txt2Img } from "../processing/Processing.ts"
+import { Img2Img, type Processing, Txt2Img, unknownFields } from "../processing/Processing.ts"
 import { errorType } from "./errorType.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import type { Processed } from "./Processed.ts"
@@ -49,7 +49,9 @@ const checkRequest = Effect.fnUntraced(function*(value: unknown) {
   const checked: Effect.Effect<Processing, Schema.SchemaError> = value._tag === "Txt2Img"
     ? checkTxt2Img(value)
     : checkImg2Img(value)
-  yield* Effect.mapError(checked, ({ issue }) => new InvalidProcessing({ problems: problemsOf(issue) }))
+  const wrong = yield* Effect.match(checked, { onFailure: ({ issue }) => problemsOf(issue), onSuccess: () => [] })
+  const problems = [...wrong, ...unknownFields(value._tag, value)]
+  if (problems.length > 0) return yield* new InvalidProcessing({ problems })
 })
 
 const isRequest = (value: unknown): value is { readonly _tag: "Txt2Img" | "Img2Img" } =>

@@ -44,6 +44,9 @@ export const layerRuntimeContext = (
   overrides?: Overrides & { readonly runId?: string | undefined }
 ): Layer.Layer<RuntimeContext> => Layer.effect(RuntimeContext, make(overrides))
 
+/** The names of these options, and of those that `TestRuntime.layer` has besides. */
+const names = ["model", "opts", "device", "state", "cmdOpts", "pipeline", "styles", "faults", "hooks"]
+
 /** Captures a context for each run from live settings. Every model name is accepted. */
 export const layer = (
   overrides: Overrides = {}
@@ -51,7 +54,7 @@ export const layer = (
   const { device, model = TestModel.make(), state } = overrides
   return Layer.effect(
     CaptureContext,
-    Effect.map(CaptureContext, ({ capture }) =>
+    Effect.map(CaptureContext.knowing(overrides, names), ({ capture }) =>
       CaptureContext.of({
         capture: (request) =>
           Effect.gen(function*() {

@@ -215,13 +215,15 @@ layer(TestRuntime.layer())("the pipeline", (it) => {
 })
 
 describe("the pipeline", () => {
-  it.effect("refuses seeds that would not be told apart", () =>
+  it.effect("refuses seeds that cannot be counted up from, and counts on over 2^53", () =>
     Effect.gen(function*() {
-      const seed = Number.MAX_SAFE_INTEGER
+      const seed = 18446744073709551615n
       const error = yield* Effect.flip(run({ seed, batch_size: 2 }))
       assert.strictEqual(error._tag, "InvalidProcessing")
-      assert.include(error.message, "seed: 9007199254740991 is over 9007199254740990")
+      assert.include(error.message, "seed: 18446744073709551615 is over 18446744073709551614")
       assert.strictEqual((yield* run({ seed, steps: 1 })).images[0]?.seed, seed)
+      const { images } = yield* run({ seed: Number.MAX_SAFE_INTEGER, steps: 1, batch_size: 2 })
+      assert.deepStrictEqual(images.map(({ seed }) => seed), [9007199254740991, 9007199254740992n])
     }).pipe(Effect.provide(TestRuntime.layer())))
 
   it.effect("tells a mistyped schedule behind a sampler's name from a mistyped sampler", () =>

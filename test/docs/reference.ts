@@ -153,8 +153,8 @@ const optionsPage = (): string => {
     "Further fields of `Img2Img.make`, and of `Processing.decode` where `_tag` is `\"Img2Img\"`. Only `init_images` is required.",
     sections(Img2Img, img2img, isOwn),
     "`make` throws `InvalidProcessing` for a value out of bounds, because such a value is a mistake in the program.\n" +
-      "`Processing.decode` fails with it. The error names every problem. `decode` accepts null for a missing field and ignores\n" +
-      "unknown fields.",
+      "`Processing.decode` fails with it. The error names every problem. `decode` accepts null for a missing field, and anything in\n" +
+      "fields without effect, such as those of hires fix without it; unknown fields are problems.",
     "## Settings: `Options`",
     "Settings for `Serena.layer({ options })`, `Options.set` and a request's `override_settings`. A run uses a frozen snapshot " +
       "of\nthem.",

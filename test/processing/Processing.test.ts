@@ -110,22 +110,77 @@ describe("Processing.decode", () => {
       sameFields(yield* decode({ ...pictured, init_images: [base64] }), { ...img2imgDefaults, init_images: [bytes] })
     }))
 
-  it.effect("passes over unknown fields", () =>
+  it.effect("names unknown fields and settings, with the nearest one", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* decode({ prompt: "a cat", restore_faces: true, alwayson_scripts: {} }), {
-        ...defaults,
-        prompt: "a cat"
-      })
+      const given = {
+        promt: "a cat",
+        sampler: "Euler",
+        zzz: 1,
+        nothing: undefined,
+        override_settings: { samples_fromat: 1 }
+      }
+      assert.deepStrictEqual((yield* problems(given)).map(({ message, path }) => `${path}: ${message}`), [
+        "promt: no field has this name; did you mean \"prompt\"?",
+        "sampler: no field has this name; did you mean \"sampler_name\"?",
+        "zzz: no field has this name",
+        "override_settings.samples_fromat: no setting has this name; did you mean \"samples_format\"?"
+      ])
+      assert.deepStrictEqual(yield* problems({ mask: base64 }), [
+        { path: "mask", message: "no field has this name; it is one of an Img2Img" }
+      ])
+      const near = (yield* Effect.flip(decode({ taskid: "x" }, Limits.make({}), ["task_id"]))).message
+      assert.include(near, "did you mean \"task_id\"?")
+      assert.throws(() => Reflect.apply(Txt2Img.make, undefined, [{ promt: "a cat" }]), /did you mean "prompt"\?/)
+    }))
+
+  it.effect("counts the unknown fields of which there are too many to name", () =>
+    Effect.gen(function*() {
+      const many = Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`field ${i}`, i]))
+      const found = yield* problems(many)
+      assert.lengthOf(found, 21)
+      assert.deepStrictEqual(found[20], { path: "", message: "99980 more names of fields are unknown" })
+    }))
+
+  it.effect("does not look at fields without effect, and keeps those that are right", () =>
+    Effect.gen(function*() {
+      const hires = { hr_scale: 99, hr_sampler_name: "", hr_second_pass_steps: "many", denoising_strength: 7 }
+      const others = { refiner_switch_at: -1, subseed: "none", hr_prompt: "x".repeat(200_000) }
+      const read = yield* decode({ ...hires, ...others, hr_upscaler: "Lanczos" })
+      sameFields(read, { ...defaults, hr_upscaler: "Lanczos", hr_prompt: others.hr_prompt })
+      assert.deepStrictEqual(
+        yield* paths({
+          ...hires,
+          ...others,
+          enable_hr: true,
+          refiner_checkpoint: "x",
+          subseed_strength: 1
+        }),
+        [
+          "subseed",
+          "refiner_switch_at",
+          "denoising_strength",
+          "hr_scale",
+          "hr_second_pass_steps",
+          "hr_sampler_name",
+          "hr_prompt"
+        ]
+      )
+      const unmasked = { _tag: "Img2Img", init_images: [base64], mask_blur_x: -1, inpainting_fill: 9 }
+      sameFields(yield* decode(unmasked), { ...img2imgDefaults, init_images: [bytes] })
+      assert.deepStrictEqual(yield* paths({ ...unmasked, mask: base64 }), ["mask_blur_x", "inpainting_fill"])
     }))
 
   it.effect("is not fooled by fields named after an object's own", () =>
     Effect.gen(function*() {
       const json = `{ "__proto__": { "steps": 5 }, "constructor": { "prototype": { "steps": 6 } }, "toString": 7,
         "override_settings": { "__proto__": { "samples_save": false } } }`
-      const processing = yield* decode(JSON.parse(json))
-      assert.deepStrictEqual(processing, defaults)
+      assert.deepStrictEqual(yield* paths(JSON.parse(json)), [
+        "__proto__",
+        "constructor",
+        "toString",
+        "override_settings.__proto__"
+      ])
       assert.isUndefined(Object.getOwnPropertyDescriptor(Object.prototype, "steps"))
-      assert.isUndefined(Reflect.get(processing.override_settings, "samples_save"))
     }))
 
   it.effect("keeps what was asked for", () =>
@@ -234,7 +289,7 @@ describe("Processing.decode", () => {
         assert.instanceOf(result.failure, InvalidProcessing)
         assert.isNotEmpty(result.failure.problems)
         for (const { message, path } of result.failure.problems) {
-          assert.include(fieldNames, path.split(".")[0])
+          assert.include([...fieldNames, "__proto__", "constructor", "other"], path.split(".")[0])
           assert.isNotEmpty(message)
         }
       }),
@@ -245,17 +300,20 @@ describe("Processing.decode", () => {
     Effect.gen(function*() {
       const arrays = nested(1_000_000, (inner) => [inner])
       const objects = nested(1_000_000, (inner) => ({ prompt: inner }))
+      // Without them, fields are not looked at.
+      const leaders = { subseed_strength: 1, refiner_checkpoint: "x" }
+      const img2imgLeaders = { _tag: "Img2Img", init_images: [base64], mask: base64 }
       for (const name of fieldNames) {
-        const [path = "", ...others] = yield* paths({ [name]: arrays })
+        const [path = "", ...others] = yield* paths({ ...leaders, enable_hr: true, [name]: arrays })
         assert.deepStrictEqual([path.split(".")[0], others], [name, []])
       }
       for (const name of img2imgNames.filter((name) => name !== "_tag")) {
-        const found = yield* paths({ _tag: "Img2Img", init_images: [base64], [name]: arrays })
+        const found = yield* paths({ ...leaders, ...img2imgLeaders, [name]: arrays })
         assert.deepStrictEqual(found.map((path) => path.split(".")[0]), [name])
       }
       for (const deep of [arrays, objects]) {
         assert.deepStrictEqual(yield* paths({ seed: deep }), ["seed"])
-        assert.deepStrictEqual(yield* decode({ other: deep }), defaults)
+        assert.deepStrictEqual(yield* paths({ other: deep }), ["other"])
       }
       assert.deepStrictEqual(yield* paths(objects), ["prompt"])
       assert.deepStrictEqual(yield* paths({ override_settings: { randn_source: arrays } }), [
@@ -323,10 +381,13 @@ describe("Processing.decode, of an Img2Img", () => {
         const isOn = Boolean(inpaint_full_res)
         assert.deepInclude(processing, { inpaint_full_res: isOn, inpainting_mask_invert: isOn ? 1 : 0 })
       }
-      assert.deepStrictEqual(yield* paths({ ...img2img, inpaint_full_res: 2, inpainting_mask_invert: "true" }), [
-        "inpaint_full_res",
-        "inpainting_mask_invert"
-      ])
+      assert.deepStrictEqual(
+        yield* paths({ ...img2img, mask: base64, inpaint_full_res: 2, inpainting_mask_invert: "true" }),
+        [
+          "inpaint_full_res",
+          "inpainting_mask_invert"
+        ]
+      )
     }))
 })
 

@@ -160,8 +160,11 @@ export class Generation extends Context.Service<Generation, {
         const { height, width } = request
         // With these older fields, width and height are the size of the second pass.
         const isOld = (request.firstphase_width ?? 0) !== 0 || (request.firstphase_height ?? 0) !== 0
-        const checkpointName = yield* checkpoint("hr_checkpoint_name", request.hr_checkpoint_name)
-        const sampler = sameOr(request.hr_sampler_name, "use same sampler")
+        const isHires = request.enable_hr === true
+        const checkpointName = isHires
+          ? yield* checkpoint("hr_checkpoint_name", request.hr_checkpoint_name)
+          : undefined
+        const sampler = isHires ? sameOr(request.hr_sampler_name, "use same sampler") : undefined
         const scheduler = sameOr(request.hr_scheduler, "use same scheduler")
         const second = sampler === undefined ? undefined : yield* samplerOf(sampler, scheduler ?? null)
         const fields = yield* shared(request)
@@ -173,7 +176,7 @@ export class Generation extends Context.Service<Generation, {
           width: fitting(isOld ? request.firstphase_width ?? 0 : width),
           height: fitting(isOld ? request.firstphase_height ?? 0 : height),
           enable_hr: request.enable_hr,
-          ...(request.enable_hr === true && {
+          ...(isHires && {
             denoising_strength: number(request.denoising_strength) ?? 0.75,
             hr_scale: number(request.hr_scale),
             hr_resize_x: isOld ? fitting(width) : request.hr_resize_x,

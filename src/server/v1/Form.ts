@@ -53,13 +53,16 @@ const images: ReadonlySet<string> = new Set(
 /** The form in OpenAPI. */
 export const formSchema: JsonSchema.JsonSchema = {
   type: "object",
-  properties: Object.fromEntries(
-    fieldsOf(request).map(([name, { description, title, value }]) => {
+  properties: Object.fromEntries([
+    ["_tag", { type: "string", enum: ["Txt2Img", "Img2Img"], description: "The kind of request." }],
+    ["save", { type: "string", enum: ["true", "false"], description: "Whether the server saves the images." }],
+    ["task_id", { type: "string", description: "The client's own name for the run." }],
+    ...fieldsOf(request).map(([name, { description, title, value }]) => {
       const one = { type: "string", ...(value === "file" && { contentMediaType: "application/octet-stream" }) }
-      return [name, { ...(lists.has(name) ? { type: "array", items: one } : one), title, description }]
+      return [name, { ...(lists.has(name) ? { type: "array", items: one } : one), title, description }] as const
     })
-  ),
-  additionalProperties: { type: "string", description: "Any field of RunImg2Img; lists and objects as JSON." }
+  ]),
+  additionalProperties: false
 }
 
 const known: ReadonlySet<string> = new Set(RunRequest.members.flatMap(({ fields }) => Object.keys(fields)))
@@ -75,7 +78,7 @@ export interface FormFields {
   readonly problems: ReadonlyArray<Problem>
 }
 
-/** Reads a form. Files of fields that no request has are passed over. */
+/** Reads a form. */
 export const readForm = Effect.fnUntraced(
   function*(request: HttpServerRequest.HttpServerRequest, limits: Limits, maxBytes: number) {
     const fields: Record<string, unknown> = {}
@@ -98,6 +101,8 @@ export const readForm = Effect.fnUntraced(
         if (bytes.length === 0) return
         if (images.has(part.key)) add(part.key, bytes)
         else if (known.has(part.key)) problems.push({ path: part.key, message: "only images can be files" })
+        // Refused for its name, whatever it holds.
+        else fields[part.key] = ""
       })
     }).pipe(
       Effect.provideService(Multipart.MaxParts, maxParts),

@@ -90,8 +90,11 @@ export class Submission extends Context.Service<Submission, {
           ...(hasInitImages(given) && { _tag: "Img2Img" }),
           override_settings: isFields(overrides) ? { ...overrides, ...saving(save) } : overrides ?? saving(save)
         }
-        for (const name of checkpoints) if (name in fields) fields[name] = yield* modelNamed(fields[name])
-        const decoded = yield* Effect.result(Processing.decode(fields, limits))
+        const dormant = Processing.dormantFields(fields)
+        for (const name of checkpoints) {
+          if (name in fields && !dormant.has(name)) fields[name] = yield* modelNamed(fields[name])
+        }
+        const decoded = yield* Effect.result(Processing.decode(fields, limits, ownNames))
         const problems = [
           ...wrongFiles,
           ...optionProblems(save, task_id),
@@ -175,6 +178,9 @@ const englishWords: Readonly<Record<Exclude<JsonText.JsonFault, "depth">, string
 }
 
 const within = (place: string) => ({ message, path }: Problem): Problem => ({ path: `${place}.${path}`, message })
+
+// What a body has besides the fields of its request.
+const ownNames = ["save", "task_id"]
 
 type Fields = Readonly<Record<string, unknown>>
 

@@ -191,7 +191,7 @@ describe("POST /v1/runs", () => {
         { path: "prompt", message: "only images can be files" },
         { path: "override_settings", message: "only images can be files" }
       ])
-      assert.deepStrictEqual(problems.map(({ path }) => path), ["prompt", "override_settings", "steps"])
+      assert.deepStrictEqual(problems.map(({ path }) => path), ["prompt", "override_settings", "steps", "unknown"])
       const cut = yield* send("/v1/runs", {
         method: "POST",
         body: "--x\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\na c",
