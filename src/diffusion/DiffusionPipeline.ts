@@ -12,7 +12,6 @@ import type { Raster } from "../core/Raster.ts"
 import * as ColorCorrection from "../images/ColorCorrection.ts"
 import type { ImageDecoder } from "../images/ImageDecoder.ts"
 import type { ImageEncoder } from "../images/ImageEncoder.ts"
-import { SaveError } from "../images/ImageError.ts"
 import type { ImageStore } from "../images/ImageStore.ts"
 import * as Overlay from "../images/Overlay.ts"
 import type { Upscalers } from "../images/Upscalers.ts"
@@ -62,20 +61,15 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
   const source = yield* sourceOf(plan)
   const encoded = source && (yield* encodeSource({ env, ...source, pass: plan }))
 
-  const { write } = yield* output.makeWriter(plan, opts)
   const finished: Array<GeneratedImage> = []
+  const { write } = yield* output.makeWriter(plan, opts, (image) =>
+    Effect.suspend(() => {
+      finished.push(image)
+      return state.update({ images: finished.flatMap(output.processedOf) })
+    }))
   // The batch that is being written while the next one is sampled.
   let writing: Fiber.Fiber<ReadonlyArray<GeneratedImage>, output.WriteError> | undefined
-  const joined = Effect.suspend(() =>
-    writing === undefined ? Effect.void : Effect.flatMap(
-      Effect.mapError(Fiber.join(writing), (error) => afterSaving(error, finished)),
-      (images) => {
-        writing = undefined
-        finished.push(...images)
-        return state.update({ images: finished.flatMap(output.processedOf) })
-      }
-    )
-  )
+  const joined = Effect.suspend(() => writing === undefined ? Effect.void : Fiber.join(writing))
   for (const [index, batch] of plan.batches.entries()) {
     const { interrupted, stopping } = yield* state.progress
     if (interrupted || stopping) break
@@ -147,15 +141,6 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
   }
   return generated
 }, Effect.scoped)
-
-// A failed save says how many images are safe.
-const afterSaving = (error: output.WriteError, finished: ReadonlyArray<GeneratedImage>): output.WriteError =>
-  error._tag === "SaveError"
-    ? new SaveError({
-      ...error,
-      saved: finished.flatMap(({ written }) => written?.file.path === undefined ? [] : [written.file.path])
-    })
-    : error
 
 // The noise levels of a pass: a plan without them was made for another server.
 const levelsOf = ({ levels }: PassPlan): Effect.Effect<PassLevels> =>

@@ -6,7 +6,7 @@ import type { Raster } from "../core/Raster.ts"
 import * as FileNames from "../images/FileNames.ts"
 import * as FileSignature from "../images/FileSignature.ts"
 import { formatFor, formatOf, ImageEncoder, type ImageFormat } from "../images/ImageEncoder.ts"
-import type { ImageCodecError, SaveError } from "../images/ImageError.ts"
+import { type ImageCodecError, SaveError } from "../images/ImageError.ts"
 import { ImageStore } from "../images/ImageStore.ts"
 import * as RasterWork from "../images/RasterWork.ts"
 import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
@@ -95,14 +95,26 @@ export interface Writer {
 
 export type WriteError = ImageCodecError | SaveError
 
-/** Makes the writer of a run. Init images are saved first, and `params.txt` with the first image. */
-export const makeWriter = Effect.fnUntraced(function*(plan: RunPlan, opts: OptionsSnapshot) {
+// A failed save says which images of the run are safe.
+const withSaved = (saved: ReadonlyArray<string>) => (error: WriteError): WriteError =>
+  error._tag === "SaveError" ? new SaveError({ ...error, saved }) : error
+
+/**
+ * Makes the writer of a run. Init images are saved first, and `params.txt` with the first image. `onWritten` is given
+ * each image as soon as its files are written.
+ */
+export const makeWriter = Effect.fnUntraced(function*(
+  plan: RunPlan,
+  opts: OptionsSnapshot,
+  onWritten: (image: GeneratedImage) => Effect.Effect<void> = () => Effect.void
+) {
   const encoder = yield* ImageEncoder
   const store = yield* ImageStore
   const { processing } = plan
   const folder = folderOf(processing, opts)
   let hasSources = false
   let hasParams = false
+  const saved: Array<string> = []
 
   const encode = (raster: Raster, infotext: string, format: ImageFormat) =>
     Effect.map(
@@ -144,6 +156,7 @@ export const makeWriter = Effect.fnUntraced(function*(plan: RunPlan, opts: Optio
         { attributes }
       )
       : undefined
+    if (path !== undefined) saved.push(path)
     const extraImages: Array<ExtraImage> = []
     for (const { file: sent, kind, raster } of image.extras) {
       if (isBefore(kind)) continue
@@ -170,9 +183,9 @@ export const makeWriter = Effect.fnUntraced(function*(plan: RunPlan, opts: Optio
       }
       return yield* Effect.forEach(
         images,
-        (image) => image.written === undefined ? writeOne(image) : Effect.succeed(image)
+        (image) => image.written === undefined ? Effect.tap(writeOne(image), onWritten) : Effect.succeed(image)
       )
-    })
+    }, Effect.mapError((error) => withSaved(saved)(error)))
   }
   return writer
 })
@@ -185,7 +198,8 @@ export const finalize = Effect.fn("finalize")(function*(plan: RunPlan, generated
   const unwritten = generated.images.some(({ written }) => written === undefined)
   const written = unwritten ? yield* write(generated.images) : generated.images
   const images = written.flatMap(processedOf)
-  const whole = yield* makeGrid(plan, generated, opts)
+  const saved = images.flatMap(({ path }) => path === undefined ? [] : [path])
+  const whole = yield* Effect.mapError(makeGrid(plan, generated, opts), withSaved(saved))
   yield* live.update({ activity: "done" })
   const processed: Processed = {
     ...generated,

@@ -81,4 +81,19 @@ describe("The images of a run", () => {
       // The third batch may have begun beside the second one's save; the fourth never does.
       assert.isAtMost(batches, 3)
     }))
+
+  it.live("are named by the error of a later save: those of the same batch, and all when it is the grid's", () =>
+    Effect.gen(function*() {
+      const inOneBatch = Txt2Img.make({ ...request, n_iter: 1, batch_size: 4 })
+      for (const [nth, count] of [[3, 2], [5, 4]] as const) {
+        const { pipeline } = fullAt(nth)
+        const opts = { grid_save: true }
+        const error = yield* Effect.flip(
+          Effect.provide(processImages(inOneBatch), TestRuntime.layer({ opts, pipeline }))
+        )
+        assert(error._tag === "SaveError")
+        assert.lengthOf(error.saved ?? [], count)
+        assert.include(error.message, `${count} images of this run are saved.`)
+      }
+    }))
 })
