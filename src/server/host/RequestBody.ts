@@ -16,7 +16,7 @@ import type { Limits } from "../../processing/Limits.ts"
 import * as JsonText from "./JsonText.ts"
 
 /** Most values of a body, those in lists and objects included. */
-export const mostValues = 10_000
+export const mostValues = 5_000
 
 /** Most characters of a body's texts together, without its images. */
 export const mostCharacters = 4 * 2 ** 20

@@ -44,21 +44,40 @@ const withPreview = Effect.fnUntraced(function*({ event, preview }: Logged): Eff
   return Option.isNone(png) ? event : { ...event, preview: { step, width, height, png: Base64.encode(png.value) } }
 })
 
+const utf8 = new TextEncoder()
+
+const write = Effect.fnUntraced(function*(logged: Logged, previews: boolean) {
+  const event = previews ? yield* withPreview(logged) : logged.event
+  const sent = yield* Effect.orDie(encode({ id: String(logged.id), event: event._tag.toLowerCase(), data: event }))
+  return utf8.encode(Sse.encoder.write({ _tag: "Event", id: sent.id, event: sent.event, data: sent.data }))
+})
+
+const stillAlive = utf8.encode(": alive\n\n")
+
+/** Lines of events that have readers, with their previews and without. */
+const lines = {
+  plain: new WeakMap<Logged, Effect.Effect<Uint8Array, never, ImageEncoder>>(),
+  previews: new WeakMap<Logged, Effect.Effect<Uint8Array, never, ImageEncoder>>()
+}
+
+// An event is written once for all of its readers, who share the bytes. One who leaves does not end it for the others.
+const lineOf = Effect.fnUntraced(function*(logged: Logged, previews: boolean) {
+  const known = lines[previews ? "previews" : "plain"]
+  const found = known.get(logged)
+  if (found !== undefined) return yield* found
+  const line = yield* Effect.cached(Effect.uninterruptible(write(logged, previews)))
+  known.set(logged, line)
+  return yield* line
+})
+
 /** The reply. `previews` includes previews in the steps. */
 export const eventStream = Effect.fnUntraced(
   function*(events: Stream.Stream<Logged>, { previews }: { readonly previews: boolean }) {
     const services = yield* Effect.context<ImageEncoder>()
-    const lines = Stream.mapEffect(events, (logged) =>
-      Effect.gen(function*() {
-        const event = previews ? yield* withPreview(logged) : logged.event
-        const sent = yield* Effect.orDie(
-          encode({ id: String(logged.id), event: event._tag.toLowerCase(), data: event })
-        )
-        return Sse.encoder.write({ _tag: "Event", id: sent.id, event: sent.event, data: sent.data })
-      }))
-    const alive = Stream.map(Stream.fromSchedule(Schedule.spaced(heartbeat)), () => ": alive\n\n")
+    const written = Stream.mapEffect(events, (logged) => lineOf(logged, previews))
+    const alive = Stream.map(Stream.fromSchedule(Schedule.spaced(heartbeat)), () => stillAlive)
     return HttpServerResponse.stream(
-      Stream.merge(lines, alive, { haltStrategy: "left" }).pipe(Stream.encodeText, Stream.provideContext(services)),
+      Stream.merge(written, alive, { haltStrategy: "left" }).pipe(Stream.provideContext(services)),
       // Proxies must not cache, compress or buffer the stream.
       {
         contentType: "text/event-stream",
