@@ -295,7 +295,7 @@ describe("a folder's problems", () => {
       assert.strictEqual(error._tag, "NetworkLoadError")
       assert.match(
         error.message,
-        /unet\/model.onnx does not load: the file ends too soon \(\d+ bytes\)\. Check that the file is complete/
+        /unet\/model.onnx does not load: it is truncated \(\d+ bytes\)\. Check that the file is complete/
       )
     }).pipe(Effect.provide(platform)))
 

@@ -85,7 +85,7 @@ const partsOf = (bytes: FileBytes, { from, to }: Extent, holder: Holder): Parts 
         const length = next()
         const inside = at
         at += length
-        if (!bytes.has(at - 1) && length > 0) throw new Error("the file ends too soon")
+        if (!bytes.has(at - 1) && length > 0) throw new Error("it is truncated")
         const kind = length > longest ? holder[number] : undefined
         if (kind === "weights") continue
         if (kind !== undefined) {
@@ -122,7 +122,7 @@ class FileBytes {
 
   at(position: number): number {
     const byte = this.has(position) ? this.#piece[position - this.#from] : undefined
-    if (byte === undefined) throw new Error("the file ends too soon")
+    if (byte === undefined) throw new Error("it is truncated")
     return byte
   }
 
@@ -131,7 +131,7 @@ class FileBytes {
       return Uint8Array.from(this.#piece.subarray(from - this.#from, to - this.#from))
     }
     const bytes = Buffer.alloc(to - from)
-    if (readSync(this.#file, bytes, 0, bytes.length, from) < bytes.length) throw new Error("the file ends too soon")
+    if (readSync(this.#file, bytes, 0, bytes.length, from) < bytes.length) throw new Error("it is truncated")
     return bytes
   }
 }
