@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import type { Problem } from "../core/Problem.ts"
-import { embeddedDir, modelFolders } from "../models/ModelFiles.ts"
+import { embeddedDir, modelFolders, unusableFiles } from "../models/ModelFiles.ts"
 
 /** The folder, or none for the embedded model alone. Fails when the flag or the variable names none that exists. */
 export const findModelsDir = Effect.fnUntraced(function*(
@@ -27,5 +27,7 @@ export const findModelsDir = Effect.fnUntraced(function*(
   // In a clone of this project, it is the folder of the embedded model.
   const usual = path.resolve("models")
   if (usual === path.resolve(embeddedDir)) return undefined
-  return (yield* modelFolders(usual)).length > 0 ? usual : undefined
+  if ((yield* modelFolders(usual)).length > 0) return usual
+  // What lies there and does not load is named, rather than passed over for the embedded model.
+  return (yield* unusableFiles(usual)).length > 0 ? usual : undefined
 })

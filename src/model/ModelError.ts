@@ -37,7 +37,9 @@ export class InvalidModelFolder extends Schema.TaggedError<InvalidModelFolder>()
   }
 
   override get message(): string {
-    return `The model folder ${this.folder} cannot be used. Export it again or correct ${listed(this.problems)}.`
+    return this.problems.every(({ path }) => path === "")
+      ? `The model folder ${this.folder} cannot be used: ${listed(this.problems)}. Check --models-dir and --model.`
+      : `The model folder ${this.folder} cannot be used. Export it again or correct ${listed(this.problems)}.`
   }
 }
 

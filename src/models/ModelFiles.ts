@@ -40,6 +40,9 @@ const isWeights = (name: string): boolean => /\.(safetensors|ckpt|pth?|bin|gguf|
 
 const toOnnx = "Export the model to a folder of ONNX networks with optimum-cli"
 
+/** Why a file that is named as a model does not load; `undefined` for other files. */
+export const fileProblem = (name: string): string | undefined => isWeights(name) ? reasonFor("", name) : undefined
+
 // The folder says what a file of weights is for; checkpoints lie anywhere.
 const reasonFor = (folder: string, name: string): string | undefined => {
   if (upscalerFolders.includes(folder)) {

@@ -119,7 +119,14 @@ export const SchedulerConfig = Schema.Struct({
   trained_betas: orElse(Schema.NullOr(Schema.Array(Schema.Finite)), null),
   _class_name: Schema.optional(SchedulerClass),
   sigma_data: unsupported(foreignSchedule),
+  sigma_min: unsupported(foreignSchedule),
+  sigma_max: unsupported(foreignSchedule),
   use_flow_sigmas: unsupported(foreignSchedule),
+  use_dynamic_shifting: unsupported(foreignSchedule),
+  shift: unsupported(foreignSchedule, (value) => value === 1),
+  flow_shift: unsupported(foreignSchedule, (value) => value === 1),
+  snr_shift_scale: unsupported(foreignSchedule, (value) => value === 1),
+  thresholding: unsupported("dynamic thresholding is made for models of pixels, not of latents"),
   timestep_type: unsupported(foreignSchedule, (value) => value === "discrete")
 })
 

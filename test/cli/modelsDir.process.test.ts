@@ -6,13 +6,21 @@ import { embedded } from "../models/fixtures.ts"
 import { lines, serena, temporaryFolder } from "./process.ts"
 
 describe("the folder ./models", () => {
-  it.live("is used when it holds model folders, and only then", () =>
+  it.live("is used when it holds models, and only then", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const cwd = yield* fs.realPath(yield* temporaryFolder)
       yield* fs.makeDirectory(`${cwd}/models/notes`, { recursive: true })
       const without = yield* serena(["models"], { cwd })
       assert.deepStrictEqual(lines(without.stdout).map((line) => line.split(" ")[0]), ["shapes-128"])
+      // A checkpoint there is named, rather than passed over for the embedded model.
+      yield* fs.writeFileString(`${cwd}/models/sd.safetensors`, "x")
+      for (const model of [[], ["--model", "models/sd.safetensors"]]) {
+        const { code, stderr, stdout } = yield* serena(["txt2img", "a star", ...model], { cwd })
+        assert.deepStrictEqual({ code, stdout }, { code: 1, stdout: "" })
+        assert.match(stderr, /sd\.safetensors.*: checkpoint and LoRA files do not load\. Export the model/)
+      }
+      yield* fs.remove(`${cwd}/models/sd.safetensors`)
       yield* fs.symlink(embedded, `${cwd}/models/mine`)
       const used = yield* serena(["models"], { cwd })
       assert.strictEqual(lines(used.stdout)[0], `mine  ${cwd}/models/mine`)

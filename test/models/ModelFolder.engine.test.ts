@@ -185,7 +185,27 @@ describe("a folder's problems", () => {
       }
       assert.include((yield* scheduler({ use_flow_sigmas: true })).join(), `${file}: use_flow_sigmas: it is not`)
       assert.include((yield* scheduler({ timestep_type: "continuous" })).join(), `${file}: timestep_type: it is not`)
-      const neutral = { sigma_data: null, use_flow_sigmas: false, timestep_type: "discrete" }
+      const changing = {
+        sigma_min: 0.002,
+        sigma_max: 80,
+        use_dynamic_shifting: true,
+        shift: 3,
+        flow_shift: 5,
+        snr_shift_scale: 3,
+        thresholding: true
+      }
+      for (const [name, value] of Object.entries(changing)) {
+        assert.include((yield* scheduler({ [name]: value })).join(), `${file}: ${name}: it is not supported`)
+      }
+      const neutral = {
+        sigma_data: null,
+        sigma_min: null,
+        sigma_max: null,
+        use_flow_sigmas: false,
+        flow_shift: 1,
+        thresholding: false,
+        timestep_type: "discrete"
+      }
       const folder = yield* make("sd1")
       yield* edit(file, neutral)(folder)
       yield* ModelFolder.read(folder)
