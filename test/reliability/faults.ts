@@ -75,6 +75,89 @@ export const faults = {
       times: 3,
       lost: "the run; it fails at once with a `RemoteServerError` that names the address",
       file: servers
+    },
+    networkThread: {
+      fault: "The thread of the networks dies in a call",
+      tried: "the real thread is ended from within during a call of the denoising network",
+      times: 1,
+      lost: "that run; it fails with a typed error, and the next run starts a new thread",
+      file: "test/models/Networks.engine.test.ts",
+      title: "fails with a typed error when its thread dies in a call, and goes on with a new thread"
+    },
+    memory: {
+      fault: "A run does not fit the memory there is",
+      tried: "images of 1024x1024 and 2048x2048 pixels on a server with `--max-memory` 1300 MiB",
+      times: 2,
+      lost: "nothing; each is refused with the memory it needs, and the process stays below the limit",
+      file: "test/slow/boundedMemory.test.ts",
+      title: "makes what fits within it, refuses the rest with numbers, and gives back what a large image took"
+    },
+    clock: {
+      fault: "The clock jumps",
+      tried: "three days back and one forward while one run executes and another waits",
+      times: 6,
+      lost: "nothing; both runs finish, and no time left is negative",
+      file: "test/server/host/RunQueue.test.ts",
+      title: "outlives jumps of the clock: no run is lost, and no progress leaves its bounds"
+    },
+    start: {
+      fault: "Requests come while the server starts",
+      tried: "one connection after the other from before the port is open",
+      times: 100,
+      lost: "nothing; each connection that is accepted is answered",
+      file: "test/server/serve.process.test.ts",
+      title: "answers every request that it accepts, from the first moment"
+    },
+    temporary: {
+      fault: "The folder of temporary files cannot be written to",
+      tried: "a server whose `TMPDIR` is a file",
+      times: 1,
+      lost: "nothing; the image is generated and saved",
+      file: "test/server/serve.process.test.ts",
+      title: "works where nothing can be written to the folder of temporary files"
+    },
+    twoServers: {
+      fault: "Two servers are given one file of settings",
+      tried: "under its own name and under a link's",
+      times: 2,
+      lost: "nothing; the second server is refused with the id of the process that holds the file",
+      file: "test/server/Server.test.ts",
+      title: "belongs to one server at a time, under every name of the file"
+    },
+    settingsDisk: {
+      fault: "Settings cannot be saved",
+      tried:
+        "a folder in the place of the options file, for `POST /sdapi/v1/options` and a request that keeps its settings",
+      times: 2,
+      lost: "nothing; the settings stay as they were, in the reply too",
+      file: "test/server/Server.test.ts",
+      title: "that cannot be written changes nothing, and says what to do"
+    }
+  },
+  "Files": {
+    imageBomb: {
+      fault: "An image unpacks to much more than its size",
+      tried: "an 8x8 PNG of 585 kB with forty texts of 15 MB each",
+      times: 1,
+      lost: "nothing; the texts are not unpacked",
+      file: "test/images/ImageDecoder.engine.test.ts",
+      title: "unpacks no texts: forty of 15 MB in 585 kB cost nothing"
+    },
+    leftovers: {
+      fault: "A killed process leaves half a file",
+      tried: "temporary files of a process that has ended, of one that runs, and of this one",
+      times: 1,
+      lost: "nothing; only those of the ended process are removed, when the next process uses the folder",
+      file: "test/images/ImageStore.process.test.ts",
+      title: "are removed when a folder is checked or first written to, and no others are"
+    },
+    links: {
+      fault: "The output folder is a link",
+      tried: "a link to a folder, a link to nowhere, and links in a circle",
+      times: 3,
+      lost: "nothing; the link is followed, or the run is refused before any work",
+      file: "test/images/ImageStore.test.ts",
+      title: "follows a link to a folder, and says when it leads nowhere or in a circle"
     }
   }
 } as const satisfies Readonly<Record<string, Readonly<Record<string, Fault>>>>
