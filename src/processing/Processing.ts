@@ -701,6 +701,15 @@ export const dormantFields = (input: object): ReadonlySet<string> => {
   )
 }
 
+// JSON can spell half of a surrogate pair, which is no character. Files and networks would get another one instead.
+const illFormed = (input: object): ReadonlyArray<Problem> =>
+  Object.entries(input).flatMap(([path, value]: readonly [string, unknown]) => {
+    const texts: ReadonlyArray<unknown> = Array.isArray(value) ? value : [value]
+    return texts.every((text) => typeof text !== "string" || text.isWellFormed())
+      ? []
+      : [{ path, message: "it is not valid Unicode: half of a surrogate pair stands alone" }]
+  })
+
 const rootOf = ({ path }: Problem): string => path.split(".")[0] ?? ""
 
 const inJson = (value: unknown): unknown => typeof value === "bigint" ? toJson(value) : value
@@ -852,6 +861,7 @@ export const decode = Effect.fn("Processing.decode")(function*(
     : first
   const wrong = [
     ...(Result.isFailure(decoded) ? problemsOf(decoded.failure.issue) : []),
+    ...(isFields ? illFormed(input).filter((problem) => !dormant.has(rootOf(problem))) : []),
     ...(isFields ? unknownFields(tagOf(input), input, others) : [])
   ]
   const beyond = Result.isSuccess(decoded)

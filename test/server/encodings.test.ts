@@ -29,6 +29,24 @@ describe("a body that is not valid UTF-8", () => {
     }))
 })
 
+describe("half of a surrogate pair, which JSON can spell", () => {
+  it.live("is refused by both APIs, in any text of a request", () =>
+    Effect.gen(function*() {
+      const { post } = yield* serving()
+      const { send } = yield* listening()
+      const half = "\uD83D"
+      for (const field of [{ prompt: `a cat ${half}` }, { negative_prompt: half }, { styles: ["a", half] }]) {
+        const sdapi = yield* post("/sdapi/v1/txt2img", { ...small, ...field })
+        assert.deepStrictEqual([sdapi.status, sdapi.text.includes("not valid Unicode")], [422, true], sdapi.text)
+        const v1 = yield* send("/v1/runs", { method: "POST", body: JSON.stringify({ ...small, ...field }) })
+        assert.strictEqual(v1.status, 422)
+        assert.include(yield* Effect.promise(() => v1.text()), "not valid Unicode")
+      }
+      const whole = yield* post("/sdapi/v1/txt2img", { ...small, prompt: "a cat \u{1F431}" })
+      assert.strictEqual(whole.status, 200)
+    }))
+})
+
 describe("an infotext without a word of the noise", () => {
   it.live("is answered with warnings, in places that a plain reply does not have", () =>
     Effect.gen(function*() {
