@@ -22,7 +22,8 @@ const source = fileURLToPath(new URL("../../src/", import.meta.url))
 export const rooms: ReadonlyArray<Room> = [
   {
     path: "core",
-    holds: "rasters, sizes, regions, latent shapes, problems, text helpers, folders, process identity",
+    holds:
+      "rasters, sizes, regions, latent shapes, problems, text helpers, long work and its threads, folders, process identity",
     imports: []
   },
   { path: "rng", holds: "torch's and Philox's generators, the noise of a batch", imports: ["core"] },
