@@ -62,12 +62,6 @@ export const generate = Effect.fnUntraced(function*({ json, named, processing, q
       "SaveError",
       ({ saved = [] }) => Effect.forEach(saved, (path) => Console.log(json ? JSON.stringify({ path }) : path))
     ),
-    // What is saved is said also when the rest cannot be.
-    Effect.tapError((error) =>
-      error._tag === "SaveError"
-        ? Effect.forEach(error.saved ?? [], (path) => Console.log(json ? JSON.stringify({ path }) : path))
-        : Effect.void
-    ),
     signals.guard
   )
   const signal = yield* signals.received
