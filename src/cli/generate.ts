@@ -68,11 +68,15 @@ export const generate = Effect.fnUntraced(function*({ json, named, processing, q
   if (Option.isNone(processed)) {
     return yield* new Stopped({ signal: signal ?? "SIGINT", message: quiet ? "" : "Stopped." })
   }
-  const { extraImages, interrupted, state, warnings } = processed.value
+  const { extraImages, images, interrupted, state, warnings } = processed.value
   const saved = savedImages(processed.value)
-  for (const image of saved) yield* Console.log(json ? jsonLine(image) : image.path)
+  // Of an interrupted run, images that are neither whole nor saved are not shown.
+  const shown = images.filter(({ complete, path }) => complete || path !== undefined)
+  if (json) { for (const image of shown) yield* Console.log(jsonLine(image)) }
+  else for (const { path } of saved) yield* Console.log(path)
   for (const { kind, path } of extraImages) {
-    if (path !== undefined) yield* Console.log(json ? JSON.stringify({ path, kind }) : path)
+    if (json) yield* Console.log(JSON.stringify({ path: path ?? null, kind }))
+    else if (path !== undefined) yield* Console.log(path)
   }
   if (!quiet) { for (const warning of warnings) yield* Console.error(`Warning: ${warning}`) }
   if (interrupted && signal !== undefined) {
@@ -106,8 +110,17 @@ type Saved = ProcessedImage & { readonly path: string }
 const savedImages = ({ images }: Processed): ReadonlyArray<Saved> =>
   images.flatMap((image) => image.path === undefined ? [] : [{ ...image, path: image.path }])
 
-const jsonLine = ({ height, infotext, negativePrompt, path, prompt, seed, width }: Saved): string =>
-  JSON.stringify({ path, seed: toJson(seed), width, height, prompt, negative_prompt: negativePrompt, infotext })
+// An image that is not saved has no path.
+const jsonLine = ({ height, infotext, negativePrompt, path, prompt, seed, width }: ProcessedImage): string =>
+  JSON.stringify({
+    path: path ?? null,
+    seed: toJson(seed),
+    width,
+    height,
+    prompt,
+    negative_prompt: negativePrompt,
+    infotext
+  })
 
 // Replaces the open line of the progress display, which continues below.
 const say = (message: string) =>

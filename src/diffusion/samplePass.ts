@@ -190,7 +190,7 @@ const samplerOptions = (
   sChurn: processing.s_churn ?? opts.s_churn,
   sTmin: processing.s_tmin ?? opts.s_tmin,
   sTmax: processing.s_tmax ?? opts.s_tmax,
-  sNoise: processing.s_noise ?? opts.s_noise,
+  ...(sampler.scalesNoise && { sNoise: processing.s_noise ?? opts.s_noise }),
   variant: opts.uni_pc_variant,
   skipType: opts.uni_pc_skip_type,
   lowerOrderFinal: opts.uni_pc_lower_order_final,

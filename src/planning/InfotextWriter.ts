@@ -1,14 +1,18 @@
 /**
  * The infotext of an image, from its plan.
  *
- * Keys, their order, and when one is left out are those of stable-diffusion-webui 1.10.1, with three differences: churn
- * is written as it acts, whether a request or a setting says so; an upscaler of the second pass is always named; and so
- * are UniPC's settings where they are not the usual ones. Without these an image could not be made again from its text.
+ * Keys, their order, and when one is left out are those of stable-diffusion-webui 1.10.1, with these differences: churn
+ * is written as it acts, whether a request or a setting says so; an upscaler of the second pass is always named; and
+ * what the webui never writes is written where it is not the usual, last before the version (`ownPairs`). Without these
+ * an image could not be made again from its text.
  */
 import type { Seed } from "../core/Seed.ts"
 import * as Infotext from "../processing/Infotext.ts"
+import { resizeModes } from "../processing/InfotextKeys.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
-import type { Processing } from "../processing/Processing.ts"
+import type { Img2Img, Processing } from "../processing/Processing.ts"
+import * as ExtraNetworks from "../prompt/ExtraNetworks.ts"
+import { latentMode } from "./hires.ts"
 
 /** What is to be known of a sampler. */
 export interface SamplerFacts {
@@ -17,6 +21,8 @@ export interface SamplerFacts {
   readonly space: "sigma" | "timestep"
   /** When it draws noise; decides whether churn and eta act. Left out: no churn, and `eta` acts. */
   readonly noise?: string | undefined
+  /** Whether `s_noise` acts on it. Left out: it does not. */
+  readonly scalesNoise?: boolean | undefined
   readonly discardNextToLastSigma?: boolean | undefined
 }
 
@@ -49,8 +55,10 @@ export interface InfotextFacts {
     readonly negativePrompt?: string | undefined
   } | undefined
   readonly isInpaintingModel: boolean
-  /** Whether there is a mask that leaves something to be made. */
+  /** Whether there is a mask, also one that leaves nothing to be made. */
   readonly hasMask: boolean
+  /** Whether SDXL or its refiner may read a prompt of the image. Left out: no. */
+  readonly mayReadSdxl?: boolean | undefined
   /** Whether the image tiles without seams. */
   readonly tiling: boolean
   readonly clipSkip: number
@@ -102,6 +110,7 @@ export const parametersOf = (about: InfotextFacts): ReadonlyArray<Pair> => {
     ...promptPairs(about),
     ...samplingPairs(about),
     ...refinerPairs(about),
+    ...ownPairs(about),
     ["Version", opts.add_version_to_infotext ? about.version : undefined]
   ]
 }
@@ -158,18 +167,35 @@ const maskPairs = ({ hasMask, processing }: InfotextFacts): ReadonlyArray<Pair> 
   const { inpaint_full_res, mask_blur_x, mask_blur_y } = processing
   return [
     ["Mask mode", processing.inpainting_mask_invert === 1 ? "Inpaint not masked" : undefined],
-    ["Mask blur", mask_blur_x > 0 && mask_blur_x === mask_blur_y ? mask_blur_x : undefined],
+    ...(mask_blur_x === mask_blur_y ? [["Mask blur", mask_blur_x] as const] : [
+      ["Mask blur x", mask_blur_x] as const,
+      ["Mask blur y", mask_blur_y] as const
+    ]),
     ["Inpaint area", inpaint_full_res ? "Only masked" : undefined],
     ["Masked area padding", inpaint_full_res ? processing.inpaint_full_res_padding : undefined],
     ["Masked content", maskedContents[processing.inpainting_fill]]
   ]
 }
 
-const promptPairs = ({ negativePrompt, opts, prompt, usesBrackets }: InfotextFacts): ReadonlyArray<Pair> => [
-  // Without a bracket there is nothing that could change during the run.
-  ["Old prompt editing timelines", flag(opts.use_old_scheduling && `${prompt}${negativePrompt}`.includes("["))],
-  ["Emphasis", opts.emphasis !== "Original" && usesBrackets ? opts.emphasis : undefined]
+// The prompts of both passes.
+const promptsOf = ({ hires, negativePrompt, prompt }: InfotextFacts): ReadonlyArray<string> => [
+  prompt,
+  negativePrompt,
+  hires?.prompt ?? "",
+  hires?.negativePrompt ?? ""
 ]
+
+const promptPairs = (about: InfotextFacts): ReadonlyArray<Pair> => {
+  const { opts, usesBrackets } = about
+  return [
+    // Without a bracket there is nothing that could change during the run.
+    [
+      "Old prompt editing timelines",
+      flag(opts.use_old_scheduling && promptsOf(about).some((text) => text.includes("[")))
+    ],
+    ["Emphasis", opts.emphasis !== "Original" && usesBrackets ? opts.emphasis : undefined]
+  ]
+}
 
 const samplingPairs = (about: InfotextFacts): ReadonlyArray<Pair> => {
   const { hires, opts, processing, sampler } = about
@@ -215,6 +241,10 @@ const samplingPairs = (about: InfotextFacts): ReadonlyArray<Pair> => {
     ["Eta", eta("sigma", 1)],
     ["Eta DDIM", eta("timestep", 0)],
     ...(samplers.some(({ noise }) => noise === "churn") ? churnPairs(about) : []),
+    [
+      "Sigma noise",
+      samplers.some(({ scalesNoise }) => scalesNoise) ? floatUnless(1, processing.s_noise ?? opts.s_noise) : undefined
+    ],
     ["Skip Early CFG", floatUnless(0, opts.skip_early_cond)],
     ["NGMS", floatUnless(0, ngms)],
     ["NGMS all steps", flag(ngms > 0 && opts.s_min_uncond_all)],
@@ -227,8 +257,7 @@ const usualRho: Readonly<Record<string, number>> = { Karras: 7, Polyexponential:
 const churnPairs = ({ opts, processing }: InfotextFacts): ReadonlyArray<Pair> => [
   ["Sigma churn", floatUnless(0, processing.s_churn ?? opts.s_churn)],
   ["Sigma tmin", floatUnless(0, processing.s_tmin ?? opts.s_tmin)],
-  ["Sigma tmax", floatUnless(0, processing.s_tmax ?? opts.s_tmax)],
-  ["Sigma noise", floatUnless(1, processing.s_noise ?? opts.s_noise)]
+  ["Sigma tmax", floatUnless(0, processing.s_tmax ?? opts.s_tmax)]
 ]
 
 const uniPcPairs = (opts: OptionsSnapshot): ReadonlyArray<Pair> => [
@@ -248,3 +277,54 @@ const refinerPairs = ({ hires, opts, refiner }: InfotextFacts): ReadonlyArray<Pa
     ["Refiner", refiner.name],
     ["Refiner switch at", Infotext.float(refiner.switchAt)]
   ]
+
+// What the webui does not write, where it acts and is not as it is by default.
+const ownPairs = (about: InfotextFacts): ReadonlyArray<Pair> => {
+  const { hires, opts, processing } = about
+  const prompts = promptsOf(about)
+  const isHiresByUpscaler = hires !== undefined && processing._tag === "Txt2Img" &&
+    latentMode(processing.hr_upscaler) === undefined
+  const usesUpscaler = isHiresByUpscaler || (processing._tag === "Img2Img" && opts.upscaler_for_img2img !== null)
+  return [
+    [
+      "Disable extra networks",
+      flag(processing.disable_extra_networks && prompts.some((text) => ExtraNetworks.extract(text).networks.length > 0))
+    ],
+    [
+      "Prompt comments",
+      !opts.enable_prompt_comments && prompts.some((text) => text.includes("#")) ? "False" : undefined
+    ],
+    ["Comma padding backtrack", unless(20, opts.comma_padding_backtrack)],
+    ...(about.mayReadSdxl === true ? sdxlPairs(about) : []),
+    ...(processing._tag === "Img2Img" ? img2imgPairs(processing, about) : []),
+    ...(usesUpscaler
+      ? [
+        ["Upscaler tile size", unless(192, opts.ESRGAN_tile)],
+        ["Upscaler tile overlap", unless(8, opts.ESRGAN_tile_overlap)]
+      ] satisfies ReadonlyArray<Pair>
+      : []),
+    ["Tiled VAE threshold", unless(1024, opts.vae_tile_threshold)],
+    ["Latent tile size", unless(0, opts.latent_tile_size)],
+    ["Latent tile overlap", opts.latent_tile_size > 0 ? unless(64, opts.latent_tile_overlap) : undefined]
+  ]
+}
+
+const unless = (usual: number, value: number): number | undefined => value === usual ? undefined : value
+
+const sdxlPairs = ({ opts }: InfotextFacts): ReadonlyArray<Pair> => [
+  ["Clip skip SDXL", flag(opts.sdxl_clip_l_skip && opts.CLIP_stop_at_last_layers > 1)],
+  ["SDXL crop top", unless(0, opts.sdxl_crop_top)],
+  ["SDXL crop left", unless(0, opts.sdxl_crop_left)],
+  ["SDXL high aesthetic score", floatUnless(6, opts.sdxl_refiner_high_aesthetic_score)],
+  ["SDXL low aesthetic score", floatUnless(2.5, opts.sdxl_refiner_low_aesthetic_score)]
+]
+
+const img2imgPairs = (processing: Img2Img, { hasMask, opts }: InfotextFacts): ReadonlyArray<Pair> => [
+  ["Resize mode", processing.resize_mode === 0 ? undefined : resizeModes[processing.resize_mode]],
+  ["Img2img upscaler", opts.upscaler_for_img2img ?? undefined],
+  ["Background color", opts.img2img_background_color === "#ffffff" ? undefined : opts.img2img_background_color],
+  ["Full steps", flag(opts.img2img_fix_steps)],
+  ["Color correction", flag(opts.img2img_color_correction)],
+  ["Mask round", hasMask && !processing.mask_round ? "False" : undefined],
+  ["Mask overlay", hasMask && !opts.overlay_inpaint ? "False" : undefined]
+]

@@ -6,12 +6,12 @@
  * in this process and runs on another server are planned alike; of what only the server knows, nothing is made up.
  */
 import * as Result from "effect/Result"
-import { isInpainting, type ModelInfo } from "../model/ModelInfo.ts"
+import { isInpainting, type ModelFamily, type ModelInfo } from "../model/ModelInfo.ts"
 import type { Limits } from "../processing/Limits.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import { exceeded, type Processing } from "../processing/Processing.ts"
 import { hiresSizeProblems, planHires, upscalerProblems } from "./hires.ts"
-import { infotextOf } from "./infotexts.ts"
+import { infotextOf, infotextWarnings } from "./infotexts.ts"
 import { levelProblems, planLevels } from "./levels.ts"
 import { hiresNames, resolvePlannedNames, type ServerNames } from "./names.ts"
 import { type PlanError, type Problems, toError, unknownName } from "./Problems.ts"
@@ -43,6 +43,7 @@ export interface OutlineInputs {
 export interface Outline extends Omit<RunPlan, "batches" | "model" | "startedAt"> {
   readonly opts: OptionsSnapshot
   readonly usesBrackets: boolean
+  readonly family: ModelFamily | undefined
   readonly isInpainting: boolean | undefined
 }
 
@@ -131,27 +132,31 @@ export const outline = (inputs: OutlineInputs): Result.Result<Outline, PlanError
     warnings: [...prompts.warnings, ...(planned?.warnings ?? [])],
     opts,
     usesBrackets: prompts.usesBrackets,
+    family: model.family,
     isInpainting: isInpainting(model)
   })
 }
 
 /** The plan of an outline: its batches with seeds and infotexts. */
 export const plan = (
-  { isInpainting, opts, usesBrackets, ...outline }: Outline,
+  { family, isInpainting, opts, usesBrackets, ...outline }: Outline,
   { model, startedAt, ...seeds }: PlanFacts
 ): RunPlan => {
   const { negativePrompt, processing, prompt } = outline
   const settled = { ...outline, model: { ...model, isInpainting }, startedAt }
+  const context = { opts, usesBrackets, family }
   const image = (index: number): ImagePlan => {
     const own = imageSeeds(processing, seeds, index)
-    return { index, ...own, prompt, negativePrompt, infotext: infotextOf(settled, own, { opts, usesBrackets }) }
+    return { index, ...own, prompt, negativePrompt, infotext: infotextOf(settled, own, context) }
   }
   const { batch_size, n_iter } = processing
+  const images = Array.from({ length: n_iter * batch_size }, (_, index) => image(index))
   return {
     ...settled,
+    warnings: [...outline.warnings, ...infotextWarnings(settled, images, context)],
     batches: Array.from(
       { length: n_iter },
-      (_, batch) => Array.from({ length: batch_size }, (_, place) => image(batch * batch_size + place))
+      (_, batch) => images.slice(batch * batch_size, (batch + 1) * batch_size)
     )
   }
 }

@@ -1,7 +1,8 @@
 /**
- * The prompts of a request: styles merged, comments cut, extra networks looked for.
+ * The prompts of a request: styles merged, comments cut, blanks trimmed, extra networks looked for.
  */
 import * as Result from "effect/Result"
+import * as Infotext from "../processing/Infotext.ts"
 import type { Limits } from "../processing/Limits.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Processing } from "../processing/Processing.ts"
@@ -41,12 +42,14 @@ const written = (processing: Processing): WrittenPrompts => {
   return {
     first,
     hires: {
-      prompt: hr_prompt === "" ? prompt : hr_prompt,
-      negativePrompt: hr_negative_prompt === "" ? negativePrompt : hr_negative_prompt,
-      isOwn: hr_prompt !== ""
+      prompt: isBlank(hr_prompt) ? prompt : hr_prompt,
+      negativePrompt: isBlank(hr_negative_prompt) ? negativePrompt : hr_negative_prompt,
+      isOwn: !isBlank(hr_prompt)
     }
   }
 }
+
+const isBlank = (text: string): boolean => Infotext.trimmed(text) === ""
 
 /** The prompts as they were written: another server reads them. */
 export const writtenPrompts = (processing: Processing): PlannedPrompts => ({
@@ -56,7 +59,7 @@ export const writtenPrompts = (processing: Processing): PlannedPrompts => ({
   problems: []
 })
 
-/** Merges styles, cuts comments, and sees that no extra network is asked for. */
+/** Merges styles, cuts comments, trims blanks, and sees that no extra network is asked for. */
 export const planPrompts = (
   processing: Processing,
   { problems: unreadable, styles }: StyleFacts,
@@ -70,7 +73,9 @@ export const planPrompts = (
 
   // Tags are words in negative prompts, and are reported once where both passes have them: then there is no path.
   const bare = (path: string | undefined, text: string): string => {
-    const { text: bare } = Prompt.parseNegative(text, { steps: 1, comments: opts.enable_prompt_comments })
+    const bare = Infotext.trimmed(
+      Prompt.parseNegative(text, { steps: 1, comments: opts.enable_prompt_comments }).text
+    )
     if (path === undefined || processing.disable_extra_networks) return bare
     for (const network of ExtraNetworks.extract(bare).networks) {
       const tag = ExtraNetworks.print(network)

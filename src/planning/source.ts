@@ -19,18 +19,36 @@ export interface SourceFacts {
 export const withBatchOf = (processing: Processing, source: SourceFacts | undefined): Processing =>
   source === undefined || source.sizes.length === 1 ? processing : { ...processing, batch_size: source.sizes.length }
 
-/** Init images that are too large to be encoded in their own size, as resize mode 3 does. */
+/**
+ * Init images that a request cannot start from: too large to be encoded in their own size, as resize mode 3 does, or of
+ * another size than the first, where the masked area of the first is cut out of all.
+ */
 export const sourceProblems = (
-  { resize_mode }: Img2Img,
-  { sizes }: SourceFacts,
+  { inpaint_full_res, resize_mode }: Img2Img,
+  { mask, sizes }: SourceFacts,
   { max_height, max_width }: Limits
 ): Problems =>
-  resize_mode !== 3 ? [] : sizes.flatMap(({ height, width }, i) =>
-    width <= max_width && height <= max_height ? [] : [{
-      path: `init_images.${i}`,
-      message: `it is ${width}x${height} pixels, and resize mode 3 takes ${max_width}x${max_height} at most`
-    }]
-  )
+  sizes.flatMap((size, i) => {
+    const [first] = sizes
+    const { height, width } = size
+    const path = `init_images.${i}`
+    return [
+      ...(resize_mode === 3 && (width > max_width || height > max_height)
+        ? [{
+          path,
+          message: `it is ${width}x${height} pixels, and resize mode 3 takes ${max_width}x${max_height} at most`
+        }]
+        : []),
+      ...(mask === "used" && inpaint_full_res && (width !== first.width || height !== first.height)
+        ? [{
+          path,
+          message:
+            `it is ${width}x${height} pixels, and the first image ${first.width}x${first.height}. Give images of ` +
+            "one size to generate only the masked area, or set inpaint_full_res to false"
+        }]
+        : [])
+    ]
+  })
 
 /** The source without its pixels, and what the user should know of it. */
 export const planSource = ({ denoising_strength }: Img2Img, { mask }: SourceFacts): {

@@ -137,7 +137,7 @@ export interface RequestFields {
    */
   readonly s_tmax?: number | undefined
   /**
-   * Factor on the noise of churn and of ancestral and SDE steps.
+   * Factor on the noise of churn and on that of the SDE samplers, DPM++ 2S a, DPM2 a and DPM fast.
    *
    * Number, at least 0. Default: the setting.
    */
@@ -304,7 +304,7 @@ export interface RequestInput {
    */
   readonly s_tmax?: number | undefined
   /**
-   * Factor on the noise of churn and of ancestral and SDE steps.
+   * Factor on the noise of churn and on that of the SDE samplers, DPM++ 2S a, DPM2 a and DPM fast.
    *
    * Number, at least 0. Default: the setting.
    */
@@ -740,7 +740,7 @@ export interface OptionsSnapshot {
    */
   readonly s_tmax: number
   /**
-   * Factor on fresh noise where a request has none.
+   * Factor on the noise of the samplers that take one, where a request has none.
    *
    * Number, at least 0. Default: `1`.
    */
@@ -1278,7 +1278,7 @@ export interface OptionsPatch {
    */
   readonly s_tmax?: number
   /**
-   * Factor on fresh noise where a request has none.
+   * Factor on the noise of the samplers that take one, where a request has none.
    *
    * Number, at least 0. Default: `1`.
    */

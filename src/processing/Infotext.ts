@@ -7,10 +7,17 @@
  * absent keys, and `InfotextRequest` converts the result to a request.
  */
 import type * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { pythonFloat } from "../core/Text.ts"
 import { away, type Parts } from "../core/Work.ts"
+import * as Styles from "../prompt/Styles.ts"
 import * as InfotextDefaults from "./InfotextDefaults.ts"
 import * as JsonInfotext from "./JsonInfotext.ts"
+
+/**
+ * A prompt as an infotext holds it: without the blanks at the ends of its lines, and without empty lines around it.
+ */
+export const trimmed = (prompt: string): string => strip(prompt.split("\n").map(strip).join("\n"))
 
 /** A pair's value: a string, an integer, or a `Float`, which is written as Python writes it (`7.0`). */
 export type InfotextValue = string | number | bigint | Float | undefined
@@ -19,7 +26,12 @@ export interface Float {
   readonly float: number
 }
 
-export const float = (value: number): Float => ({ float: value })
+/** A number that is written as a `Float`; a negative zero as zero. */
+export const float = (value: number): Float => ({ float: value + 0 })
+
+/** A value as it is read back: without quotes. */
+export const textOf = (value: string | number | bigint | Float): string =>
+  typeof value === "object" ? pythonFloat(value.float) : String(value)
 
 /** A value as written after its key: quoted as JSON if it contains a comma, a colon or a newline. */
 export const quote = (value: string): string => /[,:\n]/.test(value) ? JSON.stringify(value) : value
@@ -36,8 +48,7 @@ export const format = (options: {
   const pairs = options.parameters.flatMap(([key, value]) => {
     if (value === undefined) return []
     if (value === key) return [key]
-    const text = typeof value === "object" ? pythonFloat(value.float) : quote(String(value))
-    return [`${key}: ${text}`]
+    return [`${key}: ${quote(textOf(value))}`]
   })
   const negative = options.negativePrompt === "" ? "" : `\nNegative prompt: ${options.negativePrompt}`
   return strip(`${options.prompt}${negative}\n${pairs.join(", ")}`)
@@ -81,8 +92,6 @@ export interface ParseOptions {
  */
 export const parse = (text: string, options: ParseOptions = {}): Parsed => {
   const read = JsonInfotext.isMeant(text) ? readJson(text) : readText(text)
-  const prompts = stylesOf(read.prompts, options.styles ?? [])
-
   const fields = new Map<string, Field>()
   for (const [key, written] of read.pairs) {
     if (written === "") continue
@@ -95,6 +104,11 @@ export const parse = (text: string, options: ParseOptions = {}): Parsed => {
       fields.set(`${key}-2`, second)
     }
   }
+  const styles = options.styles ?? []
+  const found = stylesOf(read.prompts, styles)
+  const isExact = !InfotextDefaults.isOwn(Object.fromEntries(fields)) ||
+    (!fields.has("Hires prompt") && !fields.has("Hires negative prompt") && isMerged(read.prompts, found, styles))
+  const prompts = isExact ? found : stylesOf(read.prompts, [])
   fields.delete("Prompt")
   fields.delete("Negative prompt")
   if (prompts.styles.length > 0) fields.set("Styles array", prompts.styles)
@@ -368,6 +382,17 @@ const isJsonString = (text: string): boolean => {
     if (escape === "u" && !/^[\da-f]{4}$/i.test(text.slice(at + 1, Math.min(at + 5, end)))) return false
   }
   return true
+}
+
+// Whether the styles that were found make the same prompts again. In the prompts of a second pass they are merged, too.
+const isMerged = (
+  { negativePrompt, prompt }: Prompts,
+  found: Prompts & { readonly styles: ReadonlyArray<string> },
+  styles: ReadonlyArray<Style>
+): boolean => {
+  const merged = Styles.apply(styles, found.styles, found)
+  return Result.isSuccess(merged) && merged.success.prompt === prompt &&
+    merged.success.negativePrompt === negativePrompt
 }
 
 // Removes styles from the prompts, the last one applied first.

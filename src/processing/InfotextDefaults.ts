@@ -31,6 +31,58 @@ const absent: ReadonlyArray<readonly [key: string, value: Field]> = [
   ["Refiner switch by sampling steps", false]
 ]
 
+/**
+ * Whether a text is Serena's. Serena writes every setting that changes an image, unless it has its default value.
+ */
+export const isOwn = ({ Version: version }: Fields): boolean => String(version).startsWith("serena-")
+
+/** The values of further absent keys in Serena's texts: the defaults of the settings. */
+export const absentInOwn: Fields = {
+  "Emphasis": "Original",
+  "Comma padding backtrack": 20,
+  "Prompt comments": true,
+  "Old prompt editing timelines": false,
+  "Clip skip SDXL": false,
+  "ENSD": 0,
+  "Extra noise": 0,
+  "Eta": 1,
+  "Eta DDIM": 0,
+  "Sigma churn": 0,
+  "Sigma tmin": 0,
+  "Sigma tmax": 0,
+  "Sigma noise": 1,
+  "Discard penultimate sigma": false,
+  "SGM noise multiplier": false,
+  "UniPC variant": "bh1",
+  "UniPC skip type": "time_uniform",
+  "UniPC order": 3,
+  "UniPC lower order final": true,
+  "Noise Schedule": "Default",
+  "Beta schedule alpha": 0.6,
+  "Beta schedule beta": 0.6,
+  "NGMS": 0,
+  "NGMS all steps": false,
+  "Skip Early CFG": 0,
+  "Hires refiner": "second pass",
+  "SDXL crop top": 0,
+  "SDXL crop left": 0,
+  "SDXL high aesthetic score": 6,
+  "SDXL low aesthetic score": 2.5,
+  "Tiling": false,
+  "Full steps": false,
+  "Color correction": false,
+  "Background color": "#ffffff",
+  "Conditional mask weight": 1,
+  "Mask overlay": true,
+  // For Lanczos, which is no upscaler's name.
+  "Img2img upscaler": "",
+  "Upscaler tile size": 192,
+  "Upscaler tile overlap": 8,
+  "Tiled VAE threshold": 1024,
+  "Latent tile size": 0,
+  "Latent tile overlap": 64
+}
+
 /** Completes a text's fields with prompts and derived values. */
 export const settle = (read: {
   readonly prompt: string

@@ -6,6 +6,7 @@
 import { type Described, fieldOf } from "../core/Field.ts"
 import * as Seed from "../core/Seed.ts"
 import type * as Infotext from "./Infotext.ts"
+import { isOwn } from "./InfotextDefaults.ts"
 import { OptionsPatch } from "./Options.ts"
 import { Img2Img, Txt2Img } from "./Processing.ts"
 
@@ -45,6 +46,9 @@ const flag = oneOf({ True: true, False: false, true: true, false: false })
 // A name, or a phrase for "as in the first pass", for which the field is omitted.
 const unlessSame: Kind = { what: "a name", read: (value) => String(value).startsWith("Use same ") ? null : value }
 
+// Without an upscaler, images are enlarged by Lanczos.
+const upscaler: Kind = { what: "a name", read: (value) => value === "" ? null : String(value) }
+
 // Other programs have names of their own, such as stable-diffusion.cpp's `cuda` and `std_default`.
 const randomSource: Kind = { ...oneOf({ GPU: "GPU", CPU: "CPU", NV: "NV" }), isOptional: true }
 
@@ -72,11 +76,20 @@ const asksForHires = (said: Infotext.Fields): boolean =>
   said["Denoising strength"] !== undefined &&
   (said["Hires upscale"] !== undefined || said["Hires upscaler"] !== undefined || Number(said["Hires resize-1"]) > 0)
 
+/** The resize modes as infotexts name them, in the order of their numbers. */
+export const resizeModes = [
+  "Just resize",
+  "Crop and resize",
+  "Resize and fill",
+  "Just resize (latent upscale)"
+] as const
+
 /** Fields of requests of every kind. */
 export const fieldRows: ReadonlyArray<Row> = [
   plain("prompt", text),
   plain("negative_prompt", text),
   plain("styles", list),
+  plain("disable_extra_networks", flag),
   plain("steps", whole),
   // Old texts have the schedule in the sampler's name, which is split where samplers are known.
   plain("sampler_name", text),
@@ -107,9 +120,14 @@ export const fieldRows: ReadonlyArray<Row> = [
   plain("inpainting_mask_invert", oneOf({ "Inpaint masked": 0, "Inpaint not masked": 1 })),
   plain("mask_blur_x", whole),
   plain("mask_blur_y", whole),
+  // Written where they differ. The last row of a field counts.
+  row("mask_blur_x", "Mask blur x", whole),
+  row("mask_blur_y", "Mask blur y", whole),
+  plain("mask_round", flag),
   plain("inpainting_fill", oneOf({ "fill": 0, "original": 1, "latent noise": 2, "latent nothing": 3 })),
   plain("inpaint_full_res", oneOf({ "Whole picture": false, "Only masked": true })),
   plain("inpaint_full_res_padding", whole),
+  plain("resize_mode", oneOf(Object.fromEntries(resizeModes.map((mode, i) => [mode, i])))),
   // The webui fills the setting of this name; the request's field has the same effect and accepts larger values.
   plain("initial_noise_multiplier", number)
 ]
@@ -117,9 +135,17 @@ export const fieldRows: ReadonlyArray<Row> = [
 /** Settings. */
 export const settingRows: ReadonlyArray<Row> = [
   row("face_restoration", "Face restoration", text),
-  setting("sd_model_checkpoint", text),
+  // Serena writes the name alone where hashes are not wanted.
+  row(
+    "sd_model_checkpoint",
+    (said) => said["Model hash"] ?? (isOwn(said) ? said["Model"] : undefined),
+    text
+  ),
   setting("emphasis", text),
+  setting("comma_padding_backtrack", whole),
+  setting("enable_prompt_comments", flag),
   setting("CLIP_stop_at_last_layers", whole),
+  setting("sdxl_clip_l_skip", flag),
   setting("randn_source", randomSource),
   setting("tiling", flag),
   setting("hires_fix_refiner_pass", text),
@@ -127,7 +153,23 @@ export const settingRows: ReadonlyArray<Row> = [
   row("sd_vae_encode_method", "VAE Encoder", text),
   row("sd_vae_decode_method", "VAE Decoder", text),
   setting("inpainting_mask_weight", number),
+  // The request's field of this name is read, but the setting must not act in its place.
+  row(
+    "initial_noise_multiplier",
+    (said) => isOwn(said) && said["Noise multiplier"] === undefined ? 1 : undefined,
+    number
+  ),
   setting("img2img_extra_noise", number),
+  setting("img2img_fix_steps", flag),
+  setting("img2img_color_correction", flag),
+  setting("img2img_background_color", text),
+  setting("overlay_inpaint", flag),
+  setting("upscaler_for_img2img", upscaler),
+  setting("ESRGAN_tile", whole),
+  setting("ESRGAN_tile_overlap", whole),
+  setting("vae_tile_threshold", whole),
+  setting("latent_tile_size", whole),
+  setting("latent_tile_overlap", whole),
   setting("s_min_uncond", number),
   setting("s_min_uncond_all", flag),
   row("token_merging_ratio", "Token merging ratio", number),
@@ -155,6 +197,10 @@ export const settingRows: ReadonlyArray<Row> = [
   setting("uni_pc_lower_order_final", flag),
   setting("sd_noise_schedule", text),
   setting("skip_early_cond", number),
+  setting("sdxl_crop_top", whole),
+  setting("sdxl_crop_left", whole),
+  setting("sdxl_refiner_high_aesthetic_score", number),
+  setting("sdxl_refiner_low_aesthetic_score", number),
   // The webui reads "scheduler" here, which it never wrote.
   setting("beta_dist_alpha", number),
   setting("beta_dist_beta", number)

@@ -8,6 +8,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { Problem } from "../core/Problem.ts"
 import * as Infotext from "./Infotext.ts"
+import * as InfotextDefaults from "./InfotextDefaults.ts"
 import { fieldRows, type Row, settingRows } from "./InfotextKeys.ts"
 import * as InfotextWarnings from "./InfotextWarnings.ts"
 import { InvalidProcessing } from "./InvalidProcessing.ts"
@@ -128,8 +129,9 @@ export interface Said {
 /** A text's values for the fields of both kinds of request. */
 export const fieldsOf = (said: Infotext.Fields): ReadonlyArray<Said> => fieldRows.flatMap(read(said))
 
-/** A text's values for settings. */
-export const settingsOf = (said: Infotext.Fields): ReadonlyArray<Said> => settingRows.flatMap(read(said))
+/** A text's values for settings. In Serena's texts, an absent key has the value of the setting's default. */
+export const settingsOf = (said: Infotext.Fields): ReadonlyArray<Said> =>
+  settingRows.flatMap(read(InfotextDefaults.isOwn(said) ? { ...InfotextDefaults.absentInOwn, ...said } : said))
 
 const read = (said: Infotext.Fields) => ({ key, kind, name }: Row): ReadonlyArray<Said> => {
   const field = typeof key === "string" ? said[key] : key(said)

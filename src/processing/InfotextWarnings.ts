@@ -4,6 +4,7 @@
  * Keys that are known to change the image have a sentence each. All other unused keys are listed in one sentence.
  */
 import type * as Infotext from "./Infotext.ts"
+import { isOwn } from "./InfotextDefaults.ts"
 import { fieldRows, settingRows } from "./InfotextKeys.ts"
 import { listed } from "./JsonInfotext.ts"
 import { OptionsPatch } from "./Options.ts"
@@ -78,8 +79,6 @@ export const warningsOf = (made: {
 const isNeutral = (value: unknown): boolean => ["None", "Full", "Automatic", "0", "0.0"].includes(String(value))
 
 const quoted = (value: unknown): string => JSON.stringify(String(value).slice(0, 60))
-
-const isOwn = ({ Version: version }: Infotext.Fields): boolean => String(version).startsWith("serena-")
 
 // Keys that requests of this kind have a field or setting for, and those that others are derived from.
 const keysTaken = (kind: "Txt2Img" | "Img2Img"): ReadonlySet<string> => {

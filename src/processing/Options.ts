@@ -50,11 +50,17 @@ const fields = {
       title: "Chunk backtrack",
       description: "Largest distance at which a full chunk of a prompt is split after its last comma; 0 for never.",
       group: "Prompts",
-      unit: "tokens"
+      unit: "tokens",
+      infotext: "Comma padding backtrack"
     })
   ),
   enable_prompt_comments: Schema.Boolean.pipe(
-    field({ title: "Prompt comments", description: "Whether # starts a comment in a prompt.", group: "Prompts" })
+    field({
+      title: "Prompt comments",
+      description: "Whether # starts a comment in a prompt.",
+      group: "Prompts",
+      infotext: "Prompt comments"
+    })
   ),
   use_old_scheduling: Schema.Boolean.pipe(
     field({
@@ -76,7 +82,8 @@ const fields = {
     field({
       title: "Clip skip SDXL",
       description: "Whether clip skip also applies to the first text encoder of SDXL.",
-      group: "SDXL"
+      group: "SDXL",
+      infotext: "Clip skip SDXL"
     })
   ),
 
@@ -156,7 +163,7 @@ const fields = {
   s_noise: atLeast(0).pipe(
     field({
       title: "Sigma noise",
-      description: "Factor on fresh noise where a request has none.",
+      description: "Factor on the noise of the samplers that take one, where a request has none.",
       group: "Sampling",
       infotext: "Sigma noise"
     })
@@ -297,7 +304,8 @@ const fields = {
       title: "Crop top coordinate",
       description: "Top of the crop that SDXL is conditioned on.",
       group: "SDXL",
-      unit: "pixels"
+      unit: "pixels",
+      infotext: "SDXL crop top"
     })
   ),
   sdxl_crop_left: wholeAtLeast(0).pipe(
@@ -305,21 +313,24 @@ const fields = {
       title: "Crop left coordinate",
       description: "Left edge of the crop that SDXL is conditioned on.",
       group: "SDXL",
-      unit: "pixels"
+      unit: "pixels",
+      infotext: "SDXL crop left"
     })
   ),
   sdxl_refiner_high_aesthetic_score: Schema.Finite.pipe(
     field({
       title: "SDXL high aesthetic score",
       description: "Aesthetic score of the prompt for SDXL's refiner.",
-      group: "SDXL"
+      group: "SDXL",
+      infotext: "SDXL high aesthetic score"
     })
   ),
   sdxl_refiner_low_aesthetic_score: Schema.Finite.pipe(
     field({
       title: "SDXL low aesthetic score",
       description: "Aesthetic score of the negative prompt for SDXL's refiner.",
-      group: "SDXL"
+      group: "SDXL",
+      infotext: "SDXL low aesthetic score"
     })
   ),
   tiling: Schema.Boolean.pipe(
@@ -335,21 +346,24 @@ const fields = {
     field({
       title: "Full steps in img2img",
       description: "Whether img2img makes all its steps at any denoising strength.",
-      group: "Image-to-image"
+      group: "Image-to-image",
+      infotext: "Full steps"
     })
   ),
   img2img_color_correction: Schema.Boolean.pipe(
     field({
       title: "Colour correction",
       description: "Whether an img2img result gets the colours of its init image.",
-      group: "Image-to-image"
+      group: "Image-to-image",
+      infotext: "Color correction"
     })
   ),
   img2img_background_color: Schema.String.check(Schema.isPattern(/^#[0-9a-fA-F]{6}$/u)).pipe(
     field({
       title: "Background colour",
       description: "Colour behind transparent areas of an init image.",
-      group: "Image-to-image"
+      group: "Image-to-image",
+      infotext: "Background color"
     })
   ),
   inpainting_mask_weight: share.pipe(
@@ -364,14 +378,16 @@ const fields = {
     field({
       title: "Restore unmasked areas",
       description: "Whether unmasked areas are restored from the original.",
-      group: "Image-to-image"
+      group: "Image-to-image",
+      infotext: "Mask overlay"
     })
   ),
   upscaler_for_img2img: upscaler.pipe(
     field({
       title: "Upscaler for img2img",
       description: "Upscaler for init images that are enlarged; null for Lanczos.",
-      group: "Upscaling and tiles"
+      group: "Upscaling and tiles",
+      infotext: "Img2img upscaler"
     })
   ),
   ESRGAN_tile: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 })).pipe(
@@ -379,7 +395,8 @@ const fields = {
       title: "Tile size for upscalers",
       description: "Tile size of upscaler networks, in pixels of the small image; 0 for no tiles.",
       group: "Upscaling and tiles",
-      unit: "pixels"
+      unit: "pixels",
+      infotext: "Upscaler tile size"
     })
   ),
   ESRGAN_tile_overlap: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 48 })).pipe(
@@ -387,7 +404,8 @@ const fields = {
       title: "Tile overlap for upscalers",
       description: "Overlap of the tiles of upscaler networks.",
       group: "Upscaling and tiles",
-      unit: "pixels"
+      unit: "pixels",
+      infotext: "Upscaler tile overlap"
     })
   ),
   vae_tile_threshold: wholeAtLeast(0).pipe(
@@ -396,7 +414,8 @@ const fields = {
       description:
         "Side of the square above whose area images are encoded and decoded in tiles of half that side; 0 for never.",
       group: "Upscaling and tiles",
-      unit: "pixels"
+      unit: "pixels",
+      infotext: "Tiled VAE threshold"
     })
   ),
   latent_tile_size: wholeAtLeast(0).pipe(
@@ -404,7 +423,8 @@ const fields = {
       title: "Latent tile size",
       description: "Side of the tiles in which large latents are sampled; 0 for no tiles.",
       group: "Upscaling and tiles",
-      unit: "pixels"
+      unit: "pixels",
+      infotext: "Latent tile size"
     })
   ),
   latent_tile_overlap: wholeAtLeast(0).pipe(
@@ -412,7 +432,8 @@ const fields = {
       title: "Latent tile overlap",
       description: "Overlap of the tiles in which large latents are sampled.",
       group: "Upscaling and tiles",
-      unit: "pixels"
+      unit: "pixels",
+      infotext: "Latent tile overlap"
     })
   ),
 

@@ -117,7 +117,8 @@ const shared = {
       description: "Whether tags of extra networks, such as <lora:name:1>, are removed without a warning.",
       group: "Prompt",
       flag: "disable-extra-networks",
-      value: "switch"
+      value: "switch",
+      infotext: "Disable extra networks"
     })
   ),
   seed: withDefault(Seed, -1).pipe(
@@ -300,7 +301,7 @@ const shared = {
   s_noise: Schema.optional(factor).pipe(
     field({
       title: "Sigma noise",
-      description: "Factor on the noise of churn and of ancestral and SDE steps.",
+      description: "Factor on the noise of churn and on that of the SDE samplers, DPM++ 2S a, DPM2 a and DPM fast.",
       group: "Sampling",
       flag: "s-noise",
       value: "number",
@@ -519,7 +520,8 @@ const img2Img = Schema.Struct({
       description: "How an init image of another size is resized: 0 stretch, 1 crop, 2 fill, 3 stretch latents.",
       group: "Init images",
       flag: "resize-mode",
-      value: "integer"
+      value: "integer",
+      infotext: "Resize mode"
     })
   ),
   mask: Schema.optional(ImageBytes).pipe(
@@ -559,7 +561,8 @@ const img2Img = Schema.Struct({
       description: "Whether each latent value is either kept or regenerated, with nothing in between.",
       group: "Mask",
       flag: "mask-round",
-      value: "switch"
+      value: "switch",
+      infotext: "Mask round"
     })
   ),
   inpainting_fill: withDefault(Schema.Literals([0, 1, 2, 3]), 1).pipe(

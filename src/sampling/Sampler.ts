@@ -151,6 +151,11 @@ export interface Sampler {
   /** Whether the schedule is built one level longer and its last level above 0 is discarded. */
   readonly discardNextToLastSigma: boolean
   readonly noise: NoiseKind
+  /**
+   * Whether requests can scale its noise with `s_noise`. stable-diffusion-webui passes that to some samplers only: to
+   * those with churn, the SDE ones, DPM++ 2S a, DPM2 a and DPM fast.
+   */
+  readonly scalesNoise: boolean
   /** What it steps through: noise levels (sigma), or training timesteps with latents of variance 1. */
   readonly space: "sigma" | "timestep"
   /**

@@ -62,6 +62,7 @@ const define = (
     secondOrder: false,
     discardNextToLastSigma: false,
     noise: "none",
+    scalesNoise: false,
     space: "sigma",
     ownLevels: false,
     needsUnconditional: false,
@@ -89,46 +90,58 @@ export const all: ReadonlyArray<Sampler> = [
   define("DPM++ SDE", ["k_dpmpp_sde"], dpmppSde, {
     defaultScheduler: "karras",
     secondOrder: true,
-    noise: "brownian"
+    noise: "brownian",
+    scalesNoise: true
   }),
   define("DPM++ 2M SDE", ["k_dpmpp_2m_sde"], dpmpp2mSde("midpoint"), {
     defaultScheduler: "exponential",
-    noise: "brownian"
+    noise: "brownian",
+    scalesNoise: true
   }),
   define("DPM++ 2M SDE Heun", ["k_dpmpp_2m_sde_heun"], dpmpp2mSde("heun"), {
     defaultScheduler: "exponential",
     noise: "brownian",
+    scalesNoise: true,
     solverType: "heun"
   }),
   define("DPM++ 2S a", ["k_dpmpp_2s_a"], dpmpp2sAncestral, {
     defaultScheduler: "karras",
     usesEnsd: true,
     secondOrder: true,
-    noise: "ancestral"
+    noise: "ancestral",
+    scalesNoise: true
   }),
   define("DPM++ 3M SDE", ["k_dpmpp_3m_sde"], dpmpp3mSde, {
     defaultScheduler: "exponential",
     discardNextToLastSigma: true,
-    noise: "brownian"
+    noise: "brownian",
+    scalesNoise: true
   }),
   define("Euler a", ["k_euler_a", "k_euler_ancestral"], eulerAncestral, { usesEnsd: true, noise: "ancestral" }),
-  define("Euler", ["k_euler"], euler, { noise: "churn" }),
+  define("Euler", ["k_euler"], euler, { noise: "churn", scalesNoise: true }),
   define("LMS", ["k_lms"], lms, { defaults: { order: 4 } }),
-  define("Heun", ["k_heun"], heun, { secondOrder: true, noise: "churn" }),
+  define("Heun", ["k_heun"], heun, { secondOrder: true, noise: "churn", scalesNoise: true }),
   define("DPM2", ["k_dpm_2"], dpm2, {
     defaultScheduler: "karras",
     discardNextToLastSigma: true,
     secondOrder: true,
-    noise: "churn"
+    noise: "churn",
+    scalesNoise: true
   }),
   define("DPM2 a", ["k_dpm_2_a"], dpm2Ancestral, {
     defaultScheduler: "karras",
     discardNextToLastSigma: true,
     usesEnsd: true,
     secondOrder: true,
-    noise: "ancestral"
+    noise: "ancestral",
+    scalesNoise: true
   }),
-  define("DPM fast", ["k_dpm_fast"], dpmFast, { usesEnsd: true, noise: "ancestral", ownLevels: true }),
+  define("DPM fast", ["k_dpm_fast"], dpmFast, {
+    usesEnsd: true,
+    noise: "ancestral",
+    scalesNoise: true,
+    ownLevels: true
+  }),
   define("DPM adaptive", ["k_dpm_ad"], dpmAdaptive, { usesEnsd: true, noise: "ancestral", ownLevels: true }),
   define("Restart", ["restart"], restart, { defaultScheduler: "karras", secondOrder: true, noise: "restart" }),
   define("DDIM", ["ddim"], ddim, { space: "timestep", noise: "ancestral", defaults: { eta: 0 } }),

@@ -13,6 +13,23 @@ import { filesIn, lines, temporaryFolder } from "./process.ts"
 const png = (bytes: Uint8Array) => Buffer.from(bytes.subarray(1, 4)).toString("latin1")
 
 describe("serena txt2img", () => {
+  it.live("prints a line of JSON for each image that is not saved, too", () =>
+    Effect.gen(function*() {
+      const outdir = yield* temporaryFolder
+      const small = ["--outdir", outdir, "--steps", "1", "--width", "64", "--height", "64", "--quiet", "--seed", "5"]
+      const unsaved = ["--set", "samples_save=false"]
+      const [json, text] = yield* Effect.all([
+        serena(["txt2img", "a star", ...small, ...unsaved, "--json", "--batch-size", "2"]),
+        serena(["txt2img", "a star", ...small, ...unsaved])
+      ])
+      assert.deepStrictEqual(
+        lines(json.stdout).map((line) => JSON.parse(line)).map(({ path, seed }) => ({ path, seed })),
+        [{ path: null, seed: 5 }, { path: null, seed: 6 }]
+      )
+      assert.deepStrictEqual(text, { code: 0, stdout: "", stderr: "" })
+      assert.deepStrictEqual(yield* filesIn(outdir), [])
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
   it.live("writes pictures where it says, and info reads them back", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem

@@ -166,7 +166,7 @@ describe("comments, styles and extra networks", () => {
     withRuntime(Effect.gen(function*() {
       const { images: [image] } = yield* run({ prompt: "a cat # and a dog" })
       assert.deepStrictEqual(image?.pixels, yield* pixels({ prompt: "a cat \n" }))
-      assert.match(image?.infotext ?? "", /^a cat \n\nSteps/)
+      assert.match(image?.infotext ?? "", /^a cat\nSteps/)
       const kept = yield* run({ prompt: "a cat # dog", override_settings: { enable_prompt_comments: false } })
       assert.match(kept.images[0]?.infotext ?? "", /^a cat # dog\nSteps/)
     })))

@@ -28,4 +28,14 @@ export const rectangle = (
 ): Raster =>
   draw(width, height, (x, y) => x >= left && x < right && y >= top && y < bottom ? [255, 255, 255] : [0, 0, 0])
 
+/** An image that is half transparent, and more so towards the right. */
+export const translucent = ({ data, height, width }: Raster): Raster => {
+  const rgba = new Uint8Array(width * height * 4)
+  for (let place = 0; place < width * height; place++) {
+    rgba.set(data.subarray(place * 3, place * 3 + 3), place * 4)
+    rgba[place * 4 + 3] = 255 - Math.round(200 * (place % width) / width)
+  }
+  return { width, height, channels: 4, data: rgba }
+}
+
 export const file = (raster: Raster) => Effect.orDie(PlainEncoder.encode({ raster, infotext: "" }))

@@ -45,6 +45,33 @@ layer(TestRuntime.layer())("the pipeline", (it) => {
       })
   )
 
+  it.effect("scales the noise of the samplers that stable-diffusion-webui lets scale it, and says so", () =>
+    Effect.gen(function*() {
+      const scaled: Array<string> = []
+      for (const { name } of Samplers.all) {
+        const [plain, more] = [
+          yield* run({ sampler_name: name, eta: 1, s_churn: 5 }),
+          yield* run({ sampler_name: name, eta: 1, s_churn: 5, s_noise: 1.5 })
+        ]
+        const [image, other] = [plain.images[0], more.images[0]]
+        const differs = Buffer.compare(image?.pixels ?? new Uint8Array(), other?.pixels ?? new Uint8Array()) !== 0
+        assert.strictEqual(other?.infotext.includes("Sigma noise: 1.5"), differs, name)
+        if (differs) scaled.push(name)
+      }
+      assert.deepStrictEqual(scaled, [
+        "DPM++ SDE",
+        "DPM++ 2M SDE",
+        "DPM++ 2M SDE Heun",
+        "DPM++ 2S a",
+        "DPM++ 3M SDE",
+        "Euler",
+        "Heun",
+        "DPM2",
+        "DPM2 a",
+        "DPM fast"
+      ])
+    }))
+
   it.effect("draws a random seed for -1, and says which", () =>
     Effect.gen(function*() {
       const [first, second] = [yield* run({ seed: -1, batch_size: 2 }), yield* run({ seed: -1 })]

@@ -3,135 +3,166 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { readMetadata } from "../../src/images/Metadata.ts"
+import { readInfotext } from "../../src/processing/InfotextRequest.ts"
 import { Options } from "../../src/processing/Options.ts"
-import { Img2Img, Txt2Img } from "../../src/processing/requests.ts"
+import { decode, type Processing } from "../../src/processing/Processing.ts"
+import type { ProcessedImage } from "../../src/runner/Processed.ts"
 import { processImages } from "../../src/runner/processImages.ts"
-import * as Samplers from "../../src/sampling/Samplers.ts"
-import * as Schedules from "../../src/sampling/Schedules.ts"
-import { TestRuntime } from "../../src/testing/index.ts"
+import { type AnyRequest, isOfFiles, requests, styles } from "./anyRequest.ts"
+import * as attentive from "./attentive.ts"
 import * as pictures from "./pictures.ts"
 
-const oneOf = <const L extends ReadonlyArray<string | number | boolean>>(values: L) => Schema.Literals(values)
-const share = oneOf([0, 0.25, 0.3, 0.5, 0.75, 1])
-const words = Schema.Array(
-  oneOf([
-    "a cat",
-    "(dog:1.3)",
-    "[bird]",
-    "[sun:moon:0.5]",
-    "[red|green]",
-    "AND",
-    "BREAK",
-    "\"quoted\"",
-    "a: b",
-    "é 猫",
-    "\n"
-  ])
-)
+/** What a request with images of its own starts from. */
+interface Given {
+  readonly init_images: readonly [Uint8Array, ...ReadonlyArray<Uint8Array>]
+  readonly mask?: Uint8Array | undefined
+}
 
-const Shared = Schema.Struct({
-  prompt: words,
-  negative_prompt: words,
-  seed: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 32 })),
-  subseed: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 32 })),
-  subseed_strength: share,
-  seed_resize_from_w: oneOf([-1, 0, 48]),
-  seed_resize_from_h: oneOf([-1, 0, 80]),
-  steps: oneOf([1, 2, 5]),
-  sampler_name: oneOf(["Euler", ...Samplers.all.map(({ name }) => name).filter((name) => name !== "DPM adaptive")]),
-  scheduler: oneOf(["Automatic", ...Schedules.all.map(({ label }) => label)]),
-  cfg_scale: oneOf([1, 2.5, 7]),
-  width: oneOf([32, 64]),
-  height: oneOf([32, 40]),
-  eta: oneOf([0, 0.5, 1]),
-  tiling: Schema.Boolean
-})
+// Settings about files are no part of an infotext: whoever wants the same file sets them again.
+const ofFiles = (settings: Readonly<Record<string, unknown>>) =>
+  Object.fromEntries(Object.entries(settings).filter(([name]) => isOfFiles(name)))
 
-const Settings = Schema.Struct({
-  emphasis: oneOf(["Original", "No norm", "Ignore", "None"]),
-  CLIP_stop_at_last_layers: oneOf([1, 2]),
-  randn_source: oneOf(["CPU", "NV"]),
-  eta_noise_seed_delta: oneOf([0, 31337]),
-  sgm_noise_multiplier: Schema.Boolean,
-  always_discard_next_to_last_sigma: Schema.Boolean,
-  s_churn: oneOf([0, 5])
-})
+const lossStart = "The infotext cannot hold "
+const losses = (warnings: ReadonlyArray<string>) => warnings.filter((warning) => warning.startsWith(lossStart))
 
-const Hires = Schema.Struct({
-  enable_hr: Schema.Boolean,
-  hr_scale: oneOf([1.5, 2]),
-  hr_upscaler: oneOf(["Latent", "Lanczos", "Latent (nearest)"]),
-  hr_second_pass_steps: oneOf([0, 3]),
-  denoising_strength: share,
-  hr_prompt: oneOf(["", "a dog, \"big\""]),
-  hr_sampler_name: oneOf(["Euler", "DPM++ 2M"])
-})
-
-const Masking = Schema.Struct({
-  denoising_strength: share,
-  resize_mode: oneOf([0, 1, 2, 3]),
-  inpainting_fill: oneOf([0, 1, 2, 3]),
-  inpaint_full_res: Schema.Boolean,
-  inpaint_full_res_padding: oneOf([0, 16]),
-  inpainting_mask_invert: oneOf([0, 1])
-})
-
-// White space at the ends of lines is no part of what an infotext keeps.
-const joined = (parts: ReadonlyArray<string>): string =>
-  parts.join(" ").split("\n").map((line) => line.trim()).join("\n").trim()
-
-layer(TestRuntime.layer())("a picture made again from its infotext", (it) => {
-  it.effect.prop(
-    "is the same to the byte",
-    [Arbitrary.schema(Shared), Arbitrary.schema(Settings), Arbitrary.schema(Hires)],
-    ([shared, override_settings, hires]) =>
-      Effect.gen(function*() {
-        const asked = Txt2Img.make({
-          ...shared,
-          ...hires,
-          prompt: joined(shared.prompt),
-          negative_prompt: joined(shared.negative_prompt),
-          override_settings
-        })
-        const { images: [made] } = yield* processImages(asked)
-        assert.isDefined(made)
-        const { infotext = "" } = yield* readMetadata(made.bytes)
-        const again = yield* Txt2Img.fromInfotext(infotext, {}, { opts: Options.defaults })
-        const { images: [remade] } = yield* processImages(again)
-        assert.strictEqual(remade?.infotext, infotext)
-        assert.deepStrictEqual(remade?.bytes, made.bytes)
-      }),
-    { arbitrary: { runs: 60 } }
+/** Makes an image again from its infotext, where other settings are in force. */
+const again = Effect.fnUntraced(function*(options: {
+  readonly made: ProcessedImage
+  readonly asked: Processing
+  readonly given: Given | undefined
+  /** Absent where the text does not name its version: then it does not say that absent keys mean the defaults. */
+  readonly elsewhere: Readonly<Record<string, unknown>> | undefined
+}) {
+  const { asked, elsewhere = {}, given, made } = options
+  const infotext = (yield* readMetadata(made.bytes)).infotext ?? made.infotext
+  const { sd_model_checkpoint: _, ...others } = elsewhere
+  // A text without a model says nothing of another machine's.
+  const inForce = yield* Options.decode(infotext.includes("Model: ") ? elsewhere : others)
+  const { request } = yield* readInfotext(
+    infotext,
+    given === undefined ? {} : {
+      _tag: "Img2Img",
+      init_images: [given.init_images[made.index % given.init_images.length]],
+      mask: given.mask
+    },
+    {
+      opts: Options.patched(Options.defaults, inForce),
+      swapModel: true,
+      ...(options.elsewhere !== undefined && { styles })
+    }
   )
+  const override_settings = yield* Options.decode({
+    ...inForce,
+    ...request.override_settings,
+    ...ofFiles({ ...Options.defaults }),
+    ...ofFiles({ ...asked.override_settings })
+  })
+  const { images: [remade] } = yield* processImages({ ...request, override_settings })
+  return { remade, infotext }
+})
 
-  it.effect.prop(
-    "is the same to the byte with the picture and mask that it came from",
-    [Arbitrary.schema(Shared), Arbitrary.schema(Settings), Arbitrary.schema(Masking)],
-    ([shared, override_settings, masking]) =>
+/** Makes a request and each of its images again. */
+const check = Effect.fnUntraced(function*(any: AnyRequest, options: {
+  readonly given: Given | undefined
+  readonly mayLose: (warning: string) => boolean
+}) {
+  const { given, mayLose } = options
+  const asked = yield* Effect.result(decode({
+    ...any.fields,
+    override_settings: any.override_settings,
+    ...(given !== undefined && { _tag: "Img2Img", ...given })
+  }))
+  if (asked._tag === "Failure") return `refused: ${asked.failure.message.slice(0, 300)}`
+  const processed = yield* Effect.result(processImages(asked.success))
+  if (processed._tag === "Failure") {
+    assert.notInclude(["InferenceError", "ImageCodecError", "SaveError"], processed.failure._tag)
+    return `refused: ${processed.failure.message.slice(0, 200)}`
+  }
+  const { images, warnings } = processed.success
+  const lost = losses(warnings)
+  for (const warning of lost) assert.isTrue(mayLose(warning), warning)
+  if (lost.length > 0) return "lost"
+  for (const made of images) {
+    const hasVersion = any.override_settings["add_version_to_infotext"] !== false
+    const { infotext, remade } = yield* again({
+      made,
+      asked: asked.success,
+      given,
+      elsewhere: hasVersion ? any.elsewhere : undefined
+    })
+    assert.strictEqual(infotext, made.infotext)
+    assert.strictEqual(remade?.infotext, made.infotext)
+    assert.deepStrictEqual(remade?.pixels, made.pixels, made.infotext)
+    assert.isTrue(remade !== undefined && Buffer.compare(remade.bytes, made.bytes) === 0)
+  }
+  return "same"
+})
+
+const turn = Arbitrary.schema(Schema.Literals([0, 1, 2, 3, 4]))
+
+// What no text can hold: the rest of a batch.
+const batches = [
+  `${lossStart}batch_size: DPM adaptive`,
+  `${lossStart}sd_model_checkpoint: add_model_hash_to_info is off`,
+  `${lossStart}seed: counted up to -1`,
+  `${lossStart}subseed: counted up to -1`
+]
+const isOfBatch = (warning: string) => batches.some((start) => warning.startsWith(start))
+
+const counted = (counts: Map<string, number>, outcome: string) => counts.set(outcome, (counts.get(outcome) ?? 0) + 1)
+
+layer(attentive.layer)("an image made again from its infotext, of a request over all fields and settings", (it) => {
+  const kinds = [
+    ["with prompts of plain words", "plain", isOfBatch],
+    ["with prompts of any text, or a warning names the prompt", "any", () => true]
+  ] as const
+
+  for (const [title, prompts, mayLose] of kinds) {
+    it.effect(`is the same to the byte, ${title}`, () =>
       Effect.gen(function*() {
-        const init_images = [yield* pictures.file(pictures.slopes(72, 60))] as const
-        const mask = yield* pictures.file(pictures.rectangle([10, 10, 40, 50], 72, 60))
-        const asked = Img2Img.make({
-          ...shared,
-          ...masking,
-          prompt: joined(shared.prompt),
-          negative_prompt: joined(shared.negative_prompt),
-          override_settings,
-          init_images,
-          mask
-        })
-        const { images: [made] } = yield* processImages(asked)
-        assert.isDefined(made)
-        const given = {
-          init_images,
-          mask,
-          resize_mode: masking.resize_mode
-        }
-        const again = yield* Img2Img.fromInfotext(made.infotext, given, { opts: Options.defaults })
-        const { images: [remade] } = yield* processImages(again)
-        assert.strictEqual(remade?.infotext, made.infotext)
-        assert.deepStrictEqual(remade?.bytes, made.bytes)
-      }),
-    { arbitrary: { runs: 40 } }
-  )
+        const counts = new Map<string, number>()
+        const result = yield* Arbitrary.checkEffect(requests.txt2img[prompts], (any) =>
+          Effect.map(check(any, { given: undefined, mayLose }), (outcome) => {
+            counted(counts, outcome)
+            return true
+          }), { runs: 150 })
+        assert.isUndefined(Arbitrary.formatCheckFailure(result))
+        assert.isAbove(counts.get("same") ?? 0, 50, JSON.stringify([...counts]))
+      }))
+
+    it.effect(`is the same to the byte with the images that it came from, ${title}`, () =>
+      Effect.gen(function*() {
+        const [first, second, clear, mask, blank] = yield* Effect.all([
+          pictures.file(pictures.slopes(72, 60)),
+          pictures.file(pictures.slopes(40, 40)),
+          pictures.file(pictures.translucent(pictures.slopes(48, 56))),
+          pictures.file(pictures.translucent(pictures.rectangle([10, 10, 40, 50], 72, 60))),
+          pictures.file(pictures.rectangle([0, 0, 0, 0], 72, 60))
+        ])
+        const counts = new Map<string, number>()
+        const givens: ReadonlyArray<Given> = [
+          { init_images: [first], mask },
+          { init_images: [clear] },
+          { init_images: [first, second], mask },
+          { init_images: [second], mask: blank },
+          { init_images: [clear, first] }
+        ]
+        const result = yield* Arbitrary.checkEffect(
+          Arbitrary.all({ any: requests.img2img[prompts], turn }),
+          ({ any, turn }) => {
+            const given = givens[turn]
+            return Effect.map(
+              check({ ...any, fields: { ...any.fields, batch_size: 2 } }, { given, mayLose }),
+              (outcome) => {
+                counted(counts, outcome)
+                return true
+              }
+            )
+          },
+          { runs: 150 }
+        )
+        assert.isUndefined(Arbitrary.formatCheckFailure(result))
+        assert.isAbove(counts.get("same") ?? 0, 50, JSON.stringify([...counts]))
+      }))
+  }
 })

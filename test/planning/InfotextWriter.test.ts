@@ -8,7 +8,7 @@ import { Options, OptionsPatch } from "../../src/processing/Options.ts"
 import { Img2Img, type Processing, Txt2Img } from "../../src/processing/Processing.ts"
 
 const eulerA = { name: "Euler a", usesEnsd: true, space: "sigma", noise: "ancestral" } as const
-const euler = { name: "Euler", usesEnsd: false, space: "sigma", noise: "churn" } as const
+const euler = { name: "Euler", usesEnsd: false, space: "sigma", noise: "churn", scalesNoise: true } as const
 const ddim = { name: "DDIM", usesEnsd: false, space: "timestep", noise: "ancestral" } as const
 
 // The facts of the reference's examples: 64x64, two steps, seed 5, model "tiny".
@@ -104,7 +104,8 @@ describe("InfotextWriter.format", () => {
       about(dog({ inpainting_mask_invert: 1, inpaint_full_res_padding: 0, inpainting_fill: 0 }), { hasMask: true })
     ],
     [
-      "Denoising strength: 0.75, Conditional mask weight: 0.5, Masked content: latent nothing",
+      "Denoising strength: 0.75, Conditional mask weight: 0.5, Mask blur x: 0, Mask blur y: 4, " +
+      "Masked content: latent nothing",
       about(
         dog({
           inpaint_full_res: false,
@@ -113,6 +114,67 @@ describe("InfotextWriter.format", () => {
           override_settings: { inpainting_mask_weight: 0.5 }
         }),
         { hasMask: true, isInpaintingModel: true }
+      )
+    ],
+    [
+      "Denoising strength: 0.75, Mask blur: 0, Mask round: False, Mask overlay: False",
+      about(
+        dog({
+          inpaint_full_res: false,
+          mask_blur_x: 0,
+          mask_blur_y: 0,
+          mask_round: false,
+          override_settings: { overlay_inpaint: false }
+        }),
+        { hasMask: true }
+      )
+    ],
+    [
+      "Denoising strength: 0.75, Resize mode: Resize and fill, Img2img upscaler: ESRGAN, Background color: #000000, " +
+      "Full steps: True, Color correction: True, Upscaler tile size: 64, Upscaler tile overlap: 16",
+      about(
+        dog({
+          resize_mode: 2,
+          override_settings: {
+            upscaler_for_img2img: "ESRGAN",
+            img2img_background_color: "#000000",
+            img2img_fix_steps: true,
+            img2img_color_correction: true,
+            ESRGAN_tile: 64,
+            ESRGAN_tile_overlap: 16
+          }
+        })
+      )
+    ],
+    [
+      "Disable extra networks: True, Prompt comments: False, Comma padding backtrack: 0, Tiled VAE threshold: 512, " +
+      "Latent tile size: 64, Latent tile overlap: 8",
+      about(
+        cat({
+          disable_extra_networks: true,
+          override_settings: {
+            enable_prompt_comments: false,
+            comma_padding_backtrack: 0,
+            vae_tile_threshold: 512,
+            latent_tile_size: 64,
+            latent_tile_overlap: 8
+          }
+        }),
+        { prompt: "a cat # not a comment <lora:x:1>" }
+      )
+    ],
+    [
+      "Clip skip: 2, Clip skip SDXL: True, SDXL crop top: 8, SDXL high aesthetic score: 7.0",
+      about(
+        cat({
+          override_settings: {
+            CLIP_stop_at_last_layers: 2,
+            sdxl_clip_l_skip: true,
+            sdxl_crop_top: 8,
+            sdxl_refiner_high_aesthetic_score: 7
+          }
+        }),
+        { clipSkip: 2, mayReadSdxl: true }
       )
     ],
     [

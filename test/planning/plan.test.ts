@@ -88,7 +88,7 @@ describe("a plan", () => {
   })
 
   it("takes size and batch from init images, and says whether a mask leaves something to be made", () => {
-    const processing = Img2Img.make({ init_images: [png, png], batch_size: 2 })
+    const processing = Img2Img.make({ init_images: [png, png], mask: png, batch_size: 2, inpaint_full_res: false })
     const of = (mask: SourceFacts["mask"]) =>
       planned({ processing, source: sourceOf(mask, { width: 70, height: 60 }, { width: 9, height: 9 }) })
     const { batches, height, source, warnings, width } = of("empty")
@@ -97,6 +97,14 @@ describe("a plan", () => {
     assert.match(warnings.join(), /mask is empty/)
     assert.deepStrictEqual([of("used").source?.isMasked, of("used").warnings], [true, []])
     assert.include(of("used").batches[0]?.[0]?.infotext, "Mask blur: 4")
+    // An empty mask may be none when it is read otherwise, so that its fields are written as well.
+    assert.include(of("empty").batches[0]?.[0]?.infotext, "Mask blur: 4")
+  })
+
+  it("cuts the masked area out of images of one size only", () => {
+    const processing = Img2Img.make({ init_images: [png, png], mask: png, batch_size: 2 })
+    const inputs = { processing, source: sourceOf("used", { width: 70, height: 60 }, { width: 9, height: 9 }) }
+    assert.throws(() => planned(inputs), "init_images.1: it is 9x9 pixels, and the first image 70x60")
   })
 
   it("asks for no refiner that is named nothing", () => {

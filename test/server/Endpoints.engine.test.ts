@@ -126,6 +126,10 @@ describe("txt2img", () => {
       const answer = yield* post(`${v1}/txt2img`, { ...small, override_settings })
       assert.strictEqual(answer.status, 200)
       assert.strictEqual(field(info(answer), "clip_skip"), 2)
+      assert.include(
+        String(field(info(answer), "warnings", 0)),
+        "No checkpoint is named \"no such model\": override_settings.sd_model_checkpoint was passed over, and "
+      )
       assert.strictEqual(yield* clipSkip, 1)
       const unknown = yield* post(`${v1}/txt2img`, { ...small, override_settings: { CLIP_stop_at_last_layer: 2 } })
       assert.strictEqual(unknown.status, 422)

@@ -258,10 +258,11 @@ export class Generation extends Context.Service<Generation, {
           )
         ).pipe(Effect.mapError(fromRun))
         yield* Effect.forkDetach(titles.learn(processed.state.model.name))
+        const passedOver = unknownCheckpoint(request, processing, processed.state.model.name)
         const reply: Reply = {
           images: request.send_images ? replyImages(processed).map(({ bytes }) => bytes) : [],
           parameters: shown(request),
-          info: info(request, processed, [...warnings, ...processed.warnings])
+          info: info(request, processed, [...warnings, ...passedOver, ...processed.warnings])
         }
         return reply
       })
@@ -290,6 +291,23 @@ const shown = (request: ImageRequest): ImageRequest =>
   isImg2Img(request) && request.include_init_images !== true
     ? { ...request, init_images: null, mask: null }
     : request
+
+// As in the webui, an unknown checkpoint in the override settings is passed over.
+const unknownCheckpoint = (
+  request: ImageRequest,
+  { override_settings }: Processing.Processing,
+  used: string
+): ReadonlyArray<string> => {
+  const asked = request.override_settings?.["sd_model_checkpoint"]
+  return typeof asked !== "string" || asked.trim() === "" || override_settings.sd_model_checkpoint !== undefined
+    ? []
+    : [
+      `No checkpoint is named ${
+        JSON.stringify(asked.slice(0, 200))
+      }: override_settings.sd_model_checkpoint was passed ` +
+      `over, and ${used} was used. See /sdapi/v1/sd-models.`
+    ]
+}
 
 // Null counts as absent.
 const given = (fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
