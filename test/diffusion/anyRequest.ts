@@ -133,9 +133,9 @@ const chosen: Readonly<Record<string, Arbitrary.Arbitrary<unknown>>> = {
   show_progress_every_n_steps: oneOf(1, 2)
 }
 
-const given = ["_tag", "override_settings", "init_images", "mask"]
-const texts = ["prompt", "negative_prompt"]
-const hiresTexts = ["hr_prompt", "hr_negative_prompt"]
+const given = new Set(["_tag", "override_settings", "init_images", "mask"])
+const texts = new Set(["prompt", "negative_prompt"])
+const hiresTexts = new Set(["hr_prompt", "hr_negative_prompt"])
 
 // A prompt of the second pass that is a comment or in quotes is another one in an infotext.
 const led = (prompt: Arbitrary.Arbitrary<string>) =>
@@ -145,14 +145,14 @@ const led = (prompt: Arbitrary.Arbitrary<string>) =>
   )
 
 const anyOf = (name: string, schema: Schema.Top, prompt: Arbitrary.Arbitrary<string>): Arbitrary.Arbitrary<unknown> =>
-  chosen[name] ?? (texts.includes(name) ? prompt : hiresTexts.includes(name) ? led(prompt) : Arbitrary.schema(schema))
+  chosen[name] ?? (texts.has(name) ? prompt : hiresTexts.has(name) ? led(prompt) : Arbitrary.schema(schema))
 
 const fields = (
   struct: { readonly fields: Readonly<Record<string, Schema.Top>> },
   prompt: Arbitrary.Arbitrary<string>
 ) =>
   Object.entries(struct.fields)
-    .filter(([name]) => !given.includes(name))
+    .filter(([name]) => !given.has(name))
     .map(([name, schema]) => [name, anyOf(name, schema, prompt)] as const)
 
 const all = (fields: ReadonlyArray<readonly [string, Arbitrary.Arbitrary<unknown>]>): Arbitrary.Arbitrary<Values> =>

@@ -6,15 +6,13 @@ import { settingsOf } from "../../src/processing/InfotextRequest.ts"
 import { Options, OptionsSnapshot } from "../../src/processing/Options.ts"
 import { Img2Img, Txt2Img } from "../../src/processing/Processing.ts"
 
-const ofFiles = ["Saving images", "Directories", "Infotext", "Live previews"]
+const ofFiles = new Set(["Saving images", "Directories", "Infotext", "Live previews"])
 const groupOf = (name: string) => fieldOf(OptionsSnapshot, name)?.group ?? ""
 
 describe("the keys of infotexts", () => {
   it("hold every setting that is not about files", () => {
     const held = new Set(settingRows.map(({ name }) => name))
-    const missing = Object.keys(OptionsSnapshot.fields).filter((name) =>
-      !ofFiles.includes(groupOf(name)) && !held.has(name)
-    )
+    const missing = Object.keys(OptionsSnapshot.fields).filter((name) => !ofFiles.has(groupOf(name)) && !held.has(name))
     assert.deepStrictEqual(missing, [])
   })
 
@@ -46,7 +44,7 @@ describe("the keys of infotexts", () => {
     const names = new Set(read.map(({ name }) => name))
     for (const { name, value } of read) assert.strictEqual(value, defaults[name], name)
     const missing = Object.keys(OptionsSnapshot.fields).filter((name) =>
-      !ofFiles.includes(groupOf(name)) && !names.has(name)
+      !ofFiles.has(groupOf(name)) && !names.has(name)
     )
     assert.deepStrictEqual(missing, ["sd_model_checkpoint"])
     assert.deepStrictEqual(settingsOf({ "Version": "1.10.1" }), [])
