@@ -1,13 +1,13 @@
 /**
- * Measures how far images differ where the same request is computed in another way: a row of a batch alone, with another
- * number of threads, or by a processor with other instructions.
+ * Measures how far images differ where the same request is computed in another way: as a row of a batch and alone, with
+ * another number of threads, or by a processor with other instructions.
  *
  * ```text
  * node test/conformance/machines.ts [processor ...]
  * ```
  *
- * Processors are those of `qemu-x86_64 -cpu help` (Debian: `apt-get install qemu-user`), such as `Haswell` (AVX2, FMA) and
- * `Nehalem` (no AVX). The figures are in docs/conformance.md.
+ * Processors are those of `qemu-x86_64 -cpu help` (Debian: `apt-get install qemu-user`), such as `Haswell` (AVX2, FMA)
+ * and `Nehalem` (no AVX). The figures are in docs/conformance.md.
  */
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, readdirSync, rmSync } from "node:fs"
