@@ -4,7 +4,10 @@ import * as FileSystem from "effect/FileSystem"
 import type * as Scope from "effect/Scope"
 import * as Struct from "effect/Struct"
 import { spawn } from "node:child_process"
-import { constants } from "node:os"
+import { randomUUID } from "node:crypto"
+import { rmSync } from "node:fs"
+import { constants, tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url))
@@ -43,6 +46,8 @@ export const start = (args: ReadonlyArray<string>, options: Options = {}): Effec
     Effect.acquireRelease(
       Effect.sync(() => {
         const { FORCE_COLOR: _, ...env } = process.env
+        // A server's own; other commands do not make it.
+        const data = join(tmpdir(), `serena-data-${randomUUID()}`)
         const [program, ...rest] = [
           ...options.through ?? [],
           process.execPath,
@@ -52,7 +57,7 @@ export const start = (args: ReadonlyArray<string>, options: Options = {}): Effec
         ] as const
         const child = spawn(program, rest, {
           ...(options.cwd !== undefined && { cwd: options.cwd }),
-          env: { ...env, ...options.env },
+          env: { ...env, SERENA_DATA_DIR: data, ...options.env },
           stdio: ["ignore", "pipe", "pipe"]
         })
         let stdout = ""
@@ -90,6 +95,7 @@ export const start = (args: ReadonlyArray<string>, options: Options = {}): Effec
           })
         return {
           child,
+          data,
           said: (pattern: RegExp) =>
             Effect.flatMap(
               until(() => pattern.test(stderr) ? true : code !== undefined ? false : undefined),
@@ -108,9 +114,13 @@ export const start = (args: ReadonlyArray<string>, options: Options = {}): Effec
           end: until((): Ended | undefined => code === undefined ? undefined : { code, stdout, stderr })
         }
       }),
-      ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
+      ({ child, data }) =>
+        Effect.sync(() => {
+          child.kill("SIGKILL")
+          rmSync(data, { recursive: true, force: true })
+        })
     ),
-    (running) => Struct.omit(running, ["child"])
+    (running) => Struct.omit(running, ["child", "data"])
   )
 
 /** Runs `serena ...args` to its end. */
