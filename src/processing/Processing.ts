@@ -704,9 +704,13 @@ export const dormantFields = (input: object): ReadonlySet<string> => {
   )
 }
 
+const imageFields = new Set(["init_images", "mask"])
+
 // JSON can spell half of a surrogate pair, which is no character. Files and networks would get another one instead.
+// Images are base64, in which there is none.
 const illFormed = (input: object): ReadonlyArray<Problem> =>
   Object.entries(input).flatMap(([path, value]: readonly [string, unknown]) => {
+    if (imageFields.has(path)) return []
     const texts: ReadonlyArray<unknown> = Array.isArray(value) ? value : [value]
     return texts.every((text) => typeof text !== "string" || text.isWellFormed())
       ? []
