@@ -275,7 +275,9 @@ describe("Infotext.parse", () => {
   })
 
   // Two numbers with an x between them are a size, whatever the key.
-  const NoSize = Schema.String.check(Schema.makeFilter((text) => !/^\p{Nd}+x\p{Nd}+$/u.test(text.replaceAll(/[,\n]/g, ""))))
+  const NoSize = Schema.String.check(
+    Schema.makeFilter((text) => !/^\p{Nd}+x\p{Nd}+$/u.test(text.replaceAll(/[,\n]/g, "")))
+  )
 
   it.prop("decodes JSON strings, and leaves what is none", [NoSize], ([value]) => {
     const modelOf = (text: string) => fields(`Steps: 1, Seed: 2, Model: ${text}`).Model
