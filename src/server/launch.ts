@@ -6,12 +6,14 @@ import * as NodePath from "@effect/platform-node/NodePath"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { HttpServer } from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Path from "effect/Path"
 import { ImageDecoder } from "../images/ImageDecoder.ts"
 import { ImageEncoder } from "../images/ImageEncoder.ts"
+import { byReason, unusableFiles } from "../models/ModelFiles.ts"
 import type { CommandOptions } from "../processing/CommandOptions.ts"
 import { Options, type OptionsPatch } from "../processing/Options.ts"
 import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
@@ -62,11 +64,14 @@ export const launch = Effect.fn("launch")(
     const settings = options_file === undefined
       ? "Settings are in memory only and end with the server."
       : `Settings are kept in ${Context.get(context, Path.Path).resolve(options_file)}`
+    yield* Effect.provideContext(warnOfUnusableFiles(options.cmdOpts.modelsDir), context)
+    // Heard from here on: who reads the next line may send one at once.
+    const stopped = yield* Effect.forkScoped(signal, { startImmediately: true })
     yield* Console.log(`Serena listens on ${scheme}://${host}:${port}\n${settings}`)
     // Model titles show a hash once it is known.
     const { sd_model_checkpoint } = yield* Context.get(context, Options).snapshot
     yield* Effect.forkScoped(Context.get(context, ModelTitles).learn(sd_model_checkpoint))
-    yield* Effect.raceFirst(signal, Context.get(context, Lifetime).ended)
+    yield* Effect.raceFirst(Fiber.join(stopped), Context.get(context, Lifetime).ended)
     yield* Console.error(
       `Stopping. Executing runs have ${options.server.grace} seconds to finish; a second signal exits at once.`
     )
@@ -75,6 +80,14 @@ export const launch = Effect.fn("launch")(
   // Each entry is one line, so that a request takes one line.
   (effect, { logJson }) => Effect.provide(effect, Logger.layer([logJson ? Logger.consoleJson : textLines]))
 )
+
+// What is in the models folder and does not load.
+const warnOfUnusableFiles = Effect.fnUntraced(function*(modelsDir: string | undefined) {
+  if (modelsDir === undefined) return
+  for (const { message, path } of byReason(yield* unusableFiles(modelsDir))) {
+    yield* Effect.logWarning(`Not used: ${path} (${message}).`)
+  }
+})
 
 const textLines = Logger.withConsoleError(Logger.formatLogFmt)
 

@@ -123,7 +123,7 @@ export const rooms: ReadonlyArray<Room> = [
   {
     path: "server",
     holds: "both APIs on one router, and how a server starts and ends",
-    imports: ["contract", "images", "processing", "runner", "server/host", "server/sdapi", "server/v1", "."]
+    imports: ["contract", "images", "models", "processing", "runner", "server/host", "server/sdapi", "server/v1", "."]
   },
   {
     path: "cli",

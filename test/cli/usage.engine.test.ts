@@ -158,8 +158,8 @@ describe("serena", () => {
   it.live("says which numbers are in range", () =>
     Effect.gen(function*() {
       const low = yield* serena(
-        ("txt2img --steps -5 --width 0 --batch-size 0 --threads -2 --max-width 0 --enable-hr --denoising-strength 2 --set " +
-          "CLIP_stop_at_last_layers=99").split(" ")
+        ("txt2img --steps -5 --width 0 --batch-size 0 --threads -2 --max-width 0 --enable-hr --denoising-strength 2 " +
+          "--set CLIP_stop_at_last_layers=99").split(" ")
       )
       for (
         const sentence of [

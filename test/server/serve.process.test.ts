@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
-import { mkdtemp, readdir, realpath, rm, writeFile } from "node:fs/promises"
+import { mkdtemp, readdir, realpath, rm, symlink, writeFile } from "node:fs/promises"
 import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { embedded } from "../models/fixtures.ts"
 
 const main = fileURLToPath(new URL("serveMain.ts", import.meta.url))
 
@@ -80,6 +81,19 @@ describe("serena serve", () => {
       assert.strictEqual(code, 0)
       assert.include(output, `Settings are kept in ${data}/settings.json`)
       assert.match(errors, /Stopping\./)
+    }))
+
+  it.live("says what is in the models folder and does not load", () =>
+    Effect.gen(function*() {
+      const models = yield* folder
+      yield* Effect.promise(() => symlink(embedded, join(models, "shapes")))
+      yield* Effect.promise(() => writeFile(join(models, "dream.safetensors"), "weights"))
+      const { address, child, ended } = yield* start(["--port", "0", "--models-dir", models])
+      yield* address
+      child.kill("SIGTERM")
+      const { code, errors } = yield* ended
+      assert.strictEqual(code, 0)
+      assert.match(errors, /level=WARN.* message="Not used: .*dream\.safetensors \(.*ONNX.*\)\."/)
     }))
 
   it.live("names every flag that is wrong, and does not start", () =>
