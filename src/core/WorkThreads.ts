@@ -62,6 +62,8 @@ interface Thread {
 const startThread = (): Thread => {
   const waiting = new Map<number, (reply: Effect.Effect<never>) => void>()
   const worker = new Worker(threadUrl, { execArgv: [] })
+  // Each work in flight listens for its own reply.
+  worker.setMaxListeners(0)
   let asked = 0
   let death: string | undefined
   const die = (reason: string) => {

@@ -29,6 +29,28 @@ describe("a body that is not valid UTF-8", () => {
     }))
 })
 
+describe("a body that is declared to be in another encoding", () => {
+  it.live("is refused by both APIs, and one in ASCII is read", () =>
+    Effect.gen(function*() {
+      const { send } = yield* serving()
+      const v1 = yield* listening()
+      for (
+        const [charset, statuses] of [["iso-8859-1", [400, 400]], ["utf-16le", [400, 400]], ["UTF-8", [200, 202]], [
+          "\"us-ascii\"",
+          [200, 202]
+        ]] as const
+      ) {
+        const init = {
+          method: "POST",
+          headers: { "content-type": `application/json; charset=${charset}` },
+          body: JSON.stringify(small)
+        }
+        const replies = [yield* send("/sdapi/v1/txt2img", init), yield* v1.send("/v1/runs", init)]
+        assert.deepStrictEqual(replies.map(({ status }) => status), statuses, charset)
+      }
+    }))
+})
+
 describe("half of a surrogate pair, which JSON can spell", () => {
   it.live("is refused by both APIs, in any text of a request", () =>
     Effect.gen(function*() {

@@ -53,7 +53,7 @@ export interface FileLock {
 const renewal = 5000
 
 /** Milliseconds for which a lock must stand still before it is taken from a holder that cannot be asked for. */
-export const patience = 20_000
+export const staleAfter = 20_000
 
 interface Seen {
   readonly text: string
@@ -101,7 +101,7 @@ export const acquire = Effect.fn("FileLock.acquire")(function*(
   // Whether a lock changes, or goes, while it is watched.
   const isRenewed = Effect.fnUntraced(function*(seen: Seen) {
     const begun = yield* Clock.currentTimeMillis
-    while ((yield* Clock.currentTimeMillis) - begun < patience) {
+    while ((yield* Clock.currentTimeMillis) - begun < staleAfter) {
       yield* Effect.sleep(renewal / 10)
       const now = yield* look
       if (Option.isNone(now) || now.value.text !== seen.text || now.value.modified !== seen.modified) return true
@@ -121,7 +121,7 @@ export const acquire = Effect.fn("FileLock.acquire")(function*(
       if (status === "running") return yield* held
       if (status === "unknown") {
         yield* Effect.logWarning(
-          `${lock} names ${describe(holder)}; waiting up to ${patience / 1000} seconds to see whether it is in use`
+          `${lock} names ${describe(holder)}; waiting up to ${staleAfter / 1000} seconds to see whether it is in use`
         )
         if (yield* isRenewed(seen)) {
           // It may have ended meanwhile.

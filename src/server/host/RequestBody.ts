@@ -23,7 +23,7 @@ export const mostCharacters = 4 * 2 ** 20
 
 /**
  * Why a body cannot be read. `size`: it is over the limit of bytes. `transfer`: it did not arrive in full. `encoding`:
- * it is not UTF-8. `image`: a text is longer than the largest image. `values`, `texts`: there are too many of them.
+ * it is not UTF-8, or says so itself. `image`: a text is longer than the largest image. `values`, `texts`: there are too many of them.
  */
 export type BodyFault = "encoding" | "image" | "size" | "texts" | "transfer" | "values" | NotJson
 
@@ -39,6 +39,7 @@ export const read = Effect.fnUntraced(
     request: HttpServerRequest.HttpServerRequest,
     { max_image_bytes }: Pick<Limits, "max_image_bytes">
   ): Effect.fn.Return<unknown, BodyFault> {
+    if (!isUtf8(request.headers["content-type"])) return yield* Effect.fail<BodyFault>("encoding")
     const limit = Number((yield* HttpIncomingMessage.MaxBodySize) ?? Infinity)
     const parts: Array<Uint8Array> = []
     const measure = measuring(longestBase64(max_image_bytes))
@@ -63,6 +64,12 @@ export const read = Effect.fnUntraced(
     return "value" in outcome ? outcome.value : yield* Effect.fail(outcome.fault)
   }
 )
+
+// Text in ASCII is UTF-8 as well.
+const isUtf8 = (contentType = ""): boolean => {
+  const [, charset = "utf-8"] = /;\s*charset\s*=\s*"?([^\s;"]*)/i.exec(contentType) ?? []
+  return /^(?:utf-?8|(?:us-)?ascii|)$/i.test(charset)
+}
 
 /** So that bodies of 64 kB are read away from the main thread. */
 const effortOfByte = 16
