@@ -23,7 +23,8 @@ export const mostCharacters = 4 * 2 ** 20
 
 /**
  * Why a body cannot be read. `size`: it is over the limit of bytes. `transfer`: it did not arrive in full. `encoding`:
- * it is not UTF-8, or says so itself. `image`: a text is longer than the largest image. `values`, `texts`: there are too many of them.
+ * it is not UTF-8, or declares another encoding. `image`: a text is longer than the largest image. `values`, `texts`:
+ * there are too many of them.
  */
 export type BodyFault = "encoding" | "image" | "size" | "texts" | "transfer" | "values" | NotJson
 
