@@ -178,8 +178,8 @@ export const layer = HttpRouter.use((router) =>
         )
       })
     )
-    yield* router.addGlobalMiddleware(
-      HttpMiddleware.compression({ algorithms: ["gzip"], minSize: 1000, levels: { gzip: 1 } })
-    )
+    const compress = HttpMiddleware.compression({ algorithms: ["gzip"], minSize: 1000, levels: { gzip: 1 } })
+    // Asked for once the route has replied: what changes a reply last is applied last, and others still read its text.
+    yield* router.addGlobalMiddleware((handler) => Effect.flatMap(Effect.exit(handler), compress))
   })
 )

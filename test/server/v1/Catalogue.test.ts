@@ -16,7 +16,7 @@ const started = Effect.fnUntraced(function*(options?: ListeningOptions) {
     Effect.flatMap(send(path, init), (response) =>
       Effect.promise(async () => {
         const body: unknown = await response.json()
-        return { status: response.status, body }
+        return { status: response.status, headers: response.headers, body }
       }))
   return { ...server, ask, get: (path: string) => Effect.map(ask(path), ({ body }) => body) }
 })
@@ -231,6 +231,20 @@ describe("The description of the API", () => {
         "503"
       ])
       assert.deepStrictEqual(statuses("/v1/runs/{id}", "get"), ["200", "400", "404", "421", "500"])
+    }))
+
+  it.live("holds for long errors, which are compressed: they have their message too", () =>
+    Effect.gen(function*() {
+      const { ask } = yield* started()
+      const names = Array.from({ length: 30 }, (_, i) => [`unknown_${i}`, 1] as const)
+      const { body, headers, status } = yield* ask("/v1/runs", {
+        method: "POST",
+        headers: { "accept-encoding": "gzip" },
+        body: JSON.stringify(Object.fromEntries(names))
+      })
+      assert.strictEqual(status, 422)
+      assert.strictEqual(headers.get("content-encoding"), "gzip")
+      assert.match(String(Object(body).message), /^The request cannot be processed\. Correct unknown_0: /)
     }))
 
   it.live("says what is this server's: its limits, and whether it has users", () =>
