@@ -8,17 +8,28 @@ import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config
  *
  * - `X.test.ts` (project `unit`): no native modules, threads or processes. Types, `X.test-d.ts`, are checked here.
  * - `X.engine.test.ts` (project `engine`): native modules as well, in this process.
+ * - `X.slow.engine.test.ts` (project `slow-engine`): the same, for more than five seconds.
  * - `X.process.test.ts` and all of `test/slow` (project `process`): processes, browsers, installed packages, the clock.
  *
- * `npm test` runs unit and engine, `npm run test:slow` runs process. `noNativeModules.ts` and `noProcesses.ts` make a
- * test fail that uses more than its name allows.
+ * `npm test` runs unit and engine, `npm run test:slow` runs the others. `noNativeModules.ts` and `noProcesses.ts` make
+ * a test fail that uses more than its name allows.
  */
 const project = (
   name: string,
   test: NonNullable<TestProjectInlineConfiguration["test"]>
 ): TestProjectInlineConfiguration => ({ extends: true, test: { name, ...test } })
 
-const [engine, process_, slow] = ["test/**/*.engine.test.ts", "test/**/*.process.test.ts", "test/slow/**"]
+const engine = "test/**/*.engine.test.ts"
+const slowEngine = "test/**/*.slow.engine.test.ts"
+const process_ = "test/**/*.process.test.ts"
+const slow = "test/slow/**"
+
+/** Tests of the engine in this process. */
+const inProcess: NonNullable<TestProjectInlineConfiguration["test"]> = {
+  setupFiles: ["test/noProcesses.ts"],
+  isolate: false,
+  testTimeout: 60_000
+}
 
 export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
@@ -40,12 +51,8 @@ export default defineConfig({
         testTimeout: 60_000,
         typecheck: { enabled: true, checker: "tsc", ignoreSourceErrors: true }
       }),
-      project("engine", {
-        include: [engine],
-        setupFiles: ["test/noProcesses.ts"],
-        isolate: false,
-        testTimeout: 60_000
-      }),
+      project("engine", { ...inProcess, include: [engine], exclude: [slowEngine] }),
+      project("slow-engine", { ...inProcess, include: [slowEngine], testTimeout: 600_000 }),
       project("process", {
         include: [process_, `${slow}/*.test.ts`],
         testTimeout: 600_000,

@@ -52,7 +52,7 @@ export const conformancePage = (
         "Each deviation is the largest over all values of all cases. Deviations may differ slightly between machines; the " +
         "tolerances are the same on every machine."
     ),
-    "```text\nnpm test              run all comparisons\nnpm run docs          measure again and regenerate this page\n```",
+    "```text\nnpm test              compare numbers with the references\nnpm run test:slow     generate whole images with each kind of model\nnpm run docs          measure again and regenerate this page\n```",
     "## Samplers",
     prose(
       "Each sampler runs on a denoiser with a closed form and on fixed noise; the final latents are compared. A tolerance " +
@@ -116,7 +116,7 @@ export const conformancePage = (
     "## Reproduction",
     prose(
       "An infotext, read with the init images and the mask given again, makes the same bytes on the same machine. " +
-        "[A property test](../test/diffusion/reproduce.engine.test.ts) makes random requests over all fields and " +
+        "[A property test](../test/diffusion/reproduce.slow.engine.test.ts) makes random requests over all fields and " +
         "settings, and each of their images again where other random settings are in force. What a text cannot hold is " +
         "named in a warning of the run."
     ),

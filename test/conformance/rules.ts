@@ -75,7 +75,7 @@ export const infotextRules: ReadonlyArray<Rule> = [
   infotext("planning/InfotextWriter", "a request comes back from its infotext", "Round trip of a request")
 ]
 
-const file = "test/diffusion/families.engine.test.ts"
+const file = "test/diffusion/families.slow.engine.test.ts"
 const txt2img: Rule = { name: "text-to-image", proof: { file, title: "from a text" } }
 const img2img: Rule = { name: "image-to-image", proof: { file, title: "from a picture" } }
 const halfPrecision: Rule = {

@@ -81,7 +81,7 @@ export const faults = {
       tried: "the real thread is ended from within during a call of the denoising network",
       times: 1,
       lost: "that run; it fails with a typed error, and the next run starts a new thread",
-      file: "test/models/Networks.engine.test.ts",
+      file: "test/models/Networks.slow.engine.test.ts",
       title: "fails with a typed error when its thread dies in a call, and goes on with a new thread"
     },
     memory: {
@@ -140,7 +140,7 @@ export const faults = {
       tried: "an 8x8 PNG of 585 kB with forty texts of 15 MB each",
       times: 1,
       lost: "nothing; the texts are not unpacked",
-      file: "test/images/ImageDecoder.engine.test.ts",
+      file: "test/images/ImageDecoder.slow.engine.test.ts",
       title: "unpacks no texts: forty of 15 MB in 585 kB cost nothing"
     },
     leftovers: {

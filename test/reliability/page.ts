@@ -11,7 +11,7 @@ export const reliabilityPage = (): string =>
         "is lost at most. The tests use real processes, signals, sockets and file systems. Each row is the description that " +
         "its test reads, so a row that no test repeats cannot stand here."
     ),
-    "```text\nnpm run test:slow     cause all of them\nnpm run docs          regenerate this page\n```",
+    "```text\nnpm test              cause those that need no process\nnpm run test:slow     cause the others\nnpm run docs          regenerate this page\n```",
     ...Object.entries(faults).flatMap(([heading, rows]: readonly [string, Readonly<Record<string, Fault>>]) => [
       `## ${heading}`,
       table(
