@@ -7,13 +7,14 @@ import type * as Scope from "effect/Scope"
 import { filesIn } from "../cli/process.ts"
 import type { Fault } from "./faults.ts"
 
-/** A test that tries the fault as often as its row says. */
+/** A test that tries the fault as often as its row says; `absent` says what this machine lacks for it. */
 export const trying = <E>(
   { fault, times }: Fault,
-  trial: (time: number) => Effect.Effect<void, E, FileSystem.FileSystem | Scope.Scope>
+  trial: (time: number) => Effect.Effect<void, E, FileSystem.FileSystem | Scope.Scope>,
+  absent?: string
 ): void =>
-  it.live(
-    fault,
+  it.live.skipIf(absent !== undefined)(
+    absent === undefined ? fault : `${fault} (${absent})`,
     () =>
       Effect.forEach(Array.from({ length: times }, (_, time) => time), (time) => Effect.scoped(trial(time)), {
         discard: true
