@@ -49,9 +49,10 @@ describe("operations", () => {
   // A run of 20 steps takes 4 to 5 ms on two cores that do nothing else.
   it.effect("of a run on TestRuntime are few, and more only with the steps", () =>
     Effect.gen(function*() {
-      const count = (steps: number) => operationsOf(processImages(Txt2Img.make({ prompt: "a cat", seed: 7, steps })))
-      // Modules and services are made once.
-      yield* count(20)
+      const once = (steps: number) => operationsOf(processImages(Txt2Img.make({ prompt: "a cat", seed: 7, steps })))
+      // What runs at the same time in this process, and what is made once, only adds.
+      const count = (steps: number) =>
+        Effect.map(Effect.replicateEffect(once(steps), 5), (counts) => Math.min(...counts))
       const [twenty, forty, sixty] = [yield* count(20), yield* count(40), yield* count(60)]
       assert.isBelow(twenty, 320_000)
       assert.isBelow(Math.abs(sixty - 2 * forty + twenty), twenty / 20, `${twenty}, ${forty}, ${sixty}`)
