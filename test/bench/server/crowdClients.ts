@@ -36,7 +36,7 @@ interface Answer {
   readonly body: string
 }
 
-const ask = (body: string) =>
+const ask = (body: string): Promise<Answer> =>
   new Promise<Answer>((resolve, reject) => {
     const outgoing = request({
       host: "127.0.0.1",
@@ -51,7 +51,11 @@ const ask = (body: string) =>
         reject
       )
     })
-    outgoing.on("error", reject)
+    outgoing.on("error", (error: NodeJS.ErrnoException) => {
+      // The server closed an idle connection while the request was on its way: HTTP has a client send it again.
+      if (outgoing.reusedSocket && error.code === "ECONNRESET") resolve(ask(body))
+      else reject(error)
+    })
     outgoing.end(body)
   })
 
