@@ -9,13 +9,14 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { get } from "node:https"
-import { connect, createServer } from "node:net"
+import { connect } from "node:net"
 import { fileURLToPath } from "node:url"
 import { SaveError } from "../../src/images/ImageError.ts"
 import { NetworkLoadError } from "../../src/model/ModelError.ts"
 import { ServerOptions } from "../../src/server/host/ServerOptions.ts"
 import { Faults, ModelFaults, TestModel } from "../../src/testing/index.ts"
 import { type Answer, serving, small, until } from "./serving.ts"
+import { freePort, knock } from "./sockets.ts"
 
 const v1 = "/sdapi/v1"
 
@@ -35,26 +36,6 @@ const raw = (port: number, text: string) =>
     socket.on("data", (chunk) => chunks.push(chunk.toString()))
     socket.on("error", () => {})
     socket.on("close", () => resume(Effect.succeed(chunks.join(""))))
-    return Effect.sync(() => socket.destroy())
-  })
-
-const freePort = Effect.callback<number>((resume) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
-})
-
-/** The answer to a request on a new connection; undefined if the connection is refused. */
-const connection = (port: number) =>
-  Effect.callback<string | undefined>((resume) => {
-    let answer = ""
-    const socket = connect(port, "127.0.0.1", () => {
-      socket.write("GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-    })
-    socket.setEncoding("utf8").on("data", (text: string) => answer += text)
-    socket.on("error", () => resume(Effect.undefined))
-    socket.on("end", () => resume(Effect.succeed(answer)))
     return Effect.sync(() => socket.destroy())
   })
 
@@ -558,7 +539,7 @@ describe("a server that ends", () => {
       assert.strictEqual(status, 200)
       assert.lengthOf(Object.values(field(body, "images") ?? {}), 1)
       yield* Fiber.join(closing)
-      assert.isUndefined(yield* connection(port))
+      assert.isUndefined(yield* knock(port, "/health/live"))
     }))
 })
 
@@ -573,9 +554,9 @@ describe("a server that starts", () => {
         routes: Layer.effectDiscard(Effect.andThen(building.open, built.await))
       }))
       yield* building.await
-      for (let i = 0; i < 20; i++) assert.isUndefined(yield* connection(port))
+      for (let i = 0; i < 20; i++) assert.isUndefined(yield* knock(port, "/health/live"))
       yield* built.open
-      const first = yield* until(connection(port), (answer) => answer !== undefined)
+      const first = yield* until(knock(port, "/health/live"), (answer) => answer !== undefined)
       assert.match(first ?? "", /^HTTP\/1.1 200 OK/)
       yield* Fiber.join(starting)
     }))

@@ -2,11 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
 import { mkdtemp, readdir, realpath, rm, symlink, writeFile } from "node:fs/promises"
-import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { embedded } from "../models/fixtures.ts"
+import { freePort, knock } from "./sockets.ts"
 
 const main = fileURLToPath(new URL("serveMain.ts", import.meta.url))
 
@@ -45,28 +45,6 @@ const start = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>
       }
     }
   )
-
-const freePort = Effect.callback<number>((resume) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
-})
-
-/** What a new connection is answered; undefined when it is refused. */
-const knock = (port: number) =>
-  Effect.callback<string | undefined>((resume) => {
-    let answer = ""
-    const socket = connect(port, "127.0.0.1", () => {
-      socket.write("GET /v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-    })
-    socket.setEncoding("utf8").on("data", (text: string) => answer += text)
-    socket.on("error", (error: NodeJS.ErrnoException) =>
-      resume(error.code === "ECONNREFUSED" ? Effect.undefined : Effect.die(error)))
-    socket.on("end", () =>
-      resume(Effect.succeed(answer)))
-    return Effect.sync(() => socket.destroy())
-  })
 
 describe("serena serve", () => {
   it.live("says where it listens, answers, and ends in peace when it is asked to", () =>
@@ -196,7 +174,7 @@ describe("serena serve", () => {
       // Knocks without a pause until the server has answered a hundred times.
       let answered = 0
       while (answered < 100) {
-        const answer = yield* knock(port)
+        const answer = yield* knock(port, "/v1/status")
         if (answer === undefined) continue
         assert.match(answer, /^HTTP\/1\.1 200 /)
         answered++

@@ -77,6 +77,34 @@ describe("RunQueue", () => {
       }).pipe(Effect.provide(layer({ queue: 1 }, { faults: [fault] })))
     }))
 
+  it.live("gives other work a place: it waits for its turn, counts against the queue, and is in no list", () =>
+    Effect.gen(function*() {
+      const { fault, hanging, release } = yield* Faults.hang("execute")
+      yield* Effect.gen(function*() {
+        const queue = yield* RunQueue
+        const done: Array<string> = []
+        const work = (name: string) => queue.occupy(Effect.sync(() => done.push(name)))
+        const { result } = yield* queue.submit(request(1))
+        yield* hanging
+        const given = yield* Effect.forkChild(work("given up"), { startImmediately: true })
+        assert.strictEqual((yield* Effect.flip(queue.submit(request(2))))._tag, "QueueFull")
+        yield* Fiber.interrupt(given)
+        const waiting = yield* Effect.forkChild(work("waited"), { startImmediately: true })
+        assert.strictEqual((yield* Effect.flip(work("refused")))._tag, "QueueFull")
+        assert.lengthOf(yield* queue.list, 1)
+        assert.deepStrictEqual(done, [])
+        yield* release
+        yield* Fiber.join(waiting)
+        assert.deepStrictEqual(done, ["waited"])
+        assert.deepStrictEqual(seeds(yield* result), [1])
+        const holding = yield* Effect.forkChild(queue.occupy(Effect.never), { startImmediately: true })
+        const next = yield* queue.submit(request(3))
+        assert.deepStrictEqual((yield* queue.list).map(({ status }) => status._tag), ["Done", "Queued"])
+        yield* Fiber.interrupt(holding)
+        assert.deepStrictEqual(seeds(yield* next.result), [3])
+      }).pipe(Effect.provide(layer({ queue: 1 }, { faults: [fault] })))
+    }))
+
   it.live("cancels a run that waits, and one that runs; the next one is unharmed", () =>
     Effect.gen(function*() {
       const { fault, hanging, release } = yield* ModelFaults.hang({ step: 1 })
