@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import { listed, type Problem } from "../core/Problem.ts"
-import { unusableFiles } from "../models/ModelFiles.ts"
+import { unusableFiles, whyUnusable } from "../models/ModelFiles.ts"
 import * as ModelFolder from "../models/ModelFolder.ts"
 import { type ModelEntry, ModelProvider } from "../models/ModelProvider.ts"
 import { InvalidOptions } from "../processing/Options.ts"
@@ -50,11 +50,11 @@ const checked = Effect.fnUntraced(function*(entry: ModelEntry) {
 
 const unusableIn = Effect.fnUntraced(function*(modelsDir: string) {
   const path = yield* Path.Path
-  return (yield* unusableFiles(path.resolve(modelsDir))).map(({ message, path: file }): Listed => ({
-    name: path.basename(file),
-    folder: path.resolve(modelsDir, file),
+  return (yield* unusableFiles(path.resolve(modelsDir))).map((file): Listed => ({
+    name: path.basename(file.path),
+    folder: path.resolve(modelsDir, file.path),
     embedded: false,
-    problems: [{ path: "", message }]
+    problems: [{ path: "", message: whyUnusable(file) }]
   }))
 })
 

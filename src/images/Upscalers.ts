@@ -207,7 +207,8 @@ const passes = Effect.fnUntraced(function*(
     if (size.height * size.width > mostPixels) {
       return yield* new InferenceError({
         file: path ?? name,
-        reason: `it enlarges images ${scale} times, and ${size.width}x${size.height} is too large for that`
+        reason: `it enlarges images ${scale} times, and ${size.width}x${size.height} is too large for that`,
+        remedy: "size"
       })
     }
     isNeeded = scale > 1 && sizes.length < mostPasses && grows(size, to)

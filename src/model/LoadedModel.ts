@@ -162,6 +162,7 @@ export const requireLoaded = (model: ModelInfo): Effect.Effect<LoadedModel, Infe
   isLoaded(model) ? Effect.succeed(model) : Effect.fail(
     new InferenceError({
       file: model.name,
-      reason: "it is on another server, which returns images but does not run its networks for others"
+      reason: "it is on another server, which returns images but does not run its networks for others",
+      remedy: "place"
     })
   )

@@ -65,19 +65,26 @@ export class NetworkLoadError extends Schema.TaggedError<NetworkLoadError>()("Ne
   }
 }
 
+const inferenceAdvice = {
+  "size": "Try a smaller size or batch",
+  "place": "Run the request on that server"
+}
+
 /** A network that loaded but failed while it ran, out of memory for instance. */
 export class InferenceError extends Schema.TaggedError<InferenceError>()("InferenceError", {
   file: Schema.String,
-  reason: Schema.String
+  reason: Schema.String,
+  /** What to change: the size, because memory ran out; or the place, because the network runs on another server. */
+  remedy: Schema.optionalKey(Schema.Literals(["size", "place"]))
 }) {
   static {
     readableError(this)
   }
 
   override get message(): string {
-    const advice = /\bmemory\b|bad_alloc|bad allocation|too large/i.test(this.reason)
-      ? "Try a smaller size or batch"
-      : "Use another model, or check that this one's files belong together"
+    const advice = this.remedy === undefined
+      ? "Use another model, or check that this one's files belong together"
+      : inferenceAdvice[this.remedy]
     return `The network ${this.file} failed while running: ${this.reason}. ${advice}.`
   }
 }

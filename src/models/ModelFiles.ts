@@ -40,48 +40,65 @@ const isWeights = (name: string): boolean => /\.(safetensors|ckpt|pth?|bin|gguf|
 
 const toOnnx = "Export the model to a folder of ONNX networks with optimum-cli"
 
-/** Why a file that is named as a model does not load; `undefined` for other files. */
-export const fileProblem = (name: string): string | undefined => isWeights(name) ? reasonFor("", name) : undefined
+/** What a file or folder holds that does not load, and what to do about it. */
+const reasons = {
+  upscaler: "upscalers load from .onnx files only. Convert it to ONNX",
+  lora: "LoRA files do not load. Merge it into its model before exporting that to ONNX",
+  embedding: "embeddings and hypernetworks do not load",
+  vae: "a VAE by itself does not load. Export it with its model to ONNX",
+  network: `a network by itself is no model. ${toOnnx}`,
+  checkpoint: `checkpoint and LoRA files do not load. ${toOnnx}`,
+  folder: `the folder has no model_index.json. ${toOnnx}`
+}
+
+/** A file of weights, or a folder of them, that does not load. */
+export interface UnusableFile {
+  /** Within the models folder. */
+  readonly path: string
+  readonly holds: keyof typeof reasons
+}
+
+/** Why it does not load. */
+export const whyUnusable = ({ holds }: Pick<UnusableFile, "holds">): string => reasons[holds]
+
+/** What a file that is named as a model holds if it does not load; `undefined` for other files. */
+export const unusable = (name: string): UnusableFile["holds"] | undefined =>
+  isWeights(name) ? unusableIn("", name) : undefined
 
 // The folder says what a file of weights is for; checkpoints lie anywhere.
-const reasonFor = (folder: string, name: string): string | undefined => {
-  if (upscalerFolders.includes(folder)) {
-    return /\.onnx$/i.test(name) ? undefined : "upscalers load from .onnx files only. Convert it to ONNX"
-  }
-  if (/lora|lycoris/i.test(folder)) {
-    return "LoRA files do not load. Merge it into its model before exporting that to ONNX"
-  }
-  if (/embedding|hypernetwork/i.test(folder)) return "embeddings and hypernetworks do not load"
-  if (/vae/i.test(folder)) return "a VAE by itself does not load. Export it with its model to ONNX"
-  return /\.onnx$/i.test(name)
-    ? `a network by itself is no model. ${toOnnx}`
-    : `checkpoint and LoRA files do not load. ${toOnnx}`
+const unusableIn = (folder: string, name: string): UnusableFile["holds"] | undefined => {
+  const isOnnx = /\.onnx$/i.test(name)
+  if (upscalerFolders.includes(folder)) return isOnnx ? undefined : "upscaler"
+  if (/lora|lycoris/i.test(folder)) return "lora"
+  if (/embedding|hypernetwork/i.test(folder)) return "embedding"
+  if (/vae/i.test(folder)) return "vae"
+  return isOnnx ? "network" : "checkpoint"
 }
 
 /**
- * The files of weights in `dir` and in its folders that are not model folders, each with the reason why it does not
- * load; and folders that look like a model without `model_index.json`.
+ * The files of weights that do not load, in `dir` and in its folders that are not model folders; and folders that look
+ * like a model without `model_index.json`.
  */
 export const unusableFiles = Effect.fnUntraced(function*(dir: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const namesIn = (folder: string) => Effect.orElseSucceed(fs.readDirectory(folder), (): Array<string> => [])
   if (yield* isModelFolder(dir)) return []
-  const filesOf = (names: ReadonlyArray<string>, folder: string): ReadonlyArray<Problem> =>
+  const filesOf = (names: ReadonlyArray<string>, folder: string): ReadonlyArray<UnusableFile> =>
     names.toSorted().flatMap((name) => {
-      const message = isWeights(name) ? reasonFor(folder, name) : undefined
-      return message === undefined ? [] : [{ path: path.join(folder, name), message }]
+      const holds = isWeights(name) ? unusableIn(folder, name) : undefined
+      return holds === undefined ? [] : [{ path: path.join(folder, name), holds }]
     })
   const names = yield* namesIn(dir)
   const inside = yield* Effect.forEach(
     names.toSorted().filter((name) => !isWeights(name)),
     Effect.fnUntraced(
-      function*(name): Effect.fn.Return<ReadonlyArray<Problem>, never, FileSystem.FileSystem | Path.Path> {
+      function*(name): Effect.fn.Return<ReadonlyArray<UnusableFile>, never, FileSystem.FileSystem | Path.Path> {
         const folder = path.join(dir, name)
         if (yield* isModelFolder(folder)) return []
         const contents = yield* namesIn(folder)
         return contents.includes("unet")
-          ? [{ path: name, message: `the folder has no model_index.json. ${toOnnx}` }]
+          ? [{ path: name, holds: "folder" }]
           : filesOf(contents, name)
       }
     ),
@@ -90,12 +107,12 @@ export const unusableFiles = Effect.fnUntraced(function*(dir: string) {
   return [...filesOf(names, ""), ...inside.flat()]
 })
 
-/** The same with the files of one reason named together, of many the first three. */
-export const byReason = (files: ReadonlyArray<Problem>): ReadonlyArray<Problem> =>
-  [...Map.groupBy(files, ({ message }) => message)].map(([message, found]) => {
+/** What is wrong with such files: those of one reason together, of many the first three. */
+export const byReason = (files: ReadonlyArray<UnusableFile>): ReadonlyArray<Problem> =>
+  [...Map.groupBy(files, ({ holds }) => holds)].map(([holds, found]) => {
     const paths = found.map(({ path }) => path)
     return {
       path: paths.length > 4 ? `${paths.slice(0, 3).join(", ")} and ${paths.length - 3} more` : paths.join(", "),
-      message
+      message: reasons[holds]
     }
   })

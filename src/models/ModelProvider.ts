@@ -18,7 +18,7 @@ import { InvalidModelFolder, ModelNotFound } from "../model/ModelError.ts"
 import { Models } from "../model/Models.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import * as metrics from "./metrics.ts"
-import { byReason, embeddedDir, fileProblem, modelFolders, unusableFiles } from "./ModelFiles.ts"
+import { byReason, embeddedDir, modelFolders, unusable, unusableFiles, whyUnusable } from "./ModelFiles.ts"
 import * as ModelFolder from "./ModelFolder.ts"
 import { Networks } from "./Networks.ts"
 import * as OnnxModel from "./OnnxModel.ts"
@@ -85,9 +85,10 @@ export class ModelProvider extends Context.Service<ModelProvider, {
 
       // A name may itself end like one with a hash, so that is tried first.
       const folderOf = Effect.fnUntraced(function*(name: string) {
-        const message = fileProblem(name)
-        if (message !== undefined && (yield* Effect.orElseSucceed(fs.exists(name), () => false))) {
-          return yield* new InvalidModelFolder({ folder: path.resolve(name), problems: [{ path: "", message }] })
+        const holds = unusable(name)
+        if (holds !== undefined && (yield* Effect.orElseSucceed(fs.exists(name), () => false))) {
+          const problems = [{ path: "", message: whyUnusable({ holds }) }]
+          return yield* new InvalidModelFolder({ folder: path.resolve(name), problems })
         }
         const wanted = [name, name.replace(/ \[[0-9a-f]{10}\]$/i, "")]
         for (const given of wanted) {
@@ -96,7 +97,7 @@ export class ModelProvider extends Context.Service<ModelProvider, {
           }
         }
         const entries = yield* list
-        // Whoever names a models folder wants a model of it, not the embedded one.
+        // A request for any model means one of the models folder, if there is one, and not the embedded one.
         const entry = name === ""
           ? entries.find(({ embedded }) => embedded === (modelsDir === undefined))
           : wanted

@@ -101,11 +101,8 @@ const threadUrl = new URL(
 type Ok = Extract<Reply, { readonly ok: true }>
 
 // A refusal, before it is mapped to the error of the call.
-interface Refused {
+interface Refused extends Pick<Extract<Reply, { readonly ok: false }>, "reason" | "failed" | "device"> {
   readonly _tag: "Refused"
-  readonly reason: string
-  readonly unloaded: boolean
-  readonly device?: string | undefined
 }
 
 /** The service over any thread that speaks the protocol. */
@@ -134,7 +131,8 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
     const lane = options.background === true && !lowvram ? background : foreground
     const unloaded = ({ device, reason }: Refused) =>
       new NetworkLoadError({ file, reason, ...(device !== undefined && { device }) })
-    const failed = ({ reason }: Refused) => new InferenceError({ file, reason })
+    const failed = ({ failed, reason }: Refused) =>
+      new InferenceError({ file, reason, ...(failed === "memory" && { remedy: "size" }) })
     const { info, network, on } = yield* Effect.acquireRelease(
       Effect.gen(function*() {
         if (lane.thread === undefined || !lane.thread.isAlive()) lane.thread = startThread(spawn, countSessions)
@@ -160,7 +158,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
         ask(on, { op: "bind", network, ...tensors }, failed),
         ({ value }) => on.isAlive() ? Effect.ignore(ask(on, { op: "unbind", call: value }, failed)) : Effect.void
       )
-      const refused = (refusal: Refused) => refusal.unloaded ? unloaded(refusal) : failed(refusal)
+      const refused = (refusal: Refused) => refusal.failed === "load" ? unloaded(refusal) : failed(refusal)
       return { run: Effect.asVoid(metrics.inTurn(lane.turn, ask(on, { op: "run", call }, refused))) }
     })
 
@@ -219,7 +217,7 @@ const startThread = (spawn: () => Worker, countSessions: (change: number) => voi
     resume?.(
       reply.ok
         ? Effect.succeed(reply)
-        : Effect.fail({ _tag: "Refused", reason: reply.reason, unloaded: reply.unloaded, device: reply.device })
+        : Effect.fail({ ...reply, _tag: "Refused" })
     )
   })
   worker.unref()

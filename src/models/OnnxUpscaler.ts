@@ -205,7 +205,11 @@ const measured = Effect.fnUntraced(function*(network: Network, shape: Shape, lik
     }).pipe(
       Effect.scoped,
       Effect.as(undefined),
-      Effect.catchTag("InferenceError", (error) => Effect.succeed(error.reason.trim()))
+      // Memory that runs out says nothing about the scale.
+      Effect.catchIf(
+        (error) => error._tag === "InferenceError" && error.remedy === undefined,
+        ({ reason }) => Effect.succeed(reason)
+      )
     )
     if (failure === undefined) return scale
     reason = failure

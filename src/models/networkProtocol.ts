@@ -73,8 +73,8 @@ export type Reply =
     readonly id: number
     readonly ok: false
     readonly reason: string
-    /** Whether the network's file did not load. */
-    readonly unloaded: boolean
+    /** What failed: loading the network's file, or a call, because memory ran out or for another reason. */
+    readonly failed: "load" | "memory" | "call"
     /** The device that did not load a file which the processor loads. */
     readonly device?: string
   }

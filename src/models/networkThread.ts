@@ -246,6 +246,9 @@ const perform = async (
   }
 }
 
+// The errors of onnxruntime-node have no code: what the allocators of its devices say is in the message.
+const outOfMemory = /\bmemory\b|bad_alloc|bad allocation/i
+
 // Some of onnxruntime's messages end with a line end.
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error)).trim()
 
@@ -253,9 +256,17 @@ const answer = async ({ command, id }: Request): Promise<Reply> => {
   try {
     return { id, ok: true, ...(await perform(command)) }
   } catch (error) {
-    if (!(error instanceof Unloaded)) return { id, ok: false, reason: messageOf(error), unloaded: false }
-    const { device, message } = error
-    return { id, ok: false, reason: message, unloaded: true, ...(device !== undefined && { device }) }
+    if (error instanceof Unloaded) {
+      return {
+        id,
+        ok: false,
+        reason: error.message,
+        failed: "load",
+        ...(error.device !== undefined && { device: error.device })
+      }
+    }
+    const reason = messageOf(error)
+    return { id, ok: false, reason, failed: outOfMemory.test(reason) ? "memory" : "call" }
   }
 }
 

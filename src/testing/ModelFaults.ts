@@ -83,7 +83,8 @@ export const outOfMemory = (place: Place, options?: Options): ModelFault =>
       reason: "Non-zero status code returned while running Conv node. Name:'/conv_in/Conv' Status Message: " +
         "/onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:376 void* " +
         "onnxruntime::BFCArena::AllocateRawInternal(size_t, bool, onnxruntime::Stream*) " +
-        "Failed to allocate memory for requested buffer of size 17179869184"
+        "Failed to allocate memory for requested buffer of size 17179869184",
+      remedy: "size"
     }),
     options
   )

@@ -26,7 +26,7 @@ const examples: { readonly [E in ProcessingError as E["_tag"]]: E } = {
     problems: [{ path: "unet/model.onnx", message: "is missing" }]
   }),
   NetworkLoadError: new NetworkLoadError({ file: "unet/model.onnx", reason: "protobuf parsing failed" }),
-  InferenceError: new InferenceError({ file: "unet/model.onnx", reason: "out of memory" }),
+  InferenceError: new InferenceError({ file: "unet/model.onnx", reason: "out of memory", remedy: "size" }),
   NetworkThreadDied: new NetworkThreadDied({ reason: "exit code 9" }),
   NotEnoughMemory: new NotEnoughMemory({
     model: "shapes-128",

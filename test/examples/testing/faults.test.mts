@@ -28,7 +28,9 @@ describe("generate", () => {
       assert.strictEqual(error._tag, "InferenceError")
       assert.strictEqual(yield* attempts, 1)
     }).pipe(
-      Effect.provide(layerWith(Faults.fail("execute", new InferenceError({ file: "unet", reason: "out of memory" }))))
+      Effect.provide(
+        layerWith(Faults.fail("execute", new InferenceError({ file: "unet", reason: "out of memory", remedy: "size" })))
+      )
     ))
 
   it.effect("times out after half a minute", () =>
