@@ -2,7 +2,7 @@
  * Errors of finding, opening and running models.
  */
 import * as Schema from "effect/Schema"
-import { listed, Problem } from "../core/Problem.ts"
+import { listed, Problem, sentence } from "../core/Problem.ts"
 import { readableError } from "../core/readableError.ts"
 import { didYouMean } from "../core/Text.ts"
 
@@ -40,6 +40,25 @@ export class InvalidModelFolder extends Schema.TaggedError<InvalidModelFolder>()
     return this.problems.every(({ path }) => path === "")
       ? `The model folder ${this.folder} cannot be used: ${listed(this.problems)}. Check --models-dir and --model.`
       : `The model folder ${this.folder} cannot be used. Export it again or correct ${listed(this.problems)}.`
+  }
+}
+
+/**
+ * A file of weights, or a folder of such files, that cannot be used: damaged, of another format, changed since it was
+ * opened, or not what was asked for. The path of a problem is the name of a tensor, or empty.
+ */
+export class InvalidModelFile extends Schema.TaggedError<InvalidModelFile>()("InvalidModelFile", {
+  file: Schema.String,
+  problems: Schema.Array(Problem)
+}) {
+  static {
+    readableError(this)
+  }
+
+  override get message(): string {
+    return `The model file ${this.file} cannot be used: ${
+      sentence(listed(this.problems))
+    } Check the file with serena models verify, or download it again.`
   }
 }
 
@@ -150,5 +169,6 @@ export type NetworkError =
   | NetworkLoadError
   | NetworkThreadDied
   | InferenceError
+  | InvalidModelFile
   | InvalidModelFolder
   | NotEnoughMemory

@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import { ImageCodecError, SaveError, UnknownUpscaler } from "../images/ImageError.ts"
 import {
   InferenceError,
+  InvalidModelFile,
   InvalidModelFolder,
   ModelNotFound,
   NetworkLoadError,
@@ -22,6 +23,7 @@ import { RemoteServerError } from "./RemoteServerError.ts"
 export {
   ImageCodecError,
   InferenceError,
+  InvalidModelFile,
   InvalidModelFolder,
   InvalidOptions,
   InvalidProcessing,
@@ -44,6 +46,7 @@ export const ProcessingError = Schema.Union([
   UnknownScheduler,
   UnknownUpscaler,
   ModelNotFound,
+  InvalidModelFile,
   InvalidModelFolder,
   NetworkLoadError,
   InferenceError,

@@ -2,6 +2,7 @@
 import { ImageCodecError, SaveError, UnknownUpscaler } from "../../src/images/ImageError.ts"
 import {
   InferenceError,
+  InvalidModelFile,
   InvalidModelFolder,
   ModelNotFound,
   NetworkLoadError,
@@ -21,6 +22,10 @@ const examples: { readonly [E in ProcessingError as E["_tag"]]: E } = {
   UnknownScheduler: new UnknownScheduler({ scheduler: "Karas", known: ["Karras", "Beta"] }),
   UnknownUpscaler: new UnknownUpscaler({ upscaler: "Lanzos", known: ["Lanczos", "Nearest"] }),
   ModelNotFound: new ModelNotFound({ model: "shape", searched: ["/models"], known: ["shapes-128"] }),
+  InvalidModelFile: new InvalidModelFile({
+    file: "/models/broken.safetensors",
+    problems: [{ path: "out.2.weight", message: "its data ends after the file" }]
+  }),
   InvalidModelFolder: new InvalidModelFolder({
     folder: "/models/broken",
     problems: [{ path: "unet/model.onnx", message: "is missing" }]
