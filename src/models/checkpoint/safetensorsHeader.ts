@@ -13,8 +13,11 @@ import { bytesOf, type ElementType } from "./WeightSource.ts"
 /** Most bytes of a header. Full-size checkpoints have about 0.4 MB, the largest adapters' metadata a few MB. */
 export const largestHeader = 32 * 2 ** 20
 
-/** Most tensors of a file: each is one memory mapping, of which Linux grants a process 65,530. */
-export const mostTensors = 65_000
+/**
+ * Most tensors of a file. SDXL has 2,515, as many again with an average of its weights; each one becomes a memory
+ * mapping, of which Linux grants a process 65,530.
+ */
+export const mostTensors = 20_000
 
 /** Longest name of a tensor, in UTF-16 code units. */
 const longestName = 1024
@@ -148,16 +151,16 @@ const checkPlaces = (entries: ReadonlyArray<HeaderEntry>, dataLength: number): v
 
 type Scanner = ReturnType<typeof scanner>
 
+const isSpace = (code: number): boolean => code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09
+
 const scanner = (text: string) => {
   let at = 0
   const skipSpace = () => {
-    for (let code = text.charCodeAt(at); code === 0x20 || (code >= 0x09 && code <= 0x0d && code !== 0x0b);) {
-      code = text.charCodeAt(++at)
-    }
+    while (isSpace(text.charCodeAt(at))) at++
   }
   const next = (char: string): boolean => {
     skipSpace()
-    if (text[at] !== char) return false
+    if (text.charCodeAt(at) !== char.charCodeAt(0)) return false
     at++
     return true
   }
