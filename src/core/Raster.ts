@@ -140,14 +140,7 @@ export const unpremultiply = (raster: Raster): Raster => {
   return { ...raster, data }
 }
 
-/** An image of RGB and alpha with another above it, pixel by pixel (Pillow's `alpha_composite`). */
-export const alphaComposite = (below: Raster, above: Raster): Raster => {
-  const out = Uint8Array.from(below.data)
-  compositeOnto(out, above.data)
-  return { ...below, data: out }
-}
-
-/** The same on samples, in place; both `[..., 4]`. */
+/** Lays samples of RGB and alpha above others, in place; both `[..., 4]` (Pillow's `alpha_composite`). */
 export const compositeOnto = (below: Uint8Array, above: Uint8Array): void => {
   for (let i = 0; i < below.length; i += 4) {
     const alpha = above[i + 3] as number

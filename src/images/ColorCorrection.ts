@@ -10,11 +10,11 @@
  */
 import type * as Effect from "effect/Effect"
 import { type Raster, withoutAlpha } from "../core/Raster.ts"
-import { atOnce, away, type Parts } from "../core/Work.ts"
+import { away, type Parts } from "../core/Work.ts"
 import { byLines, eachPixel, linesOf, samplesOf } from "./Parts.ts"
 
 /** How often each value occurs: 256 counts for each of L, a and b. */
-export interface Target {
+interface Target {
   readonly histograms: ReadonlyArray<Uint32Array>
 }
 
@@ -30,12 +30,6 @@ export const correcting = (original: Raster, result: Raster): Effect.Effect<Rast
 export function* correctInParts(original: Raster, result: Raster): Parts<Raster> {
   return yield* applyInParts(yield* setupInParts(original), result)
 }
-
-/** The colours of an original, without a pause. */
-export const setup = (original: Raster): Target => atOnce(setupInParts(original))
-
-/** RGB: a result with these colours and its own luminosity, without a pause. */
-export const apply = (target: Target, result: Raster): Raster => atOnce(applyInParts(target, result))
 
 function* setupInParts(original: Raster): Parts<Target> {
   const { data } = yield* eachPixel(original, 3, labOf, effort)

@@ -6,7 +6,7 @@
  */
 import type * as Effect from "effect/Effect"
 import { compositeOnto, filled, premultiply, type Raster, toRgba, unpremultiply, withoutAlpha } from "../core/Raster.ts"
-import { atOnce, away, type Parts } from "../core/Work.ts"
+import { away, type Parts } from "../core/Work.ts"
 import { checkMask, visibleWhere } from "./Overlay.ts"
 import { byLines, eachPixel, linesOf, samplesOf } from "./Parts.ts"
 
@@ -23,9 +23,6 @@ const layers: ReadonlyArray<{ readonly radius: number; readonly times: number }>
 /** RGB: an image whose masked part, white in a mask of the same size, is made of blurred surroundings. */
 export const filling = (raster: Raster, mask: Raster): Effect.Effect<Raster> =>
   away({ module: import.meta.url, parts: fillInParts }, [raster, mask], samplesOf(raster) * 64)
-
-/** The same without a pause, for small images. */
-export const fill = (raster: Raster, mask: Raster): Raster => atOnce(fillInParts(raster, mask))
 
 /** The same in parts. */
 export function* fillInParts(raster: Raster, mask: Raster): Parts<Raster> {

@@ -1,14 +1,14 @@
 /**
  * Masks for inpainting: grey images, white where the image is regenerated and black where it is kept.
  *
- * Steps in their order: `fromImage`, `invert`, `blur`, then `cropRegion` and `expandRegion` for the masked part alone,
- * or `overlayMask` for the whole; `latentMask` for the sampler.
+ * Steps in their order: `fromImage`, `invert`, `blurring`, then `cropRegion` and `expandRegion` for the masked part
+ * alone, or `overlayMask` for the whole; `latentMasking` for the sampler.
  */
 import type * as Effect from "effect/Effect"
 import type { Region, Size } from "../core/Geometry.ts"
 import type { LatentSize } from "../core/LatentShape.ts"
 import type { Raster } from "../core/Raster.ts"
-import { atOnce, away, type Parts } from "../core/Work.ts"
+import { away, type Parts } from "../core/Work.ts"
 import { byLines, samplesOf } from "./Parts.ts"
 import { resizeInParts } from "./Resample.ts"
 
@@ -65,9 +65,6 @@ export const invert = (mask: Raster): Mask => mapped(mask, (value) => 255 - valu
  */
 export const blurring = (mask: Raster, x: number, y: number): Effect.Effect<Mask> =>
   away({ module: import.meta.url, parts: blurInParts }, [mask, x, y], samplesOf(mask) * 32)
-
-/** The same without a pause, for small masks. */
-export const blur = (mask: Raster, x: number, y: number): Mask => atOnce(blurInParts(mask, x, y))
 
 /** The same in parts. */
 export function* blurInParts(mask: Raster, x: number, y: number): Parts<Mask> {
@@ -241,10 +238,6 @@ export const latentMasking = (
   options: { readonly round: boolean }
 ): Effect.Effect<Float32Array> =>
   away({ module: import.meta.url, parts: latentMaskInParts }, [mask, size, options], samplesOf(mask) * 8)
-
-/** The same without a pause, for small masks. */
-export const latentMask = (mask: Raster, size: LatentSize, options: { readonly round: boolean }): Float32Array =>
-  atOnce(latentMaskInParts(mask, size, options))
 
 /** The same in parts. */
 export function* latentMaskInParts(

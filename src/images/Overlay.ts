@@ -13,7 +13,7 @@ import {
   unpremultiply,
   withoutAlpha
 } from "../core/Raster.ts"
-import { atOnce, away, type Parts } from "../core/Work.ts"
+import { away, type Parts } from "../core/Work.ts"
 import type { Mask } from "./Masks.ts"
 import { byLines, eachPixel, linesOf, samplesOf } from "./Parts.ts"
 import { lanczosInParts } from "./ResizeMode.ts"
@@ -24,9 +24,6 @@ const effort = 12
 /** RGB and alpha: the original, made transparent where a mask of the same size is white. */
 export const overlaying = (original: Raster, mask: Mask): Effect.Effect<Raster> =>
   away({ module: import.meta.url, parts: overlayInParts }, [original, mask], samplesOf(original) * effort)
-
-/** The same without a pause, for small images; so are the others below. */
-export const overlay = (original: Raster, mask: Mask): Raster => atOnce(overlayInParts(original, mask))
 
 /** The same in parts, as are the others below. */
 export function* overlayInParts(original: Raster, mask: Mask): Parts<Raster> {
@@ -50,9 +47,6 @@ export const applying = (result: Raster, overlay: Raster, region?: Region): Effe
     (samplesOf(result) + samplesOf(overlay)) * effort
   )
 
-export const apply = (result: Raster, overlay: Raster, region?: Region): Raster =>
-  atOnce(applyInParts(result, overlay, region))
-
 export function* applyInParts(result: Raster, overlay: Raster, region?: Region): Parts<Raster> {
   const below = yield* uncrop(result, overlay, region)
   yield* byLines(overlay.height, overlay.width * 4, (from, to) => {
@@ -71,9 +65,6 @@ export const maskCompositing = (result: Raster, mask: Mask, region?: Region): Ef
     [result, mask, region],
     (samplesOf(result) + 4 * samplesOf(mask)) * effort
   )
-
-export const maskComposite = (result: Raster, mask: Mask, region?: Region): Raster =>
-  atOnce(maskCompositeInParts(result, mask, region))
 
 export function* maskCompositeInParts(result: Raster, mask: Mask, region?: Region): Parts<Raster> {
   const size = region === undefined ? result : mask

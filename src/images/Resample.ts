@@ -6,7 +6,7 @@
 import type * as Effect from "effect/Effect"
 import { type Region, regionOf, type Size } from "../core/Geometry.ts"
 import { crop, filled, premultiply, type Raster, unpremultiply } from "../core/Raster.ts"
-import { atOnce, away, type Parts } from "../core/Work.ts"
+import { away, type Parts } from "../core/Work.ts"
 import { byLines, eachPixel, linesOf, samplesOf } from "./Parts.ts"
 
 export type Filter = "nearest" | "box" | "bilinear" | "bicubic" | "lanczos"
@@ -123,15 +123,7 @@ export const resizing = (
 /** Multiplications for a sample of the image or of the result, about. */
 const effortOfSample = 6
 
-/** The same without a pause, for small images. */
-export const resize = (
-  raster: Raster,
-  width: number,
-  height: number,
-  filter: Filter,
-  parted?: Parted
-): Raster => atOnce(resizeInParts(raster, width, height, filter, parted))
-
+/** The same in parts. */
 export function* resizeInParts(
   raster: Raster,
   width: number,

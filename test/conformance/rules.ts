@@ -44,7 +44,7 @@ export const promptRules: ReadonlyArray<PromptRule> = [
     "Composition"
   ),
   prompt("Attention", "Attention.parse", "Attention `(a:1.2)`, `[a]`, escapes and `BREAK`"),
-  prompt("Attention", "Attention.print", "Printing parsed pieces as an equivalent prompt"),
+  prompt("Attention", "printed attention", "Pieces of any text and weight, written as a prompt"),
   prompt("Chunks", "Chunks.pack", "Chunks of 75 tokens, split after a comma or at `BREAK`"),
   prompt("Chunks", "Chunks.pad", "Padding shorter texts with empty chunks"),
   prompt("Encoding", "Encoding", "Encoding the texts of one schedule together", "Prompt"),

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { filled, type Raster } from "../../src/core/Raster.ts"
 import * as ColorCorrection from "../../src/images/ColorCorrection.ts"
+import { correct } from "./whole.ts"
 
 const size = { width: 16, height: 16 }
 const gradient = (red: number, green: number, blue: number): Raster => ({
@@ -30,16 +31,16 @@ describe("L*a*b*", () => {
   })
 })
 
-describe("apply", () => {
+describe("correcting", () => {
   it("changes the colours of an image with the right ones by no more than the conversion", () => {
     const image = gradient(200, 180, 160)
-    const { data } = ColorCorrection.apply(ColorCorrection.setup(image), image)
+    const { data } = correct(image, image)
     assert.isTrue(data.every((value, i) => Math.abs(value - (image.data[i] ?? 0)) <= 6))
   })
 
   it("brings back the colours, and keeps the luminosity", () => {
     const [original, result] = [gradient(220, 120, 60), gradient(120, 130, 220)]
-    const corrected = ColorCorrection.apply(ColorCorrection.setup(original), result)
+    const corrected = correct(original, result)
     const mean = ({ data }: Raster, channel: number) =>
       data.reduce((sum, value, i) => i % 3 === channel ? sum + value / 256 : sum, 0)
     assert.isAbove(mean(result, 2), mean(result, 0))
@@ -50,9 +51,9 @@ describe("apply", () => {
   })
 
   it("keeps black black and white white", () => {
-    const target = ColorCorrection.setup(gradient(220, 120, 60))
+    const original = gradient(220, 120, 60)
     for (const value of [0, 255]) {
-      assert.deepStrictEqual(ColorCorrection.apply(target, filled(size, 3, value)), filled(size, 3, value))
+      assert.deepStrictEqual(correct(original, filled(size, 3, value)), filled(size, 3, value))
     }
   })
 
@@ -69,7 +70,7 @@ describe("apply", () => {
       const [original, result] = [noise(7, 3), noise(1234, 4)]
       const corrected = yield* ColorCorrection.correcting(original, result)
       assert.deepInclude(corrected, { width: 80, height: 150, channels: 3 })
-      const once = ColorCorrection.apply(ColorCorrection.setup(line(original)), line(result))
+      const once = correct(line(original), line(result))
       assert.deepStrictEqual(corrected.data, once.data)
     }))
 })

@@ -1,19 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import {
-  alphaComposite,
-  filled,
-  paste,
-  premultiply,
-  type Raster,
-  toRgba,
-  unpremultiply,
-  withoutAlpha
-} from "../../src/core/Raster.ts"
-import { atOnce } from "../../src/core/Work.ts"
-import { fill, filling, gaussianBlur } from "../../src/images/MaskFill.ts"
+import { filled, paste, premultiply, type Raster, toRgba, unpremultiply, withoutAlpha } from "../../src/core/Raster.ts"
+import { filling } from "../../src/images/MaskFill.ts"
 import { visibleWhere } from "../../src/images/Overlay.ts"
+import { alphaComposite, fill, gaussianBlur } from "./whole.ts"
 
 const noise = (width: number, height: number, channels: 3 | 4): Raster => ({
   width,
@@ -28,14 +19,14 @@ const hole = paste(filled(size, 1), filled({ width: 20, height: 12 }, 1, 255), 1
 describe("gaussianBlur", () => {
   it.prop("keeps one value, whatever the size and the radius", [side, side, side], ([width, height, radius]) => {
     const flat = filled({ width, height }, 4, 201)
-    assert.deepStrictEqual(atOnce(gaussianBlur(flat, radius * 8)), flat)
+    assert.deepStrictEqual(gaussianBlur(flat, radius * 8), flat)
   })
 
   it("is three boxes with parts of a pixel at their ends, each rounded", () => {
     // Each pass has a third of the variance: whole pixels for a radius of 1, and a part of those next to them.
     const line = filled({ width: 41, height: 1 }, 4)
     line.data.fill(255, 20 * 4, 21 * 4)
-    const blurred = atOnce(gaussianBlur(line, 2)).data.filter((_, i) => i % 4 === 0)
+    const blurred = gaussianBlur(line, 2).data.filter((_, i) => i % 4 === 0)
     const variance = 4 / 3
     const part = 3 * (1 * 2 - 3 * variance) / (6 * (variance - 4))
     const weights = [part, 1, 1, 1, part].map((weight) => weight / (3 + 2 * part))
@@ -46,7 +37,7 @@ describe("gaussianBlur", () => {
   })
 })
 
-describe("fill", () => {
+describe("filling", () => {
   it("leaves what is not masked", () => {
     const image = noise(40, 24, 3)
     const filledIn = fill(image, hole)
@@ -75,7 +66,7 @@ describe("fill", () => {
       const surroundings = visibleWhere("black", mask, premultiply(toRgba(image)))
       let whole = filled(image, 4)
       for (const radius of [256, 64, 16, 16, 4, 4, 4, 4, 2, 2, 0]) {
-        whole = alphaComposite(whole, unpremultiply(atOnce(gaussianBlur(surroundings, radius))))
+        whole = alphaComposite(whole, unpremultiply(gaussianBlur(surroundings, radius)))
       }
       assert.deepStrictEqual(yield* filling(image, mask), withoutAlpha(whole))
       assert.deepStrictEqual(fill(image, mask), withoutAlpha(whole))

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { filled, paste, type Raster } from "../../src/core/Raster.ts"
 import * as Masks from "../../src/images/Masks.ts"
+import { blur, latentMask } from "./whole.ts"
 
 const pixels = (channels: Raster["channels"], ...values: ReadonlyArray<number>): Raster => ({
   width: values.length / channels,
@@ -38,14 +39,14 @@ describe("blur", () => {
 
   it("mirrors at the outermost pixel", () => {
     const [w3 = 0, w2 = 0, w1 = 0, w0 = 0] = Masks.gaussianWeights(1)
-    const blurred = Masks.blur(pixels(1, 0, 255, 0, 0, 0, 0, 0, 0), 1, 0)
+    const blurred = blur(pixels(1, 0, 255, 0, 0, 0, 0, 0, 0), 1, 0)
     const expected = [2 * w1, w0 + w2, w1 + w3, w2, w3, 0, 0, 0].map((weight) => (weight * 255 + 128) >> 8)
     assert.deepStrictEqual([...blurred.data], expected)
   })
 
   it.prop("keeps one value, and masks of one pixel", [int(0, 255), int(0, 20), int(1, 9)], ([value, sigma, size]) => {
     const mask = filled({ width: size, height: 3 }, 1, value)
-    assert.deepStrictEqual(Masks.blur(mask, sigma, sigma), mask)
+    assert.deepStrictEqual(blur(mask, sigma, sigma), mask)
   })
 
   /** Along one line, sample by sample, as OpenCV defines it. */
@@ -73,7 +74,7 @@ describe("blur", () => {
       const lines = Array.from({ length: height }, (_, row) => [...data.subarray(row * width, (row + 1) * width)])
       const wide = lines.map((line) => blurredLine(line, x))
       const high = transposed(transposed(wide).map((line) => blurredLine(line, y)))
-      assert.deepStrictEqual([...Masks.blur({ width, height, channels: 1, data }, x, y).data], high.flat())
+      assert.deepStrictEqual([...blur({ width, height, channels: 1, data }, x, y).data], high.flat())
     }
   )
 
@@ -86,12 +87,12 @@ describe("blur", () => {
   it.effect("is the same with pauses", () =>
     Effect.gen(function*() {
       const mask = rectangle(401, 303, 60, 70, 220, 250)
-      assert.deepStrictEqual(yield* Masks.blurring(mask, 30, 20), Masks.blur(mask, 30, 20))
+      assert.deepStrictEqual(yield* Masks.blurring(mask, 30, 20), blur(mask, 30, 20))
     }))
 
   it("blurs along x and along y alike", () => {
-    const wide = Masks.blur(rectangle(9, 9, 3, 3, 6, 6), 2, 0).data
-    const high = Masks.blur(rectangle(9, 9, 3, 3, 6, 6), 0, 2).data
+    const wide = blur(rectangle(9, 9, 3, 3, 6, 6), 2, 0).data
+    const high = blur(rectangle(9, 9, 3, 3, 6, 6), 0, 2).data
     assert.deepStrictEqual(high, wide.map((_, i) => wide[(i % 9) * 9 + Math.floor(i / 9)] ?? 0))
   })
 })
@@ -147,15 +148,15 @@ describe("overlayMask and invert", () => {
 describe("latentMask", () => {
   it("is of the latents' size, 0 to 1", () => {
     const mask = rectangle(64, 32, 32, 0, 64, 32)
-    const latent = Masks.latentMask(mask, { width: 8, height: 4 }, { round: true })
+    const latent = latentMask(mask, { width: 8, height: 4 }, { round: true })
     assert.deepStrictEqual([...latent], Array.from({ length: 32 }, (_, i) => i % 8 < 4 ? 0 : 1))
   })
 
   it.prop("holds nothing but 0 and 1 when rounded", [int(0, 24), int(0, 24), int(1, 8)], ([left, top, side]) => {
-    const mask = Masks.blur(rectangle(32, 32, left, top, left + side, top + side), 3, 3)
+    const mask = blur(rectangle(32, 32, left, top, left + side, top + side), 3, 3)
     const size = { width: 4, height: 4 }
-    const soft = Masks.latentMask(mask, size, { round: false })
-    const hard = Masks.latentMask(mask, size, { round: true })
+    const soft = latentMask(mask, size, { round: false })
+    const hard = latentMask(mask, size, { round: true })
     assert.isTrue(soft.every((value, i) => value >= 0 && value <= 1 && hard[i] === (value > 0.5 ? 1 : 0)))
   })
 
@@ -163,6 +164,6 @@ describe("latentMask", () => {
     Effect.gen(function*() {
       const [mask, size] = [rectangle(400, 320, 70, 60, 220, 250), { width: 80, height: 60 }]
       const latent = yield* Masks.latentMasking(mask, size, { round: false })
-      assert.deepStrictEqual(latent, Masks.latentMask(mask, size, { round: false }))
+      assert.deepStrictEqual(latent, latentMask(mask, size, { round: false }))
     }))
 })

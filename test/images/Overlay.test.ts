@@ -2,7 +2,6 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import {
-  alphaComposite,
   crop,
   filled,
   paste,
@@ -14,7 +13,7 @@ import {
 } from "../../src/core/Raster.ts"
 import type { Mask } from "../../src/images/Masks.ts"
 import * as Overlay from "../../src/images/Overlay.ts"
-import { resize } from "../../src/images/Resample.ts"
+import { alphaComposite, applyOverlay, maskComposite, overlay, resize } from "./whole.ts"
 
 const size = { width: 12, height: 10 }
 const noise = (seed: number): Raster => ({
@@ -31,10 +30,10 @@ const half = maskOf((x) => x < 6 ? 0 : 255)
 const left = { left: 0, top: 0, right: 6, bottom: 10 }
 const right = { left: 6, top: 0, right: 12, bottom: 10 }
 
-describe("apply", () => {
+describe("applying", () => {
   it("keeps what is not masked, and shows the result under the mask", () => {
     const [original, result] = [noise(1), noise(99)]
-    const out = Overlay.apply(result, Overlay.overlay(original, half))
+    const out = applyOverlay(result, overlay(original, half))
     assert.strictEqual(out.channels, 3)
     assert.deepStrictEqual(crop(out, left), crop(original, left))
     assert.deepStrictEqual(crop(out, right), crop(result, right))
@@ -45,23 +44,23 @@ describe("apply", () => {
     const mask = maskOf((x, y) => x >= 6 && x < 11 && y >= 2 && y < 7 ? 255 : 0)
     const original = noise(1)
     const result = resize(noise(5), 20, 20, "bicubic")
-    const out = Overlay.apply(result, Overlay.overlay(original, mask), region)
+    const out = applyOverlay(result, overlay(original, mask), region)
     assert.deepStrictEqual(out, paste(original, resize(result, 5, 5, "lanczos"), 6, 2))
   })
 
   const value = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 }))
   it.prop("mixes where the mask is grey, between the two", [value, value, value], ([share, a, b]) => {
-    const overlay = Overlay.overlay(filled(size, 3, a), maskOf(() => share))
-    const { data } = Overlay.apply(filled(size, 3, b), overlay)
+    const above = overlay(filled(size, 3, a), maskOf(() => share))
+    const { data } = applyOverlay(filled(size, 3, b), above)
     // A colour of small alpha is known only roughly: by 255 / alpha, of which alpha / 255 shows.
     assert.isAtMost(Math.abs((data[0] ?? 0) - (b * share + a * (255 - share)) / 255), 2.5)
   })
 })
 
-describe("maskComposite", () => {
+describe("maskCompositing", () => {
   it("shows the result under the mask alone", () => {
     const result = noise(7)
-    const { channels, data } = Overlay.maskComposite(result, half)
+    const { channels, data } = maskComposite(result, half)
     assert.strictEqual(channels, 4)
     for (let i = 0; i < 120; i++) {
       const expected = i % 12 < 6 ? [0, 0, 0, 0] : [...result.data.subarray(i * 3, i * 3 + 3), 255]
@@ -71,12 +70,12 @@ describe("maskComposite", () => {
 
   it("has the mask's size with a region, the result's without", () => {
     const result = filled({ width: 24, height: 20 }, 3, 50)
-    assert.deepInclude(Overlay.maskComposite(result, half, right), size)
-    assert.deepInclude(Overlay.maskComposite(result, half), { width: 24, height: 20 })
+    assert.deepInclude(maskComposite(result, half, right), size)
+    assert.deepInclude(maskComposite(result, half), { width: 24, height: 20 })
   })
 
   it("refuses a mask of another size where none is brought to it", () => {
-    assert.throws(() => Overlay.overlay(filled({ width: 2, height: 2 }, 3), half), RangeError)
+    assert.throws(() => overlay(filled({ width: 2, height: 2 }, 3), half), RangeError)
   })
 })
 
@@ -94,11 +93,11 @@ describe("with pauses", () => {
   it.effect("is what the whole image would be", () =>
     Effect.gen(function*() {
       const [result, original] = [noiseOf(3), noiseOf(4)]
-      const overlay = yield* Overlay.overlaying(original, mask)
-      assert.deepStrictEqual(overlay, visible(original, "black"))
+      const above = yield* Overlay.overlaying(original, mask)
+      assert.deepStrictEqual(above, visible(original, "black"))
       assert.deepStrictEqual(
-        yield* Overlay.applying(result, overlay),
-        withoutAlpha(alphaComposite(toRgba(result), overlay))
+        yield* Overlay.applying(result, above),
+        withoutAlpha(alphaComposite(toRgba(result), above))
       )
       assert.deepStrictEqual(yield* Overlay.maskCompositing(result, mask), visible(result, "white"))
     }))
@@ -106,11 +105,11 @@ describe("with pauses", () => {
   it.effect("puts a result into its region", () =>
     Effect.gen(function*() {
       const region = { left: 30, top: 40, right: 200, bottom: 180 }
-      const [result, overlay] = [resize(noiseOf(3), 170, 140, "box"), noiseOf(4)]
+      const [result, above] = [resize(noiseOf(3), 170, 140, "box"), noiseOf(4)]
       const whole = paste(filled(large, 4), toRgba(result), 30, 40)
       assert.deepStrictEqual(
-        yield* Overlay.applying(result, overlay, region),
-        withoutAlpha(alphaComposite(whole, overlay))
+        yield* Overlay.applying(result, above, region),
+        withoutAlpha(alphaComposite(whole, above))
       )
       assert.deepStrictEqual(yield* Overlay.maskCompositing(result, mask, region), visible(whole, "white"))
     }))

@@ -4,6 +4,7 @@ import * as Schema from "effect/Schema"
 import type { Region } from "../../src/core/Geometry.ts"
 import { crop, type Raster } from "../../src/core/Raster.ts"
 import * as Resample from "../../src/images/Resample.ts"
+import { resize } from "./whole.ts"
 
 const grey = (width: number, height: number, values: ReadonlyArray<number>): Raster => ({
   width,
@@ -24,24 +25,24 @@ const side = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 24 }))
 const Filter = Schema.Literals(filters)
 const Channels = Schema.Literals([1, 3, 4])
 
-describe("resize", () => {
+describe("resizing", () => {
   it("takes the nearest sample", () => {
-    assert.deepStrictEqual([...Resample.resize(row(1, 2, 3), 6, 1, "nearest").data], [1, 1, 2, 2, 3, 3])
-    assert.deepStrictEqual([...Resample.resize(row(1, 2, 3, 4), 2, 1, "nearest").data], [2, 4])
+    assert.deepStrictEqual([...resize(row(1, 2, 3), 6, 1, "nearest").data], [1, 1, 2, 2, 3, 3])
+    assert.deepStrictEqual([...resize(row(1, 2, 3, 4), 2, 1, "nearest").data], [2, 4])
   })
 
   it("averages under a box, halves rounded up", () => {
-    assert.deepStrictEqual([...Resample.resize(row(0, 10, 20, 31), 2, 1, "box").data], [5, 26])
-    assert.deepStrictEqual([...Resample.resize(grey(2, 2, [0, 10, 20, 31]), 1, 1, "box").data], [16])
+    assert.deepStrictEqual([...resize(row(0, 10, 20, 31), 2, 1, "box").data], [5, 26])
+    assert.deepStrictEqual([...resize(grey(2, 2, [0, 10, 20, 31]), 1, 1, "box").data], [16])
   })
 
   it("has the weights of Pillow's filters", () => {
     // Places 1/4 and 3/4 between the two samples.
-    assert.deepStrictEqual([...Resample.resize(row(0, 200), 4, 1, "bilinear").data], [0, 50, 150, 200])
+    assert.deepStrictEqual([...resize(row(0, 200), 4, 1, "bilinear").data], [0, 50, 150, 200])
     // Triangle of twice the width around 0.5 + 0.5: weights 3/7, 3/7, 1/7.
-    assert.deepStrictEqual([...Resample.resize(row(70, 140, 210, 0), 2, 1, "bilinear").data], [120, 110])
+    assert.deepStrictEqual([...resize(row(70, 140, 210, 0), 2, 1, "bilinear").data], [120, 110])
     // At a quarter of a sample, a = -0.5: -0.0703125, 0.8671875, 0.2265625, -0.0234375.
-    const [, , , , , , value] = Resample.resize(row(0, 0, 0, 255, 0, 0, 0, 0), 16, 1, "bicubic").data
+    const [, , , , , , value] = resize(row(0, 0, 0, 255, 0, 0, 0, 0), 16, 1, "bicubic").data
     assert.strictEqual(value, Math.round(255 * 0.8671875))
   })
 
@@ -52,35 +53,35 @@ describe("resize", () => {
     const samples = [10, 200, 30, 140, 90, 250, 0, 60]
     const wanted = weights.reduce((total, weight, i) => total + weight / sum * (samples[i] ?? 0), 0)
     // Sample 5 of 16 stands at (5 + 0.5) / 2 = 2.75, a quarter beyond the middle of sample 2.
-    assert.strictEqual(Resample.resize(row(...samples), 16, 1, "lanczos").data[5], Math.round(wanted))
+    assert.strictEqual(resize(row(...samples), 16, 1, "lanczos").data[5], Math.round(wanted))
   })
 
   it("goes on beyond an edge for a part of no width", () => {
-    const edge = Resample.resize(row(100, 60), 2, 1, "bicubic", { from: { left: 0, top: 0, right: 0, bottom: 1 } })
+    const edge = resize(row(100, 60), 2, 1, "bicubic", { from: { left: 0, top: 0, right: 0, bottom: 1 } })
     assert.deepStrictEqual([...edge.data], [105, 105])
   })
 
   it("gives what is transparent no part in the colours", () => {
     const data = Uint8Array.of(255, 0, 0, 255, 0, 255, 0, 0)
-    const small = Resample.resize({ width: 2, height: 1, channels: 4, data }, 1, 1, "box")
+    const small = resize({ width: 2, height: 1, channels: 4, data }, 1, 1, "box")
     assert.deepStrictEqual([...small.data], [255, 0, 0, 128])
   })
 
   it.prop("keeps one colour", [Filter, Channels, side, side, side, side], ([filter, channels, w, h, toW, toH]) => {
     const data = new Uint8Array(w * h * channels).map((_, i) => i % channels === 3 ? 255 : 77)
-    const resized = Resample.resize({ width: w, height: h, channels, data }, toW, toH, filter)
+    const resized = resize({ width: w, height: h, channels, data }, toW, toH, filter)
     assert.strictEqual(resized.data.length, toW * toH * channels)
     assert.isTrue(resized.data.every((value, i) => value === (i % channels === 3 ? 255 : 77)))
   })
 
   it.prop("leaves an image of the same size", [Filter, Channels, side, side], ([filter, channels, w, h]) => {
-    assert.deepStrictEqual(Resample.resize(noise(w, h, channels), w, h, filter), noise(w, h, channels))
+    assert.deepStrictEqual(resize(noise(w, h, channels), w, h, filter), noise(w, h, channels))
   })
 
   it.prop("is one pass along the width and one along the height", [Filter, side, side], ([filter, w, h]) => {
     const image = noise(9, 7, 3)
-    const both = Resample.resize(image, w, h, filter)
-    assert.deepStrictEqual(both, Resample.resize(Resample.resize(image, w, 7, filter), w, h, filter))
+    const both = resize(image, w, h, filter)
+    assert.deepStrictEqual(both, resize(resize(image, w, 7, filter), w, h, filter))
   })
 
   const Corners = Schema.Tuple([side, side, side, side])
@@ -98,9 +99,9 @@ describe("resize", () => {
       // A nearest sample must lie in the image; the others may be of a part of no size.
       const from = { left: 0, top: 0, right: Math.min(w, fromW), bottom: Math.min(h, filter === "box" ? h : fromH - 1) }
       for (const parted of filter === "nearest" ? [{}] : [{}, { from }]) {
-        const whole = Resample.resize(image, toW, toH, filter, parted)
+        const whole = resize(image, toW, toH, filter, parted)
         assert.deepStrictEqual(
-          Resample.resize(image, toW, toH, filter, { ...parted, window }),
+          resize(image, toW, toH, filter, { ...parted, window }),
           crop(whole, window)
         )
       }
@@ -110,7 +111,7 @@ describe("resize", () => {
   it("computes nothing but the window", () => {
     // The whole would have 2e17 samples.
     const window = { left: 5e8, top: 5e8, right: 5e8 + 2, bottom: 5e8 + 1 }
-    const { data } = Resample.resize(grey(2, 2, [0, 200, 0, 200]), 1e9, 1e9, "bilinear", { window })
+    const { data } = resize(grey(2, 2, [0, 200, 0, 200]), 1e9, 1e9, "bilinear", { window })
     assert.deepStrictEqual([...data], [100, 100])
   })
 
@@ -119,20 +120,20 @@ describe("resize", () => {
       for (const filter of filters) {
         const image = noise(300, 200, 4)
         const rows = yield* Resample.resizing(image, 250, 330, filter)
-        assert.deepStrictEqual(rows, Resample.resize(image, 250, 330, filter))
+        assert.deepStrictEqual(rows, resize(image, 250, 330, filter))
       }
     }))
 
   it("refuses windows that reach beyond the result", () => {
-    const reach = (window: Region) => () => Resample.resize(row(1, 2), 4, 1, "box", { window })
+    const reach = (window: Region) => () => resize(row(1, 2), 4, 1, "box", { window })
     assert.throws(reach({ left: 0, top: 0, right: 5, bottom: 1 }), RangeError)
     assert.throws(reach({ left: -1, top: 0, right: 2, bottom: 1 }), RangeError)
     assert.throws(reach({ left: 2, top: 0, right: 2, bottom: 1 }), RangeError)
   })
 
   it("refuses sizes that are none", () => {
-    assert.throws(() => Resample.resize(row(1), 0, 1, "box"), RangeError)
-    assert.throws(() => Resample.resize(row(1), 1.5, 1, "nearest"), RangeError)
+    assert.throws(() => resize(row(1), 0, 1, "box"), RangeError)
+    assert.throws(() => resize(row(1), 1.5, 1, "nearest"), RangeError)
   })
 })
 

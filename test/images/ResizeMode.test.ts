@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { crop, filled, paste, type Raster } from "../../src/core/Raster.ts"
 import { atOnce } from "../../src/core/Work.ts"
-import * as Resample from "../../src/images/Resample.ts"
 import { lanczosInParts, type ResizeMode, resizeMode, sizeFor } from "../../src/images/ResizeMode.ts"
+import { resize } from "./whole.ts"
 
 const columns = (values: ReadonlyArray<number>, height: number): Raster => ({
   width: values.length,
@@ -27,7 +27,7 @@ describe("resizeMode", () => {
   it.effect("0 stretches", () =>
     Effect.gen(function*() {
       const image = columns([0, 50, 100, 150], 2)
-      assert.deepStrictEqual(yield* resizeMode(0, image, 8, 8), Resample.resize(image, 8, 8, "lanczos"))
+      assert.deepStrictEqual(yield* resizeMode(0, image, 8, 8), resize(image, 8, 8, "lanczos"))
     }))
 
   it("1 covers and cuts off both sides alike", () => {
@@ -80,7 +80,7 @@ describe("resizeMode", () => {
     const [channels, width, height, toWidth, toHeight] = given
     const image = noise(width, height, channels)
     const size = sizeFor(1, image, { width: toWidth, height: toHeight })
-    const whole = Resample.resize(image, size.width, size.height, "lanczos")
+    const whole = resize(image, size.width, size.height, "lanczos")
     const left = Math.floor(size.width / 2) - Math.floor(toWidth / 2)
     const top = Math.floor(size.height / 2) - Math.floor(toHeight / 2)
     assert.deepStrictEqual(
@@ -110,12 +110,12 @@ describe("resizeMode", () => {
       const seen: Array<Raster> = []
       const nearest = (raster: Raster, width: number, height: number) => {
         seen.push(raster)
-        return Effect.succeed(Resample.resize(raster, width, height, "nearest"))
+        return Effect.succeed(resize(raster, width, height, "nearest"))
       }
       const covered = yield* resizeMode(1, tall, 16, 16, nearest)
       assert.deepStrictEqual(
         covered,
-        crop(Resample.resize(tall, 16, 400, "nearest"), { left: 0, top: 192, right: 16, bottom: 208 })
+        crop(resize(tall, 16, 400, "nearest"), { left: 0, top: 192, right: 16, bottom: 208 })
       )
       assert.deepStrictEqual(seen, [crop(tall, { left: 0, top: 88, right: 8, bottom: 112 })])
     }))

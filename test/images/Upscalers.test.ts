@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { Raster } from "../../src/core/Raster.ts"
-import { resize } from "../../src/images/Resample.ts"
 import { make, type NetworkUpscaler, Upscalers } from "../../src/images/Upscalers.ts"
+import { resize } from "./whole.ts"
 
 const raster = (width: number, height: number, channels: 1 | 3 | 4 = 3): Raster => ({
   width,

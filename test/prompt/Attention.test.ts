@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import * as Attention from "../../src/prompt/Attention.ts"
 import { Fragments, hostile, join } from "./fixtures.ts"
+import { printAttention } from "./printAttention.ts"
 
 type Row = readonly [prompt: string, pieces: ReadonlyArray<readonly [string, number]>]
 
@@ -99,15 +100,15 @@ describe("Attention.parse", () => {
 })
 
 const assertRoundTrip = (pieces: ReadonlyArray<Attention.Piece>) => {
-  const printed = Attention.print(pieces)
+  const printed = printAttention(pieces)
   assert.deepStrictEqual(Attention.parse(printed), pieces, printed.slice(0, 200))
 }
 
-describe("Attention.print", () => {
+describe("printed attention", () => {
   it.each(rows)("writes what %j means", (prompt) => assertRoundTrip(Attention.parse(prompt)))
 
   it("writes as people do", () => {
-    const again = (prompt: string) => Attention.print(Attention.parse(prompt))
+    const again = (prompt: string) => printAttention(Attention.parse(prompt))
     assert.strictEqual(
       again("a ((cat:1.5)) BREAK [b] \\(c\\)"),
       "a (cat:1.6500000000000001) BREAK (b:0.9090909090909091) \\(c\\)"
