@@ -6,7 +6,6 @@
  * entrypoint and no hook.
  */
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type { Raster } from "../core/Raster.ts"
 import * as ColorCorrection from "../images/ColorCorrection.ts"
@@ -28,6 +27,7 @@ import { stages } from "../runner/Lifecycle.ts"
 import { Pipeline } from "../runner/Pipeline.ts"
 import type { ExtraKind, Generated, GeneratedImage } from "../runner/Processed.ts"
 import { isPath, notPath, RuntimeContext } from "../runner/RuntimeContext.ts"
+import * as batches from "./batches.ts"
 import { enlarge, sameLatents } from "./enlarge.ts"
 import * as output from "./output.ts"
 import { latentSize, type PassEnv } from "./PassEnv.ts"
@@ -52,7 +52,6 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
   yield* state.update({ activity: "loading", text: `Loading ${model.name}` })
   const first = yield* prepareFirst(plan, env)
   const second = plan.hires === undefined ? undefined : yield* prepareSecond(plan, plan.hires, first)
-  const passes = second === undefined ? 1 : 2
   const used = [first.env.model, first.refiner?.model, second?.env.model, second?.refiner?.model]
   const warnings = (yield* Effect.forEach(
     new Set(used),
@@ -61,82 +60,47 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
   const source = yield* sourceOf(plan)
   const encoded = source && (yield* encodeSource({ env, ...source, pass: plan }))
 
-  const finished: Array<GeneratedImage> = []
-  const { write } = yield* output.makeWriter(plan, opts, (image) =>
-    Effect.suspend(() => {
-      finished.push(image)
-      return state.update({ images: finished.flatMap(output.processedOf) })
-    }))
-  // The batch that is being written while the next one is sampled.
-  let writing: Fiber.Fiber<ReadonlyArray<GeneratedImage>, output.WriteError> | undefined
-  const joined = Effect.suspend(() => writing === undefined ? Effect.void : Fiber.join(writing))
-  for (const [index, batch] of plan.batches.entries()) {
-    const { interrupted, stopping } = yield* state.progress
-    if (interrupted || stopping) break
-    yield* state.update({
-      activity: "sampling",
-      text: plan.batches.length > 1 ? `Batch ${index + 1} of ${plan.batches.length}` : "",
-      samplingStep: 0,
-      skipped: false,
-      preview: undefined
-    })
+  const makeBatch = Effect.fnUntraced(function*(batch: ReadonlyArray<ImagePlan>, index: number) {
     const images: Array<GeneratedImage> = []
-    const batchRun = Effect.gen(function*() {
-      const sampled = yield* sampleFirst(first, batch, encoded)
-      // What was stopped in the first pass is shown as it is.
-      const goesOn = second !== undefined && plan.hires !== undefined && sampled.complete &&
-        !(yield* state.progress).interrupted
-      const made = goesOn && sampled.latents !== undefined
-        ? yield* sampleSecond(plan.hires, first, second, batch, sampled.latents, index * passes)
-        : { ...sampled, pass: first, before: undefined }
-      yield* state.update({ activity: "decoding" })
-      const isWhole = made.complete && (second === undefined || goesOn)
-      if (made.latents === undefined) return isWhole
-      const { env: passEnv, plan: pass } = made.pass
-      const shape = latentSize(passEnv.model, pass)
-      const length = made.latents.length / batch.length
-      for (const [i, image] of batch.entries()) {
-        const latent = made.latents.subarray(i * length, (i + 1) * length)
-        const data = yield* Effect.withSpan(
-          vae.decode(passEnv, latent, shape),
-          "decode",
-          { attributes: { "serena.image.index": image.index } }
-        )
-        const raster: Raster = { width: pass.width, height: pass.height, channels: 3, data }
-        const { extras, raster: finished } = yield* finish(source?.source, opts, raster, i)
-        const before = made.before?.[i]
-        images.push({
-          ...image,
-          width: finished.width,
-          height: finished.height,
-          pixels: finished.data,
-          complete: isWhole,
-          extras: [
-            ...(before === undefined ? [] : [{ kind: "before highres fix" as const, raster: before }]),
-            ...extras
-          ]
-        })
-      }
-      return isWhole
-    }).pipe(
-      Effect.withSpan("batch", { attributes: { "serena.batch.index": index, "serena.batch.images": batch.length } })
-    )
-    // A save that fails ends the run at once. A file that has begun is finished, also when the run is interrupted.
-    const complete = yield* Effect.raceFirst(batchRun, Effect.andThen(joined, Effect.never))
-    yield* joined
-    writing = yield* write(images).pipe(
-      Effect.withSpan("write", { attributes: { "serena.batch.index": index } }),
-      Effect.uninterruptible,
-      Effect.forkChild({ startImmediately: true })
-    )
-    if (complete || !(yield* state.progress).interrupted) {
-      yield* state.update({ passesDone: (index + 1) * passes, samplingStep: 0 })
+    const sampled = yield* sampleFirst(first, batch, encoded)
+    // What was stopped in the first pass is shown as it is.
+    const goesOn = second !== undefined && plan.hires !== undefined && sampled.complete &&
+      !(yield* state.progress).interrupted
+    const made = goesOn && sampled.latents !== undefined
+      ? yield* sampleSecond(plan.hires, first, second, batch, sampled.latents, index * batches.passesOf(plan))
+      : { ...sampled, pass: first, before: undefined }
+    yield* state.update({ activity: "decoding" })
+    const isWhole = made.complete && (second === undefined || goesOn)
+    if (made.latents === undefined) return { images, complete: isWhole }
+    const { env: passEnv, plan: pass } = made.pass
+    const shape = latentSize(passEnv.model, pass)
+    const length = made.latents.length / batch.length
+    for (const [i, image] of batch.entries()) {
+      const latent = made.latents.subarray(i * length, (i + 1) * length)
+      const data = yield* Effect.withSpan(
+        vae.decode(passEnv, latent, shape),
+        "decode",
+        { attributes: { "serena.image.index": image.index } }
+      )
+      const raster: Raster = { width: pass.width, height: pass.height, channels: 3, data }
+      const { extras, raster: finished } = yield* finish(source?.source, opts, raster, i)
+      const before = made.before?.[i]
+      images.push({
+        ...image,
+        width: finished.width,
+        height: finished.height,
+        pixels: finished.data,
+        complete: isWhole,
+        extras: [
+          ...(before === undefined ? [] : [{ kind: "before highres fix" as const, raster: before }]),
+          ...extras
+        ]
+      })
     }
-  }
-  yield* joined
+    return { images, complete: isWhole }
+  })
   const generated: Generated = {
-    images: finished,
-    interrupted: finished.length < plan.batches.flat().length || finished.some(({ complete }) => !complete),
+    ...yield* batches.make(plan, makeBatch),
     warnings: [...plan.warnings, ...warnings]
   }
   return generated

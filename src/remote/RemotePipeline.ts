@@ -1,11 +1,11 @@
 /**
  * The three stages on another server: a Serena, a stable-diffusion-webui, or a fork of it with `/sdapi/v1`.
  *
- * prepare plans here as for a run in this process, execute has the server make the images and reports its progress, and
- * finalize saves the very bytes that it sent. Hooks, progress and interruption are those of a run in this process. Of
- * what the API does not report, nothing is made up: plans have no infotexts and no noise levels, and an image's
- * appearance before its second pass is not available. A wish to stop after the batch has no word in the API and is
- * passed over; `interrupt` and `skip` are sent on.
+ * prepare plans here as for a run in this process. execute asks the server for one batch after the other, each with the
+ * seeds that it has in the run, reports its progress, and saves the very bytes that it sent while the next batch is
+ * made there. Hooks, progress and interruption are those of a run in this process. Of what the API does not report,
+ * nothing is made up: plans have no infotexts and no noise levels, and an image's appearance before its second pass is
+ * not available.
  *
  * Several clients of a webui share one progress: what is shown may be another's run. A Serena is asked for this one.
  */
@@ -16,8 +16,10 @@ import * as Base64 from "effect/encoding/Base64"
 import type { HttpClient } from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as Raster from "../core/Raster.ts"
+import * as batches from "../diffusion/batches.ts"
 import { drawSeeds } from "../diffusion/drawSeeds.ts"
 import * as output from "../diffusion/output.ts"
 import { decodeSource, factsOf } from "../diffusion/readSource.ts"
@@ -27,7 +29,7 @@ import type { ImageEncoder } from "../images/ImageEncoder.ts"
 import type { ImageStore } from "../images/ImageStore.ts"
 import { areKnown, type ServerNames } from "../planning/names.ts"
 import { outline, plan } from "../planning/plan.ts"
-import type { RunPlan } from "../planning/RunPlan.ts"
+import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { stages } from "../runner/Lifecycle.ts"
@@ -119,61 +121,70 @@ interface Remote {
   readonly pollInterval: Duration.Input
 }
 
+/** One request: a batch, and what the server knows it by. */
+interface Asked {
+  readonly plan: RunPlan
+  readonly index: number
+  readonly batch: ReadonlyArray<ImagePlan>
+  readonly taskId: string
+}
+
+// Between two batches a busy server may have given the place to others: the run waits about a minute for them.
+const whileBusy = Schedule.exponential("200 millis").pipe(
+  Schedule.upTo({ times: 8 }),
+  Schedule.setInputType<RemoteServerError>(),
+  Schedule.while(({ input }) => Effect.succeed(input.kind === "busy"))
+)
+
 const execute = Effect.fn("execute")(function*(plan: RunPlan, remote: Remote) {
+  const made = yield* batches.make(plan, (batch, index) => {
+    const taskId = plan.batches.length > 1 ? `${plan.runId}-${index + 1}` : plan.runId
+    return makeBatch({ plan, index, batch, taskId }, remote)
+  })
+  const generated: Generated = { ...made, warnings: plan.warnings }
+  return generated
+})
+
+const makeBatch = Effect.fnUntraced(function*(asked: Asked, remote: Remote) {
   const { opts, state } = yield* RuntimeContext
   const { server } = remote
-  const before = yield* state.progress
-  if (before.interrupted || before.stopping) return nothing(plan)
-  yield* state.update({ activity: "sampling", samplingStep: 0, skipped: false, preview: undefined })
-  const { body, kind } = requestBody(plan, opts)
-  const reply = yield* server.generate(kind, body).pipe(
-    Effect.raceFirst(watch(plan, remote)),
-    Effect.raceFirst(passOn(plan, server)),
+  const { index, plan, taskId } = asked
+  const { body, kind } = requestBody(plan, { ...asked, opts })
+  const generate = server.generate(kind, body)
+  const reply = yield* (index === 0 ? generate : Effect.retry(generate, whileBusy)).pipe(
+    Effect.raceFirst(watch(asked, remote)),
+    Effect.raceFirst(passOn(asked, server)),
     // Some servers go on without their client.
-    Effect.onInterrupt(() => Effect.ignore(Effect.timeout(server.interrupt(plan.runId), "2 seconds"))),
+    Effect.onInterrupt(() => Effect.ignore(Effect.timeout(server.interrupt(taskId), "2 seconds"))),
     // A run that had not begun is taken out of the server's queue.
     Effect.catchIf(
       ({ status }) => status === 409,
       (error) => Effect.flatMap(state.progress, ({ interrupted }) => interrupted ? Effect.undefined : error)
     )
   )
-  if (reply === undefined) return nothing(plan)
+  if (reply === undefined) return { images: [], complete: false }
   yield* state.update({ activity: "decoding" })
-  const images = yield* received(plan, reply, remote)
-  const { interrupted } = yield* state.progress
-  const planned = plan.batches.flat().length
-  const generated: Generated = {
-    images: interrupted ? images.map(cutShort(plan, images.length)) : images,
-    interrupted: interrupted || images.length < planned,
-    warnings: plan.warnings
-  }
-  if (!interrupted) yield* state.update({ passesDone: (yield* state.progress).passCount, samplingStep: 0 })
-  return generated
-})
-
-const nothing = ({ warnings }: RunPlan): Generated => ({ images: [], interrupted: true, warnings })
-
-// The API does not report which image was not finished: it is one of the last batch that came.
-const cutShort = ({ processing }: RunPlan, count: number) => (image: GeneratedImage): GeneratedImage => ({
-  ...image,
-  complete: Math.floor(image.index / processing.batch_size) < Math.floor((count - 1) / processing.batch_size)
+  // The API does not report which image was not finished.
+  const complete = !(yield* state.progress).interrupted
+  return { images: yield* received(asked, { reply, complete }, remote), complete }
 })
 
 // Passes the server's progress to this run. Failures are ignored here, as the reply reports them.
-const watch = Effect.fnUntraced(function*(plan: RunPlan, { pollInterval, server }: Remote) {
+const watch = Effect.fnUntraced(function*({ index, plan, taskId }: Asked, { pollInterval, server }: Remote) {
   const { cmdOpts, opts, state } = yield* RuntimeContext
   const { decode } = yield* ImageDecoder
+  const passes = batches.passesOf(plan)
   let shown: string | undefined
   const look = Effect.gen(function*() {
-    const { current_image, state: there, textinfo } = yield* server.progress(plan.runId, opts.live_previews_enable)
+    const { current_image, state: there, textinfo } = yield* server.progress(taskId, opts.live_previews_enable)
     if (there.job_count === 0) return
     const here = yield* state.progress
     // The wish came before the server had the run.
-    if (here.interrupted && !there.interrupted) yield* server.interrupt(plan.runId)
+    if (here.interrupted && !there.interrupted) yield* server.interrupt(taskId)
     const samplingStep = Math.max(0, there.sampling_step)
     yield* state.update({
-      text: textinfo ?? "",
-      ...(there.job_count > 0 && { passCount: there.job_count, passesDone: there.job_no }),
+      text: textinfo || batches.textOf(plan, index),
+      ...(there.job_count > 0 && { passesDone: index * passes + Math.min(there.job_no, passes - 1) }),
       ...(there.sampling_steps > 0 && { samplingStep, samplingSteps: there.sampling_steps })
     })
     if (typeof current_image !== "string" || current_image === shown) return
@@ -186,18 +197,18 @@ const watch = Effect.fnUntraced(function*(plan: RunPlan, { pollInterval, server 
 })
 
 // Wishes of this side, as soon as they are there.
-const passOn = Effect.fnUntraced(function*({ runId }: RunPlan, server: RemoteServer.RemoteServer) {
+const passOn = Effect.fnUntraced(function*({ taskId }: Asked, server: RemoteServer.RemoteServer) {
   const { state } = yield* RuntimeContext
   let asked = false
   yield* Stream.runForEach(state.changes, ({ interrupted, skipped }) =>
     Effect.gen(function*() {
       if (interrupted && !asked) {
         asked = true
-        yield* Effect.ignore(server.interrupt(runId))
+        yield* Effect.ignore(server.interrupt(taskId))
       }
       if (skipped) {
         yield* state.update({ skipped: false })
-        yield* Effect.ignore(server.skip(runId))
+        yield* Effect.ignore(server.skip(taskId))
       }
     }))
   return yield* Effect.never
@@ -205,13 +216,12 @@ const passOn = Effect.fnUntraced(function*({ runId }: RunPlan, server: RemoteSer
 
 /** The images of a reply, each with its masks and its texts. */
 const received = Effect.fnUntraced(function*(
-  plan: RunPlan,
-  { images, info }: RemoteServer.Reply,
+  { batch: planned, plan }: Asked,
+  { complete, reply: { images, info } }: { readonly reply: RemoteServer.Reply; readonly complete: boolean },
   { url }: Remote
 ) {
   const { cmdOpts } = yield* RuntimeContext
   const { decode } = yield* ImageDecoder
-  const planned = plan.batches.flat()
   const grids = info.index_of_first_image ?? 0
   const infotexts = info.infotexts.slice(grids)
   const sent = images.slice(grids)
@@ -244,7 +254,7 @@ const received = Effect.fnUntraced(function*(
         width: raster.width,
         height: raster.height,
         pixels: raster.data,
-        complete: true,
+        complete,
         file,
         extras: others.map(({ file, raster }) => ({
           kind: raster.channels === 4 ? "mask composite" : "mask",

@@ -3,7 +3,7 @@
  */
 import * as Base64 from "effect/encoding/Base64"
 import { toJson } from "../core/Seed.ts"
-import type { RunPlan } from "../planning/RunPlan.ts"
+import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
 import { Options, type OptionsSnapshot } from "../processing/Options.ts"
 
 type Fields = Readonly<Record<string, unknown>>
@@ -24,16 +24,20 @@ export const overridesOf = (opts: OptionsSnapshot, asked: object): Fields =>
     )
   )
 
-/** The path and body that ask for what was planned. */
+/** The path and body that ask for one batch of what was planned. `taskId` is the name of the request there. */
 export const requestBody = (
   plan: RunPlan,
-  opts: OptionsSnapshot
+  { batch: [first], opts, taskId }: {
+    readonly batch: ReadonlyArray<ImagePlan>
+    readonly opts: OptionsSnapshot
+    readonly taskId: string
+  }
 ): { readonly kind: "txt2img" | "img2img"; readonly body: Fields } => {
-  const { batches, height, processing, runId, sampler, scheduler, width } = plan
+  const { height, processing, sampler, scheduler, width } = plan
   const { _tag, override_settings, ...asked } = processing
-  const [first] = batches.flat()
   const shared = {
     ...asked,
+    n_iter: 1,
     seed: toJson(first?.seed ?? asked.seed),
     subseed: toJson(first?.subseed ?? asked.subseed),
     sampler_name: sampler.name,
@@ -45,7 +49,7 @@ export const requestBody = (
     // Files are saved on this side. Without saving, no grid comes before the images.
     save_images: false,
     send_images: true,
-    force_task_id: runId
+    force_task_id: taskId
   }
   if (processing._tag === "Txt2Img") return { kind: "txt2img", body: shared }
   const { init_images, mask } = processing

@@ -36,6 +36,8 @@ export interface Options {
   readonly node?: ReadonlyArray<string>
   /** The program that starts it, and its arguments, such as `nice`. It must become the command, as with `exec`. */
   readonly through?: readonly [program: string, ...args: ReadonlyArray<string>]
+  /** Another program than the command. */
+  readonly program?: string
   /** Whether to hang up before the first output can be read. */
   readonly closed?: boolean
 }
@@ -52,7 +54,7 @@ export const start = (args: ReadonlyArray<string>, options: Options = {}): Effec
           ...options.through ?? [],
           process.execPath,
           ...options.node ?? [],
-          main,
+          options.program ?? main,
           ...args
         ] as const
         const child = spawn(program, rest, {

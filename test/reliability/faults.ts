@@ -73,7 +73,14 @@ export const faults = {
       fault: "A remote server is killed during a run",
       tried: "`SIGKILL` to the server that `RemoteRuntime` uses",
       times: 3,
-      lost: "the run; it fails at once with a `RemoteServerError` that names the address",
+      lost: "the batch being made; the run fails at once with a `RemoteServerError` that names the address",
+      file: servers
+    },
+    remoteClientKilled: {
+      fault: "The client of a remote run is killed",
+      tried: "`SIGKILL` to a program that makes 100 batches with `RemoteRuntime`, each time some batches later",
+      times: 2,
+      lost: "the batch being made on the server and the batch being written; every file in the folder is whole",
       file: servers
     },
     networkThread: {

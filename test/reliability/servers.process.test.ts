@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import * as Schema from "effect/Schema"
+import { fileURLToPath } from "node:url"
 import { Txt2Img } from "../../src/processing/Processing.ts"
 import * as RemoteRuntime from "../../src/remote/RemoteRuntime.ts"
 import { processImages } from "../../src/runner/processImages.ts"
@@ -10,7 +11,7 @@ import { start, temporaryFolder } from "../cli/process.ts"
 import { faults } from "./faults.ts"
 import { imagesIn, trying } from "./trying.ts"
 
-const { clientGone, damagedBodies, killedServer, killedWhileSaving, remoteKilled } = faults.Servers
+const { clientGone, damagedBodies, killedServer, killedWhileSaving, remoteClientKilled, remoteKilled } = faults.Servers
 
 /** `serena serve` on a port of its own. */
 const serve = Effect.fnUntraced(function*(...flags: ReadonlyArray<string>) {
@@ -23,6 +24,8 @@ const serve = Effect.fnUntraced(function*(...flags: ReadonlyArray<string>) {
   const get = (path: string) => Effect.flatMap(request("GET", path), (reply) => Effect.promise(() => reply.text()))
   return { ...server, url, request, get }
 })
+
+const remoteRun = fileURLToPath(new URL("./remoteRun.ts", import.meta.url))
 
 const json = { "content-type": "application/json" }
 
@@ -156,6 +159,19 @@ describe("a server", () => {
       const error = yield* Fiber.join(run)
       assert.strictEqual(error._tag, "RemoteServerError")
       assert.include(error.message, server.url)
+    }))
+
+  trying(remoteClientKilled, (time) =>
+    Effect.gen(function*() {
+      const server = yield* serve()
+      const outdir = yield* temporaryFolder
+      const client = yield* start([server.url, outdir], { program: remoteRun })
+      yield* client.said(new RegExp(`\\b${time + 1} finished`))
+      yield* client.send("SIGKILL")
+      assert.strictEqual((yield* client.end).code, 137)
+      const { areWhole, count } = yield* imagesIn(outdir)
+      assert.isTrue(areWhole)
+      assert.isAtLeast(count, time + 1)
     }))
 })
 

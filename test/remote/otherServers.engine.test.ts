@@ -10,7 +10,7 @@ import { processImages } from "../../src/runner/processImages.ts"
 import { RunnerHooks } from "../../src/runner/RunnerHooks.ts"
 import { Runs } from "../../src/runner/Runs.ts"
 import { RuntimeContext } from "../../src/runner/RuntimeContext.ts"
-import { TestModel, TestRuntime } from "../../src/testing/index.ts"
+import { SavedImages, TestModel, TestRuntime } from "../../src/testing/index.ts"
 import { file, rectangle, slopes } from "../diffusion/pictures.ts"
 import { listening } from "../server/v1/listening.ts"
 import { remoteTo } from "./remote.ts"
@@ -22,16 +22,18 @@ interface Answer {
   readonly body: unknown
 }
 
-/** A server that is not ours, answering by path; what it was asked is written down. */
-const foreign = Effect.fnUntraced(function*(answers: Readonly<Record<string, Answer>>) {
+/** A server that is not ours, answering by path, or one answer after the other; what it was asked is written down. */
+const foreign = Effect.fnUntraced(function*(answers: Readonly<Record<string, Answer | ReadonlyArray<Answer>>>) {
   const asked: Array<{ readonly path: string; readonly body: string }> = []
   const server = http.createServer((request, response) => {
     const chunks: Array<Buffer> = []
     request.on("data", (chunk: Buffer) => chunks.push(chunk))
     request.on("end", () => {
       const path = (request.url ?? "").split("?")[0] ?? ""
+      const before = asked.filter((other) => other.path === path).length
       asked.push({ path, body: Buffer.concat(chunks).toString() })
-      const { body, status = 200 } = answers[path] ?? { status: 404, body: { detail: "Not Found" } }
+      const answer = [answers[path] ?? []].flat()
+      const { body, status = 200 } = answer[before] ?? answer.at(-1) ?? { status: 404, body: { detail: "Not Found" } }
       response.writeHead(status, { "content-type": "application/json" })
       response.end(typeof body === "string" ? body : JSON.stringify(body))
     })
@@ -257,6 +259,78 @@ describe("A server that cannot", () => {
         "/sdapi/v1/txt2img": { body: { images: ["?"], info: "no JSON" } }
       })
       assert.deepInclude(yield* failing(broken.url), { kind: "unreadable" })
+    }))
+})
+
+/** A reply with one image. */
+const reply = (image: Uint8Array, seed: number) => ({
+  body: {
+    images: [Base64.encode(image)],
+    info: JSON.stringify({
+      infotexts: [`image of ${seed}`],
+      all_prompts: ["a cat"],
+      all_negative_prompts: [""],
+      all_seeds: [seed],
+      all_subseeds: [seed],
+      index_of_first_image: 0
+    })
+  }
+})
+
+describe("A run of several batches on another server", () => {
+  it.live("asks for one batch after the other, each with its seeds, and waits where others are before it", () =>
+    Effect.gen(function*() {
+      const images = yield* Effect.forEach([9, 18, 27], (side) => file(rectangle([0, 0, side, side])))
+      const [one, two, three] = images.map((image, i) => reply(image, 7 + i))
+      const full = { status: 429, body: { detail: "Too many requests" } }
+      const { asked, url } = yield* foreign({
+        "/sdapi/v1/options": options,
+        "/sdapi/v1/txt2img": [one, full, two, three].flatMap((answer) => answer ?? [])
+      })
+      const processed = yield* Effect.provide(
+        processImages({ ...cat, n_iter: 3 }, { runId: "r1" }),
+        remoteTo({ url, options: { return_grid: false } })
+      )
+      assert.deepStrictEqual(processed.images.map(({ bytes }) => bytes), images)
+      assert.deepStrictEqual(processed.images.map(({ infotext, seed }) => [infotext, seed]), [
+        ["image of 7", 7],
+        ["image of 8", 8],
+        ["image of 9", 9]
+      ])
+      const requests = asked.filter(({ path }) => path.endsWith("txt2img")).map(({ body }) => JSON.parse(body))
+      assert.deepStrictEqual(
+        requests.map(({ force_task_id, n_iter, seed }) => [force_task_id, n_iter, seed]),
+        [["r1-1", 1, 7], ["r1-2", 1, 8], ["r1-2", 1, 8], ["r1-3", 1, 9]]
+      )
+    }))
+
+  it.live("has saved what came before the server failed", () =>
+    Effect.gen(function*() {
+      const image = yield* file(slopes())
+      const { url } = yield* foreign({
+        "/sdapi/v1/options": options,
+        "/sdapi/v1/txt2img": [reply(image, 7), { status: 500, body: { detail: "CUDA out of memory" } }]
+      })
+      yield* Effect.gen(function*() {
+        const error = yield* Effect.flip(processImages({ ...cat, n_iter: 3 }))
+        assert.deepInclude(error, { _tag: "RemoteServerError", kind: "failed" })
+        const { files } = yield* SavedImages
+        assert.deepStrictEqual([...(yield* files).values()], [image])
+      }).pipe(Effect.provide(remoteTo({ url })))
+    }))
+
+  it.live("ends after the batch when it is asked to stop", () =>
+    Effect.gen(function*() {
+      const { url } = yield* listening({ model: TestModel.make({ stepDuration: "10 millis" }) })
+      yield* Effect.gen(function*() {
+        const runs = yield* Runs
+        const fiber = yield* Effect.forkChild(processImages({ ...cat, n_iter: 5 }, { runId: "r1" }))
+        yield* Stream.runHead(Stream.filter(runs.watch("r1"), ({ activity }) => activity === "sampling"))
+        const [run] = yield* runs.list
+        yield* run?.stop ?? Effect.void
+        const { images, interrupted } = yield* Fiber.join(fiber)
+        assert.deepStrictEqual([images.map(({ complete }) => complete), interrupted], [[true], true])
+      }).pipe(Effect.provide(remoteTo({ url })))
     }))
 })
 

@@ -1,0 +1,77 @@
+/**
+ * Batch after batch: the files of one are written while the next one is made, so that what is finished waits for no
+ * other. Where the images are made is the pipeline's affair.
+ */
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
+import type { Generated, GeneratedImage } from "../runner/Processed.ts"
+import { RuntimeContext } from "../runner/RuntimeContext.ts"
+import * as output from "./output.ts"
+
+/** What was made of a batch. */
+export interface MadeBatch {
+  readonly images: ReadonlyArray<GeneratedImage>
+  /** False when the batch was ended early. */
+  readonly complete: boolean
+}
+
+/** Passes of each batch: two with hires fix. */
+export const passesOf = ({ hires }: RunPlan): number => hires === undefined ? 1 : 2
+
+/** What progress says of a batch, counted from 0; empty when it is the only one. */
+export const textOf = ({ batches }: RunPlan, index: number): string =>
+  batches.length > 1 ? `Batch ${index + 1} of ${batches.length}` : ""
+
+/**
+ * Makes all batches and writes their images, until the run is asked to end. A save that fails ends the run at once; a
+ * file that has begun is finished, also when the run is interrupted or fails.
+ */
+export const make = Effect.fnUntraced(function*<E, R>(
+  plan: RunPlan,
+  makeBatch: (batch: ReadonlyArray<ImagePlan>, index: number) => Effect.Effect<MadeBatch, E, R>
+) {
+  const { opts, state } = yield* RuntimeContext
+  const finished: Array<GeneratedImage> = []
+  const { write } = yield* output.makeWriter(plan, opts, (image) =>
+    Effect.suspend(() => {
+      finished.push(image)
+      return state.update({ images: finished.flatMap(output.processedOf) })
+    }))
+  // The batch that is being written while the next one is made.
+  let writing: Fiber.Fiber<ReadonlyArray<GeneratedImage>, output.WriteError> | undefined
+  const joined = Effect.suspend(() => writing === undefined ? Effect.void : Fiber.join(writing))
+  const all = Effect.gen(function*() {
+    for (const [index, batch] of plan.batches.entries()) {
+      const { interrupted, stopping } = yield* state.progress
+      if (interrupted || stopping) break
+      yield* state.update({
+        activity: "sampling",
+        text: textOf(plan, index),
+        samplingStep: 0,
+        skipped: false,
+        preview: undefined
+      })
+      const made = makeBatch(batch, index).pipe(
+        Effect.withSpan("batch", { attributes: { "serena.batch.index": index, "serena.batch.images": batch.length } })
+      )
+      const { complete, images } = yield* Effect.raceFirst(made, Effect.andThen(joined, Effect.never))
+      yield* joined
+      writing = yield* write(images).pipe(
+        Effect.withSpan("write", { attributes: { "serena.batch.index": index } }),
+        Effect.uninterruptible,
+        Effect.forkChild({ startImmediately: true })
+      )
+      if (complete || !(yield* state.progress).interrupted) {
+        yield* state.update({ passesDone: (index + 1) * passesOf(plan), samplingStep: 0 })
+      }
+    }
+    yield* joined
+  })
+  yield* Effect.onExit(all, () => writing === undefined ? Effect.void : Effect.asVoid(Fiber.await(writing)))
+  const generated: Omit<Generated, "warnings"> = {
+    images: finished,
+    interrupted: finished.length < plan.batches.flat().length || finished.some(({ complete }) => !complete)
+  }
+  return generated
+})
