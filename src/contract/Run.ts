@@ -110,9 +110,14 @@ export type Done = typeof Done.Type
 export const Failed = Schema.TaggedStruct("Failed", {
   error: RunError,
   /** The error as a sentence. */
-  message: Schema.String
+  message: Schema.String,
+  /** What was finished before. */
+  images: Schema.Array(RunImage)
 }).annotate({ identifier: "Failed" })
-export const Cancelled = Schema.TaggedStruct("Cancelled", {}).annotate({ identifier: "Cancelled" })
+export const Cancelled = Schema.TaggedStruct("Cancelled", {
+  /** What was finished before. */
+  images: Schema.Array(RunImage)
+}).annotate({ identifier: "Cancelled" })
 
 export const RunStatus = Schema.Union([Queued, Running, Done, Failed, Cancelled])
 export type RunStatus = typeof RunStatus.Type

@@ -44,7 +44,7 @@ describe("A client", () => {
       const waiting = yield* client.submit(cat)
       assert.strictEqual((yield* client.run("first")).id, run.id)
       assert.deepStrictEqual((yield* client.list({ limit: 5 })).runs.map(({ id }) => id), [waiting.id, run.id])
-      assert.deepStrictEqual((yield* client.cancel(waiting.id)).status, { _tag: "Cancelled" })
+      assert.deepStrictEqual((yield* client.cancel(waiting.id)).status, { _tag: "Cancelled", images: [] })
       yield* client.events(run.id).pipe(
         Stream.filter(({ event }) => event._tag === "Step" && event.progress.step > 0),
         Stream.runHead
@@ -118,7 +118,7 @@ describe("A client", () => {
       )
       yield* Fiber.interrupt(fiber)
       yield* Stream.runDrain(queue.watch("mine"))
-      assert.deepStrictEqual((yield* client.run("mine")).status, { _tag: "Cancelled" })
+      assert.deepStrictEqual((yield* client.run("mine")).status, { _tag: "Cancelled", images: [] })
     }))
 
   it.live("goes on where it was when its connection breaks", () =>

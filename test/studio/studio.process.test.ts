@@ -121,6 +121,25 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the s
       assert.strictEqual(await gallery(page).count(), 1)
     }))
 
+  it.effect("keeps the images that a run had finished before it ended without a result", () =>
+    visiting(async (page) => {
+      await prompt(page).fill("a pink heart")
+      await number(page, "Sampling steps").fill("30")
+      await number(page, "Batch count").fill("50")
+      await generate(page).click()
+      const count = await page.evaluate(async () => {
+        const [run] = (await (await fetch("v1/runs")).json()).runs
+        const image = await new Promise<MessageEvent>((resolve) =>
+          new EventSource(`v1/runs/${run.id}/events`).addEventListener("image", resolve, { once: true })
+        )
+        const { status } = await (await fetch(`v1/runs/${run.id}`, { method: "DELETE" })).json()
+        return [JSON.parse(image.data).image.index, status._tag]
+      })
+      assert.deepStrictEqual(count[0], 0)
+      await page.getByText("The run was cancelled.").first().waitFor()
+      assert.isAtLeast(await gallery(page).count(), 1)
+    }))
+
   it.effect("finds its run again after a reload, and all that was typed", () =>
     visiting(async (page) => {
       await generateImage(page)

@@ -30,7 +30,7 @@ import { processImages } from "../../runner/processImages.ts"
 import type { ProcessingError } from "../../runner/ProcessingError.ts"
 import type { RunnerHooks } from "../../runner/RunnerHooks.ts"
 import { Runs } from "../../runner/Runs.ts"
-import type { RunProgress } from "../../runner/RunState.ts"
+import type { RunProgress, RunState } from "../../runner/RunState.ts"
 import type { CaptureContext } from "../../runner/RuntimeContext.ts"
 import * as QueueState from "./QueueState.ts"
 import { shownError } from "./shownErrors.ts"
@@ -103,7 +103,12 @@ export class RunQueue extends Context.Service<RunQueue, {
   readonly occupy: <A, E, R>(work: Effect.Effect<A, E, R>) => Effect.Effect<A, E | QueueFull | ShuttingDown, R>
   /** The result of a run. None for an unknown run, or one whose result is not held any more. */
   readonly result: (id: string) => Effect.Effect<Option.Option<HeldResult>, RunFailure>
-  /** Removes a waiting run, or ends an executing one after the network call in flight. It returns nothing. */
+  /**
+   * The images of a run that are finished: so far, of its result, or what it had made before it failed or was
+   * cancelled. They are held as long as a result.
+   */
+  readonly images: (id: string) => Effect.Effect<ReadonlyArray<HeldImage>>
+  /** Removes a waiting run, or ends an executing one after the network call in flight. There is no result. */
   readonly cancel: (id: string) => Effect.Effect<boolean>
   /** Asks an executing run to end after its current step and return what it has. Cancels a waiting one. */
   readonly interrupt: (id: string) => Effect.Effect<boolean>
@@ -150,12 +155,16 @@ interface Handle {
   /** Wishes from before the run had a live state. */
   readonly wishes: Array<Wish>
   fiber: Fiber.Fiber<unknown, unknown> | undefined
+  /** Its progress while it executes. */
+  live: RunState | undefined
   /** Why it will have ended without a result, once someone has asked for that. */
   cancelled: RunCancelled | ShuttingDown | undefined
   /** Completed when the run ends, and then left to those who wait for it. */
   outcome: Deferred.Deferred<Processed, RunFailure> | undefined
   /** How the run ended, with the result if that is held. */
   ended: Exit.Exit<HeldResult, RunFailure> | undefined
+  /** What it had finished before it ended without a result. */
+  finished: ReadonlyArray<HeldImage>
 }
 
 type Wish = "interrupt" | "skip"
@@ -180,7 +189,10 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
     for (const [id, handle] of handles) {
       const run = known.get(id)
       if (run === undefined) handles.delete(id)
-      else if ("held" in run && run.held === 0 && run.ending._tag === "Done") handle.ended = undefined
+      else if ("held" in run && run.held === 0) {
+        if (run.ending._tag === "Done") handle.ended = undefined
+        handle.finished = []
+      }
     }
   }
 
@@ -217,12 +229,16 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
       }))
 
   // Follows the live state of a run from its first moment: delivers earlier wishes and keeps the latest progress.
-  const follow = (id: string, { wishes }: Handle) =>
+  const follow = (id: string, handle: Handle) =>
     Stream.runForEach(runs.watch(id), (progress) =>
-      Effect.suspend(() => {
+      Effect.gen(function*() {
         last = { ...progress, images: [], preview: undefined }
-        return Effect.forEach(wishes.splice(0), (wish) => ask(id, wish), { discard: true })
+        handle.live ??= Option.getOrUndefined(yield* runs.get(id))
+        yield* Effect.forEach(handle.wishes.splice(0), (wish) => ask(id, wish), { discard: true })
       }))
+
+  const finishedBy = ({ live }: Handle) =>
+    live === undefined ? Effect.succeed([]) : Effect.map(live.progress, ({ images }) => images.map(heldImage))
 
   const finish = Effect.fnUntraced(function*(id: string, exit: Exit.Exit<Processed, ProcessingError>) {
     const handle = handles.get(id)
@@ -233,9 +249,16 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
       yield* Effect.annotateLogs(Effect.logError("run failed", exit.cause), { "run.id": id })
     }
     handle.ended = endedOf(outcome)
-    const held = Exit.isSuccess(handle.ended) && handle.keep ? sizeOf(handle.ended.value) : 0
+    if (Exit.isFailure(handle.ended)) handle.finished = yield* finishedBy(handle)
+    const held = !handle.keep
+      ? 0
+      : sizeOf(Exit.isSuccess(handle.ended) ? handle.ended.value : { ...nothing, images: handle.finished })
     const deferred = handle.outcome
-    handle.processing = handle.outcome = handle.fiber = undefined
+    handle.processing =
+      handle.outcome =
+      handle.fiber =
+      handle.live =
+        undefined
     become(QueueState.finish(state, id, { ending: endingOf(outcome), held, now }, bounds))
     if (deferred !== undefined) yield* Deferred.done(deferred, outcome)
     yield* SubscriptionRef.set<Phase>(handle.phase, "ended")
@@ -315,9 +338,11 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
       keep,
       wishes: [],
       fiber: undefined,
+      live: undefined,
       cancelled: undefined,
       outcome,
-      ended: undefined
+      ended: undefined,
+      finished: []
     })
     become(next.success)
     yield* pump
@@ -397,6 +422,13 @@ const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQue
           ? Effect.succeedNone
           : Effect.asSome(Effect.map(Deferred.await(outcome), heldOf))
       }),
+    images: (id) =>
+      Effect.suspend(() => {
+        const handle = handles.get(QueueState.find(state, id)?.id ?? "")
+        if (handle === undefined) return Effect.succeed([])
+        if (handle.ended === undefined) return finishedBy(handle)
+        return Effect.succeed(Exit.isSuccess(handle.ended) ? handle.ended.value.images : handle.finished)
+      }),
     cancel,
     interrupt: asked("interrupt"),
     skip: asked("skip"),
@@ -463,8 +495,12 @@ const endedOf = (outcome: Exit.Exit<Processed, RunFailure>): Exit.Exit<HeldResul
 const settleStacks = (error: unknown): ReadonlyArray<string | undefined> =>
   error instanceof Error ? [error.stack, ...settleStacks(error.cause)] : []
 
+const heldImage = (image: ProcessedImage): HeldImage => Struct.omit(image, ["extras", "pixels"])
+
+const nothing: HeldResult = { images: [], extraImages: [], interrupted: false, warnings: [] }
+
 const heldOf = ({ extraImages, images, interrupted, warnings }: Processed): HeldResult => ({
-  images: images.map((image) => Struct.omit(image, ["extras", "pixels"])),
+  images: images.map(heldImage),
   extraImages,
   interrupted,
   warnings

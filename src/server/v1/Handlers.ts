@@ -59,14 +59,6 @@ export const layerRuns = HttpApiBuilder.group(
           yield* queue[wish](id)
           return yield* view(yield* find(id))
         })
-    // The result of a run; a failed run has none.
-    const resultOf = Effect.fnUntraced(function*(id: string, image: string) {
-      const run = yield* find(id)
-      const result = run.status._tag === "Done" ? yield* Effect.option(queue.result(run.id)) : Option.none()
-      return Option.isSome(result) && Option.isSome(result.value)
-        ? { run, processed: result.value.value }
-        : yield* new ImageNotFound({ id, image })
-    })
     const known = Effect.map(HttpServerRequest.HttpServerRequest, ({ headers }) => headers["if-none-match"])
 
     return handlers
@@ -110,10 +102,7 @@ export const layerRuns = HttpApiBuilder.group(
       .handle("image", ({ params }) =>
         Effect.gen(function*() {
           const run = yield* find(params.id)
-          const images = run.status._tag === "Running"
-            ? run.status.progress?.images ?? []
-            : (yield* resultOf(run.id, `images/${params.index}`)).processed.images
-          const image = images.find(({ index }) => index === params.index)
+          const image = (yield* queue.images(run.id)).find(({ index }) => index === params.index)
           if (image === undefined) {
             return yield* new ImageNotFound({ id: params.id, image: `images/${params.index}` })
           }
@@ -122,8 +111,10 @@ export const layerRuns = HttpApiBuilder.group(
         }))
       .handle("extra", ({ params }) =>
         Effect.gen(function*() {
-          const { run, processed } = yield* resultOf(params.id, `extras/${params.index}`)
-          const extra = processed.extraImages[params.index]
+          const run = yield* find(params.id)
+          // Only a run with a result has some.
+          const result = run.status._tag === "Done" ? yield* Effect.option(queue.result(run.id)) : Option.none()
+          const extra = Option.getOrUndefined(Option.flatten(result))?.extraImages[params.index]
           if (extra === undefined) {
             return yield* new ImageNotFound({ id: params.id, image: `extras/${params.index}` })
           }

@@ -70,13 +70,15 @@ export class RunEvents extends Context.Service<RunEvents, {
           return append(log, { _tag: "Image", image })
         }, { discard: true })
 
-      const outcome = (run: QueuedRun) => Effect.map(Effect.exit(queue.result(run.id)), (exit) => endOf(run, exit))
+      const outcome = Effect.fnUntraced(function*(run: QueuedRun) {
+        return endOf(run, yield* Effect.exit(queue.result(run.id)), yield* queue.images(run.id))
+      })
 
       const note = Effect.fnUntraced(function*(log: Log, run: QueuedRun) {
         if (log.last !== undefined && isLast(log.last.event)) return
         if (run.endedAt !== undefined) {
           const end = yield* outcome(run)
-          if (end._tag === "Done") yield* appendImages(log, end.images)
+          yield* appendImages(log, end.images)
           log.events = log.events.map(withoutPreview)
           log.lastPreview = undefined
           yield* append(log, end)

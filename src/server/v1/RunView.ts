@@ -59,24 +59,26 @@ const extraOf = (id: string) => (extra: ExtraImage, position: number): RunExtra 
   bytes: extra.bytes.length
 })
 
-/** The ending of a run. A result that is no longer held has no images. */
+/** The ending of a run. Images that are no longer held are not among its own. */
 export const endOf = (
   { id, status }: Pick<QueuedRun, "id" | "status">,
-  exit: Exit.Exit<Option.Option<HeldResult>, RunFailure>
+  exit: Exit.Exit<Option.Option<HeldResult>, RunFailure>,
+  finished: ReadonlyArray<HeldImage>
 ): Extract<RunStatus, { readonly _tag: "Done" | "Failed" | "Cancelled" }> => {
-  if (status._tag === "Cancelled") return { _tag: "Cancelled" }
+  const images = finished.map((image) => imageOf(id, image))
+  if (status._tag === "Cancelled") return { _tag: "Cancelled", images }
   if (Exit.isFailure(exit)) {
     const error = Option.getOrElse(Cause.findErrorOption(exit.cause), () => new InternalError())
     // A run that never started because of a shutdown counts as cancelled.
     return error._tag === "RunCancelled" || error._tag === "ShuttingDown"
-      ? { _tag: "Cancelled" }
-      : { _tag: "Failed", error, message: error.message }
+      ? { _tag: "Cancelled", images }
+      : { _tag: "Failed", error, message: error.message, images }
   }
   const processed = Option.getOrUndefined(exit.value)
   return {
     _tag: "Done",
     interrupted: status._tag === "Done" && status.interrupted,
-    images: (processed?.images ?? []).map((image) => imageOf(id, image)),
+    images,
     extras: (processed?.extraImages ?? []).map(extraOf(id)),
     warnings: processed?.warnings ?? []
   }

@@ -118,6 +118,6 @@ export const fileOf = async (image: GalleryImage): Promise<Blob | undefined> => 
 export const refresh = async () => {
   const { runs } = await api.listRuns()
   theirs.value = runs.flatMap(({ ended_at, id, request, status }) =>
-    status._tag === "Done" ? status.images.map(galleryImageOf(id, request.prompt, ended_at ?? 0)) : []
+    "images" in status ? status.images.map(galleryImageOf(id, request.prompt, ended_at ?? 0)) : []
   )
 }

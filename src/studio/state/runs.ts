@@ -79,6 +79,10 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
     announcement.value = `The run failed. ${failure.message}`
     showFailure(failure, kind)
   }
+  const show = (images: ReadonlyArray<api.RunImage>) => {
+    if (images.length > 0) gallery.add(id, prompt, images)
+    void gallery.refresh().catch(() => undefined)
+  }
   api.follow(id, {
     lost: (isLost) => update(id, { isLost }),
     gone: fail,
@@ -99,7 +103,7 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
         case "Done": {
           end(id)
           warnings.value = event.warnings
-          if (event.images.length > 0) gallery.add(id, prompt, event.images)
+          show(event.images)
           const [first] = event.images
           if (first !== undefined) {
             lastSeed.value = toJson(first.seed)
@@ -109,12 +113,14 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
             ? `Interrupted, with ${count(event.images.length)}.`
             : `Done: ${count(event.images.length)}.`
           if (event.interrupted && event.images.length === 0) say("The run was interrupted before its first image.")
-          return void gallery.refresh().catch(() => undefined)
+          return
         }
         case "Failed":
+          show(event.images)
           return fail(failureOf(event.error, event.message))
         case "Cancelled":
           end(id)
+          show(event.images)
           announcement.value = "The run was cancelled."
           return say("The run was cancelled.")
       }

@@ -271,7 +271,7 @@ describe("GET /v1/runs/{id}/events", () => {
       const { events, queue, submit } = yield* started({ model: slow })
       const { id } = yield* submit({ ...small, steps: 100 })
       yield* queue.cancel(id)
-      assert.deepStrictEqual((yield* events(id)).at(-1)?.event, { _tag: "Cancelled" })
+      assert.deepStrictEqual((yield* events(id)).at(-1)?.event, { _tag: "Cancelled", images: [] })
     }))
 
   it.live("tells the end of runs that came through another door", () =>

@@ -11,7 +11,7 @@ import { InferenceError } from "../../../src/model/ModelError.ts"
 import { Limits } from "../../../src/processing/Limits.ts"
 import { Img2Img, Txt2Img } from "../../../src/processing/Processing.ts"
 import { processImages } from "../../../src/runner/processImages.ts"
-import { Faults, SavedImages, TestModel, TestRuntime } from "../../../src/testing/index.ts"
+import { Faults, ModelFaults, SavedImages, TestModel, TestRuntime } from "../../../src/testing/index.ts"
 import { file, rectangle, slopes } from "../../diffusion/pictures.ts"
 import { listening, type ListeningOptions, posted, small } from "./listening.ts"
 
@@ -343,10 +343,10 @@ describe("A run", () => {
       const third = yield* submit(small)
       assert.deepStrictEqual((yield* look(third.run.id)).status, { _tag: "Queued", position: 2 })
       const gone = yield* send(`/v1/runs/${second.run.id}`, { method: "DELETE" })
-      assert.deepStrictEqual((yield* Effect.flatMap(json(gone), decodeRun)).status, { _tag: "Cancelled" })
+      assert.deepStrictEqual((yield* Effect.flatMap(json(gone), decodeRun)).status, { _tag: "Cancelled", images: [] })
       assert.deepStrictEqual((yield* look(third.run.id)).status, { _tag: "Queued", position: 1 })
       yield* send(`/v1/runs/${first.run.id}`, { method: "DELETE" })
-      assert.deepStrictEqual((yield* ended(first.run.id)).status, { _tag: "Cancelled" })
+      assert.deepStrictEqual((yield* ended(first.run.id)).status, { _tag: "Cancelled", images: [] })
       assert.strictEqual((yield* ended(third.run.id)).status._tag, "Done")
       // Once more changes nothing.
       const again = yield* send(`/v1/runs/${third.run.id}`, { method: "DELETE" })
@@ -383,6 +383,55 @@ describe("A run", () => {
       if (status._tag === "Failed") {
         assert.deepStrictEqual(status.error, new InferenceError({ file: "unet", reason: "out of memory" }))
         assert.match(status.message, /Try a smaller size/)
+      }
+    }))
+
+  it.live("that fails or is cancelled names the images that it had finished, and they are served like any others", () =>
+    Effect.gen(function*() {
+      // The third image of the first run cannot be decoded, and is waited for in the second.
+      let decoded = 0
+      const sound = TestModel.make()
+      const { fault, hanging } = yield* ModelFaults.hang("decode")
+      const model = {
+        ...sound,
+        decode: (...call: Parameters<typeof sound.decode>) => {
+          const failure = new InferenceError({ file: "vae_decoder", reason: "out of memory" })
+          decoded++
+          return decoded === 3
+            ? Effect.fail(failure)
+            : decoded === 6
+            ? fault(sound).decode(...call)
+            : sound.decode(...call)
+        }
+      }
+      const { ended, queue, send, submit } = yield* started({ model })
+      const request = { ...small, n_iter: 3 }
+      const library = yield* Effect.provide(processImages(Txt2Img.make(request)), TestRuntime.layer())
+      const failed = yield* ended((yield* submit(request)).run.id)
+      const { run } = yield* submit(request)
+      yield* hanging
+      // The second image is being written, or has been.
+      yield* Stream.runHead(
+        Stream.filter(
+          queue.watch(run.id),
+          ({ status }) => status._tag === "Running" && status.progress?.images.length === 2
+        )
+      )
+      yield* queue.cancel(run.id)
+      const cancelled = yield* ended(run.id)
+      assert.deepStrictEqual([failed.status._tag, cancelled.status._tag], ["Failed", "Cancelled"])
+      for (const { id, status } of [failed, cancelled]) {
+        const images = status._tag === "Failed" || status._tag === "Cancelled" ? status.images : []
+        assert.deepStrictEqual(images.map(({ index, url }) => [index, url]), [
+          [0, `/v1/runs/${id}/images/0`],
+          [1, `/v1/runs/${id}/images/1`]
+        ])
+        for (const { index, url } of images) {
+          const response = yield* send(url)
+          assert.strictEqual(response.status, 200)
+          assert.deepStrictEqual(yield* bytes(response), library.images[index]?.bytes)
+        }
+        assert.strictEqual((yield* send(`/v1/runs/${id}/images/2`)).status, 404)
       }
     }))
 
