@@ -21,20 +21,33 @@ export const rowsThatFit: (call: SamplingCall) => Effect.Effect<number, NetworkE
     const all = yield* estimated(model.estimates?.denoising({ ...shape, batch: rows }))
     if (all === undefined || fits(all)) return rows
     const one = yield* estimated(model.estimates?.denoising({ ...shape, batch: 1 }))
-    if (one === undefined) return rows
+    // One row is little, or a call of its size was measured.
+    if (one === undefined) return 1
     const found = rowsAtOnce({ one, all, rows })
     return found > 0 ? found : yield* notEnough("sampling", model, shape, one)
   })
 
-/** Whether the VAE can take latents of this size at once. Fails where it cannot. */
+/** Fails where not one row goes through the denoising network with so many bytes of the run's images in memory. */
+export const checkRow: (
+  call: Omit<SamplingCall, "rows">,
+  images: number
+) => Effect.Effect<void, NetworkError> = Effect.fnUntraced(function*({ model, ...shape }, images) {
+  const one = yield* estimated(model.estimates?.denoising({ ...shape, batch: 1 }))
+  if (one !== undefined && !fits(one, images)) return yield* notEnough("sampling", model, shape, one, images)
+})
+
+/**
+ * Fails where the VAE cannot take latents of this size at once, with so many bytes of the run's images in memory.
+ */
 export const vaeFits: (
   step: "decoding" | "encoding",
   model: LoadedModel,
-  shape: LatentSize & Seams
-) => Effect.Effect<void, NetworkError> = Effect.fnUntraced(function*(step, model, shape) {
+  shape: LatentSize & Seams,
+  images?: number
+) => Effect.Effect<void, NetworkError> = Effect.fnUntraced(function*(step, model, shape, images) {
   const { estimates } = model
   const estimate = yield* estimated(step === "decoding" ? estimates?.decode(shape) : estimates?.encode(shape))
-  if (estimate !== undefined && !fits(estimate)) return yield* notEnough(step, model, shape, estimate)
+  if (estimate !== undefined && !fits(estimate, images)) return yield* notEnough(step, model, shape, estimate, images)
 })
 
 const estimated = (
@@ -45,6 +58,14 @@ const notEnough = (
   step: NotEnoughMemory["step"],
   { latentScale, name }: LoadedModel,
   { height, width }: LatentSize,
-  estimate: MemoryEstimate
+  estimate: MemoryEstimate,
+  images?: number
 ): NotEnoughMemory =>
-  new NotEnoughMemory({ model: name, step, width: width * latentScale, height: height * latentScale, ...estimate })
+  new NotEnoughMemory({
+    model: name,
+    step,
+    width: width * latentScale,
+    height: height * latentScale,
+    ...estimate,
+    ...(images !== undefined && { images })
+  })

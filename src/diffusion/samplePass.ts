@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import type { PassLevels } from "../planning/levels.ts"
+import { heldByImages } from "../planning/memory.ts"
 import type { ImagePlan, PassPlan, RunPlan } from "../planning/RunPlan.ts"
 import { floorTo } from "../planning/sizes.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
@@ -26,7 +27,7 @@ import * as NoiseSchedule from "../sampling/NoiseSchedule.ts"
 import * as Samplers from "../sampling/Samplers.ts"
 import * as conditioning from "./conditioning.ts"
 import * as GuidedDenoiser from "./GuidedDenoiser.ts"
-import { rowsThatFit } from "./memory.ts"
+import { checkRow } from "./memory.ts"
 import * as networkRows from "./networkRows.ts"
 import { latentSize, type PassEnv } from "./PassEnv.ts"
 import * as previews from "./previews.ts"
@@ -278,19 +279,23 @@ const tilesOf = (model: LoadedModel, opts: OptionsSnapshot): networkRows.Network
     overlap: Math.floor(opts.latent_tile_overlap / model.latentScale)
   }
 
-/** Fails where a pass, or the decoding of what it makes, does not fit the memory there is with one image at a time. */
+/**
+ * Fails where a pass, or the decoding of what it makes, does not fit the memory there is with one image at a time, and
+ * with those that the run has finished by then.
+ */
 export const checkMemory = Effect.fnUntraced(function*(
-  { env, plan }: PromptedPass,
+  { env, plan, run }: PromptedPass,
   { negativeTokens, tokens }: conditioning.Conditioning,
   models: ReadonlyArray<LoadedModel>
 ): Effect.fn.Return<void, ProcessingError> {
   const { opts, seamless } = env
+  const images = heldByImages({ ...plan, count: run.batches.flat().length })
   for (const model of models) {
     const size = latentSize(model, plan)
     const call = networkRows.callSize({ ...size, seamless, tiles: tilesOf(model, opts) })
-    yield* rowsThatFit({ ...call, model, rows: 1, tokens: Math.max(tokens, negativeTokens) })
+    yield* checkRow({ ...call, model, tokens: Math.max(tokens, negativeTokens) }, images)
   }
-  yield* vae.check(env, latentSize(env.model, plan), "decoding")
+  yield* vae.check(env, latentSize(env.model, plan), "decoding", images)
 })
 
 /**

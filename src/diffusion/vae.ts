@@ -24,18 +24,23 @@ const tilesFor = ({ model, opts }: VaeEnv, { height, width }: LatentSize) => {
     : { tile: Math.max(8, Math.floor(threshold / 2)), overlap: overlap / model.latentScale }
 }
 
-/** Fails where latents of this size, or a tile of them, cannot be decoded or encoded with the memory there is. */
+/**
+ * Fails where latents of this size, or a tile of them, cannot be decoded or encoded with the memory there is, `images`
+ * bytes of which the run's images will hold.
+ */
 export const check: (
   env: VaeEnv,
   shape: LatentSize,
-  step: "decoding" | "encoding"
-) => Effect.Effect<void, NetworkError> = (env, shape, step) => {
+  step: "decoding" | "encoding",
+  images?: number
+) => Effect.Effect<void, NetworkError> = (env, shape, step, images) => {
   const { model, seamless } = env
   const tiles = tilesFor(env, shape)
   return vaeFits(
     step,
     model,
-    tiles === undefined ? { ...shape, seamless } : vaeTiles.callSize({ ...shape, seamless }, tiles)
+    tiles === undefined ? { ...shape, seamless } : vaeTiles.callSize({ ...shape, seamless }, tiles),
+    images
   )
 }
 

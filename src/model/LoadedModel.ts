@@ -78,6 +78,11 @@ export interface MemoryEstimate {
   readonly available: number
   /** What sets `available`. */
   readonly limit: MemoryLimit
+  /**
+   * Whether `needed` is the least: the graph does not tell, and a smaller call was measured. A larger one takes more at
+   * least in proportion.
+   */
+  readonly isLeast?: boolean | undefined
 }
 
 /** Latents that are denoised together. */
@@ -88,8 +93,8 @@ export interface DenoisingShape extends LatentSize, Seams {
 }
 
 /**
- * What calls would take. Undefined where a network's graph does not tell, where a call is too small to matter, and on
- * devices with memory of their own.
+ * What calls would take. Undefined where a call is too small to matter, on devices with memory of their own, and where
+ * a network's graph does not tell and no smaller call was measured.
  */
 export interface MemoryEstimates {
   readonly denoising: (shape: DenoisingShape) => Effect.Effect<MemoryEstimate | undefined, NetworkError>

@@ -135,7 +135,11 @@ export class NotEnoughMemory extends Schema.TaggedError<NotEnoughMemory>()("NotE
   needed: Schema.Int,
   available: Schema.Int,
   /** What sets `available`, see `MemoryLimit`. */
-  limit: Schema.Literals(["machine", "container", "address space", "max-memory"])
+  limit: Schema.Literals(["machine", "container", "address space", "max-memory"]),
+  /** Whether `needed` is the least, as the network's graph does not tell: a smaller call took as much in proportion. */
+  isLeast: Schema.optional(Schema.Boolean),
+  /** Bytes that the run's finished images hold until it ends, in addition to `needed`. */
+  images: Schema.optional(Schema.Int)
 }) {
   static {
     readableError(this)
@@ -144,10 +148,13 @@ export class NotEnoughMemory extends Schema.TaggedError<NotEnoughMemory>()("NotE
   override get message(): string {
     const what = `${this.step} ${this.width}x${this.height} pixels with ${this.model}`
     const tiles = inTiles[this.step]
+    const needed = `needs ${this.isLeast === true ? "at least " : ""}${gibibytes(this.needed)}`
+    const areTooMany = this.images !== undefined && this.needed <= this.available
+    const images = areTooMany ? `, its images ${gibibytes(this.images ?? 0)}` : ""
+    const fewer = areTooMany ? "fewer images, " : ""
     const available = `${gibibytes(this.available)} is available`
-    return `The run does not fit in memory: ${what} needs ${
-      gibibytes(this.needed)
-    }, and ${available}. Try a smaller size, ${tiles}, or ${remedies[this.limit]}.`
+    return `The run does not fit in memory: ${what} ${needed}${images}, and ${available}. Try ${fewer}a smaller size, ` +
+      `${tiles}, or ${remedies[this.limit]}.`
   }
 }
 

@@ -48,7 +48,7 @@ export type Command =
   }
   | { readonly op: "unbind"; readonly call: number }
   | { readonly op: "run"; readonly call: number }
-  /** What a call with inputs of these sizes would take. */
+  /** What a call with inputs of these sizes would take, in the form that would run it. */
   | {
     readonly op: "estimate"
     readonly network: number

@@ -5,7 +5,8 @@
  * It holds networks and calls (a network with its input and output buffers bound), both by number, and answers requests
  * one after the other. A network that shares the memory has a session only while it is the latest one used. One that
  * large calls made hold more memory than `mostHeld` loses it, and its session with it, when nothing is bound to it any
- * more. The thread is started by `Networks` only.
+ * more. Large calls run on another form of the network, whose attention is computed in slices. The thread is started by
+ * `Networks` only.
  */
 import { readFile } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
@@ -16,7 +17,9 @@ import { available } from "./availableMemory.ts"
 import { loadProblem } from "./loadProblem.ts"
 import type { Command, NetworkInfo, OpenOptions, Reply, Request, Sessions, SharedTensor } from "./networkProtocol.ts"
 import * as Onnx from "./onnx/Onnx.ts"
+import { count } from "./onnx/shapes.ts"
 import { skeleton } from "./onnx/skeleton.ts"
+import { sketched, slicedAttention } from "./onnx/slicedAttention.ts"
 import { type InputDims, withOverhead, workingMemory } from "./onnx/workingMemory.ts"
 import { seamless } from "./seamless.ts"
 
@@ -25,32 +28,49 @@ import { seamless } from "./seamless.ts"
 // are.
 Reflect.deleteProperty(globalThis, "Float16Array")
 
+/** A network in the form that its file has, and with its attention in slices. */
 interface Network {
+  readonly whole: Form
+  readonly sliced: Form
+}
+
+interface Form {
   readonly options: OpenOptions
+  readonly isSliced: boolean
   session: InferenceSession | undefined
   /** Bytes by which opening the session made the process grow, and by which its calls did: that stays allocated. */
   weights: number
   held: number
   /** Calls that are bound to it. */
   bound: number
-  /** The file without its weights; undefined until it is asked for, null where it cannot be read. */
+  /** The graph without its weights; undefined until it is asked for, null where there is none. */
   graph: Onnx.Model | null | undefined
   readonly estimates: Map<string, number | undefined>
+  /** Image or latent values of the largest call that made the process grow, and what it holds since. */
+  measured: Measured | undefined
+}
+
+interface Measured {
+  readonly values: number
+  readonly bytes: number
 }
 
 interface Call {
   readonly network: Network
+  readonly form: Form
+  /** Values of its images or latents. */
+  readonly values: number
   readonly feeds: Record<string, Tensor>
   readonly fetches: Record<string, Tensor>
 }
 
 const networks = new Map<number, Network>()
 const calls = new Map<number, Call>()
-let count = 0
+let opened = 0
 let sessions = 0
 
-// The network that has the session among those that share the memory.
-let latest: Network | undefined
+// The form that has the session among those that share the memory.
+let latest: Form | undefined
 
 class Unloaded extends Error {
   readonly device: string | undefined
@@ -60,7 +80,22 @@ class Unloaded extends Error {
   }
 }
 
-const create = async ({ file, provider, seamless: isSeamless, threads }: OpenOptions): Promise<InferenceSession> => {
+const formOf = (options: OpenOptions, isSliced: boolean): Form => ({
+  options,
+  isSliced,
+  session: undefined,
+  weights: 0,
+  held: 0,
+  bound: 0,
+  graph: undefined,
+  estimates: new Map(),
+  measured: undefined
+})
+
+type Opening = Pick<Form, "isSliced" | "options">
+
+const create = async ({ isSliced, options: opening }: Opening): Promise<InferenceSession> => {
+  const { file, provider, seamless: isSeamless, threads } = opening
   const options = {
     executionProviders: provider === "cpu" ? ["cpu"] : [provider, "cpu"],
     ...(threads > 0 && { intraOpNumThreads: threads }),
@@ -70,8 +105,10 @@ const create = async ({ file, provider, seamless: isSeamless, threads }: OpenOpt
     // Errors come back as exceptions; printing them as well would only disturb the terminal.
     logSeverityLevel: 4
   } as const
-  if (!isSeamless) return await InferenceSession.create(file, options)
-  return await InferenceSession.create(seamless(await readFile(file)), {
+  if (!isSeamless && !isSliced) return await InferenceSession.create(file, options)
+  const bytes = await readFile(file)
+  const joined = isSeamless ? seamless(bytes) : bytes
+  return await InferenceSession.create(isSliced ? slicedAttention(joined) : joined, {
     ...options,
     // The folder of weights in external files.
     extra: { session: { model_external_initializers_file_folder_path: dirname(resolve(file)) } }
@@ -100,79 +137,129 @@ const growth = async <A>(work: () => Promise<A>): Promise<readonly [result: A, b
   return [result, grown < noise ? 0 : grown]
 }
 
-const estimate = async (network: Network, inputs: InputDims): Promise<MemoryEstimate | undefined> => {
+/** Bytes above which a call is large: its attention is sliced. */
+const largestWhole = 256 * 2 ** 20
+
+/** Values of images or latents below which no call is large. */
+const smallCall = 2 ** 13
+
+// What a call takes; undefined where the graph does not tell.
+const needed = (form: Form, inputs: InputDims): number | undefined => {
   const key = JSON.stringify(inputs)
-  if (!network.estimates.has(key)) {
-    network.graph ??= graphOf(network.options)
-    network.estimates.set(key, network.graph === null ? undefined : workingMemory(network.graph, inputs))
+  if (!form.estimates.has(key)) {
+    form.graph ??= graphOf(form)
+    const working = form.graph === null ? undefined : workingMemory(form.graph, inputs)
+    form.estimates.set(key, working === undefined ? undefined : withOverhead(working))
   }
-  const working = network.estimates.get(key)
-  if (working === undefined) return undefined
-  const needed = withOverhead(working)
-  const found = () => {
-    const { bytes, limit } = available(network.options.maxMemory)
-    // What the network holds already is there for its next call.
-    const own = network.session === undefined ? -network.weights : network.held
-    return { needed, available: Math.max(0, bytes + own), limit }
+  return form.estimates.get(key)
+}
+
+/** Values of the images or latents of a call. */
+const valuesOf = (inputs: InputDims): number =>
+  Object.values(inputs).reduce((sum, dims) => dims.length === 4 ? sum + count(dims) : sum, 0)
+
+// What a call takes at least, where the graph does not tell and a smaller one was measured: more values take more
+// memory in proportion, and attention more than that.
+const neededAtLeast = ({ measured }: Form, inputs: InputDims): number | undefined => {
+  const values = valuesOf(inputs)
+  return measured === undefined || values <= measured.values
+    ? undefined
+    : Math.ceil(measured.bytes * values / measured.values)
+}
+
+// The form that runs a call. It depends on nothing but the sizes, so that the same call is always computed alike.
+const formFor = ({ sliced, whole }: Network, inputs: InputDims): Form => {
+  if (
+    valuesOf(inputs) < smallCall || whole.options.provider !== "cpu" || (needed(whole, inputs) ?? 0) <= largestWhole
+  ) return whole
+  return needed(sliced, inputs) === undefined ? whole : sliced
+}
+
+const estimate = async (network: Network, inputs: InputDims): Promise<MemoryEstimate | undefined> => {
+  const form = formFor(network, inputs)
+  const told = needed(form, inputs)
+  const bytes = told ?? neededAtLeast(form, inputs)
+  if (bytes === undefined) return undefined
+  const found = (): MemoryEstimate => {
+    const { bytes: free, limit } = available(form.options.maxMemory)
+    return {
+      needed: bytes,
+      available: Math.max(0, free + ownMemory(network, form)),
+      limit,
+      ...(told === undefined && { isLeast: true })
+    }
   }
   // Others give back what they hold for a next call before this one is said not to fit.
-  for (const other of networks.values()) {
-    if (other === network || other.bound > 0 || other.held === 0) continue
-    if (needed <= found().available) break
+  for (const other of [...networks.values()].flatMap(({ sliced, whole }) => [whole, sliced])) {
+    if (other === form || other.bound > 0 || other.held === 0) continue
+    if (bytes <= found().available) break
     await release(other)
   }
   return found()
 }
 
-const graphOf = ({ file, seamless: isSeamless }: OpenOptions): Onnx.Model | null => {
+// What a form has of the memory already, or will take before its call: what it holds is there for that call.
+const ownMemory = ({ sliced, whole }: Network, form: Form): number => {
+  if (form.session !== undefined) return form.held
+  const other = form === whole ? sliced : whole
+  const freed = other.session === undefined || other.bound > 0 ? 0 : other.weights + other.held
+  return freed - Math.max(whole.weights, sliced.weights)
+}
+
+const graphOf = ({ isSliced, options: { file, seamless: isSeamless } }: Opening): Onnx.Model | null => {
   try {
     const bytes = skeleton(file)
-    return Onnx.read(isSeamless ? seamless(bytes) : bytes)
+    const model = Onnx.read(isSeamless ? seamless(bytes) : bytes)
+    const sliced = sketched(model)
+    return isSliced ? sliced === model ? null : sliced : model
   } catch {
     return null
   }
 }
 
-const giveBack = async (network: Network) => {
-  if (network.bound === 0 && network.held > Math.max(mostHeld, network.weights)) await release(network)
+const giveBack = async (form: Form) => {
+  if (form.bound === 0 && form.held > Math.max(mostHeld, form.weights)) await release(form)
 }
 
-const release = async (network: Network | undefined) => {
-  const session = network?.session
-  if (network === undefined || session === undefined) return
-  network.session = undefined
-  network.held = 0
-  if (latest === network) latest = undefined
+const release = async (form: Form | undefined) => {
+  const session = form?.session
+  if (form === undefined || session === undefined) return
+  form.session = undefined
+  form.held = 0
+  if (latest === form) latest = undefined
   await session.release()
   counted(-1)
 }
 
-// The network's session. One that shares the memory takes the place of the one before it.
-const sessionOf = async (network: Network): Promise<InferenceSession> => {
-  if (network.session !== undefined) return network.session
-  if (network.options.alone) {
+// The form's session. One that shares the memory takes the place of the one before it, and any that of the network's
+// other form where nothing is bound to that.
+const sessionOf = async ({ sliced, whole }: Network, form: Form): Promise<InferenceSession> => {
+  if (form.session !== undefined) return form.session
+  const other = form === whole ? sliced : whole
+  if (other.bound === 0) await release(other)
+  if (form.options.alone) {
     await release(latest)
-    latest = network
+    latest = form
   }
   try {
-    const [session, weights] = await growth(() => create(network.options))
-    network.session = session
-    network.weights = Math.max(network.weights, weights)
+    const [session, weights] = await growth(() => create(form))
+    form.session = session
+    form.weights = Math.max(form.weights, weights)
   } catch (error) {
-    const problem = loadProblem(network.options.file)
+    const problem = loadProblem(form.options.file)
     if (problem !== undefined) throw new Unloaded(problem, undefined)
-    const device = await loadsOnProcessor(network.options) ? network.options.provider : undefined
+    const device = await loadsOnProcessor(form) ? form.options.provider : undefined
     throw new Unloaded(messageOf(error), device)
   }
   counted(1)
-  return network.session
+  return form.session
 }
 
 // Tells a device that fails from a file that is damaged.
-const loadsOnProcessor = async (options: OpenOptions): Promise<boolean> => {
+const loadsOnProcessor = async ({ isSliced, options }: Opening): Promise<boolean> => {
   if (options.provider === "cpu") return false
   try {
-    await (await create({ ...options, provider: "cpu" })).release()
+    await (await create({ isSliced, options: { ...options, provider: "cpu" } })).release()
     return true
   } catch {
     return false
@@ -201,43 +288,45 @@ const perform = async (
 ): Promise<{ value: number; info?: NetworkInfo; estimate?: MemoryEstimate | undefined }> => {
   switch (command.op) {
     case "open": {
-      const network: Network = {
-        options: command.options,
-        session: undefined,
-        weights: 0,
-        held: 0,
-        bound: 0,
-        graph: undefined,
-        estimates: new Map()
-      }
-      const session = await sessionOf(network)
-      networks.set(++count, network)
-      return { value: count, info: info(session) }
+      const network: Network = { whole: formOf(command.options, false), sliced: formOf(command.options, true) }
+      const session = await sessionOf(network, network.whole)
+      networks.set(++opened, network)
+      return { value: opened, info: info(session) }
     }
     case "close": {
       const network = known(networks, command.network)
       networks.delete(command.network)
-      await release(network)
+      await release(network.whole)
+      await release(network.sliced)
       return { value: 0 }
     }
     case "bind": {
       const network = known(networks, command.network)
-      calls.set(++count, { network, feeds: tensors(command.inputs), fetches: tensors(command.outputs) })
-      network.bound++
-      return { value: count }
+      const sizes = Object.fromEntries(Object.entries(command.inputs).map(([name, { dims }]) => [name, dims]))
+      const form = formFor(network, sizes)
+      calls.set(++opened, {
+        network,
+        form,
+        values: valuesOf(sizes),
+        feeds: tensors(command.inputs),
+        fetches: tensors(command.outputs)
+      })
+      form.bound++
+      return { value: opened }
     }
     case "unbind": {
-      const { network } = known(calls, command.call)
+      const { form } = known(calls, command.call)
       calls.delete(command.call)
-      network.bound--
-      await giveBack(network)
+      form.bound--
+      await giveBack(form)
       return { value: 0 }
     }
     case "run": {
-      const { feeds, fetches, network } = known(calls, command.call)
-      const session = await sessionOf(network)
+      const { feeds, fetches, form, network, values } = known(calls, command.call)
+      const session = await sessionOf(network, form)
       const [, grown] = await growth(() => session.run(feeds, fetches))
-      network.held += grown
+      form.held += grown
+      if (grown > 0 && values > (form.measured?.values ?? 0)) form.measured = { values, bytes: form.held }
       return { value: 0 }
     }
     case "estimate": {

@@ -17,7 +17,7 @@ import * as Onnx from "./onnx/Onnx.ts"
  */
 export const seamless = (file: Uint8Array): Uint8Array => {
   const model = Onnx.read(file)
-  const padding = new CircularPadding(unusedPrefix(file))
+  const padding = new CircularPadding(Onnx.unusedPrefix(file, "seamless"))
   const graph = circular(model.graph, padding)
   if (graph === model.graph) return file
   const version = model.opsets[""] ?? model.opsets["ai.onnx"] ?? 1
@@ -28,14 +28,6 @@ export const seamless = (file: Uint8Array): Uint8Array => {
     ...model,
     graph: { ...graph, initializers: [...graph.initializers, ...padding.constants()] }
   })
-}
-
-// Names that begin with it are not in the file yet.
-const unusedPrefix = (file: Uint8Array): string => {
-  const bytes = Buffer.from(file.buffer, file.byteOffset, file.byteLength)
-  let prefix = "seamless"
-  while (bytes.includes(prefix)) prefix += "_"
-  return prefix
 }
 
 // The graph itself when nothing in it changes.

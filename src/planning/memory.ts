@@ -3,9 +3,18 @@
  */
 import type { MemoryEstimate } from "../model/LoadedModel.ts"
 
-/** Whether a call fits. What is unknown is tried. */
-export const fits = (estimate: MemoryEstimate | undefined): boolean =>
-  estimate === undefined || estimate.needed <= estimate.available
+/** Whether a call fits, with so many bytes of other things. What is unknown is tried. */
+export const fits = (estimate: MemoryEstimate | undefined, others = 0): boolean =>
+  estimate === undefined || estimate.needed + others <= estimate.available
+
+/**
+ * Bytes that a run's images hold until it ends: 8-bit RGB, and a file that is hardly larger than that.
+ *
+ * The images of a batch are decoded one after the other, so that there is one planar float32 raster at a time.
+ */
+export const heldByImages = (
+  { count, height, width }: { readonly count: number; readonly width: number; readonly height: number }
+): number => width * height * 3 * (count * 2 + Float32Array.BYTES_PER_ELEMENT)
 
 /**
  * The most rows of a call that fit, from estimates for one row and for all `rows`; 0 where not even one does.

@@ -71,12 +71,26 @@ const withFolder = async <A>(use: (folder: string) => Promise<A>): Promise<A> =>
   }
 }
 
-/** The same image of 64x64 pixels, two steps, on this processor and on one that qemu imitates. */
-export const compareProcessors = (processor: string): Promise<Difference> =>
+/** What is generated on both processors. */
+interface Picture {
+  readonly sampler: string
+  /** Pixels of a side. */
+  readonly side: number
+  readonly steps: number
+}
+
+const smallest: Picture = { sampler: "Euler", side: 64, steps: 2 }
+
+/** The same image on this processor and on one that qemu imitates. */
+export const compareProcessors = (
+  processor: string,
+  { sampler, side, steps }: Picture = smallest
+): Promise<Difference> =>
   withFolder(async (folder) => {
-    const small = ["--steps", "2", "--seed", "7", "--width", "64", "--height", "64"]
-    const [here] = await images(join(folder, "here"), { arguments: small })
-    const [there] = await images(join(folder, "there"), { arguments: small, processor })
+    const size = ["--width", `${side}`, "--height", `${side}`]
+    const request = ["--sampler", sampler, "--steps", `${steps}`, "--seed", "7", ...size]
+    const [here] = await images(join(folder, "here"), { arguments: request })
+    const [there] = await images(join(folder, "there"), { arguments: request, processor })
     return compare(here, there)
   })
 
@@ -92,15 +106,22 @@ const compareCalls = (sampler: string) =>
     }
   })
 
+const samplers = ["Euler", "DPM++ 2M", "DPM++ SDE", "DPM adaptive"]
+
 if (import.meta.main) {
   const print = (name: string, { count, largest, samples }: Difference) =>
     process.stdout.write(`${name}: largest difference ${largest} of 255, ${count} of ${samples} samples differ\n`)
-  for (const sampler of ["Euler", "DPM++ 2M", "DPM++ SDE", "DPM adaptive"]) {
+  for (const sampler of samplers) {
     const { batch, threads } = await compareCalls(sampler)
     print(`${sampler}, a row of a batch of 4 and alone`, batch)
     print(`${sampler}, one thread and two`, threads)
   }
   for (const processor of process.argv.slice(2)) {
-    print(`Euler, 64x64, two steps, here and on ${processor}`, await compareProcessors(processor))
+    const whole = samplers.map((sampler): Picture => ({ sampler, side: 128, steps: 8 }))
+    for (const picture of [smallest, ...whole]) {
+      const { sampler, side, steps } = picture
+      const difference = await compareProcessors(processor, picture)
+      print(`${sampler}, ${side}x${side}, ${steps} steps, here and on ${processor}`, difference)
+    }
   }
 }

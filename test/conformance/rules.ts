@@ -184,6 +184,12 @@ export const deviations: ReadonlyArray<readonly [subject: string, text: string]>
     "may add up fewer rows in another order, so an image may differ from that of a whole batch by one level of 255. What " +
     "fits goes through at once."
   ],
+  [
+    "Large images",
+    "Where a call of a network would take more than 256 MiB, its attention is computed for some queries at a time. The " +
+    "bytes are the same: so for the embedded model at every size and thread count that was compared, 128x128 to " +
+    "1024x1024 pixels and one to three threads."
+  ],
   ["Invalid weights", "`(a:1.2.3)` is read as literal text. The webui fails."],
   [
     "Unbalanced brackets",

@@ -10,7 +10,7 @@ import { layerModels } from "../models/fixtures.ts"
 /** The model where so many rows of a call fit the memory. */
 const withRoomFor = (model: LoadedModel, available: number): LoadedModel => {
   const estimate = (needed: number): Effect.Effect<MemoryEstimate> =>
-    Effect.succeed({ needed, available, limit: "machine" })
+    Effect.succeed({ needed: needed * 2 ** 30, available: (available + 0.5) * 2 ** 30, limit: "machine" })
   return {
     ...model,
     estimates: { denoising: ({ batch }) => estimate(batch), decode: () => estimate(1), encode: () => estimate(1) }

@@ -2,14 +2,17 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import { Worker } from "node:worker_threads"
 import * as NetworksModule from "../../src/models/Networks.ts"
 import { Networks } from "../../src/models/Networks.ts"
+import * as GraphBuilder from "../../src/models/onnx/GraphBuilder.ts"
+import * as Onnx from "../../src/models/onnx/Onnx.ts"
 import * as TensorBuffer from "../../src/models/TensorBuffer.ts"
 import { CommandOptions } from "../../src/processing/CommandOptions.ts"
 import { mainThreadShare } from "../mainThread.ts"
-import { embedded } from "./fixtures.ts"
+import { embedded, platform } from "./fixtures.ts"
 
 const unet = `${embedded}/unet/model.onnx`
 
@@ -167,6 +170,55 @@ describe("Networks", () => {
       yield* run
       assert.isBelow(yield* mainThreadShare(Effect.repeat(run, { times: 19 })), 0.25)
     }).pipe(Effect.provide(layerWatched([]))))
+
+  it.effect("takes a fraction of the memory for a large call, whose attention it computes in slices", () =>
+    Effect.gen(function*() {
+      const network = yield* (yield* Networks).open(unet)
+      const needed = (rows: number, side: number) =>
+        Effect.map(
+          network.estimate({
+            sample: [rows, 4, side, side],
+            timestep: [1],
+            encoder_hidden_states: [rows, 77, 128]
+          }),
+          (estimate) => (estimate?.needed ?? NaN) / 2 ** 20
+        )
+      // In their scores alone: 64, 512 and 8192 MiB.
+      assert.isBelow(yield* needed(2, 32), 100)
+      assert.isBelow(yield* needed(2, 64), 300)
+      assert.isBelow(yield* needed(2, 128), 400)
+    }).pipe(Effect.provide(layerWatched([]))))
+
+  it.effect("says what a call takes at least where its graph does not, once a smaller one was measured", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const graph = GraphBuilder.make()
+      const x = graph.input("x", "float32", ["batch", 4, "height", "width"])
+      // The size of what `NonZero` makes is in no shape.
+      const found = graph.node("Cast", [graph.node("NonZero", [x])], { to: { int: Onnx.typeNumber("float32") } })
+      graph.output("y", graph.node("Add", [x, graph.node("ReduceMin", [found])]), "float32", [
+        "batch",
+        4,
+        "height",
+        "width"
+      ])
+      const file = `${yield* fs.makeTempDirectoryScoped()}/model.onnx`
+      yield* fs.writeFile(file, graph.toFile())
+      const network = yield* (yield* Networks).open(file)
+      assert.isUndefined(yield* network.estimate({ x: [1, 4, 2048, 2048] }))
+
+      const [from, to] = [
+        TensorBuffer.make("float32", [1, 4, 1024, 1024]),
+        TensorBuffer.make("float32", [1, 4, 1024, 1024])
+      ]
+      from.values.fill(1)
+      yield* TensorBuffer.run(network, { inputs: { x: from }, outputs: { y: to } })
+      assert.isUndefined(yield* network.estimate({ x: [1, 4, 1024, 1024] }))
+      const estimate = yield* network.estimate({ x: [1, 4, 2048, 2048] })
+      assert.isTrue(estimate?.isLeast)
+      // Four int64 and four float32 numbers for each of 4M values, and that four times.
+      assert.isAbove(estimate?.needed ?? NaN, 4 * 128 * 2 ** 20)
+    }).pipe(Effect.provide([layerWatched([]), platform])))
 })
 
 describe("float16", () => {

@@ -93,7 +93,7 @@ export const faults = {
     },
     memory: {
       fault: "A run does not fit the memory there is",
-      tried: "images of 1024x1024 and 2048x2048 pixels on a server with `--max-memory` 1300 MiB",
+      tried: "2048x2048 pixels through the VAE at once, one image and four, on a server with `--max-memory` 900 MiB",
       times: 2,
       lost: "nothing; each is refused with the memory it needs, and the process stays below the limit",
       file: "test/slow/boundedMemory.test.ts",

@@ -147,6 +147,14 @@ export const read = (file: Uint8Array): Model =>
     unknown: model.unread()
   }))
 
+/** `word`, or the shortest one that continues it, with which no name in a file begins yet. */
+export const unusedPrefix = (file: Uint8Array, word: string): string => {
+  const bytes = Buffer.from(file.buffer, file.byteOffset, file.byteLength)
+  let prefix = word
+  while (bytes.includes(prefix)) prefix += "_"
+  return prefix
+}
+
 /** The bytes of an ONNX file. */
 export const write = (model: Model): Uint8Array<ArrayBuffer> => Buffer.concat(source(model) ?? modelParts(model))
 
@@ -307,9 +315,7 @@ const dataParts = (data: Tensor["data"]): Parts => {
 const valueInfoParts = ({ dims, name, type, unknown = [] }: ValueInfo): Parts => {
   const size = (dim: number | string) => typeof dim === "number" ? integer(1, dim) : string(2, dim)
   const shape = dims === undefined ? [] : message(2, dims.flatMap((dim) => message(1, size(dim))))
-  return [
-    ...string(1, name),
-    ...message(2, message(1, [...integer(1, typeNumber(type)), ...shape])), // TypeProto, its tensor_type
-    ...unknown
-  ]
+  // TypeProto, its tensor_type; left out where it is unknown, as a loop's values may be.
+  const typed = type === "undefined" ? [] : message(2, message(1, [...integer(1, typeNumber(type)), ...shape]))
+  return [...string(1, name), ...typed, ...unknown]
 }

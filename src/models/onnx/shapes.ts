@@ -5,6 +5,7 @@
  * Rules follow the specification of ONNX operators (onnx/docs/Operators.md).
  */
 import * as Onnx from "./Onnx.ts"
+import { slicedOperator } from "./slicedAttention.ts"
 
 /** A tensor's type and size, and its numbers where they are known and few. */
 export interface Value {
@@ -581,7 +582,7 @@ const rules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ...named(reduce(), "ReduceMean ReduceSum ReduceMax ReduceMin ReduceL1 ReduceL2 ReduceSumSquare"),
   ...named(reduce("int64"), "ArgMax ArgMin"),
   ["ReduceProd", product],
-  ["MultiHeadAttention", attention],
+  ...named(attention, `MultiHeadAttention ${slicedOperator}`),
   ["Attention", packedAttention],
   ...named(quantised, "QuantizeLinear DynamicQuantizeLinear"),
   ["DequantizeLinear", real]

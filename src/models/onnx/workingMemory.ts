@@ -7,7 +7,8 @@
  * exported graphs work out with ordinary operators.
  */
 import type * as Onnx from "./Onnx.ts"
-import { inferred, sizeOf, tensorValue, type Value } from "./shapes.ts"
+import { count as countOf, inferred, sizeOf, tensorValue, type Value } from "./shapes.ts"
+import { queriesAtOnce, slicedOperator } from "./slicedAttention.ts"
 
 /** Sizes of a call's inputs, by name. */
 export type InputDims = Readonly<Record<string, ReadonlyArray<number>>>
@@ -106,6 +107,15 @@ const scratch = (
   if (output === undefined || input === undefined) return 0
   // A copy in the layout of the kernel.
   if (op === "Conv" || op === "FusedConv") return sizeOf(output)
+  // The scores of some queries, before and after the softmax, and room for what the allocator leaves between the turns
+  // of the loop; the result up to these queries.
+  if (op === slicedOperator) {
+    const [queries = 1] = input.dims.slice(-2)
+    const [keys = 1] = values.get(inputs[1] ?? "")?.dims.slice(-1) ?? []
+    const batch = countOf(input.dims.slice(0, -2))
+    const scores = { ...input, dims: [batch, queriesAtOnce({ batch, queries, keys }), keys] }
+    return 3 * sizeOf(scores) + sizeOf(output)
+  }
   // The scores of all heads at once.
   if (op === "Attention") {
     const heads = attributes[domain === "" ? "q_num_heads" : "num_heads"]

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs"
 import * as GraphBuilder from "../../../src/models/onnx/GraphBuilder.ts"
 import * as Onnx from "../../../src/models/onnx/Onnx.ts"
 import { skeleton } from "../../../src/models/onnx/skeleton.ts"
+import { sketched } from "../../../src/models/onnx/slicedAttention.ts"
 import { withOverhead, workingMemory } from "../../../src/models/onnx/workingMemory.ts"
 import { embedded, platform } from "../fixtures.ts"
 
@@ -44,6 +45,17 @@ describe("the memory of a call", () => {
     "of %s with %i rows of %i latent values a side is what was measured, with a little to spare",
     (part, rows, side, measured) => {
       const bytes = withOverhead(needed(part, rows, side) ?? NaN) / MiB
+      assert.isAtLeast(bytes, measured)
+      assert.isAtMost(bytes, measured * 1.25 + 32)
+    }
+  )
+
+  // The same, of the denoiser with its attention in slices.
+  it.each([[2, 64, 219], [1, 128, 232], [2, 128, 261]] as const)(
+    "of unet in slices with %i rows of %i latent values a side is what was measured, with a little to spare",
+    (rows, side, measured) => {
+      const model = sketched(Onnx.read(skeleton(`${embedded}/unet/model.onnx`)))
+      const bytes = withOverhead(workingMemory(model, embeddedNetwork.unet(rows, side)) ?? NaN) / MiB
       assert.isAtLeast(bytes, measured)
       assert.isAtMost(bytes, measured * 1.25 + 32)
     }

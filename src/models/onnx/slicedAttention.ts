@@ -1,0 +1,263 @@
+/**
+ * Attention that is computed for some queries at a time: the same bytes, in a fraction of the memory.
+ *
+ * Attention has a score for each pair of a query and a key, twice (before and after the softmax): 4 GiB for an image of
+ * 1024 x 1024 pixels in the embedded model. No query's row of scores depends on another's, so that a loop in the graph
+ * can take them in turn and forget each slice's scores before the next one. Each number is computed by the same
+ * operators from the same numbers in the same order.
+ */
+import * as Onnx from "./Onnx.ts"
+
+/** Scores of a slice: 64 MiB of float32. */
+const scoresAtOnce = 2 ** 24
+
+/**
+ * Least queries of a slice. Where a product has fewer rows than columns, onnxruntime may share the work among its
+ * threads in another way, and sum in another order.
+ */
+const leastQueries = 128
+
+/** How many queries are taken at once, of `queries` with `keys` each in `batch` heads of all images together. */
+export const queriesAtOnce = (
+  { batch, keys, queries }: { readonly batch: number; readonly queries: number; readonly keys: number }
+): number => {
+  const fitting = Math.max(Math.floor(scoresAtOnce / (batch * keys)), leastQueries)
+  const slices = Math.floor((queries + fitting - 1) / fitting)
+  return Math.floor((queries + slices - 1) / slices)
+}
+
+/**
+ * The operator that stands for sliced attention where only sizes matter. Its inputs are the queries `[..., n, width]`,
+ * the keys `[..., width, m]` and the values `[..., m, width]`.
+ */
+export const slicedOperator = "SlicedAttention"
+
+/** The model with its attention sliced, for `workingMemory`; the model itself where there is none to slice. */
+export const sketched = (model: Onnx.Model): Onnx.Model =>
+  replaced(model, ({ keys, output, queries, values }) => [
+    { op: slicedOperator, inputs: [queries, keys, values], outputs: [output] }
+  ])
+
+/**
+ * The bytes of an ONNX file with its attention sliced; the file itself where there is none to slice.
+ *
+ * That is attention which is spelled out: a product of queries and keys, a scale or none, the softmax, and the product
+ * with the values. Operators that compute it in one remain, as do those of version 12 and older. Throws for a file that
+ * cannot be read.
+ */
+export const slicedAttention = (file: Uint8Array): Uint8Array => {
+  const model = Onnx.read(file)
+  const loops = new Loops(Onnx.unusedPrefix(file, "sliced"))
+  const changed = replaced(model, (attention) => loops.nodes(attention))
+  if (changed === model) return file
+  const { graph } = changed
+  return Onnx.write({
+    ...changed,
+    graph: { ...graph, initializers: [...graph.initializers, ...loops.constants] }
+  })
+}
+
+interface Attention {
+  readonly queries: string
+  readonly keys: string
+  readonly values: string
+  /** What makes weights of scores, in order: each node's first input is the output of the one before it. */
+  readonly weighting: ReadonlyArray<Onnx.Node>
+  readonly output: string
+}
+
+const replaced = (
+  model: Onnx.Model,
+  make: (attention: Attention) => ReadonlyArray<Onnx.Node>
+): Onnx.Model => {
+  const { graph } = model
+  if ((model.opsets[""] ?? model.opsets["ai.onnx"] ?? 1) < 13) return model
+  const readers = readersOf(graph)
+  const dropped = new Set<Onnx.Node>()
+  const loops = new Map<Onnx.Node, ReadonlyArray<Onnx.Node>>()
+  for (const node of graph.nodes) {
+    const found = isStandard(node, "MatMul") ? attentionFrom(node, readers) : undefined
+    if (found === undefined) continue
+    const { attention, last } = found
+    for (const each of [node, ...attention.weighting]) dropped.add(each)
+    loops.set(last, make(attention))
+  }
+  if (loops.size === 0) return model
+  const nodes = graph.nodes.flatMap((node) => dropped.has(node) ? [] : loops.get(node) ?? [node])
+  return { ...model, graph: { ...graph, nodes } }
+}
+
+interface Readers {
+  /** The node that reads a value; undefined for one that several read, or that leaves the graph. */
+  readonly only: (value: string) => Onnx.Node | undefined
+  /** Whether a value is a constant of one number. */
+  readonly isNumber: (value: string) => boolean
+}
+
+const readersOf = (graph: Onnx.Graph): Readers => {
+  const readers = new Map<string, ReadonlyArray<Onnx.Node>>()
+  const numbers = new Set<string>()
+  const isOne = ({ dims }: Onnx.Tensor) => dims.every((dim) => dim === 1)
+  for (const tensor of graph.initializers) if (tensor.name !== undefined && isOne(tensor)) numbers.add(tensor.name)
+  for (const node of graph.nodes) {
+    for (const input of node.inputs) readers.set(input, [...readers.get(input) ?? [], node])
+    const value = node.op === "Constant" ? node.attributes?.["value"] : undefined
+    if (value !== undefined && "tensor" in value && isOne(value.tensor)) numbers.add(node.outputs[0] ?? "")
+  }
+  // Branches and loops read values of the graph around them without naming them as inputs.
+  const hidden = new Set(
+    graph.nodes.flatMap(({ attributes = {} }) =>
+      Object.values(attributes).flatMap((value) => "graph" in value ? namesIn(value.graph) : [])
+    )
+  )
+  const given = new Set(graph.outputs.map(({ name }) => name))
+  return {
+    only: (value) => {
+      const [reader, ...others] = readers.get(value) ?? []
+      return others.length > 0 || given.has(value) || hidden.has(value) ? undefined : reader
+    },
+    isNumber: (value) => numbers.has(value)
+  }
+}
+
+const namesIn = ({ nodes }: Onnx.Graph): ReadonlyArray<string> =>
+  nodes.flatMap(({ attributes = {}, inputs }) => [
+    ...inputs,
+    ...Object.values(attributes).flatMap((value) => "graph" in value ? namesIn(value.graph) : [])
+  ])
+
+const isStandard = ({ domain = "", op }: Onnx.Node, name: string) => op === name && ["", "ai.onnx"].includes(domain)
+
+// The attention whose scores a product makes, and the product with its values.
+const attentionFrom = (
+  scores: Onnx.Node,
+  readers: Readers
+): { readonly attention: Attention; readonly last: Onnx.Node } | undefined => {
+  const weighting: Array<Onnx.Node> = []
+  let value = scores.outputs[0] ?? ""
+  let hasSoftmax = false
+  for (;;) {
+    const node = readers.only(value)
+    if (node === undefined || node.inputs[0] !== value) return undefined
+    const [output] = node.outputs
+    const [queries, keys] = scores.inputs
+    const [, other = ""] = node.inputs
+    if (output === undefined || queries === undefined || keys === undefined) return undefined
+    if (hasSoftmax && isStandard(node, "MatMul")) {
+      return other === value
+        ? undefined
+        : { attention: { queries, keys, values: other, weighting, output }, last: node }
+    }
+    const isSoftmax: boolean = !hasSoftmax && isStandard(node, "Softmax") && isAlongKeys(node)
+    const isScale = (isStandard(node, "Mul") || isStandard(node, "Div")) && readers.isNumber(other)
+    if (!isSoftmax && !isScale && !isStandard(node, "Cast")) return undefined
+    hasSoftmax ||= isSoftmax
+    weighting.push(node)
+    value = output
+  }
+}
+
+const isAlongKeys = ({ attributes }: Onnx.Node): boolean => {
+  const axis = attributes?.["axis"]
+  return axis === undefined || ("int" in axis && axis.int === -1)
+}
+
+// The largest number that `Slice` can be given exactly from JavaScript.
+const end = Number.MAX_SAFE_INTEGER
+
+// Makes the loops, and the constants that they share.
+class Loops {
+  readonly #prefix: string
+  readonly #constants = new Map<string, Onnx.Tensor>()
+  #count = 0
+
+  constructor(prefix: string) {
+    this.#prefix = prefix
+  }
+
+  get constants(): Iterable<Onnx.Tensor> {
+    return this.#constants.values()
+  }
+
+  /** The nodes that compute some attention in slices. */
+  nodes({ keys, output, queries, values, weighting }: Attention): ReadonlyArray<Onnx.Node> {
+    const nodes: Array<Onnx.Node> = []
+    const add = (op: string, inputs: ReadonlyArray<string>) => {
+      const name = this.#name()
+      nodes.push({ name, op, inputs, outputs: [name] })
+      return name
+    }
+    const number = (value: number) => this.#whole([value])
+    const part = (shape: string, from: number, to: number) => add("Slice", [shape, number(from), number(to), number(0)])
+
+    // As `queriesAtOnce` does it.
+    const shape = add("Shape", [queries])
+    const all = part(shape, -2, -1)
+    const pairs = add("Mul", [
+      add("ReduceProd", [part(shape, 0, -2)]),
+      part(add("Shape", [keys]), -1, end)
+    ])
+    const fitting = add("Max", [add("Div", [number(scoresAtOnce), pairs]), number(leastQueries)])
+    const divided = (by: string) => add("Div", [add("Sub", [add("Add", [all, by]), number(1)]), by])
+    const slices = divided(fitting)
+    const each = divided(slices)
+
+    const none = add("Slice", [values, number(0), number(0), number(-2)])
+    const trips = add("Reshape", [slices, this.#whole([])])
+    const body = this.#body({ each, keys, queries, values, weighting })
+    return [...nodes, {
+      name: this.#name(),
+      op: "Loop",
+      inputs: [trips, this.#constant("go", { ...Onnx.tensor("bool", [], [1]) }), none],
+      outputs: [output],
+      attributes: { body: { graph: body } }
+    }]
+  }
+
+  // Takes the next queries, and appends what they make to what was made.
+  #body(
+    { each, keys, queries, values, weighting }: Omit<Attention, "output"> & { readonly each: string }
+  ): Onnx.Graph {
+    const nodes: Array<Onnx.Node> = []
+    const add = (op: string, inputs: ReadonlyArray<string>, attributes?: Onnx.Node["attributes"]) => {
+      const name = this.#name()
+      nodes.push({ name, op, inputs, outputs: [name], attributes })
+      return name
+    }
+    const [turn, goesOn, made] = [this.#name(), this.#name(), this.#name()]
+    const from = add("Mul", [turn, each])
+    const to = add("Add", [from, each])
+    const scores = add("MatMul", [add("Slice", [queries, from, to, this.#whole([-2])]), keys])
+    const weights = weighting.reduce(
+      (value, { attributes, inputs: [, ...others], op }) => add(op, [value, ...others], attributes),
+      scores
+    )
+    const joined = add("Concat", [made, add("MatMul", [weights, values])], { axis: { int: -2 } })
+    const untyped = (name: string): Onnx.ValueInfo => ({ name, type: "undefined", dims: undefined })
+    return {
+      name: this.#name(),
+      nodes,
+      initializers: [],
+      inputs: [
+        { name: turn, type: "int64", dims: [] },
+        { name: goesOn, type: "bool", dims: [] },
+        untyped(made)
+      ],
+      outputs: [{ name: add("Identity", [goesOn]), type: "bool", dims: [] }, untyped(joined)]
+    }
+  }
+
+  #whole(values: ReadonlyArray<number>): string {
+    return this.#constant(values.join("_"), Onnx.tensor("int64", [values.length], values))
+  }
+
+  #constant(key: string, tensor: Onnx.Tensor): string {
+    const name = `${this.#prefix}_constant_${key}`
+    this.#constants.set(name, { ...tensor, name })
+    return name
+  }
+
+  #name(): string {
+    return `${this.#prefix}_${++this.#count}`
+  }
+}
