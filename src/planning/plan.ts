@@ -65,7 +65,9 @@ export const outline = (inputs: OutlineInputs): Result.Result<Outline, PlanError
   const names = resolvePlannedNames({ sampler: sampler_name, scheduler }, server)
   const size = passSize(processing, model, source?.sizes[0])
   const wrongSize = sizeProblems(size, model)
-  const wrongLimits = wrongSize.length > 0 ? [] : exceeded({ ...processing, ...size }, limits)
+  // What the request gave was measured when the run began; here it is what it left open.
+  const isGiven = processing === inputs.processing && processing.width !== undefined && processing.height !== undefined
+  const wrongLimits = isGiven || wrongSize.length > 0 ? [] : exceeded({ ...processing, ...size }, limits)
   const prompts = inputs.styles === undefined
     ? writtenPrompts(processing)
     : planPrompts(processing, inputs.styles, opts, limits)

@@ -1,8 +1,9 @@
 /**
  * The limits of one request.
  *
- * Limits protect the machine, not the model: they are checked before any memory is allocated, by every entrypoint and
- * again by the run. They are set when the process starts (`CommandOptions`), never by a request.
+ * Limits protect the machine, not the model: `Processing` checks them before any memory is allocated, when a request is
+ * decoded and when its run begins. Planning checks what a request leaves open. They are set when the process starts
+ * (`CommandOptions`), never by a request.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"

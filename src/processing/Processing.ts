@@ -836,12 +836,6 @@ const exceededImages = (
   ]
 }
 
-/** Fails with `InvalidProcessing` if `processing` exceeds `limits`. */
-export const checkLimits = Effect.fnUntraced(function*<P extends Processing>(processing: P, limits: Limits) {
-  const problems = exceeded(processing, limits)
-  return problems.length === 0 ? processing : yield* new InvalidProcessing({ problems })
-})
-
 /**
  * Decodes any value to a `Processing`: missing fields and nulls take their defaults, and so do fields without effect
  * that hold something else, such as those of hires fix without it. An empty `mask` is none. Images are bytes, which are
@@ -866,16 +860,50 @@ export const decode = Effect.fn("Processing.decode")(function*(
   const decoded = isFields && passedOver.size > 0
     ? yield* attempt(Object.fromEntries(Object.entries(input).filter(([name]) => !passedOver.has(name))))
     : first
+  const broken = isFields ? illFormed(input).filter((problem) => !dormant.has(rootOf(problem))) : []
+  return yield* accepted(input, decoded, { limits, others, broken })
+})
+
+/**
+ * The request that a program made, if it is one: a program without types can pass any value, and a spread of a request
+ * can hold any. Fails with an `InvalidProcessing` that holds every problem, as `decode` does. Every run begins with
+ * this.
+ */
+export const check = Effect.fn("Processing.check")(function*(value: unknown, limits: Limits) {
+  if (!isRequest(value)) {
+    const message = "it is not a complete request; create one with Txt2Img.make({ ... }) or Img2Img.make({ ... })"
+    return yield* new InvalidProcessing({ problems: [{ path: "processing", message }] })
+  }
+  return yield* accepted(value, yield* Effect.result(checkEither(value)), { limits, others: [], broken: [] })
+})
+
+const isRequest = (value: unknown): value is { readonly _tag: Tag } =>
+  Predicate.hasProperty(value, "_tag") && (value._tag === "Txt2Img" || value._tag === "Img2Img") &&
+  Predicate.hasProperty(value, "override_settings")
+
+const checkTxt2Img = Schema.decodeUnknownEffect(Schema.toType(Txt2Img), { errors: "all" })
+const checkImg2Img = Schema.decodeUnknownEffect(Schema.toType(Img2Img), { errors: "all" })
+
+const checkEither = (value: { readonly _tag: Tag }): Effect.Effect<Processing, Schema.SchemaError> =>
+  value._tag === "Txt2Img" ? checkTxt2Img(value) : checkImg2Img(value)
+
+// Whether a request is taken: the one place that decides, for whatever it was decoded from.
+const accepted = Effect.fnUntraced(function*(
+  given: unknown,
+  decoded: Result.Result<Processing, Schema.SchemaError>,
+  { broken, limits, others }: {
+    readonly limits: Limits
+    readonly others: ReadonlyArray<string>
+    readonly broken: ReadonlyArray<Problem>
+  }
+) {
+  const fields = Predicate.isObject(given) && !Array.isArray(given) ? given : {}
   const wrong = [
     ...(Result.isFailure(decoded) ? problemsOf(decoded.failure.issue) : []),
-    ...(isFields ? illFormed(input).filter((problem) => !dormant.has(rootOf(problem))) : []),
-    ...(isFields ? unknownFields(tagOf(input), input, others) : [])
+    ...broken,
+    ...unknownFields(tagOf(fields), fields, others)
   ]
-  const beyond = Result.isSuccess(decoded)
-    ? exceeded(decoded.success, limits)
-    : Predicate.isObject(input)
-    ? exceededEach(input, limits)
-    : []
+  const beyond = Result.isSuccess(decoded) ? exceeded(decoded.success, limits) : exceededEach({ ...fields }, limits)
   const problems = [...wrong, ...beyond.filter(({ path }) => !wrong.some((problem) => problem.path === path))]
   return Result.isFailure(decoded) || problems.length > 0
     ? yield* new InvalidProcessing({ problems })

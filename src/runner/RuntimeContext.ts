@@ -16,7 +16,7 @@ import { Models } from "../model/Models.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import { InvalidOptions, Options, type OptionsSnapshot } from "../processing/Options.ts"
-import { checkLimits, type Processing } from "../processing/Processing.ts"
+import { check, type Processing } from "../processing/Processing.ts"
 import type { ProcessingError } from "./ProcessingError.ts"
 import type { ProcessingRequest } from "./ProcessingRequest.ts"
 import { Runs } from "./Runs.ts"
@@ -91,7 +91,7 @@ export class CaptureContext extends Context.Service<CaptureContext, {
             yield* CommandOptions.check(cmdOpts)
             const snapshot = yield* options.snapshot
             yield* Options.decode(snapshot)
-            yield* checkLimits(processing, cmdOpts.limits)
+            yield* check(processing, cmdOpts.limits)
             const { sd_model_checkpoint: wanted } = processing.override_settings
             if (wanted !== undefined && isPath(wanted)) return yield* notPath("override_settings.sd_model_checkpoint")
             const opts = Options.patched(snapshot, processing.override_settings)

@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import { InvalidProcessing } from "../../src/processing/InvalidProcessing.ts"
 import { Limits } from "../../src/processing/Limits.ts"
-import { checkLimits, decode, exceeded, Img2Img, Processing, Txt2Img } from "../../src/processing/Processing.ts"
+import { check, decode, exceeded, Img2Img, Processing, Txt2Img } from "../../src/processing/Processing.ts"
 
 const shared = {
   prompt: "",
@@ -588,12 +588,19 @@ describe("limits", () => {
 
   it.effect("fail a Processing that a program made itself, too", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(checkLimits(Txt2Img.make({ steps: 10_000 }), Limits.make({})))
+      const error = yield* Effect.flip(check(Txt2Img.make({ steps: 10_000 }), Limits.make({})))
       assert.instanceOf(error, InvalidProcessing)
       assert.strictEqual(
         error.message,
         "The request cannot be processed. Correct steps: 10000 is over the limit of 150."
       )
+    }))
+
+  it.effect("are checked together with values and names that a spread brought in", () =>
+    Effect.gen(function*() {
+      const spread = { ...Txt2Img.make({ steps: 10_000 }), width: "wide", step: 20 }
+      const error = yield* Effect.flip(check(spread, Limits.make({})))
+      assert.deepStrictEqual(error.problems.map(({ path }) => path), ["width", "step", "steps"])
     }))
 
   it("are decoded with defaults for those left out, and are at least 1", () => {

@@ -376,12 +376,18 @@ describe("A run", () => {
 
   it.live("that fails tells its error with its tag and as a sentence", () =>
     Effect.gen(function*() {
-      const fault = Faults.fail("execute", new InferenceError({ file: "unet", reason: "out of memory" }))
+      const fault = Faults.fail(
+        "execute",
+        new InferenceError({ file: "unet", reason: "out of memory", remedy: "size" })
+      )
       const { ended, submit } = yield* started({ faults: [fault] })
       const { status } = yield* ended((yield* submit(small)).run.id)
       assert.strictEqual(status._tag, "Failed")
       if (status._tag === "Failed") {
-        assert.deepStrictEqual(status.error, new InferenceError({ file: "unet", reason: "out of memory" }))
+        assert.deepStrictEqual(
+          status.error,
+          new InferenceError({ file: "unet", reason: "out of memory", remedy: "size" })
+        )
         assert.match(status.message, /Try a smaller size/)
       }
     }))
