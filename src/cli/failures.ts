@@ -84,8 +84,11 @@ const otherNames: Readonly<Record<string, ReadonlyArray<string>>> = {
   "image": ["init"],
   "infotext": ["from"],
   "init-image": ["init"],
+  "init-images": ["init"],
+  "init-img": ["init"],
   "input": ["init"],
   "m": ["model"],
+  "mask-image": ["mask"],
   "model-dir": ["models-dir"],
   "n": ["n-iter"],
   "neg": ["negative-prompt"],
@@ -141,27 +144,52 @@ const otherCommands: Readonly<Record<string, string>> = {
 
 /** Names that a command has, to propose one for an unknown one. */
 export interface Names {
+  /** The command's own name. */
+  readonly command: string
   readonly flags: ReadonlyArray<string>
+  readonly args: ReadonlyArray<string>
   readonly commands: ReadonlyArray<string>
   /** Flags by the names of stable-diffusion-webui's fields, where they differ. */
   readonly byField: Readonly<Record<string, string>>
+  /** Other commands whose flags are asked for by mistake, and those flags. */
+  readonly others: ReadonlyArray<{ readonly command: string; readonly flags: ReadonlyArray<string> }>
 }
 
 const ownOf = <A>(record: Readonly<Record<string, A>>, name: string): A | undefined =>
   Object.hasOwn(record, name) ? record[name] : undefined
 
 // Fields are written with underscores, flags with hyphens.
-const flagsLike = (name: string, { byField, flags }: Names): ReadonlyArray<string> => {
+const hyphened = (name: string): string => name.toLowerCase().replaceAll("_", "-")
+
+// The flags that a name means: its own, those of a field, and those that other programs call so.
+const meantBy = (name: string, byField: Names["byField"]): ReadonlyArray<string> => {
   const field = ownOf(byField, name.replaceAll("-", "_"))
-  const written = name.toLowerCase().replaceAll("_", "-")
-  const known = [
-    ...(field === undefined ? [] : [field]),
-    ...ownOf(otherNames, name) ?? ownOf(otherNames, written) ?? []
-  ]
-    .filter((flag) => flags.includes(flag))
-  const near = known.length > 0 ? undefined : nearest(written, flags) ?? unhyphened(written, flags)
-  return near === undefined ? known : [near]
+  const written = hyphened(name)
+  const others = ownOf(otherNames, name) ?? ownOf(otherNames, written) ?? []
+  return [...new Set([written, ...(field === undefined ? [] : [field]), ...others])]
 }
+
+const unknownFlag = (option: string, names: Names): string => {
+  const { byField, command, flags, others } = names
+  const name = option.replace(/^-+/, "")
+  const meant = meantBy(name, byField)
+  const own = meant.filter((flag) => flags.includes(flag))
+  const sentence = `There is no flag ${option}.`
+  if (own.length > 0) return `${sentence}${suggest(own.map((flag) => `--${flag}`))}`
+  if (meant.includes("init")) return `There is no flag ${option} in ${command}. ${useImg2img}`
+  for (const other of others) {
+    const found = meant.filter((flag) => other.flags.includes(flag))
+    if (found.length === 0) continue
+    return `There is no flag ${option} in ${command}. The command ${other.command} has ${
+      found.map((flag) => `--${flag}`).join(" and ")
+    }.`
+  }
+  const written = hyphened(name)
+  const near = nearest(written, flags) ?? unhyphened(written, flags)
+  return `${sentence}${suggest(near === undefined ? [] : [`--${near}`])}`
+}
+
+const useImg2img = "The image to start from is the first argument of img2img, before the prompt."
 
 // `--cfgscale` and `--samplername` are names without their hyphens, the latter one of a field.
 const unhyphened = (name: string, flags: ReadonlyArray<string>): string | undefined =>
@@ -173,25 +201,32 @@ const commandLike = (name: string, { commands }: Names): string | undefined =>
 /** A usage error in one sentence, with the names of the command that was used. */
 export const usage = (error: CliError.NonShowHelpErrors, names: Names): string => {
   switch (error._tag) {
-    case "UnrecognizedOption": {
-      const like = flagsLike(error.option.replace(/^-+/, ""), names)
-      return `There is no flag ${error.option}.${suggest(like.map((flag) => `--${flag}`))}`
-    }
+    case "UnrecognizedOption":
+      return unknownFlag(error.option, names)
     case "UnknownSubcommand": {
       const like = commandLike(error.subcommand, names)
       return `There is no command "${error.subcommand}".${suggest(like === undefined ? [] : [like])}`
     }
-    case "UnexpectedArgument":
-      return `Unexpected ${error.arguments.length === 1 ? "argument" : "arguments"} ${
-        error.arguments.map((argument) => JSON.stringify(argument)).join(", ")
-      }. Put quotes around a prompt of several words.`
+    case "UnexpectedArgument": {
+      const which = error.arguments.map((argument) => JSON.stringify(argument.slice(0, 80))).join(", ")
+      const sentence = `Unexpected ${error.arguments.length === 1 ? "argument" : "arguments"} ${which}`
+      if (!names.args.includes("prompt")) {
+        return `${sentence}: ${names.command} takes ${names.args.length === 0 ? "none" : "no more"}.`
+      }
+      // Two arguments, of which the last is a prompt, are an image and a prompt.
+      return names.command === "txt2img" && error.arguments.length === 1 && /\s/.test(error.arguments[0] ?? "")
+        ? `${sentence}. ${useImg2img}`
+        : `${sentence}. Put quotes around a prompt of several words.`
+    }
     case "InvalidValue":
       if (/^\d+ occurrences$/.test(error.value)) {
         return `--${error.option} is given ${error.value.replace(/ .*/, " times")}.`
       }
-      // Effect's own checks of a path are sentences already.
-      return error.expected.startsWith("Path ")
-        ? `${error.kind === "flag" ? `--${error.option}` : error.option}: ${error.expected}`
+      // Effect's own checks of a path are sentences already, except where it cannot look.
+      return /^Path |^Failed to check path/.test(error.expected)
+        ? `${error.kind === "flag" ? `--${error.option}` : error.option}: ${
+          error.expected.startsWith("Path ") ? error.expected : `there is no permission to read ${error.value}`
+        }`
         : error.message
     default:
       return error.message

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import { listed, type Problem } from "../core/Problem.ts"
-import { unusableFiles, whyUnusable } from "../models/ModelFiles.ts"
+import { emptyFolder, unusableFiles, whyUnusable } from "../models/ModelFiles.ts"
 import * as ModelFolder from "../models/ModelFolder.ts"
 import { type ModelEntry, ModelProvider } from "../models/ModelProvider.ts"
 import { InvalidOptions } from "../processing/Options.ts"
@@ -35,6 +35,8 @@ export const listModels = Effect.fn("listModels")(
     // The embedded models come last.
     const found = [...folders.filter(({ embedded }) => !embedded), ...files, ...folders.filter(isEmbedded)]
     for (const each of found) yield* Console.log(options.json ? jsonLine(each) : line(each))
+    const empty = modelsDir === undefined ? undefined : yield* emptyFolder(modelsDir)
+    if (empty !== undefined) yield* Console.error(`Warning: ${empty}`)
   }
 )
 

@@ -2,27 +2,22 @@
  * The models folder of a command: its flag, `SERENA_MODELS_DIR`, or `./models` where that holds model folders.
  */
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
+import type * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import type { Problem } from "../core/Problem.ts"
-import { embeddedDir, modelFolders, unusableFiles } from "../models/ModelFiles.ts"
+import { embeddedDir, folderProblem, modelFolders, unusableFiles } from "../models/ModelFiles.ts"
 
 /** The folder, or none for the embedded model alone. Fails when the flag or the variable names none that exists. */
 export const findModelsDir = Effect.fnUntraced(function*(
   flag: string | undefined
 ): Effect.fn.Return<string | undefined, ReadonlyArray<Problem>, FileSystem.FileSystem | Path.Path> {
-  const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const variable = process.env["SERENA_MODELS_DIR"]
   const given = flag ?? (variable === "" ? undefined : variable)
   if (given !== undefined) {
-    const stat = yield* Effect.option(fs.stat(given))
-    if (stat._tag === "Some" && stat.value.type === "Directory") return given
-    const place = path.resolve(given)
-    return yield* Effect.fail([{
-      path: flag === undefined ? "SERENA_MODELS_DIR" : "modelsDir",
-      message: stat._tag === "None" ? `there is no folder ${place}` : `${place} is not a folder`
-    }])
+    const message = yield* folderProblem(given)
+    if (message === undefined) return given
+    return yield* Effect.fail([{ path: flag === undefined ? "SERENA_MODELS_DIR" : "modelsDir", message }])
   }
   // In a clone of this project, it is the folder of the embedded model.
   const usual = path.resolve("models")

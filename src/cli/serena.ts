@@ -13,6 +13,7 @@ import * as Argument from "effect/cli/Argument"
 import * as CliConfig from "effect/cli/CliConfig"
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
+import * as Completions from "effect/cli/Completions"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import type { HelpDoc } from "effect/cli/HelpDoc"
 import { TerminalCapabilities } from "effect/cli/TerminalCapabilities"
@@ -192,10 +193,23 @@ const fieldFlags = Object.fromEntries(
     .map(([name, { flag }]) => [name, flag])
 )
 
-const namesOf = ({ flags, globalFlags = [], inheritedFlags = [], subcommands = [] }: HelpDoc): Names => ({
+const namesOf = (
+  { args = [], flags, globalFlags = [], inheritedFlags = [], subcommands = [] }: HelpDoc,
+  command: string
+): Names => ({
+  command,
   flags: [...flags, ...inheritedFlags, ...globalFlags].map(({ name }) => name.replace(/^-+/, "")),
+  args: args.map(({ name }) => name),
   commands: subcommands.flatMap(({ commands }) => commands.map(({ name }) => name)),
-  byField: fieldFlags
+  byField: fieldFlags,
+  others: Completions.fromCommand(root).subcommands.flatMap((other) =>
+    other.name === command || !["txt2img", "img2img", "serve"].includes(other.name)
+      ? []
+      : [{
+        command: other.name,
+        flags: other.flags.map(({ name }) => name).filter((name) => name !== "json" && name !== "quiet")
+      }]
+  )
 })
 
 const printHelp = Effect.fnUntraced(function*(doc: HelpDoc) {
@@ -212,7 +226,7 @@ const presenter: CliOutput.Presenter = {
     event._tag === "InvalidInvocation"
       ? Console.error(
         [
-          ...event.errors.map((error) => usage(error, namesOf(event.helpDoc))),
+          ...event.errors.map((error) => usage(error, namesOf(event.helpDoc, event.commandPath.at(-1) ?? ""))),
           `See "${[commandName(), ...event.commandPath.slice(1)].join(" ")} --help".`
         ].join("\n")
       )

@@ -10,7 +10,9 @@ import { didYouMean } from "../core/Text.ts"
 export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNotFound", {
   model: Schema.String,
   searched: Schema.Array(Schema.String),
-  known: Schema.Array(Schema.String)
+  known: Schema.Array(Schema.String),
+  /** Why the models folder cannot be searched, as a clause: `there is no folder /models`. */
+  folderProblem: Schema.optionalKey(Schema.String)
 }) {
   static {
     readableError(this)
@@ -18,6 +20,9 @@ export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNot
 
   override get message(): string {
     const what = this.model === "" ? "No model" : `No model "${this.model}"`
+    if (this.folderProblem !== undefined) {
+      return `${what} was found: ${this.folderProblem}. Name another with --models-dir, or modelsDir in a program.`
+    }
     const where = `${what} was found. Looked in ${this.searched.join(" and ")}.`
     const remedy = "Put a model folder there or name another with --models-dir."
     if (this.known.length === 0) return `${where} ${remedy}`

@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import { fileURLToPath } from "node:url"
 import type { Problem } from "../core/Problem.ts"
@@ -12,6 +13,19 @@ import { isModelFolder } from "./ModelFolder.ts"
 
 /** The folder of the models that come with this package. */
 export const embeddedDir = fileURLToPath(new URL("../../models/", import.meta.url))
+
+/** Why a folder cannot be searched for models, as a clause; `undefined` when it can. */
+export const folderProblem = Effect.fnUntraced(function*(dir: string) {
+  const fs = yield* FileSystem.FileSystem
+  const place = (yield* Path.Path).resolve(dir)
+  const stat = yield* Effect.option(fs.stat(dir))
+  if (Option.isNone(stat)) return `there is no folder ${place}`
+  if (stat.value.type !== "Directory") return `${place} is not a folder`
+  return yield* Effect.match(fs.readDirectory(dir), {
+    onFailure: () => `the folder ${place} cannot be read`,
+    onSuccess: () => undefined
+  })
+})
 
 /** A model folder, by its name. */
 export interface FoundFolder {
@@ -116,3 +130,11 @@ export const byReason = (files: ReadonlyArray<UnusableFile>): ReadonlyArray<Prob
       message: reasons[holds]
     }
   })
+
+/** A sentence about a folder in which there is no model, usable or not; `undefined` for others. */
+export const emptyFolder = Effect.fnUntraced(function*(dir: string) {
+  const path = yield* Path.Path
+  return (yield* modelFolders(dir)).length > 0 || (yield* unusableFiles(dir)).length > 0
+    ? undefined
+    : `There is no model in ${path.resolve(dir)}. Put a model folder there.`
+})

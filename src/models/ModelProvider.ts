@@ -18,7 +18,15 @@ import { InvalidModelFolder, ModelNotFound } from "../model/ModelError.ts"
 import { Models } from "../model/Models.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import * as metrics from "./metrics.ts"
-import { byReason, embeddedDir, modelFolders, unusable, unusableFiles, whyUnusable } from "./ModelFiles.ts"
+import {
+  byReason,
+  embeddedDir,
+  folderProblem,
+  modelFolders,
+  unusable,
+  unusableFiles,
+  whyUnusable
+} from "./ModelFiles.ts"
 import * as ModelFolder from "./ModelFolder.ts"
 import { Networks } from "./Networks.ts"
 import * as OnnxModel from "./OnnxModel.ts"
@@ -70,8 +78,10 @@ export class ModelProvider extends Context.Service<ModelProvider, {
 
       const list = Effect.gen(function*() {
         if (modelsDir === undefined) return yield* search(embeddedDir, true)
-        if (!(yield* Effect.orElseSucceed(fs.exists(modelsDir), () => false))) {
-          return yield* new ModelNotFound({ model: "", searched: [path.resolve(modelsDir)], known: [] })
+        const problem = yield* Effect.provideContext(folderProblem(modelsDir), services)
+        if (problem !== undefined) {
+          const searched = [path.resolve(modelsDir)]
+          return yield* new ModelNotFound({ model: "", searched, known: [], folderProblem: problem })
         }
         return [...(yield* search(path.resolve(modelsDir), false)), ...(yield* search(embeddedDir, true))]
       })

@@ -13,7 +13,7 @@ import * as Logger from "effect/Logger"
 import * as Path from "effect/Path"
 import { ImageDecoder } from "../images/ImageDecoder.ts"
 import { ImageEncoder } from "../images/ImageEncoder.ts"
-import { byReason, unusableFiles } from "../models/ModelFiles.ts"
+import { byReason, emptyFolder, unusableFiles } from "../models/ModelFiles.ts"
 import type { CommandOptions } from "../processing/CommandOptions.ts"
 import { Options, type OptionsPatch } from "../processing/Options.ts"
 import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
@@ -81,9 +81,11 @@ export const launch = Effect.fn("launch")(
   (effect, { logJson }) => Effect.provide(effect, Logger.layer([logJson ? Logger.consoleJson : textLines]))
 )
 
-// What is in the models folder and does not load.
+// What is in the models folder and does not load, or that nothing is.
 const warnOfUnusableFiles = Effect.fnUntraced(function*(modelsDir: string | undefined) {
   if (modelsDir === undefined) return
+  const empty = yield* emptyFolder(modelsDir)
+  if (empty !== undefined) yield* Effect.logWarning(empty)
   for (const { message, path } of byReason(yield* unusableFiles(modelsDir))) {
     yield* Effect.logWarning(`Not used: ${path} (${message}).`)
   }

@@ -101,6 +101,18 @@ describe("a models folder", () => {
       assert(listed.every(({ problems, usable }) => usable === (problems.length === 0)))
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
+  it.live("that holds no model is named below the embedded one, in either format", () =>
+    Effect.gen(function*() {
+      const folder = yield* folderOf({ files: ["readme.txt"] })
+      for (const format of [[], ["--json"]]) {
+        const { code, stderr, stdout } = yield* serena(["models", "--models-dir", folder, ...format])
+        assert.strictEqual(code, 0)
+        assert.lengthOf(lines(stdout), 1)
+        assert.strictEqual(stderr, `Warning: There is no model in ${folder}. Put a model folder there.\n`)
+      }
+      assert.strictEqual((yield* serena(["models"])).stderr, "")
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
   it.live("that does not exist, or is a file, is a mistake of the flag or variable that names it", () =>
     Effect.gen(function*() {
       const file = `${yield* folderOf({ files: ["file"] })}/file`

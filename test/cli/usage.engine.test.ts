@@ -147,6 +147,31 @@ describe("serena", () => {
       }
     }))
 
+  it.live("points to the command that has a flag, and to img2img for an init image", () =>
+    Effect.gen(function*() {
+      const image = "The image to start from is the first argument of img2img, before the prompt."
+      const commands: ReadonlyArray<readonly [args: ReadonlyArray<string>, sentence: string]> = [
+        [
+          ["txt2img", "a star", "--mask", "x.png"],
+          "There is no flag --mask in txt2img. The command img2img has --mask."
+        ],
+        [["demo", "--inpainting_fill", "0"], "in demo. The command img2img has --inpainting-fill."],
+        [["img2img", "x.png", "--enable-hr"], "in img2img. The command txt2img has --enable-hr."],
+        [["txt2img", "--port", "80"], "in txt2img. The command serve has --port."],
+        [["--size", "3"], "in serena. The command txt2img has --width and --height."],
+        ...["--init", "--init-image", "--init_images", "--init-img", "--image", "--input", "-i"].map((flag) =>
+          [["txt2img", "a star", flag, "x.png"], `There is no flag ${flag} in txt2img. ${image}`] as const
+        ),
+        [["txt2img", "x.png", "a star"], `Unexpected argument "a star". ${image}`],
+        [["models", "list"], "Unexpected argument \"list\": models takes none."]
+      ]
+      for (const [args, sentence] of commands) {
+        const { code, stderr, stdout } = yield* serena(args)
+        assert.deepStrictEqual({ code, stdout }, { code: 2, stdout: "" })
+        assert.include(lines(stderr)[0], sentence)
+      }
+    }))
+
   it.live("knows every flag by the name of its field", () =>
     Effect.gen(function*() {
       for (const [name, { flag }] of Object.entries({ ...tables.txt2img, ...ProcessFlags.table })) {

@@ -4,6 +4,7 @@ import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import * as Metric from "effect/Metric"
 import * as Path from "effect/Path"
+import { fileURLToPath } from "node:url"
 import type { LoadedModel } from "../../src/model/LoadedModel.ts"
 import { Models } from "../../src/model/Models.ts"
 import * as ModelFolder from "../../src/models/ModelFolder.ts"
@@ -116,11 +117,17 @@ describe("ModelProvider", () => {
       assert.include(error.message, "models")
     }).pipe(Effect.provide(layerModels())))
 
-  it.effect("says where it looked when the models folder does not exist", () =>
+  it.effect.each<readonly [modelsDir: string, sentence: string]>([
+    ["/nowhere/at/all", "there is no folder /nowhere/at/all."],
+    [fileURLToPath(import.meta.url), "is not a folder."]
+  ])("says that the models folder cannot be searched: %s", ([modelsDir, sentence]) =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(Effect.flatMap(ModelProvider, (models) => models.load("")))
-      assert.include(error.message, "Looked in /nowhere/at/all")
-    }).pipe(Effect.provide(layerModels({ modelsDir: "/nowhere/at/all" }))))
+      for (const name of ["", "shapes-128"]) {
+        const error = yield* Effect.flip(Effect.flatMap(ModelProvider, (models) => models.load(name)))
+        assert.strictEqual(error._tag, "ModelNotFound")
+        assert.include(error.message, sentence)
+      }
+    }).pipe(Effect.provide(layerModels({ modelsDir }))))
 
   const load = (folder: string) =>
     Effect.gen(function*() {
