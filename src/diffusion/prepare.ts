@@ -11,6 +11,8 @@ import * as Scope from "effect/Scope"
 import { ImageEncoder } from "../images/ImageEncoder.ts"
 import { Upscalers } from "../images/Upscalers.ts"
 import { requireLoaded } from "../model/LoadedModel.ts"
+import { Models } from "../model/Models.ts"
+import { embeddingWarnings } from "../planning/embeddings.ts"
 import { latentMode } from "../planning/hires.ts"
 import { outline, plan } from "../planning/plan.ts"
 import type { StyleFacts } from "../planning/prompts.ts"
@@ -64,7 +66,12 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
     Effect.orElseSucceed(() => settled.clipSkip)
   )
   const planned = plan({ ...settled, clipSkip }, { ...seeds, model: { name: model.name, hash }, startedAt })
-  const ready: RunPlan = { ...planned, source: planned.source && { ...planned.source, pixels } }
+  const { unloadedEmbeddings = Effect.succeed([]) } = yield* Models
+  const ready: RunPlan = {
+    ...planned,
+    source: planned.source && { ...planned.source, pixels },
+    warnings: [...planned.warnings, ...embeddingWarnings([planned, planned.hires], yield* unloadedEmbeddings)]
+  }
   return ready
 })
 

@@ -138,3 +138,15 @@ export const emptyFolder = Effect.fnUntraced(function*(dir: string) {
     ? undefined
     : `There is no model in ${path.resolve(dir)}. Put a model folder there.`
 })
+
+/** Names of the files in the folders of embeddings in `dir`, and next to it, where stable-diffusion-webui has one. */
+export const embeddingNames = Effect.fnUntraced(function*(dir: string) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const namesIn = (folder: string, recursive = false) =>
+    Effect.orElseSucceed(fs.readDirectory(folder, { recursive }), (): Array<string> => [])
+  const inside = (yield* namesIn(dir)).filter((name) => /^embeddings?$/i.test(name))
+  const folders = [...inside.map((name) => path.join(dir, name)), path.join(path.dirname(dir), "embeddings")]
+  const files = yield* Effect.forEach(folders, (folder) => namesIn(folder, true))
+  return files.flat().filter((name) => isWeights(name)).map((name) => path.parse(name).name).toSorted()
+})

@@ -21,6 +21,7 @@ import * as metrics from "./metrics.ts"
 import {
   byReason,
   embeddedDir,
+  embeddingNames,
   folderProblem,
   modelFolders,
   unusable,
@@ -131,6 +132,11 @@ export class ModelProvider extends Context.Service<ModelProvider, {
       const load: ModelProvider["Service"]["load"] = (name) =>
         folderOf(name).pipe(Effect.flatMap(models.get), Effect.tapError(metrics.loadFailed))
 
+      const unloadedEmbeddings = Effect.provideContext(
+        modelsDir === undefined ? Effect.succeed([]) : embeddingNames(path.resolve(modelsDir)),
+        services
+      )
+
       return Context.make(
         ModelProvider,
         ModelProvider.of({
@@ -139,7 +145,7 @@ export class ModelProvider extends Context.Service<ModelProvider, {
           unload: models.trim(0),
           resident: Effect.map(models.keys, (folders) => folders.map((folder) => path.basename(folder)))
         })
-      ).pipe(Context.add(Models, Models.of({ load })))
+      ).pipe(Context.add(Models, Models.of({ load, unloadedEmbeddings })))
     })
   )
 }

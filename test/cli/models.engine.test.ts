@@ -70,6 +70,20 @@ describe("a models folder", () => {
       assert.deepStrictEqual(warnings(shapes.stderr), [])
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
+  it.live("with embeddings gives a warning for each prompt that names one", () =>
+    Effect.gen(function*() {
+      const outdir = yield* temporaryFolder
+      const files = ["embeddings/EasyNegative.safetensors", "embeddings/sd/worst.pt"]
+      const folder = yield* folderOf({ files, models: ["one"] })
+      const own = ["txt2img", "a star", ...run, "--outdir", outdir, "--models-dir", folder, "--model", "one"]
+      const warnings = (stderr: string) => lines(stderr).filter((line) => line.startsWith("Warning: "))
+      assert.deepStrictEqual(warnings((yield* serena(own)).stderr), [])
+      const { stderr } = yield* serena([...own, "--negative-prompt", "easynegative, (worst:1.2)"])
+      assert.deepStrictEqual(warnings(stderr), [
+        "Warning: Embeddings are not loaded: EasyNegative, worst in the prompts are read as words."
+      ])
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
   it.live("is listed with what does not load, and why", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
