@@ -20,9 +20,17 @@ interface Listed extends ModelEntry {
   readonly problems: ReadonlyArray<Problem>
 }
 
-/** Prints name and folder of each model, what does not load and why, or lines of JSON. No network is opened. */
+export interface ListOptions {
+  readonly modelsDir: Option.Option<string>
+  /** Whether to print lines of JSON. */
+  readonly json: boolean
+  /** Whether to print only the names of usable models, one in a line. */
+  readonly names: boolean
+}
+
+/** Prints name and folder of each model, what does not load and why. No network is opened. */
 export const listModels = Effect.fn("listModels")(
-  function*(options: { readonly modelsDir: Option.Option<string>; readonly json: boolean }) {
+  function*(options: ListOptions) {
     const modelsDir = yield* Effect.mapError(
       findModelsDir(Option.getOrUndefined(options.modelsDir)),
       (problems) => new InvalidOptions({ problems: problems.map(byFlag(ProcessFlags.table)) })
@@ -31,6 +39,10 @@ export const listModels = Effect.fn("listModels")(
       Effect.provide(Serena.layer({ cmdOpts: { modelsDir } }))
     )
     const folders = yield* Effect.forEach(entries, checked)
+    if (options.names) {
+      for (const { name, problems } of folders) if (problems.length === 0) yield* Console.log(name)
+      return
+    }
     const files = modelsDir === undefined ? [] : yield* unusableIn(modelsDir)
     // The embedded models come last.
     const found = [...folders.filter(({ embedded }) => !embedded), ...files, ...folders.filter(isEmbedded)]

@@ -14,6 +14,7 @@ import * as CliConfig from "effect/cli/CliConfig"
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as Completions from "effect/cli/Completions"
+import * as Flag from "effect/cli/Flag"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import type { HelpDoc } from "effect/cli/HelpDoc"
 import { TerminalCapabilities } from "effect/cli/TerminalCapabilities"
@@ -126,7 +127,15 @@ const demo = Command.make(
 
 const models = Command.make(
   "models",
-  { modelsDir: ProcessFlags.modelsDir, json: ProcessFlags.json("Print one line of JSON for each model") },
+  {
+    modelsDir: ProcessFlags.modelsDir,
+    json: ProcessFlags.json("Print one line of JSON for each model"),
+    names: Flag.Boolean("names").pipe(
+      Flag.withoutNegation,
+      Flag.withDescription("Print only the names of the models that can be used"),
+      Flag.withDefault(false)
+    )
+  },
   Effect.fnUntraced(function*(input) {
     const { listModels } = yield* Effect.promise(() => import("./listModels.ts"))
     yield* listModels(input)

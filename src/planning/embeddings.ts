@@ -28,7 +28,7 @@ export const embeddingWarnings = (
   for (const name of there) {
     if (name !== "" && texts.some((text) => occurs(text, name.toLowerCase()))) found.set(name.toLowerCase(), name)
   }
-  for (const [, name = ""] of texts.flatMap((text) => [...text.matchAll(named)])) {
+  for (const [, name = ""] of texts.flatMap((text) => Array.from(text.matchAll(named)))) {
     if (![...found.keys()].some((known) => name.startsWith(known))) found.set(name, name)
   }
   const names = [...found.values()].slice(0, 10).join(", ")

@@ -289,6 +289,24 @@ describe("serena", () => {
       }
     }))
 
+  it.live("asks for the models when a shell completes, by the command as it was started", () =>
+    Effect.gen(function*() {
+      const asks = {
+        bash: [/done < <\(npx serena models --names /, /--model\)\n +_serena--model-names /],
+        zsh: [/\$\(npx serena models --names /, /\(--hr-checkpoint\)--hr-checkpoint\[.*\]:value:__serena_model_names'/],
+        fish: [/\n +npx serena models --names /, / -l refiner-checkpoint .* -a '\(__serena_model_names\)'/]
+      }
+      for (const [shell, patterns] of Object.entries(asks)) {
+        const { stdout } = yield* withEnvironment({ npm_lifecycle_event: "npx", npm_package_name: "pictures" })(
+          serena(["--completions", shell])
+        )
+        for (const pattern of patterns) assert.match(stdout, pattern)
+        assert.notInclude(stdout, "@models@")
+      }
+      assert.notInclude((yield* serena(["--completions", "powershell"])).stdout, "@models@")
+      assert.strictEqual((yield* serena(["models", "--names"])).stdout, "shapes-128\n")
+    }))
+
   it.live("obeys the limits, and moves them", () =>
     Effect.gen(function*() {
       const { code, stderr } = yield* serena("txt2img --width 4096 --height 64 --max-height 32 --steps 0".split(" "))
