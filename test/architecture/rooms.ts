@@ -60,6 +60,11 @@ export const rooms: ReadonlyArray<Room> = [
     imports: ["core", "runner"]
   },
   {
+    path: "models/checkpoint",
+    holds: "files of weights: safetensors, torch's, shards, diffusers folders; what they hold, and their hashes",
+    imports: ["core", "model"]
+  },
+  {
     path: "models",
     holds: "model folders, tokenizers, `ModelProvider`, the thread that runs the networks",
     imports: ["core", "images", "model", "processing"]
