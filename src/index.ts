@@ -64,20 +64,29 @@ export type {
 /** The three stages with hooks around them, for work of any kind. */
 export * as Lifecycle from "./runner/Lifecycle.ts"
 /** The interface of a loaded model: text encoders, denoiser, VAE. */
-export type { LatentSize } from "./core/LatentShape.ts"
+export type { LatentShape, LatentSize } from "./core/LatentShape.ts"
+export type { Autoencoder, Seams } from "./model/Autoencoder.ts"
 export type {
-  DenoisingCall,
+  Conditioner,
+  Conditioning,
+  ConditioningRequest,
   EncodedChunk,
-  LatentRgb,
-  LoadedModel,
-  Seams,
+  NamedTensors,
+  ScheduledConditioning,
+  Tensor,
   TextEncoder,
-  Vocabulary
-} from "./model/LoadedModel.ts"
+  TextEncoders
+} from "./model/Conditioner.ts"
+export type { LatentFormat, LatentRgb } from "./model/LatentFormat.ts"
+export type { DenoisingCall, DenoisingShape, LoadedModel } from "./model/LoadedModel.ts"
+export type { SourceChannels, SourceImage, SourceTools } from "./model/SourceChannels.ts"
+export type { Vocabulary } from "./prompt/Chunks.ts"
+/** How a model's training mixes images with noise. */
 export { isLoaded, requireLoaded } from "./model/LoadedModel.ts"
+export * as NoiseProcess from "./sampling/NoiseProcess.ts"
 /** The facts of a model that need no networks, and the error of a network call. */
 export type { NetworkError } from "./model/ModelError.ts"
-export type { DenoisingInputs, ModelFamily, ModelInfo, NoiseScheduleConfig } from "./model/ModelInfo.ts"
+export type { FamilySetting, ModelInfo } from "./model/ModelInfo.ts"
 /** The service that loads the models of a run. */
 export { Models } from "./model/Models.ts"
 /** The three stages of image generation, as a service. */

@@ -8,7 +8,12 @@ export interface LatentSize {
   readonly width: number
 }
 
-/** The shape of one latent: `[channels, height, width]`. */
+/** The shape of one latent: `[channels, frames, height, width]`, where pictures have one frame. */
 export interface LatentShape extends LatentSize {
   readonly channels: number
+  readonly frames: number
 }
+
+/** How many numbers a latent of this shape has. */
+export const latentLength = ({ channels, frames, height, width }: LatentShape): number =>
+  channels * frames * height * width

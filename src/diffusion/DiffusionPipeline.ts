@@ -14,8 +14,8 @@ import type { ImageEncoder } from "../images/ImageEncoder.ts"
 import type { ImageStore } from "../images/ImageStore.ts"
 import * as Overlay from "../images/Overlay.ts"
 import type { Upscalers } from "../images/Upscalers.ts"
+import * as LatentFormat from "../model/LatentFormat.ts"
 import { type LoadedModel, requireLoaded } from "../model/LoadedModel.ts"
-import { isInpainting } from "../model/ModelInfo.ts"
 import { Models } from "../model/Models.ts"
 import type { PassLevels } from "../planning/levels.ts"
 import { withLevels } from "../planning/plan.ts"
@@ -28,9 +28,10 @@ import { Pipeline } from "../runner/Pipeline.ts"
 import type { ExtraKind, Generated, GeneratedImage } from "../runner/Processed.ts"
 import { isPath, notPath, RuntimeContext } from "../runner/RuntimeContext.ts"
 import * as batches from "./batches.ts"
-import { enlarge, sameLatents } from "./enlarge.ts"
+import { clipSkipWarnings } from "./clipSkip.ts"
+import { enlarge } from "./enlarge.ts"
 import * as output from "./output.ts"
-import { latentSize, type PassEnv } from "./PassEnv.ts"
+import { latentShape, type PassEnv } from "./PassEnv.ts"
 import { prepare } from "./prepare.ts"
 import {
   checkMemory,
@@ -41,7 +42,7 @@ import {
   type Sampled,
   samplePass
 } from "./samplePass.ts"
-import { blankInpaintChannels, type EncodedSource, encodeSource, sourceLatents } from "./sourceLatents.ts"
+import { blankChannels, type EncodedSource, encodeSource, sourceLatents } from "./sourceLatents.ts"
 import * as vae from "./vae.ts"
 
 /** From words to pixels, batch after batch. */
@@ -73,7 +74,7 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
     const isWhole = made.complete && (second === undefined || goesOn)
     if (made.latents === undefined) return { images, complete: isWhole }
     const { env: passEnv, plan: pass } = made.pass
-    const shape = latentSize(passEnv.model, pass)
+    const shape = latentShape(passEnv.model, pass)
     const length = made.latents.length / batch.length
     for (const [i, image] of batch.entries()) {
       const latent = made.latents.subarray(i * length, (i + 1) * length)
@@ -121,21 +122,6 @@ const sourceOf = Effect.fnUntraced(function*({ processing, source }: RunPlan) {
     : { processing, source: pixels }
 })
 
-// Asking for more layers than a text encoder's file gives is reported, and does not end the run.
-const clipSkipWarnings = Effect.fnUntraced(function*(model: LoadedModel, opts: OptionsSnapshot) {
-  const { CLIP_stop_at_last_layers: clipSkip } = opts
-  const [encoder] = model.textEncoders
-  const isAsked = model.family === "sd1" || (model.family === "sdxl" && opts.sdxl_clip_l_skip)
-  if (clipSkip === 1 || !isAsked) return []
-  const largest = yield* encoder.largestClipSkip
-  if (clipSkip <= largest) return []
-  return [
-    largest === 1
-      ? `Clip skip was left out: the text encoder of ${model.name} gives no hidden states. Export it with them.`
-      : `Clip skip ${clipSkip} is more than the text encoder of ${model.name} has layers for; ${largest} was used.`
-  ]
-})
-
 const prepareFirst = Effect.fnUntraced(function*(run: RunPlan, env: PassEnv) {
   const pass = { env, run, plan: run, levels: yield* levelsOf(run), stepsBefore: undefined }
   return yield* ready(pass, run.hires === undefined || env.opts.hires_fix_refiner_pass !== "second pass")
@@ -177,7 +163,7 @@ const ready = Effect.fnUntraced(function*(pass: PromptedPass, isRefined: boolean
 const loadCompatible = Effect.fnUntraced(function*(name: string, path: string, first: LoadedModel) {
   const { load } = yield* Models
   const model = yield* isPath(name) ? notPath(path) : load(name)
-  if (sameLatents(first, model)) return model
+  if (LatentFormat.areAlike(first.latents, model.latents)) return model
   return yield* new InvalidProcessing({
     problems: [{ path, message: `${model.name} is incompatible with ${first.name}: latent formats differ` }]
   })
@@ -186,8 +172,9 @@ const loadCompatible = Effect.fnUntraced(function*(name: string, path: string, f
 const loadRefiner = Effect.fnUntraced(function*(name: string, first: LoadedModel) {
   const path = "refiner_checkpoint"
   const model = yield* loadCompatible(name, path, first)
-  if (isInpainting(model) !== true) return model
-  const message = `${model.name} is an inpainting model, and cannot take over half-way`
+  if (model.source === undefined) return model
+  const kind = model.source.isInpainting ? "an inpainting model" : "a model that edits images"
+  const message = `${model.name} is ${kind}, and cannot take over half-way`
   return yield* new InvalidProcessing({ problems: [{ path, message }] })
 })
 
@@ -198,9 +185,9 @@ const sampleFirst = Effect.fnUntraced(function*(
 ) {
   const { env, plan, run: { processing } } = pass
   if (processing._tag === "Txt2Img" || encoded === undefined) {
-    return yield* samplePass({ ...pass, batch, inpaintChannels: yield* blankInpaintChannels(env, plan, batch) })
+    return yield* samplePass({ ...pass, batch, source: yield* blankChannels(env, plan, batch) })
   }
-  const { inpaintChannels, latents, mask } = sourceLatents({ env, encoded, processing, pass: plan, batch })
+  const { channels, latents, mask } = sourceLatents({ env, encoded, processing, pass: plan, batch })
   return yield* samplePass({
     ...pass,
     batch,
@@ -209,7 +196,7 @@ const sampleFirst = Effect.fnUntraced(function*(
       noiseMultiplier: processing.initial_noise_multiplier ?? env.opts.initial_noise_multiplier
     },
     mask,
-    inpaintChannels
+    source: channels
   })
 })
 
@@ -228,7 +215,7 @@ const sampleSecond = Effect.fnUntraced(function*(
     const { height, width } = first.plan
     for (const [i] of batch.entries()) {
       const latent = latents.subarray(i * length, (i + 1) * length)
-      const data = yield* vae.decode(first.env, latent, latentSize(first.env.model, first.plan))
+      const data = yield* vae.decode(first.env, latent, latentShape(first.env.model, first.plan))
       before.push({ width, height, channels: 3, data })
     }
   }
@@ -239,7 +226,7 @@ const sampleSecond = Effect.fnUntraced(function*(
     ...second,
     batch,
     start: { latents: larger, noiseMultiplier: 1 },
-    inpaintChannels: yield* blankInpaintChannels(second.env, second.plan, batch)
+    source: yield* blankChannels(second.env, second.plan, batch)
   })
   // Stopped before its first step, the enlarged image is what there is.
   return { complete: sampled.complete, latents: sampled.latents ?? larger, pass: second, before }

@@ -7,15 +7,14 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { LatentSize } from "../core/LatentShape.ts"
+import { latentLength, type LatentShape } from "../core/LatentShape.ts"
+import type { Conditioning, NamedTensors, ScheduledConditioning } from "../model/Conditioner.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import type { NetworkError } from "../model/ModelError.ts"
 import { at } from "../sampling/Buffers.ts"
 import { blend, combineGuidance, type WeightedPrediction } from "../sampling/Guidance.ts"
-import * as NoiseSchedule from "../sampling/NoiseSchedule.ts"
-import * as Prediction from "../sampling/Prediction.ts"
+import type { NoiseProcess } from "../sampling/NoiseProcess.ts"
 import type { Denoiser, Sampler } from "../sampling/Samplers.ts"
-import type { Conditioning } from "./conditioning.ts"
 import * as networkRows from "./networkRows.ts"
 
 /** When the unconditional prediction is skipped to save time. */
@@ -35,15 +34,11 @@ export interface LatentMask {
   readonly original: Float32Array
 }
 
-/** SDXL's size conditioning, with the prompt and with the negative prompt. */
-export interface TimeIds {
-  readonly prompt: ReadonlyArray<number>
-  readonly negative: ReadonlyArray<number>
-}
-
-export interface GuidedDenoiserOptions<E> extends LatentSize {
+export interface GuidedDenoiserOptions<E> {
   readonly model: LoadedModel
-  readonly noiseSchedule: NoiseSchedule.NoiseSchedule
+  /** Shape of one latent. */
+  readonly shape: LatentShape
+  readonly process: NoiseProcess
   readonly sampler: Sampler
   readonly batch: number
   readonly conditioning: Conditioning
@@ -55,9 +50,8 @@ export interface GuidedDenoiserOptions<E> extends LatentSize {
   readonly seamless?: boolean | undefined
   readonly skipping?: Skipping | undefined
   readonly mask?: LatentMask | undefined
-  readonly timeIds?: TimeIds | undefined
-  /** What inpainting models read next to the latents, see `networkRows.NetworkRowsOptions`. */
-  readonly inpaintChannels?: Float32Array | undefined
+  /** What the model reads of a source image, see `networkRows.NetworkRowsOptions`. */
+  readonly source?: Float32Array | undefined
   /** Tiles in which large latents are predicted, see `networkRows.NetworkRowsOptions`. */
   readonly tiles?: networkRows.NetworkRowsOptions["tiles"]
 }
@@ -71,7 +65,7 @@ export interface GuidedDenoiser<E> {
 }
 
 /**
- * A denoiser of `[batch, channels, height/8, width/8]` latents for a sampler.
+ * A denoiser of `[batch, channels, frames, height/8, width/8]` latents for a sampler.
  *
  * All copies of the batch, for each part of the prompt and without it, go through the network in one call, or in two
  * where prompt and negative prompt are of different length. What the denoiser gives is its own buffer and holds until
@@ -85,39 +79,30 @@ export const make: <E>(
   Scope.Scope
 > = Effect.fnUntraced(
   function*<E>(options: GuidedDenoiserOptions<E>) {
-    const { batch, conditioning, height, model, noiseSchedule, sampler, skipping, width } = options
-    const { negative, negativeTokens, parts, tokens } = conditioning
-    const timeIds = options.timeIds ?? { prompt: [], negative: [] }
-    const rows = (members: ReadonlyArray<networkRows.Member>, tokens: number) =>
+    const { batch, conditioning: { negative, parts }, model, process, sampler, shape, skipping } = options
+    const rows = (members: ReadonlyArray<ScheduledConditioning>) =>
       networkRows.make({
         model,
         batch,
-        height,
-        width,
+        shape,
         members,
-        tokens,
         seamless: options.seamless === true,
-        inpaintChannels: options.inpaintChannels,
-        tiles: options.tiles,
-        guidanceScale: options.cfgScale
+        source: options.source,
+        tiles: options.tiles
       })
-    const prompt = parts.map((conditioned) => ({ conditioned, timeIds: timeIds.prompt }))
-    const negativeMembers = negative === undefined ? [] : [{ conditioned: negative, timeIds: timeIds.negative }]
-    const together = negative !== undefined && negativeTokens === tokens
+    const together = negative !== undefined && areAlike(parts[0], negative)
 
     // Prompt and negative prompt in one call; or the prompt's own call, where the other one is apart or left out at
     // times.
-    const both = together ? yield* rows([...prompt, ...negativeMembers], tokens) : undefined
+    const both = together ? yield* rows([...parts, negative]) : undefined
     const skips = skipping !== undefined && (skipping.early > 0 || skipping.below > 0)
-    const alone = both === undefined || skips ? yield* rows(prompt, tokens) : undefined
-    const apart = negative === undefined || together ? undefined : yield* rows(negativeMembers, negativeTokens)
+    const alone = both === undefined || skips ? yield* rows(parts) : undefined
+    const apart = negative === undefined || together ? undefined : yield* rows([negative])
 
-    const size = batch * model.latentChannels * height * width
+    const size = batch * latentLength(shape)
     const scale = options.cfgScale / sampler.guidanceDivisor
-    const type = model.noise.prediction_type
     const guided = new Float32Array(size)
     const denoised = new Float32Array(size)
-    const epsilon = new Float32Array(size)
     const unconditional = new Float32Array(sampler.needsUnconditional ? size : 0)
     const weighted = ({ predictions }: networkRows.NetworkRows): ReadonlyArray<WeightedPrediction> =>
       parts.map(({ weight }, i) => ({ weight, values: predictions[i] ?? guided }))
@@ -136,7 +121,7 @@ export const make: <E>(
     }
 
     const writeInput = (rows: networkRows.NetworkRows, x: Float32Array, sigma: number): void => {
-      Prediction.networkInput(rows.input, x, sigma)
+      process.input(rows.input, x, sigma)
       if (before !== undefined) blend(rows.input, rows.input, before.original, before.values)
     }
 
@@ -146,12 +131,7 @@ export const make: <E>(
       seen: Float32Array,
       prediction: Float32Array,
       sigma: number
-    ): void => {
-      if (before === undefined || type !== "v_prediction") return Prediction.denoised(type, out, x, prediction, sigma)
-      // What the network saw is not x: its noise is found in what it saw, and taken out of x.
-      Prediction.epsilonOfVelocity(epsilon, seen, prediction, NoiseSchedule.alphaBar(sigma))
-      Prediction.fromEpsilon(out, x, epsilon, sigma)
-    }
+    ): void => process.denoised(out, x, prediction, sigma, before === undefined ? undefined : seen)
 
     const finish = (x: Float32Array, sigma: number, skipped: boolean): Float32Array => {
       const joint = skipped ? undefined : both
@@ -177,7 +157,7 @@ export const make: <E>(
     const denoise = (x: Float32Array, sigma: number): Effect.Effect<Float32Array, NetworkError> =>
       Effect.suspend(() => {
         const skipped = isSkipped(sigma)
-        const t = sampler.timestep(noiseSchedule, sigma)
+        const t = sampler.timestep(process, sigma)
         const call = calls++
         const asked: Array<networkRows.NetworkRows> = []
         if (both !== undefined && !skipped) asked.push(both)
@@ -208,6 +188,12 @@ export const make: <E>(
   }
 )
 
+// Whether both can go through the network in one call.
+const areAlike = (a: ScheduledConditioning | undefined, b: ScheduledConditioning): boolean => {
+  const dimsOf = (text: NamedTensors = {}) => Object.entries(text).map(([name, { dims }]) => `${name} ${dims.join()}`)
+  return dimsOf(a?.texts[0]).join(";") === dimsOf(b.texts[0]).join(";")
+}
+
 /** Whether a negative prompt changes anything at all. */
 export const usesNegative = (options: {
   readonly model: LoadedModel
@@ -215,7 +201,6 @@ export const usesNegative = (options: {
   readonly cfgScale: number
   readonly weights: ReadonlyArray<number>
 }): boolean =>
-  // A network that reads the guidance scale was trained to guide itself.
-  options.model.inputs.guidance === 0 &&
+  !options.model.conditioner.isSelfGuided &&
   (options.cfgScale !== 1 || options.sampler.needsUnconditional || options.weights.length !== 1 ||
     at(options.weights, 0) !== 1)

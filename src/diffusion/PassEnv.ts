@@ -4,7 +4,7 @@
  * A stage takes the run's `RuntimeContext` once; everything below it is given this value, and asks for no service.
  */
 import type { Size } from "../core/Geometry.ts"
-import type { LatentSize } from "../core/LatentShape.ts"
+import type { LatentShape } from "../core/LatentShape.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import type { RuntimeContext } from "../runner/RuntimeContext.ts"
 
@@ -15,8 +15,10 @@ export interface PassEnv extends Pick<RuntimeContext["Service"], "cmdOpts" | "op
   readonly seamless: boolean
 }
 
-/** A size in pixels as one in latent values. */
-export const latentSize = ({ latentScale }: LoadedModel, { height, width }: Size): LatentSize => ({
-  height: height / latentScale,
-  width: width / latentScale
+/** The latent of a picture of this size in pixels. */
+export const latentShape = ({ latents: { channels, scale } }: LoadedModel, { height, width }: Size): LatentShape => ({
+  channels,
+  frames: 1,
+  height: height / scale.space,
+  width: width / scale.space
 })

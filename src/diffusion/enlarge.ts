@@ -2,12 +2,11 @@
  * Between the two passes of hires fix: from the first one's latents to larger ones.
  */
 import * as Effect from "effect/Effect"
-import type { LatentSize } from "../core/LatentShape.ts"
+import { latentLength, type LatentSize } from "../core/LatentShape.ts"
 import { interpolate } from "../images/Resample.ts"
 import { Upscalers } from "../images/Upscalers.ts"
-import type { LoadedModel } from "../model/LoadedModel.ts"
 import type { HiresPlan, PassPlan } from "../planning/RunPlan.ts"
-import { latentSize, type PassEnv } from "./PassEnv.ts"
+import { latentShape, type PassEnv } from "./PassEnv.ts"
 import * as vae from "./vae.ts"
 
 /**
@@ -24,13 +23,13 @@ export const enlarge = Effect.fn("enlarge")(function*(options: {
   readonly latents: Float32Array
 }) {
   const { first, hires, latents, pass, second } = options
-  const channels = first.model.latentChannels
-  const from = latentSize(first.model, pass)
-  const enlarged = latentSize(first.model, hires.enlarged)
-  const to = latentSize(second.model, hires)
-  const length = channels * from.height * from.width
+  const from = latentShape(first.model, pass)
+  const { channels } = from
+  const enlarged = latentShape(first.model, hires.enlarged)
+  const to = latentShape(second.model, hires)
+  const length = latentLength(from)
   const batch = latents.length / length
-  const out = new Float32Array(batch * channels * to.height * to.width)
+  const out = new Float32Array(batch * latentLength(to))
   const { upscale } = yield* Upscalers
   for (let item = 0; item < batch; item++) {
     const latent = latents.subarray(item * length, (item + 1) * length)
@@ -45,7 +44,7 @@ export const enlarge = Effect.fn("enlarge")(function*(options: {
         )
         return (yield* vae.encodeRaster(second, raster)).latent
       })
-      : interpolate(latent, { channels, ...from }, enlarged, hires.latentMode)
+      : interpolate(latent, from, enlarged, hires.latentMode)
     middle(out.subarray(item * out.length / batch, (item + 1) * out.length / batch), larger, channels, enlarged, to)
   }
   return out
@@ -68,7 +67,3 @@ const middle = (
     }
   }
 }
-
-/** Whether two models' latents are of one kind. */
-export const sameLatents = (a: LoadedModel, b: LoadedModel): boolean =>
-  a.latentChannels === b.latentChannels && a.latentScale === b.latentScale

@@ -2,36 +2,33 @@
  * What fits the memory there is, asked of the model before its networks run.
  */
 import * as Effect from "effect/Effect"
-import type { LatentSize } from "../core/LatentShape.ts"
-import type { LoadedModel, MemoryEstimate, Seams } from "../model/LoadedModel.ts"
+import type { LatentShape, LatentSize } from "../core/LatentShape.ts"
+import type { Seams } from "../model/Autoencoder.ts"
+import type { DenoisingShape, LoadedModel, MemoryEstimate } from "../model/LoadedModel.ts"
 import { type NetworkError, NotEnoughMemory } from "../model/ModelError.ts"
 import { fits, rowsAtOnce } from "../planning/memory.ts"
 
-/** A call of the denoising network, all of it or a tile. */
-export interface SamplingCall extends LatentSize, Seams {
-  readonly model: LoadedModel
-  /** Rows that would go through the network together. */
-  readonly rows: number
-  readonly tokens: number
-}
-
-/** How many rows go through the denoising network at once. Fails where not even one fits. */
-export const rowsThatFit: (call: SamplingCall) => Effect.Effect<number, NetworkError> = Effect
-  .fnUntraced(function*({ model, rows, ...shape }) {
-    const all = yield* estimated(model.estimates?.denoising({ ...shape, batch: rows }))
-    if (all === undefined || fits(all)) return rows
-    const one = yield* estimated(model.estimates?.denoising({ ...shape, batch: 1 }))
-    // One row is little, or a call of its size was measured.
-    if (one === undefined) return 1
-    const found = rowsAtOnce({ one, all, rows })
-    return found > 0 ? found : yield* notEnough("sampling", model, shape, one)
-  })
+/** How many of a call's rows go through the denoising network at once. Fails where not even one fits. */
+export const rowsThatFit: (
+  model: LoadedModel,
+  shape: DenoisingShape
+) => Effect.Effect<number, NetworkError> = Effect.fnUntraced(function*(model, shape) {
+  const { batch: rows } = shape
+  const all = yield* estimated(model.estimates?.denoising(shape))
+  if (all === undefined || fits(all)) return rows
+  const one = yield* estimated(model.estimates?.denoising({ ...shape, batch: 1 }))
+  // One row is little, or a call of its size was measured.
+  if (one === undefined) return 1
+  const found = rowsAtOnce({ one, all, rows })
+  return found > 0 ? found : yield* notEnough("sampling", model, shape, one)
+})
 
 /** Fails where not one row goes through the denoising network with so many bytes of the run's images in memory. */
 export const checkRow: (
-  call: Omit<SamplingCall, "rows">,
+  model: LoadedModel,
+  shape: Omit<DenoisingShape, "batch">,
   images: number
-) => Effect.Effect<void, NetworkError> = Effect.fnUntraced(function*({ model, ...shape }, images) {
+) => Effect.Effect<void, NetworkError> = Effect.fnUntraced(function*(model, shape, images) {
   const one = yield* estimated(model.estimates?.denoising({ ...shape, batch: 1 }))
   if (one !== undefined && !fits(one, images)) return yield* notEnough("sampling", model, shape, one, images)
 })
@@ -42,7 +39,7 @@ export const checkRow: (
 export const vaeFits: (
   step: "decoding" | "encoding",
   model: LoadedModel,
-  shape: LatentSize & Seams,
+  shape: LatentShape & Seams,
   images?: number
 ) => Effect.Effect<void, NetworkError> = Effect.fnUntraced(function*(step, model, shape, images) {
   const { estimates } = model
@@ -56,7 +53,7 @@ const estimated = (
 
 const notEnough = (
   step: NotEnoughMemory["step"],
-  { latentScale, name }: LoadedModel,
+  { latents: { scale: { space } }, name }: LoadedModel,
   { height, width }: LatentSize,
   estimate: MemoryEstimate,
   images?: number
@@ -64,8 +61,8 @@ const notEnough = (
   new NotEnoughMemory({
     model: name,
     step,
-    width: width * latentScale,
-    height: height * latentScale,
+    width: width * space,
+    height: height * space,
     ...estimate,
     ...(images !== undefined && { images })
   })

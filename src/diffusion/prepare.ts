@@ -21,7 +21,7 @@ import type { Processing } from "../processing/Processing.ts"
 import { StyleBook } from "../processing/StyleBook.ts"
 import type { ProcessingRequest } from "../runner/ProcessingRequest.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
-import { actingClipSkip } from "./conditioning.ts"
+import { actingClipSkip } from "./clipSkip.ts"
 import { drawSeeds } from "./drawSeeds.ts"
 import * as output from "./output.ts"
 import { preparePixels, readSource } from "./readSource.ts"
@@ -44,7 +44,7 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
   }))
   const { processing } = settled
   const pixels = processing._tag === "Img2Img" && source !== undefined
-    ? yield* preparePixels({ processing, source, opts, latentScale: model.latentScale, size: settled })
+    ? yield* preparePixels({ processing, source, opts, latentScale: model.latents.scale.space, size: settled })
     : undefined
 
   // A folder that cannot be written is better known now than after all the work.

@@ -5,8 +5,8 @@
  * still being made, the next is left out: sampling never waits for it.
  */
 import * as Effect from "effect/Effect"
-import type { LatentSize } from "../core/LatentShape.ts"
-import type { LatentRgb } from "../model/LoadedModel.ts"
+import { latentLength, type LatentShape } from "../core/LatentShape.ts"
+import type { LatentRgb } from "../model/LatentFormat.ts"
 import type { Preview } from "../runner/RunState.ts"
 import type { Step } from "../sampling/Samplers.ts"
 import type { PassEnv } from "./PassEnv.ts"
@@ -20,25 +20,26 @@ import * as vae from "./vae.ts"
  */
 export const make = Effect.fnUntraced(function*(
   { cmdOpts, model, opts, seamless, state }: PassEnv,
-  { height, width }: LatentSize
+  shape: LatentShape
 ) {
-  const { latentRgb } = model
+  const { rgb, scale: { space } } = model.latents
+  const { height, width } = shape
   const decoder = { model: { ...model, decode: model.decodePreview ?? model.decode }, opts, seamless }
   // With room for one network only, each full preview would have the others opened anew.
   const cheap = opts.show_progress_type === "Approx cheap" || cmdOpts.lowvram
   const scope = yield* Effect.scope
-  if (!opts.live_previews_enable || (cheap && latentRgb === undefined)) return () => Effect.void
+  if (!opts.live_previews_enable || (cheap && rgb === undefined)) return () => Effect.void
 
-  const latent = new Float32Array(model.latentChannels * height * width)
+  const latent = new Float32Array(latentLength(shape))
   let busy = false
   const draw = Effect.fnUntraced(function*(step: number) {
-    const preview: Preview = cheap && latentRgb !== undefined
-      ? { step, width, height, pixels: approximate(latent, latentRgb) }
+    const preview: Preview = cheap && rgb !== undefined
+      ? { step, width, height, pixels: approximate(latent, rgb) }
       : {
         step,
-        width: width * model.latentScale,
-        height: height * model.latentScale,
-        pixels: yield* vae.decode(decoder, latent, { height, width })
+        width: width * space,
+        height: height * space,
+        pixels: yield* vae.decode(decoder, latent, shape)
       }
     yield* state.update({ preview })
   })

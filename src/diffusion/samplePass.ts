@@ -7,6 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import { latentLength } from "../core/LatentShape.ts"
+import type { Conditioning } from "../model/Conditioner.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import type { PassLevels } from "../planning/levels.ts"
 import { heldByImages } from "../planning/memory.ts"
@@ -25,11 +27,10 @@ import { add, combine, scale } from "../sampling/Buffers.ts"
 import { blend } from "../sampling/Guidance.ts"
 import * as NoiseSchedule from "../sampling/NoiseSchedule.ts"
 import * as Samplers from "../sampling/Samplers.ts"
-import * as conditioning from "./conditioning.ts"
 import * as GuidedDenoiser from "./GuidedDenoiser.ts"
 import { checkRow } from "./memory.ts"
 import * as networkRows from "./networkRows.ts"
-import { latentSize, type PassEnv } from "./PassEnv.ts"
+import { latentShape, type PassEnv } from "./PassEnv.ts"
 import * as previews from "./previews.ts"
 import * as vae from "./vae.ts"
 
@@ -55,7 +56,7 @@ export interface PromptedPass {
 /** A pass that is ready to be sampled; it serves all batches. */
 export interface ReadyPass extends PromptedPass {
   /** What `condition` made of the pass's prompts for its model. */
-  readonly conditioning: conditioning.Conditioning
+  readonly conditioning: Conditioning
   readonly refiner: Refiner | undefined
 }
 
@@ -63,18 +64,18 @@ export interface SamplePassOptions extends ReadyPass {
   readonly batch: ReadonlyArray<ImagePlan>
   /** What the pass starts from; noise alone when left out. */
   readonly start?: {
-    /** `[batch, channels, height/8, width/8]`, without noise. */
+    /** `[batch, channels, frames, height/8, width/8]`, without noise. */
     readonly latents: Float32Array
     /** Factor on the noise. */
     readonly noiseMultiplier: number
   } | undefined
   readonly mask?: GuidedDenoiser.LatentMask | undefined
-  /** What an inpainting model reads next to the latents. */
-  readonly inpaintChannels?: Float32Array | undefined
+  /** What the model reads of a source image next to the latents. */
+  readonly source?: Float32Array | undefined
 }
 
 export interface Sampled {
-  /** `[batch, channels, height/8, width/8]`; absent when not even one step was made. */
+  /** `[batch, channels, frames, height/8, width/8]`; absent when not even one step was made. */
   readonly latents: Float32Array | undefined
   /**
    * False when the run was interrupted or the batch skipped: the latents are then the denoised ones of the last step.
@@ -89,7 +90,7 @@ export const promptSteps = ({ levels, plan }: Pick<PromptedPass, "levels" | "pla
 /** The conditioning of a pass on its model; it serves all batches. */
 export const condition = Effect.fnUntraced(function*(
   pass: PromptedPass
-): Effect.fn.Return<conditioning.Conditioning, ProcessingError> {
+): Effect.fn.Return<Conditioning, ProcessingError> {
   const { env: { model, opts }, levels: { sampler }, plan, run } = pass
   const reading: Prompt.ParseOptions = {
     steps: promptSteps(pass),
@@ -105,11 +106,12 @@ export const condition = Effect.fnUntraced(function*(
     cfgScale: run.processing.cfg_scale,
     weights: prompt.parts.map(({ weight }) => weight)
   })
-  return yield* conditioning.make({
-    model,
-    opts,
+  return yield* model.conditioner.condition(model.textEncoders, {
     prompt,
-    negative: isGuided ? Prompt.parseNegative(plan.negativePrompt, reading) : undefined
+    negative: isGuided ? Prompt.parseNegative(plan.negativePrompt, reading) : undefined,
+    size: { width: plan.width, height: plan.height },
+    guidanceScale: run.processing.cfg_scale,
+    settings: opts
   })
 })
 
@@ -119,21 +121,22 @@ export const samplePass: (options: SamplePassOptions) => Effect.Effect<Sampled, 
 )(function*(options) {
   const { batch, env, mask, plan, run: { processing }, start } = options
   const { model, opts, state } = env
-  const { noiseSchedule, sampler, sigmas, start: mix, timesteps } = options.levels
-  const { height, width } = latentSize(model, plan)
-  const size = model.latentChannels * height * width
+  const { process, sampler, sigmas, start: mix, timesteps } = options.levels
+  const shape = latentShape(model, plan)
+  const size = latentLength(shape)
+  const { space } = model.latents.scale
   const { denoiser, latest } = yield* makeDenoiser(options)
   const generator = RandomGenerator.kind(opts.randn_source)
   const seeds = batch.map(({ seed }) => seed)
   const noise = ImageNoise.make({
     generator,
-    shape: { channels: model.latentChannels, height, width },
+    shape,
     seeds,
     subseeds: batch.map(({ subseed }) => subseed),
     subseedStrength: processing.subseed_strength,
     resizeFrom: {
-      height: Math.floor(Math.max(0, processing.seed_resize_from_h) / model.latentScale),
-      width: Math.floor(Math.max(0, processing.seed_resize_from_w) / model.latentScale)
+      height: Math.floor(Math.max(0, processing.seed_resize_from_h) / space),
+      width: Math.floor(Math.max(0, processing.seed_resize_from_w) / space)
     },
     etaNoiseSeedDelta: opts.eta_noise_seed_delta
   })
@@ -152,7 +155,7 @@ export const samplePass: (options: SamplePassOptions) => Effect.Effect<Sampled, 
   }
 
   const noteStep = yield* stepNotes
-  const showPreview = yield* previews.make(env, { height, width })
+  const showPreview = yield* previews.make(env, shape)
 
   const nothingToDo = sigmas.length === 0 && timesteps.length === 0
   const { complete, latents } = nothingToDo ? { complete: true, latents: x } : yield* Samplers.sample({
@@ -162,7 +165,7 @@ export const samplePass: (options: SamplePassOptions) => Effect.Effect<Sampled, 
     x,
     denoiser,
     noise: sampler.noise === "brownian" ? Brownian.make({ seeds, size, generator }) : noise.next,
-    noiseSchedule,
+    process,
     options: samplerOptions(processing, opts, sampler, start !== undefined),
     onStep: (step) =>
       state.update({ samplingStep: step.step, samplingSteps: step.steps }).pipe(
@@ -204,7 +207,7 @@ type Guided = GuidedDenoiser.GuidedDenoiser<SamplingStopped | ProcessingError>
 const makeDenoiser = Effect.fnUntraced(function*(
   options: SamplePassOptions
 ): Effect.fn.Return<Guided, ProcessingError, Scope.Scope> {
-  const { env, levels: { calls, noiseSchedule }, refiner } = options
+  const { env, levels: { calls, process: { levels } }, refiner } = options
   const scope = yield* Effect.scope
   const stopped: Effect.Effect<void, SamplingStopped> = Effect.flatMap(
     env.state.progress,
@@ -213,7 +216,7 @@ const makeDenoiser = Effect.fnUntraced(function*(
   const first = yield* denoiserOf(options, stopped)
   if (refiner === undefined) return first
 
-  const refining = { ...options, env: { ...env, model: refiner.model }, inpaintChannels: undefined }
+  const refining = { ...options, env: { ...env, model: refiner.model }, source: undefined }
   const second = condition(refining).pipe(
     Effect.flatMap((conditioning) => denoiserOf({ ...refining, conditioning }, stopped)),
     Scope.provide(scope)
@@ -225,7 +228,7 @@ const makeDenoiser = Effect.fnUntraced(function*(
     Effect.suspend(() => {
       const done = env.opts.refiner_switch_by_sample_steps
         ? call / calls
-        : 1 - (NoiseSchedule.sigmaToTQuantized(noiseSchedule, sigma) + 1) / NoiseSchedule.size(noiseSchedule)
+        : 1 - (NoiseSchedule.sigmaToTQuantized(levels, sigma) + 1) / NoiseSchedule.size(levels)
       call++
       if (isRefined || done < refiner.switchAt) return current.denoiser(x, sigma)
       isRefined = true
@@ -247,12 +250,11 @@ const denoiserOf = Effect.fnUntraced(function*(
   options: SamplePassOptions,
   gate: Effect.Effect<void, SamplingStopped>
 ) {
-  const { env: { model, opts, seamless }, levels: { calls, noiseSchedule, sampler }, plan, run: { processing } } =
-    options
+  const { env: { model, opts, seamless }, levels: { calls, process, sampler }, plan, run: { processing } } = options
   return yield* GuidedDenoiser.make({
-    ...latentSize(model, plan),
+    shape: latentShape(model, plan),
     model,
-    noiseSchedule,
+    process,
     sampler,
     batch: options.batch.length,
     conditioning: options.conditioning,
@@ -266,17 +268,16 @@ const denoiserOf = Effect.fnUntraced(function*(
       everyCall: opts.s_min_uncond_all
     },
     mask: options.mask,
-    timeIds: timeIds(model, plan, opts),
     tiles: tilesOf(model, opts),
-    inpaintChannels: options.inpaintChannels
+    source: options.source
   })
 })
 
 const tilesOf = (model: LoadedModel, opts: OptionsSnapshot): networkRows.NetworkRowsOptions["tiles"] =>
   opts.latent_tile_size === 0 ? undefined : {
     // At least what the network halves and halves again.
-    size: Math.max(model.sizeMultiple, floorTo(opts.latent_tile_size, model.sizeMultiple)) / model.latentScale,
-    overlap: Math.floor(opts.latent_tile_overlap / model.latentScale)
+    size: Math.max(model.sizeMultiple, floorTo(opts.latent_tile_size, model.sizeMultiple)) / model.latents.scale.space,
+    overlap: Math.floor(opts.latent_tile_overlap / model.latents.scale.space)
   }
 
 /**
@@ -285,32 +286,20 @@ const tilesOf = (model: LoadedModel, opts: OptionsSnapshot): networkRows.Network
  */
 export const checkMemory = Effect.fnUntraced(function*(
   { env, plan, run }: PromptedPass,
-  { negativeTokens, tokens }: conditioning.Conditioning,
+  { negative, parts }: Conditioning,
   models: ReadonlyArray<LoadedModel>
 ): Effect.fn.Return<void, ProcessingError> {
   const { opts, seamless } = env
   const images = heldByImages({ ...plan, count: run.batches.flat().length })
   for (const model of models) {
-    const size = latentSize(model, plan)
-    const call = networkRows.callSize({ ...size, seamless, tiles: tilesOf(model, opts) })
-    yield* checkRow({ ...call, model, tokens: Math.max(tokens, negativeTokens) }, images)
-  }
-  yield* vae.check(env, latentSize(env.model, plan), "decoding", images)
-})
-
-/**
- * SDXL's size conditioning: an image's size, where it was cut out, and the size it is to have. Its refiner takes an
- * aesthetic score instead of the last.
- */
-const timeIds = (model: LoadedModel, { height, width }: PassPlan, opts: OptionsSnapshot): GuidedDenoiser.TimeIds => {
-  const place = [height, width, opts.sdxl_crop_top, opts.sdxl_crop_left]
-  return model.inputs.timeIds === 5
-    ? {
-      prompt: [...place, opts.sdxl_refiner_high_aesthetic_score],
-      negative: [...place, opts.sdxl_refiner_low_aesthetic_score]
+    const shape = latentShape(model, plan)
+    for (const members of negative === undefined ? [parts] : [parts, [negative]]) {
+      const call = networkRows.callShape({ members, model, seamless, shape, tiles: tilesOf(model, opts) })
+      yield* checkRow(model, call, images)
     }
-    : { prompt: [...place, height, width], negative: [...place, height, width] }
-}
+  }
+  yield* vae.check(env, latentShape(env.model, plan), "decoding", images)
+})
 
 const stepsTaken = Metric.counter("serena_steps_total", { description: "Sampling steps made", incremental: true })
 

@@ -1,21 +1,21 @@
 /**
- * What a pass of img2img starts from, as latents: the images', the mask, and the channels that inpainting models read
- * next to them.
+ * What a pass of img2img starts from, as latents: the images', the mask, and the channels that some models read next to
+ * them.
  */
 import * as Effect from "effect/Effect"
-import type { LatentShape, LatentSize } from "../core/LatentShape.ts"
+import type { LatentShape } from "../core/LatentShape.ts"
 import * as Raster from "../core/Raster.ts"
 import * as Masks from "../images/Masks.ts"
 import { interpolate, resizing } from "../images/Resample.ts"
-import { isInpainting } from "../model/ModelInfo.ts"
-import type { ImagePlan, MaskPlan, PassPlan, SourcePixels } from "../planning/RunPlan.ts"
+import type { SourceChannels, SourceImage } from "../model/SourceChannels.ts"
+import type { ImagePlan, PassPlan, SourcePixels } from "../planning/RunPlan.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Img2Img } from "../processing/Processing.ts"
 import * as ImageNoise from "../rng/ImageNoise.ts"
 import * as RandomGenerator from "../rng/RandomGenerator.ts"
 import { blend } from "../sampling/Guidance.ts"
 import type { LatentMask } from "./GuidedDenoiser.ts"
-import { latentSize, type PassEnv } from "./PassEnv.ts"
+import { latentShape, type PassEnv } from "./PassEnv.ts"
 import * as vae from "./vae.ts"
 
 /** What was encoded of a request's images, for all of its batches. */
@@ -24,8 +24,8 @@ export interface EncodedSource {
   readonly latents: ReadonlyArray<Float32Array>
   /** `[height, width]`: 1 where the image is regenerated. Absent without a mask. */
   readonly mask: Float32Array | undefined
-  /** `[channels + 1, height, width]` of each image, for inpainting models. Empty for all others. */
-  readonly inpaintChannels: ReadonlyArray<Float32Array>
+  /** What models read of each image next to the latents; empty for those that read nothing of it. */
+  readonly channels: ReadonlyArray<Float32Array>
 }
 
 /** What one batch starts from. */
@@ -33,8 +33,8 @@ export interface SourceLatents {
   /** `[batch, channels, height, width]`, without noise. */
   readonly latents: Float32Array
   readonly mask: LatentMask | undefined
-  /** `[batch, channels + 1, height, width]` for inpainting models, absent for all others. */
-  readonly inpaintChannels: Float32Array | undefined
+  /** `[batch, source.channels, frames, height, width]`, absent for models that read nothing of a source image. */
+  readonly channels: Float32Array | undefined
 }
 
 /** Encodes what img2img starts from. */
@@ -45,24 +45,24 @@ export const encodeSource = Effect.fn("source")(function*(options: {
   readonly pass: PassPlan
 }) {
   const { env, env: { model }, pass, processing, source } = options
-  const size = latentSize(model, pass)
+  const shape = latentShape(model, pass)
   const latents: Array<Float32Array> = []
   for (const image of source.images) {
-    const { latent, size: own } = yield* vae.encodeRaster(env, image)
+    const { latent, shape: own } = yield* vae.encodeRaster(env, image)
     latents.push(
-      own.width === size.width && own.height === size.height
+      own.width === shape.width && own.height === shape.height
         ? latent
-        : interpolate(latent, { channels: model.latentChannels, ...own }, size, "bilinear")
+        : interpolate(latent, own, shape, "bilinear")
     )
   }
   const encoded: EncodedSource = {
     latents,
     mask: source.mask && (yield* Masks.latentMasking(
       source.mask.pass,
-      size,
+      shape,
       { round: processing.mask_round }
     )),
-    inpaintChannels: isInpainting(model) === true ? yield* sourceInpaintChannels(env, source, pass) : []
+    channels: model.source === undefined ? [] : yield* channelsOf(model.source, env, source, pass)
   }
   return encoded
 })
@@ -75,19 +75,19 @@ export const sourceLatents = (options: {
   readonly pass: PassPlan
   readonly batch: ReadonlyArray<ImagePlan>
 }): SourceLatents => {
-  const { batch, encoded: { inpaintChannels, latents: encoded, mask: values }, env, pass, processing } = options
+  const { batch, encoded: { channels, latents: encoded, mask: values }, env, pass, processing } = options
   const latents = repeated(encoded, batch.length)
   if (values !== undefined && processing.inpainting_fill >= 2) {
     const fill = new Float32Array(latents.length)
     if (processing.inpainting_fill === 2) {
-      noiseOf(batch, { channels: env.model.latentChannels, ...latentSize(env.model, pass) }, env.opts).next(fill)
+      noiseOf(batch, latentShape(env.model, pass), env.opts).next(fill)
     }
     blend(latents, fill, latents, values)
   }
   return {
     latents,
     mask: values && { values, original: latents },
-    inpaintChannels: inpaintChannels.length === 0 ? undefined : repeated(inpaintChannels, batch.length)
+    channels: channels.length === 0 ? undefined : repeated(channels, batch.length)
   }
 }
 
@@ -107,61 +107,42 @@ const noiseOf = (batch: ReadonlyArray<ImagePlan>, shape: LatentShape, opts: Opti
     seeds: batch.map(({ seed }) => seed)
   })
 
-// The mask, 1 where the image is regenerated, and the latents of the image with the masked part greyed out.
-const sourceInpaintChannels = Effect.fnUntraced(function*(
+// What a model reads of one image.
+const channelsFor = (source: SourceChannels, env: PassEnv, pass: PassPlan, image: SourceImage) => {
+  const shape = latentShape(env.model, pass)
+  return source.of(image, {
+    shape,
+    format: env.model.latents,
+    settings: env.opts,
+    encode: (pixels) => vae.encode(env, pixels, shape)
+  })
+}
+
+const channelsOf = Effect.fnUntraced(function*(
+  source: SourceChannels,
   env: PassEnv,
   { images, mask }: SourcePixels,
   pass: PassPlan
 ) {
-  const { model, opts } = env
-  const size = latentSize(model, pass)
-  const area = size.height * size.width
-  const pixels = pass.width * pass.height
-  const parts: Array<Float32Array> = []
-  for (const image of images) {
-    const whole = image.width === pass.width && image.height === pass.height
-      ? image
-      : yield* resizing(image, pass.width, pass.height, "lanczos")
-    const planar = Raster.toPlanar(whole)
-    for (let i = 0; i < planar.length; i++) {
-      const hidden = mask === undefined ? 1 : Math.round((mask.pass.data[i % pixels] as number) / 255)
-      planar[i] = (planar[i] as number) * (1 - hidden * opts.inpainting_mask_weight)
-    }
-    const part = new Float32Array((model.latentChannels + 1) * area)
-    part.set(latentHidden(mask, size, model.latentScale))
-    part.set(yield* vae.encode(env, planar, size), area)
-    parts.push(part)
-  }
-  return parts
+  const hidden = mask && Float32Array.from(mask.pass.data, (value) => Math.round(value / 255))
+  return yield* Effect.forEach(
+    images,
+    Effect.fnUntraced(function*(image) {
+      const whole = image.width === pass.width && image.height === pass.height
+        ? image
+        : yield* resizing(image, pass.width, pass.height, "lanczos")
+      return yield* channelsFor(source, env, pass, { pixels: Raster.toPlanar(whole), hidden })
+    })
+  )
 })
 
-// The first pixel of each latent value's square, as torch's nearest interpolation takes it.
-const latentHidden = (mask: MaskPlan | undefined, { height, width }: LatentSize, scale: number): Float32Array =>
-  Float32Array.from({ length: height * width }, (_, place) => {
-    if (mask === undefined) return 1
-    const [y, x] = [Math.floor(place / width) * scale, (place % width) * scale]
-    return Math.round((mask.pass.data[y * mask.pass.width + x] ?? 0) / 255)
-  })
-
-/**
- * What an inpainting model reads next to latents that start from noise: a mask of all, and a grey image. Absent for all
- * other models.
- */
-export const blankInpaintChannels = Effect.fnUntraced(function*(
+/** What a model reads of an image where there is none. Absent for models that read nothing of it. */
+export const blankChannels = Effect.fnUntraced(function*(
   env: PassEnv,
   pass: PassPlan,
   batch: ReadonlyArray<ImagePlan>
 ) {
-  const { model } = env
-  if (isInpainting(model) !== true) return undefined
-  const size = latentSize(model, pass)
-  const area = size.height * size.width
-  const length = (model.latentChannels + 1) * area
-  const grey = yield* vae.encode(env, new Float32Array(3 * pass.height * pass.width), size)
-  const all = new Float32Array(batch.length * length)
-  for (const [i] of batch.entries()) {
-    all.fill(1, i * length, i * length + area)
-    all.set(grey, i * length + area)
-  }
-  return all
+  const { source } = env.model
+  if (source === undefined) return undefined
+  return repeated([yield* channelsFor(source, env, pass, { pixels: undefined, hidden: undefined })], batch.length)
 })

@@ -2,7 +2,7 @@
  * Between pixels and latents. Large images go through the networks in tiles, so that memory stays bounded.
  */
 import * as Effect from "effect/Effect"
-import type { LatentSize } from "../core/LatentShape.ts"
+import type { LatentShape } from "../core/LatentShape.ts"
 import * as Raster from "../core/Raster.ts"
 import type { NetworkError } from "../model/ModelError.ts"
 import { toPixels } from "./latents.ts"
@@ -17,11 +17,12 @@ const overlap = 128
 export type VaeEnv = Pick<PassEnv, "model" | "opts" | "seamless">
 
 // Tiles of half the threshold's side, in latent values; absent for images that are taken as a whole.
-const tilesFor = ({ model, opts }: VaeEnv, { height, width }: LatentSize) => {
-  const threshold = opts.vae_tile_threshold / model.latentScale
+const tilesFor = ({ model, opts }: VaeEnv, { height, width }: LatentShape) => {
+  const { space } = model.latents.scale
+  const threshold = opts.vae_tile_threshold / space
   return threshold === 0 || height * width <= threshold ** 2
     ? undefined
-    : { tile: Math.max(8, Math.floor(threshold / 2)), overlap: overlap / model.latentScale }
+    : { tile: Math.max(8, Math.floor(threshold / 2)), overlap: overlap / space }
 }
 
 /**
@@ -30,7 +31,7 @@ const tilesFor = ({ model, opts }: VaeEnv, { height, width }: LatentSize) => {
  */
 export const check: (
   env: VaeEnv,
-  shape: LatentSize,
+  shape: LatentShape,
   step: "decoding" | "encoding",
   images?: number
 ) => Effect.Effect<void, NetworkError> = (env, shape, step, images) => {
@@ -39,49 +40,54 @@ export const check: (
   return vaeFits(
     step,
     model,
-    tiles === undefined ? { ...shape, seamless } : vaeTiles.callSize({ ...shape, seamless }, tiles),
+    tiles === undefined ? { ...shape, seamless } : vaeTiles.callShape({ ...shape, seamless }, tiles),
     images
   )
 }
 
-/** One latent `[channels, height/8, width/8]` as 8-bit RGB `[height, width, 3]`. */
+/** One latent `[channels, 1, height/8, width/8]` as 8-bit RGB `[height, width, 3]`. */
 export const decode: (
   env: VaeEnv,
   latent: Float32Array,
-  shape: LatentSize
+  shape: LatentShape
 ) => Effect.Effect<Uint8Array, NetworkError> = Effect.fnUntraced(function*(env, latent, shape) {
   const { model, seamless } = env
   yield* check(env, shape, "decoding")
   const tiles = tilesFor(env, shape)
   const planar = tiles === undefined
     ? yield* model.decode(latent, { ...shape, seamless })
-    : yield* vaeTiles.decodeTiled(model.decode, latent, { ...shape, seamless }, tiles, model)
+    : yield* vaeTiles.decodeTiled(model.decode, latent, { ...shape, seamless }, tiles, model.latents.scale.space)
   return yield* toPixels(planar)
 })
 
-/** Planar RGB `[3, height, width]`, -1 to 1, as a latent `[channels, height/8, width/8]`. */
+/** Planar RGB `[3, height, width]`, -1 to 1, as a latent `[channels, 1, height/8, width/8]`. */
 export const encode: (
   env: VaeEnv,
   planar: Float32Array,
-  shape: LatentSize
+  shape: LatentShape
 ) => Effect.Effect<Float32Array, NetworkError> = Effect.fnUntraced(function*(env, planar, shape) {
   const { model, seamless } = env
   yield* check(env, shape, "encoding")
   const tiles = tilesFor(env, shape)
   return tiles === undefined
     ? yield* model.encode(planar, { ...shape, seamless })
-    : yield* vaeTiles.encodeTiled(model.encode, planar, { ...shape, seamless }, tiles, model)
+    : yield* vaeTiles.encodeTiled(model.encode, planar, { ...shape, seamless }, tiles, model.latents.scale.space)
 })
 
 /**
- * An image as a latent, and the latent's size: what does not fill a latent value at the right and the bottom is cut.
+ * An image as a latent, and the latent's shape: what does not fill a latent value at the right and the bottom is cut.
  */
 export const encodeRaster = Effect.fnUntraced(function*(env: VaeEnv, raster: Raster.Raster) {
-  const { latentScale } = env.model
-  const size = { width: Math.floor(raster.width / latentScale), height: Math.floor(raster.height / latentScale) }
-  const [right, bottom] = [size.width * latentScale, size.height * latentScale]
+  const { channels, scale: { space } } = env.model.latents
+  const shape: LatentShape = {
+    channels,
+    frames: 1,
+    height: Math.floor(raster.height / space),
+    width: Math.floor(raster.width / space)
+  }
+  const [right, bottom] = [shape.width * space, shape.height * space]
   const whole = right === raster.width && bottom === raster.height
     ? raster
     : Raster.crop(raster, { left: 0, top: 0, right, bottom })
-  return { size, latent: yield* encode(env, Raster.toPlanar(whole), size) }
+  return { shape, latent: yield* encode(env, Raster.toPlanar(whole), shape) }
 })

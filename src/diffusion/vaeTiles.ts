@@ -6,9 +6,9 @@
  * is no larger than a tile is not tiled.
  */
 import * as Effect from "effect/Effect"
-import type { LatentSize } from "../core/LatentShape.ts"
+import type { LatentShape, LatentSize } from "../core/LatentShape.ts"
 import * as Tiles from "../images/Tiles.ts"
-import type { LoadedModel, Seams } from "../model/LoadedModel.ts"
+import type { Autoencoder, Seams } from "../model/Autoencoder.ts"
 import type { NetworkError } from "../model/ModelError.ts"
 
 /** Side of a tile, and least overlap of two, in latent values. */
@@ -24,9 +24,9 @@ const gridOf = ({ height, seamless, width }: LatentSize & Seams, { overlap, tile
   Tiles.grid({ height, width, tile: { height: tile, width: tile }, overlap, seamless })
 
 /** What goes through the network at once: everything, or a tile, without regard to seams. */
-export const callSize = (shape: LatentSize & Seams, size: TileSize): LatentSize & Seams => {
+export const callShape = (shape: LatentShape & Seams, size: TileSize): LatentShape & Seams => {
   const { columns, rows, tiles } = gridOf(shape, size)
-  return tiles.length === 1 ? shape : { height: rows.tile, width: columns.tile }
+  return tiles.length === 1 ? shape : { ...shape, height: rows.tile, width: columns.tile, seamless: false }
 }
 
 interface Planes {
@@ -36,9 +36,9 @@ interface Planes {
 
 // Runs each tile of `values` and blends the results. The network knows nothing of seams then: the grid goes round.
 const tiled = Effect.fnUntraced(function*(
-  run: LoadedModel["decode"],
+  run: Autoencoder["decode"],
   values: Float32Array,
-  shape: LatentSize,
+  shape: LatentShape & Seams,
   from: Planes,
   to: Planes
 ): Effect.fn.Return<Float32Array, NetworkError> {
@@ -58,45 +58,45 @@ const tiled = Effect.fnUntraced(function*(
 })
 
 /**
- * `decode` tile by tile: a latent `[channels, height, width]` to RGB `[3, height * latentScale, width * latentScale]`.
+ * `decode` tile by tile: a latent `[channels, 1, height, width]` to RGB `[3, height * scale, width * scale]`.
  * Apart from the image, only one tile is in memory at a time.
  */
 export const decodeTiled = Effect.fnUntraced(function*(
-  decode: LoadedModel["decode"],
+  decode: Autoencoder["decode"],
   latent: Float32Array,
-  shape: LatentSize & Seams,
+  shape: LatentShape & Seams,
   size: TileSize,
-  { latentChannels, latentScale }: Pick<LoadedModel, "latentChannels" | "latentScale">
+  scale: number
 ): Effect.fn.Return<Float32Array, NetworkError> {
   const grid = gridOf(shape, size)
   if (grid.tiles.length === 1) return yield* decode(latent, shape)
   return yield* tiled(
     decode,
     latent,
-    { height: grid.rows.tile, width: grid.columns.tile },
-    { grid, channels: latentChannels },
-    { grid: Tiles.scaled(grid, latentScale), channels: 3 }
+    { ...shape, height: grid.rows.tile, width: grid.columns.tile, seamless: false },
+    { grid, channels: shape.channels },
+    { grid: Tiles.scaled(grid, scale), channels: 3 }
   )
 })
 
 /**
- * `encode` tile by tile: RGB `[3, height * latentScale, width * latentScale]` to a latent `[channels, height, width]`.
+ * `encode` tile by tile: RGB `[3, height * scale, width * scale]` to a latent `[channels, 1, height, width]`.
  * `shape` is the latent's.
  */
 export const encodeTiled = Effect.fnUntraced(function*(
-  encode: LoadedModel["encode"],
+  encode: Autoencoder["encode"],
   pixels: Float32Array,
-  shape: LatentSize & Seams,
+  shape: LatentShape & Seams,
   size: TileSize,
-  { latentChannels, latentScale }: Pick<LoadedModel, "latentChannels" | "latentScale">
+  scale: number
 ): Effect.fn.Return<Float32Array, NetworkError> {
   const grid = gridOf(shape, size)
   if (grid.tiles.length === 1) return yield* encode(pixels, shape)
   return yield* tiled(
     encode,
     pixels,
-    { height: grid.rows.tile, width: grid.columns.tile },
-    { grid: Tiles.scaled(grid, latentScale), channels: 3 },
-    { grid, channels: latentChannels }
+    { ...shape, height: grid.rows.tile, width: grid.columns.tile, seamless: false },
+    { grid: Tiles.scaled(grid, scale), channels: 3 },
+    { grid, channels: shape.channels }
   )
 })

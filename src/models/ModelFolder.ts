@@ -9,9 +9,16 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import type * as Schema from "effect/Schema"
 import type { Problem } from "../core/Problem.ts"
-import type { LatentRgb, LoadedModel } from "../model/LoadedModel.ts"
+import type { ClipReading, Family } from "../families/Family.ts"
+import { inpainting } from "../families/inpainting.ts"
+import { lcm } from "../families/lcm.ts"
+import { refiner } from "../families/refiner.ts"
+import { sd1 } from "../families/sd1.ts"
+import { sd2 } from "../families/sd2.ts"
+import { sdxl } from "../families/sdxl.ts"
+import type { LatentRgb } from "../model/LatentFormat.ts"
 import { InvalidModelFolder } from "../model/ModelError.ts"
-import type { DenoisingInputs, NoiseScheduleConfig } from "../model/ModelInfo.ts"
+import type { BetaProcessOptions } from "../sampling/NoiseProcess.ts"
 import * as files from "./configFiles.ts"
 import { weightFiles, weightsProblem } from "./folderFiles.ts"
 
@@ -32,6 +39,7 @@ export interface TextEncoderFolder {
   /** Path of the network. */
   readonly network: string
   readonly config: typeof files.TextEncoderConfig.Type
+  readonly reading: ClipReading
   readonly tokenizer: {
     readonly part: (typeof tokenizers)[keyof typeof tokenizers]
     readonly folder: string
@@ -39,11 +47,14 @@ export interface TextEncoderFolder {
   }
 }
 
+/** The same before the family is known. */
+type EncoderFiles = Omit<TextEncoderFolder, "reading">
+
 /** The contents of a model folder, without its networks. */
 export interface ModelFolder {
   readonly folder: string
   readonly name: string
-  readonly family: LoadedModel["family"]
+  readonly family: Family
   /** Paths of the other networks. */
   readonly networks: {
     readonly unet: string
@@ -53,9 +64,10 @@ export interface ModelFolder {
   }
   readonly textEncoders: readonly [TextEncoderFolder, ...ReadonlyArray<TextEncoderFolder>]
   readonly unet: typeof files.UNetConfig.Type
-  readonly inputs: DenoisingInputs
+  /** What the UNet reads in addition to latents and timestep: dimensions of a row, undefined where they vary. */
+  readonly inputs: Readonly<Record<string, ReadonlyArray<number | undefined>>>
   readonly vae: typeof files.VaeConfig.Type
-  readonly noise: NoiseScheduleConfig
+  readonly noise: BetaProcessOptions
   /** From `latent_rgb.json`, where there is one. */
   readonly latentRgb: LatentRgb | undefined
 }
@@ -86,8 +98,14 @@ export const read = Effect.fnUntraced(function*(
   const isComplete = encoders.length === kind.textEncoders.length
   if (first === undefined || !isComplete || unet === undefined) return yield* invalid()
 
-  const textEncoders = [first, ...others] as const
-  const { inputs, problems } = denoisingInputs(unet, textEncoders, kind.isXL)
+  const { inputs, problems, timeIds } = denoisingInputs(unet, encoders, kind.isXL)
+  const plain = timeIds === 5 ? refiner : kind.isXL ? sdxl : isOpenClip(first) ? sd2 : sd1
+  const [firstReading, secondReading = firstReading] = plain.textEncoders
+  const read = (encoder: EncoderFiles): TextEncoderFolder => ({
+    ...encoder,
+    reading: encoder.part === "text_encoder" ? firstReading : secondReading
+  })
+  const textEncoders = [read(first), ...others.map(read)] as const
   reader.problems.push(...problems)
   if (reader.problems.length > 0 || vae === undefined || noise === undefined || index === undefined) {
     return yield* invalid()
@@ -95,7 +113,7 @@ export const read = Effect.fnUntraced(function*(
   return {
     folder,
     name: path.basename(path.resolve(folder)),
-    family: kind.isRefiner ? "sdxl-refiner" : kind.isXL ? "sdxl" : isOpenClip(first) ? "sd2" : "sd1",
+    family: specialised(plain, unet, vae),
     networks,
     textEncoders,
     unet,
@@ -105,6 +123,16 @@ export const read = Effect.fnUntraced(function*(
     latentRgb: latentRgb ?? undefined
   }
 })
+
+// What a UNet reads in addition to what its family's others read.
+const specialised = (
+  family: Family,
+  { in_channels, time_cond_proj_dim }: typeof files.UNetConfig.Type,
+  { latent_channels }: typeof files.VaeConfig.Type
+): Family => {
+  const filled = in_channels > latent_channels ? inpainting(family) : family
+  return time_cond_proj_dim === null ? filled : lcm(filled, time_cond_proj_dim)
+}
 
 const noiseOf = (
   {
@@ -116,7 +144,7 @@ const noiseOf = (
     rescale_betas_zero_snr,
     trained_betas
   }: typeof files.SchedulerConfig.Type
-): NoiseScheduleConfig => ({
+): BetaProcessOptions => ({
   beta_start,
   beta_end,
   beta_schedule,
@@ -214,7 +242,7 @@ const readTextEncoders = Effect.fnUntraced(function*(
       tokenizer: config(`${tokenizers[part]}/tokenizer_config.json`, files.TokenizerConfig)
     }, { concurrency }), { concurrency })
   const paths = yield* Effect.forEach(parts, (part) => network(`${part}/model.onnx`), { concurrency })
-  return encoders.flatMap(({ config, part, tokenizer }, i): ReadonlyArray<TextEncoderFolder> => {
+  return encoders.flatMap(({ config, part, tokenizer }, i): ReadonlyArray<EncoderFiles> => {
     const network = paths[i]
     if (config === undefined || tokenizer === undefined || network === undefined) return []
     const name = tokenizers[part]
@@ -266,14 +294,14 @@ const channelProblems = ({ unet, vae }: Configs): ReadonlyArray<Problem> => {
 }
 
 // Stable Diffusion 2 reads OpenCLIP's ViT-H, 1 reads OpenAI's ViT-L: they differ in width and activation.
-const isOpenClip = ({ config }: TextEncoderFolder) => config.hidden_act === "gelu" || config.hidden_size === 1024
+const isOpenClip = ({ config }: EncoderFiles) => config.hidden_act === "gelu" || config.hidden_size === 1024
 
 // What the UNet reads, and where its configuration does not fit the text encoders'.
 const denoisingInputs = (
   unet: typeof files.UNetConfig.Type,
-  encoders: readonly [TextEncoderFolder, ...ReadonlyArray<TextEncoderFolder>],
+  encoders: ReadonlyArray<EncoderFiles>,
   isXL: boolean
-): { readonly inputs: DenoisingInputs; readonly problems: ReadonlyArray<Problem> } => {
+): Pick<ModelFolder, "inputs"> & { readonly timeIds: number; readonly problems: ReadonlyArray<Problem> } => {
   const problems: Array<Problem> = []
   const wrong = (...problem: Parameters<typeof unetProblem>) => problems.push(unetProblem(...problem))
   const context = encoders.reduce((sum, { config }) => sum + config.hidden_size, 0)
@@ -287,7 +315,7 @@ const denoisingInputs = (
       `"${unet.addition_embed_type}" is not supported${isXL ? ", XL models have \"text_time\"" : ""}`
     )
   }
-  const pooled = isXL ? (encoders.at(-1) ?? encoders[0]).config.projection_dim : 0
+  const pooled = isXL ? encoders.at(-1)?.config.projection_dim ?? 0 : 0
   const { addition_time_embed_dim: each, projection_class_embeddings_input_dim: all } = unet
   const timeIds = !isXL ? 0 : each !== null && all !== null ? (all - pooled) / each : encoders.length === 1 ? 5 : 6
   if (isXL && timeIds !== 5 && timeIds !== 6) {
@@ -297,7 +325,13 @@ const denoisingInputs = (
     )
   }
   return {
-    inputs: { channels: unet.in_channels, context, pooled, timeIds, guidance: unet.time_cond_proj_dim ?? 0 },
+    inputs: {
+      // Where the tokens are fixed to one chunk, short prompts still work.
+      encoder_hidden_states: [undefined, context],
+      ...(isXL && { text_embeds: [pooled], time_ids: [timeIds] }),
+      ...(unet.time_cond_proj_dim !== null && { timestep_cond: [unet.time_cond_proj_dim] })
+    },
+    timeIds,
     problems
   }
 }

@@ -12,9 +12,13 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import type { Size } from "../core/Geometry.ts"
-import type { LatentSize } from "../core/LatentShape.ts"
+import { latentLength, type LatentSize } from "../core/LatentShape.ts"
+import type { Autoencoder } from "../model/Autoencoder.ts"
+import * as LatentFormat from "../model/LatentFormat.ts"
 import type { DenoisingShape, LoadedModel, MemoryEstimates } from "../model/LoadedModel.ts"
 import { InvalidModelFolder, type NetworkError } from "../model/ModelError.ts"
+import { sourceInput } from "../model/SourceChannels.ts"
+import * as NoiseProcess from "../sampling/NoiseProcess.ts"
 import { weightFiles } from "./folderFiles.ts"
 import type { ModelFolder } from "./ModelFolder.ts"
 import type { NetworkInfo, Networks } from "./Networks.ts"
@@ -38,19 +42,19 @@ export const make = Effect.fnUntraced(function*(
   const vaeEncoder = encoder && (yield* plainAndSeamless(open, encoder))
   const hash = yield* remembered(shortHash(folder).pipe(Effect.provideService(FileSystem.FileSystem, fs)))
 
-  const latentScale = latentScaleOf(folder)
+  const { conditioner, noise: { alignYourSteps }, settings, source } = folder.family
+  const latents = latentFormat(folder)
   const textEncoders = [firstEncoder, ...otherEncoders] as const
   return {
     name: folder.name,
-    family: folder.family,
     hash,
     defaultSize: defaultSize(folder),
-    sizeMultiple: latentScale * 2 ** (folder.unet.down_block_types.length - 1),
-    latentScale,
-    latentChannels: folder.vae.latent_channels,
-    noise: folder.noise,
-    inputs: folder.inputs,
-    latentRgb: folder.latentRgb,
+    sizeMultiple: latents.scale.space * 2 ** (folder.unet.down_block_types.length - 1),
+    latents,
+    noise: NoiseProcess.ofBetas({ ...folder.noise, alignYourSteps }),
+    conditioner,
+    settings,
+    source,
     warm: Effect.all(
       [...textEncoders.map(({ warm }) => warm), unet(false), vaeDecoder(false)],
       { concurrency: "unbounded", discard: true }
@@ -58,23 +62,19 @@ export const make = Effect.fnUntraced(function*(
     textEncoders,
     denoising: denoising(folder, unet),
     estimates: estimates(folder, { unet, vaeDecoder, vaeEncoder }),
-    decode: decode(folder, vaeDecoder),
-    decodePreview: decode(folder, previewDecoder),
-    encode: encode(folder, vaeEncoder)
+    decode: decode(latents, vaeDecoder),
+    decodePreview: decode(latents, previewDecoder),
+    encode: encode(folder, latents, vaeEncoder)
   }
 })
 
-const unetPart = ({ inputs, networks }: ModelFolder): Part => ({
+const unetPart = ({ inputs, networks, unet }: ModelFolder): Part => ({
   part: "unet",
   file: networks.unet,
   inputs: {
-    sample: ["batch", inputs.channels, "height", "width"],
+    sample: ["batch", unet.in_channels, "height", "width"],
     timestep: undefined,
-    // Where the tokens are fixed to one chunk, short prompts still work.
-    encoder_hidden_states: ["batch", undefined, inputs.context],
-    ...(inputs.pooled > 0 && { text_embeds: ["batch", inputs.pooled] }),
-    ...(inputs.timeIds > 0 && { time_ids: ["batch", inputs.timeIds] }),
-    ...(inputs.guidance > 0 && { timestep_cond: ["batch", inputs.guidance] })
+    ...Record.map(inputs, (dims) => ["batch", ...dims])
   },
   outputs: ["out_sample"]
 })
@@ -107,6 +107,13 @@ const plainAndSeamless = Effect.fnUntraced(function*(open: Opener, part: Part): 
 
 const latentScaleOf = ({ vae }: ModelFolder): number => 2 ** (vae.block_out_channels.length - 1)
 
+const latentFormat = (folder: ModelFolder): LatentFormat.LatentFormat =>
+  LatentFormat.scaledBy(folder.vae.scaling_factor, {
+    channels: folder.vae.latent_channels,
+    space: latentScaleOf(folder),
+    rgb: folder.latentRgb
+  })
+
 const defaultSize = (folder: ModelFolder): Size => {
   const [height = 64, width = height] = [folder.unet.sample_size].flat()
   return { width: width * latentScaleOf(folder), height: height * latentScaleOf(folder) }
@@ -117,23 +124,22 @@ const chunkLength = 77
 
 // Sizes of the denoising network's inputs for some latents, by the names that exports give them.
 const denoisingDims = (
-  { inputs }: ModelFolder,
+  { inputs, unet }: ModelFolder,
   network: NetworkInfo,
-  { batch, height, tokens, width }: DenoisingShape
+  { batch, height, inputs: given, width }: DenoisingShape
 ): Readonly<Record<string, ReadonlyArray<number>>> => ({
-  sample: [batch, inputs.channels, height, width],
+  sample: [batch, unet.in_channels, height, width],
   timestep: timestepDims(network, batch),
-  encoder_hidden_states: [batch, tokens, inputs.context],
-  ...(inputs.pooled > 0 && { text_embeds: [batch, inputs.pooled] }),
-  ...(inputs.timeIds > 0 && { time_ids: [batch, inputs.timeIds] }),
-  ...(inputs.guidance > 0 && { timestep_cond: [batch, inputs.guidance] })
+  ...Record.map(inputs, (dims, name) => [batch, ...dims.map((dim, i) => dim ?? given[name]?.[i] ?? chunkLength)])
 })
+
+const tokensOf = ({ inputs }: DenoisingShape): number => inputs["encoder_hidden_states"]?.[0] ?? chunkLength
 
 const denoising = (folder: ModelFolder, unet: Variants): LoadedModel["denoising"] =>
   Effect.fnUntraced(function*({ rowsAtOnce, ...shape }) {
     const { batch: fixed, network, type } = yield* unet(shape.seamless)
     const { height, width } = shape
-    yield* checkTokens(folder, network, shape.tokens)
+    yield* checkTokens(folder, network, tokensOf(shape))
     const each = fixed ?? Math.min(rowsAtOnce ?? shape.batch, shape.batch)
     // A network of a fixed batch takes whole calls: what is too much in the last one is left as it is.
     const batch = fixed === undefined ? shape.batch : Math.ceil(shape.batch / fixed) * fixed
@@ -150,22 +156,44 @@ const denoising = (folder: ModelFolder, unet: Variants): LoadedModel["denoising"
         (run) => ({ run, timestep })
       )
     })
-    const values = (name: string) => rowsOf(inputs[name]?.values ?? new Float32Array(0), shape.batch, batch)
+    const { sample: seen, ...others } = Record.map(inputs, ({ values }) => rowsOf(values, shape.batch, batch))
+    const [sample, source] = apart(seen ?? new Float32Array(0), shape)
     return {
-      sample: values("sample"),
-      conditioning: values("encoder_hidden_states"),
-      pooled: values("text_embeds"),
-      timeIds: values("time_ids"),
-      guidance: values("timestep_cond"),
+      sample,
+      inputs: { ...others, ...(source && { [sourceInput]: source }) },
       prediction: rowsOf(prediction.values, shape.batch, batch),
       run: (t) =>
-        Effect.forEach(calls, ({ run, timestep }) =>
-          Effect.suspend(() => {
-            timestep.values.fill(t)
-            return run
-          }), { discard: true })
+        Effect.suspend(() => {
+          if (source !== undefined && seen !== undefined) join(seen, [sample, source], shape.batch)
+          return Effect.forEach(calls, ({ run, timestep }) =>
+            Effect.suspend(() => {
+              timestep.values.fill(t)
+              return run
+            }), { discard: true })
+        })
     }
   })
+
+// Exported networks read a source image's channels behind those of the latents, in one input. Where there are none, the
+// latents are written in place.
+const apart = (
+  seen: Float32Array,
+  shape: DenoisingShape
+): readonly [sample: Float32Array, source: Float32Array | undefined] => {
+  const length = shape.batch * latentLength(shape)
+  return seen.length === length ? [seen, undefined] : [new Float32Array(length), new Float32Array(seen.length - length)]
+}
+
+const join = (out: Float32Array, parts: ReadonlyArray<Float32Array>, rows: number): void => {
+  let place = 0
+  for (let row = 0; row < rows; row++) {
+    for (const part of parts) {
+      const length = part.length / rows
+      out.set(part.subarray(row * length, (row + 1) * length), place)
+      place += length
+    }
+  }
+}
 
 // A network exported for texts of one length takes no others.
 const checkTokens = Effect.fnUntraced(function*({ folder }: ModelFolder, { inputs }: NetworkInfo, tokens: number) {
@@ -203,7 +231,7 @@ const estimates = (
     batch * height * width <= smallCall
   return {
     denoising: Effect.fnUntraced(function*(shape) {
-      if (isSmall(shape) && shape.tokens <= chunkLength) return undefined
+      if (isSmall(shape) && tokensOf(shape) <= chunkLength) return undefined
       const { batch = shape.batch, network } = yield* unet(shape.seamless)
       return yield* network.estimate(denoisingDims(folder, network, { ...shape, batch }))
     }),
@@ -221,20 +249,23 @@ const estimates = (
   }
 }
 
-const decode = (folder: ModelFolder, decoder: Variants): LoadedModel["decode"] =>
+const decode = (format: LatentFormat.LatentFormat, decoder: Variants): Autoencoder["decode"] =>
   Effect.fnUntraced(function*(latent, { height, seamless, width }) {
     // Where the batch is fixed, the other rows are left empty.
     const { batch = 1, network, type } = yield* decoder(seamless)
-    const { latent_channels, scaling_factor } = folder.vae
-    const scale = latentScaleOf(folder)
-    const input = TensorBuffer.make(type("latent_sample"), [batch, latent_channels, height, width])
+    const scale = format.scale.space
+    const input = TensorBuffer.make(type("latent_sample"), [batch, format.channels, height, width])
     const output = TensorBuffer.make(type("sample"), [batch, 3, height * scale, width * scale])
-    for (let i = 0; i < latent.length; i++) input.values[i] = (latent[i] as number) / scaling_factor
+    LatentFormat.denormalise(input.values, latent, format)
     yield* TensorBuffer.run(network, { inputs: { latent_sample: input }, outputs: { sample: output } })
     return rowsOf(output.values, 1, batch)
   })
 
-const encode = (folder: ModelFolder, encoder: Variants | undefined): LoadedModel["encode"] =>
+const encode = (
+  folder: ModelFolder,
+  format: LatentFormat.LatentFormat,
+  encoder: Variants | undefined
+): Autoencoder["encode"] =>
   Effect.fnUntraced(function*(pixels, { height, seamless, width }) {
     if (encoder === undefined) return yield* invalidEncoder(folder, "the file is missing, and img2img needs it")
     const { batch = 1, network, type } = yield* encoder(seamless)
@@ -244,14 +275,15 @@ const encode = (folder: ModelFolder, encoder: Variants | undefined): LoadedModel
     if (name === undefined) {
       return yield* invalidEncoder(folder, `its outputs are ${names.join(", ")}, without "latent_parameters"`)
     }
-    const { latent_channels: channels, scaling_factor } = folder.vae
-    const scale = latentScaleOf(folder)
+    const { channels, scale: { space: scale } } = format
     const input = TensorBuffer.make(type("sample"), [batch, 3, height * scale, width * scale])
     const outputChannels = name === "latent_parameters" ? channels * 2 : channels
     const output = TensorBuffer.make(type(name), [batch, outputChannels, height, width])
     input.values.set(pixels)
     yield* TensorBuffer.run(network, { inputs: { sample: input }, outputs: { [name]: output } })
-    return output.values.slice(0, channels * height * width).map((value) => value * scaling_factor)
+    const latent = output.values.slice(0, channels * height * width)
+    LatentFormat.normalise(latent, latent, format)
+    return latent
   })
 
 const invalidEncoder = ({ folder }: ModelFolder, message: string) =>

@@ -1,15 +1,15 @@
 /**
  * One of a model's CLIP text encoders: 77 ids to embeddings, of the layer that the model's family reads.
  *
- * Which layer that is, is the webui's choice. Stable Diffusion 1: the last one, or with clip skip an earlier one under
- * the final layer norm. Stable Diffusion 2: always the last of those exported. XL: the last but one, without the norm.
+ * States under the final layer norm are the last of those exported: exports for Stable Diffusion 2 leave out the layer
+ * that it does not read. States without the norm are read from the layer itself (XL).
  */
 import * as Cache from "effect/Cache"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
-import type { EncodedChunk, TextEncoder } from "../model/LoadedModel.ts"
+import type { EncodedChunk, TextEncoder } from "../model/Conditioner.ts"
 import type { NetworkError } from "../model/ModelError.ts"
 import * as finalNorm from "./finalNorm.ts"
 import * as metrics from "./metrics.ts"
@@ -39,18 +39,17 @@ export const make = Effect.fnUntraced(function*(
     yield* Effect.context<FileSystem.FileSystem | Path.Path>()
   )
   const { hidden_size: width, layer_norm_eps: epsilon, num_hidden_layers: layers, projection_dim } = folder.config
-  const isXL = model.family === "sdxl" || model.family === "sdxl-refiner"
-  // The second encoder's pooled output is the text's.
-  const pooledWidth = isXL && folder.part === "text_encoder_2" ? projection_dim : 0
+  const { finalNorm: isNormed, layer: regularLayer, pooled: isPooled, skippable: isSkippable } = folder.reading
+  const pooledWidth = isPooled ? projection_dim : 0
   const hiddenState = (fromEnd: number) => `hidden_states.${layers + 1 - fromEnd}`
-  const regular = isXL ? hiddenState(2) : "last_hidden_state"
+  const regular = isNormed ? "last_hidden_state" : hiddenState(regularLayer)
 
   const network = yield* open({
     part: folder.part,
     file: folder.network,
     inputs: { input_ids: ["batch", chunkLength] },
     outputs: [regular, ...(pooledWidth > 0 ? ["text_embeds"] : [])],
-    hint: isXL ? "; export it with output_hidden_states set in its configuration" : undefined
+    hint: isNormed ? undefined : "; export it with output_hidden_states set in its configuration"
   })
   const vocabulary = yield* remembered(Tokenizer.read(model, folder).pipe(Effect.provideContext(services)), {
     lookedUp: (found) => metrics.lookedUp("tokenizer", found)
@@ -58,7 +57,7 @@ export const make = Effect.fnUntraced(function*(
 
   // Every layer but the embeddings below the first, where all of them are among the outputs.
   const skippable = ({ network }: Opened) => {
-    if (model.family === "sd2" || folder.part === "text_encoder_2") return 1
+    if (!isSkippable) return 1
     const names = new Set(network.outputs.map(({ name }) => name))
     for (let fromEnd = 1; fromEnd <= layers; fromEnd++) if (!names.has(hiddenState(fromEnd))) return 1
     return layers
@@ -73,7 +72,7 @@ export const make = Effect.fnUntraced(function*(
     const layer = clipSkip === 1 ? regular : hiddenState(clipSkip)
     const states = buffer(layer, statesDims)
     const pooled = pooledWidth > 0 ? buffer("text_embeds", [batch, pooledWidth]) : undefined
-    const norm = !isXL && clipSkip > 1
+    const norm = isNormed && clipSkip > 1
       ? { before: buffer(hiddenState(1), statesDims), after: buffer("last_hidden_state", statesDims) }
       : undefined
     const input = buffer("input_ids", [batch, ids.length])

@@ -10,8 +10,8 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
 import type { Problem } from "../core/Problem.ts"
-import type { Vocabulary } from "../model/LoadedModel.ts"
 import { InvalidModelFolder } from "../model/ModelError.ts"
+import type { Vocabulary } from "../prompt/Chunks.ts"
 import { readJson } from "./configFiles.ts"
 import { readText } from "./folderFiles.ts"
 import type { ModelFolder, TextEncoderFolder } from "./ModelFolder.ts"
@@ -42,13 +42,13 @@ export const read = Effect.fnUntraced(function*(
     : clip(yield* readVocabulary(folder, invalid))
 
   return yield* Effect.try({
-    try: () => make(new Bpe(definition, config), model.family, encoder),
+    try: () => make(new Bpe(definition, config), encoder),
     catch: (cause) =>
       invalid("tokenizer.json")([{ path: "", message: cause instanceof Error ? cause.message : String(cause) }])
   })
 })
 
-const make = (bpe: Bpe, family: ModelFolder["family"], { part, tokenizer }: TextEncoderFolder): Vocabulary => {
+const make = (bpe: Bpe, { reading, tokenizer }: TextEncoderFolder): Vocabulary => {
   const id = (token: string | { readonly content: string }): number => {
     const content = typeof token === "string" ? token : token.content
     const found = bpe.token_to_id(content)
@@ -60,14 +60,13 @@ const make = (bpe: Bpe, family: ModelFolder["family"], { part, tokenizer }: Text
   const end = id(tokenizer.config.eos_token)
   // OpenAI's CLIP was trained with the end token after a text. OpenCLIP was trained with 0; the webui always pads
   // with it, though many folders of Stable Diffusion 2 name the end token.
-  const isOpenClip = family === "sd2" || part === "text_encoder_2"
   const named = tokenizer.config.pad_token ? id(tokenizer.config.pad_token) : end
   return {
     encode,
     comma: encode(",").at(-1) ?? -1,
     start,
     end,
-    padding: !isOpenClip ? end : named === end ? 0 : named
+    padding: reading.padding === "end" ? end : named === end ? reading.padding : named
   }
 }
 

@@ -7,6 +7,7 @@
  * an image could not be made again from its text.
  */
 import type { Seed } from "../core/Seed.ts"
+import type { FamilySetting } from "../model/ModelInfo.ts"
 import * as Infotext from "../processing/Infotext.ts"
 import { resizeModes } from "../processing/InfotextKeys.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
@@ -57,8 +58,8 @@ export interface InfotextFacts {
   readonly isInpaintingModel: boolean
   /** Whether there is a mask, also one that leaves nothing to be made. */
   readonly hasMask: boolean
-  /** Whether SDXL or its refiner may read a prompt of the image. Left out: no. */
-  readonly mayReadSdxl?: boolean | undefined
+  /** Which of the settings that only some families read may change the image. Left out: none. */
+  readonly familySettings?: ReadonlyArray<FamilySetting> | "all" | undefined
   /** Whether the image tiles without seams. */
   readonly tiling: boolean
   readonly clipSkip: number
@@ -295,7 +296,7 @@ const ownPairs = (about: InfotextFacts): ReadonlyArray<Pair> => {
       !opts.enable_prompt_comments && prompts.some((text) => text.includes("#")) ? "False" : undefined
     ],
     ["Comma padding backtrack", unless(20, opts.comma_padding_backtrack)],
-    ...(about.mayReadSdxl === true ? sdxlPairs(about) : []),
+    ...familyPairs(about),
     ...(processing._tag === "Img2Img" ? img2imgPairs(processing, about) : []),
     ...(usesUpscaler
       ? [
@@ -311,13 +312,22 @@ const ownPairs = (about: InfotextFacts): ReadonlyArray<Pair> => {
 
 const unless = (usual: number, value: number): number | undefined => value === usual ? undefined : value
 
-const sdxlPairs = ({ opts }: InfotextFacts): ReadonlyArray<Pair> => [
-  ["Clip skip SDXL", flag(opts.sdxl_clip_l_skip && opts.CLIP_stop_at_last_layers > 1)],
-  ["SDXL crop top", unless(0, opts.sdxl_crop_top)],
-  ["SDXL crop left", unless(0, opts.sdxl_crop_left)],
-  ["SDXL high aesthetic score", floatUnless(6, opts.sdxl_refiner_high_aesthetic_score)],
-  ["SDXL low aesthetic score", floatUnless(2.5, opts.sdxl_refiner_low_aesthetic_score)]
-]
+const familyPairs = ({ familySettings = [], opts }: InfotextFacts): ReadonlyArray<Pair> => {
+  const pairs: Readonly<Record<FamilySetting, Pair>> = {
+    sdxl_clip_l_skip: ["Clip skip SDXL", flag(opts.sdxl_clip_l_skip && opts.CLIP_stop_at_last_layers > 1)],
+    sdxl_crop_top: ["SDXL crop top", unless(0, opts.sdxl_crop_top)],
+    sdxl_crop_left: ["SDXL crop left", unless(0, opts.sdxl_crop_left)],
+    sdxl_refiner_high_aesthetic_score: [
+      "SDXL high aesthetic score",
+      floatUnless(6, opts.sdxl_refiner_high_aesthetic_score)
+    ],
+    sdxl_refiner_low_aesthetic_score: [
+      "SDXL low aesthetic score",
+      floatUnless(2.5, opts.sdxl_refiner_low_aesthetic_score)
+    ]
+  }
+  return familySettings === "all" ? Object.values(pairs) : familySettings.map((name) => pairs[name])
+}
 
 const img2imgPairs = (processing: Img2Img, { hasMask, opts }: InfotextFacts): ReadonlyArray<Pair> => [
   ["Resize mode", processing.resize_mode === 0 ? undefined : resizeModes[processing.resize_mode]],

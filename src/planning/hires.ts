@@ -60,7 +60,8 @@ export const planHires = (options: {
   readonly model: ModelInfo
 }): Omit<HiresPlan, "levels"> => {
   const { first, model, names, processing, prompts = first } = options
-  const { latentScale = model.sizeMultiple, sizeMultiple } = model
+  const { sizeMultiple } = model
+  const latentScale = model.latents?.scale.space ?? sizeMultiple
   const { enlarged, wanted } = hiresSize(processing, first)
   const mode = latentMode(processing.hr_upscaler)
   return {

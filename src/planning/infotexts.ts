@@ -2,7 +2,7 @@
  * The infotexts of a plan's images, and what they cannot hold.
  */
 import * as Option from "effect/Option"
-import type { ModelFamily } from "../model/ModelInfo.ts"
+import type { ModelInfo } from "../model/ModelInfo.ts"
 import * as Infotext from "../processing/Infotext.ts"
 import { fieldRows, settingRows } from "../processing/InfotextKeys.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
@@ -16,8 +16,8 @@ import type { ImagePlan, PassPlan, RunPlan } from "./RunPlan.ts"
 export interface InfotextContext {
   readonly opts: OptionsSnapshot
   readonly usesBrackets: boolean
-  /** Of the first model, where it is known. */
-  readonly family: ModelFamily | undefined
+  /** Settings that only models of the first one's family read. */
+  readonly settings: ModelInfo["settings"]
 }
 
 type Seeded = Pick<ImagePlan, "seed" | "subseed">
@@ -93,7 +93,7 @@ const isSize = (key: string): boolean => ["Size", "Seed resize from", "Hires res
 const factsOf = (
   plan: Omit<RunPlan, "batches">,
   { seed, subseed }: Seeded,
-  { family, opts, usesBrackets }: InfotextContext
+  { opts, settings, usesBrackets }: InfotextContext
 ): InfotextWriter.InfotextFacts | undefined => {
   const { hires, levels, processing } = plan
   if (levels === undefined) return undefined
@@ -126,8 +126,8 @@ const factsOf = (
     }),
     isInpaintingModel: plan.model.isInpainting === true,
     hasMask: processing._tag === "Img2Img" && processing.mask !== undefined,
-    // Another model may be of another family.
-    mayReadSdxl: family?.startsWith("sdxl") === true || hires?.checkpoint !== undefined || plan.refiner !== undefined,
+    // Another model may be of any family.
+    familySettings: hires?.checkpoint !== undefined || plan.refiner !== undefined ? "all" : settings ?? [],
     tiling: plan.seamless,
     clipSkip: plan.clipSkip,
     version: `serena-${version}`,

@@ -4,7 +4,6 @@
 import type { ModelInfo } from "../model/ModelInfo.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import { totalSteps } from "../prompt/PromptSchedule.ts"
-import * as NoiseSchedule from "../sampling/NoiseSchedule.ts"
 import * as Samplers from "../sampling/Samplers.ts"
 import * as Schedules from "../sampling/Schedules.ts"
 import type { Problems } from "./Problems.ts"
@@ -24,23 +23,19 @@ export interface LevelsInputs {
   readonly image: { readonly strength: number; readonly fixSteps: boolean } | undefined
 }
 
-/** Levels of a pass; absent where sampler, scheduler or noise schedule are only known to another server. */
+/** Levels of a pass; absent where sampler, scheduler or noise process are only known to another server. */
 export const planLevels = ({ image, model, opts, pass }: LevelsInputs): PassLevels | undefined => {
   const { sampler, scheduler, steps } = pass
   if (model.noise === undefined || !("method" in sampler) || !("defaultRho" in scheduler)) return undefined
-  const noise = opts.sd_noise_schedule === "Zero Terminal SNR"
-    ? { ...model.noise, rescale_betas_zero_snr: true }
-    : model.noise
   const plan = Samplers.plan({
     sampler,
     scheduler,
-    noiseSchedule: NoiseSchedule.make(noise),
+    process: opts.sd_noise_schedule === "Zero Terminal SNR" ? model.noise.zeroTerminalSnr() : model.noise,
     steps,
     sgmNoiseMultiplier: opts.sgm_noise_multiplier,
     discardNextToLast: opts.always_discard_next_to_last_sigma,
     betaAlpha: opts.beta_dist_alpha,
     betaBeta: opts.beta_dist_beta,
-    alignYourSteps: model.family?.startsWith("sdxl") === true ? "sdxl" : "sd1",
     ...(opts.sigma_min > 0 && { sigmaMin: opts.sigma_min }),
     ...(opts.sigma_max > 0 && { sigmaMax: opts.sigma_max }),
     ...(opts.rho > 0 && { rho: opts.rho }),

@@ -6,7 +6,7 @@
  * in this process and runs on another server are planned alike; of what only the server knows, nothing is made up.
  */
 import * as Result from "effect/Result"
-import { isInpainting, type ModelFamily, type ModelInfo } from "../model/ModelInfo.ts"
+import { isInpainting, type ModelInfo } from "../model/ModelInfo.ts"
 import type { Limits } from "../processing/Limits.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import { exceeded, type Processing } from "../processing/Processing.ts"
@@ -43,7 +43,8 @@ export interface OutlineInputs {
 export interface Outline extends Omit<RunPlan, "batches" | "model" | "startedAt"> {
   readonly opts: OptionsSnapshot
   readonly usesBrackets: boolean
-  readonly family: ModelFamily | undefined
+  /** Settings that only models of its family read. */
+  readonly settings: ModelInfo["settings"]
   readonly isInpainting: boolean | undefined
 }
 
@@ -134,19 +135,19 @@ export const outline = (inputs: OutlineInputs): Result.Result<Outline, PlanError
     warnings: [...prompts.warnings, ...(planned?.warnings ?? [])],
     opts,
     usesBrackets: prompts.usesBrackets,
-    family: model.family,
+    settings: model.settings,
     isInpainting: isInpainting(model)
   })
 }
 
 /** The plan of an outline: its batches with seeds and infotexts. */
 export const plan = (
-  { family, isInpainting, opts, usesBrackets, ...outline }: Outline,
+  { isInpainting, opts, settings, usesBrackets, ...outline }: Outline,
   { model, startedAt, ...seeds }: PlanFacts
 ): RunPlan => {
   const { negativePrompt, processing, prompt } = outline
   const settled = { ...outline, model: { ...model, isInpainting }, startedAt }
-  const context = { opts, usesBrackets, family }
+  const context = { opts, usesBrackets, settings }
   const image = (index: number): ImagePlan => {
     const own = imageSeeds(processing, seeds, index)
     return { index, ...own, prompt, negativePrompt, infotext: infotextOf(settled, own, context) }

@@ -2,8 +2,22 @@
  * Chunks: the pieces of a text as token ids, in the portions of 77 that a CLIP text encoder reads
  * (stable-diffusion-webui 1.10.1).
  */
-import type { Vocabulary } from "../model/LoadedModel.ts"
 import { isBreak, type Piece } from "./Attention.ts"
+
+/** A tokenizer: token ids of a text, and its special tokens. */
+export interface Vocabulary {
+  /** Ids of a text alone, without start and end. */
+  readonly encode: (text: string) => ReadonlyArray<number>
+  /** The last id of ",". */
+  readonly comma: number
+  readonly start: number
+  readonly end: number
+  /**
+   * What follows the first end token: the end token itself, or another (0) for Stable Diffusion 2 and XL's second
+   * encoder.
+   */
+  readonly padding: number
+}
 
 /** Tokens of the prompt in a chunk. */
 export const capacity = 75

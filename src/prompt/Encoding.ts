@@ -4,7 +4,6 @@
  * One `Encoding` is one call as stable-diffusion-webui 1.10.1 makes it. Texts of one call have the same number of
  * chunks, and emphasis acts on all of them together, chunk by chunk.
  */
-import type { Vocabulary } from "../model/LoadedModel.ts"
 import * as Attention from "./Attention.ts"
 import * as Chunks from "./Chunks.ts"
 import type { Emphasis } from "./Emphasis.ts"
@@ -33,7 +32,7 @@ export interface EncodingOptions extends Chunks.PackOptions {
 /** The texts of a schedule in chunks, the shorter ones filled up with empty chunks. */
 export const make = (
   schedule: PromptSchedule,
-  vocabulary: Vocabulary,
+  vocabulary: Chunks.Vocabulary,
   options: EncodingOptions = {}
 ): Encoding => {
   const repeats = schedule.texts.map(() => 0)
@@ -46,13 +45,13 @@ export const make = (
   return padded({ texts, chunkCount: texts.reduce((most, { chunks }) => Math.max(most, chunks.length), 1) }, vocabulary)
 }
 
-const padded = ({ chunkCount, texts }: Encoding, vocabulary: Vocabulary): Encoding => ({
+const padded = ({ chunkCount, texts }: Encoding, vocabulary: Chunks.Vocabulary): Encoding => ({
   texts: texts.map((text) => ({ ...text, chunks: Chunks.pad(text.chunks, chunkCount, vocabulary) })),
   chunkCount
 })
 
 /** Encodings filled up with empty chunks to one length, for networks that read all of them at once. */
-export const align = (encodings: ReadonlyArray<Encoding>, vocabulary: Vocabulary): ReadonlyArray<Encoding> => {
+export const align = (encodings: ReadonlyArray<Encoding>, vocabulary: Chunks.Vocabulary): ReadonlyArray<Encoding> => {
   const chunkCount = encodings.reduce((most, encoding) => Math.max(most, encoding.chunkCount), 1)
   return encodings.map(({ texts }) => padded({ texts, chunkCount }, vocabulary))
 }

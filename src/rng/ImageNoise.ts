@@ -5,7 +5,7 @@
  * draw is the initial noise, including variation seed and seed resize. Later draws, for samplers that add noise at each
  * step, continue the generators. Facts: stable-diffusion-webui 1.10.1, `modules/rng.py`.
  */
-import type { LatentShape } from "../core/LatentShape.ts"
+import { latentLength, type LatentShape } from "../core/LatentShape.ts"
 import { plus, type Seed, toBigInt } from "../core/Seed.ts"
 import type { GeneratorKind, RandomGenerator } from "./RandomGenerator.ts"
 
@@ -27,14 +27,14 @@ export interface ImageNoiseOptions {
 }
 
 export interface ImageNoise {
-  /** Fills `out`, `[batch, channels, height, width]`: first with the initial noise, then with successive draws. */
+  /** Fills `out`, `[batch, ...shape]`: first with the initial noise, then with successive draws. */
   readonly next: (out: Float32Array) => void
 }
 
 /** Makes the noise source of one batch. */
 export const make = (options: ImageNoiseOptions): ImageNoise => {
   const { etaNoiseSeedDelta = 0, generator, seeds, shape } = options
-  const size = shape.channels * shape.height * shape.width
+  const size = latentLength(shape)
   let generators: ReadonlyArray<RandomGenerator> = []
   let started = false
 
@@ -57,15 +57,15 @@ const start = (out: Float32Array, seed: Seed, index: number, options: ImageNoise
   const own = generator(seed)
   own.randn(out)
   const from = resizeFrom !== undefined && resizeFrom.height > 0 && resizeFrom.width > 0
-    ? { channels: shape.channels, height: resizeFrom.height, width: resizeFrom.width }
+    ? { ...shape, height: resizeFrom.height, width: resizeFrom.width }
     : shape
   const resized = from.height !== shape.height || from.width !== shape.width
-  const noise = resized ? new Float32Array(from.channels * from.height * from.width) : out
+  const noise = resized ? new Float32Array(latentLength(from)) : out
   if (resized) generator(seed).randn(noise)
   if (subseeds !== undefined && subseedStrength !== 0) {
     const variation = new Float32Array(noise.length)
     generator(subseeds[index] ?? 0).randn(variation)
-    slerp(noise, subseedStrength, noise, variation, [from.channels, from.height, from.width])
+    slerp(noise, subseedStrength, noise, variation, [from.channels * from.frames, from.height, from.width])
   }
   if (resized) paste(out, shape, noise, from)
   return own
@@ -125,10 +125,10 @@ const paste = (to: Float32Array, toShape: LatentShape, from: Float32Array, fromS
   const dy = Math.floor((toShape.height - fromShape.height) / 2)
   const width = dx >= 0 ? fromShape.width : fromShape.width + 2 * dx
   const height = dy >= 0 ? fromShape.height : fromShape.height + 2 * dy
-  for (let channel = 0; channel < toShape.channels; channel++) {
+  for (let plane = 0; plane < toShape.channels * toShape.frames; plane++) {
     for (let row = 0; row < height; row++) {
-      const source = (channel * fromShape.height + Math.max(-dy, 0) + row) * fromShape.width + Math.max(-dx, 0)
-      const target = (channel * toShape.height + Math.max(dy, 0) + row) * toShape.width + Math.max(dx, 0)
+      const source = (plane * fromShape.height + Math.max(-dy, 0) + row) * fromShape.width + Math.max(-dx, 0)
+      const target = (plane * toShape.height + Math.max(dy, 0) + row) * toShape.width + Math.max(dx, 0)
       to.set(from.subarray(source, source + width), target)
     }
   }

@@ -11,20 +11,20 @@ import { drive, type Method, type Run } from "./Sampler.ts"
 
 /** The levels of a run's timesteps, and its denoiser in the form these samplers call it. */
 const timestepRun = <E, R>(run: Run<E, R>) => {
-  const { noiseSchedule, timesteps } = run
+  const { process: { levels }, timesteps } = run
   const steps = Math.max(0, timesteps.length - 1)
   const scaled = run.buffer()
   const index = (i: number) => timesteps.length - 1 - i
-  const sigma = (i: number) => at(noiseSchedule.sigmas, at(timesteps, index(i)))
+  const sigma = (i: number) => at(levels.sigmas, at(timesteps, index(i)))
   return {
     /** σ after each step. */
     reached: Float64Array.from({ length: steps }, (_, i) => sigma(i + 1)),
     /** ᾱ before step i; `alpha(i + 1)` is the one after it. */
-    alpha: (i: number) => at(noiseSchedule.alphasCumprod, at(timesteps, index(i))),
+    alpha: (i: number) => at(levels.alphasCumprod, at(timesteps, index(i))),
     /** D of `x` at the level before step i. */
     denoise: (x: Float32Array, i: number) =>
       Effect.suspend(() => {
-        scale(scaled, 1 / Math.sqrt(at(noiseSchedule.alphasCumprod, at(timesteps, index(i)))), x)
+        scale(scaled, 1 / Math.sqrt(at(levels.alphasCumprod, at(timesteps, index(i)))), x)
         return run.denoise(scaled, sigma(i))
       })
   }
@@ -56,7 +56,7 @@ export const ddim: Method = (run) => {
 
 const addNoise = <E, R>(run: Run<E, R>, noise: number, i: number, reached: Float64Array): void => {
   if (run.options.eta === 0) return
-  const from = i === 0 ? at(run.noiseSchedule.sigmas, at(run.timesteps, run.timesteps.length - 1)) : at(reached, i - 1)
+  const from = i === 0 ? at(run.process.levels.sigmas, at(run.timesteps, run.timesteps.length - 1)) : at(reached, i - 1)
   add(run.x, noise * run.options.sNoise, run.draw(from, at(reached, i)))
 }
 

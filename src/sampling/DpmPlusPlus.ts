@@ -6,7 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import { add, combine, combine3, combine4 } from "./Buffers.ts"
-import { ancestralSplit, eachSigma, type Method } from "./Sampler.ts"
+import { eachSigma, type Method, renoise } from "./Sampler.ts"
 
 /**
  * DPM++ 2M: D extrapolated from the last two predictions.
@@ -39,7 +39,8 @@ export const dpmpp2sAncestral: Method = (run) => {
   return eachSigma(
     run,
     Effect.fnUntraced(function*(sigma: number, next: number) {
-      const { down, up } = ancestralSplit(sigma, next, run.options.eta)
+      const split = run.process.ancestralSplit(sigma, next, run.options.eta)
+      const { down } = split
       let denoised = yield* run.denoise(run.x, sigma)
       if (down > 0) {
         const between = Math.sqrt(sigma * down)
@@ -47,7 +48,7 @@ export const dpmpp2sAncestral: Method = (run) => {
         denoised = yield* run.denoise(middle, between)
       }
       combine(run.x, down / sigma, run.x, 1 - down / sigma, denoised)
-      if (up > 0) add(run.x, up * run.options.sNoise, run.draw(sigma, next))
+      renoise(run, run.x, split, sigma, next)
       return denoised
     })
   )
@@ -60,7 +61,7 @@ export const dpmpp2sAncestral: Method = (run) => {
  * the last; two draws per step, for (σ, √(σσ')) and for (σ, σ'), which overlap: use a Brownian path.
  */
 export const dpmppSde: Method = (run) => {
-  const { eta, sNoise } = run.options
+  const { eta } = run.options
   const middle = run.buffer()
   return eachSigma(
     run,
@@ -71,13 +72,13 @@ export const dpmppSde: Method = (run) => {
         return denoised
       }
       const between = Math.sqrt(sigma * next)
-      const trial = ancestralSplit(sigma, between, eta)
+      const trial = run.process.ancestralSplit(sigma, between, eta)
       combine(middle, trial.down / sigma, run.x, 1 - trial.down / sigma, denoised)
-      if (trial.up > 0) add(middle, trial.up * sNoise, run.draw(sigma, between))
+      renoise(run, middle, trial, sigma, between)
       denoised = yield* run.denoise(middle, between)
-      const { down, up } = ancestralSplit(sigma, next, eta)
-      combine(run.x, down / sigma, run.x, 1 - down / sigma, denoised)
-      if (up > 0) add(run.x, up * sNoise, run.draw(sigma, next))
+      const split = run.process.ancestralSplit(sigma, next, eta)
+      combine(run.x, split.down / sigma, run.x, 1 - split.down / sigma, denoised)
+      renoise(run, run.x, split, sigma, next)
       return denoised
     })
   )

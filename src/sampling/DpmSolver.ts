@@ -7,7 +7,8 @@
  */
 import * as Effect from "effect/Effect"
 import { add, at, combine, combine3, linspace } from "./Buffers.ts"
-import { ancestralSplit, drive, eachSigma, type Method, type Run } from "./Sampler.ts"
+import type { NoiseProcess } from "./NoiseProcess.ts"
+import { drive, eachSigma, type Method, type Run } from "./Sampler.ts"
 
 /**
  * Steps of orders 1 to 3 from λ `from` to `to`. `eps` is the noise at the start, of which each higher order needs the
@@ -78,9 +79,9 @@ const denoiseAtOnce: Method = (run) =>
     }))
 
 // Where a step to λ `to` ends before fresh noise is added, and how much noise that is.
-const split = (from: number, to: number, end: number, eta: number) => {
+const split = (process: NoiseProcess, from: number, to: number, end: number, eta: number) => {
   if (eta === 0) return { until: to, up: 0 }
-  const { down } = ancestralSplit(Math.exp(-from), Math.exp(-to), eta)
+  const { down } = process.ancestralSplit(Math.exp(-from), Math.exp(-to), eta)
   const until = Math.min(end, -Math.log(down))
   return { until, up: Math.sqrt(Math.max(0, Math.exp(-2 * to) - Math.exp(-2 * until))) }
 }
@@ -108,7 +109,7 @@ export const dpmFast: Method = (run) => {
     Effect.fnUntraced(function*(i: number) {
       const from = at(lambdas, i)
       const to = at(lambdas, i + 1)
-      const { until, up } = split(from, to, end, eta)
+      const { until, up } = split(run.process, from, to, end, eta)
       const h = until - from
       let denoised = yield* solve.begin(from)
       switch (orderOf(i)) {
@@ -177,7 +178,7 @@ const adaptive: <E, R>(run: Run<E, R>, start: number, end: number) => Effect.Eff
     let step = 0
     while (from < end - 1e-5) {
       const to = Math.min(end, from + h)
-      const { until, up } = split(from, to, end, eta)
+      const { until, up } = split(run.process, from, to, end, eta)
       const way = until - from
       let denoised = yield* solve.begin(from)
       if (order === 2) {

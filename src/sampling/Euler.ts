@@ -1,7 +1,7 @@
 /** First-order samplers for dx/dσ = (x - D)/σ. A step from σ to σ' keeps r = σ'/σ of x and takes 1 - r of D. */
 import * as Effect from "effect/Effect"
 import { add, combine, combine3 } from "./Buffers.ts"
-import { ancestralSplit, eachSigma, type Method, type Run } from "./Sampler.ts"
+import { eachSigma, type Method, renoise, type Run } from "./Sampler.ts"
 
 /**
  * Raises the level of `run.x` from σ with fresh noise when the options ask for it, and returns the new level.
@@ -43,9 +43,9 @@ export const euler: Method = (run) =>
 export const eulerAncestral: Method = (run) =>
   eachSigma(run, (sigma, next) =>
     Effect.map(run.denoise(run.x, sigma), (denoised) => {
-      const { down, up } = ancestralSplit(sigma, next, run.options.eta)
-      combine(run.x, down / sigma, run.x, 1 - down / sigma, denoised)
-      if (up > 0) add(run.x, up * run.options.sNoise, run.draw(sigma, next))
+      const split = run.process.ancestralSplit(sigma, next, run.options.eta)
+      combine(run.x, split.down / sigma, run.x, 1 - split.down / sigma, denoised)
+      renoise(run, run.x, split, sigma, next)
       return denoised
     }))
 

@@ -1,8 +1,8 @@
 /** Second-order samplers that take a trial step, evaluate again and correct: two calls per step, one where σ' is 0. */
 import * as Effect from "effect/Effect"
-import { add, combine, combine3 } from "./Buffers.ts"
+import { combine, combine3 } from "./Buffers.ts"
 import { churn } from "./Euler.ts"
-import { ancestralSplit, eachSigma, type Method, type Run } from "./Sampler.ts"
+import { eachSigma, type Method, renoise, type Run } from "./Sampler.ts"
 
 /**
  * One step of Heun's method from σ to σ', using `trial` as its only buffer.
@@ -68,9 +68,9 @@ export const dpm2: Method = (run) => {
 export const dpm2Ancestral: Method = (run) => {
   const step = midpointStep(run, run.buffer())
   return eachSigma(run, (sigma, next) => {
-    const { down, up } = ancestralSplit(sigma, next, run.options.eta)
-    return Effect.map(step(sigma, down), (denoised) => {
-      if (up > 0) add(run.x, up * run.options.sNoise, run.draw(sigma, next))
+    const split = run.process.ancestralSplit(sigma, next, run.options.eta)
+    return Effect.map(step(sigma, split.down), (denoised) => {
+      renoise(run, run.x, split, sigma, next)
       return denoised
     })
   })

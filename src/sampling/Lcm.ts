@@ -15,7 +15,7 @@ export const lcm: Method = (run) =>
   eachSigma(run, (sigma, next) =>
     Effect.map(run.denoise(run.x, sigma), (denoised) => {
       if (run.options.lcmBoundary) {
-        const { out, skip } = lcmBoundary(NoiseSchedule.sigmaToLcmT(run.noiseSchedule, sigma))
+        const { out, skip } = lcmBoundary(NoiseSchedule.sigmaToLcmT(run.process.levels, sigma))
         combine(run.x, out, denoised, skip, run.x)
       } else {
         run.x.set(denoised)

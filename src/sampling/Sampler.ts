@@ -15,8 +15,8 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { readableError } from "../core/readableError.ts"
-import { at } from "./Buffers.ts"
-import type * as NoiseSchedule from "./NoiseSchedule.ts"
+import { at, combine } from "./Buffers.ts"
+import type { AncestralSplit, NoiseProcess } from "./NoiseProcess.ts"
 import type { SchedulerName } from "./Schedules.ts"
 
 /**
@@ -111,7 +111,7 @@ export interface Run<E, R> {
   readonly sigmas: Float64Array
   /** Training timesteps, ascending. Empty for sigma samplers. */
   readonly timesteps: Int32Array
-  readonly noiseSchedule: NoiseSchedule.NoiseSchedule
+  readonly process: NoiseProcess
   readonly options: SamplerOptions
   /** D(x, σ). */
   readonly denoise: (x: Float32Array, sigma: number) => Effect.Effect<Float32Array, E, R>
@@ -168,7 +168,7 @@ export interface Sampler {
   /** Divisor of the user's guidance scale: 12.5 for CFG++, 1 for all others. */
   readonly guidanceDivisor: number
   /** The timestep that a network receives for a noise level. */
-  readonly timestep: (schedule: NoiseSchedule.NoiseSchedule, sigma: number) => number
+  readonly timestep: (process: NoiseProcess, sigma: number) => number
   readonly method: Method
 }
 
@@ -211,16 +211,13 @@ export const eachSigma = <E, R>(
 ): Effect.Effect<void, E, R> =>
   drive(run, run.sigmas.subarray(1), (i) => step(at(run.sigmas, i), at(run.sigmas, i + 1), i))
 
-/**
- * Splits a step from σ to σ' into a deterministic part down to `down` and fresh noise `up`, so that down² + up² = σ'².
- * eta 0 gives σ' and no noise.
- */
-export const ancestralSplit = (
+/** Takes fresh noise into `x` after the part of a step without it; draws none where the split has none. */
+export const renoise = <E, R>(
+  run: Run<E, R>,
+  x: Float32Array,
+  { keep, up }: AncestralSplit,
   sigma: number,
-  next: number,
-  eta: number
-): { readonly down: number; readonly up: number } => {
-  if (eta === 0 || next === 0) return { down: next, up: 0 }
-  const up = Math.min(next, eta * Math.sqrt(next ** 2 * (sigma ** 2 - next ** 2) / sigma ** 2))
-  return { down: Math.sqrt(Math.max(0, next ** 2 - up ** 2)), up }
+  next: number
+): void => {
+  if (up > 0) combine(x, keep, x, up * run.options.sNoise, run.draw(sigma, next))
 }

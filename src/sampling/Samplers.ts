@@ -15,6 +15,7 @@ import { euler, eulerAncestral, eulerCfgPlusPlus } from "./Euler.ts"
 import { dpm2, dpm2Ancestral, heun } from "./Heun.ts"
 import { lcm } from "./Lcm.ts"
 import { lms } from "./Lms.ts"
+import * as NoiseProcess from "./NoiseProcess.ts"
 import * as NoiseSchedule from "./NoiseSchedule.ts"
 import { restart } from "./Restart.ts"
 import {
@@ -67,7 +68,7 @@ const define = (
     ownLevels: false,
     needsUnconditional: false,
     guidanceDivisor: 1,
-    timestep: NoiseSchedule.sigmaToT,
+    timestep: ({ timestep }, sigma) => timestep(sigma),
     ...definition
   }
   const { defaultScheduler } = sampler
@@ -157,7 +158,8 @@ export const all: ReadonlyArray<Sampler> = [
   define("LCM", ["k_lcm"], lcm, {
     defaultScheduler: "lcm_automatic",
     noise: "renoise",
-    timestep: NoiseSchedule.sigmaToLcmT
+    // At the nearest of the levels that such models are distilled on.
+    timestep: ({ levels, timestep }, sigma) => timestep(at(levels.sigmas, NoiseSchedule.sigmaToLcmT(levels, sigma)))
   }),
   define("Euler CFG++", ["euler_cfgpp"], eulerCfgPlusPlus, { needsUnconditional: true, guidanceDivisor: 12.5 })
 ]
@@ -195,8 +197,10 @@ export const parseName = (name: string): Option.Option<ParsedName> => {
 }
 
 /** What `plan` starts from: a schedule's options without those that the sampler knows better. */
-export interface PlanOptions extends Omit<Schedules.SigmaOptions, "automatic"> {
+export interface PlanOptions extends Omit<Schedules.SigmaOptions, "alignYourSteps" | "automatic" | "noiseSchedule"> {
   readonly sampler: Sampler
+  /** Defaults to Stable Diffusion's. */
+  readonly process?: NoiseProcess.NoiseProcess
   /** Set for img2img and second passes, which start from an image. */
   readonly image?: {
     /** Denoising strength, 0 to 1. */
@@ -215,23 +219,24 @@ export interface Plan {
   readonly sigmas: Float64Array
   /** For timestep samplers; empty for others. */
   readonly timesteps: Int32Array
-  readonly noiseSchedule: NoiseSchedule.NoiseSchedule
+  readonly process: NoiseProcess.NoiseProcess
   /** Initial latents are image · (latents of the image) + noise · (unit noise). */
-  readonly start: { readonly image: number; readonly noise: number }
+  readonly start: NoiseProcess.Mix
 }
 
 /** Computes the levels that a sampler visits and how its latents start. */
 export const plan = (options: PlanOptions): Plan => {
-  const { image, noiseSchedule = NoiseSchedule.stableDiffusion, sampler } = options
+  const { image, process = NoiseProcess.stableDiffusion, sampler, ...asked } = options
+  const { levels } = process
   const cut = image && Schedules.img2img({ steps: options.steps, ...image })
-  const nothing = { sampler, noiseSchedule, sigmas: new Float64Array(), timesteps: new Int32Array() }
+  const nothing = { sampler, process, sigmas: new Float64Array(), timesteps: new Int32Array() }
   if (cut?.denoisingSteps === 0) return { ...nothing, start: { image: 1, noise: 0 } }
   const steps = cut?.scheduleSteps ?? options.steps
 
   if (sampler.space === "timestep") {
-    const timesteps = Schedules.timesteps(steps, NoiseSchedule.size(noiseSchedule))
+    const timesteps = Schedules.timesteps(steps, NoiseSchedule.size(levels))
     if (cut === undefined) return { ...nothing, timesteps, start: { image: 0, noise: 1 } }
-    const alpha = at(noiseSchedule.alphasCumprod, at(timesteps, Math.min(cut.tEnc, timesteps.length - 1)))
+    const alpha = at(levels.alphasCumprod, at(timesteps, Math.min(cut.tEnc, timesteps.length - 1)))
     return {
       ...nothing,
       timesteps: timesteps.subarray(0, cut.tEnc),
@@ -240,20 +245,22 @@ export const plan = (options: PlanOptions): Plan => {
   }
 
   const whole = Schedules.sigmas({
-    ...options,
+    ...asked,
     steps,
+    noiseSchedule: levels,
+    alignYourSteps: process.alignYourSteps,
     ...(sampler.ownLevels && cut === undefined && { scheduler: "automatic" as const }),
     automatic: sampler.defaultScheduler,
     discardNextToLast: options.discardNextToLast === true || sampler.discardNextToLastSigma
   })
   const sigmas = cut === undefined ? whole : whole.subarray(Math.min(cut.firstSigma, whole.length - 2))
-  const first = at(sigmas, 0)
   return {
     ...nothing,
     sigmas,
-    start: cut === undefined
-      ? { image: 0, noise: options.sgmNoiseMultiplier === true ? Math.sqrt(1 + first ** 2) : first }
-      : { image: 1, noise: first }
+    start: process.start(at(sigmas, 0), {
+      fromImage: cut !== undefined,
+      sgmNoiseMultiplier: options.sgmNoiseMultiplier === true
+    })
   }
 }
 
@@ -274,8 +281,8 @@ export interface SampleInput<E = never, R = never, E2 = never, R2 = never> {
   /** Source of fresh noise. Optional for samplers that draw none. */
   readonly noise?: NoiseSource
   readonly options?: Partial<SamplerOptions>
-  /** Noise schedule of the model. Defaults to Stable Diffusion's. */
-  readonly noiseSchedule?: NoiseSchedule.NoiseSchedule
+  /** Noise process of the model. Defaults to Stable Diffusion's. */
+  readonly process?: NoiseProcess.NoiseProcess
   /** Runs after every step, before the next one. */
   readonly onStep?: (step: Step) => Effect.Effect<void, E2, R2>
 }
@@ -297,7 +304,7 @@ export const sample: <E, R, E2 = never, R2 = never>(
   E2,
   R2
 >(input: SampleInput<E, R, E2, R2>) {
-  const { denoiser, noise, noiseSchedule = NoiseSchedule.stableDiffusion, onStep } = input
+  const { denoiser, noise, onStep, process = NoiseProcess.stableDiffusion } = input
   const found = typeof input.sampler === "string" ? get(input.sampler) : Option.some(input.sampler)
   if (Option.isNone(found)) {
     return yield* new SamplerInputError({
@@ -311,7 +318,7 @@ export const sample: <E, R, E2 = never, R2 = never>(
   const timesteps = Int32Array.from(sampler.space === "timestep" ? input.timesteps ?? [] : [])
 
   const problem = checkOptions(options) ?? checkInput(sampler, input, options) ??
-    (sampler.space === "sigma" ? problemOfSigmas(sigmas) : checkTimesteps(input.timesteps, noiseSchedule))
+    (sampler.space === "sigma" ? problemOfSigmas(sigmas) : checkTimesteps(input.timesteps, process.levels))
   if (problem !== undefined) return yield* new SamplerInputError({ sampler: sampler.name, reason: problem })
 
   const x = new Float32Array(input.x)
@@ -320,7 +327,7 @@ export const sample: <E, R, E2 = never, R2 = never>(
     x,
     sigmas,
     timesteps,
-    noiseSchedule,
+    process,
     options,
     denoise: denoiser,
     unconditional: () => denoiser.unconditional?.() ?? x,
@@ -397,10 +404,10 @@ export const problemOfSigmas = (sigmas: Float64Array): string | undefined => {
 
 const checkTimesteps = (
   timesteps: ArrayLike<number> | undefined,
-  noiseSchedule: NoiseSchedule.NoiseSchedule
+  levels: NoiseSchedule.NoiseSchedule
 ): string | undefined => {
   const list = Array.from(timesteps ?? [])
-  const size = NoiseSchedule.size(noiseSchedule)
+  const size = NoiseSchedule.size(levels)
   const wrong = list.findIndex((t, i) => !Number.isInteger(t) || t < 0 || t >= size || (i > 0 && t <= at(list, i - 1)))
   return wrong === -1
     ? undefined

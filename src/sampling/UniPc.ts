@@ -127,11 +127,11 @@ const weights = (from: Moment, to: Moment, lambdas: ReadonlyArray<number>, varia
  * with `fromImage`, the last one.
  */
 export const uniPc: Method = (run) => {
-  const { noiseSchedule, options, timesteps } = run
+  const { options, process: { levels }, timesteps } = run
   const steps = timesteps.length
-  const size = noiseSchedule.alphasCumprod.length
+  const size = levels.alphasCumprod.length
   const start = options.fromImage && steps > 0 ? (at(timesteps, steps - 1) + 1) / size : 1
-  const walk = moments(noiseSchedule, steps, start, options.skipType)
+  const walk = moments(levels, steps, start, options.skipType)
   const order = Math.min(Math.max(1, Math.floor(options.order)), steps, highestOrder)
   const scaled = run.buffer()
   const trial = run.buffer()

@@ -7,22 +7,19 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { DenoisingCall, EncodedChunk, LoadedModel, TextEncoder, Vocabulary } from "../model/LoadedModel.ts"
-import type { DenoisingInputs, NoiseScheduleConfig } from "../model/ModelInfo.ts"
+import * as Record from "effect/Record"
+import { latentLength, type LatentShape } from "../core/LatentShape.ts"
+import { sd1 } from "../families/sd1.ts"
+import type { EncodedChunk, TextEncoder } from "../model/Conditioner.ts"
+import * as LatentFormat from "../model/LatentFormat.ts"
+import type { DenoisingCall, LoadedModel } from "../model/LoadedModel.ts"
+import type { Vocabulary } from "../prompt/Chunks.ts"
+import * as NoiseProcess from "../sampling/NoiseProcess.ts"
+import type { PredictionType } from "../sampling/Prediction.ts"
 
 const width = 12
 /** Variance of the latents around their mean. */
 const variance = 0.0625
-
-const noise: NoiseScheduleConfig = {
-  beta_start: 0.00085,
-  beta_end: 0.012,
-  beta_schedule: "scaled_linear",
-  num_train_timesteps: 1000,
-  prediction_type: "epsilon",
-  rescale_betas_zero_snr: false,
-  trained_betas: null
-}
 
 export interface Options extends Partial<LoadedModel> {
   /**
@@ -30,70 +27,76 @@ export interface Options extends Partial<LoadedModel> {
    * Like a network call, it cannot be interrupted half-way. By default a call takes no time but yields to other fibers.
    */
   readonly stepDuration?: Duration.Input | undefined
+  /** What the network predicts; noise when left out. */
+  readonly prediction?: PredictionType | undefined
 }
+
+/** Latents that are not scaled. */
+const latentFormat = LatentFormat.scaledBy(1, {
+  channels: 4,
+  space: 8,
+  rgb: { factors: [[0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5], [0.1, 0.1, 0.1]], bias: [0, 0, 0] }
+})
 
 /**
  * Makes the model, with parts replaced by yours.
  *
- * It keeps to the `prediction_type`, `latentChannels` and `latentScale` of the overrides; of noise schedules it knows
- * `scaled_linear`, Stable Diffusion's, only.
+ * It keeps to the channels and the scale of `latents`; of noise levels it knows Stable Diffusion's only.
  */
-export const make = ({ stepDuration, ...overrides }: Options = {}): LoadedModel => {
-  const { latentChannels = 4, latentScale = 8 } = overrides
-  const inputs: DenoisingInputs = overrides.inputs ??
-    { channels: latentChannels, context: width, pooled: 0, timeIds: 0, guidance: 0 }
-  const config = overrides.noise ?? noise
-  const cumulated = alphasCumprod(config)
+export const make = ({ prediction: predicted = "epsilon", stepDuration, ...overrides }: Options = {}): LoadedModel => {
+  const { latents = latentFormat } = overrides
+  const { space } = latents.scale
   // A network call is always asynchronous.
   const pass = stepDuration === undefined ? Effect.yieldNow : Effect.uninterruptible(Effect.sleep(stepDuration))
   return {
     name: "test-model",
-    family: "sd1",
     hash: Effect.succeed("7e57000000"),
     defaultSize: { width: 64, height: 64 },
-    sizeMultiple: latentScale,
-    latentScale,
-    latentChannels,
-    noise: config,
-    inputs,
-    latentRgb: { factors: [[0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5], [0.1, 0.1, 0.1]], bias: [0, 0, 0] },
+    sizeMultiple: space,
+    latents,
+    noise: predicted === "epsilon"
+      ? NoiseProcess.stableDiffusion
+      : NoiseProcess.ofBetas({ prediction_type: predicted }),
+    conditioner: sd1.conditioner,
+    settings: sd1.settings,
     warm: Effect.void,
     textEncoders: [textEncoder],
-    denoising: ({ batch, height, tokens, width }) =>
+    denoising: (shape) =>
       Effect.sync((): DenoisingCall => {
-        const area = height * width
-        const sample = new Float32Array(batch * inputs.channels * area)
-        const conditioning = new Float32Array(batch * tokens * inputs.context)
-        const prediction = new Float32Array(batch * latentChannels * area)
+        const { batch, height, width } = shape
+        const latent = latentLength(shape)
+        const sample = new Float32Array(batch * latent)
+        const prediction = new Float32Array(batch * latent)
+        const inputs = Record.map(
+          shape.inputs,
+          (dims) => new Float32Array(dims.reduce((size, dim) => size * dim, batch))
+        )
+        const texts = inputs["encoder_hidden_states"] ?? new Float32Array()
+        const columns = shape.inputs["encoder_hidden_states"]?.at(-1) ?? 1
         return {
           sample,
-          conditioning,
-          pooled: new Float32Array(batch * inputs.pooled),
-          timeIds: new Float32Array(batch * inputs.timeIds),
-          guidance: new Float32Array(batch * inputs.guidance),
+          inputs,
           prediction,
           run: (t) =>
             Effect.andThen(
               pass,
               Effect.sync(() => {
-                const alpha = alphaAt(cumulated, t)
-                const size = conditioning.length / batch
-                const latent = latentChannels * area
+                const alpha = alphaAt(t)
+                const size = texts.length / batch
                 for (let item = 0; item < batch; item++) {
-                  const prompt = conditioning.subarray(item * size, (item + 1) * size)
-                  const mean = meanOf(prompt, inputs.context, latentChannels, height, width)
-                  const from = item * inputs.channels * area
+                  const prompt = texts.subarray(item * size, (item + 1) * size)
+                  const mean = meanOf(prompt, columns, shape.channels, height, width)
                   for (let i = 0; i < latent; i++) {
-                    const x = at(sample, from + i)
-                    prediction[item * latent + i] = predict(config.prediction_type, alpha, x, at(mean, i))
+                    const place = item * latent + i
+                    prediction[place] = predict(predicted, alpha, at(sample, place), at(mean, i))
                   }
                 }
               })
             )
         }
       }),
-    decode: (latent, shape) => Effect.sync(() => decode(latent, shape, latentChannels, latentScale)),
-    encode: (pixels, shape) => Effect.sync(() => encode(pixels, shape, latentChannels, latentScale)),
+    decode: (latent, shape) => Effect.sync(() => decode(latent, shape, space)),
+    encode: (pixels, shape) => Effect.sync(() => encode(pixels, shape, space)),
     ...overrides
   }
 }
@@ -141,17 +144,14 @@ const textEncoder: TextEncoder = {
   encode: (ids, { clipSkip }) => Effect.sync(() => encodeText(ids, clipSkip))
 }
 
-const alphasCumprod = (config: NoiseScheduleConfig): ReadonlyArray<number> => {
-  const [first, last] = [Math.sqrt(config.beta_start), Math.sqrt(config.beta_end)]
+const cumulated: ReadonlyArray<number> = (() => {
+  const [first, last, steps] = [Math.sqrt(0.00085), Math.sqrt(0.012), 1000]
   let product = 1
-  return Array.from({ length: config.num_train_timesteps }, (_, t) => {
-    const beta = (first + (last - first) * t / (config.num_train_timesteps - 1)) ** 2
-    return product *= 1 - beta
-  })
-}
+  return Array.from({ length: steps }, (_, t) => product *= 1 - (first + (last - first) * t / (steps - 1)) ** 2)
+})()
 
 // Between timesteps the noise level is interpolated in its logarithm, as samplers do it.
-const alphaAt = (cumulated: ReadonlyArray<number>, t: number): number => {
+const alphaAt = (t: number): number => {
   const clamped = Math.min(Math.max(t, 0), cumulated.length - 1)
   const [low, high] = [Math.floor(clamped), Math.ceil(clamped)]
   const logSigma = (t: number) => Math.log((1 - at(cumulated, t)) / at(cumulated, t)) / 2
@@ -187,7 +187,7 @@ const meanOf = (
 }
 
 // x = sqrt(alpha) x0 + sqrt(1 - alpha) e, with x0 normally distributed: what x0, e or v is to be expected.
-const predict = (type: NoiseScheduleConfig["prediction_type"], alpha: number, x: number, mean: number): number => {
+const predict = (type: PredictionType, alpha: number, x: number, mean: number): number => {
   const [signal, noise] = [Math.sqrt(alpha), Math.sqrt(1 - alpha)]
   const residual = (x - signal * mean) / (variance * alpha + 1 - alpha)
   const original = mean + variance * signal * residual
@@ -199,8 +199,7 @@ const predict = (type: NoiseScheduleConfig["prediction_type"], alpha: number, x:
 // The first three channels are red, green and blue, the last one is light; each latent value is a square of pixels.
 const decode = (
   latent: Float32Array,
-  { height, width }: { readonly height: number; readonly width: number },
-  channels: number,
+  { channels, height, width }: LatentShape,
   scale: number
 ): Float32Array => {
   const area = height * width
@@ -223,8 +222,7 @@ const decode = (
 // of one colour.
 const encode = (
   pixels: Float32Array,
-  { height, width }: { readonly height: number; readonly width: number },
-  channels: number,
+  { channels, height, width }: LatentShape,
   scale: number
 ): Float32Array => {
   const area = height * width

@@ -28,16 +28,21 @@ export const rooms: ReadonlyArray<Room> = [
   },
   { path: "rng", holds: "torch's and Philox's generators, the noise of a batch", imports: ["core"] },
   { path: "sampling", holds: "samplers, schedules, noise schedules, guidance", imports: ["core", "rng"] },
-  {
-    path: "model",
-    holds: "what a run may ask of a model: `ModelInfo`, `LoadedModel`, `Models`, their errors",
-    imports: ["core"]
-  },
-  { path: "prompt", holds: "the prompt language, chunks, emphasis, styles", imports: ["core", "model"] },
+  { path: "prompt", holds: "the prompt language, chunks, emphasis, styles", imports: ["core"] },
   {
     path: "processing",
     holds: "what is asked: `Processing`, settings, limits, infotext",
     imports: ["core", "prompt"]
+  },
+  {
+    path: "model",
+    holds: "what a run may ask of a model: `ModelInfo`, `LoadedModel`, what they are made of, `Models`, their errors",
+    imports: ["core", "processing", "prompt", "sampling"]
+  },
+  {
+    path: "families",
+    holds: "one file for each family of models: how it reads texts, what its latents and its noise are",
+    imports: ["model", "processing", "prompt", "sampling"]
   },
   {
     path: "images",
@@ -67,7 +72,7 @@ export const rooms: ReadonlyArray<Room> = [
   {
     path: "models",
     holds: "model folders, tokenizers, `ModelProvider`, the thread that runs the networks",
-    imports: ["core", "images", "model", "processing"]
+    imports: ["core", "families", "images", "model", "processing", "prompt", "sampling"]
   },
   {
     path: "diffusion",
@@ -82,12 +87,34 @@ export const rooms: ReadonlyArray<Room> = [
   {
     path: "testing",
     holds: "layers that users put under their own tests",
-    imports: ["core", "diffusion", "images", "model", "planning", "processing", "prompt", "runner"]
+    imports: [
+      "core",
+      "diffusion",
+      "families",
+      "images",
+      "model",
+      "planning",
+      "processing",
+      "prompt",
+      "runner",
+      "sampling"
+    ]
   },
   {
     path: ".",
     holds: "`index.ts`, and `Serena.ts`, where the engine's layers are put together",
-    imports: ["core", "diffusion", "images", "model", "models", "planning", "processing", "runner"]
+    imports: [
+      "core",
+      "diffusion",
+      "images",
+      "model",
+      "models",
+      "planning",
+      "processing",
+      "prompt",
+      "runner",
+      "sampling"
+    ]
   },
   {
     path: "contract",

@@ -82,7 +82,7 @@ const ofBatch = (source: "CPU" | "NV"): Measurement => {
       const { seed_resize_from_h, seed_resize_from_w = 0 } = expected
       const noise = ImageNoise.make({
         generator: RandomGenerator.kind(source),
-        shape: { channels, height, width },
+        shape: { channels, frames: 1, height, width },
         seeds: expected.seeds,
         etaNoiseSeedDelta: expected.eta_noise_seed_delta,
         ...(expected.subseeds !== undefined && { subseeds: expected.subseeds }),

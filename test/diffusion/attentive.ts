@@ -5,6 +5,11 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as DiffusionPipeline from "../../src/diffusion/DiffusionPipeline.ts"
+import type { Family } from "../../src/families/Family.ts"
+import { inpainting } from "../../src/families/inpainting.ts"
+import { refiner } from "../../src/families/refiner.ts"
+import { sd1 } from "../../src/families/sd1.ts"
+import { sdxl } from "../../src/families/sdxl.ts"
 import { ImageDecoder } from "../../src/images/ImageDecoder.ts"
 import { ImageEncoder } from "../../src/images/ImageEncoder.ts"
 import { resizing } from "../../src/images/Resample.ts"
@@ -31,29 +36,31 @@ const mark = (values: ArrayLike<number>): number => {
 const attentive = (about: {
   readonly name: string
   readonly hash: string
-  readonly family: LoadedModel["family"]
-  readonly channels: number
-  readonly timeIds: number
+  readonly family: Family
 }): LoadedModel => {
-  const { channels, timeIds } = about
+  const { conditioner, noise, settings, source } = about.family
   const model = TestModel.make({
     name: about.name,
     hash: Effect.succeed(about.hash),
-    family: about.family,
-    inputs: { channels, context: 12, pooled: 0, timeIds, guidance: 0 }
+    conditioner,
+    noise,
+    settings,
+    source
   })
   const shift = (values: Float32Array, by: number) => values.map((value) => value + by)
   return {
     ...model,
     denoising: (shape) =>
       Effect.map(model.denoising(shape), (call) => {
-        const area = shape.height * shape.width
-        const length = model.latentChannels * area
+        const length = call.prediction.length / shape.batch
+        const rowOf = (name: string, item: number) => {
+          const values = call.inputs[name] ?? new Float32Array()
+          return values.subarray(item * values.length / shape.batch, (item + 1) * values.length / shape.batch)
+        }
         const show = Effect.sync(() => {
           for (let item = 0; item < shape.batch; item++) {
-            const extra = call.sample.subarray(item * channels * area + length, (item + 1) * channels * area)
-            const seen = 0.1 * mark(call.timeIds.subarray(item * timeIds, (item + 1) * timeIds)) +
-              0.1 * mark(extra) + (shape.seamless === true ? 0.05 : 0)
+            const seen = 0.1 * mark(rowOf("time_ids", item)) + 0.1 * mark(rowOf("source", item)) +
+              (shape.seamless === true ? 0.05 : 0)
             for (let i = item * length; i < (item + 1) * length; i++) {
               call.prediction[i] = (call.prediction[i] ?? 0) + seen
             }
@@ -72,9 +79,9 @@ const attentive = (about: {
 }
 
 const models = [
-  attentive({ name: "plain", hash: "aaaa000000", family: "sd1", channels: 4, timeIds: 0 }),
-  attentive({ name: "other", hash: "bbbb000000", family: "sdxl-refiner", channels: 4, timeIds: 5 }),
-  attentive({ name: "inpainting", hash: "cccc000000", family: "sdxl", channels: 9, timeIds: 6 })
+  attentive({ name: "plain", hash: "aaaa000000", family: sd1 }),
+  attentive({ name: "other", hash: "bbbb000000", family: refiner }),
+  attentive({ name: "inpainting", hash: "cccc000000", family: inpainting(sdxl) })
 ] as const
 
 const [plain] = models

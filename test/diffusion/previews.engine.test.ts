@@ -110,7 +110,7 @@ describe("a preview", () => {
       const opts = { ...Options.defaults, show_progress_type: "Full" as const, show_progress_every_n_steps: 1 }
       const show = yield* previews.make(
         { model, opts, cmdOpts: CommandOptions.defaults, state, seamless: false },
-        { height: 2, width: 2 }
+        { channels: 4, frames: 1, height: 2, width: 2 }
       )
       const latents = new Float32Array(16)
       const step = (step: number) => show({ step, steps: 9, sigma: 1, x: latents, denoised: latents })
@@ -137,10 +137,10 @@ describe("a preview", () => {
     Effect.gen(function*() {
       const opts = { ...Options.defaults, show_progress_every_n_steps: 1 }
       const state = yield* RunState.make("run")
-      const model = TestModel.make({ latentRgb: undefined })
+      const model = TestModel.make({ latents: { ...TestModel.make().latents, rgb: undefined } })
       const show = yield* previews.make(
         { model, opts, cmdOpts: CommandOptions.defaults, state, seamless: false },
-        { height: 2, width: 2 }
+        { channels: 4, frames: 1, height: 2, width: 2 }
       )
       const latents = new Float32Array(16)
       yield* show({ step: 1, steps: 1, sigma: 1, x: latents, denoised: latents })

@@ -21,12 +21,13 @@ export const make = (overrides: TestModel.Options = {}) => {
         ...call,
         run: (t) =>
           Effect.suspend(() => {
-            const size = call.conditioning.length / shape.batch
+            const states = call.inputs["encoder_hidden_states"] ?? new Float32Array()
+            const size = states.length / shape.batch
             const texts = Array.from(
               { length: shape.batch },
-              (_, row) => String(call.conditioning.subarray(row * size, (row + 1) * size).reduce((a, b) => a + b, 0))
+              (_, row) => String(states.subarray(row * size, (row + 1) * size).reduce((a, b) => a + b, 0))
             )
-            asked.push({ batch: shape.batch, tokens: shape.tokens, t, texts })
+            asked.push({ batch: shape.batch, tokens: shape.inputs["encoder_hidden_states"]?.[0] ?? 0, t, texts })
             return call.run(t)
           })
       }))

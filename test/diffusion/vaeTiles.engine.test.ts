@@ -5,7 +5,8 @@ import type { LoadedModel } from "../../src/model/LoadedModel.ts"
 import { ModelProvider } from "../../src/models/ModelProvider.ts"
 import { layerModels } from "../models/fixtures.ts"
 
-const part = { latentChannels: 4, latentScale: 8 }
+const latents = { channels: 4, frames: 1 }
+const scale = 8
 const numbers = (length: number) => Float32Array.from({ length }, (_, i) => Math.sin(i * 0.9))
 
 /** Decodes by enlarging the first three channels, as no pixel knows of its neighbours, and notes the sizes it sees. */
@@ -49,35 +50,36 @@ describe("decodeTiled and encodeTiled", () => {
     { height: 6, width: 30, tile: 16, overlap: 4 },
     { height: 6, width: 30, tile: 16, overlap: 4, seamless: true }
   ])("give what the whole gives where pixels do not know of each other: $height x $width", (
-    { overlap, tile, ...shape }
+    { overlap, tile, ...given }
   ) =>
     Effect.gen(function*() {
+      const shape = { ...latents, ...given }
       const { decode, seen } = decoder()
       const latent = numbers(4 * shape.height * shape.width)
       const whole = yield* decode(latent, shape)
       seen.length = 0
-      const tiled = yield* vaeTiles.decodeTiled(decode, latent, shape, { tile, overlap }, part)
+      const tiled = yield* vaeTiles.decodeTiled(decode, latent, shape, { tile, overlap }, scale)
       assertClose(tiled, whole)
       // All of one size, and without seams of their own: the tiles go round.
       assert.isAbove(seen.length, 1)
       assert.lengthOf(new Set(seen.map(String)), 1)
       assert.isFalse(seen[0]?.[2])
 
-      const back = yield* vaeTiles.encodeTiled(encode, tiled, shape, { tile, overlap }, part)
+      const back = yield* vaeTiles.encodeTiled(encode, tiled, shape, { tile, overlap }, scale)
       assertClose(back, yield* encode(whole, shape))
     }))
 
   it.effect("pass a picture no larger than a tile on as it is, seams too", () =>
     Effect.gen(function*() {
       const { decode, seen } = decoder()
-      const shape = { height: 8, width: 6, seamless: true }
+      const shape = { ...latents, height: 8, width: 6, seamless: true }
       const latent = numbers(4 * 48)
       const size = { tile: 8, overlap: 2 }
-      const pixels = yield* vaeTiles.decodeTiled(decode, latent, shape, size, part)
+      const pixels = yield* vaeTiles.decodeTiled(decode, latent, shape, size, scale)
       assert.deepStrictEqual(pixels, yield* decode(latent, shape))
       assert.deepStrictEqual(seen[0], [8, 6, true])
       assert.deepStrictEqual(
-        yield* vaeTiles.encodeTiled(encode, pixels, shape, size, part),
+        yield* vaeTiles.encodeTiled(encode, pixels, shape, size, scale),
         yield* encode(pixels, shape)
       )
     }))
@@ -90,9 +92,9 @@ describe("decodeTiled and encodeTiled", () => {
       const pixels = yield* vaeTiles.decodeTiled(
         decode,
         new Float32Array(4 * 8 * 12),
-        { height: 8, width: 12 },
+        { ...latents, height: 8, width: 12 },
         { tile: 8, overlap: 4 },
-        part
+        scale
       )
       const line = pixels.subarray(0, 96)
       const steps = Array.from(line.subarray(1), (value, i) => value - (line[i] ?? NaN))
@@ -104,7 +106,7 @@ describe("decodeTiled and encodeTiled", () => {
   it.effect("stay close to the whole with a real autoencoder, whose normalisation sees one tile at a time", () =>
     Effect.gen(function*() {
       const model = yield* (yield* ModelProvider).load("shapes-128")
-      const shape = { height: 64, width: 64 }
+      const shape = { ...latents, height: 64, width: 64 }
       const disc = [0.8, -0.5, -0.6]
       const ground = [-0.7, 0.2, 0.5]
       const picture = Float32Array.from({ length: 3 * 512 * 512 }, (_, i) => {
@@ -116,9 +118,9 @@ describe("decodeTiled and encodeTiled", () => {
         a.reduce((sum, value, i) => sum + Math.abs(value - (b[i] ?? NaN)), 0) / a.length
 
       const size = { tile: 32, overlap: 16 }
-      const latent = yield* vaeTiles.encodeTiled(model.encode, picture, shape, size, model)
+      const latent = yield* vaeTiles.encodeTiled(model.encode, picture, shape, size, scale)
       assert.isBelow(meanDifference(latent, yield* model.encode(picture, shape)), 0.06)
-      const tiled = yield* vaeTiles.decodeTiled(model.decode, latent, shape, size, model)
+      const tiled = yield* vaeTiles.decodeTiled(model.decode, latent, shape, size, scale)
       // Of a range of 2.
       assert.isBelow(meanDifference(tiled, yield* model.decode(latent, shape)), 0.04)
       assert.isBelow(meanDifference(tiled, picture), 0.08)

@@ -89,17 +89,17 @@ describe("a folder's problems", () => {
     Effect.gen(function*() {
       for (
         const [name, family, pipeline] of [
-          ["sd1", "sd1", "ORTStableDiffusionImg2ImgPipeline"],
-          ["inpainting", "sd1", "OnnxStableDiffusionInpaintPipeline"],
-          ["lcm", "sd1", "ORTLatentConsistencyModelPipeline"],
-          ["sdxl", "sdxl", "ORTStableDiffusionXLPipeline"],
-          ["sdxl", "sdxl", "StableDiffusionXLInpaintPipeline"],
-          ["sdxl-refiner", "sdxl-refiner", "ORTStableDiffusionXLImg2ImgPipeline"]
+          ["sd1", "Stable Diffusion 1", "ORTStableDiffusionImg2ImgPipeline"],
+          ["inpainting", "Stable Diffusion 1, inpainting", "OnnxStableDiffusionInpaintPipeline"],
+          ["lcm", "Stable Diffusion 1, latent consistency", "ORTLatentConsistencyModelPipeline"],
+          ["sdxl", "Stable Diffusion XL", "ORTStableDiffusionXLPipeline"],
+          ["sdxl", "Stable Diffusion XL", "StableDiffusionXLInpaintPipeline"],
+          ["sdxl-refiner", "Stable Diffusion XL refiner", "ORTStableDiffusionXLImg2ImgPipeline"]
         ] as const
       ) {
         const folder = yield* make(name, { pipeline, scheduler: { _class_name: "DDIMScheduler" } })
         const model = yield* ModelFolder.read(folder)
-        assert.strictEqual(model.family, family)
+        assert.strictEqual(model.family.name, family)
         assert.deepStrictEqual(model.noise, {
           beta_start: 0.00085,
           beta_end: 0.012,

@@ -198,7 +198,8 @@ const sessionsOpen = Effect.map(Metric.snapshot, (all) => {
 })
 
 /** Opens one network of a model. */
-const decode = (model: LoadedModel) => model.decode(new Float32Array(4 * 2 * 2), { height: 2, width: 2 })
+const decode = (model: LoadedModel) =>
+  model.decode(new Float32Array(4 * 2 * 2), { channels: 4, frames: 1, height: 2, width: 2 })
 
 const use = (name: string) =>
   Effect.scoped(Effect.flatMap(ModelProvider, ({ load }) => Effect.flatMap(load(name), decode)))

@@ -2,7 +2,8 @@ import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
-import type { TextEncoder } from "../../src/model/LoadedModel.ts"
+import { sd1 } from "../../src/families/sd1.ts"
+import type { TextEncoder } from "../../src/model/Conditioner.ts"
 import * as ModelFolder from "../../src/models/ModelFolder.ts"
 import { ModelProvider } from "../../src/models/ModelProvider.ts"
 import * as Tokenizer from "../../src/models/Tokenizer.ts"
@@ -28,7 +29,8 @@ const assertAgrees = (name: string, data: Float32Array, expected: Statistics) =>
 
 const latent = Float32Array.from({ length: 1024 }, (_, i) => Math.sin(i * 0.37) * 1.3)
 const pixels = Float32Array.from({ length: 3 * 128 * 128 }, (_, i) => Math.sin(i * 0.011))
-const size = { height: 16, width: 16 }
+const size = { channels: 4, frames: 1, height: 16, width: 16 }
+const inputs = { encoder_hidden_states: [77, 128] }
 
 const encodeText = Effect.fnUntraced(function*({ encode, vocabulary }: TextEncoder, text: string, clipSkip = 1) {
   return yield* encode(framed(yield* vocabulary, text), { clipSkip })
@@ -42,9 +44,9 @@ layer(layerModels())("the embedded model", (it) => {
         const { pooled, values } = yield* encodeText(model.textEncoders[0], prompt.prompt)
         assert.strictEqual(pooled.length, 0)
         assertAgrees("last_hidden_state", values, prompt.last_hidden_state)
-        const call = yield* model.denoising({ batch: 1, ...size, tokens: 77 })
+        const call = yield* model.denoising({ batch: 1, ...size, inputs })
         call.sample.set(latent)
-        call.conditioning.set(values)
+        call.inputs["encoder_hidden_states"]?.set(values)
         yield* call.run(500)
         assertAgrees("out_sample", call.prediction, prompt.unet.out_sample)
       }
@@ -81,13 +83,15 @@ layer(layerModels())("the embedded model", (it) => {
     Effect.gen(function*() {
       const model = yield* (yield* ModelProvider).load("")
       assert.strictEqual(model.name, "shapes-128")
-      assert.strictEqual(model.family, "sd1")
       assert.deepStrictEqual(model.defaultSize, { width: 128, height: 128 })
       assert.strictEqual(model.sizeMultiple, 16)
-      assert.strictEqual(model.latentScale, 8)
-      assert.deepStrictEqual(model.inputs, { channels: 4, context: 128, pooled: 0, timeIds: 0, guidance: 0 })
+      assert.deepInclude(model.latents, { channels: 4, scale: { space: 8, time: 1 } })
+      assert.isUndefined(model.source)
       assert.match(yield* model.hash, /^[0-9a-f]{10}$/)
-      assert.strictEqual(model.noise.prediction_type, "epsilon")
+      const folder = yield* ModelFolder.read(embedded)
+      assert.strictEqual(folder.family, sd1)
+      assert.deepStrictEqual(folder.inputs, { encoder_hidden_states: [undefined, 128] })
+      assert.strictEqual(folder.noise.prediction_type, "epsilon")
     }))
 
   it.effect("tokenizes with its own special ids, from tokenizer.json and from vocabulary and merges alike", () =>
@@ -180,9 +184,9 @@ layer(layerModels())("the embedded model", (it) => {
   it.effect("writes a timestep in the number type of its own file: int64 is rounded", () =>
     Effect.gen(function*() {
       const model = yield* (yield* ModelProvider).load("")
-      const call = yield* model.denoising({ batch: 1, ...size, tokens: 77 })
+      const call = yield* model.denoising({ batch: 1, ...size, inputs })
       call.sample.set(latent)
-      call.conditioning.set((yield* encodeText(model.textEncoders[0], "")).values)
+      call.inputs["encoder_hidden_states"]?.set((yield* encodeText(model.textEncoders[0], "")).values)
       yield* call.run(499.6)
       const rounded = call.prediction.slice()
       yield* call.run(500)

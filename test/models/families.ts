@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import { ModelProvider } from "../../src/models/ModelProvider.ts"
 import { embedded, layerModels, platform } from "./fixtures.ts"
+import { small } from "./numbers.ts"
 import { type Precision, textEncoder, type TimestepShape, unet, vaeDecoder, vaeEncoder } from "./tinyNetworks.ts"
 
 /** What distinguishes one folder from another. */
@@ -113,6 +114,18 @@ export const families = {
 } satisfies Readonly<Record<string, Family>>
 
 export type FamilyName = keyof typeof families
+
+/** What a family's UNet reads in addition to latents and timestep: dimensions of a row, by name. */
+export const inputsOf = (name: FamilyName, tokens = 77): Readonly<Record<string, ReadonlyArray<number>>> => {
+  const { channels, guidance, openClip, textEncoders, timeIds }: Family = families[name]
+  const widths = textEncoders.map((part) => shapes[part === "text_encoder" && openClip ? "openClip" : part].width)
+  return {
+    encoder_hidden_states: [tokens, widths.reduce((sum, width) => sum + width, 0)],
+    ...(timeIds > 0 && { text_embeds: [shapes.text_encoder_2.projection], time_ids: [timeIds] }),
+    ...(guidance > 0 && { timestep_cond: [guidance] }),
+    ...(channels > 4 && { source: [channels - 4, 1, small.height, small.width] })
+  }
+}
 
 const vocabulary = 816
 const layers = 3

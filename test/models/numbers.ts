@@ -8,4 +8,4 @@ export const largestDifference = (a: Float32Array, b: Float32Array) =>
   a.reduce((largest, value, i) => Math.max(largest, Math.abs(value - (b[i] ?? NaN))), 0)
 
 /** A size of latents that is neither square nor even. */
-export const small = { height: 5, width: 7 }
+export const small = { channels: 4, frames: 1, height: 5, width: 7 }

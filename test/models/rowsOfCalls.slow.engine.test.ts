@@ -4,23 +4,27 @@ import * as FileSystem from "effect/FileSystem"
 import type { LoadedModel } from "../../src/model/LoadedModel.ts"
 import { ModelProvider } from "../../src/models/ModelProvider.ts"
 import * as Onnx from "../../src/models/onnx/Onnx.ts"
-import { type FamilyName, make } from "./families.ts"
+import { Options } from "../../src/processing/Options.ts"
+import { type FamilyName, inputsOf, make } from "./families.ts"
 import { layerModels } from "./fixtures.ts"
 import { largestDifference, small, wave } from "./numbers.ts"
 import { idsFor } from "./texts.ts"
 
 /** What a model gives when all of its networks have run, three rows of latents among them. */
-const outcome = Effect.fnUntraced(function*(model: LoadedModel, rowsAtOnce?: number) {
+const outcome = Effect.fnUntraced(function*(name: FamilyName, model: LoadedModel, rowsAtOnce?: number) {
   const ids = yield* idsFor(model)
   const chunks = yield* Effect.forEach(
     model.textEncoders,
-    ({ encode }, i) => encode(ids[i] ?? [], { clipSkip: model.family === "sd1" ? 2 : 1 })
+    ({ encode }, i) =>
+      encode(ids[i] ?? [], {
+        clipSkip: model.conditioner.clipSkip({ ...Options.defaults, CLIP_stop_at_last_layers: 2 })
+      })
   )
-  const call = yield* model.denoising({ ...small, batch: 3, tokens: 77, rowsAtOnce })
+  const call = yield* model.denoising({ ...small, batch: 3, inputs: inputsOf(name), rowsAtOnce })
   call.sample.set(wave(call.sample.length, 0.37))
-  call.conditioning.set(wave(call.conditioning.length, 0.71))
-  call.pooled.set(wave(call.pooled.length, 0.13))
-  call.timeIds.set(wave(call.timeIds.length, 0.5))
+  call.inputs["encoder_hidden_states"]?.set(wave(call.inputs["encoder_hidden_states"].length, 0.71))
+  call.inputs["text_embeds"]?.set(wave(call.inputs["text_embeds"].length, 0.13))
+  call.inputs["time_ids"]?.set(wave(call.inputs["time_ids"].length, 0.5))
   yield* call.run(500)
   yield* call.run(321)
   const area = small.height * small.width
@@ -75,8 +79,8 @@ describe("rows of a call", () => {
     (name) =>
       Effect.gen(function*() {
         const model = yield* loaded(yield* make(name))
-        const whole = yield* outcome(model)
-        for (const rowsAtOnce of [1, 2, 3, 9]) assertSame(yield* outcome(model, rowsAtOnce), whole)
+        const whole = yield* outcome(name, model)
+        for (const rowsAtOnce of [1, 2, 3, 9]) assertSame(yield* outcome(name, model, rowsAtOnce), whole)
       }).pipe(Effect.provide(layerModels()))
   )
 
@@ -85,11 +89,11 @@ describe("rows of a call", () => {
     (name) =>
       Effect.gen(function*() {
         const folder = yield* make(name)
-        const whole = yield* outcome(yield* loaded(folder))
+        const whole = yield* outcome(name, yield* loaded(folder))
         for (const batch_size of [1, 2, 4]) {
           const fixed = yield* make(name)
           yield* fix(fixed, { batch_size }, everyPart)
-          assertSame(yield* outcome(yield* loaded(fixed)), whole)
+          assertSame(yield* outcome(name, yield* loaded(fixed)), whole)
         }
       }).pipe(Effect.provide(layerModels()))
   )
@@ -115,8 +119,8 @@ describe("rows of a call", () => {
       const folder = yield* make("sd1")
       yield* fix(folder, { sequence_length: 77 }, ["unet"])
       const model = yield* loaded(folder)
-      yield* model.denoising({ ...small, batch: 1, tokens: 77 })
-      const error = yield* Effect.flip(model.denoising({ ...small, batch: 1, tokens: 154 }))
+      yield* model.denoising({ ...small, batch: 1, inputs: inputsOf("sd1") })
+      const error = yield* Effect.flip(model.denoising({ ...small, batch: 1, inputs: inputsOf("sd1", 154) }))
       assert.strictEqual(error._tag, "InvalidModelFolder")
       assert.include(error.message, "is fixed to 77 tokens, and the prompt has 154; shorten the prompt")
     }).pipe(Effect.provide(layerModels())))

@@ -1,6 +1,7 @@
 /** Texts as text encoders read them: 77 ids. */
 import * as Effect from "effect/Effect"
-import type { LoadedModel, Vocabulary } from "../../src/model/LoadedModel.ts"
+import type { LoadedModel } from "../../src/model/LoadedModel.ts"
+import type { Vocabulary } from "../../src/prompt/Chunks.ts"
 
 /** A text between start and end, filled up with padding. */
 export const framed = ({ encode, end, padding, start }: Vocabulary, text: string): ReadonlyArray<number> => {

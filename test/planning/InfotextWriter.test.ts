@@ -174,7 +174,7 @@ describe("InfotextWriter.format", () => {
             sdxl_refiner_high_aesthetic_score: 7
           }
         }),
-        { clipSkip: 2, mayReadSdxl: true }
+        { clipSkip: 2, familySettings: "all" }
       )
     ],
     [

@@ -1,6 +1,6 @@
 /** Inputs that tests of the prompt language share. */
 import * as Schema from "effect/Schema"
-import type { Vocabulary } from "../../src/model/LoadedModel.ts"
+import type { Vocabulary } from "../../src/prompt/Chunks.ts"
 
 /** Fragments of the language, to be joined into prompts that are often nearly right. */
 export const Fragments = Schema.Array(

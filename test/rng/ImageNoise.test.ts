@@ -31,7 +31,7 @@ describe("the noise of a batch agrees with stable-diffusion-webui", () => {
       const [channels, height, width] = expected.shape
       const noise = ImageNoise.make({
         generator: RandomGenerator.kind(expected.source),
-        shape: { channels, height, width },
+        shape: { channels, frames: 1, height, width },
         seeds: expected.seeds,
         etaNoiseSeedDelta: expected.eta_noise_seed_delta,
         ...(expected.subseeds !== undefined && { subseeds: expected.subseeds }),
@@ -58,7 +58,7 @@ describe("the noise of a batch agrees with stable-diffusion-webui", () => {
 })
 
 describe("a picture in a batch", () => {
-  const shape = { channels: 4, height: 3, width: 5 }
+  const shape = { channels: 4, frames: 1, height: 3, width: 5 }
   const Seed = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 40 }))
   it.prop(
     "has the noise that it has alone, in every draw",

@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as RandomGenerator from "../../src/rng/RandomGenerator.ts"
 import * as Brownian from "../../src/sampling/Brownian.ts"
+import * as NoiseProcess from "../../src/sampling/NoiseProcess.ts"
 import * as NoiseSchedule from "../../src/sampling/NoiseSchedule.ts"
 import * as Restart from "../../src/sampling/Restart.ts"
 import * as Samplers from "../../src/sampling/Samplers.ts"
@@ -446,7 +447,7 @@ describe("Samplers.sample", () => {
     Effect.gen(function*() {
       const { calls } = yield* run({ sampler: "DDIM", timesteps: Schedules.timesteps(20), x: startNoise(1) })
       for (const sigma of calls) {
-        const t = sampler("DDIM").timestep(schedule, sigma)
+        const t = sampler("DDIM").timestep(NoiseProcess.stableDiffusion, sigma)
         assert.closeTo(t, Math.round(t), 1e-9)
       }
     }))

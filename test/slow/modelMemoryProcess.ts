@@ -8,20 +8,20 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"
-import type { LatentSize } from "../../src/core/LatentShape.ts"
+import type { LatentShape } from "../../src/core/LatentShape.ts"
 import type { LoadedModel } from "../../src/model/LoadedModel.ts"
 import { ModelProvider } from "../../src/models/ModelProvider.ts"
 import { layerModels } from "../models/fixtures.ts"
 
 const [mode, modelsDir] = process.argv.slice(2)
 
-const denoise = Effect.fnUntraced(function*(model: LoadedModel, size: LatentSize, batch: number) {
+const denoise = Effect.fnUntraced(function*(model: LoadedModel, size: LatentShape, batch: number) {
   const [encoder] = model.textEncoders
   const { end, start } = yield* encoder.vocabulary
   const ids = [start, ...Array.from({ length: 76 }, () => end)]
   const { values } = yield* encoder.encode(ids, { clipSkip: 1 })
-  const call = yield* model.denoising({ ...size, batch, tokens: 77 })
-  for (let i = 0; i < batch; i++) call.conditioning.set(values, i * values.length)
+  const call = yield* model.denoising({ ...size, batch, inputs: { encoder_hidden_states: [77, encoder.width] } })
+  for (let i = 0; i < batch; i++) call.inputs["encoder_hidden_states"]?.set(values, i * values.length)
   call.sample.forEach((_, i) => {
     call.sample[i] = Math.sin(i)
   })
@@ -39,7 +39,7 @@ const collected = Effect.suspend(() => {
 const switching = Effect.gen(function*() {
   const { list, load } = yield* ModelProvider
   const names = (yield* list).filter(({ embedded }) => !embedded).map(({ name }) => name)
-  const size = { height: 16, width: 16 }
+  const size = { channels: 4, frames: 1, height: 16, width: 16 }
   const sizes: Array<number> = []
   for (let i = 0; i < 32; i++) {
     yield* Effect.scoped(Effect.gen(function*() {
@@ -54,7 +54,7 @@ const switching = Effect.gen(function*() {
 
 const peak = Effect.gen(function*() {
   const model = yield* (yield* ModelProvider).load("")
-  const size = { height: 64, width: 64 }
+  const size = { channels: 4, frames: 1, height: 64, width: 64 }
   const latent = yield* denoise(model, size, 2)
   const before = process.resourceUsage().maxRSS / 1024
   yield* model.decode(latent, size)

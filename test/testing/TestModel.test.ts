@@ -10,7 +10,7 @@ import { processImages } from "../../src/runner/processImages.ts"
 import { Runs } from "../../src/runner/Runs.ts"
 import { TestModel, TestRuntime } from "../../src/testing/index.ts"
 
-const size = { height: 4, width: 6 }
+const size = { channels: 4, frames: 1, height: 4, width: 6 }
 const length = 4 * size.height * size.width
 const model = TestModel.make()
 
@@ -32,8 +32,14 @@ const predict = Effect.fnUntraced(
     using: LoadedModel = model
   ) {
     const chunks = yield* Effect.forEach([texts].flat(), (text) => embed(text))
-    const call = yield* using.denoising({ batch: 1, ...size, tokens: 77 * chunks.length })
-    for (const [i, chunk] of chunks.entries()) call.conditioning.set(chunk, i * chunk.length)
+    const { channels } = using.latents
+    const call = yield* using.denoising({
+      batch: 1,
+      ...size,
+      channels,
+      inputs: { encoder_hidden_states: [77 * chunks.length, 12] }
+    })
+    for (const [i, chunk] of chunks.entries()) call.inputs["encoder_hidden_states"]?.set(chunk, i * chunk.length)
     for (let i = 0; i < call.sample.length; i++) call.sample[i] = sample(i)
     yield* call.run(t)
     return Array.from(call.prediction)
@@ -42,8 +48,7 @@ const predict = Effect.fnUntraced(
 )
 const Colour = Schema.Finite.check(Schema.isBetween({ minimum: -3, maximum: 3 }))
 const noise = (index: number) => Math.sin(index * 12.9898) * 2
-const withPrediction = (prediction_type: "epsilon" | "v_prediction" | "sample") =>
-  TestModel.make({ noise: { ...model.noise, prediction_type } })
+const withPrediction = (prediction: "epsilon" | "v_prediction" | "sample") => TestModel.make({ prediction })
 
 // The share of the signal at a whole timestep, from the definition.
 const alphaAt = (t: number) => {
@@ -105,9 +110,8 @@ describe("TestModel", () => {
   it.effect("treats each latent of a batch on its own", () =>
     Effect.gen(function*() {
       const [cat, dog] = [yield* embed("a cat"), yield* embed("a dog")]
-      const call = yield* model.denoising({ batch: 2, ...size, tokens: 77 })
-      call.conditioning.set(cat)
-      call.conditioning.set(dog, cat.length)
+      const call = yield* model.denoising({ batch: 2, ...size, inputs: { encoder_hidden_states: [77, 12] } })
+      call.inputs["encoder_hidden_states"]?.set([...cat, ...dog])
       for (let i = 0; i < length; i++) call.sample[i] = call.sample[length + i] = noise(i)
       yield* call.run(500)
       assert.deepStrictEqual(Array.from(call.prediction.subarray(0, length)), yield* predict("a cat", 500, noise))
@@ -132,7 +136,7 @@ describe("TestModel", () => {
         yield* embed("a cat", 2),
         yield* embed("cat a")
       ]
-      assert.strictEqual(last.length, 77 * model.inputs.context)
+      assert.strictEqual(last.length, 77 * model.textEncoders[0].width)
       assert.notDeepEqual(skipped, last)
       assert.notDeepEqual(moved, last)
       assert.notDeepEqual(yield* embed("a cat", 3), skipped)
@@ -188,10 +192,17 @@ describe("TestModel", () => {
 
   it.effect("has every part replaced that is given", () =>
     Effect.gen(function*() {
-      const small = TestModel.make({ name: "small", latentChannels: 3, latentScale: 2, hash: Effect.succeed("0") })
+      const small = TestModel.make({
+        name: "small",
+        latents: { ...model.latents, channels: 3, scale: { space: 2, time: 1 } },
+        hash: Effect.succeed("0")
+      })
       assert.strictEqual(small.name, "small")
       assert.strictEqual(yield* small.hash, "0")
-      assert.strictEqual((yield* small.decode(new Float32Array(3), { height: 1, width: 1 })).length, 12)
+      assert.strictEqual(
+        (yield* small.decode(new Float32Array(3), { channels: 3, frames: 1, height: 1, width: 1 })).length,
+        12
+      )
       assert.strictEqual((yield* predict("a cat", 1, noise, small)).length, 3 * size.height * size.width)
     }))
 
@@ -200,7 +211,7 @@ describe("TestModel", () => {
       const { encode, end, start } = yield* model.textEncoders[0].vocabulary
       assert.isTrue(encode(prompt).every((id) => Number.isInteger(id) && id > Math.max(start, end)))
       const values = yield* embed(prompt)
-      assert.strictEqual(values.length, 77 * model.inputs.context)
+      assert.strictEqual(values.length, 77 * model.textEncoders[0].width)
       assert.isTrue(values.every((value) => Math.abs(value) <= 1))
     }))
 

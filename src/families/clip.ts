@@ -1,0 +1,174 @@
+/**
+ * Texts as Stable Diffusion reads them: in chunks of 77 tokens, by CLIP text encoders whose states lie side by side.
+ *
+ * Each distinct schedule of a prompt is encoded once, with all of its texts; which text holds at a call is looked up
+ * while sampling. Facts: stable-diffusion-webui 1.10.1, `prompt_parser.py`, `sd_hijack_clip.py`.
+ */
+import * as Effect from "effect/Effect"
+import type {
+  Conditioner,
+  Conditioning,
+  ConditioningRequest,
+  NamedTensors,
+  ScheduledConditioning,
+  TextEncoder,
+  TextEncoders
+} from "../model/Conditioner.ts"
+import type { NetworkError } from "../model/ModelError.ts"
+import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { PromptChunk } from "../prompt/Chunks.ts"
+import * as Emphasis from "../prompt/Emphasis.ts"
+import * as Encoding from "../prompt/Encoding.ts"
+import type { PromptSchedule } from "../prompt/PromptSchedule.ts"
+
+// A text by all of a model's encoders.
+interface Embedding {
+  /** `[tokens, width]`. */
+  readonly values: Float32Array
+  /** Empty without one. */
+  readonly pooled: Float32Array
+}
+
+export interface ClipOptions {
+  /** The clip skip of the first encoder; 1 when left out. The others have none. */
+  readonly clipSkip?: (settings: OptionsSnapshot) => number
+  /** Whether an empty negative prompt is zeros instead of the embedding of an empty text. */
+  readonly emptyNegativeIsZero?: boolean
+}
+
+/** Reads texts as `encoder_hidden_states`, and as `text_embeds` where the last encoder has a projection. */
+export const conditioner = ({ clipSkip = () => 1, emptyNegativeIsZero = false }: ClipOptions = {}): Conditioner => ({
+  isSelfGuided: false,
+  clipSkip,
+  condition: Effect.fn("conditioning")(function*(encoders, { negative, prompt, settings }) {
+    const skip = clipSkip(settings)
+    const width = encoders.reduce((sum, encoder) => sum + encoder.width, 0)
+    const encoded = new Map<PromptSchedule, ReadonlyArray<Embedding>>()
+    for (const { schedule } of prompt.parts) {
+      if (!encoded.has(schedule)) encoded.set(schedule, yield* encode(encoders, skip, settings, schedule))
+    }
+    const longest = Math.max(...Array.from(encoded.values(), ([first = nothing]) => first.values.length))
+    const parts = prompt.parts.map(({ schedule, weight }): ScheduledConditioning => ({
+      weight,
+      schedule,
+      texts: (encoded.get(schedule) ?? []).map((embedding) => named(lengthened(embedding, longest, width), width))
+    }))
+    if (negative === undefined) return { parts, negative: undefined }
+
+    const { schedule } = negative
+    const embeddings = yield* encode(encoders, skip, settings, schedule)
+    const isNothing = emptyNegativeIsZero && schedule.texts.every((text) => text === "")
+    const texts = embeddings.map((embedding) => named(isNothing ? zeros(embedding) : embedding, width))
+    return { parts, negative: { weight: 1, schedule, texts } }
+  })
+})
+
+/** The same with further inputs, which stay the same over a run. */
+export const withInputs = (
+  plain: Conditioner,
+  inputs: (request: ConditioningRequest) => { readonly prompt: NamedTensors; readonly negative: NamedTensors }
+): Conditioner => {
+  const added = (conditioning: ScheduledConditioning, more: NamedTensors): ScheduledConditioning => ({
+    ...conditioning,
+    texts: conditioning.texts.map((text) => ({ ...text, ...more }))
+  })
+  return {
+    ...plain,
+    condition: (encoders, request) =>
+      Effect.map(plain.condition(encoders, request), ({ negative, parts }): Conditioning => {
+        const more = inputs(request)
+        return {
+          parts: parts.map((part) => added(part, more.prompt)),
+          negative: negative && added(negative, more.negative)
+        }
+      })
+  }
+}
+
+const named = ({ pooled, values }: Embedding, width: number): NamedTensors => ({
+  encoder_hidden_states: { dims: [values.length / width, width], values },
+  ...(pooled.length > 0 && { text_embeds: { dims: [pooled.length], values: pooled } })
+})
+
+const zeros = ({ pooled, values }: Embedding): Embedding => ({
+  values: new Float32Array(values.length),
+  pooled: new Float32Array(pooled.length)
+})
+
+// The parts of one prompt go through the network together: of the shorter ones, the last token is repeated.
+const lengthened = (embedding: Embedding, length: number, width: number): Embedding => {
+  const { values } = embedding
+  if (values.length === length) return embedding
+  const longer = new Float32Array(length)
+  longer.set(values)
+  const last = values.subarray(values.length - width)
+  for (let at = values.length; at < longer.length; at += last.length) longer.set(last, at)
+  return { ...embedding, values: longer }
+}
+
+// The texts of a schedule, by all encoders, side by side.
+const encode = Effect.fnUntraced(function*(
+  encoders: TextEncoders,
+  clipSkip: number,
+  settings: OptionsSnapshot,
+  schedule: PromptSchedule
+): Effect.fn.Return<ReadonlyArray<Embedding>, NetworkError> {
+  const sides: Array<ReadonlyArray<Embedding>> = []
+  for (const [place, encoder] of encoders.entries()) {
+    sides.push(yield* encodeBy(encoder, place === 0 ? clipSkip : 1, settings, schedule))
+  }
+  const widths = encoders.map(({ width }) => width)
+  return schedule.texts.map((_, text) => concatenated(sides.map((side) => side[text] ?? nothing), widths))
+})
+
+const nothing: Embedding = { values: new Float32Array(), pooled: new Float32Array() }
+
+const encodeBy = Effect.fnUntraced(function*(
+  encoder: TextEncoder,
+  clipSkip: number,
+  settings: OptionsSnapshot,
+  schedule: PromptSchedule
+) {
+  const { chunkCount, texts } = Encoding.make(schedule, yield* encoder.vocabulary, {
+    commaBacktrack: settings.comma_padding_backtrack,
+    emphasis: settings.emphasis
+  })
+  const embeddings = texts.map((): { values: Float32Array; pooled: Float32Array } => ({ ...nothing }))
+  for (let place = 0; place < chunkCount; place++) {
+    const portion: Array<Emphasis.EncodedChunk> = []
+    for (const [text, { chunks, repeats }] of texts.entries()) {
+      const chunk: PromptChunk | undefined = chunks[place]
+      const embedding = embeddings[text]
+      if (chunk === undefined || embedding === undefined) continue
+      const { pooled, values } = yield* encoder.encode(chunk.ids, { clipSkip })
+      if (place === 0) {
+        embedding.values = new Float32Array(values.length * chunkCount)
+        // The first portion's projection stands for the whole text.
+        embedding.pooled = pooled
+      }
+      const part = embedding.values.subarray(place * values.length, (place + 1) * values.length)
+      part.set(values)
+      portion.push({ values: part, weights: chunk.weights, repeats })
+    }
+    Emphasis.apply(portion, settings.emphasis)
+  }
+  return embeddings
+})
+
+// Embeddings of one text as one, token by token; the last encoder's projection counts.
+const concatenated = (sides: ReadonlyArray<Embedding>, widths: ReadonlyArray<number>): Embedding => {
+  const [first = nothing] = sides
+  if (sides.length === 1) return first
+  const context = widths.reduce((sum, width) => sum + width, 0)
+  const tokens = first.values.length / (widths[0] ?? 1)
+  const values = new Float32Array(tokens * context)
+  let column = 0
+  for (const [i, side] of sides.entries()) {
+    const width = widths[i] ?? 0
+    for (let token = 0; token < tokens; token++) {
+      values.set(side.values.subarray(token * width, (token + 1) * width), token * context + column)
+    }
+    column += width
+  }
+  return { values, pooled: sides.at(-1)?.pooled ?? nothing.pooled }
+}
