@@ -2,12 +2,13 @@ import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { spawnSync } from "node:child_process"
 import { filesIn, lines, serena, start, temporaryFolder } from "../cli/process.ts"
+import { cannotLimit, controlGroup } from "./controlGroup.ts"
 import { faults } from "./faults.ts"
 import { imagesIn, trying } from "./trying.ts"
 
 const run = (outdir: string) => ["txt2img", "a heart", "--outdir", outdir, "--steps", "10", "--n-iter", "100"]
 
-const { diskFull, killed } = faults.Commands
+const { container, diskFull, killed } = faults.Commands
 
 /** Starts a program with file systems that only it sees. */
 const unshare = ["unshare", "--user", "--map-root-user", "--mount"] as const
@@ -55,4 +56,22 @@ describe("a command", () => {
       assert.isTrue((yield* imagesIn(copies)).areWhole)
       assert.deepStrictEqual((yield* filesIn(copies)).map((name) => `${outdir}/${name}`), saved)
     }), cannotMount)
+
+  trying(container, () =>
+    Effect.gen(function*() {
+      const group = yield* controlGroup(900 * 2 ** 20)
+      const outdir = yield* temporaryFolder
+      const limited = (...args: ReadonlyArray<string>) =>
+        serena(["txt2img", "a heart", "--outdir", outdir, "--steps", "1", ...args], {
+          through: ["sh", "-c", `echo $$ > ${group}/cgroup.procs && exec "$@"`, "sh"]
+        })
+      // Its scores alone would take 2.5 GiB at once.
+      const made = yield* limited("--width", "768", "--height", "768")
+      assert.strictEqual(made.code, 0, made.stderr)
+      const refused = yield* limited("--width", "2048", "--height", "2048", "--set", "vae_tile_threshold=0")
+      assert.strictEqual(refused.code, 1, refused.stderr)
+      assert.match(refused.stderr, /2048x2048 pixels with shapes-128 needs [01]\.\d+ GiB, and 0\.\d+ GiB is available/)
+      assert.include(refused.stderr, "the container")
+      assert.strictEqual((yield* imagesIn(outdir)).count, 1)
+    }), cannotLimit)
 })

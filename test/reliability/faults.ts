@@ -36,6 +36,13 @@ export const faults = {
       lost: "the image that did not fit and the batch being sampled; the run ends at once with exit code 1, and " +
         "prints the paths of the saved images",
       file: commands
+    },
+    container: {
+      fault: "A container leaves too little memory",
+      tried: "768x768 pixels, and 2048x2048 through the VAE at once, in a control group of 900 MiB",
+      times: 1,
+      lost: "nothing; the first image is made, and the second refused with the memory it needs before it is sampled",
+      file: commands
     }
   },
   "Servers": {
