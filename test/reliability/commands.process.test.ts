@@ -1,22 +1,13 @@
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { spawnSync } from "node:child_process"
 import { filesIn, lines, serena, start, temporaryFolder } from "../cli/process.ts"
 import { cannotLimit, controlGroup } from "./controlGroup.ts"
 import { faults } from "./faults.ts"
-import { imagesIn, trying } from "./trying.ts"
+import { cannotMount, imagesIn, trying, unshare } from "./trying.ts"
 
 const run = (outdir: string) => ["txt2img", "a heart", "--outdir", outdir, "--steps", "10", "--n-iter", "100"]
 
 const { container, diskFull, killed } = faults.Commands
-
-/** Starts a program with file systems that only it sees. */
-const unshare = ["unshare", "--user", "--map-root-user", "--mount"] as const
-
-// Containers without privileges may not.
-const cannotMount = spawnSync(unshare[0], [...unshare.slice(1), "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).status === 0
-  ? undefined
-  : "this machine lets no user mount a file system"
 
 describe("a command", () => {
   trying(killed, (time) =>

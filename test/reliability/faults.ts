@@ -130,6 +130,14 @@ export const faults = {
       file: "test/server/serve.process.test.ts",
       title: "works where nothing can be written to the folder of temporary files"
     },
+    fullDisk: {
+      fault: "The disk of a server is full",
+      tried: "a tmpfs without a free page under the data folder, the output folder and `TMPDIR`",
+      times: 1,
+      lost: "what should be saved: settings stay as they were, and a run that saves fails and says that the disk is " +
+        "full; the server starts, and its images reach the clients",
+      file: servers
+    },
     twoServers: {
       fault: "Two servers are given one file of settings",
       tried: "under its own name and under a link's",

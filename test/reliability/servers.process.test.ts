@@ -7,15 +7,18 @@ import { fileURLToPath } from "node:url"
 import { Txt2Img } from "../../src/processing/Processing.ts"
 import * as RemoteRuntime from "../../src/remote/RemoteRuntime.ts"
 import { processImages } from "../../src/runner/processImages.ts"
-import { start, temporaryFolder } from "../cli/process.ts"
+import { type Options, start, temporaryFolder } from "../cli/process.ts"
 import { faults } from "./faults.ts"
-import { imagesIn, trying } from "./trying.ts"
+import { cannotMount, imagesIn, trying, unshare } from "./trying.ts"
 
-const { clientGone, damagedBodies, killedServer, killedWhileSaving, remoteClientKilled, remoteKilled } = faults.Servers
+const { clientGone, damagedBodies, fullDisk, killedServer, killedWhileSaving, remoteClientKilled, remoteKilled } =
+  faults.Servers
 
 /** `serena serve` on a port of its own. */
-const serve = Effect.fnUntraced(function*(...flags: ReadonlyArray<string>) {
-  const server = yield* start(["serve", "--port", "0", ...flags])
+const serve = (...flags: ReadonlyArray<string>) => serveThrough({}, ...flags)
+
+const serveThrough = Effect.fnUntraced(function*(options: Options, ...flags: ReadonlyArray<string>) {
+  const server = yield* start(["serve", "--port", "0", ...flags], options)
   const url = yield* server.printed(/http:\S+/)
   const request = (method: string, path: string, body?: string | Uint8Array<ArrayBuffer>) =>
     Effect.promise((signal) =>
@@ -50,8 +53,8 @@ const follow = (server: Server, id: string, pattern: RegExp) =>
   })
 
 /** The first image of a run that always makes the same one. */
-const image = Effect.fnUntraced(function*(server: Server, id: string) {
-  yield* submit(server, id, { prompt: "a heart", steps: 2, seed: 1, width: 64, height: 64 })
+const image = Effect.fnUntraced(function*(server: Server, id: string, fields: { readonly save?: boolean } = {}) {
+  yield* submit(server, id, { prompt: "a heart", steps: 2, seed: 1, width: 64, height: 64, ...fields })
   yield* follow(server, id, /event: done/)
   const reply = yield* server.request("GET", `/v1/runs/${id}/images/0`)
   return Buffer.from(yield* Effect.promise(() => reply.arrayBuffer()))
@@ -101,6 +104,29 @@ describe("a server", () => {
       const next = yield* serve("--options-file", file)
       assert.include(yield* next.get("/v1/options"), `"samples_format":"${kept.samples_format}"`)
     }))
+
+  trying(fullDisk, () =>
+    Effect.gen(function*() {
+      const disk = yield* temporaryFolder
+      const script = `mount -t tmpfs -o size=1m tmpfs ${disk} && mkdir ${disk}/tmp ${disk}/data ${disk}/images &&
+        { dd if=/dev/zero of=${disk}/fill bs=4k 2>/dev/null; exec "$@"; }`
+      const options: Options = {
+        through: [...unshare, "sh", "-c", script, "sh"],
+        env: { TMPDIR: `${disk}/tmp`, SERENA_DATA_DIR: `${disk}/data` }
+      }
+      const server = yield* serveThrough(options, "--outdir", `${disk}/images`)
+      yield* server.said(/cannot be saved .*the disk is full/)
+      const settings = yield* server.get("/v1/options")
+      const refused = yield* server.request("PATCH", "/v1/options", JSON.stringify({ samples_format: "webp" }))
+      assert.strictEqual(refused.status, 500)
+      assert.include(yield* Effect.promise(() => refused.text()), "the disk is full")
+      assert.strictEqual(yield* server.get("/v1/options"), settings)
+
+      const small = { prompt: "a heart", steps: 1, width: 64, height: 64 }
+      yield* submit(server, "saved", { ...small, save: true })
+      yield* follow(server, "saved", /event: failed[^]*the disk is full/)
+      assert.isAbove((yield* image(server, "given", { save: false })).length, 0)
+    }), cannotMount)
 
   trying(clientGone, () =>
     Effect.gen(function*() {

@@ -4,6 +4,7 @@ import { it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type * as Scope from "effect/Scope"
+import { spawnSync } from "node:child_process"
 import { filesIn } from "../cli/process.ts"
 import type { Fault } from "./faults.ts"
 
@@ -20,6 +21,15 @@ export const trying = <E>(
         discard: true
       }).pipe(Effect.provide(NodeFileSystem.layer))
   )
+
+/** Starts a program with file systems that only it sees. */
+export const unshare = ["unshare", "--user", "--map-root-user", "--mount"] as const
+
+/** Why it cannot, as in containers without privileges; undefined where it can. */
+export const cannotMount =
+  spawnSync(unshare[0], [...unshare.slice(1), "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).status === 0
+    ? undefined
+    : "this machine lets no user mount a file system"
 
 /** The last chunk of every PNG file. */
 const end = Buffer.from("0000000049454e44ae426082", "hex")
