@@ -21,6 +21,7 @@ import { Worker } from "node:worker_threads"
 import type { MemoryEstimate } from "../model/LoadedModel.ts"
 import { InferenceError, NetworkLoadError, NetworkThreadDied } from "../model/ModelError.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
+import type { GraphFile } from "./graph/Graph.ts"
 import * as metrics from "./metrics.ts"
 import type { Command, NetworkInfo, Reply, Request, Sessions, SharedTensor } from "./networkProtocol.ts"
 
@@ -63,10 +64,22 @@ export interface OpenOptions {
   readonly seamless?: boolean | undefined
 }
 
+/** A network whose graph was built here. Its weights stay in their files, which are mapped in place. */
+export interface BuiltNetwork {
+  /** The file of the weights, for messages. */
+  readonly file: string
+  readonly graph: GraphFile
+}
+
 export class Networks extends Context.Service<Networks, {
-  /** Loads an ONNX file. It is closed with the scope, and its memory is freed. */
+  /**
+   * Loads an ONNX file, or a graph that was built here. It is closed with the scope, and its memory is freed.
+   *
+   * The files of a graph's weights must stay as they are: one that has changed fails the next call, with
+   * `NetworkLoadError`. One that is made shorter during a call ends the process.
+   */
   readonly open: (
-    file: string,
+    network: string | BuiltNetwork,
     options?: OpenOptions
   ) => Effect.Effect<Network, NetworkLoadError | NetworkThreadDied, Scope.Scope>
 }>()("serena/models/Networks") {
@@ -127,7 +140,8 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
       (error) => error._tag === "Refused" ? refused(error) : error
     )
 
-  const open: Networks["Service"]["open"] = Effect.fnUntraced(function*(file, options = {}) {
+  const open: Networks["Service"]["open"] = Effect.fnUntraced(function*(opened, options = {}) {
+    const { file, graph } = typeof opened === "string" ? { file: opened, graph: undefined } : opened
     const lane = options.background === true && !lowvram ? background : foreground
     const unloaded = ({ device, reason }: Refused) =>
       new NetworkLoadError({ file, reason, ...(device !== undefined && { device }) })
@@ -141,6 +155,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
           op: "open",
           options: {
             file,
+            graph,
             provider: device,
             threads: lane.threads,
             seamless: options.seamless === true,

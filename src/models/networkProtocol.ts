@@ -2,6 +2,7 @@
  * The messages between the main thread and the network thread. Numbers are in shared memory, so messages are small.
  */
 import type { MemoryEstimate } from "../model/LoadedModel.ts"
+import type { GraphFile } from "./graph/Graph.ts"
 
 /** The number types of the networks' inputs and outputs that Serena writes or reads. */
 export type TensorType = "float32" | "float16" | "int32" | "int64"
@@ -22,7 +23,10 @@ export interface TensorInfo {
 
 /** How a network is opened. */
 export interface OpenOptions {
+  /** The network's file, or for a graph that was built here the file of its weights. */
   readonly file: string
+  /** A graph that was built here; it says where its weights are. */
+  readonly graph?: GraphFile | undefined
   /** onnxruntime's name of the execution provider. */
   readonly provider: string
   /** Threads one call may use; 0 lets onnxruntime decide. */

@@ -8,8 +8,9 @@
  * more. Large calls run on another form of the network, whose attention is computed in slices. The thread is started by
  * `Networks` only.
  */
+import { statSync } from "node:fs"
 import { readFile } from "node:fs/promises"
-import { dirname, resolve } from "node:path"
+import { dirname, parse, resolve } from "node:path"
 import { parentPort } from "node:worker_threads"
 import { InferenceSession, Tensor } from "onnxruntime-node"
 import type { MemoryEstimate } from "../model/LoadedModel.ts"
@@ -95,7 +96,7 @@ const formOf = (options: OpenOptions, isSliced: boolean): Form => ({
 type Opening = Pick<Form, "isSliced" | "options">
 
 const create = async ({ isSliced, options: opening }: Opening): Promise<InferenceSession> => {
-  const { file, provider, seamless: isSeamless, threads } = opening
+  const { file, graph, provider, seamless: isSeamless, threads } = opening
   const options = {
     executionProviders: provider === "cpu" ? ["cpu"] : [provider, "cpu"],
     ...(threads > 0 && { intraOpNumThreads: threads }),
@@ -105,6 +106,15 @@ const create = async ({ isSliced, options: opening }: Opening): Promise<Inferenc
     // Errors come back as exceptions; printing them as well would only disturb the terminal.
     logSeverityLevel: 4
   } as const
+  if (graph !== undefined) {
+    checkUnchanged(opening)
+    return await InferenceSession.create(graph.bytes, {
+      ...options,
+      // Any optimisation copies the weights, see `Graph`. Graphics cards compile the graph, and hold a copy anyway.
+      graphOptimizationLevel: provider === "cpu" ? "disabled" : "all",
+      extra: { session: { model_external_initializers_file_folder_path: parse(resolve(file)).root } }
+    })
+  }
   if (!isSeamless && !isSliced) return await InferenceSession.create(file, options)
   const bytes = await readFile(file)
   const joined = isSeamless ? seamless(bytes) : bytes
@@ -113,6 +123,21 @@ const create = async ({ isSliced, options: opening }: Opening): Promise<Inferenc
     // The folder of weights in external files.
     extra: { session: { model_external_initializers_file_folder_path: dirname(resolve(file)) } }
   })
+}
+
+// A file that is shorter than it was when it was mapped would end the process at the next access (SIGBUS).
+const checkUnchanged = ({ graph }: OpenOptions) => {
+  for (const { modified, path, size } of graph?.files ?? []) {
+    const found = statSync(path, { throwIfNoEntry: false })
+    // Whole milliseconds: which way they are rounded depends on who asks.
+    const isSame = found?.size === size && Math.abs(found.mtimeMs - modified) < 1
+    if (!isSame) {
+      throw new Unloaded(
+        `${path} was ${found ? "changed" : "removed"} after it was read; load the model again`,
+        undefined
+      )
+    }
+  }
 }
 
 const counted = (change: number) => {
@@ -206,8 +231,10 @@ const ownMemory = ({ sliced, whole }: Network, form: Form): number => {
   return freed - Math.max(whole.weights, sliced.weights)
 }
 
-const graphOf = ({ isSliced, options: { file, seamless: isSeamless } }: Opening): Onnx.Model | null => {
+const graphOf = ({ isSliced, options: { file, graph, seamless: isSeamless } }: Opening): Onnx.Model | null => {
   try {
+    // What was built here attends by one operator, and is not sliced.
+    if (graph !== undefined) return isSliced ? null : Onnx.read(graph.bytes)
     const bytes = skeleton(file)
     const model = Onnx.read(isSeamless ? seamless(bytes) : bytes)
     const sliced = sketched(model)
@@ -246,7 +273,8 @@ const sessionOf = async ({ sliced, whole }: Network, form: Form): Promise<Infere
     form.session = session
     form.weights = Math.max(form.weights, weights)
   } catch (error) {
-    const problem = loadProblem(form.options.file)
+    if (error instanceof Unloaded) throw error
+    const problem = form.options.graph === undefined ? loadProblem(form.options.file) : undefined
     if (problem !== undefined) throw new Unloaded(problem, undefined)
     const device = await loadsOnProcessor(form) ? form.options.provider : undefined
     throw new Unloaded(messageOf(error), device)
@@ -324,6 +352,7 @@ const perform = async (
     case "run": {
       const { feeds, fetches, form, network, values } = known(calls, command.call)
       const session = await sessionOf(network, form)
+      checkUnchanged(form.options)
       const [, grown] = await growth(() => session.run(feeds, fetches))
       form.held += grown
       if (grown > 0 && values > (form.measured?.values ?? 0)) form.measured = { values, bytes: form.held }

@@ -65,14 +65,39 @@ export const rooms: ReadonlyArray<Room> = [
     imports: ["core", "runner"]
   },
   {
+    path: "models/onnx",
+    holds: "ONNX files: reading and writing them, sizes of their values, memory of a call",
+    imports: ["core"]
+  },
+  {
     path: "models/checkpoint",
     holds: "files of weights: safetensors, torch's, shards, diffusers folders; what they hold, and their hashes",
     imports: ["core", "model"]
   },
   {
+    path: "models/graph",
+    holds: "the vocabulary that graphs are built of: values, operators, layers",
+    imports: ["core", "models/checkpoint", "models/onnx"]
+  },
+  {
+    path: "models/networks",
+    holds: "one file for each architecture, built of that vocabulary",
+    imports: ["models/checkpoint", "models/graph"]
+  },
+  {
     path: "models",
     holds: "model folders, tokenizers, `ModelProvider`, the thread that runs the networks",
-    imports: ["core", "families", "images", "model", "processing", "prompt", "sampling"]
+    imports: [
+      "core",
+      "families",
+      "images",
+      "model",
+      "models/graph",
+      "models/onnx",
+      "processing",
+      "prompt",
+      "sampling"
+    ]
   },
   {
     path: "diffusion",

@@ -22,7 +22,8 @@ const slowNetworks = Effect.gen(function*() {
   const allowed = yield* Latch.make()
   const begun = yield* Latch.make()
   const networks = Networks.of({
-    open: (file) => {
+    open: (opened) => {
+      const file = typeof opened === "string" ? opened : opened.file
       const network: Network = {
         file,
         inputs: inputsOf(file),

@@ -53,5 +53,4 @@ export const over = (dim: Dim, divisor: number): Dim => {
 }
 
 /** Sizes as messages show them. */
-export const shown = (dims: ReadonlyArray<Dim | undefined>): string =>
-  `[${dims.map((dim) => dim ?? "any").join(", ")}]`
+export const shown = (dims: ReadonlyArray<Dim | undefined>): string => `[${dims.map((dim) => dim ?? "any").join(", ")}]`

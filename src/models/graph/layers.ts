@@ -89,9 +89,9 @@ export interface ConvOptions {
 }
 
 /**
- * Two-dimensional convolution, `[b, i, h, w]` to `[b, o, h / stride, w / stride]`: weight `[o, i, k, k]` and, where there
- * is one, bias `[o]`. It pads by half of the kernel unless told otherwise. In a seamless graph it reads across the edges
- * wherever it pads all sides alike, as torch's circular padding does.
+ * Two-dimensional convolution, `[b, i, h, w]` to `[b, o, h / stride, w / stride]`: weight `[o, i, k, k]` and, where
+ * there is one, bias `[o]`. It pads by half of the kernel unless `padding` is given. In a seamless graph it reads
+ * across the edges wherever it pads all sides alike, as torch's circular padding does.
  */
 export const conv = (w: Weights, x: Value, { padding, stride = 1 }: ConvOptions = {}): Value => {
   begin(x, w)

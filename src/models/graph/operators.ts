@@ -103,7 +103,7 @@ export const concat = (values: readonly [Value, ...ReadonlyArray<Value>], axis: 
 export const halves = (x: Value): readonly [Value, Value] => {
   const size = over(x.dims.at(-1) ?? 1, 2)
   if (typeof size !== "number" || size % 1 !== 0) throw x.graph.unfit(`cannot halve ${shown(x.dims)}`)
-  const dims = x.dims.with(-1, size)
+  const dims = [...x.dims.slice(0, -1), size]
   const [first, second] = x.graph.node("Split", [x], [{ type: x.type, dims }, { type: x.type, dims }], {
     axis: { int: -1 },
     num_outputs: { int: 2 }

@@ -17,7 +17,7 @@ export const built = (
 ): Graph => {
   try {
     const { graph, unread } = build()
-    const [first] = unread.filter((name) => !ignored.test(name))
+    const first = unread.find((name) => !ignored.test(name))
     if (first !== undefined) throw weights.unfit(first, "has no place in the network")
     return graph
   } catch (error) {

@@ -44,5 +44,6 @@ const thirds = (tensor: StoredTensor): ReadonlyArray<StoredTensor> => {
   if (rows % 3 !== 0) return [tensor]
   const shape = [rows / 3, ...columns]
   const length = shape.reduce((product, size) => product * size, bytesOf[tensor.type])
-  return [0, 1, 2].map((i) => ({ ...tensor, shape, offset: tensor.offset + i * length, length }))
+  const { file, name, offset, type } = tensor
+  return [0, 1, 2].map((i) => ({ name, type, shape, file, offset: offset + i * length, length }))
 }

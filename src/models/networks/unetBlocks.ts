@@ -87,7 +87,7 @@ const resBlock = (w: Weights, x: Value, { emb, groups }: Step): Value => {
   return add(out, w.has("skip_connection") ? conv(w.at("skip_connection"), x) : x)
 }
 
-/** Transformer over pixels, `[b, c, h, w]` to the same, between two projections: linear layers or 1 x 1 convolutions. */
+/** Transformer over pixels, `[b, c, h, w]` to the same, between projections: linear layers or 1 x 1 convolutions. */
 const transformer = (w: Weights, x: Value, step: Step, level: number): Value => {
   const width = w.shape("proj_in.weight")?.[0] ?? 0
   const heads = step.headsOf(w, width, level)
@@ -105,7 +105,7 @@ const transformer = (w: Weights, x: Value, step: Step, level: number): Value => 
   )
 }
 
-/** Attention among pixels, then to the text, then a gated feed-forward network, each under its norm (Vaswani et al.). */
+/** Attention among pixels, then to the text, then a feed-forward network, each under its norm (Vaswani et al. 2017). */
 const transformerBlock = (w: Weights, x: Value, { context }: Step, heads: number): Value => {
   const normed = layerNorm(w.at("norm1"), x)
   const own = add(x, attend(w.at("attn1"), normed, normed, heads))

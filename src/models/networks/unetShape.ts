@@ -31,8 +31,8 @@ export const unetShape = (weights: Weights): UNetShape => {
   const w = unetNames(weights)
   const [channels = 0, inputs = 0] = w.tensor("input_blocks.0.0.weight").shape
   const blocks = w.at("input_blocks").list
-  const [first] = [...blocks, w.at("middle_block"), ...w.at("output_blocks").list]
-    .map((block) => block.at(1)).filter((module) => module.has("transformer_blocks"))
+  const first = [...blocks, w.at("middle_block"), ...w.at("output_blocks").list]
+    .map((block) => block.at(1)).find((module) => module.has("transformer_blocks"))
   return {
     channels,
     inputs,

@@ -5,7 +5,7 @@
  * back, and everything that was read and not replaced is written byte for byte as it was. So a file is rewritten by
  * copying with spread what changes. Validity is checked by onnxruntime when it opens the file, not here.
  */
-import { toFloat16 } from "../TensorBuffer.ts"
+import { toFloat16 } from "../../core/float16.ts"
 import { float, integer, Message, message, type Parts, string } from "./Protobuf.ts"
 
 /** The types of `TensorProto.DataType`, by their number. */

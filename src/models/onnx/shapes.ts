@@ -228,6 +228,13 @@ const gather: Rule = (read) => {
   )
 }
 
+const gatherND: Rule = (read) => {
+  const [data, indices] = read.inputs
+  if (data === undefined || indices === undefined) return undefined
+  const depth = (indices.dims.at(-1) ?? 0) + (read.int("batch_dims") ?? 0)
+  return made(data.type, [...indices.dims.slice(0, -1), ...data.dims.slice(depth)])
+}
+
 const slice: Rule = (read) => {
   const [data] = read.inputs
   const starts = read.list("starts", 1)
@@ -553,6 +560,7 @@ const rules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["ConstantOfShape", constantOfShape],
   ["Range", range],
   ["Gather", gather],
+  ["GatherND", gatherND],
   ["GatherElements", ({ inputs: [data, indices] }) => data && indices && made(data.type, indices.dims)],
   ["Slice", slice],
   ["Concat", concat],
