@@ -94,7 +94,7 @@ export const read = Effect.fnUntraced(function*(
   const networks = yield* findNetworks(reader)
   const [first, ...others] = encoders
   const { index, latentRgb, noise, unet, vae } = configs
-  reader.problems.push(...classProblems(configs), ...channelProblems(configs))
+  reader.problems.push(...classProblems(configs), ...channelProblems(configs), ...encoderProblems(configs))
   const isComplete = encoders.length === kind.textEncoders.length
   if (first === undefined || !isComplete || unet === undefined) return yield* invalid()
 
@@ -260,7 +260,7 @@ const findNetworks = ({ exists, network }: Reader) =>
     )
   }, { concurrency: "unbounded" })
 
-const classProblems = ({ index, unet, vae }: Configs): ReadonlyArray<Problem> => {
+const classProblems = ({ index, unet, vae, vaeEncoder }: Configs): ReadonlyArray<Problem> => {
   const unsupported = index === undefined || isSupported(index._class_name) ? [] : [{
     path: "model_index.json: _class_name",
     message: `"${index._class_name}" is not supported, only ${
@@ -274,7 +274,8 @@ const classProblems = ({ index, unet, vae }: Configs): ReadonlyArray<Problem> =>
   return [
     ...unsupported,
     ...wrong("unet/config.json", unet?._class_name, "UNet2DConditionModel"),
-    ...wrong("vae_decoder/config.json", vae?._class_name, "AutoencoderKL")
+    ...wrong("vae_decoder/config.json", vae?._class_name, "AutoencoderKL"),
+    ...wrong("vae_encoder/config.json", vaeEncoder?._class_name, "AutoencoderKL")
   ]
 }
 
@@ -287,10 +288,35 @@ const channelProblems = ({ unet, vae }: Configs): ReadonlyArray<Problem> => {
   if (unet === undefined || vae === undefined) return []
   const latent = vae.latent_channels
   const inpainting = latent * 2 + 1
-  return unet.in_channels === latent || unet.in_channels === inpainting ? [] : [unetProblem(
-    "in_channels",
-    `${unet.in_channels} channels fit neither the VAE's ${latent} nor an inpainting model's ${inpainting}`
-  )]
+  const { in_channels, out_channels } = unet
+  return [
+    ...(in_channels === latent || in_channels === inpainting ? [] : [unetProblem(
+      "in_channels",
+      `${in_channels} channels fit neither the VAE's ${latent} nor an inpainting model's ${inpainting}`
+    )]),
+    ...(out_channels === null || out_channels === latent ? [] : [unetProblem(
+      "out_channels",
+      `${out_channels} channels do not fit the VAE's ${latent}`
+    )])
+  ]
+}
+
+// Both halves of the VAE have one space of latents.
+const encoderProblems = ({ vae, vaeEncoder }: Configs): ReadonlyArray<Problem> => {
+  if (vae === undefined || vaeEncoder === undefined) return []
+  const shared = {
+    latent_channels: (config: typeof vae) => config.latent_channels,
+    scaling_factor: (config: typeof vae) => config.scaling_factor,
+    block_out_channels: (config: typeof vae) => config.block_out_channels.length
+  }
+  return Object.entries(shared).flatMap(([field, read]) =>
+    read(vaeEncoder) === read(vae) ? [] : [{
+      path: `vae_encoder/config.json: ${field}`,
+      message: `it does not fit vae_decoder/config.json: ${read(vaeEncoder)} for ${read(vae)}${
+        field === "block_out_channels" ? " blocks" : ""
+      }`
+    }]
+  )
 }
 
 // Stable Diffusion 2 reads OpenCLIP's ViT-H, 1 reads OpenAI's ViT-L: they differ in width and activation.

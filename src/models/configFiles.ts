@@ -1,12 +1,14 @@
 /**
  * The small files of a model folder: JSON that diffusers, transformers and optimum write, as far as Serena reads it.
  *
- * A missing field has the default of the library that writes the file.
+ * A missing field has the default of the library that writes the file. A field that is neither read nor known to be
+ * harmless is refused by name.
  */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Schema from "effect/Schema"
 import { type Problem, problemsOf } from "../core/Problem.ts"
+import { harmless, unknownFields } from "./configFields.ts"
 import { readText } from "./folderFiles.ts"
 
 const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
@@ -68,8 +70,20 @@ export const ModelIndex = Schema.Struct({
     Schema.Union([Schema.Tuple([Schema.NullOr(Schema.String), Schema.NullOr(SchedulerClass)]), Schema.Null])
   ),
   /** Library and class; nulls where the pipeline has none. */
-  text_encoder: Schema.optional(Schema.NullOr(Schema.Array(Schema.NullOr(Schema.String))))
+  text_encoder: Schema.optional(Schema.NullOr(Schema.Array(Schema.NullOr(Schema.String)))),
+  text_encoder_2: Schema.optional(Schema.NullOr(Schema.Array(Schema.NullOr(Schema.String))))
 })
+
+/** A value that has to be one of some names. */
+const oneOf = (what: string, names: ReadonlyArray<string>) =>
+  Schema.optional(
+    Schema.NullOr(Schema.String.check(Schema.makeFilter((name) =>
+      names.includes(name) ? undefined : `"${name}" is not supported: only ${what} (${names.join(", ")}) are`
+    )))
+  )
+
+/** Ids that go through a text encoder together. */
+const positions = 77
 
 /** `text_encoder/config.json` and `text_encoder_2/config.json`, as transformers writes them. */
 export const TextEncoderConfig = Schema.Struct({
@@ -77,10 +91,20 @@ export const TextEncoderConfig = Schema.Struct({
   num_hidden_layers: orElse(count, 12),
   hidden_act: orElse(Schema.String, "quick_gelu"),
   layer_norm_eps: orElse(Schema.Finite, 1e-5),
-  projection_dim: orElse(count, 512)
+  projection_dim: orElse(count, 512),
+  model_type: oneOf("CLIP's text encoders", ["clip_text_model", "clip"]),
+  max_position_embeddings: Schema.optional(
+    count.check(
+      Schema.makeFilter((number) =>
+        number === positions ? undefined : `it is not supported: texts are read in chunks of ${positions} tokens`
+      )
+    )
+  )
 })
 
 const optionalCount = orElse(Schema.NullOr(count), null)
+
+const foreignInputs = "the network reads more than latents, time, text and sizes"
 
 /** `unet/config.json`. */
 export const UNetConfig = Schema.Struct({
@@ -92,16 +116,27 @@ export const UNetConfig = Schema.Struct({
   addition_embed_type: orElse(Schema.NullOr(Schema.String), null),
   addition_time_embed_dim: optionalCount,
   projection_class_embeddings_input_dim: optionalCount,
-  time_cond_proj_dim: optionalCount
+  time_cond_proj_dim: optionalCount,
+  out_channels: optionalCount,
+  class_embed_type: unsupported(foreignInputs),
+  num_class_embeds: unsupported(foreignInputs),
+  encoder_hid_dim: unsupported(foreignInputs),
+  encoder_hid_dim_type: unsupported(foreignInputs)
 })
 
 const normalisedLatents = "latents are normalised by scaling_factor alone"
+
+const rgb = Schema.optional(
+  count.check(Schema.makeFilter((number) => number === 3 ? undefined : `${number} channels are no RGB image`))
+)
 
 /** `vae_decoder/config.json`, and `vae_encoder/config.json` where there is one. */
 export const VaeConfig = Schema.Struct({
   _class_name: Schema.optional(Schema.String),
   block_out_channels: Schema.Array(count),
   latent_channels: orElse(count, 4),
+  in_channels: rgb,
+  out_channels: rgb,
   scaling_factor: orElse(Schema.Finite, 0.18215),
   latents_mean: unsupported(normalisedLatents),
   latents_std: unsupported(normalisedLatents),
@@ -126,6 +161,13 @@ export const SchedulerConfig = Schema.Struct({
   shift: unsupported(foreignSchedule, (value) => value === 1),
   flow_shift: unsupported(foreignSchedule, (value) => value === 1),
   snr_shift_scale: unsupported(foreignSchedule, (value) => value === 1),
+  variance_type: Schema.optional(
+    Schema.Unknown.check(Schema.makeFilter((value) =>
+      typeof value === "string" && value.startsWith("learned")
+        ? "it is not supported: the network predicts a variance next to the noise"
+        : undefined
+    ))
+  ),
   thresholding: unsupported("dynamic thresholding is made for models of pixels, not of latents"),
   timestep_type: unsupported(foreignSchedule, (value) => value === "discrete")
 })
@@ -144,19 +186,45 @@ export const TokenizerConfig = Schema.StructWithRest(
     bos_token: orElse(SpecialToken, "<|startoftext|>"),
     eos_token: orElse(SpecialToken, "<|endoftext|>"),
     pad_token: Schema.optional(Schema.NullOr(SpecialToken)),
-    model_max_length: orElse(Schema.Finite, 77)
+    tokenizer_class: oneOf("CLIP's tokenizers", ["CLIPTokenizer", "CLIPTokenizerFast"])
   }),
   [Schema.Record(Schema.String, Schema.Unknown)]
 )
 
-/** A JSON file decoded by `schema`; fails with every problem in it. */
+const fields = (schema: { readonly fields: object }, others: ReadonlyArray<string>): ReadonlySet<string> =>
+  new Set([...Object.keys(schema.fields), ...others])
+
+/** The fields of each configuration that are read or harmless. */
+const known = new Map<unknown, ReadonlySet<string>>([
+  [ModelIndex, fields(ModelIndex, harmless.index)],
+  [TextEncoderConfig, fields(TextEncoderConfig, harmless.textEncoder)],
+  [UNetConfig, fields(UNetConfig, harmless.unet)],
+  [VaeConfig, fields(VaeConfig, harmless.vae)],
+  [SchedulerConfig, fields(SchedulerConfig, harmless.scheduler)],
+  [TokenizerConfig, fields(TokenizerConfig.schema, harmless.tokenizer)]
+])
+
+const unknown = (path: string): Problem => ({
+  path,
+  message: "it is not known, and may change what the model's numbers mean; set it to null if it does not matter"
+})
+
+/** A JSON file decoded by `schema`; fails with every problem in it, such as fields that are not known. */
 export const readJson = Effect.fnUntraced(function*<A, I>(
   file: string,
   schema: Schema.Codec<A, I>
 ): Effect.fn.Return<A, ReadonlyArray<Problem>, FileSystem.FileSystem> {
   const text = yield* Effect.mapError(readText(file), (message) => [{ path: "", message }])
-  return yield* Effect.mapError(
-    Schema.decodeEffect(Schema.fromJsonString(schema), { errors: "all" })(text),
-    ({ issue }) => problemsOf(issue)
-  )
+  const decode = <A>(schema: Schema.Codec<A, unknown>, value: unknown) =>
+    Effect.mapError(
+      Schema.decodeUnknownEffect(schema, { errors: "all" })(value),
+      ({ issue }): ReadonlyArray<Problem> => problemsOf(issue)
+    )
+  const value = yield* decode(Schema.fromJsonString(Schema.Unknown), text)
+  const others = typeof value === "object" && value !== null
+    ? unknownFields(value, known.get(schema) ?? new Set(Object.keys(value)))
+    : []
+  const problems = others.map(unknown)
+  const decoded = yield* Effect.mapError(decode(schema, value), (wrong) => [...wrong, ...problems])
+  return problems.length === 0 ? decoded : yield* Effect.fail(problems)
 })

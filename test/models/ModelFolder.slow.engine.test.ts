@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
+import { harmless } from "../../src/models/configFields.ts"
 import * as ModelFolder from "../../src/models/ModelFolder.ts"
 import { ModelProvider } from "../../src/models/ModelProvider.ts"
 import * as Onnx from "../../src/models/onnx/Onnx.ts"
@@ -211,6 +212,84 @@ describe("a folder's problems", () => {
       yield* ModelFolder.read(folder)
     }).pipe(Effect.provide(platform)))
 
+  it.effect("are halves of the VAE that disagree", () =>
+    Effect.gen(function*() {
+      const change = { scaling_factor: 0.5, latent_channels: 8, block_out_channels: [8, 8, 8, 8, 8] }
+      const problems = yield* problemsOf("sd1", edit("vae_encoder/config.json", change))
+      for (
+        const [field, text] of [["latent_channels", "8 for 4"], ["scaling_factor", "0.5 for"], [
+          "block_out_channels",
+          "5 for"
+        ]]
+      ) {
+        assert.include(
+          problems.join("\n"),
+          `vae_encoder/config.json: ${field}: it does not fit vae_decoder/config.json: ${text}`
+        )
+      }
+      assert.lengthOf(problems, 3)
+    }).pipe(Effect.provide(platform)))
+
+  it.effect("are tokenizers, text encoders and networks of another kind, named with what they are", () =>
+    Effect.gen(function*() {
+      const refused: ReadonlyArray<readonly [file: string, field: string, value: unknown]> = [
+        ["tokenizer/tokenizer_config.json", "tokenizer_class", "T5Tokenizer"],
+        ["text_encoder/config.json", "model_type", "t5"],
+        ["text_encoder/config.json", "max_position_embeddings", 248],
+        ["unet/config.json", "class_embed_type", "timestep"],
+        ["unet/config.json", "encoder_hid_dim_type", "text_proj"],
+        ["unet/config.json", "out_channels", 8],
+        ["vae_decoder/config.json", "out_channels", 4],
+        ["vae_encoder/config.json", "_class_name", "AutoencoderTiny"],
+        ["scheduler/scheduler_config.json", "variance_type", "learned_range"]
+      ]
+      for (const [file, field, value] of refused) {
+        const problems = yield* problemsOf("sd1", edit(file, { [field]: value }))
+        assert.include(problems.join("\n"), `${file}: ${field}: `, field)
+      }
+    }).pipe(Effect.provide(platform)))
+
+  it.effect("are fields that are not known, in every configuration, unless they are empty or notes", () =>
+    Effect.gen(function*() {
+      const files = [
+        "model_index.json",
+        "scheduler/scheduler_config.json",
+        "text_encoder/config.json",
+        "tokenizer/tokenizer_config.json",
+        "unet/config.json",
+        "vae_decoder/config.json",
+        "vae_encoder/config.json"
+      ]
+      for (const file of files) {
+        assert.deepStrictEqual(
+          yield* problemsOf("sd1", edit(file, { noise_offset: 0.1, _note: "mine", other: [null] })),
+          [
+            `${file}: noise_offset: it is not known, and may change what the model's numbers mean; set it to null if it ` +
+            "does not matter"
+          ]
+        )
+      }
+    }).pipe(Effect.provide(platform)))
+
+  it.effect("are none with every field that diffusers and transformers write for such models", () =>
+    Effect.gen(function*() {
+      const files = {
+        "model_index.json": harmless.index,
+        "scheduler/scheduler_config.json": harmless.scheduler,
+        "text_encoder/config.json": harmless.textEncoder,
+        "tokenizer/tokenizer_config.json": harmless.tokenizer,
+        "unet/config.json": harmless.unet,
+        "vae_decoder/config.json": harmless.vae
+      }
+      for (const family of ["sd1", "sdxl"] as const) {
+        const folder = yield* make(family)
+        for (const [file, names] of Object.entries(files)) {
+          yield* edit(file, Object.fromEntries(names.map((name) => [name, "any"])))(folder)
+        }
+        yield* ModelFolder.read(folder)
+      }
+    }).pipe(Effect.provide(platform)))
+
   it.effect("are latents with a mean, a deviation or a shift, in either configuration of the VAE", () =>
     Effect.gen(function*() {
       for (const file of ["vae_decoder/config.json", "vae_encoder/config.json"]) {
@@ -372,7 +451,9 @@ describe("a folder's problems", () => {
   it.effect("are shapes that a network refuses, told as it runs", () =>
     Effect.gen(function*() {
       const folder = yield* make("sd1")
-      yield* edit("vae_decoder/config.json", { block_out_channels: [8, 8, 8] })(folder)
+      for (const part of ["vae_decoder", "vae_encoder"]) {
+        yield* edit(`${part}/config.json`, { block_out_channels: [8, 8, 8] })(folder)
+      }
       const error = yield* Effect.flip(
         Effect.flatMap(ModelProvider, (models) =>
           Effect.flatMap(models.load(folder), ({ decode }) => decode(wave(4 * 35, 0.2), small))).pipe(
