@@ -64,3 +64,6 @@ export interface WeightSource {
   /** Every file that holds tensors: one that has changed since is refused before each run. */
   readonly files: ReadonlyArray<SourceFile>
 }
+
+/** Whether elements of a type are fractions, as those of weights are. */
+export const isFloat = (type: ElementType): boolean => /^(F|BF)/.test(type)
