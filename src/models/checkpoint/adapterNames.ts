@@ -1,8 +1,7 @@
 /**
  * What an adapter's names say: its algorithms, and the family whose networks it changes.
  */
-import type { ModelFamily } from "../../model/ModelInfo.ts"
-import type { TensorShape } from "./contents.ts"
+import type { FamilyName, TensorShape } from "./contents.ts"
 
 /** Algorithms by the ends of their tensors' names. */
 const algorithms: ReadonlyArray<readonly [name: string, ends: RegExp]> = [
@@ -28,7 +27,7 @@ const transformers: ReadonlyArray<readonly [name: string, modules: RegExp]> = [
 ]
 
 interface Adapter {
-  readonly family: ModelFamily | undefined
+  readonly family: FamilyName | undefined
   readonly why: ReadonlyArray<string>
   readonly detail: string
   readonly problem: string | undefined

@@ -4,7 +4,6 @@
  * The networks in it are found by the names that begin each of them, whatever prefix stands before. The rules that tell
  * a family are those that decide what the network computes: widths, the form of projections, where there is attention.
  */
-import type { ModelFamily } from "../../model/ModelInfo.ts"
 import * as adapters from "./adapterNames.ts"
 import { architectures } from "./otherArchitectures.ts"
 import { type ElementType, isFloat, type StoredTensor } from "./WeightSource.ts"
@@ -12,6 +11,9 @@ import { type ElementType, isFloat, type StoredTensor } from "./WeightSource.ts"
 /** What can be known of a tensor from a header. */
 export type TensorShape = Pick<StoredTensor, "name" | "type" | "shape">
 export type Tensors = ReadonlyMap<string, TensorShape>
+
+/** Families whose networks are built from checkpoints. */
+export type FamilyName = "sd1" | "sd2" | "sdxl" | "sdxl-refiner"
 
 /** What a file is for. */
 export type Kind =
@@ -58,7 +60,7 @@ export type Variant = "inpainting" | "instruct-pix2pix" | "depth" | "upscaling" 
 export interface Contents {
   readonly kind: Kind
   /** The family that it belongs to or fits; undefined where several would do, or none is known. */
-  readonly family: ModelFamily | undefined
+  readonly family: FamilyName | undefined
   readonly variant: Variant | undefined
   /** What it was told by, as phrases. */
   readonly why: ReadonlyArray<string>
@@ -125,7 +127,9 @@ const lora = (tensors: Tensors): Found | undefined => {
   return about === undefined ? undefined : found("lora", about)
 }
 
-const widths: Readonly<Record<number, ModelFamily>> = { 768: "sd1", 1024: "sd2", 1280: "sdxl" }
+const widths: Readonly<Record<number, FamilyName>> = { 768: "sd1", 1024: "sd2", 1280: "sdxl" }
+
+const counted = (vectors: number): string => vectors === 1 ? "1 vector" : `${vectors} vectors`
 
 const embedding = (tensors: Tensors): Found | undefined => {
   const all = [...tensors.values()].filter(({ shape }) => shape.length > 0)
@@ -139,7 +143,7 @@ const embedding = (tensors: Tensors): Found | undefined => {
     return found("embedding", {
       family: "sdxl",
       why: ["it has clip_l and clip_g, a list of vectors for each text encoder of SDXL"],
-      detail: `${vectors(l)} vectors`,
+      detail: counted(vectors(l)),
       problem: isPair ? undefined : `clip_l has ${vectors(l)} vectors and clip_g ${vectors(g)}`
     })
   }
@@ -147,18 +151,17 @@ const embedding = (tensors: Tensors): Found | undefined => {
     (all.length === 1 && !/\.|^\d+$/.test(all[0]?.name ?? ".") ? all[0] : undefined)
   if (named === undefined) return undefined
   const width = named.shape.at(-1) ?? 0
-  const count = vectors(named)
   return found("embedding", {
     family: widths[width],
     why: [`it has vectors of ${width} numbers`],
-    detail: count === 1 ? "1 vector" : `${count} vectors`
+    detail: counted(vectors(named))
   })
 }
 
 const firstConvolution = { original: "input_blocks.0.0.weight", diffusers: "conv_in.weight" } as const
 
 interface UNetShape {
-  readonly family: ModelFamily
+  readonly family: FamilyName
   readonly variant: Variant | undefined
   readonly why: ReadonlyArray<string>
 }
@@ -175,7 +178,7 @@ const unetShape = (tensors: Tensors, { naming, prefix }: Pick<Part, "naming" | "
     tensors,
     prefix + (naming === "original" ? "input_blocks.1.1." : "down_blocks.0.attentions.")
   )
-  const family: ModelFamily = projection === 4
+  const family: FamilyName = projection === 4
     ? "sd1"
     : adm === undefined || isFineAttended
     ? "sd2"
@@ -478,7 +481,7 @@ const useless: ReadonlyArray<readonly [reason: string, names: RegExp]> = [
   ["positions, which are 0 to 76 in every model", /(^|\.)position_ids$/],
   [
     "the noise schedule, which is computed",
-    /^(betas|alphas_cumprod(_prev)?|(sqrt_)?(one_minus_)?(recip(m1)?_)?alphas_cumprod|sqrt_.*|log_one_minus_.*|posterior_.*|lvlb_weights|logvar|denoiser\.(sigmas|log_sigmas))$/
+    /^(betas|.*alphas_cumprod.*|sqrt_.*|posterior_.*|lvlb_weights|logvar|denoiser\.(log_)?sigmas)$/
   ],
   ["losses and optimizers of training", /(^|\.)(loss|optimizer|optimizer_states|lr_schedulers|discriminator)\./],
   ["a scale of training (logit_scale)", /(^|\.)logit_scale$/],

@@ -91,7 +91,7 @@ describe("what a file is", () => {
       contentsOf(
         new Map(layout.flatMap(([name, type, shape]): Array<[string, TensorShape]> => {
           const changed = change(name)
-          return changed === undefined ? [] : [[changed, { name: changed, type: type as ElementType, shape }]]
+          return changed === undefined ? [] : [[changed, { name: changed, type, shape }]]
         }))
       )
     const whole = of((name) => name)

@@ -7,6 +7,7 @@ import { globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { gunzipSync } from "node:zlib"
+import type { ElementType } from "../../../src/models/checkpoint/WeightSource.ts"
 
 const data = fileURLToPath(new URL("../../data/checkpoints/", import.meta.url))
 
@@ -32,8 +33,8 @@ export const unpack = Effect.fnUntraced(function*(...patterns: ReadonlyArray<str
 /** Names, element types and shapes of a full-size checkpoint: `sdxl-base`. */
 export const realLayout = (
   name: string
-): ReadonlyArray<readonly [name: string, type: string, shape: Array<number>]> => {
-  const layout: Readonly<Record<string, [string, Array<number>]>> = JSON.parse(
+): ReadonlyArray<readonly [name: string, type: ElementType, shape: Array<number>]> => {
+  const layout: Readonly<Record<string, [ElementType, Array<number>]>> = JSON.parse(
     Buffer.from(contents(`real-layouts/${name}.json`)).toString()
   )
   return Object.entries(layout).map(([name, [type, shape]]) => [name, type, shape])
