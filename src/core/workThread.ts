@@ -30,7 +30,9 @@ const handedOver = (value: unknown, buffers: Set<ArrayBuffer>): unknown => {
     if (own.buffer instanceof ArrayBuffer) buffers.add(own.buffer)
     return own
   }
-  if (value instanceof Float32Array && value.buffer instanceof ArrayBuffer) buffers.add(value.buffer)
+  if ((value instanceof Float32Array || value instanceof Int32Array) && value.buffer instanceof ArrayBuffer) {
+    buffers.add(value.buffer)
+  }
   if (Array.isArray(value)) return value.map((item) => handedOver(item, buffers))
   return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
     ? Object.fromEntries(Object.entries(value).map(([key, field]) => [key, handedOver(field, buffers)]))

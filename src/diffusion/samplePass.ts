@@ -8,6 +8,7 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { latentLength } from "../core/LatentShape.ts"
+import { inTurns } from "../core/Work.ts"
 import type { Conditioning } from "../model/Conditioner.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import type { PassLevels } from "../planning/levels.ts"
@@ -99,7 +100,7 @@ export const condition = Effect.fnUntraced(function*(
     // They were cut when the request was planned.
     comments: false
   }
-  const prompt = Prompt.parse(plan.prompt, reading)
+  const prompt = yield* inTurns(() => Prompt.parsing(plan.prompt, reading))
   const isGuided = GuidedDenoiser.usesNegative({
     model,
     sampler,
@@ -108,7 +109,7 @@ export const condition = Effect.fnUntraced(function*(
   })
   return yield* model.conditioner.condition(model.textEncoders, {
     prompt,
-    negative: isGuided ? Prompt.parseNegative(plan.negativePrompt, reading) : undefined,
+    negative: isGuided ? yield* inTurns(() => Prompt.parsingNegative(plan.negativePrompt, reading)) : undefined,
     size: { width: plan.width, height: plan.height },
     guidanceScale: run.processing.cfg_scale,
     settings: opts

@@ -129,7 +129,7 @@ const encodeBy = Effect.fnUntraced(function*(
   settings: OptionsSnapshot,
   schedule: PromptSchedule
 ) {
-  const { chunkCount, texts } = Encoding.make(schedule, yield* encoder.vocabulary, {
+  const { chunkCount, texts } = yield* Encoding.make(schedule, yield* encoder.vocabulary, {
     commaBacktrack: settings.comma_padding_backtrack,
     emphasis: settings.emphasis
   })

@@ -73,9 +73,7 @@ export const planPrompts = (
 
   // Tags are words in negative prompts, and are reported once where both passes have them: then there is no path.
   const bare = (path: string | undefined, text: string): string => {
-    const bare = Infotext.trimmed(
-      Prompt.parseNegative(text, { steps: 1, comments: opts.enable_prompt_comments }).text
-    )
+    const bare = Infotext.trimmed(Prompt.withoutComments(text, { comments: opts.enable_prompt_comments }))
     if (path === undefined || processing.disable_extra_networks) return bare
     for (const network of ExtraNetworks.extract(bare).networks) {
       const tag = ExtraNetworks.print(network)

@@ -1,6 +1,7 @@
 /**
  * Attention: `(words)`, `(words:1.2)` and `[words]` weight pieces of a text (stable-diffusion-webui 1.10.1).
  */
+import { atOnce, type Parts } from "../core/Work.ts"
 import { placesOfWord, skipWhiteSpace, trimEnd } from "./Characters.ts"
 import type { Emphasis } from "./Emphasis.ts"
 
@@ -41,12 +42,23 @@ interface Token {
  * With the emphasis `None` brackets, backslashes and `BREAK` are characters like all others. A weight that is not a
  * number (`(a:1.2.3)`) is text. Round and square brackets close independently, as in `(a [b) c]`.
  */
-export const parse = (text: string, emphasis: Emphasis = "Original"): ReadonlyArray<Piece> =>
-  emphasis === "None"
-    ? [{ text, weight: 1 }]
-    : merge(tokens(text).map((token) => ({ text: token.text, weight: weigh(token) })))
+export const parse = (text: string, emphasis?: Emphasis): ReadonlyArray<Piece> => atOnce(parsing(text, emphasis))
 
-const tokens = (text: string): ReadonlyArray<Token> => {
+/** Tokens that are read or weighed in one part. */
+const tokensAtOnce = 256
+
+/** `parse` as work that stops after some tokens. */
+export function* parsing(text: string, emphasis: Emphasis = "Original"): Parts<ReadonlyArray<Piece>> {
+  if (emphasis === "None") return [{ text, weight: 1 }]
+  const pieces: Array<Piece> = []
+  for (const token of yield* tokens(text)) {
+    pieces.push({ text: token.text, weight: weigh(token) })
+    if (pieces.length % tokensAtOnce === 0) yield
+  }
+  return yield* merging(pieces)
+}
+
+function* tokens(text: string): Parts<ReadonlyArray<Token>> {
   const found: Array<Token> = []
   let round: Bracket | undefined
   let square: Bracket | undefined
@@ -57,7 +69,8 @@ const tokens = (text: string): ReadonlyArray<Token> => {
     bracket.closed = closings++
     return bracket.outer
   }
-  for (let at = 0; at < text.length;) {
+  for (let at = 0, read = 0; at < text.length; read++) {
+    if (read % tokensAtOnce === 0) yield
     const character = text[at]
     if (character === "\\") {
       const escapes = at + 1 < text.length && "()[]\\".includes(text.charAt(at + 1))
@@ -136,13 +149,16 @@ const weigh = (token: Token): number => {
 }
 
 /** Joins neighbours of equal weight; nothing at all becomes one empty piece. */
-export const merge = (pieces: ReadonlyArray<Piece>): ReadonlyArray<Piece> => {
+export const merge = (pieces: ReadonlyArray<Piece>): ReadonlyArray<Piece> => atOnce(merging(pieces))
+
+function* merging(pieces: ReadonlyArray<Piece>): Parts<ReadonlyArray<Piece>> {
   const merged: Array<Piece> = []
   for (let from = 0, to = 1; from < pieces.length; to++) {
     const weight = pieces[from]?.weight ?? 1
     if (pieces[to]?.weight === weight) continue
     merged.push({ text: pieces.slice(from, to).map(({ text }) => text).join(""), weight })
     from = to
+    if (merged.length % tokensAtOnce === 0) yield
   }
   return merged.length === 0 ? [{ text: "", weight: 1 }] : merged
 }

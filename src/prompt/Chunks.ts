@@ -2,12 +2,12 @@
  * Chunks: the pieces of a text as token ids, in the portions of 77 that a CLIP text encoder reads
  * (stable-diffusion-webui 1.10.1).
  */
+import type * as Effect from "effect/Effect"
+import { atOnce, type Parts } from "../core/Work.ts"
 import { isBreak, type Piece } from "./Attention.ts"
 
-/** A tokenizer: token ids of a text, and its special tokens. */
-export interface Vocabulary {
-  /** Ids of a text alone, without start and end. */
-  readonly encode: (text: string) => ReadonlyArray<number>
+/** Token ids that have a meaning of their own. */
+export interface SpecialIds {
   /** The last id of ",". */
   readonly comma: number
   readonly start: number
@@ -17,6 +17,12 @@ export interface Vocabulary {
    * encoder.
    */
   readonly padding: number
+}
+
+/** A tokenizer: token ids of texts, and its special tokens. */
+export interface Vocabulary extends SpecialIds {
+  /** Ids of each of some texts alone, without start and end. It does not hold up other fibers. */
+  readonly encode: (texts: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<ArrayLike<number>>>
 }
 
 /** Tokens of the prompt in a chunk. */
@@ -30,13 +36,18 @@ export interface Inversion {
 }
 
 /** Finds the textual inversion whose name begins at a place of a piece's ids. */
-export type FindInversion = (ids: ReadonlyArray<number>, place: number) => Inversion | undefined
+export type FindInversion = (ids: ArrayLike<number>, place: number) => Inversion | undefined
 
 /** A textual inversion in a chunk: its first `vectors` vectors replace the embeddings from the position `at` on. */
 export interface PlacedInversion {
   readonly inversion: Inversion
   readonly at: number
   readonly vectors: number
+}
+
+/** Token ids of texts that are known already. */
+export interface Words extends SpecialIds {
+  readonly encode: (text: string) => ArrayLike<number>
 }
 
 /** One portion of a text. */
@@ -66,11 +77,15 @@ interface OpenChunk {
 }
 
 /** Packs pieces into chunks, one at least. */
-export const pack = (
+export const pack = (pieces: ReadonlyArray<Piece>, words: Words, options?: PackOptions): ReadonlyArray<PromptChunk> =>
+  atOnce(packing(pieces, words, options))
+
+/** `pack` as work that stops after each piece and after some chunks. */
+export function* packing(
   pieces: ReadonlyArray<Piece>,
-  vocabulary: Vocabulary,
+  vocabulary: Words,
   { commaBacktrack = 20, findInversion }: PackOptions = {}
-): ReadonlyArray<PromptChunk> => {
+): Parts<ReadonlyArray<PromptChunk>> {
   const chunks: Array<PromptChunk> = []
   let open: OpenChunk = { ids: [], weights: [], inversions: [] }
   let lastComma: number | undefined
@@ -86,6 +101,7 @@ export const pack = (
     }
     const ids = vocabulary.encode(piece.text)
     for (let place = 0; place < ids.length;) {
+      if (open.ids.length === 0 && chunks.length % 32 === 0) yield
       const id = ids[place] ?? vocabulary.padding
       if (id === vocabulary.comma) lastComma = open.ids.length
       else if (open.ids.length === capacity && lastComma !== undefined && capacity - lastComma <= commaBacktrack) {
@@ -109,6 +125,7 @@ export const pack = (
       }
       place += Math.max(1, inversion.tokens)
     }
+    yield
   }
   if (open.ids.length > 0 || chunks.length === 0) close()
   return chunks
@@ -124,7 +141,7 @@ const cut = ({ ids, inversions, weights }: OpenChunk, place: number): OpenChunk 
   }
 }
 
-const seal = (chunk: OpenChunk, { end, padding, start }: Vocabulary): PromptChunk => {
+const seal = (chunk: OpenChunk, { end, padding, start }: SpecialIds): PromptChunk => {
   const used = chunk.ids.length
   const filling = Array.from({ length: capacity - used + 1 }, () => end)
   const ids = [start, ...chunk.ids, ...filling]
@@ -133,14 +150,15 @@ const seal = (chunk: OpenChunk, { end, padding, start }: Vocabulary): PromptChun
 }
 
 /** The chunk of an empty text. */
-export const empty = (vocabulary: Vocabulary): PromptChunk => seal({ ids: [], weights: [], inversions: [] }, vocabulary)
+export const empty = (special: SpecialIds): PromptChunk => seal({ ids: [], weights: [], inversions: [] }, special)
 
 /** With empty chunks at the end, up to `count`. */
 export const pad = (
   chunks: ReadonlyArray<PromptChunk>,
   count: number,
-  vocabulary: Vocabulary
-): ReadonlyArray<PromptChunk> =>
-  chunks.length >= count
-    ? chunks
-    : [...chunks, ...Array.from({ length: count - chunks.length }, () => empty(vocabulary))]
+  special: SpecialIds
+): ReadonlyArray<PromptChunk> => {
+  if (chunks.length >= count) return chunks
+  const filling = empty(special)
+  return [...chunks, ...Array.from({ length: count - chunks.length }, () => filling)]
+}

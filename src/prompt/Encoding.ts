@@ -4,6 +4,8 @@
  * One `Encoding` is one call as stable-diffusion-webui 1.10.1 makes it. Texts of one call have the same number of
  * chunks, and emphasis acts on all of them together, chunk by chunk.
  */
+import * as Effect from "effect/Effect"
+import { inTurns } from "../core/Work.ts"
 import * as Attention from "./Attention.ts"
 import * as Chunks from "./Chunks.ts"
 import type { Emphasis } from "./Emphasis.ts"
@@ -29,29 +31,35 @@ export interface EncodingOptions extends Chunks.PackOptions {
   readonly emphasis?: Emphasis | undefined
 }
 
-/** The texts of a schedule in chunks, the shorter ones filled up with empty chunks. */
-export const make = (
+/**
+ * The texts of a schedule in chunks, the shorter ones filled up with empty chunks. One text is read after the other, in
+ * turns with other fibers.
+ */
+export const make = Effect.fnUntraced(function*(
   schedule: PromptSchedule,
   vocabulary: Chunks.Vocabulary,
   options: EncodingOptions = {}
-): Encoding => {
-  const repeats = schedule.texts.map(() => 0)
-  for (const { index } of schedule.entries) repeats[index] = (repeats[index] ?? 0) + 1
-  const texts = schedule.texts.map((text, i) => ({
-    text,
-    chunks: Chunks.pack(Attention.parse(text, options.emphasis), vocabulary, options),
-    repeats: repeats[i] ?? 0
-  }))
+) {
+  const texts: Array<EncodedText> = []
+  for (const [i, text] of schedule.texts.entries()) {
+    const pieces = yield* inTurns(() => Attention.parsing(text, options.emphasis))
+    const written = Array.from(new Set(pieces.flatMap((piece) => Attention.isBreak(piece) ? [] : [piece.text])))
+    const ids = yield* vocabulary.encode(written)
+    const known = new Map(written.map((text, place) => [text, ids[place] ?? []] as const))
+    const words = { ...vocabulary, encode: (text: string) => known.get(text) ?? [] }
+    const chunks = yield* inTurns(() => Chunks.packing(pieces, words, options))
+    texts.push({ text, chunks, repeats: schedule.repeats[i] ?? 0 })
+  }
   return padded({ texts, chunkCount: texts.reduce((most, { chunks }) => Math.max(most, chunks.length), 1) }, vocabulary)
-}
+})
 
-const padded = ({ chunkCount, texts }: Encoding, vocabulary: Chunks.Vocabulary): Encoding => ({
-  texts: texts.map((text) => ({ ...text, chunks: Chunks.pad(text.chunks, chunkCount, vocabulary) })),
+const padded = ({ chunkCount, texts }: Encoding, special: Chunks.SpecialIds): Encoding => ({
+  texts: texts.map((text) => ({ ...text, chunks: Chunks.pad(text.chunks, chunkCount, special) })),
   chunkCount
 })
 
 /** Encodings filled up with empty chunks to one length, for networks that read all of them at once. */
-export const align = (encodings: ReadonlyArray<Encoding>, vocabulary: Chunks.Vocabulary): ReadonlyArray<Encoding> => {
+export const align = (encodings: ReadonlyArray<Encoding>, special: Chunks.SpecialIds): ReadonlyArray<Encoding> => {
   const chunkCount = encodings.reduce((most, encoding) => Math.max(most, encoding.chunkCount), 1)
-  return encodings.map(({ texts }) => padded({ texts, chunkCount }, vocabulary))
+  return encodings.map(({ texts }) => padded({ texts, chunkCount }, special))
 }

@@ -4,6 +4,7 @@
  * Comments and extra networks are removed, `AND` parts split, and each part unrolled into the texts of the run.
  * Attention is read later, text by text: see `Encoding`. Nothing here fails: everything that is not syntax is text.
  */
+import { atOnce, type Parts } from "../core/Work.ts"
 import * as Comments from "./Comments.ts"
 import * as Composition from "./Composition.ts"
 import * as ExtraNetworks from "./ExtraNetworks.ts"
@@ -35,15 +36,19 @@ export interface ParseOptions extends PromptSchedule.ScheduleOptions {
 }
 
 /** Reads a prompt, its styles merged. Parts of equal text share one schedule, so that it is encoded once. */
-export const parse = (source: string, options: ParseOptions): Prompt => {
+export const parse = (source: string, options: ParseOptions): Prompt => atOnce(parsing(source, options))
+
+/** `parse` as work that stops after each text of a schedule. */
+export function* parsing(source: string, options: ParseOptions): Parts<Prompt> {
   const text = withoutComments(source, options)
   const { networks, text: words } = ExtraNetworks.extract(text)
   const schedules = new Map<string, PromptSchedule.PromptSchedule>()
-  const parts = Composition.split(words).map(({ text, weight }): Part => {
-    const schedule = schedules.get(text) ?? PromptSchedule.make(text, options)
+  const parts: Array<Part> = []
+  for (const { text, weight } of Composition.split(words)) {
+    const schedule = schedules.get(text) ?? (yield* PromptSchedule.making(text, options))
     schedules.set(text, schedule)
-    return { weight, schedule }
-  })
+    parts.push({ weight, schedule })
+  }
   return { text, networks, parts }
 }
 
@@ -52,10 +57,15 @@ export const countParts = (source: string, options: Pick<ParseOptions, "comments
   Composition.split(ExtraNetworks.extract(withoutComments(source, options)).text).length
 
 /** Reads a negative prompt. */
-export const parseNegative = (source: string, options: ParseOptions): NegativePrompt => {
+export const parseNegative = (source: string, options: ParseOptions): NegativePrompt =>
+  atOnce(parsingNegative(source, options))
+
+/** `parseNegative` as work that stops after each text of the schedule. */
+export function* parsingNegative(source: string, options: ParseOptions): Parts<NegativePrompt> {
   const text = withoutComments(source, options)
-  return { text, schedule: PromptSchedule.make(text, options) }
+  return { text, schedule: yield* PromptSchedule.making(text, options) }
 }
 
-const withoutComments = (text: string, { comments = true }: Pick<ParseOptions, "comments">) =>
+/** A prompt of either kind as infotexts show it. */
+export const withoutComments = (text: string, { comments = true }: Pick<ParseOptions, "comments">) =>
   comments ? Comments.strip(text) : text

@@ -7,6 +7,7 @@
  * the source.
  */
 import * as Arr from "effect/Array"
+import { atOnce, type Parts } from "../core/Work.ts"
 import { skipWhiteSpace } from "./Characters.ts"
 
 /** Text and things that change, side by side. No two texts are neighbours, and none is empty. */
@@ -261,10 +262,15 @@ export interface PromptSchedule {
   readonly entries: Arr.NonEmptyReadonlyArray<ScheduleEntry>
   /** Distinct texts, in the order of their first use. */
   readonly texts: ReadonlyArray<string>
+  /** How many entries have each of the texts. */
+  readonly repeats: ReadonlyArray<number>
 }
 
 /** Reads a text and unrolls it over the steps of a pass. */
-export const make = (source: string, options: ScheduleOptions): PromptSchedule => {
+export const make = (source: string, options: ScheduleOptions): PromptSchedule => atOnce(making(source, options))
+
+/** `make` as work that stops after each text. */
+export function* making(source: string, options: ScheduleOptions): Parts<PromptSchedule> {
   const { firstPassSteps, useOldScheduling: old = false } = options
   const second = firstPassSteps !== undefined && !old
   const steps = Math.max(1, Math.trunc(old ? firstPassSteps ?? options.steps : options.steps))
@@ -275,14 +281,24 @@ export const make = (source: string, options: ScheduleOptions): PromptSchedule =
   }
 
   const tree = parse(source)
-  const indices = new Map<string, number>()
-  const entries = Arr.map(Arr.append(changingSteps(tree, steps, lastBefore), steps), (until): ScheduleEntry => {
+  yield
+  const known = new Map<string, ScheduleEntry>()
+  const repeats: Array<number> = []
+  const entryAt = (until: number): ScheduleEntry => {
     const text = textAt(tree, until, lastBefore)
-    const index = indices.get(text) ?? indices.size
-    indices.set(text, index)
-    return { until, text, index }
-  })
-  return { source, entries, texts: Array.from(indices.keys()) }
+    // Equal texts are one string in memory.
+    const entry = known.get(text) ?? { until, text, index: known.size }
+    known.set(entry.text, entry)
+    repeats[entry.index] = (repeats[entry.index] ?? 0) + 1
+    return { ...entry, until }
+  }
+  const changing = changingSteps(tree, steps, lastBefore)
+  const entries = Arr.of(entryAt(changing[0] ?? steps))
+  for (const until of changing.length === 0 ? [] : [...changing.slice(1), steps]) {
+    yield
+    entries.push(entryAt(until))
+  }
+  return { source, entries, texts: Array.from(known.keys()), repeats }
 }
 
 // Steps before the last after which the text may be another one, ascending.

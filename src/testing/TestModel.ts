@@ -116,7 +116,7 @@ const wordId = (word: string): number => {
 }
 
 const vocabulary: Vocabulary = {
-  encode: (text) => (text.match(/,|[^\s,]+/g) ?? []).map(wordId),
+  encode: (texts) => Effect.succeed(texts.map((text) => (text.match(/,|[^\s,]+/g) ?? []).map(wordId))),
   comma: wordId(","),
   start,
   end,

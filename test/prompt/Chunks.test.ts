@@ -90,7 +90,7 @@ describe("Chunks.pack", () => {
     assert.isTrue(chunks.every(({ ids, used, weights }) => used <= 75 && ids.length === 77 && weights.length === 77))
     assert.deepStrictEqual(
       chunks.flatMap(({ ids, used }) => ids.slice(1, used + 1)),
-      pieces.filter((piece) => !Attention.isBreak(piece)).flatMap(({ text }) => vocabulary.encode(text))
+      pieces.filter((piece) => !Attention.isBreak(piece)).flatMap(({ text }) => Array.from(vocabulary.encode(text)))
     )
   })
 })

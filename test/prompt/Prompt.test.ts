@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Encoding from "../../src/prompt/Encoding.ts"
 import * as Prompt from "../../src/prompt/Prompt.ts"
 import * as PromptSchedule from "../../src/prompt/PromptSchedule.ts"
-import { Fragments, hostile, join, vocabulary, words } from "./fixtures.ts"
+import { Fragments, hostile, join, ofModel, vocabulary, words } from "./fixtures.ts"
 
 const steps = { steps: 10 }
 const partsOf = (prompt: Prompt.Prompt) =>
@@ -43,10 +44,10 @@ describe("Prompt.parse", () => {
     ])
   })
 
-  it.prop("reads any text", [Schema.Union([Schema.String, Fragments])], ([given]) => {
+  it.effect.prop("reads any text", [Schema.Union([Schema.String, Fragments])], ([given]) => {
     const text = typeof given === "string" ? given : join(given)
-    for (const { schedule } of Prompt.parse(text, steps).parts) Encoding.make(schedule, vocabulary)
-    Encoding.make(Prompt.parseNegative(text, steps).schedule, vocabulary)
+    const schedules = [...Prompt.parse(text, steps).parts, Prompt.parseNegative(text, steps)]
+    return Effect.forEach(schedules, ({ schedule }) => Encoding.make(schedule, ofModel))
   }, { arbitrary: { runs: 500 } })
 
   it("reads a hundred thousand characters of anything", () => {
@@ -71,30 +72,35 @@ describe("Prompt.parseNegative", () => {
 
 describe("Encoding", () => {
   const make = (text: string, options?: Encoding.EncodingOptions) =>
-    Encoding.make(PromptSchedule.make(text, steps), vocabulary, options)
+    Encoding.make(PromptSchedule.make(text, steps), ofModel, options)
 
-  it("holds each distinct text once, with how often the schedule has it, in equally many chunks", () => {
-    const { chunkCount, texts } = make(`[w0|${words(80)}|w0]`)
-    assert.strictEqual(chunkCount, 2)
-    assert.deepStrictEqual(texts.map(({ repeats }) => repeats), [7, 3])
-    assert.deepStrictEqual(texts.map(({ chunks }) => chunks.map(({ used }) => used)), [[1, 0], [75, 5]])
-  })
+  it.effect("holds each distinct text once, with how often the schedule has it, in equally many chunks", () =>
+    Effect.gen(function*() {
+      const { chunkCount, texts } = yield* make(`[w0|${words(80)}|w0]`)
+      assert.strictEqual(chunkCount, 2)
+      assert.deepStrictEqual(texts.map(({ repeats }) => repeats), [7, 3])
+      assert.deepStrictEqual(texts.map(({ chunks }) => chunks.map(({ used }) => used)), [[1, 0], [75, 5]])
+    }))
 
-  it("is reached by an entry's index", () => {
-    const schedule = PromptSchedule.make("[a|b|a]", steps)
-    const { texts } = Encoding.make(schedule, vocabulary)
-    assert.isTrue(schedule.entries.every(({ index, text }) => texts[index]?.text === text))
-  })
+  it.effect("is reached by an entry's index", () =>
+    Effect.gen(function*() {
+      const schedule = PromptSchedule.make("[a|b|a]", steps)
+      const { texts } = yield* Encoding.make(schedule, ofModel)
+      assert.isTrue(schedule.entries.every(({ index, text }) => texts[index]?.text === text))
+    }))
 
-  it("reads brackets as characters when emphasis is None", () => {
-    const weights = (emphasis: "None" | "Original") => make("(w0:1.5)", { emphasis }).texts[0]?.chunks[0]?.weights[1]
-    assert.strictEqual(weights("Original"), 1.5)
-    assert.strictEqual(weights("None"), 1)
-  })
+  it.effect("reads brackets as characters when emphasis is None", () =>
+    Effect.gen(function*() {
+      const weights = (emphasis: "None" | "Original") =>
+        Effect.map(make("(w0:1.5)", { emphasis }), ({ texts }) => texts[0]?.chunks[0]?.weights[1])
+      assert.strictEqual(yield* weights("Original"), 1.5)
+      assert.strictEqual(yield* weights("None"), 1)
+    }))
 
-  it("fills encodings up to one length", () => {
-    const aligned = Encoding.align([make("w0"), make(words(160))], vocabulary)
-    assert.deepStrictEqual(aligned.map(({ chunkCount }) => chunkCount), [3, 3])
-    assert.deepStrictEqual(aligned[0]?.texts[0]?.chunks.map(({ used }) => used), [1, 0, 0])
-  })
+  it.effect("fills encodings up to one length", () =>
+    Effect.gen(function*() {
+      const aligned = Encoding.align([yield* make("w0"), yield* make(words(160))], vocabulary)
+      assert.deepStrictEqual(aligned.map(({ chunkCount }) => chunkCount), [3, 3])
+      assert.deepStrictEqual(aligned[0]?.texts[0]?.chunks.map(({ used }) => used), [1, 0, 0])
+    }))
 })

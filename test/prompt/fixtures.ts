@@ -1,6 +1,7 @@
 /** Inputs that tests of the prompt language share. */
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { Vocabulary } from "../../src/prompt/Chunks.ts"
+import type { Vocabulary, Words } from "../../src/prompt/Chunks.ts"
 
 /** Fragments of the language, to be joined into prompts that are often nearly right. */
 export const Fragments = Schema.Array(
@@ -66,7 +67,7 @@ const start = 49_406
 const end = 49_407
 
 /** A tokenizer of one id a word: 267 for a comma, 1000 + n for `w<n>`, 1 for any other. */
-export const vocabulary: Vocabulary = {
+export const vocabulary: Words = {
   encode: (text) =>
     (text.match(/,|[^\s,]+/g) ?? []).map((word) =>
       word === "," ? 267 : 1000 + Number(/^w(\d+)$/.exec(word)?.[1] ?? -999)
@@ -75,6 +76,12 @@ export const vocabulary: Vocabulary = {
   start,
   end,
   padding: end
+}
+
+/** The same, as a model has it. */
+export const ofModel: Vocabulary = {
+  ...vocabulary,
+  encode: (texts) => Effect.succeed(texts.map((text) => vocabulary.encode(text)))
 }
 
 /** `w0 w1 w2 ...` */
