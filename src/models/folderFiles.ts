@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type * as PlatformError from "effect/PlatformError"
+import { fileText } from "../core/fileText.ts"
 
 /** Where exporters put the weights of a network that is too large for one file. */
 export const weightFiles = ["model.onnx_data", "model.onnx.data", "weights.pb"]
@@ -24,16 +25,19 @@ const largestPointer = 1024n
 const unreadable = ({ reason }: PlatformError.PlatformError) =>
   reason._tag === "NotFound" ? "the file is missing" : `the file cannot be read (${reason._tag})`
 
-/** The text of a file in UTF-8, without a byte order mark, with line feeds alone; fails with what is wrong with it. */
+/**
+ * The text of a file without a byte order mark and with line feeds alone, see `fileText`. Fails with what is wrong with
+ * it.
+ */
 export const readText = Effect.fnUntraced(function*(
   file: string
 ): Effect.fn.Return<string, string, FileSystem.FileSystem> {
   const fs = yield* FileSystem.FileSystem
   const bytes = yield* Effect.mapError(fs.readFile(file), unreadable)
-  const text = yield* Effect.try({
-    try: () => new TextDecoder("utf-8", { fatal: true }).decode(bytes),
-    catch: () => "the file is not text in UTF-8; download or export it again, or save it in UTF-8"
-  })
+  const text = fileText(bytes)
+  if (text === undefined) {
+    return yield* Effect.fail("the file is not text in UTF-8; download or export it again, or save it in UTF-8")
+  }
   if (text.trim() === "") return yield* Effect.fail(empty)
   if (isPointer(text)) return yield* Effect.fail(pointer)
   return text.replace(/\r\n?/g, "\n")

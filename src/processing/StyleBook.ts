@@ -5,22 +5,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import { fileText } from "../core/fileText.ts"
 import * as Styles from "../prompt/Styles.ts"
 import { CommandOptions } from "./CommandOptions.ts"
 
 /** Largest file that is read, in bytes. */
 const largest = 16 * 1024 * 1024
-
-// UTF-8, or UTF-16 with the mark that spreadsheets write.
-const decoded = (bytes: Uint8Array): string | undefined => {
-  const encoding = bytes[0] === 0xFF && bytes[1] === 0xFE
-    ? "utf-16le"
-    : bytes[0] === 0xFE && bytes[1] === 0xFF
-    ? "utf-16be"
-    : "utf-8"
-  return Option.getOrUndefined(Option.liftThrowable(() => new TextDecoder(encoding, { fatal: true }).decode(bytes))())
-}
 
 export class StyleBook extends Context.Service<StyleBook, {
   /** The styles, and sentences about problems of the file. A missing file holds no styles. */
@@ -40,7 +30,7 @@ export class StyleBook extends Context.Service<StyleBook, {
         read: Effect.gen(function*() {
           const { size } = yield* fs.stat(stylesFile)
           if (size > largest) return unreadable("are not read: the file is larger than 16 MB")
-          const text = decoded(yield* fs.readFile(stylesFile))
+          const text = fileText(yield* fs.readFile(stylesFile))
           if (text === undefined) return unreadable("are not read: the file is not valid UTF-8. Save it as UTF-8")
           const { problems, styles } = Styles.parse(text)
           return { styles, problems: problems.map(({ line, message }) => `${stylesFile}, line ${line}: ${message}.`) }

@@ -145,7 +145,7 @@ describe("a folder's problems", () => {
         Effect.gen(function*() {
           const text = yield* fs.readFileString(`${folder}/unet/config.json`)
           yield* fs.writeFileString(`${folder}/unet/config.json`, text.slice(0, 100))
-          const utf16 = Buffer.from(`\uFEFF${text}`, "utf16le")
+          const utf16 = Buffer.from(text, "utf16le")
           yield* fs.writeFile(`${folder}/vae_decoder/config.json`, utf16)
         }))
       const [unet, vae] = problems.toSorted()
@@ -162,6 +162,8 @@ describe("a folder's problems", () => {
         const text = yield* fs.readFileString(`${folder}/${file}`)
         yield* fs.writeFileString(`${folder}/${file}`, `\uFEFF${text.replaceAll("\n", "\r\n")}`)
       }
+      const text = yield* fs.readFileString(`${folder}/vae_decoder/config.json`)
+      yield* fs.writeFile(`${folder}/vae_decoder/config.json`, Buffer.from(`\uFEFF${text}`, "utf16le"))
       assert.deepStrictEqual(yield* ModelFolder.read(folder), expected)
     }).pipe(Effect.provide(platform)))
 

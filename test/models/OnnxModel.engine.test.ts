@@ -8,6 +8,7 @@ import * as ModelFolder from "../../src/models/ModelFolder.ts"
 import { ModelProvider } from "../../src/models/ModelProvider.ts"
 import * as Tokenizer from "../../src/models/Tokenizer.ts"
 import reference from "../goldens/shapes-128.json" with { type: "json" }
+import { savedWithLines } from "../textFiles.ts"
 import { brokenCopy, embedded, layerModels } from "./fixtures.ts"
 import { framed } from "./texts.ts"
 
@@ -136,6 +137,26 @@ layer(layerModels())("the embedded model", (it) => {
         }
       }
     }))
+
+  it.effect.each(["vocab.json", "merges.txt", "tokenizer.json"])(
+    "tokenizes the same from any editor's %s",
+    (file) =>
+      Effect.gen(function*() {
+        const fs = yield* FileSystem.FileSystem
+        const folder = yield* brokenCopy((folder) =>
+          file === "tokenizer.json" ? Effect.void : fs.remove(`${folder}/tokenizer/tokenizer.json`)
+        )
+        const text = yield* fs.readFileString(`${folder}/tokenizer/${file}`)
+        for (const [name, save] of savedWithLines) {
+          yield* fs.writeFile(`${folder}/tokenizer/${file}`, save(text))
+          const model = yield* ModelFolder.read(folder)
+          const vocabulary = yield* Tokenizer.read(model, model.textEncoders[0])
+          for (const { input_ids, prompt } of reference.prompts) {
+            assert.deepStrictEqual(framed(vocabulary, prompt), input_ids, name)
+          }
+        }
+      })
+  )
 
   it.effect.each(
     [

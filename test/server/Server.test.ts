@@ -1,4 +1,5 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -13,8 +14,10 @@ import { connect } from "node:net"
 import { fileURLToPath } from "node:url"
 import { SaveError } from "../../src/images/ImageError.ts"
 import { NetworkLoadError } from "../../src/model/ModelError.ts"
+import * as OptionsFile from "../../src/server/host/OptionsFile.ts"
 import { ServerOptions } from "../../src/server/host/ServerOptions.ts"
 import { Faults, ModelFaults, TestModel } from "../../src/testing/index.ts"
+import { savedWithLines } from "../textFiles.ts"
 import { type Answer, serving, small, until } from "./serving.ts"
 import { freePort, knock } from "./sockets.ts"
 
@@ -577,6 +580,22 @@ describe("the file of settings", () => {
       const { body } = yield* get(`${v1}/options`)
       assert.deepStrictEqual([field(body, "jpeg_quality"), field(body, "send_seed")], [91, false])
     }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live("are read from a file that any editor saved, and from no other", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const file = `${yield* fs.makeTempDirectoryScoped()}/settings.json`
+      const read = Effect.scoped(Effect.map(OptionsFile.open(file), ({ values }) => values))
+      const text = "{\n\"outdir_samples\": \"\u732B\"\n}\n"
+      for (const [name, save] of savedWithLines) {
+        yield* fs.writeFile(file, save(text))
+        assert.deepStrictEqual(yield* read, { outdir_samples: "\u732B" }, name)
+      }
+      for (const bytes of [Buffer.from("{\"a\": \"d\u00E9tail\"}", "latin1"), Buffer.from(text, "utf16le")]) {
+        yield* fs.writeFile(file, bytes)
+        assert.include((yield* Effect.flip(read)).message, `${file}: it is not valid UTF-8; save it as UTF-8`)
+      }
+    }).pipe(Effect.provide([NodeFileSystem.layer, NodePath.layer])))
 
   it.live("keeps what clients have changed: a default too, and no flags, which go over it", () =>
     Effect.gen(function*() {

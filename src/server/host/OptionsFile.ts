@@ -11,6 +11,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { SettingsNotSaved } from "../../contract/errors.ts"
+import { fileText } from "../../core/fileText.ts"
 import { makeFolder } from "../../core/makeFolder.ts"
 import { reasonOf } from "../../core/WriteFailure.ts"
 import { InvalidOptions } from "../../processing/Options.ts"
@@ -95,10 +96,12 @@ const realPath = Effect.fnUntraced(function*(name: string) {
 
 const read = Effect.fnUntraced(function*(file: string) {
   const fs = yield* FileSystem.FileSystem
-  const text = yield* fs.readFileString(file).pipe(
-    Effect.catchIf(isMissing, () => Effect.succeed("{}")),
+  const bytes = yield* fs.readFile(file).pipe(
+    Effect.catchIf(isMissing, () => Effect.succeed(new TextEncoder().encode("{}"))),
     Effect.mapError(({ message }) => broken(file, `it cannot be read: ${message}`))
   )
+  const text = fileText(bytes)
+  if (text === undefined) return yield* broken(file, "it is not valid UTF-8; save it as UTF-8")
   const value: unknown = yield* Effect.try({
     try: () => JSON.parse(text),
     catch: (cause) => broken(file, `it is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`)

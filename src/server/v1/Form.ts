@@ -3,10 +3,9 @@
  *
  * Text fields are read as they are, all others as JSON. `init_images` and `mask` may be files, whose bytes stay bytes.
  */
-import * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
-import * as Multipart from "effect/http/Multipart"
+import * as MultipartParser from "effect/http/MultipartParser"
 import type * as JsonSchema from "effect/JsonSchema"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -78,9 +77,13 @@ export interface FormFields {
   readonly problems: ReadonlyArray<Problem>
 }
 
-/** Reads a form. */
+/** Reads a form of at most `maxBytes`. */
 export const readForm = Effect.fnUntraced(
-  function*(request: HttpServerRequest.HttpServerRequest, limits: Limits, maxBytes: number) {
+  function*(
+    { headers, stream }: HttpServerRequest.HttpServerRequest,
+    { max_image_bytes }: Pick<Limits, "max_image_bytes">,
+    maxBytes: number
+  ): Effect.fn.Return<FormFields, InvalidRequest | TooLarge> {
     const fields: Record<string, unknown> = {}
     const problems: Array<Problem> = []
     const add = (name: string, value: unknown) => {
@@ -90,44 +93,78 @@ export const readForm = Effect.fnUntraced(
         fields[name] = [...(Array.isArray(before) ? before : []), ...(Array.isArray(value) ? value : [value])]
       }
     }
-    yield* Stream.runForEach(request.multipartStream, (part) => {
-      if (part._tag === "Field") {
-        // Fields arrive decoded: bytes that were not valid are this character by then.
-        if (part.value.includes("\uFFFD")) problems.push({ path: part.key, message: "it is not valid UTF-8" })
-        return Effect.sync(() => add(part.key, valueOf(part.key, part.value)))
-      }
-      return Effect.map(part.contentEffect, (bytes) => {
-        // A file input where none was chosen sends an empty file.
-        if (bytes.length === 0) return
-        if (images.has(part.key)) add(part.key, bytes)
-        else if (known.has(part.key)) problems.push({ path: part.key, message: "only images can be files" })
-        // Refused for its name, whatever it holds.
-        else fields[part.key] = ""
-      })
-    }).pipe(
-      Effect.provideService(Multipart.MaxParts, maxParts),
-      Effect.provideService(Multipart.MaxFieldSize, ByteSize.bytes(Math.ceil(limits.max_image_bytes * 1.5))),
-      Effect.provideService(Multipart.MaxFileSize, ByteSize.bytes(limits.max_image_bytes)),
-      Effect.mapError(({ reason }) => {
-        switch (reason._tag) {
-          case "FileTooLarge":
-          case "FieldTooLarge":
-            return new TooLarge({ what: "A part of the form", limit: limits.max_image_bytes })
-          case "BodyTooLarge":
-            return new TooLarge({ what: "The body", limit: maxBytes })
-          case "TooManyParts":
-            return new InvalidRequest({
-              problems: [{ path: "", message: `the form has more than ${maxParts} parts` }]
-            })
-          default:
-            return new InvalidRequest({ problems: [{ path: "", message: "the body is not a complete form" }] })
+    const addFile = (name: string, bytes: Uint8Array) => {
+      // A file input where none was chosen sends an empty file.
+      if (bytes.length === 0) return
+      if (images.has(name)) add(name, bytes)
+      else if (known.has(name)) problems.push({ path: name, message: "only images can be files" })
+      // Refused for its name, whatever it holds.
+      else fields[name] = ""
+    }
+    let fault: MultipartParser.MultipartError | undefined
+    const parser = MultipartParser.make({
+      headers,
+      maxParts,
+      maxFieldSize: Math.ceil(max_image_bytes * 1.5),
+      maxPartSize: max_image_bytes,
+      maxTotalSize: maxBytes,
+      onField: ({ contentTypeParameters: { charset = "utf-8" }, name }, bytes) => {
+        const text = decodeText(bytes, charset)
+        if (text === undefined) problems.push({ path: name, message: `it is not valid ${charset.toUpperCase()}` })
+        else add(name, valueOf(name, text))
+      },
+      onFile: ({ name }) => {
+        const chunks: Array<Uint8Array> = []
+        return (chunk) => {
+          if (chunk === null) addFile(name, new Uint8Array(Buffer.concat(chunks)))
+          else chunks.push(chunk)
         }
-      })
+      },
+      onError: (error) => {
+        fault ??= error
+      },
+      onDone: () => {}
+    })
+    const parsed = Effect.suspend(() =>
+      fault === undefined ? Effect.void : Effect.fail(toError(fault, max_image_bytes, maxBytes))
     )
-    const form: FormFields = { fields, problems }
-    return form
+    yield* Stream.runForEach(stream, (bytes) => Effect.andThen(Effect.sync(() => parser.write(bytes)), parsed)).pipe(
+      Effect.catchTag("HttpServerError", () => Effect.fail(incomplete))
+    )
+    parser.end()
+    yield* parsed
+    return { fields, problems }
   }
 )
+
+const invalid = (message: string) => new InvalidRequest({ problems: [{ path: "", message }] })
+
+const incomplete = invalid("the body is not a complete form")
+
+const toError = (
+  fault: MultipartParser.MultipartError,
+  maxPartBytes: number,
+  maxBytes: number
+): InvalidRequest | TooLarge => {
+  if (fault._tag !== "ReachedLimit") return incomplete
+  switch (fault.limit) {
+    case "MaxParts":
+      return invalid(`the form has more than ${maxParts} parts`)
+    case "MaxTotalSize":
+      return new TooLarge({ what: "The body", limit: maxBytes })
+    default:
+      return new TooLarge({ what: "A part of the form", limit: maxPartBytes })
+  }
+}
+
+// The text of bytes in an encoding; `undefined` if they are not valid in it, or if there is no such encoding.
+const decodeText = (bytes: Uint8Array, encoding: string): string | undefined => {
+  try {
+    return new TextDecoder(encoding, { fatal: true }).decode(bytes)
+  } catch {
+    return undefined
+  }
+}
 
 // An empty field counts as absent. Text that is not JSON stays text, which the request's schema then refuses.
 const valueOf = (name: string, text: string): unknown => {

@@ -63,6 +63,51 @@ describe("readForm", () => {
       assert.deepStrictEqual(read, request)
     }))
 
+  // Bytes of one part, as Latin-1 text, with headers of its own.
+  const raw = (value: string, headers = "") =>
+    HttpServerRequest.fromWeb(
+      new Request("http://x/", {
+        method: "POST",
+        headers: { "content-type": "multipart/form-data; boundary=b" },
+        body: new Uint8Array(
+          Buffer.from(
+            `--b\r\nContent-Disposition: form-data; name="prompt"\r\n${headers}\r\n${value}\r\n--b--\r\n`,
+            "latin1"
+          )
+        )
+      })
+    )
+
+  it.effect.each<readonly [bytes: string, headers: string, prompt: string]>([
+    ["d\xC3\xA9tail", "", "d\u00E9tail"],
+    ["a \xEF\xBF\xBD cat", "", "a \uFFFD cat"],
+    ["\xEF\xBB\xBFa cat", "", "a cat"],
+    ["d\xE9tail", "Content-Type: text/plain; charset=iso-8859-1\r\n", "d\u00E9tail"],
+    ["one\r\ntwo", "", "one\r\ntwo"]
+  ])("reads the bytes %j with %j", ([bytes, headers, prompt]) =>
+    Effect.gen(function*() {
+      const { fields, problems } = yield* readForm(raw(bytes, headers), Limits.make({}), 2 ** 20)
+      assert.deepStrictEqual([fields, problems], [{ prompt }, []])
+    }))
+
+  it.effect.each<readonly [bytes: string, headers: string, message: string]>([
+    ["d\xE9tail", "", "it is not valid UTF-8"],
+    ["a \xEF\xBF\xBD cat \xFF", "", "it is not valid UTF-8"],
+    ["a", "Content-Type: text/plain; charset=klingon\r\n", "it is not valid KLINGON"]
+  ])("refuses the bytes %j with %j, and replaces none", ([bytes, headers, message]) =>
+    Effect.gen(function*() {
+      const { problems } = yield* readForm(raw(bytes, headers), Limits.make({}), 2 ** 20)
+      assert.deepStrictEqual(problems, [{ path: "prompt", message }])
+    }))
+
+  it.effect("is held to its limits while it arrives", () =>
+    Effect.gen(function*() {
+      const read = (limits: Partial<Limits>, most: number) =>
+        Effect.flip(readForm(raw("a".repeat(1000)), Limits.make(limits), most))
+      assert.include((yield* read({ max_image_bytes: 100 }, 2 ** 20)).message, "A part of the form")
+      assert.include((yield* read({}, 500)).message, "The body")
+    }))
+
   it("is described with every field of a request", () => {
     const { properties } = Schema.decodeUnknownSync(
       Schema.Struct({ properties: Schema.Record(Schema.String, Schema.Struct({ description: Schema.String })) })
