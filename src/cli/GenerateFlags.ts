@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { choicesOf, type Described } from "../core/Field.ts"
 import type { Problem } from "../core/Problem.ts"
-import { ProcessOptions } from "../processing/CommandOptions.ts"
+import { type CommandOptionsPatch, ProcessOptions } from "../processing/CommandOptions.ts"
 import * as InfotextRequest from "../processing/InfotextRequest.ts"
 import type { IsKnown } from "../processing/InfotextWarnings.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
@@ -115,7 +115,8 @@ export interface Below {
 export interface Original {
   readonly file: string
   readonly infotext: string
-  readonly isKnown: IsKnown
+  /** The names that there are in a process with these options. */
+  readonly names: (cmdOpts: CommandOptionsPatch) => Effect.Effect<IsKnown>
 }
 
 /** The decoded flags. */
@@ -148,7 +149,10 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
       ...(Option.isSome(input.format) && { samples_format: String(input.format.value).toLowerCase() })
     }
   }
-  const processing = yield* Effect.result(decodeRequest(asked, below, limits))
+  const isKnown = yield* below.original?.names(
+    Result.match(setup, { onFailure: () => ({}), onSuccess: ({ cmdOpts }) => cmdOpts })
+  ) ?? Effect.succeed(undefined)
+  const processing = yield* Effect.result(decodeRequest(asked, { ...below, isKnown }, limits))
   const named = naming(table, asked.override_settings, Option.isSome(input.format))
   const problems = [
     ...(Option.isSome(input.words) && Option.isSome(input.request["prompt"] ?? Option.none())
@@ -196,7 +200,7 @@ const readImages = Effect.fnUntraced(
 
 const decodeRequest = (
   asked: Readonly<Record<string, unknown>>,
-  below: Below,
+  below: Below & { readonly isKnown: IsKnown | undefined },
   limits: Limits
 ): Effect.Effect<InfotextRequest.FromInfotext, InvalidProcessing> => {
   const { defaults, original } = below
@@ -208,7 +212,7 @@ const decodeRequest = (
     : InfotextRequest.readInfotext(original.infotext, asked, {
       opts: Options.defaults,
       limits,
-      isKnown: original.isKnown,
+      isKnown: below.isKnown,
       source: sourceOf(below)
     })
 }

@@ -52,11 +52,6 @@ export const generate = Effect.fnUntraced(function*({ json, named, processing, q
       "InvalidProcessing",
       ({ problems }) => Effect.fail(new InvalidProcessing({ problems: problems.map(named) }))
     ),
-    // An upscaler without its flag comes from the infotext of `--from`.
-    Effect.catchTag("UnknownUpscaler", (error) => {
-      const problem = named({ path: "hr_upscaler", message: error.message })
-      return Effect.fail(problem.message === error.message ? error : new InvalidProcessing({ problems: [problem] }))
-    }),
     // What was saved before the disk was full, say, is printed as after a whole run.
     Effect.tapErrorTag(
       "SaveError",

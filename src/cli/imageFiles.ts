@@ -2,12 +2,13 @@
  * Image files given to a command, and their metadata.
  */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Metadata from "../images/Metadata.ts"
+import type { CommandOptionsPatch } from "../processing/CommandOptions.ts"
 import * as Infotext from "../processing/Infotext.ts"
 import type { IsKnown } from "../processing/InfotextWarnings.ts"
-import * as Samplers from "../sampling/Samplers.ts"
-import * as Schedules from "../sampling/Schedules.ts"
+import * as JsonInfotext from "../processing/JsonInfotext.ts"
+import { knownNames } from "../runner/knownNames.ts"
+import * as Serena from "../Serena.ts"
 import { UnusableFile } from "./failures.ts"
 import { readFile } from "./files.ts"
 
@@ -25,7 +26,9 @@ export const readImage = Effect.fn("readImage")(function*(file: string) {
   const { items } = metadata
   const infotext = Metadata.parametersOf(metadata)
   if (infotext === undefined) {
-    return yield* unusable("the image contains no infotext, so its generation parameters are unknown.")
+    const names = Object.keys(items)
+    const others = names.length === 0 ? "" : ` Other texts in it: ${JsonInfotext.listed(names)}.`
+    return yield* unusable(`the image contains no infotext, so its generation parameters are unknown.${others}`)
   }
   return { infotext, items }
 })
@@ -40,11 +43,9 @@ export const differences = (original: string, made: string): ReadonlyArray<strin
     : []
 }
 
-/** Whether a sampler or scheduler of this name exists. */
-export const isKnown: IsKnown = {
-  sampler: (name) => Option.isSome(Samplers.parseName(name)),
-  scheduler: (name) => Option.isSome(Schedules.get(name))
-}
+/** The names that there are in a process with these options. */
+export const namesOf = (cmdOpts: CommandOptionsPatch): Effect.Effect<IsKnown> =>
+  Effect.provide(knownNames, Serena.layer({ cmdOpts }))
 
 const modelOf = (fields: Infotext.Fields): string =>
   ["Model", "Model hash"].flatMap((key) => fields[key] === undefined ? [] : [String(fields[key])]).join(" ")

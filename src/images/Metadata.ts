@@ -16,6 +16,7 @@ import * as NovelAi from "./NovelAi.ts"
 import * as Png from "./Png.ts"
 import * as TextEncoding from "./TextEncoding.ts"
 import * as Webp from "./Webp.ts"
+import * as Xmp from "./Xmp.ts"
 
 export interface Metadata {
   /** How the image was made; `undefined` when the file does not say. */
@@ -60,7 +61,12 @@ export const readMetadata = Effect.fn("Metadata.read")(function*(bytes: Uint8Arr
 })
 
 /** The infotext, or else the JSON that other programs keep in its place; `undefined` without either. */
-export const parametersOf = ({ infotext, items }: Metadata): string | undefined => infotext ?? JsonInfotext.among(items)
+export const parametersOf = ({ infotext, items }: Metadata): string | undefined => {
+  const found = infotext ?? JsonInfotext.among(items)
+  if (found !== undefined || !Object.hasOwn(items, Xmp.keyword)) return found
+  const comment = Xmp.userComment(items[Xmp.keyword] ?? "")
+  return comment !== undefined && JsonInfotext.isMeant(comment) ? comment : undefined
+}
 
 /**
  * A PNG, JPEG or WebP file with this infotext in it, where readers of its format look for it. An empty text is not

@@ -3,6 +3,7 @@
  *
  * Keys that are known to change the image have a sentence each. All other unused keys are listed in one sentence.
  */
+import { nearest } from "../core/Text.ts"
 import type * as Infotext from "./Infotext.ts"
 import { isOwn } from "./InfotextDefaults.ts"
 import { fieldRows, settingRows } from "./InfotextKeys.ts"
@@ -10,15 +11,15 @@ import { listed } from "./JsonInfotext.ts"
 import { OptionsPatch } from "./Options.ts"
 import { Img2Img, Txt2Img } from "./Processing.ts"
 
-/** Whether a name of this kind is known. */
+/** Which names of samplers, schedulers and upscalers are known. */
 export interface IsKnown {
   readonly sampler: (name: string) => boolean
   readonly scheduler: (name: string) => boolean
-  /** Absent where the upscalers are unknown. */
-  readonly upscaler?: (name: string) => boolean
+  /** The names of all upscalers, in any case; absent where they are unknown. */
+  readonly upscalers?: ReadonlyArray<string>
 }
 
-const namedBy: Readonly<Record<string, keyof IsKnown>> = {
+const namedBy: Readonly<Record<string, "sampler" | "scheduler" | "upscaler">> = {
   sampler_name: "sampler",
   hr_sampler_name: "sampler",
   scheduler: "scheduler",
@@ -29,7 +30,10 @@ const namedBy: Readonly<Record<string, keyof IsKnown>> = {
 /** Whether a field of a request holds an unknown name. */
 export const isUnknownName = (field: string, value: unknown, isKnown: IsKnown | undefined): boolean => {
   const kind = Object.hasOwn(namedBy, field) ? namedBy[field] : undefined
-  return kind !== undefined && typeof value === "string" && isKnown?.[kind]?.(value) === false
+  if (kind === undefined || typeof value !== "string" || isKnown === undefined) return false
+  if (kind !== "upscaler") return !isKnown[kind](value)
+  const wanted = value.trim().toLowerCase()
+  return isKnown.upscalers?.every((name) => name.toLowerCase() !== wanted) === true
 }
 
 /** Sentences about what a request lacks of the text that it was made from. */
@@ -47,7 +51,11 @@ export const warningsOf = (made: {
   const unknownNames = fieldRows.flatMap(({ key, name }) => {
     const value = typeof key === "string" ? fields[key] : undefined
     return typeof key === "string" && !isGiven(name) && isUnknownName(name, value, isKnown)
-      ? [`Unknown ${namedBy[name]} ${quoted(value)} (${key}): the default is used.`]
+      ? [
+        `Unknown ${namedBy[name]} ${quoted(value)} (${key}): the default is used.${
+          nearestUpscaler(name, value, isKnown)
+        }`
+      ]
       : []
   })
   const grouped = groups.flatMap(({ isOf, sentence }) => {
@@ -73,6 +81,11 @@ export const warningsOf = (made: {
     ...fromImage(fields, kind),
     ...(left.size === 0 ? [] : [`Ignored parameters of the infotext: ${listed([...left])}.`])
   ]
+}
+
+const nearestUpscaler = (field: string, value: unknown, isKnown: IsKnown | undefined): string => {
+  const near = namedBy[field] === "upscaler" ? nearest(String(value), isKnown?.upscalers ?? []) : undefined
+  return near === undefined ? "" : ` The nearest name is ${quoted(near)}.`
 }
 
 // Values that mean that the feature of their key was off.

@@ -29,12 +29,16 @@ export const read = (text: string): JsonInfotext | undefined => {
 }
 
 /** The text entries of an image file in which other programs store JSON, the most detailed first. */
-export const keywords = ["invokeai_metadata", "sd-metadata", "generation_data", "prompt"] as const
+export const keywords = ["invokeai_metadata", "sd-metadata", "generation_data", "prompt", "workflow"] as const
 
-/** The JSON text among the text entries of an image file without an infotext. */
+/**
+ * The JSON text among the text entries of an image file without an infotext. Easy Diffusion writes an entry for each
+ * value instead, which become one object.
+ */
 export const among = (items: Readonly<Record<string, string>>): string | undefined =>
   keywords.map((keyword) => Object.hasOwn(items, keyword) ? items[keyword] : undefined)
-    .find((text) => text !== undefined && isMeant(text))
+    .find((text) => text !== undefined && isMeant(text)) ??
+    (["prompt", "num_inference_steps"].every((name) => Object.hasOwn(items, name)) ? JSON.stringify(items) : undefined)
 
 /** k-diffusion's names for samplers, as ComfyUI, NovelAI and others write them, without `k_` or `sample_`. */
 export const samplers: ReadonlyMap<string, string> = new Map([
@@ -82,16 +86,31 @@ const programs: ReadonlyArray<readonly [property: string, program: string]> = [
   ["metadata_scheme", "Fooocus"],
   ["base_model_hash", "Fooocus"],
   ["extraMetadata", "Civitai's generator"],
-  ["uc", "Draw Things or NovelAI"]
+  ["num_inference_steps", "Easy Diffusion"],
+  ["c", "Draw Things"],
+  ["uc", "NovelAI"]
 ]
+
+/** Programs that draw the noise on the processor. InvokeAI says where it did. */
+const onProcessor: ReadonlySet<string> = new Set(["ComfyUI", "SwarmUI", "Fooocus"])
 
 const ofObject = (object: Fields): JsonInfotext => {
   const graph = graphOf(object)
+  if (Array.isArray(object["nodes"]) && graph === undefined) return workflow
   const program = programs.find(([property]) => property in object)?.[1] ?? (graph ? "ComfyUI" : "another program")
   const inner = [object["sui_image_params"], object["image"], nested(object["extraMetadata"]), nested(object["meta"])]
     .find(isObject)
   if (graph !== undefined && inner === undefined) return ofGraph(graph)
   return ofProperties(inner ?? object, program)
+}
+
+// The editor's graph does not say which values were used.
+const workflow: JsonInfotext = {
+  program: "ComfyUI's editor",
+  prompt: undefined,
+  negativePrompt: "",
+  parameters: [],
+  notes: []
 }
 
 const nested = (value: unknown): unknown => typeof value === "string" && isMeant(value) ? parse(value) : value
@@ -108,8 +127,9 @@ const synonyms = {
   width: ["width"],
   height: ["height"],
   size: ["size", "resolution"],
-  model: ["model", "basemodel", "modelname", "ckptname", "modelweights", "sdmodel"],
-  clipSkip: ["clipskip"]
+  model: ["model", "basemodel", "modelname", "ckptname", "modelweights", "sdmodel", "usestablediffusionmodel"],
+  clipSkip: ["clipskip"],
+  rng: ["randdevice"]
 } as const
 
 /** Properties that do not affect the image. */
@@ -144,17 +164,25 @@ const ofProperties = (object: Fields, program: string): JsonInfotext => {
     seed: textOf(synonyms.seed),
     size: width === undefined || height === undefined ? sizeIn(size) : `${width}x${height}`,
     model: isObject(model) ? scalar(model["name"] ?? model["model_name"]) : scalar(model),
-    clipSkip: textOf(synonyms.clipSkip)
+    clipSkip: clipSkipOf(textOf(synonyms.clipSkip), program),
+    rng: onProcessor.has(program) ? "CPU" : textOf(synonyms.rng)?.toUpperCase()
   })
   const left = Object.keys(object).filter((name) => !taken.has(name) && !silent.test(name) && !isNothing(object[name]))
   const notes = left.length === 0 ? [] : [`${program} also wrote ${listed(left)}, which ${wasNot(left.length)} used.`]
   return { program, prompt, negativePrompt, parameters, notes }
 }
 
+// InvokeAI counts the layers that it leaves out, the webui from 1 for none. Other values mean that it is off.
+const clipSkipOf = (text: string | undefined, program: string): string | undefined => {
+  const layers = Number(text) + (program === "InvokeAI" ? 1 : 0)
+  return Number.isInteger(layers) && layers > 1 ? String(layers) : undefined
+}
+
 const wasNot = (count: number): string => count === 1 ? "was not" : "were not"
 
 const isNothing = (value: unknown): boolean =>
-  value === null || value === false || value === "" || (Array.isArray(value) && value.length === 0) ||
+  value === null || value === false || value === "" || value === "None" || value === "False" ||
+  (Array.isArray(value) && value.length === 0) ||
   (isObject(value) && Object.keys(value).length === 0)
 
 /** Names as part of a sentence, shortened. */
@@ -197,6 +225,7 @@ const pairs = (values: {
   readonly size: string | undefined
   readonly model: string | undefined
   readonly clipSkip: string | undefined
+  readonly rng: string | undefined
 }): JsonInfotext["parameters"] => {
   const { sampler, scheduler } = values
   const all: ReadonlyArray<readonly [string, string | undefined]> = [
@@ -207,7 +236,9 @@ const pairs = (values: {
     ["Seed", values.seed],
     ["Size", values.size],
     ["Model", values.model],
-    ["Clip skip", values.clipSkip]
+    ["Clip skip", values.clipSkip],
+    // Another device's noise is that of a graphics card.
+    ["RNG", values.rng === undefined || values.rng === "CPU" ? values.rng : "GPU"]
   ]
   return all.flatMap(([key, value]) => value === undefined || value === "" ? [] : [[key, value] as const])
 }
@@ -261,7 +292,8 @@ const ofGraph = (graph: Graph): JsonInfotext => {
       seed: number("seed", "noise_seed"),
       size: width === undefined || height === undefined ? undefined : `${width}x${height}`,
       model: name("ckpt_name", "unet_name"),
-      clipSkip: undefined
+      clipSkip: undefined,
+      rng: "CPU"
     }),
     notes: [
       ...(passes.length > 1 ? [`ComfyUI sampled ${passes.length} times; only one pass was used.`] : []),

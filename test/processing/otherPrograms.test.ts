@@ -1,13 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { readFile } from "node:fs/promises"
-import { isKnown } from "../../src/cli/imageFiles.ts"
+import { deflateSync } from "node:zlib"
 import { parametersOf, readMetadata } from "../../src/images/Metadata.ts"
+import * as Png from "../../src/images/Png.ts"
+import { Upscalers } from "../../src/images/Upscalers.ts"
 import * as Infotext from "../../src/processing/Infotext.ts"
 import { readInfotext } from "../../src/processing/InfotextRequest.ts"
 import { Options } from "../../src/processing/Options.ts"
+import { knownNames } from "../../src/runner/knownNames.ts"
 
-const options = { opts: Options.defaults, isKnown }
+const options = {
+  opts: Options.defaults,
+  isKnown: Effect.runSync(Effect.provide(knownNames, Upscalers.layerBuiltIn))
+}
 
 const readCase = Effect.fnUntraced(function*(file: string) {
   const bytes = yield* Effect.promise(() => readFile(new URL(`../cases/${file}`, import.meta.url)))
@@ -38,8 +44,7 @@ describe("images of other programs", () => {
       /no RNG/
     ]],
     ["one-line-infotext/swarm.png", { prompt: "a green star", steps: 4, cfg_scale: 7, seed: 42, width: 64 }, [
-      /JSON by SwarmUI/,
-      /no RNG/
+      /JSON by SwarmUI/
     ]],
     ["infotext-silent-loss/controlnet.png", { prompt: "a green star" }, [/no RNG/, /^ControlNet .*\(ControlNet 0\)/]],
     ["infotext-silent-loss/adetailer.png", { prompt: "a green star" }, [/no RNG/, /^ADetailer .*\(ADetailer model, /]],
@@ -56,6 +61,204 @@ describe("images of other programs", () => {
       assert.deepInclude(made.request, expected)
       assert.lengthOf(made.warnings, warnings.length, made.warnings.join("\n"))
       for (const [i, pattern] of warnings.entries()) assert.match(made.warnings[i] ?? "", pattern)
+    }))
+})
+
+// An image with these texts, as its program writes them.
+const imageWith = (texts: Readonly<Record<string, string>>): Uint8Array =>
+  Png.withTexts(Png.fromScanlines({ width: 8, height: 8, compressed: deflateSync(Buffer.alloc(8 * 25)) }), texts)
+
+const xmpOf = (json: string) =>
+  `<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description rdf:about=""><xmp:CreatorTool>Draw Things` +
+  `</xmp:CreatorTool><exif:UserComment> <rdf:Alt> <rdf:li xml:lang="x-default">${json}</rdf:li> </rdf:Alt> ` +
+  `</exif:UserComment></rdf:Description></rdf:RDF></x:xmpmeta>`
+
+describe("the texts of other programs", () => {
+  const graphicsCard = /graphics card \(no RNG/
+  const same = { prompt: "a cat", negative_prompt: "blur" }
+
+  it.effect.each<
+    readonly [
+      program: string,
+      texts: Readonly<Record<string, string>>,
+      request: object,
+      warnings: ReadonlyArray<RegExp>
+    ]
+  >([
+    [
+      "NovelAI",
+      {
+        Description: "a cat",
+        Software: "NovelAI",
+        Source: "NovelAI Diffusion V4",
+        Comment: JSON.stringify({
+          prompt: "a cat",
+          steps: 28,
+          height: 8,
+          width: 8,
+          scale: 5,
+          seed: 123,
+          noise_schedule: "karras",
+          sampler: "k_euler_ancestral",
+          uc: "blur"
+        })
+      },
+      { ...same, steps: 28, cfg_scale: 5, seed: 123, sampler_name: "Euler a" },
+      [graphicsCard]
+    ],
+    [
+      "InvokeAI 2",
+      {
+        "Dream": "\"a cat [blur]\" -s 50 -S 123",
+        "sd-metadata": JSON.stringify({
+          model_weights: "sd-1.5",
+          app_version: "2.3.5",
+          image: {
+            prompt: [{ prompt: "a cat", weight: 1 }],
+            steps: 50,
+            cfg_scale: 7.5,
+            sampler: "k_lms",
+            seed: 123,
+            width: 64,
+            height: 72
+          }
+        })
+      },
+      { prompt: "a cat", steps: 50, cfg_scale: 7.5, sampler_name: "LMS", seed: 123, width: 64, height: 72 },
+      [/JSON by InvokeAI/, graphicsCard]
+    ],
+    [
+      "InvokeAI, which counts the layers that are left out",
+      {
+        invokeai_metadata: JSON.stringify({
+          generation_mode: "txt2img",
+          positive_prompt: "a cat",
+          negative_prompt: "blur",
+          seed: 5,
+          rand_device: "cpu",
+          scheduler: "euler_a",
+          clip_skip: 0,
+          app_version: "4.2.0"
+        })
+      },
+      { ...same, seed: 5, sampler_name: "Euler a", override_settings: {} },
+      [/JSON by InvokeAI/, /InvokeAI also wrote generation_mode, which was not used/]
+    ],
+    [
+      "InvokeAI with two layers left out and the noise of a card",
+      {
+        invokeai_metadata: JSON.stringify({
+          positive_prompt: "a cat",
+          negative_prompt: "blur",
+          seed: 5,
+          rand_device: "cuda",
+          clip_skip: 2,
+          app_version: "4.2.0"
+        })
+      },
+      { ...same, override_settings: { CLIP_stop_at_last_layers: 3, randn_source: "GPU" } },
+      [/JSON by InvokeAI/, /graphics card \(RNG: GPU\)/]
+    ],
+    [
+      "Fooocus in the webui's scheme",
+      {
+        fooocus_scheme: "a1111",
+        parameters: "a cat\nNegative prompt: blur\nSteps: 30, Sampler: DPM++ 2M SDE, Seed: 99, Size: 64x72, " +
+          "CFG scale: 4, Sharpness: 2, ADM Guidance: \"(1.5, 0.8, 0.3)\", Scheduler: karras, Version: Fooocus v2.5.5"
+      },
+      { ...same, steps: 30, seed: 99, cfg_scale: 4 },
+      [graphicsCard, /^Ignored parameters of the infotext: Sharpness, ADM Guidance, Scheduler\.$/]
+    ],
+    [
+      "Forge",
+      {
+        parameters: "a cat\nNegative prompt: blur\nSteps: 20, Sampler: Euler, Schedule type: Simple, CFG scale: 1, " +
+          "Distilled CFG Scale: 3.5, Seed: 5, Size: 64x72, Version: f2.0.1v1.10.1-previous-304-g394da019, Module 1: ae"
+      },
+      { ...same, scheduler: "Simple", cfg_scale: 1, seed: 5 },
+      [graphicsCard, /^Ignored parameters of the infotext: Distilled CFG Scale, Module 1\.$/]
+    ],
+    [
+      "SD.Next",
+      {
+        parameters: "a cat\nNegative prompt: blur\nSteps: 20, Size: 64x72, Sampler: DPM++ 2M, Seed: 5, CFG scale: 6, " +
+          "App: SD.Next, Version: 9e7e2de, Pipeline: StableDiffusionPipeline, Sampler options: karras"
+      },
+      { ...same, sampler_name: "DPM++ 2M", steps: 20, width: 64 },
+      [graphicsCard, /^Ignored parameters of the infotext: App, Pipeline, Sampler options\.$/]
+    ],
+    [
+      "Easy Diffusion, which writes a text for each value",
+      {
+        prompt: "a cat",
+        negative_prompt: "blur",
+        seed: "1234",
+        num_inference_steps: "25",
+        guidance_scale: "7.5",
+        width: "64",
+        height: "72",
+        sampler_name: "euler_a",
+        use_stable_diffusion_model: "sd-v1-5",
+        use_vae_model: "None",
+        use_lora_model: "style",
+        clip_skip: "False"
+      },
+      { ...same, seed: 1234, steps: 25, cfg_scale: 7.5, width: 64, height: 72, sampler_name: "Euler a" },
+      [/JSON by Easy Diffusion/, /also wrote use_lora_model, which was not used/, graphicsCard]
+    ],
+    [
+      "Draw Things, which writes XMP",
+      {
+        "XML:com.adobe.xmp": xmpOf(
+          "{&quot;c&quot;:&quot;a cat &#60;3&quot;,&quot;uc&quot;:&quot;blur&quot;,&quot;seed&quot;:77,&quot;steps&quot;:20," +
+            "&quot;sampler&quot;:&quot;DPM++ 2M Karras&quot;,&quot;size&quot;:&quot;64x72&quot;,&quot;lora&quot;:[]}"
+        )
+      },
+      { prompt: "a cat <3", negative_prompt: "blur", seed: 77, steps: 20, width: 64, height: 72 },
+      [/JSON by Draw Things/, graphicsCard]
+    ]
+  ])("are read: %s", ([, texts, request, warnings]) =>
+    Effect.gen(function*() {
+      const text = parametersOf(yield* readMetadata(imageWith(texts)))
+      assert.isDefined(text)
+      const made = yield* read(text ?? "")
+      assert.deepInclude(made.request, request)
+      assert.lengthOf(made.warnings, warnings.length, made.warnings.join("\n"))
+      for (const [i, pattern] of warnings.entries()) assert.match(made.warnings[i] ?? "", pattern)
+    }))
+
+  it.effect("are no prompt where only the graph of ComfyUI's editor is there", () =>
+    Effect.gen(function*() {
+      const workflow = JSON.stringify({
+        nodes: [{ id: 3, type: "KSampler", widgets_values: [1, "fixed", 20] }],
+        links: []
+      })
+      const text = parametersOf(yield* readMetadata(imageWith({ workflow })))
+      const error = yield* Effect.flip(read(text ?? ""))
+      assert.include(error.message, "JSON by ComfyUI's editor without a readable prompt")
+    }))
+
+  it.effect("are none in a bare text, or in XMP without parameters", () =>
+    Effect.gen(function*() {
+      for (
+        const texts of [{ prompt: "a cat" }, { "XML:com.adobe.xmp": xmpOf("a note") }, { Dream: "\"a cat\" -s 5" }]
+      ) {
+        assert.isUndefined(parametersOf(yield* readMetadata(imageWith(texts))))
+      }
+    }))
+})
+
+describe("an unknown upscaler", () => {
+  it.effect.each<readonly [name: string, told: string]>([
+    ["Latent (bicubicc)", " The nearest name is \"Latent (bicubic)\"."],
+    ["R-ESRGAN 4x+ Anime6B", ""]
+  ])("is named in a warning, and the request goes on without it: %s", ([name, told]) =>
+    Effect.gen(function*() {
+      const hires = "Denoising strength: 0.5, Hires upscale: 2, Hires upscaler"
+      const { request, warnings } = yield* read(`a cat\n${line}, ${hires}: ${name}`)
+      assert.deepInclude(request, { enable_hr: true, hr_scale: 2, hr_upscaler: "Latent" })
+      assert.deepStrictEqual(warnings, [`Unknown upscaler "${name}" (Hires upscaler): the default is used.${told}`])
+      assert.deepInclude((yield* read(`a cat\n${line}, ${hires}: lanczos`)).request, { hr_upscaler: "lanczos" })
     }))
 })
 

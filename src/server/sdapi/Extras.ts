@@ -16,10 +16,10 @@ import * as Infotext from "../../processing/Infotext.ts"
 import * as InfotextWarnings from "../../processing/InfotextWarnings.ts"
 import { Options } from "../../processing/Options.ts"
 import { StyleBook } from "../../processing/StyleBook.ts"
+import { knownNames } from "../../runner/knownNames.ts"
 import { RunQueue } from "../host/RunQueue.ts"
 import { type ApiError, fromRun, problem } from "./ApiError.ts"
 import { bounded, decoder, Flag, FloatNumber, ImageText, Int, oneOf, otherwise, Text } from "./Fields.ts"
-import { isKnown } from "./knownNames.ts"
 import { Float } from "./PythonJson.ts"
 import { RequestImages } from "./RequestImages.ts"
 
@@ -156,7 +156,9 @@ export const pngInfo = Effect.fn("sdapi.pngInfo")(function*(body: unknown) {
   const bytes = yield* read(image)
   const { infotext = "", items } = yield* Effect.mapError(readMetadata(bytes), fromRun)
   const parsed = yield* Infotext.parsing(infotext, { styles })
-  const warnings = infotext === "" ? [] : InfotextWarnings.warningsOf({ parsed, kind: "Txt2Img", isKnown })
+  const warnings = infotext === ""
+    ? []
+    : InfotextWarnings.warningsOf({ parsed, kind: "Txt2Img", isKnown: yield* knownNames })
   return {
     info: infotext,
     items,

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { ImageDecoder } from "../../images/ImageDecoder.ts"
+import { Upscalers } from "../../images/Upscalers.ts"
 import { Models } from "../../model/Models.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import * as Infotext from "../../processing/Infotext.ts"
@@ -15,6 +16,7 @@ import { Options } from "../../processing/Options.ts"
 import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
 import * as Processing from "../../processing/Processing.ts"
 import { StyleBook } from "../../processing/StyleBook.ts"
+import { knownNames } from "../../runner/knownNames.ts"
 import * as Samplers from "../../sampling/Samplers.ts"
 import * as Schedules from "../../sampling/Schedules.ts"
 import { findModel, ModelTitles } from "../host/ModelTitles.ts"
@@ -31,7 +33,6 @@ import {
   type Txt2ImgRequest
 } from "./ImageRequest.ts"
 import { info, replyImages } from "./Info.ts"
-import { isKnown } from "./knownNames.ts"
 import type { Float } from "./PythonJson.ts"
 import { RequestImages } from "./RequestImages.ts"
 import * as Scripts from "./Scripts.ts"
@@ -60,6 +61,7 @@ export class Generation extends Context.Service<Generation, {
       const { load } = yield* Models
       const styles = yield* StyleBook
       const titles = yield* ModelTitles
+      const upscalers = yield* Upscalers
 
       // Fills the fields that the request leaves out from its infotext.
       const withInfotext = Effect.fnUntraced(function*(body: unknown, text: string, fields: ReadonlySet<string>) {
@@ -69,6 +71,7 @@ export class Generation extends Context.Service<Generation, {
           return yield* problem(["body", "infotext"], parsed.unreadable)
         }
         const said = Infotext.withDefaults(parsed)
+        const isKnown = yield* Effect.provideService(knownNames, Upscalers, upscalers)
         const filled: Record<string, unknown> = {}
         for (const { name, value } of InfotextRequest.fieldsOf(said)) {
           if (InfotextWarnings.isUnknownName(name, value, isKnown)) continue

@@ -20,6 +20,7 @@ import { CommandOptions } from "../../processing/CommandOptions.ts"
 import * as InfotextRequest from "../../processing/InfotextRequest.ts"
 import { InvalidOptions, Options } from "../../processing/Options.ts"
 import { StyleBook } from "../../processing/StyleBook.ts"
+import { knownNames } from "../../runner/knownNames.ts"
 import * as Samplers from "../../sampling/Samplers.ts"
 import * as Schedules from "../../sampling/Schedules.ts"
 import { version } from "../../version.ts"
@@ -235,21 +236,12 @@ export const layerCatalogue = HttpApiBuilder.group(
             return { infotext: null, items, request: null, problems: [] }
           }
           const opts = yield* options.snapshot
-          const enlargers = new Set(
-            [...latentUpscaleModes, ...yield* upscalers.list].map(({ name }) =>
-              name.toLowerCase()
-            )
-          )
           const read = yield* Effect.result(InfotextRequest.readInfotext(infotext, {}, {
             opts,
             limits,
             swapModel: true,
             styles: (yield* styles.read).styles,
-            isKnown: {
-              sampler: (name) => Option.isSome(Samplers.parseName(name)),
-              scheduler: (name) => Option.isSome(Schedules.get(name)),
-              upscaler: (name) => enlargers.has(name.toLowerCase())
-            }
+            isKnown: yield* knownNames
           }))
           if (Result.isFailure(read)) {
             return { infotext, items, request: null, problems: read.failure.problems }
