@@ -152,7 +152,7 @@ layer(layerModels())("the embedded model", (it) => {
           const model = yield* ModelFolder.read(folder)
           const vocabulary = yield* Tokenizer.read(model, model.textEncoders[0])
           for (const { input_ids, prompt } of reference.prompts) {
-            assert.deepStrictEqual(framed(vocabulary, prompt), input_ids, name)
+            assert.deepStrictEqual(yield* framed(vocabulary, prompt), input_ids, name)
           }
         }
       })
