@@ -27,8 +27,7 @@ const slow = "test/slow/**"
 /** Tests of the engine in this process. */
 const inProcess: NonNullable<TestProjectInlineConfiguration["test"]> = {
   setupFiles: ["test/noProcesses.ts"],
-  isolate: false,
-  testTimeout: 60_000
+  isolate: false
 }
 
 export default defineConfig({
@@ -38,8 +37,14 @@ export default defineConfig({
       // Tests that load onnxruntime themselves: it sends telemetry otherwise.
       ORT_DISABLE_TELEMETRY: process.env["ORT_DISABLE_TELEMETRY"] ?? "1",
       // A server that a test starts and gives no data folder keeps nothing among the user's data.
-      SERENA_DATA_DIR: join(tmpdir(), "serena-tests")
+      SERENA_DATA_DIR: join(tmpdir(), "serena-tests"),
+      // What one process of the command has compiled, the next need not.
+      NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] ?? join(tmpdir(), "serena-tests-compiled")
     },
+    // They end what hangs. On a busy machine, all else takes as long as it takes.
+    testTimeout: 1_200_000,
+    hookTimeout: 1_200_000,
+    teardownTimeout: 300_000,
     maxWorkers: 2,
     projects: [
       project("unit", {
@@ -48,15 +53,12 @@ export default defineConfig({
         setupFiles: ["test/noProcesses.ts", "test/noNativeModules.ts"],
         // Files share modules, most of which are Effect's and take longer to load than the tests to run.
         isolate: false,
-        testTimeout: 60_000,
         typecheck: { enabled: true, checker: "tsc", ignoreSourceErrors: true }
       }),
       project("engine", { ...inProcess, include: [engine], exclude: [slowEngine] }),
-      project("slow-engine", { ...inProcess, include: [slowEngine], testTimeout: 600_000 }),
+      project("slow-engine", { ...inProcess, include: [slowEngine] }),
       project("process", {
         include: [process_, `${slow}/*.test.ts`],
-        testTimeout: 600_000,
-        hookTimeout: 600_000,
         // Some measure the clock, and most start processes that use every processor.
         maxWorkers: 1,
         sequence: { groupOrder: 1 }

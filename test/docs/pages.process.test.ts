@@ -27,7 +27,7 @@ describe("a reader who does what a page says", () => {
     assert.isAbove(sections.length, 10)
   })
 
-  it("has programs that compile strictly", { timeout: 60_000 }, () =>
+  it("has programs that compile strictly", () =>
     inTemporaryFolder(async (folder) => {
       for (const [index, { blocks }] of sections.entries()) {
         const own = join(folder, String(index))
@@ -46,7 +46,6 @@ describe("a reader who does what a page says", () => {
 
   it.concurrent.each(sections.map(({ blocks, title }) => [title, blocks] as const))(
     "sees what %s says",
-    { timeout: 120_000 },
     async (_, blocks) => {
       const differences = await inTurn(() =>
         inTemporaryFolder(async (folder) =>

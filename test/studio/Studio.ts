@@ -37,6 +37,9 @@ const findChromium = (): string => {
   )
 }
 
+/** How long to wait for what must happen, in milliseconds: on a busy machine all of it takes long. */
+const patience = 180_000
+
 export interface Visited {
   readonly page: Page
   /** What the browser complained of: errors of the script, and refusals of the content security policy. */
@@ -68,7 +71,7 @@ export class Studio extends Context.Service<Studio, {
       const { address } = yield* HttpServer
       const url = `http://127.0.0.1:${address._tag === "UnixPathAddress" ? 0 : address.port}/`
       const browser = yield* Effect.acquireRelease(
-        Effect.promise(() => chromium.launch({ executablePath: findChromium(), args: ["--no-sandbox"] })),
+        Effect.promise(() => chromium.launch({ executablePath: findChromium(), args: ["--no-sandbox"], timeout: patience })),
         (browser) => Effect.promise(() => browser.close())
       )
       return Studio.of({
@@ -79,7 +82,7 @@ export class Studio extends Context.Service<Studio, {
             (context) => Effect.promise(() => context.close())
           )
           return yield* Effect.promise(async () => {
-            context.setDefaultTimeout(10_000)
+            context.setDefaultTimeout(patience)
             const page = await context.newPage()
             const complaints: Array<string> = []
             const strangers: Array<string> = []

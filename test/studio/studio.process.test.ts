@@ -49,7 +49,7 @@ const latest = (page: Page): Promise<Uint8Array> =>
 
 const tabs = ["Text to image", "Image to image", "Inpaint", "PNG info", "Settings"]
 
-layer(Studio.layer, { excludeTestServices: true, timeout: "60 seconds" })("the studio", (it) => {
+layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the studio", (it) => {
   it.effect("leads from an empty page to an image in two clicks, and to a file in a third", () =>
     visiting(async (page, { strangers }) => {
       await button(page, "a red circle on a blue background").click()

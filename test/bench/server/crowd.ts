@@ -1,10 +1,9 @@
 /**
  * A server that many clients ask at once: what is answered, in which order, and what its memory does meanwhile.
  */
-import { execFile } from "node:child_process"
-import { setTimeout } from "node:timers/promises"
+import { spawn } from "node:child_process"
+import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
-import { promisify } from "node:util"
 import type { CrowdReport } from "./crowdClients.ts"
 import { residentMemory, withServer } from "./serverProcess.ts"
 
@@ -15,7 +14,7 @@ export interface CrowdOptions {
   readonly seconds: number
   /** Requests that may wait; the server's default when left out. */
   readonly queue?: number | undefined
-  /** Seconds after which memory is looked at first. */
+  /** Answers after which memory is looked at first. */
   readonly settled: number
 }
 
@@ -27,13 +26,17 @@ export interface Crowd extends CrowdReport {
 
 export const crowd = ({ clients, queue, seconds, settled }: CrowdOptions): Promise<Crowd> =>
   withServer(queue === undefined ? [] : ["--queue", String(queue)], async ({ pid, port }) => {
-    let running = true
-    const memory = setTimeout(settled * 1000, undefined, { ref: false }).then(() => running ? residentMemory(pid) : NaN)
-    const { stdout } = await promisify(execFile)(
+    const asking = spawn(
       process.execPath,
-      [script, ...[port, clients, seconds].map(String)]
+      [script, ...[port, clients, seconds, settled].map(String)],
+      { stdio: ["ignore", "pipe", "inherit"] }
     )
-    running = false
-    const report: CrowdReport = JSON.parse(stdout)
-    return { ...report, before: await memory, after: residentMemory(pid) }
+    let before = NaN
+    let last = ""
+    for await (const line of createInterface(asking.stdout)) {
+      if (line === "settled") before = residentMemory(pid)
+      else last = line
+    }
+    const report: CrowdReport = JSON.parse(last)
+    return { ...report, before, after: residentMemory(pid) }
   })

@@ -2,7 +2,8 @@
  * Many clients at once, each of which asks for pictures one after the other and waits when it is told to. A process of
  * its own, so that it takes no time from the server.
  *
- * Usage: `node crowdClients.ts PORT CLIENTS SECONDS`. Prints a `CrowdReport` as JSON.
+ * Usage: `node crowdClients.ts PORT CLIENTS SECONDS SETTLED`. Prints a line after SETTLED images, and a `CrowdReport` as
+ * JSON at the end.
  */
 import { Agent, type IncomingHttpHeaders, request } from "node:http"
 import { performance } from "node:perf_hooks"
@@ -27,7 +28,7 @@ export interface CrowdReport {
   readonly p99: number
 }
 
-const [port = "", clients = "", seconds = ""] = process.argv.slice(2)
+const [port = "", clients = "", seconds = "", settled = ""] = process.argv.slice(2)
 const agent = new Agent({ keepAlive: true, maxSockets: Number(clients) })
 
 interface Answer {
@@ -100,6 +101,7 @@ const once = async (): Promise<boolean> => {
   overtaken = Math.max(overtaken, earlier)
   times.push(performance.now() - begun)
   answered++
+  if (answered === Number(settled)) process.stdout.write("settled\n")
   return true
 }
 
