@@ -39,7 +39,7 @@ export default defineConfig({
       // A server that a test starts and gives no data folder keeps nothing among the user's data.
       SERENA_DATA_DIR: join(tmpdir(), "serena-tests"),
       // What one process of the command has compiled, the next need not.
-      NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] ?? join(tmpdir(), "serena-tests-compiled")
+      NODE_COMPILE_CACHE: fileURLToPath(new URL("../node_modules/.cache/serena-tests", import.meta.url))
     },
     // They end what hangs. On a busy machine, all else takes as long as it takes.
     testTimeout: 1_200_000,

@@ -1,9 +1,7 @@
-import { afterAll, assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
-import { mkdtempSync } from "node:fs"
-import { mkdir, rm, writeFile } from "node:fs/promises"
-import { tmpdir } from "node:os"
+import { mkdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { followed, isForClone, isTried, pages, project, withoutInstallation } from "./pages.ts"
 import { follow, installCheckout, inTemporaryFolder, nodeFolder, savePrograms, shell } from "./session.ts"
@@ -18,9 +16,6 @@ const sections = followed(pages()).flatMap(({ blocks, path }) =>
 // Each picture takes all processors, so more at once are only slower.
 const places = Semaphore.makeUnsafe(2)
 const inTurn = <A>(work: () => Promise<A>) => Effect.runPromise(places.withPermits(1)(Effect.promise(work)))
-
-const cache = mkdtempSync(join(tmpdir(), "serena-cache-"))
-afterAll(() => rm(cache, { recursive: true, force: true }))
 
 describe("a reader who does what a page says", () => {
   it("has something to do", () => {
@@ -52,7 +47,6 @@ describe("a reader who does what a page says", () => {
           follow(blocks, {
             folder,
             path: [await installCheckout(folder), nodeFolder],
-            env: { NODE_COMPILE_CACHE: cache },
             // What has to be installed or cloned is tried in test/slow.
             passedOver: isForClone,
             mapped: withoutInstallation

@@ -35,8 +35,8 @@ export const shell = (
       PATH: [...options.path, ...path].join(delimiter)
     },
     stdio: ["ignore", "pipe", "pipe"],
-    // Nothing on a page takes that long; what hangs is ended and told of.
-    timeout: 300_000
+    // What hangs is ended and reported. Installing takes minutes on a busy machine.
+    timeout: 900_000
   })
   let stdout = ""
   let stderr = ""

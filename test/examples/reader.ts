@@ -14,9 +14,6 @@ import { installCheckout } from "../docs/session.ts"
 /** Folders of programs, each named for its page in docs/how-to. */
 export const examples = fileURLToPath(new URL(".", import.meta.url))
 
-// What one process has compiled, the next one need not.
-const cache = join(project, "node_modules/.cache/serena-examples")
-
 /** A folder of its own with the programs of a page in it, gone when the scope closes. */
 export const folderWith = (page: string): Effect.Effect<string, never, Scope.Scope> =>
   Effect.acquireRelease(
@@ -56,7 +53,7 @@ export const start = (
         const { FORCE_COLOR: _, NODE_OPTIONS: __, ...inherited } = process.env
         const child = spawn(process.execPath, [program].flat(), {
           cwd: folder,
-          env: { ...inherited, NODE_COMPILE_CACHE: cache, SERENA_DATA_DIR: join(folder, ".data"), ...env },
+          env: { ...inherited, SERENA_DATA_DIR: join(folder, ".data"), ...env },
           stdio: ["ignore", "pipe", "pipe"]
         })
         let ended: Ended | undefined

@@ -71,7 +71,9 @@ export class Studio extends Context.Service<Studio, {
       const { address } = yield* HttpServer
       const url = `http://127.0.0.1:${address._tag === "UnixPathAddress" ? 0 : address.port}/`
       const browser = yield* Effect.acquireRelease(
-        Effect.promise(() => chromium.launch({ executablePath: findChromium(), args: ["--no-sandbox"], timeout: patience })),
+        Effect.promise(() =>
+          chromium.launch({ executablePath: findChromium(), args: ["--no-sandbox"], timeout: patience })
+        ),
         (browser) => Effect.promise(() => browser.close())
       )
       return Studio.of({
