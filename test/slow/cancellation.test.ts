@@ -14,14 +14,15 @@ import { processImages } from "../../src/runner/processImages.ts"
 import { Runs } from "../../src/runner/Runs.ts"
 import * as Serena from "../../src/Serena.ts"
 
-const moments = 100
+const moments = 50
+const steps = 12
 /** What the machine's own noise may add. */
 const tolerance = 50
 
 const processing = Txt2Img.make({
   prompt: "a red circle on a blue background",
   seed: 1,
-  steps: 20,
+  steps,
   width: 192,
   height: 192,
   override_settings: { samples_save: false }
@@ -71,24 +72,33 @@ interface Measured {
   readonly latencies: Array<number>
 }
 
+/** Waits until a run is in a step, 0 for what comes before the first, and has been in it for so many milliseconds. */
+const inStep = Effect.fnUntraced(function*(runId: string, step: number, milliseconds: number) {
+  const { watch } = yield* Runs
+  if (step > 0) {
+    yield* watch(runId).pipe(Stream.takeUntil(({ samplingStep }) => samplingStep >= step), Stream.runDrain)
+  }
+  yield* Effect.sleep(milliseconds)
+})
+
 /**
- * Ends a run at each of `moments` moments of it, spread evenly, in an order that has nothing to do with them. Whole
- * runs in between tell how fast the machine is just then; what it does besides falls on both alike.
+ * Ends a run at each of `moments` moments of it, spread evenly over its steps, in an order that has nothing to do with
+ * them. Whole runs in between measure how fast the machine is at that time; its other work delays both alike.
  */
 const measure = Effect.fnUntraced(function*<E, R>(
-  end: (moment: number, i: number) => Effect.Effect<number | undefined, E, R>
+  end: (moment: Effect.Effect<void, never, Runs>, runId: string, i: number) => Effect.Effect<number | undefined, E, R>
 ) {
   const measured: Measured = { steps: [], rests: [], latencies: [] }
-  let duration = 0
   for (let i = 0; i < moments; i++) {
     if (i % 5 === 0) {
-      const start = performance.now()
       const { rest, steps } = yield* watched(`whole ${i}`)
-      duration = performance.now() - start
       measured.steps.push(...steps)
       measured.rests.push(rest)
     }
-    const latency = yield* end(((i * 37) % moments + 0.5) / moments * duration, i)
+    const runId = `run ${i}`
+    const position = ((i * 37) % moments + 0.5) / moments * (steps + 1)
+    const step = Math.floor(position)
+    const latency = yield* end(inStep(runId, step, (position - step) * median(measured.steps)), runId, i)
     if (latency !== undefined) measured.latencies.push(latency)
   }
   return measured
@@ -101,11 +111,11 @@ it.live("an interrupted run ends within a step and 50 ms, leaks nothing, and lea
     const { list } = yield* Runs
     const expected = bytes(yield* processImages(processing))
     let before = NaN
-    const { latencies, rests, steps } = yield* measure(Effect.fnUntraced(function*(moment, i) {
+    const { latencies, rests, steps } = yield* measure(Effect.fnUntraced(function*(moment, runId, i) {
       // The first fifth brings memory to its level: onnxruntime keeps what it has taken once.
       if (i === moments / 5) before = megabytes()
-      const fiber = yield* Effect.forkChild(processImages(processing), { startImmediately: true })
-      yield* Effect.sleep(moment)
+      const fiber = yield* Effect.forkChild(processImages(processing, { runId }), { startImmediately: true })
+      yield* moment
       const ended = fiber.pollUnsafe() !== undefined
       const start = performance.now()
       yield* Fiber.interrupt(fiber)
@@ -135,10 +145,9 @@ it.live("a run that is asked to end does so within a step, the picture's decodin
     const { get } = yield* Runs
     const expected = bytes(yield* processImages(processing))
     let kept = 0
-    const { latencies, rests, steps } = yield* measure(Effect.fnUntraced(function*(moment, i) {
-      const runId = `asked ${i}`
+    const { latencies, rests, steps } = yield* measure(Effect.fnUntraced(function*(moment, runId) {
       const fiber = yield* Effect.forkChild(processImages(processing, { runId }), { startImmediately: true })
-      yield* Effect.sleep(moment)
+      yield* moment
       const state = yield* get(runId)
       if (Option.isNone(state)) {
         yield* Fiber.join(fiber)
