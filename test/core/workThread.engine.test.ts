@@ -27,20 +27,22 @@ layer(WorkThreads.layer)("a thread for long work", (it) => {
   it.effect("gives what the work gives here, and leaves its arguments as they were", () =>
     Effect.gen(function*() {
       // Small enough for a message, and large enough for shared memory.
-      for (const image of [noise(300, 200), noise(1500, 1100)]) {
+      for (const image of [noise(300, 200), noise(1500, 950)]) {
         const before = Uint8Array.from(image.data)
-        const made = yield* resizing(image, 701, 500, "lanczos")
-        assert.deepStrictEqual(made, resize(image, 701, 500, "lanczos"))
-        assert.deepStrictEqual(image.data, before)
+        const made = yield* resizing(image, 351, 250, "lanczos")
+        const expected = resize(image, 351, 250, "lanczos")
+        assert.deepStrictEqual({ ...made, data: 0 }, { ...expected, data: 0 })
+        assert.isTrue(Buffer.from(made.data.buffer).equals(expected.data))
+        assert.isTrue(Buffer.from(before.buffer).equals(image.data))
         assert.instanceOf(made.data.buffer, ArrayBuffer)
       }
     }))
 
   it.effect("leaves the main thread free", () =>
     Effect.gen(function*() {
-      const image = noise(600, 600)
+      const image = noise(300, 300)
       yield* resizing(image, 100, 100, "lanczos")
-      const share = yield* mainThreadShare(resizing(image, 4000, 4000, "lanczos"))
+      const share = yield* mainThreadShare(resizing(image, 2000, 2000, "lanczos"))
       assert.isBelow(share, 0.3)
     }))
 

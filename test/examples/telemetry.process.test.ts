@@ -1,5 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { freePort } from "../server/sockets.ts"
 import { folderWith, lines, run } from "./reader.ts"
 
 it.live("a run is traced, with a collector or without one, and as a part of a larger trace", () =>
@@ -33,7 +34,7 @@ it.live("runs are counted, and what was counted is served", () =>
     const folder = yield* folderWith("metrics")
     const [counted, scraped] = yield* Effect.all([
       run(folder, "counted.mts"),
-      run(folder, "scraped.mts", { PORT: String(20_000 + process.pid % 10_000) })
+      run(folder, "scraped.mts", { PORT: String(yield* freePort) })
     ], { concurrency: 2 })
     assert.strictEqual(counted.code, 0, counted.stderr)
     assert.deepStrictEqual(lines(counted.stdout), [

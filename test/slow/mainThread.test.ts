@@ -15,8 +15,8 @@ const picture = processImages(Txt2Img.make({
 }))
 
 describe("a run", () => {
-  // A call of the networks takes longer than 20 ms here. A thread that is blocked by them is blocked in every run, so one
-  // undisturbed run is proof enough.
+  // A call of the networks takes longer than 20 ms here. A thread that is blocked by them is blocked in every run, so
+  // one undisturbed run is proof enough.
   it.live("never makes a 1 ms timer late by more than 20 ms", () =>
     Effect.gen(function*() {
       yield* picture

@@ -39,7 +39,7 @@ const traced = async (environment: NodeJS.ProcessEnv) => {
 const isImage = (file: string): boolean => /^out\/\d{4}-\d{2}-\d{2}\/00000-\d+\.png$/.test(file)
 
 describe("A run of the command line", () => {
-  it("writes the image and params.txt and nothing else, opens no connection, and does not read the machine's id", async () => {
+  it("writes the image and params.txt only, opens no connection, and does not read the machine's id", async () => {
     const { calls, files } = await traced({})
     assert.deepStrictEqual(files.filter((file) => !isImage(file)), ["out/params.txt"])
     assert.strictEqual(files.filter(isImage).length, 1)

@@ -2,8 +2,8 @@
  * Many clients at once, each of which asks for pictures one after the other and waits when it is told to. A process of
  * its own, so that it takes no time from the server.
  *
- * Usage: `node crowdClients.ts PORT CLIENTS SECONDS SETTLED`. Prints a line after SETTLED images, and a `CrowdReport` as
- * JSON at the end.
+ * Usage: `node crowdClients.ts PORT CLIENTS SECONDS SETTLED`. Prints a line after SETTLED images, and a `CrowdReport`
+ * as JSON at the end.
  */
 import { Agent, type IncomingHttpHeaders, request } from "node:http"
 import { performance } from "node:perf_hooks"
