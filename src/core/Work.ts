@@ -44,11 +44,11 @@ export interface Work<Args extends ReadonlyArray<unknown>, A> {
   /** `import.meta.url` of the module. */
   readonly module: string
   readonly parts: (...args: Args) => Parts<A>
-  /** Who waits for each other: work on pixels, on what requests bring, or on prompts. */
+  /** Who waits for each other: work on pixels, on what requests bring, on prompts, or on large files. */
   readonly lane?: Lane | undefined
 }
 
-export type Lane = "pixels" | "requests" | "prompts"
+export type Lane = "pixels" | "requests" | "prompts" | "files"
 
 /** Where long work is done: in turns with all other fibers, unless a layer says otherwise. */
 export const WorkPlace = Context.Reference<{

@@ -96,7 +96,8 @@ export const rooms: ReadonlyArray<Room> = [
       "models/onnx",
       "processing",
       "prompt",
-      "sampling"
+      "sampling",
+      "models/checkpoint"
     ]
   },
   {

@@ -1,6 +1,6 @@
 /**
- * What a checkpoint's UNet predicts. Shapes do not say it: a file beside the checkpoint, the header, or tensors that mark
- * it do, and for Stable Diffusion 2 the values of one tensor.
+ * What a checkpoint's UNet predicts. Shapes do not say it: a file beside the checkpoint, the header, or tensors that
+ * mark it do, and for Stable Diffusion 2 the values of one tensor.
  */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"

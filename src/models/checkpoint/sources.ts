@@ -105,7 +105,7 @@ export const openShards = Effect.fnUntraced(function*(
   const { as, read } = yield* openForReading(index)
   if (as.size > largestIndex) return yield* invalid(index, `it has ${as.size} bytes, too many for an index of shards`)
   const bytes = yield* read(0, as.size)
-  const { weight_map } = yield* Schema.decodeUnknownEffect(ShardIndex, { errors: "all" })(
+  const { weight_map } = yield* Schema.decodeEffect(ShardIndex, { errors: "all" })(
     new TextDecoder().decode(bytes)
   ).pipe(Effect.mapError(({ issue }) => new InvalidModelFile({ file: index, problems: problemsOf(issue) })))
   const names = Object.entries(weight_map)

@@ -1,0 +1,167 @@
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import { createHash } from "node:crypto"
+import { readFileSync } from "node:fs"
+import { FileHashes, shortHash } from "../../src/models/checkpoint/hashes.ts"
+import * as ModelLibrary from "../../src/models/ModelLibrary.ts"
+import { unpack } from "./checkpoint/data.ts"
+
+const platform = Layer.merge(NodeFileSystem.layer, NodePath.layer)
+
+// Copies files of the test data to where a program keeps them.
+const folderWith = Effect.fnUntraced(function*(files: Readonly<Record<string, string>>) {
+  const fs = yield* FileSystem.FileSystem
+  const data = yield* unpack(...Object.values(files))
+  const folder = yield* fs.realPath(yield* fs.makeTempDirectoryScoped())
+  for (const [place, file] of Object.entries(files)) {
+    yield* fs.makeDirectory(`${folder}/${place}`.replace(/\/[^/]*$/, ""), { recursive: true })
+    yield* fs.copyFile(`${data}/${file}`, `${folder}/${place}`)
+  }
+  return folder
+})
+
+const listed = Effect.fnUntraced(function*(...folders: ReadonlyArray<string>) {
+  const found = yield* ModelLibrary.list(folders)
+  return found.map(({ contents, kind, name }) =>
+    `${name}: ${kind}${contents?.family === undefined ? "" : ` ${contents.family}`}`
+  )
+})
+
+const sd1 = "checkpoints/sd1-inpainting.safetensors"
+const lora = "adapters/sdxl-peft.safetensors"
+const vae = "vaes/diffusers.safetensors"
+const embedding = "embeddings/sdxl-clip-l-clip-g.safetensors"
+const control = "controlnets/sd1-control-diffusers.safetensors"
+const upscaler = "upscalers/compact-x4.safetensors"
+
+describe("a models folder", () => {
+  it.effect("of the webui, of ComfyUI, or flat gives the same: kinds are told by what is in the files", () =>
+    Effect.gen(function*() {
+      const webui = yield* folderWith({
+        "models/Stable-diffusion/sub/a.safetensors": sd1,
+        "models/Lora/b.safetensors": lora,
+        "models/VAE/c.safetensors": vae,
+        "models/ControlNet/d.safetensors": control,
+        "models/ESRGAN/e.safetensors": upscaler,
+        "embeddings/f.safetensors": embedding
+      })
+      const comfy = yield* folderWith({
+        "checkpoints/sub/a.safetensors": sd1,
+        "loras/b.safetensors": lora,
+        "vae/c.safetensors": vae,
+        "controlnet/d.safetensors": control,
+        "upscale_models/e.safetensors": upscaler,
+        "embeddings/f.safetensors": embedding
+      })
+      const flat = yield* folderWith({
+        "a.safetensors": sd1,
+        "b.safetensors": lora,
+        "c.safetensors": vae,
+        "d.safetensors": control,
+        "e.safetensors": upscaler,
+        "f.safetensors": embedding
+      })
+      const expected = [
+        "a: checkpoint sd1",
+        "b: lora sdxl",
+        "c: vae",
+        "d: controlnet sd1",
+        "e: upscaler",
+        "f: embedding sdxl"
+      ]
+      for (const folder of [`${webui}/models`, comfy, flat]) {
+        assert.deepStrictEqual((yield* listed(folder)).toSorted(), expected)
+      }
+      assert.lengthOf(yield* listed(comfy, flat), 12)
+      assert.lengthOf(yield* listed(flat, flat), 6)
+    }).pipe(Effect.provide(platform)))
+
+  it.effect("has a diffusers folder as one model, also in a cache of the hub", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const data = yield* unpack("folders/sd1-folder/**/*.{json,safetensors}")
+      const cache = `${data}/hub/models--someone--tiny`
+      yield* fs.makeDirectory(`${cache}/snapshots`, { recursive: true })
+      yield* fs.makeDirectory(`${cache}/refs`)
+      yield* fs.writeFileString(`${cache}/refs/main`, "abc\n")
+      yield* fs.makeDirectory(`${cache}/snapshots/000`)
+      yield* fs.symlink(`${data}/folders/sd1-folder`, `${cache}/snapshots/abc`)
+      assert.deepStrictEqual(yield* listed(`${data}/folders`), ["sd1-folder: checkpoint sd1"])
+      assert.deepStrictEqual(yield* listed(`${data}/hub`), ["someone/tiny: checkpoint sd1"])
+    }).pipe(Effect.provide(platform)))
+
+  it.effect("is searched anew each time, and says what is wrong with a file", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* folderWith({ "a.safetensors": vae, "a.preview.png": upscaler })
+      const [first] = yield* ModelLibrary.list([folder])
+      assert.strictEqual(first?.preview, `${folder}/a.preview.png`)
+      yield* fs.writeFileString(`${folder}/b.ckpt`, "no model")
+      yield* fs.symlink(folder, `${folder}/loop`)
+      const [, b] = yield* ModelLibrary.list([folder])
+      assert.deepStrictEqual({ name: b?.name, kind: b?.kind }, { name: "b", kind: "other" })
+      assert.match(b?.problems[0]?.message ?? "", /no safetensors file/)
+      yield* fs.truncate(`${folder}/a.safetensors`, 100_000)
+      const [again] = yield* ModelLibrary.list([folder])
+      assert.match(again?.problems[0]?.message ?? "", /truncated/)
+    }).pipe(Effect.provide(platform)))
+})
+
+describe("a name", () => {
+  const hashes = { sha256: "0123456789abcdef".repeat(4), autoV3: "fedcba9876543210".repeat(4) }
+  const own = {
+    file: "/m/Lora/styles/My Style.v2.safetensors",
+    name: "My Style.v2",
+    metadata: { ss_output_name: "mystyle" }
+  }
+  it.each<readonly [string, boolean]>([
+    ["My Style.v2", true],
+    ["my style.V2", true],
+    ["My Style.v2.safetensors", true],
+    ["styles/My Style.v2", true],
+    ["styles\\My Style.v2.safetensors", true],
+    ["mystyle", true],
+    ["My Style.v2.safetensors [0123456789]", true],
+    ["My Style.v2 [aaaaaaaaaa]", false],
+    ["0123456789", true],
+    ["FEDCBA9876", true],
+    ["0123", false],
+    ["Style.v2", false],
+    ["My Style", false],
+    ["", false]
+  ])("%j means it: %s", (wanted, expected) => assert.strictEqual(ModelLibrary.isNamed(own, wanted, hashes), expected))
+})
+
+describe("the hashes of a file", () => {
+  it.effect("are the SHA-256 of all of it and of its data alone, computed once and kept", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* folderWith({ "a.safetensors": lora })
+      const file = `${folder}/a.safetensors`
+      const bytes = readFileSync(file)
+      const start = 8 + Number(bytes.readBigUInt64LE(0))
+      const sha = (part: Uint8Array) => createHash("sha256").update(part).digest("hex")
+      const expected = { sha256: sha(bytes), autoV3: sha(bytes.subarray(start)) }
+      const kept = FileHashes.layer(`${folder}/hashes`)
+      const hashes = yield* Effect.provide(
+        Effect.gen(function*() {
+          const { known, of } = yield* FileHashes
+          assert.isUndefined(yield* known(file))
+          const both = yield* Effect.all([of(file), of(file)], { concurrency: 2 })
+          assert.deepStrictEqual(both, [expected, expected])
+          return both[0]
+        }),
+        kept
+      )
+      assert.strictEqual(shortHash(hashes), expected.sha256.slice(0, 10))
+      const again = Effect.provide(Effect.flatMap(FileHashes, ({ known }) => known(file)), Layer.fresh(kept))
+      assert.deepStrictEqual(yield* again, expected)
+      assert.lengthOf(yield* fs.readDirectory(`${folder}/hashes`), 1)
+      yield* fs.utimes(file, new Date(), new Date(1e12))
+      assert.isUndefined(yield* again)
+    }).pipe(Effect.provide(platform)))
+})
