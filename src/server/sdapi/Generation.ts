@@ -5,6 +5,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type { Described } from "../../core/Field.ts"
 import { ImageDecoder } from "../../images/ImageDecoder.ts"
 import { Upscalers } from "../../images/Upscalers.ts"
 import { Models } from "../../model/Models.ts"
@@ -30,10 +31,11 @@ import {
   type ImageRequest,
   type Img2ImgRequest,
   isImg2Img,
+  number,
+  sharedFields,
   type Txt2ImgRequest
 } from "./ImageRequest.ts"
 import { info, replyImages } from "./Info.ts"
-import type { Float } from "./PythonJson.ts"
 import { RequestImages } from "./RequestImages.ts"
 import * as Scripts from "./Scripts.ts"
 
@@ -112,37 +114,20 @@ export class Generation extends Context.Service<Generation, {
         })
       })
 
-      const shared = Effect.fnUntraced(function*(request: ImageRequest) {
+      const shared = Effect.fnUntraced(function*(
+        request: ImageRequest,
+        ...asked: readonly [struct: Described, withoutGroups?: ReadonlyArray<string>]
+      ) {
         const name = request.sampler_name === null || request.sampler_name === ""
           ? request.sampler_index
           : request.sampler_name
         const refiner = yield* checkpoint("refiner_checkpoint", request.refiner_checkpoint)
         return {
+          ...sharedFields(request, ...asked),
           ...(yield* samplerOf(name, request.scheduler)),
-          prompt: request.prompt,
-          negative_prompt: request.negative_prompt,
-          styles: request.styles,
-          seed: request.seed,
-          subseed: request.subseed,
-          subseed_strength: number(request.subseed_strength),
-          seed_resize_from_w: request.seed_resize_from_w,
-          seed_resize_from_h: request.seed_resize_from_h,
           steps: request.steps ?? 50,
-          cfg_scale: number(request.cfg_scale),
-          batch_size: request.batch_size,
-          n_iter: request.n_iter,
-          eta: number(request.eta),
-          s_churn: number(request.s_churn),
-          s_tmin: number(request.s_tmin),
-          s_tmax: number(request.s_tmax),
-          s_noise: number(request.s_noise),
-          s_min_uncond: number(request.s_min_uncond),
-          tiling: request.tiling,
-          disable_extra_networks: request.disable_extra_networks,
-          ...(refiner !== undefined && {
-            refiner_checkpoint: refiner,
-            refiner_switch_at: number(request.refiner_switch_at)
-          }),
+          refiner_checkpoint: refiner,
+          ...(refiner === undefined && { refiner_switch_at: undefined }),
           override_settings: yield* overridesOf(request)
         }
       })
@@ -170,7 +155,7 @@ export class Generation extends Context.Service<Generation, {
         const sampler = isHires ? sameOr(request.hr_sampler_name, "use same sampler") : undefined
         const scheduler = sameOr(request.hr_scheduler, "use same scheduler")
         const second = sampler === undefined ? undefined : yield* samplerOf(sampler, scheduler ?? null)
-        const fields = yield* shared(request)
+        const fields = yield* shared(request, Txt2Img, isHires ? [] : ["Hires fix"])
         const multiple = yield* sizeMultipleOf(fields.override_settings)
         const fitting = (length: number | null) => cutTo(multiple, length ?? 512)
         return {
@@ -181,18 +166,14 @@ export class Generation extends Context.Service<Generation, {
           enable_hr: request.enable_hr,
           ...(isHires && {
             denoising_strength: number(request.denoising_strength) ?? 0.75,
-            hr_scale: number(request.hr_scale),
             hr_resize_x: isOld ? fitting(width) : request.hr_resize_x,
             hr_resize_y: isOld ? fitting(height) : request.hr_resize_y,
             hr_upscaler: request.hr_upscaler === "" ? undefined : request.hr_upscaler,
-            hr_second_pass_steps: request.hr_second_pass_steps,
             hr_checkpoint_name: checkpointName,
             hr_sampler_name: second?.sampler_name,
             hr_scheduler: scheduler === undefined
               ? undefined
-              : Option.getOrUndefined(Schedules.get(scheduler))?.label ?? "Automatic",
-            hr_prompt: request.hr_prompt,
-            hr_negative_prompt: request.hr_negative_prompt
+              : Option.getOrUndefined(Schedules.get(scheduler))?.label ?? "Automatic"
           })
         }
       })
@@ -211,7 +192,7 @@ export class Generation extends Context.Service<Generation, {
         }
         const images = yield* Effect.forEach(request.init_images, read)
         const mask = request.mask === null || request.mask === "" ? undefined : yield* read(request.mask)
-        const fields = yield* shared(request)
+        const fields = yield* shared(request, Img2Img)
         const multiple = yield* sizeMultipleOf(fields.override_settings)
         return {
           _tag: "Img2Img",
@@ -221,16 +202,10 @@ export class Generation extends Context.Service<Generation, {
           ...(images.length > 1 && { batch_size: images.length }),
           init_images: images,
           mask,
-          denoising_strength: number(request.denoising_strength),
-          resize_mode: request.resize_mode,
           mask_blur_x: request.mask_blur ?? request.mask_blur_x,
           mask_blur_y: request.mask_blur ?? request.mask_blur_y,
-          mask_round: request.mask_round,
           inpainting_fill: request.inpainting_fill ?? 0,
-          inpaint_full_res: request.inpaint_full_res,
-          inpaint_full_res_padding: request.inpaint_full_res_padding ?? 0,
-          inpainting_mask_invert: request.inpainting_mask_invert,
-          initial_noise_multiplier: number(request.initial_noise_multiplier)
+          inpaint_full_res_padding: request.inpaint_full_res_padding ?? 0
         }
       })
 
@@ -315,8 +290,6 @@ const unknownCheckpoint = (
 // Null counts as absent.
 const given = (fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null))
-
-const number = (value: Float | null): number | undefined => value === null ? undefined : value.value
 
 // Rounds down to a multiple. A length that is too small stays, so that its problem names the value that was sent.
 const cutTo = (multiple: number, length: number): number => length < multiple ? length : length - length % multiple
