@@ -25,6 +25,10 @@ export interface Field {
   readonly otherwise?: string | undefined
   /** Key of its row in an infotext. */
   readonly infotext?: string | undefined
+  /** When the row is written, for one without a rule of its own in the infotext's writer. */
+  readonly written?: "unless default" | undefined
+  /** Why there is no row, for a field that changes an image. */
+  readonly unwritten?: string | undefined
 }
 
 declare module "effect/Schema" {
@@ -63,6 +67,24 @@ export const fieldsOf = (struct: Described): ReadonlyArray<readonly [name: strin
     const described = fieldOf(struct, name)
     return described === undefined ? [] : [[name, described] as const]
   })
+
+/** What a field takes: as it is described, or else by its type. */
+export const takenBy = (struct: Described, name: string): FlagValue => {
+  const described = fieldOf(struct, name)?.value
+  const schema = struct.fields[name]
+  if (described !== undefined || schema === undefined) return described ?? "text"
+  const { ast } = Schema.toType(schema)
+  switch (ast._tag) {
+    case "Boolean":
+      return "switch"
+    case "Number":
+      return ast.checks?.some(({ annotations }) => annotations?.["expected"] === "an integer") ? "integer" : "number"
+    case "Arrays":
+      return "names"
+    default:
+      return "text"
+  }
+}
 
 /** The values of a field that takes one of a few; empty for others. */
 export const choicesOf = ({ fields }: Described, name: string): ReadonlyArray<string> => {

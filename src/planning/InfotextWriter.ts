@@ -9,7 +9,13 @@
 import type { Seed } from "../core/Seed.ts"
 import type { FamilySetting } from "../model/ModelInfo.ts"
 import * as Infotext from "../processing/Infotext.ts"
-import { resizeModes } from "../processing/InfotextKeys.ts"
+import {
+  fieldKeys as field,
+  pairKey,
+  plainRows,
+  resizeModes,
+  settingKeys as setting
+} from "../processing/InfotextKeys.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Img2Img, Processing } from "../processing/Processing.ts"
 import * as ExtraNetworks from "../prompt/ExtraNetworks.ts"
@@ -84,28 +90,31 @@ export const parametersOf = (about: InfotextFacts): ReadonlyArray<Pair> => {
   const { seed_resize_from_h: fromHeight, seed_resize_from_w: fromWidth, subseed_strength } = processing
   const ensd = opts.eta_noise_seed_delta
   return [
-    ["Steps", about.steps],
-    ["Sampler", sampler.name],
-    ["Schedule type", about.scheduleLabel],
-    ["CFG scale", Infotext.float(processing.cfg_scale)],
-    ["Seed", about.seed],
-    ["Size", `${about.width}x${about.height}`],
-    ["Model hash", opts.add_model_hash_to_info ? about.model.hash : undefined],
+    [field.steps, about.steps],
+    [field.sampler_name, sampler.name],
+    [field.scheduler, about.scheduleLabel],
+    [field.cfg_scale, Infotext.float(processing.cfg_scale)],
+    [field.seed, about.seed],
+    [pairKey(field.width), `${about.width}x${about.height}`],
+    [setting.sd_model_checkpoint, opts.add_model_hash_to_info ? about.model.hash : undefined],
     ["Model", opts.add_model_name_to_info ? about.model.name : undefined],
-    ["Variation seed", subseed_strength === 0 ? undefined : about.subseed],
-    ["Variation seed strength", floatUnless(0, subseed_strength)],
-    ["Seed resize from", fromWidth > 0 && fromHeight > 0 ? `${fromWidth}x${fromHeight}` : undefined],
+    [field.subseed, subseed_strength === 0 ? undefined : about.subseed],
+    [field.subseed_strength, floatUnless(0, subseed_strength)],
+    [pairKey(field.seed_resize_from_w), fromWidth > 0 && fromHeight > 0 ? `${fromWidth}x${fromHeight}` : undefined],
     [
-      "Denoising strength",
+      field.denoising_strength,
       processing._tag === "Img2Img" || about.hires !== undefined
         ? Infotext.float(processing.denoising_strength)
         : undefined
     ],
-    ["Conditional mask weight", about.isInpaintingModel ? Infotext.float(opts.inpainting_mask_weight) : undefined],
-    ["Clip skip", about.clipSkip > 1 ? about.clipSkip : undefined],
-    ["ENSD", ensd !== 0 && samplersOf(about).some((each) => drawsByEnsd(each, about)) ? ensd : undefined],
-    ["RNG", opts.randn_source === "GPU" ? undefined : opts.randn_source],
-    ["Tiling", flag(about.tiling)],
+    [setting.inpainting_mask_weight, about.isInpaintingModel ? Infotext.float(opts.inpainting_mask_weight) : undefined],
+    [setting.CLIP_stop_at_last_layers, about.clipSkip > 1 ? about.clipSkip : undefined],
+    [
+      setting.eta_noise_seed_delta,
+      ensd !== 0 && samplersOf(about).some((each) => drawsByEnsd(each, about)) ? ensd : undefined
+    ],
+    [setting.randn_source, opts.randn_source === "GPU" ? undefined : opts.randn_source],
+    [setting.tiling, flag(about.tiling)],
     ...hiresPairs(about),
     ...maskPairs(about),
     ...promptPairs(about),
@@ -150,14 +159,14 @@ const hiresPairs = ({ hires, processing }: InfotextFacts): ReadonlyArray<Pair> =
   if (hires === undefined || processing._tag !== "Txt2Img") return []
   const { hr_resize_x: x, hr_resize_y: y, hr_scale, hr_second_pass_steps: steps, hr_upscaler } = processing
   return [
-    ["Hires checkpoint", hires.checkpoint],
-    ["Hires sampler", hires.sampler?.name],
-    ["Hires prompt", hires.prompt],
-    ["Hires negative prompt", hires.negativePrompt],
-    ["Hires schedule type", hires.scheduleLabel],
-    x === 0 && y === 0 ? ["Hires upscale", Infotext.float(hr_scale)] : ["Hires resize", `${x}x${y}`],
-    ["Hires steps", steps > 0 ? steps : undefined],
-    ["Hires upscaler", hr_upscaler]
+    [field.hr_checkpoint_name, hires.checkpoint],
+    [field.hr_sampler_name, hires.sampler?.name],
+    [field.hr_prompt, hires.prompt],
+    [field.hr_negative_prompt, hires.negativePrompt],
+    [field.hr_scheduler, hires.scheduleLabel],
+    x === 0 && y === 0 ? [field.hr_scale, Infotext.float(hr_scale)] : [pairKey(field.hr_resize_x), `${x}x${y}`],
+    [field.hr_second_pass_steps, steps > 0 ? steps : undefined],
+    [field.hr_upscaler, hr_upscaler]
   ]
 }
 
@@ -167,14 +176,14 @@ const maskPairs = ({ hasMask, processing }: InfotextFacts): ReadonlyArray<Pair> 
   if (!hasMask || processing._tag !== "Img2Img") return []
   const { inpaint_full_res, mask_blur_x, mask_blur_y } = processing
   return [
-    ["Mask mode", processing.inpainting_mask_invert === 1 ? "Inpaint not masked" : undefined],
-    ...(mask_blur_x === mask_blur_y ? [["Mask blur", mask_blur_x] as const] : [
+    [field.inpainting_mask_invert, processing.inpainting_mask_invert === 1 ? "Inpaint not masked" : undefined],
+    ...(mask_blur_x === mask_blur_y ? [[field.mask_blur_x, mask_blur_x] as const] : [
       ["Mask blur x", mask_blur_x] as const,
       ["Mask blur y", mask_blur_y] as const
     ]),
-    ["Inpaint area", inpaint_full_res ? "Only masked" : undefined],
-    ["Masked area padding", inpaint_full_res ? processing.inpaint_full_res_padding : undefined],
-    ["Masked content", maskedContents[processing.inpainting_fill]]
+    [field.inpaint_full_res, inpaint_full_res ? "Only masked" : undefined],
+    [field.inpaint_full_res_padding, inpaint_full_res ? processing.inpaint_full_res_padding : undefined],
+    [field.inpainting_fill, maskedContents[processing.inpainting_fill]]
   ]
 }
 
@@ -191,10 +200,10 @@ const promptPairs = (about: InfotextFacts): ReadonlyArray<Pair> => {
   return [
     // Without a bracket there is nothing that could change during the run.
     [
-      "Old prompt editing timelines",
+      setting.use_old_scheduling,
       flag(opts.use_old_scheduling && promptsOf(about).some((text) => text.includes("[")))
     ],
-    ["Emphasis", opts.emphasis !== "Original" && usesBrackets ? opts.emphasis : undefined]
+    [setting.emphasis, opts.emphasis !== "Original" && usesBrackets ? opts.emphasis : undefined]
   ]
 }
 
@@ -218,37 +227,40 @@ const samplingPairs = (about: InfotextFacts): ReadonlyArray<Pair> => {
   }
   const ngms = processing.s_min_uncond ?? opts.s_min_uncond
   return [
-    ["Noise Schedule", opts.sd_noise_schedule === "Default" ? undefined : opts.sd_noise_schedule],
-    ["Noise multiplier", floatUnless(1, noiseMultiplier)],
+    [setting.sd_noise_schedule, opts.sd_noise_schedule === "Default" ? undefined : opts.sd_noise_schedule],
+    [field.initial_noise_multiplier, floatUnless(1, noiseMultiplier)],
     [
-      "Discard penultimate sigma",
+      setting.always_discard_next_to_last_sigma,
       flag(
         opts.always_discard_next_to_last_sigma &&
           samplers.some(({ discardNextToLastSigma, space }) => space === "sigma" && discardNextToLastSigma !== true)
       )
     ],
     ...(built.length === 0 ? [] : [
-      ["Schedule min sigma", floatUnless(0, opts.sigma_min)],
-      ["Schedule max sigma", floatUnless(0, opts.sigma_max)],
+      [setting.sigma_min, floatUnless(0, opts.sigma_min)],
+      [setting.sigma_max, floatUnless(0, opts.sigma_max)],
       [
-        "Schedule rho",
+        setting.rho,
         built.some((label) => label in usualRho && opts.rho !== usualRho[label]) ? floatUnless(0, opts.rho) : undefined
       ]
     ] satisfies ReadonlyArray<Pair>),
-    ["Beta schedule alpha", isBeta ? Infotext.float(opts.beta_dist_alpha) : undefined],
-    ["Beta schedule beta", isBeta ? Infotext.float(opts.beta_dist_beta) : undefined],
-    ["SGM noise multiplier", flag(opts.sgm_noise_multiplier && !isImg2Img && sampler.space === "sigma")],
-    ["Extra noise", isImg2Img || hires !== undefined ? floatUnless(0, opts.img2img_extra_noise) : undefined],
-    ["Eta", eta("sigma", 1)],
-    ["Eta DDIM", eta("timestep", 0)],
+    [setting.beta_dist_alpha, isBeta ? Infotext.float(opts.beta_dist_alpha) : undefined],
+    [setting.beta_dist_beta, isBeta ? Infotext.float(opts.beta_dist_beta) : undefined],
+    [setting.sgm_noise_multiplier, flag(opts.sgm_noise_multiplier && !isImg2Img && sampler.space === "sigma")],
+    [
+      setting.img2img_extra_noise,
+      isImg2Img || hires !== undefined ? floatUnless(0, opts.img2img_extra_noise) : undefined
+    ],
+    [setting.eta_ancestral, eta("sigma", 1)],
+    [setting.eta_ddim, eta("timestep", 0)],
     ...(samplers.some(({ noise }) => noise === "churn") ? churnPairs(about) : []),
     [
-      "Sigma noise",
+      setting.s_noise,
       samplers.some(({ scalesNoise }) => scalesNoise) ? floatUnless(1, processing.s_noise ?? opts.s_noise) : undefined
     ],
-    ["Skip Early CFG", floatUnless(0, opts.skip_early_cond)],
-    ["NGMS", floatUnless(0, ngms)],
-    ["NGMS all steps", flag(ngms > 0 && opts.s_min_uncond_all)],
+    [setting.skip_early_cond, floatUnless(0, opts.skip_early_cond)],
+    [setting.s_min_uncond, floatUnless(0, ngms)],
+    [setting.s_min_uncond_all, flag(ngms > 0 && opts.s_min_uncond_all)],
     ...(samplers.some(({ name }) => name === "UniPC") ? uniPcPairs(opts) : [])
   ]
 }
@@ -256,27 +268,27 @@ const samplingPairs = (about: InfotextFacts): ReadonlyArray<Pair> => {
 const usualRho: Readonly<Record<string, number>> = { Karras: 7, Polyexponential: 1 }
 
 const churnPairs = ({ opts, processing }: InfotextFacts): ReadonlyArray<Pair> => [
-  ["Sigma churn", floatUnless(0, processing.s_churn ?? opts.s_churn)],
-  ["Sigma tmin", floatUnless(0, processing.s_tmin ?? opts.s_tmin)],
-  ["Sigma tmax", floatUnless(0, processing.s_tmax ?? opts.s_tmax)]
+  [setting.s_churn, floatUnless(0, processing.s_churn ?? opts.s_churn)],
+  [setting.s_tmin, floatUnless(0, processing.s_tmin ?? opts.s_tmin)],
+  [setting.s_tmax, floatUnless(0, processing.s_tmax ?? opts.s_tmax)]
 ]
 
 const uniPcPairs = (opts: OptionsSnapshot): ReadonlyArray<Pair> => [
-  ["UniPC variant", opts.uni_pc_variant === "bh1" ? undefined : opts.uni_pc_variant],
-  ["UniPC skip type", opts.uni_pc_skip_type === "time_uniform" ? undefined : opts.uni_pc_skip_type],
-  ["UniPC order", opts.uni_pc_order === 3 ? undefined : opts.uni_pc_order],
-  ["UniPC lower order final", opts.uni_pc_lower_order_final ? undefined : "False"]
+  [setting.uni_pc_variant, opts.uni_pc_variant === "bh1" ? undefined : opts.uni_pc_variant],
+  [setting.uni_pc_skip_type, opts.uni_pc_skip_type === "time_uniform" ? undefined : opts.uni_pc_skip_type],
+  [setting.uni_pc_order, opts.uni_pc_order === 3 ? undefined : opts.uni_pc_order],
+  [setting.uni_pc_lower_order_final, opts.uni_pc_lower_order_final ? undefined : "False"]
 ]
 
 const refinerPairs = ({ hires, opts, refiner }: InfotextFacts): ReadonlyArray<Pair> =>
   refiner === undefined ? [] : [
-    ["Refiner switch by sampling steps", flag(opts.refiner_switch_by_sample_steps)],
+    [setting.refiner_switch_by_sample_steps, flag(opts.refiner_switch_by_sample_steps)],
     [
-      "Hires refiner",
+      setting.hires_fix_refiner_pass,
       hires !== undefined && opts.hires_fix_refiner_pass !== "second pass" ? opts.hires_fix_refiner_pass : undefined
     ],
-    ["Refiner", refiner.name],
-    ["Refiner switch at", Infotext.float(refiner.switchAt)]
+    [field.refiner_checkpoint, refiner.name],
+    [field.refiner_switch_at, Infotext.float(refiner.switchAt)]
   ]
 
 // What the webui does not write, where it acts and is not as it is by default.
@@ -288,41 +300,51 @@ const ownPairs = (about: InfotextFacts): ReadonlyArray<Pair> => {
   const usesUpscaler = isHiresByUpscaler || (processing._tag === "Img2Img" && opts.upscaler_for_img2img !== null)
   return [
     [
-      "Disable extra networks",
+      field.disable_extra_networks,
       flag(processing.disable_extra_networks && prompts.some((text) => ExtraNetworks.extract(text).networks.length > 0))
     ],
     [
-      "Prompt comments",
+      setting.enable_prompt_comments,
       !opts.enable_prompt_comments && prompts.some((text) => text.includes("#")) ? "False" : undefined
     ],
-    ["Comma padding backtrack", unless(20, opts.comma_padding_backtrack)],
+    [setting.comma_padding_backtrack, unless(20, opts.comma_padding_backtrack)],
     ...familyPairs(about),
     ...(processing._tag === "Img2Img" ? img2imgPairs(processing, about) : []),
     ...(usesUpscaler
       ? [
-        ["Upscaler tile size", unless(192, opts.ESRGAN_tile)],
-        ["Upscaler tile overlap", unless(8, opts.ESRGAN_tile_overlap)]
+        [setting.ESRGAN_tile, unless(192, opts.ESRGAN_tile)],
+        [setting.ESRGAN_tile_overlap, unless(8, opts.ESRGAN_tile_overlap)]
       ] satisfies ReadonlyArray<Pair>
       : []),
-    ["Tiled VAE threshold", unless(1024, opts.vae_tile_threshold)],
-    ["Latent tile size", unless(0, opts.latent_tile_size)],
-    ["Latent tile overlap", opts.latent_tile_size > 0 ? unless(64, opts.latent_tile_overlap) : undefined]
+    ...plainPairs(about),
+    [setting.latent_tile_size, unless(0, opts.latent_tile_size)],
+    [setting.latent_tile_overlap, opts.latent_tile_size > 0 ? unless(64, opts.latent_tile_overlap) : undefined]
   ]
 }
+
+// The rows of fields and settings whose descriptions say when they are written.
+const plainPairs = ({ opts, processing }: InfotextFacts): ReadonlyArray<Pair> =>
+  plainRows.flatMap(({ defaults, key, name, struct }): ReadonlyArray<Pair> => {
+    const value: unknown = Reflect.get(struct === "setting" ? opts : processing, name)
+    return value === undefined || value === Reflect.get(defaults, name) ? [] : [[key, textOf(value)]]
+  })
+
+const textOf = (value: unknown): Infotext.InfotextValue =>
+  typeof value === "number" ? value : typeof value === "boolean" ? (value ? "True" : "False") : String(value)
 
 const unless = (usual: number, value: number): number | undefined => value === usual ? undefined : value
 
 const familyPairs = ({ familySettings = [], opts }: InfotextFacts): ReadonlyArray<Pair> => {
   const pairs: Readonly<Record<FamilySetting, Pair>> = {
-    sdxl_clip_l_skip: ["Clip skip SDXL", flag(opts.sdxl_clip_l_skip && opts.CLIP_stop_at_last_layers > 1)],
-    sdxl_crop_top: ["SDXL crop top", unless(0, opts.sdxl_crop_top)],
-    sdxl_crop_left: ["SDXL crop left", unless(0, opts.sdxl_crop_left)],
+    sdxl_clip_l_skip: [setting.sdxl_clip_l_skip, flag(opts.sdxl_clip_l_skip && opts.CLIP_stop_at_last_layers > 1)],
+    sdxl_crop_top: [setting.sdxl_crop_top, unless(0, opts.sdxl_crop_top)],
+    sdxl_crop_left: [setting.sdxl_crop_left, unless(0, opts.sdxl_crop_left)],
     sdxl_refiner_high_aesthetic_score: [
-      "SDXL high aesthetic score",
+      setting.sdxl_refiner_high_aesthetic_score,
       floatUnless(6, opts.sdxl_refiner_high_aesthetic_score)
     ],
     sdxl_refiner_low_aesthetic_score: [
-      "SDXL low aesthetic score",
+      setting.sdxl_refiner_low_aesthetic_score,
       floatUnless(2.5, opts.sdxl_refiner_low_aesthetic_score)
     ]
   }
@@ -330,11 +352,14 @@ const familyPairs = ({ familySettings = [], opts }: InfotextFacts): ReadonlyArra
 }
 
 const img2imgPairs = (processing: Img2Img, { hasMask, opts }: InfotextFacts): ReadonlyArray<Pair> => [
-  ["Resize mode", processing.resize_mode === 0 ? undefined : resizeModes[processing.resize_mode]],
-  ["Img2img upscaler", opts.upscaler_for_img2img ?? undefined],
-  ["Background color", opts.img2img_background_color === "#ffffff" ? undefined : opts.img2img_background_color],
-  ["Full steps", flag(opts.img2img_fix_steps)],
-  ["Color correction", flag(opts.img2img_color_correction)],
-  ["Mask round", hasMask && !processing.mask_round ? "False" : undefined],
-  ["Mask overlay", hasMask && !opts.overlay_inpaint ? "False" : undefined]
+  [field.resize_mode, processing.resize_mode === 0 ? undefined : resizeModes[processing.resize_mode]],
+  [setting.upscaler_for_img2img, opts.upscaler_for_img2img ?? undefined],
+  [
+    setting.img2img_background_color,
+    opts.img2img_background_color === "#ffffff" ? undefined : opts.img2img_background_color
+  ],
+  [setting.img2img_fix_steps, flag(opts.img2img_fix_steps)],
+  [setting.img2img_color_correction, flag(opts.img2img_color_correction)],
+  [field.mask_round, hasMask && !processing.mask_round ? "False" : undefined],
+  [setting.overlay_inpaint, hasMask && !opts.overlay_inpaint ? "False" : undefined]
 ]

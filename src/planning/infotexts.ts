@@ -4,7 +4,7 @@
 import * as Option from "effect/Option"
 import type { ModelInfo } from "../model/ModelInfo.ts"
 import * as Infotext from "../processing/Infotext.ts"
-import { fieldRows, settingRows } from "../processing/InfotextKeys.ts"
+import { fieldRows, pairKeys, settingRows } from "../processing/InfotextKeys.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Sampler } from "../sampling/Sampler.ts"
 import * as Schedules from "../sampling/Schedules.ts"
@@ -77,7 +77,7 @@ const changedBy = (facts: InfotextWriter.InfotextFacts): ReadonlyArray<string> =
       if (value === undefined) return []
       const text = Infotext.textOf(value)
       const [, first, second] = /^(\d+)x(\d+)$/.exec(text) ?? []
-      const isSame = first === undefined || second === undefined || !isSize(key)
+      const isSame = first === undefined || second === undefined || !pairKeys.has(key)
         ? isRead(key, text)
         : isRead(`${key}-1`, first) && isRead(`${key}-2`, second)
       return isSame ? [] : namesOf(key)
@@ -85,9 +85,6 @@ const changedBy = (facts: InfotextWriter.InfotextFacts): ReadonlyArray<string> =
   ]
   return [...new Set(changed)]
 }
-
-// Keys that are written as two numbers.
-const isSize = (key: string): boolean => ["Size", "Seed resize from", "Hires resize"].includes(key)
 
 // All that an infotext is made of; absent where another server writes it.
 const factsOf = (

@@ -3,8 +3,11 @@
  *
  * Each default is the value in effect when the key was omitted, which can differ from the setting's default today.
  */
+import * as Struct from "effect/Struct"
+import { fieldOf } from "../core/Field.ts"
 import type { Size } from "../core/Geometry.ts"
 import type { Field, Fields, Parsed } from "./Infotext.ts"
+import { Options, OptionsSnapshot } from "./Options.ts"
 
 /** The values of absent keys. */
 const absent: ReadonlyArray<readonly [key: string, value: Field]> = [
@@ -36,52 +39,18 @@ const absent: ReadonlyArray<readonly [key: string, value: Field]> = [
  */
 export const isOwn = ({ Version: version }: Fields): boolean => String(version).startsWith("serena-")
 
+const inAbsent = new Set(absent.map(([key]) => key))
+
 /** The values of further absent keys in Serena's texts: the defaults of the settings. */
-export const absentInOwn: Fields = {
-  "Emphasis": "Original",
-  "Comma padding backtrack": 20,
-  "Prompt comments": true,
-  "Old prompt editing timelines": false,
-  "Clip skip SDXL": false,
-  "ENSD": 0,
-  "Extra noise": 0,
-  "Eta": 1,
-  "Eta DDIM": 0,
-  "Sigma churn": 0,
-  "Sigma tmin": 0,
-  "Sigma tmax": 0,
-  "Sigma noise": 1,
-  "Discard penultimate sigma": false,
-  "SGM noise multiplier": false,
-  "UniPC variant": "bh1",
-  "UniPC skip type": "time_uniform",
-  "UniPC order": 3,
-  "UniPC lower order final": true,
-  "Noise Schedule": "Default",
-  "Beta schedule alpha": 0.6,
-  "Beta schedule beta": 0.6,
-  "NGMS": 0,
-  "NGMS all steps": false,
-  "Skip Early CFG": 0,
-  "Hires refiner": "second pass",
-  "SDXL crop top": 0,
-  "SDXL crop left": 0,
-  "SDXL high aesthetic score": 6,
-  "SDXL low aesthetic score": 2.5,
-  "Tiling": false,
-  "Full steps": false,
-  "Color correction": false,
-  "Background color": "#ffffff",
-  "Conditional mask weight": 1,
-  "Mask overlay": true,
-  // For Lanczos, which is no upscaler's name.
-  "Img2img upscaler": "",
-  "Upscaler tile size": 192,
-  "Upscaler tile overlap": 8,
-  "Tiled VAE threshold": 1024,
-  "Latent tile size": 0,
-  "Latent tile overlap": 64
-}
+export const absentInOwn: Fields = Object.fromEntries(
+  Struct.keys(Options.defaults).flatMap((name) => {
+    const key = fieldOf(OptionsSnapshot, name)?.infotext
+    // A text without a model says nothing of one. No upscaler is the empty text.
+    return key === undefined || inAbsent.has(key) || name === "sd_model_checkpoint"
+      ? []
+      : [[key, Options.defaults[name] ?? ""]]
+  })
+)
 
 /** Completes a text's fields with prompts and derived values. */
 export const settle = (read: {

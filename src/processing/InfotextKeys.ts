@@ -3,11 +3,13 @@
  *
  * The keys are in the fields' descriptions. Rows of settings that Serena does not have name their key here.
  */
-import { type Described, fieldOf } from "../core/Field.ts"
+import type * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
+import { type Described, fieldOf, fieldsOf, type FlagValue, takenBy } from "../core/Field.ts"
 import * as Seed from "../core/Seed.ts"
 import type * as Infotext from "./Infotext.ts"
 import { isOwn } from "./InfotextDefaults.ts"
-import { OptionsPatch } from "./Options.ts"
+import { Options, OptionsPatch, OptionsSnapshot } from "./Options.ts"
 import { Img2Img, Txt2Img } from "./Processing.ts"
 
 /** A type of value. */
@@ -63,14 +65,68 @@ export interface Row {
 
 const row = (name: string, key: Row["key"], kind: Kind): Row => ({ name, key, kind })
 
-// Rows whose key is the one that the field's description names.
-const described = (struct: Described) => (name: string, kind: Kind): Row => {
+const kinds: Readonly<Record<FlagValue, Kind>> = {
+  text,
+  name: text,
+  names: list,
+  folder: text,
+  file: text,
+  url: text,
+  integer: whole,
+  seed,
+  number,
+  switch: flag
+}
+
+// Rows whose key is the one that the field's description names, and whose kind is the field's unless it is given.
+const described = (struct: Described) => (name: string, kind: Kind = kinds[takenBy(struct, name)]): Row => {
   const key = fieldOf(struct, name)?.infotext
   if (key === undefined) throw new Error(`the description of ${name} names no key of infotexts`)
   return row(name, key, kind)
 }
-const plain = described({ fields: { ...Txt2Img.fields, ...Img2Img.fields } })
+const requests = { fields: { ...Txt2Img.fields, ...Img2Img.fields } }
+const plain = described(requests)
 const setting = described(OptionsPatch)
+
+interface KeyOf extends Struct.Lambda {
+  (field: Schema.Top): string
+  readonly "~lambda.out": string
+}
+
+const keyOf = Struct.lambda<KeyOf>((field) => fieldOf({ fields: { field } }, "field")?.infotext ?? "")
+
+/** Keys of the fields of requests; empty for a field without one. */
+export const fieldKeys = Struct.map(requests.fields, keyOf)
+
+/** Keys of the settings; empty for a setting without one. */
+export const settingKeys = Struct.map(OptionsPatch.fields, keyOf)
+
+/** The key of two numbers, from the key of the first one: `Size` from `Size-1`. */
+export const pairKey = (key: string): string => key.replace(/-1$/, "")
+
+/** Keys of two numbers. */
+export const pairKeys: ReadonlySet<string> = new Set(
+  Object.values(fieldKeys).filter((key) => key.endsWith("-1")).map(pairKey)
+)
+
+/** A row that is written where its value is not the default. */
+export interface PlainRow {
+  readonly struct: "field" | "setting"
+  readonly name: string
+  readonly key: string
+  readonly defaults: object
+}
+
+const plainRowsOf = (struct: PlainRow["struct"], fields: Described, defaults: object): ReadonlyArray<PlainRow> =>
+  fieldsOf(fields).flatMap(([name, { infotext: key, written }]) =>
+    key === undefined || written === undefined ? [] : [{ struct, name, key, defaults }]
+  )
+
+/** The rows whose descriptions say when they are written. */
+export const plainRows: ReadonlyArray<PlainRow> = [
+  ...plainRowsOf("field", requests, { ...Img2Img.make({ init_images: [new Uint8Array()] }), ...Txt2Img.make({}) }),
+  ...plainRowsOf("setting", OptionsSnapshot, Options.defaults)
+]
 
 const asksForHires = (said: Infotext.Fields): boolean =>
   said["Denoising strength"] !== undefined &&
@@ -84,56 +140,36 @@ export const resizeModes = [
   "Just resize (latent upscale)"
 ] as const
 
-/** Fields of requests of every kind. */
-export const fieldRows: ReadonlyArray<Row> = [
-  plain("prompt", text),
-  plain("negative_prompt", text),
-  plain("styles", list),
-  plain("disable_extra_networks", flag),
-  plain("steps", whole),
-  // Old texts have the schedule in the sampler's name, which is split where samplers are known.
-  plain("sampler_name", text),
-  plain("scheduler", text),
-  plain("cfg_scale", number),
-  plain("seed", seed),
-  plain("width", whole),
-  plain("height", whole),
-  plain("batch_size", whole),
-  plain("denoising_strength", number),
-  plain("subseed", seed),
-  plain("subseed_strength", number),
-  plain("seed_resize_from_w", whole),
-  plain("seed_resize_from_h", whole),
-  plain("refiner_checkpoint", text),
-  plain("refiner_switch_at", number),
-  row("enable_hr", asksForHires, flag),
-  plain("hr_scale", number),
-  plain("hr_upscaler", text),
-  plain("hr_second_pass_steps", whole),
-  plain("hr_resize_x", whole),
-  plain("hr_resize_y", whole),
-  plain("hr_checkpoint_name", unlessSame),
-  plain("hr_sampler_name", unlessSame),
-  plain("hr_scheduler", unlessSame),
-  plain("hr_prompt", text),
-  plain("hr_negative_prompt", text),
-  plain("inpainting_mask_invert", oneOf({ "Inpaint masked": 0, "Inpaint not masked": 1 })),
-  plain("mask_blur_x", whole),
-  plain("mask_blur_y", whole),
-  // Written where they differ. The last row of a field counts.
-  row("mask_blur_x", "Mask blur x", whole),
-  row("mask_blur_y", "Mask blur y", whole),
-  plain("mask_round", flag),
-  plain("inpainting_fill", oneOf({ "fill": 0, "original": 1, "latent noise": 2, "latent nothing": 3 })),
-  plain("inpaint_full_res", oneOf({ "Whole picture": false, "Only masked": true })),
-  plain("inpaint_full_res_padding", whole),
-  plain("resize_mode", oneOf(Object.fromEntries(resizeModes.map((mode, i) => [mode, i])))),
-  // The webui fills the setting of this name; the request's field has the same effect and accepts larger values.
-  plain("initial_noise_multiplier", number)
-]
+// The fields whose rows are not plain.
+const otherRows: Readonly<Record<string, ReadonlyArray<Row>>> = {
+  enable_hr: [row("enable_hr", asksForHires, flag)],
+  hr_checkpoint_name: [plain("hr_checkpoint_name", unlessSame)],
+  hr_sampler_name: [plain("hr_sampler_name", unlessSame)],
+  hr_scheduler: [plain("hr_scheduler", unlessSame)],
+  inpainting_mask_invert: [
+    plain("inpainting_mask_invert", oneOf({ "Inpaint masked": 0, "Inpaint not masked": 1 }))
+  ],
+  // One key where both are alike. The last row of a field counts.
+  mask_blur_x: [plain("mask_blur_x"), row("mask_blur_x", "Mask blur x", whole)],
+  mask_blur_y: [plain("mask_blur_y"), row("mask_blur_y", "Mask blur y", whole)],
+  inpainting_fill: [
+    plain("inpainting_fill", oneOf({ "fill": 0, "original": 1, "latent noise": 2, "latent nothing": 3 }))
+  ],
+  inpaint_full_res: [plain("inpaint_full_res", oneOf({ "Whole picture": false, "Only masked": true }))],
+  resize_mode: [plain("resize_mode", oneOf(Object.fromEntries(resizeModes.map((mode, i) => [mode, i]))))]
+}
 
-/** Settings. */
-export const settingRows: ReadonlyArray<Row> = [
+/**
+ * Fields of requests of every kind. Old texts have the schedule in the sampler's name, which is split where samplers
+ * are known. The webui fills the setting `initial_noise_multiplier`; the request's field has the same effect and
+ * accepts larger values.
+ */
+export const fieldRows: ReadonlyArray<Row> = Struct.keys(fieldKeys).flatMap((name) =>
+  otherRows[name] ?? (fieldKeys[name] === "" ? [] : [plain(name)])
+)
+
+// In the order of the webui, which the settings of a request made of an infotext have.
+const orderedRows: ReadonlyArray<Row> = [
   row("face_restoration", "Face restoration", text),
   // Serena writes the name alone where hashes are not wanted.
   row(
@@ -141,67 +177,75 @@ export const settingRows: ReadonlyArray<Row> = [
     (said) => said["Model hash"] ?? (isOwn(said) ? said["Model"] : undefined),
     text
   ),
-  setting("emphasis", text),
-  setting("comma_padding_backtrack", whole),
-  setting("enable_prompt_comments", flag),
-  setting("CLIP_stop_at_last_layers", whole),
-  setting("sdxl_clip_l_skip", flag),
+  setting("emphasis"),
+  setting("comma_padding_backtrack"),
+  setting("enable_prompt_comments"),
+  setting("CLIP_stop_at_last_layers"),
+  setting("sdxl_clip_l_skip"),
   setting("randn_source", randomSource),
-  setting("tiling", flag),
-  setting("hires_fix_refiner_pass", text),
+  setting("tiling"),
+  setting("hires_fix_refiner_pass"),
   row("sd_vae", "VAE", text),
   row("sd_vae_encode_method", "VAE Encoder", text),
   row("sd_vae_decode_method", "VAE Decoder", text),
-  setting("inpainting_mask_weight", number),
+  setting("inpainting_mask_weight"),
   // The request's field of this name is read, but the setting must not act in its place.
   row(
     "initial_noise_multiplier",
     (said) => isOwn(said) && said["Noise multiplier"] === undefined ? 1 : undefined,
     number
   ),
-  setting("img2img_extra_noise", number),
-  setting("img2img_fix_steps", flag),
-  setting("img2img_color_correction", flag),
-  setting("img2img_background_color", text),
-  setting("overlay_inpaint", flag),
+  setting("img2img_extra_noise"),
+  setting("img2img_fix_steps"),
+  setting("img2img_color_correction"),
+  setting("img2img_background_color"),
+  setting("overlay_inpaint"),
   setting("upscaler_for_img2img", upscaler),
-  setting("ESRGAN_tile", whole),
-  setting("ESRGAN_tile_overlap", whole),
-  setting("vae_tile_threshold", whole),
-  setting("latent_tile_size", whole),
-  setting("latent_tile_overlap", whole),
-  setting("s_min_uncond", number),
-  setting("s_min_uncond_all", flag),
+  setting("ESRGAN_tile"),
+  setting("ESRGAN_tile_overlap"),
+  setting("vae_tile_threshold"),
+  setting("latent_tile_size"),
+  setting("latent_tile_overlap"),
+  setting("s_min_uncond"),
+  setting("s_min_uncond_all"),
   row("token_merging_ratio", "Token merging ratio", number),
   row("token_merging_ratio_hr", "Token merging ratio hr", number),
   row("pad_cond_uncond", "Pad conds", flag),
   row("pad_cond_uncond_v0", "Pad conds v0", flag),
-  setting("use_old_scheduling", flag),
+  setting("use_old_scheduling"),
   row("use_downcasted_alpha_bar", "Downcast alphas_cumprod", flag),
-  setting("refiner_switch_by_sample_steps", flag),
-  setting("eta_ddim", number),
-  setting("eta_ancestral", number),
-  setting("s_churn", number),
-  setting("s_tmin", number),
-  setting("s_tmax", number),
-  setting("s_noise", number),
-  setting("sigma_min", number),
-  setting("sigma_max", number),
-  setting("rho", number),
-  setting("eta_noise_seed_delta", whole),
-  setting("always_discard_next_to_last_sigma", flag),
-  setting("sgm_noise_multiplier", flag),
-  setting("uni_pc_variant", text),
-  setting("uni_pc_skip_type", text),
-  setting("uni_pc_order", whole),
-  setting("uni_pc_lower_order_final", flag),
-  setting("sd_noise_schedule", text),
-  setting("skip_early_cond", number),
-  setting("sdxl_crop_top", whole),
-  setting("sdxl_crop_left", whole),
-  setting("sdxl_refiner_high_aesthetic_score", number),
-  setting("sdxl_refiner_low_aesthetic_score", number),
+  setting("refiner_switch_by_sample_steps"),
+  setting("eta_ddim"),
+  setting("eta_ancestral"),
+  setting("s_churn"),
+  setting("s_tmin"),
+  setting("s_tmax"),
+  setting("s_noise"),
+  setting("sigma_min"),
+  setting("sigma_max"),
+  setting("rho"),
+  setting("eta_noise_seed_delta"),
+  setting("always_discard_next_to_last_sigma"),
+  setting("sgm_noise_multiplier"),
+  setting("uni_pc_variant"),
+  setting("uni_pc_skip_type"),
+  setting("uni_pc_order"),
+  setting("uni_pc_lower_order_final"),
+  setting("sd_noise_schedule"),
+  setting("skip_early_cond"),
+  setting("sdxl_crop_top"),
+  setting("sdxl_crop_left"),
+  setting("sdxl_refiner_high_aesthetic_score"),
+  setting("sdxl_refiner_low_aesthetic_score"),
   // The webui reads "scheduler" here, which it never wrote.
-  setting("beta_dist_alpha", number),
-  setting("beta_dist_beta", number)
+  setting("beta_dist_alpha"),
+  setting("beta_dist_beta")
+]
+
+const isOrdered = new Set(orderedRows.map(({ name }) => name))
+
+/** Settings. */
+export const settingRows: ReadonlyArray<Row> = [
+  ...orderedRows,
+  ...Struct.keys(settingKeys).flatMap((name) => settingKeys[name] === "" || isOrdered.has(name) ? [] : [setting(name)])
 ]

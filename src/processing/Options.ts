@@ -415,7 +415,8 @@ const fields = {
         "Side of the square above whose area images are encoded and decoded in tiles of half that side; 0 for never.",
       group: "Upscaling and tiles",
       unit: "pixels",
-      infotext: "Tiled VAE threshold"
+      infotext: "Tiled VAE threshold",
+      written: "unless default"
     })
   ),
   latent_tile_size: wholeAtLeast(0).pipe(

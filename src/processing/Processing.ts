@@ -255,7 +255,8 @@ const shared = {
       description: "Number of batches, one after the other.",
       group: "Size and batches",
       flag: "n-iter",
-      value: "integer"
+      value: "integer",
+      unwritten: "each image has a text of its own"
     })
   ),
   eta: Schema.optional(strength).pipe(
@@ -265,7 +266,8 @@ const shared = {
       group: "Sampling",
       flag: "eta",
       value: "number",
-      otherwise: "the settings eta_ancestral and eta_ddim"
+      otherwise: "the settings eta_ancestral and eta_ddim",
+      unwritten: "written as the setting that acts in its place"
     })
   ),
   s_churn: Schema.optional(factor).pipe(
@@ -275,7 +277,8 @@ const shared = {
       group: "Sampling",
       flag: "s-churn",
       value: "number",
-      otherwise: "the setting"
+      otherwise: "the setting",
+      unwritten: "written as the setting that acts in its place"
     })
   ),
   s_tmin: Schema.optional(factor).pipe(
@@ -285,7 +288,8 @@ const shared = {
       group: "Sampling",
       flag: "s-tmin",
       value: "number",
-      otherwise: "the setting"
+      otherwise: "the setting",
+      unwritten: "written as the setting that acts in its place"
     })
   ),
   s_tmax: Schema.optional(factor).pipe(
@@ -295,7 +299,8 @@ const shared = {
       group: "Sampling",
       flag: "s-tmax",
       value: "number",
-      otherwise: "the setting"
+      otherwise: "the setting",
+      unwritten: "written as the setting that acts in its place"
     })
   ),
   s_noise: Schema.optional(factor).pipe(
@@ -305,7 +310,8 @@ const shared = {
       group: "Sampling",
       flag: "s-noise",
       value: "number",
-      otherwise: "the setting"
+      otherwise: "the setting",
+      unwritten: "written as the setting that acts in its place"
     })
   ),
   s_min_uncond: Schema.optional(factor).pipe(
@@ -315,7 +321,8 @@ const shared = {
       group: "Sampling",
       flag: "s-min-uncond",
       value: "number",
-      otherwise: "the setting"
+      otherwise: "the setting",
+      unwritten: "written as the setting that acts in its place"
     })
   ),
   tiling: Schema.optional(Schema.Boolean).pipe(
@@ -325,7 +332,8 @@ const shared = {
       group: "Sampling",
       flag: "tiling",
       value: "switch",
-      otherwise: "the setting"
+      otherwise: "the setting",
+      unwritten: "written as the setting that acts in its place"
     })
   ),
   refiner_checkpoint: Schema.optional(Schema.String).pipe(
@@ -351,7 +359,12 @@ const shared = {
     })
   ),
   override_settings: withDefault(OptionsPatch, {}).pipe(
-    field({ title: "Override settings", description: "Settings for this request only.", group: "Model" })
+    field({
+      title: "Override settings",
+      description: "Settings for this request only.",
+      group: "Model",
+      unwritten: "each setting has a row of its own"
+    })
   )
 }
 
@@ -364,7 +377,8 @@ const txt2Img = Schema.Struct({
       description: "Whether a second pass follows at a larger size.",
       group: "Hires fix",
       flag: "enable-hr",
-      value: "switch"
+      value: "switch",
+      unwritten: "other rows say that there is a second pass"
     })
   ),
   denoising_strength: withDefault(strength, 0.75).pipe(
@@ -501,7 +515,8 @@ const img2Img = Schema.Struct({
       group: "Init images",
       flag: "init",
       value: "file",
-      otherwise: "required"
+      otherwise: "required",
+      unwritten: "a text holds no images"
     })
   ),
   denoising_strength: withDefault(strength, 0.75).pipe(
@@ -530,7 +545,8 @@ const img2Img = Schema.Struct({
       description: "Mask: white areas are regenerated; of an image with transparency, the opaque areas.",
       group: "Mask",
       flag: "mask",
-      value: "file"
+      value: "file",
+      unwritten: "a text holds no images"
     })
   ),
   mask_blur_x: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 })), 4).pipe(

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { helpOf } from "../../src/cli/Flags.ts"
 import { tables } from "../../src/cli/GenerateFlags.ts"
@@ -6,11 +7,14 @@ import * as ProcessFlags from "../../src/cli/ProcessFlags.ts"
 import { RunRequest } from "../../src/contract/Run.ts"
 import { type Described, fieldsOf } from "../../src/core/Field.ts"
 import { ProcessOptions } from "../../src/processing/CommandOptions.ts"
+import { fieldRows, plainRows } from "../../src/processing/InfotextKeys.ts"
 import * as InfotextRequest from "../../src/processing/InfotextRequest.ts"
 import { Limits } from "../../src/processing/Limits.ts"
-import { OptionsPatch, OptionsSnapshot } from "../../src/processing/Options.ts"
+import { Options, OptionsPatch, OptionsSnapshot } from "../../src/processing/Options.ts"
 import { Img2Img, Txt2Img } from "../../src/processing/Processing.ts"
 import { ServerSettings } from "../../src/server/host/ServerOptions.ts"
+import { Img2ImgRequest, Txt2ImgRequest } from "../../src/server/sdapi/ImageRequest.ts"
+import { formSchema } from "../../src/server/v1/Form.ts"
 
 const structs: ReadonlyArray<readonly [name: string, struct: Described]> = [
   ["Txt2Img", Txt2Img],
@@ -66,6 +70,39 @@ describe("a field's description", () => {
       [...requests].filter((name) => !(name in all)),
       ["_tag", "override_settings", "init_images", "mask"]
     )
+  })
+})
+
+describe("a field of a request", () => {
+  const requests = { Txt2Img, Img2Img }
+  const each = Object.entries(requests).flatMap(([kind, struct]) =>
+    fieldsOf(struct).map(([name, field]) => ({ kind, name, field }))
+  )
+
+  it.each(each)("is at every door by its description: $kind $name", ({ field, kind, name }) => {
+    const { fields } = kind === "Txt2Img" ? Txt2ImgRequest : Img2ImgRequest
+    assert.isTrue(name in fields, "/sdapi/v1 reads it")
+    assert.deepInclude(parts[name], { title: titleOf(name) }, "a form has a part for it")
+    // Settings are given with --set.
+    if (name !== "override_settings") assert.isDefined(field.flag, "it has a flag")
+    const isRead = fieldRows.some((row) => row.name === name)
+    assert.strictEqual(field.infotext !== undefined, field.unwritten === undefined, "a row, or why there is none")
+    if (field.infotext !== undefined) assert.isTrue(isRead, "its row is read")
+  })
+
+  const { properties } = formSchema
+  const parts: Readonly<Record<string, unknown>> = Predicate.isObject(properties) ? { ...properties } : {}
+
+  // Titles of a form are those of the kind that has the field last.
+  const titleOf = (name: string) => each.findLast((found) => found.name === name)?.field.title
+
+  it("that is described alone is written in an infotext where it is not the default", () => {
+    assert.deepInclude(plainRows, {
+      struct: "setting",
+      name: "vae_tile_threshold",
+      key: "Tiled VAE threshold",
+      defaults: Options.defaults
+    })
   })
 })
 

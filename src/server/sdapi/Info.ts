@@ -1,7 +1,9 @@
 /**
  * `info`: the metadata of a reply's images, as a JSON string within the JSON (`Processed.js` of the webui).
  */
+import { fieldsOf } from "../../core/Field.ts"
 import * as Infotext from "../../processing/Infotext.ts"
+import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
 import type { ExtraImage, Processed, ProcessedImage } from "../../runner/Processed.ts"
 import { version } from "../../version.ts"
 import { type ImageRequest, isImg2Img } from "./ImageRequest.ts"
@@ -106,7 +108,11 @@ const fixedKeys: ReadonlySet<string> = new Set([
   "Conditional mask weight"
 ])
 
-const integers: ReadonlySet<string> = new Set(["Hires steps", "Mask blur", "Masked area padding"])
+const integers: ReadonlySet<string> = new Set(
+  [Txt2Img, Img2Img].flatMap(fieldsOf).flatMap(([, { infotext, value }]) =>
+    infotext !== undefined && value === "integer" ? [infotext] : []
+  )
+)
 
 // Their type before they became text.
 const extraParams = (infotext: string, isImg2Img: boolean): Readonly<Record<string, unknown>> => {
@@ -119,7 +125,7 @@ const extraParams = (infotext: string, isImg2Img: boolean): Readonly<Record<stri
     if (part === "1") params[name] = `${String(value)}x${String(fields[`${name}-2`])}`
     else if (part === "2") continue
     else if (typeof value !== "string") params[key] = value
-    else if (integers.has(key)) params[key] = Number(value)
+    else if (integers.has(key) && /^\d+$/.test(value)) params[key] = Number(value)
     else if (/^-?\d+\.\d+$|^-?\d+(?:\.\d+)?e[+-]\d+$/.test(value)) params[key] = new Float(Number(value), value)
     else if (value === "True" || value === "False") params[key] = value === "True"
     else params[key] = value
