@@ -2,7 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { bytesOf, type ElementType, type StoredTensor } from "../../../src/models/checkpoint/WeightSource.ts"
 import { UnfitNetwork } from "../../../src/models/graph/UnfitNetwork.ts"
 import { Weights } from "../../../src/models/graph/Weights.ts"
-import { autoencoderKlDecoder, autoencoderKlEncoder } from "../../../src/models/networks/autoencoderKl.ts"
+import {
+  autoencoderKlDecoder,
+  autoencoderKlEncoder,
+  autoencoderShape
+} from "../../../src/models/networks/autoencoderKl.ts"
 import { clipText, clipTextShape } from "../../../src/models/networks/clipText.ts"
 import { unet } from "../../../src/models/networks/unet.ts"
 import { unetLevels, unetTable } from "../../../src/models/networks/unetNames.ts"
@@ -119,6 +123,7 @@ describe("full-size checkpoints", () => {
 
   it.each(layouts)("$name has an autoencoder of eight pixels a latent", ({ name }) => {
     const weights = textOf(name, "first_stage_model.")
+    assert.deepStrictEqual(autoencoderShape(weights), { latentChannels: 4, scale: 8, encodes: true, decodes: true })
     const dims = (graph: Onnx.Graph) => graph.outputs.map(({ dims }) => dims)
     assert.deepStrictEqual(dims(autoencoderKlDecoder(weights).model().graph), [["batch", 3, "height*8", "width*8"]])
     assert.deepStrictEqual(dims(autoencoderKlEncoder(weights).model().graph), [["batch", 8, "height/8", "width/8"]])
