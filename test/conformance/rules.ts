@@ -188,7 +188,8 @@ export const deviations: ReadonlyArray<readonly [subject: string, text: string]>
     "Large images",
     "Where a call of a network would take more than 256 MiB, its attention is computed for some queries at a time. The " +
     "bytes are the same: so for the embedded model at every size and thread count that was compared, 128x128 to " +
-    "1024x1024 pixels and one to three threads."
+    "1024x1024 pixels and one to three threads, and for attention of the sizes of Stable Diffusion 1 and its VAE, up " +
+    "to 64 threads. Networks of half precision are computed as a whole, because their bytes would differ."
   ],
   ["Invalid weights", "`(a:1.2.3)` is read as literal text. The webui fails."],
   [

@@ -8,22 +8,28 @@
  */
 import * as Onnx from "./Onnx.ts"
 
-/** Scores of a slice: 64 MiB of float32. */
-const scoresAtOnce = 2 ** 24
+/** Scores of a slice at least: 32 MiB of float32. At most they are twice as many. */
+const scoresAtOnce = 2 ** 23
 
 /**
- * Least queries of a slice. Where a product has fewer rows than columns, onnxruntime may share the work among its
- * threads in another way, and sum in another order.
+ * Least queries of a slice; their number is at least the values' width as well. Where a product has fewer rows than
+ * columns, onnxruntime may share the work among its threads by columns, and sum in another order.
  */
 const leastQueries = 128
 
-/** How many queries are taken at once, of `queries` with `keys` each in `batch` heads of all images together. */
-export const queriesAtOnce = (
-  { batch, keys, queries }: { readonly batch: number; readonly queries: number; readonly keys: number }
-): number => {
-  const fitting = Math.max(Math.floor(scoresAtOnce / (batch * keys)), leastQueries)
-  const slices = Math.floor((queries + fitting - 1) / fitting)
-  return Math.floor((queries + slices - 1) / slices)
+export interface AttentionSize {
+  /** Heads of all images together. */
+  readonly batch: number
+  readonly queries: number
+  readonly keys: number
+  /** Of each value. */
+  readonly width: number
+}
+
+/** The most queries that are taken at once. */
+export const queriesAtOnce = ({ batch, keys, queries, width }: AttentionSize): number => {
+  const fitting = Math.max(Math.floor(scoresAtOnce / (batch * keys)), leastQueries, width)
+  return Math.ceil(queries / Math.max(1, Math.floor(queries / fitting)))
 }
 
 /**
@@ -42,8 +48,9 @@ export const sketched = (model: Onnx.Model): Onnx.Model =>
  * The bytes of an ONNX file with its attention sliced; the file itself where there is none to slice.
  *
  * That is attention which is spelled out: a product of queries and keys, a scale or none, the softmax, and the product
- * with the values. Operators that compute it in one remain, as do those of version 12 and older. Throws for a file that
- * cannot be read.
+ * with the values. Operators that compute it in one remain, as do those of version 12 and older, and networks of half
+ * precision: onnxruntime rounds between their operators as it fuses them, so that a loop gives other numbers. Throws
+ * for a file that cannot be read.
  */
 export const slicedAttention = (file: Uint8Array): Uint8Array => {
   const model = Onnx.read(file)
@@ -71,7 +78,7 @@ const replaced = (
   make: (attention: Attention) => ReadonlyArray<Onnx.Node>
 ): Onnx.Model => {
   const { graph } = model
-  if ((model.opsets[""] ?? model.opsets["ai.onnx"] ?? 1) < 13) return model
+  if ((model.opsets[""] ?? model.opsets["ai.onnx"] ?? 1) < 13 || hasHalves(graph)) return model
   const readers = readersOf(graph)
   const dropped = new Set<Onnx.Node>()
   const loops = new Map<Onnx.Node, ReadonlyArray<Onnx.Node>>()
@@ -86,6 +93,16 @@ const replaced = (
   const nodes = graph.nodes.flatMap((node) => dropped.has(node) ? [] : loops.get(node) ?? [node])
   return { ...model, graph: { ...graph, nodes } }
 }
+
+const halves: ReadonlySet<Onnx.ElementType> = new Set(["float16", "bfloat16"])
+
+// Whether it computes with them. Weights of half precision alone do not matter: they are made whole before their use.
+const hasHalves = ({ inputs, nodes }: Onnx.Graph): boolean =>
+  inputs.some(({ type }) => halves.has(type)) ||
+  nodes.some(({ attributes, op }) => {
+    const to = op === "Cast" ? attributes?.["to"] : undefined
+    return to !== undefined && "int" in to && halves.has(Onnx.elementType(to.int))
+  })
 
 interface Readers {
   /** The node that reads a value; undefined for one that several read, or that leaves the graph. */
@@ -197,14 +214,13 @@ class Loops {
       add("ReduceProd", [part(shape, 0, -2)]),
       part(add("Shape", [keys]), -1, end)
     ])
-    const fitting = add("Max", [add("Div", [number(scoresAtOnce), pairs]), number(leastQueries)])
-    const divided = (by: string) => add("Div", [add("Sub", [add("Add", [all, by]), number(1)]), by])
-    const slices = divided(fitting)
-    const each = divided(slices)
+    const width = part(add("Shape", [values]), -1, end)
+    const fitting = add("Max", [add("Div", [number(scoresAtOnce), pairs]), number(leastQueries), width])
+    const slices = add("Max", [add("Div", [all, fitting]), number(1)])
 
     const none = add("Slice", [values, number(0), number(0), number(-2)])
     const trips = add("Reshape", [slices, this.#whole([])])
-    const body = this.#body({ each, keys, queries, values, weighting })
+    const body = this.#body({ all, keys, queries, slices, values, weighting })
     return [...nodes, {
       name: this.#name(),
       op: "Loop",
@@ -216,7 +232,10 @@ class Loops {
 
   // Takes the next queries, and appends what they make to what was made.
   #body(
-    { each, keys, queries, values, weighting }: Omit<Attention, "output"> & { readonly each: string }
+    { all, keys, queries, slices, values, weighting }: Omit<Attention, "output"> & {
+      readonly all: string
+      readonly slices: string
+    }
   ): Onnx.Graph {
     const nodes: Array<Onnx.Node> = []
     const add = (op: string, inputs: ReadonlyArray<string>, attributes?: Onnx.Node["attributes"]) => {
@@ -225,8 +244,9 @@ class Loops {
       return name
     }
     const [turn, goesOn, made] = [this.#name(), this.#name(), this.#name()]
-    const from = add("Mul", [turn, each])
-    const to = add("Add", [from, each])
+    // Sizes of slices differ by one at most.
+    const start = (turn: string) => add("Div", [add("Mul", [turn, all]), slices])
+    const [from, to] = [start(turn), start(add("Add", [turn, this.#whole([1])]))]
     const scores = add("MatMul", [add("Slice", [queries, from, to, this.#whole([-2])]), keys])
     const weights = weighting.reduce(
       (value, { attributes, inputs: [, ...others], op }) => add(op, [value, ...others], attributes),

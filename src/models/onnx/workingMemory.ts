@@ -140,7 +140,8 @@ const scratch = (
     const [queries = 1] = input.dims.slice(-2)
     const [keys = 1] = values.get(inputs[1] ?? "")?.dims.slice(-1) ?? []
     const batch = countOf(input.dims.slice(0, -2))
-    const scores = { ...input, dims: [batch, queriesAtOnce({ batch, queries, keys }), keys] }
+    const [width = 1] = output.dims.slice(-1)
+    const scores = { ...input, dims: [batch, queriesAtOnce({ batch, queries, keys, width }), keys] }
     return 3 * sizeOf(scores) + sizeOf(output)
   }
   // Queries, keys and values head by head. Without a bias the scores are never in memory as a whole (Dao et al. 2022).

@@ -51,7 +51,7 @@ describe("the memory of a call", () => {
   )
 
   // The same, of the denoiser with its attention in slices.
-  it.each([[2, 64, 219], [1, 128, 232], [2, 128, 261]] as const)(
+  it.each([[2, 64, 118], [1, 128, 133]] as const)(
     "of unet in slices with %i rows of %i latent values a side is what was measured, with a little to spare",
     (rows, side, measured) => {
       const model = sketched(Onnx.read(skeleton(`${embedded}/unet/model.onnx`)))
