@@ -168,7 +168,7 @@ const details = ({ elapsed, progress, secondsLeft, share, steps, stepsPerSecond 
   const { passCount, passesDone, samplingStep, samplingSteps } = progress
   if (elapsed === undefined) return [progress.activity]
   const rate = stepsPerSecond === undefined ? [] : [formatRate(stepsPerSecond)]
-  if (share === 1) return [`${steps} steps in ${(elapsed / 1000).toFixed(1)} s`, ...rate]
+  if (share === 1) return [`${steps} ${steps === 1 ? "step" : "steps"} in ${(elapsed / 1000).toFixed(1)} s`, ...rate]
   return [
     `step ${samplingStep}/${samplingSteps}`,
     ...(passCount > 1 ? [`batch ${Math.min(passesDone + 1, passCount)}/${passCount}`] : []),

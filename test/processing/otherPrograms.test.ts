@@ -27,6 +27,8 @@ const taken = { steps: 4, sampler_name: "Euler a", cfg_scale: 7, seed: 42, width
 
 describe("images of other programs", () => {
   it.effect.each<readonly [file: string, request: object, warnings: ReadonlyArray<RegExp>]>([
+    ["exif3-utf8/exif3.jpg", { prompt: "a green star, d\u00E9tail", negative_prompt: "blur", seed: 42 }, [/no RNG/]],
+    ["seed-64bit/seed.png", { prompt: "a green star", seed: 6302954713490123530n }, [/no RNG/]],
     ["infotext-rng-cuda/sdcpp.png", { prompt: "a green star", negative_prompt: "blur", seed: 42 }, [
       /\(RNG: "cuda"\).*randn_source=NV/,
       /^Ignored parameters of the infotext: Guidance\.$/
