@@ -125,6 +125,36 @@ const demo = Command.make(
   ])
 )
 
+const show = Command.make(
+  "show",
+  {
+    name: Argument.String("name").pipe(Argument.withDescription("Name, title or hash of a file or folder")),
+    modelsDir: ProcessFlags.modelsDir,
+    json: ProcessFlags.json("Print one line of JSON")
+  },
+  Effect.fnUntraced(function*({ name, ...options }) {
+    const { showModel } = yield* Effect.promise(() => import("./inspectModels.ts"))
+    yield* showModel(name, options)
+  }, logDefects)
+).pipe(
+  Command.withDescription(
+    "Show what a model, LoRA, VAE or other file of weights holds: networks, family, hashes, words"
+  ),
+  Command.withExamples([{ command: "serena models show my-model --models-dir ~/models" }])
+)
+
+const verify = Command.make(
+  "verify",
+  { modelsDir: ProcessFlags.modelsDir, json: ProcessFlags.json("Print one line of JSON for each file") },
+  Effect.fnUntraced(function*(options) {
+    const { verifyModels } = yield* Effect.promise(() => import("./inspectModels.ts"))
+    yield* verifyModels(options)
+  }, logDefects)
+).pipe(
+  Command.withDescription("Read every file of weights whole, and print its SHA-256 or what is wrong with it"),
+  Command.withExamples([{ command: "serena models verify --models-dir ~/models" }])
+)
+
 const models = Command.make(
   "models",
   {
@@ -141,6 +171,7 @@ const models = Command.make(
     yield* listModels(input)
   }, logDefects)
 ).pipe(
+  Command.withSubcommands([show, verify]),
   Command.withDescription("List the installed models"),
   Command.withExamples([
     { command: "serena models" },

@@ -92,12 +92,12 @@ export const rooms: ReadonlyArray<Room> = [
       "families",
       "images",
       "model",
+      "models/checkpoint",
       "models/graph",
       "models/onnx",
       "processing",
       "prompt",
-      "sampling",
-      "models/checkpoint"
+      "sampling"
     ]
   },
   {

@@ -163,7 +163,7 @@ describe("serena", () => {
           [["txt2img", "a star", flag, "x.png"], `There is no flag ${flag} in txt2img. ${image}`] as const
         ),
         [["txt2img", "x.png", "a star"], `Unexpected argument "a star". ${image}`],
-        [["models", "list"], "Unexpected argument \"list\": models takes none."]
+        [["models", "list"], "There is no command \"list\". Did you mean models?"]
       ]
       for (const [args, sentence] of commands) {
         const { code, stderr, stdout } = yield* serena(args)
