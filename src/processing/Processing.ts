@@ -883,9 +883,9 @@ export const decode = Effect.fn("Processing.decode")(function*(
 /**
  * The request that a program made, if it is one: a program without types can pass any value, and a spread of a request
  * can hold any. Fails with an `InvalidProcessing` that holds every problem, as `decode` does. Every run begins with
- * this.
+ * this, without a span of its own.
  */
-export const check = Effect.fn("Processing.check")(function*(value: unknown, limits: Limits) {
+export const check = Effect.fnUntraced(function*(value: unknown, limits: Limits) {
   if (!isRequest(value)) {
     const message = "it is not a complete request; create one with Txt2Img.make({ ... }) or Img2Img.make({ ... })"
     return yield* new InvalidProcessing({ problems: [{ path: "processing", message }] })
