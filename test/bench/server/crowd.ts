@@ -14,6 +14,11 @@ export interface CrowdOptions {
   readonly seconds: number
   /** Requests that may wait; the server's default when left out. */
   readonly queue?: number | undefined
+  /**
+   * Images that are made before the crowd comes. The first run opens the model: if the crowd waits for it, all requests
+   * of its clients have arrived before one is answered, and clients that are refused are told to come back much later.
+   */
+  readonly warmUps?: number
   /** Answers after which memory is looked at first. */
   readonly settled: number
 }
@@ -24,8 +29,15 @@ export interface Crowd extends CrowdReport {
   readonly after: number
 }
 
-export const crowd = ({ clients, queue, seconds, settled }: CrowdOptions): Promise<Crowd> =>
-  withServer(queue === undefined ? [] : ["--queue", String(queue)], async ({ pid, port }) => {
+const warmUp = async (url: string) => {
+  const body = JSON.stringify({ prompt: "a red circle", steps: 1, width: 32, height: 32 })
+  const reply = await fetch(`${url}/sdapi/v1/txt2img`, { method: "POST", body })
+  await reply.arrayBuffer()
+}
+
+export const crowd = ({ clients, queue, seconds, settled, warmUps = 0 }: CrowdOptions): Promise<Crowd> =>
+  withServer(queue === undefined ? [] : ["--queue", String(queue)], async ({ pid, port, url }) => {
+    for (let i = 0; i < warmUps; i++) await warmUp(url)
     const asking = spawn(
       process.execPath,
       [script, ...[port, clients, seconds, settled].map(String)],
