@@ -48,6 +48,6 @@ export class SaveError extends Schema.TaggedError<SaveError>()("SaveError", {
     const before = saved.length === 0
       ? ""
       : ` ${saved.length} ${saved.length === 1 ? "image of this run is" : "images of this run are"} saved.`
-    return `The image was not saved in ${path}: ${reason}.${before} Free some space there or choose another folder with --outdir.`
+    return `The image was not saved in ${path}: ${reason}.${before} Choose another folder with --outdir, or make this one writable, with space left.`
   }
 }

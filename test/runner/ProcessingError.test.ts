@@ -28,7 +28,7 @@ describe("ProcessingError", () => {
 
   it.each(everyError)("$_tag says what happened, and then what to do", (error) => {
     assert.match(error.message, /^(The|No) .+\. ?.+[.]$/s)
-    assert.match(error.message, /[Cc]orrect |Did you mean |Known: |Check |Try |run the request again|Free some space/)
+    assert.match(error.message, /[Cc]orrect |Did you mean |Known: |Check |Try |run the request again|Choose another /)
   })
 
   it("speaks of image files of every format", () => {
