@@ -191,6 +191,7 @@ export const rooms: ReadonlyArray<Room> = [
       "images",
       "instrumentation",
       "models",
+      "models/checkpoint",
       "processing",
       "runner",
       "sampling",
