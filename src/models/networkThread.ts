@@ -165,8 +165,8 @@ const growth = async <A>(work: () => Promise<A>): Promise<readonly [result: A, b
 /** Bytes above which a call is large: its attention is sliced. */
 const largestWhole = 256 * 2 ** 20
 
-// With weights converted during a call, blocks of many sizes come and go: onnxruntime's allocator holds twice what is in
-// use (Stable Diffusion 1.5 at 512 x 512).
+// With weights converted during a call, blocks of many sizes come and go: onnxruntime's allocator holds twice what is
+// in use (Stable Diffusion 1.5 at 512 x 512).
 const arenaOf = ({ options: { graph } }: Form): number => graph === undefined ? 1 : 2
 
 /** Values of images or latents below which no call is large. */

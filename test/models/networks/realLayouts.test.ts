@@ -12,6 +12,7 @@ import { unet } from "../../../src/models/networks/unet.ts"
 import { unetLevels, unetTable } from "../../../src/models/networks/unetNames.ts"
 import { unetShape } from "../../../src/models/networks/unetShape.ts"
 import type * as Onnx from "../../../src/models/onnx/Onnx.ts"
+import { workingMemory } from "../../../src/models/onnx/workingMemory.ts"
 import { contents, realLayout } from "../checkpoint/data.ts"
 
 interface Expected {
@@ -151,6 +152,21 @@ describe("the order of nodes", () => {
     const isConversion = ({ inputs: [first], op }: Onnx.Node) => op === "Cast" && fixed.has(first)
     assert.strictEqual(nodes.findIndex((node) => !isConversion(node)), 686)
     assert.strictEqual(nodes.filter(isConversion).length, 686)
+  })
+})
+
+describe("the memory of a call", () => {
+  it("is known of every network, and holds one converted layer at a time", () => {
+    const MiB = 2 ** 20
+    const network = unet(layoutOf("sd15")).model()
+    const call = { sample: [2, 4, 64, 64], timestep: [1], encoder_hidden_states: [2, 77, 768] }
+    // 3.4 GB of weights in float32, of which the largest has 118 MB.
+    assert.closeTo((workingMemory(network, call) ?? NaN) / MiB, 200, 50)
+    const vae = textOf("sd15", "first_stage_model.")
+    assert.isAbove(workingMemory(autoencoderKlDecoder(vae).model(), { latent_sample: [1, 4, 64, 64] }) ?? NaN, MiB)
+    assert.isAbove(workingMemory(autoencoderKlEncoder(vae).model(), { sample: [1, 3, 512, 512] }) ?? NaN, MiB)
+    const text = textOf("sdxl-base", "conditioner.embedders.1.model.")
+    assert.isAbove(workingMemory(clipText(text).model(), { input_ids: [1, 77] }) ?? NaN, MiB)
   })
 })
 
