@@ -35,15 +35,15 @@ export const helpText = (doc: HelpDoc, { colors, command, width }: Layout): stri
     lines.length === 0 ? [] : [bold(title), ...lines, ""]
   const table = (rows: ReadonlyArray<Row>, color = green): ReadonlyArray<string> => {
     const name = Math.max(0, ...rows.map(({ name }) => name.length).filter((length) => length <= widestName))
-    // Beside the names, or below them where that leaves less than half of the line.
+    // Next to the names, or below them where that leaves less than half of the line.
     const column = name + 6 <= columns / 2 ? name + 6 : 8
     return rows.flatMap(({ name, text }) => {
       const lines = wrapped(pasted(text), columns - column)
-      const isBeside = name.length + 4 <= column
-      const first = isBeside
+      const isNextToName = name.length + 4 <= column
+      const first = isNextToName
         ? [`  ${color(name)}${pad(column - 2 - name.length)}${lines[0] ?? ""}`]
         : [`  ${color(name)}`]
-      return [...first, ...lines.slice(isBeside ? 1 : 0).map((line) => pad(column) + line)]
+      return [...first, ...lines.slice(isNextToName ? 1 : 0).map((line) => pad(column) + line)]
     })
   }
 

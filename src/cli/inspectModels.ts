@@ -59,7 +59,7 @@ const groupsOf = ({ parts }: Contents, { tensors }: WeightSource) =>
     tensors: [...tensors.keys()].filter((name) => name.startsWith(prefix)).length
   }))
 
-/** Prints what a model, an adapter or another file of weights holds, and what that was told by. */
+/** Prints what a model, an adapter or another file of weights holds, and what that was recognised by. */
 export const showModel = Effect.fn("showModel")(function*(name: string, options: InspectOptions) {
   const { folders, hashes: hashFolder } = yield* places(options)
   const files = yield* ModelLibrary.list(folders)
@@ -84,7 +84,7 @@ export const showModel = Effect.fn("showModel")(function*(name: string, options:
       const prediction = file.contents === undefined || source === undefined ||
           !file.contents.parts.some(({ network }) => network === "unet")
         ? undefined
-        : yield* predictionOf(source, file.contents, yield* yamlBeside(file.file))
+        : yield* predictionOf(source, file.contents, yield* yamlNextTo(file.file))
       const about = {
         name: file.name,
         file: file.file,
@@ -132,8 +132,8 @@ interface About extends Pick<Contents, "ignored" | "precision" | "why"> {
   readonly problems: ModelLibrary.ModelFile["problems"]
 }
 
-// The text of the `.yaml` file that the webui reads beside a checkpoint.
-const yamlBeside = Effect.fnUntraced(function*(file: string) {
+// The text of the `.yaml` file that the webui reads next to a checkpoint.
+const yamlNextTo = Effect.fnUntraced(function*(file: string) {
   const fs = yield* FileSystem.FileSystem
   return yield* Effect.orElseSucceed(fs.readFileString(file.replace(/\.[^./\\]*$/, ".yaml")), () => undefined)
 })

@@ -8,7 +8,7 @@ export interface LatentSize {
   readonly width: number
 }
 
-/** The shape of one latent: `[channels, frames, height, width]`, where pictures have one frame. */
+/** The shape of one latent: `[channels, frames, height, width]`, where images have one frame. */
 export interface LatentShape extends LatentSize {
   readonly channels: number
   readonly frames: number

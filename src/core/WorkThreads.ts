@@ -12,7 +12,7 @@ export interface Request {
   readonly module: string
   readonly name: string
   readonly args: ReadonlyArray<unknown>
-  /** Its first number becomes 1 when nobody waits for the result any more. */
+  /** Its first number becomes 1 when the result is no longer awaited. */
   readonly cancelled: Int32Array
 }
 

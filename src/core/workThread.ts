@@ -5,7 +5,7 @@
 import { parentPort } from "node:worker_threads"
 import type { Reply, Request } from "./WorkThreads.ts"
 
-// The result, or undefined once nobody waits for it.
+// The result, or undefined once it is no longer awaited.
 const perform = async (
   { args, cancelled, module, name }: Request
 ): Promise<{ readonly value: unknown } | undefined> => {

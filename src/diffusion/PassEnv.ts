@@ -15,7 +15,7 @@ export interface PassEnv extends Pick<RuntimeContext["Service"], "cmdOpts" | "op
   readonly seamless: boolean
 }
 
-/** The latent of a picture of this size in pixels. */
+/** The latent of an image of this size in pixels. */
 export const latentShape = ({ latents: { channels, scale } }: LoadedModel, { height, width }: Size): LatentShape => ({
   channels,
   frames: 1,

@@ -2,7 +2,7 @@
  * A family of models: what all of them have in common, as values.
  *
  * A model folder or a checkpoint is found to be of one family; from there on its values are used, and nothing asks
- * which family it was. One file beside this one for each.
+ * which family it was. Each has a file of its own in this folder.
  */
 import type { Conditioner } from "../model/Conditioner.ts"
 import type { LatentFormat } from "../model/LatentFormat.ts"

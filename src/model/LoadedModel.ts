@@ -28,7 +28,7 @@ export interface MemoryEstimate {
   /** What sets `available`. */
   readonly limit: MemoryLimit
   /**
-   * Whether `needed` is the least: the graph does not tell, and a smaller call was measured. A larger one takes more at
+   * Whether `needed` is the least: the graph does not say, and a smaller call was measured. A larger one takes more at
    * least in proportion.
    */
   readonly isLeast?: boolean | undefined
@@ -43,7 +43,7 @@ export interface DenoisingShape extends LatentShape, Seams {
 
 /**
  * What calls would take. Undefined where a call is too small to matter, on devices with memory of their own, and where
- * a network's graph does not tell and no smaller call was measured.
+ * a network's graph does not say and no smaller call was measured.
  */
 export interface MemoryEstimates {
   readonly denoising: (shape: DenoisingShape) => Effect.Effect<MemoryEstimate | undefined, NetworkError>

@@ -141,7 +141,7 @@ export class NotEnoughMemory extends Schema.TaggedError<NotEnoughMemory>()("NotE
   available: Schema.Int,
   /** What sets `available`, see `MemoryLimit`. */
   limit: Schema.Literals(["machine", "container", "address space", "max-memory"]),
-  /** Whether `needed` is the least, as the network's graph does not tell: a smaller call took as much in proportion. */
+  /** Whether `needed` is the least, as the network's graph does not say: a smaller call took as much in proportion. */
   isLeast: Schema.optional(Schema.Boolean),
   /** Bytes that the run's finished images hold until it ends, in addition to `needed`. */
   images: Schema.optional(Schema.Int)

@@ -1,10 +1,10 @@
 /**
- * All files of weights and model folders in the models folders: what each is, told by what is in it.
+ * All files of weights and model folders in the models folders: what each is, recognised by its contents.
  *
  * Folders are searched at each use, so that new files are found without a restart; a file's header is read again only
  * when its size or time changed. The layouts of the webui, of ComfyUI, of a hub's cache and flat folders need no rules
  * of their own, but for three: a diffusers folder is one model, a cache of the hub has the current snapshot of each
- * repository, and the webui keeps its embeddings beside its models folder.
+ * repository, and the webui keeps its embeddings next to its models folder.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -33,7 +33,7 @@ export interface ModelFile {
   /** What is in it; undefined for exported networks, and for files that cannot be read. */
   readonly contents: Contents | undefined
   readonly metadata: Readonly<Record<string, string>>
-  /** A picture that lies beside it, `name.preview.png` or `name.png`. */
+  /** An image next to it, `name.preview.png` or `name.png`. */
   readonly preview: string | undefined
   /** Why it cannot be used; empty where it can. */
   readonly problems: ReadonlyArray<Problem>
@@ -42,7 +42,7 @@ export interface ModelFile {
 const weights = /\.(safetensors|ckpt|pt|pth|bin|gguf)$/i
 const shard = /-\d{5}-of-\d{5}\.\w+$/
 const index = /\.safetensors\.index(\.[\w-]+)?\.json$/
-const pictures = [".preview.png", ".png", ".preview.jpg", ".jpg", ".jpeg", ".preview.webp", ".webp", ".preview.jpeg"]
+const previews = [".preview.png", ".png", ".preview.jpg", ".jpg", ".jpeg", ".preview.webp", ".webp", ".preview.jpeg"]
 
 /** Folders deeper than this below a models folder are not searched. */
 const deepest = 6
@@ -91,8 +91,8 @@ const search = Effect.fnUntraced(function*(
       const isIndex = index.test(each)
       if ((weights.test(each) && !shard.test(each)) || isIndex) {
         const own = withoutEnding(each)
-        const picture = pictures.map((ending) => own + ending).find((picture) => inside.includes(picture))
-        const preview = picture === undefined ? undefined : path.join(folder, picture)
+        const image = previews.map((ending) => own + ending).find((name) => inside.includes(name))
+        const preview = image === undefined ? undefined : path.join(folder, image)
         found.push({ name: own, file, format: "file", preview })
       } else if (each.startsWith("models--")) {
         const snapshot = yield* currentSnapshot(file)

@@ -39,7 +39,7 @@ export interface Network extends NetworkInfo {
   }) => Effect.Effect<NetworkCall, InferenceError | NetworkThreadDied, Scope.Scope>
   /**
    * What a call with inputs of these sizes, by name, takes in addition to the weights, and what there is for it.
-   * Undefined where the graph does not tell, and on devices with memory of their own.
+   * Undefined where the graph does not say, and on devices with memory of their own.
    */
   readonly estimate: (
     inputs: Readonly<Record<string, ReadonlyArray<number>>>

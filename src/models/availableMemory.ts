@@ -85,7 +85,7 @@ const controlGroups = (read: Surroundings["read"]): ReadonlyArray<number> => {
       const most = Number(read(join(folder, limit))?.trim() ?? NaN)
       const taken = Number(read(join(folder, used))?.trim() ?? NaN)
       if (!Number.isFinite(most) || !Number.isFinite(taken)) return []
-      // Pages of files that nobody used lately give way.
+      // Pages of files that were not used lately give way.
       const [, files = "0"] = /^(?:total_)?inactive_file (\d+)$/m.exec(read(join(folder, "memory.stat")) ?? "") ?? []
       return [most - Math.max(0, taken - Number(files))]
     })

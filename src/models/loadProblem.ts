@@ -1,5 +1,5 @@
 /**
- * Why a network's file did not load, in plain words, as far as its bytes tell: onnxruntime names its own source files
+ * Why a network's file did not load, in plain words, as far as its bytes show: onnxruntime names its own source files
  * and tensors.
  */
 import { closeSync, openSync, readSync, statSync } from "node:fs"

@@ -172,7 +172,7 @@ const arenaOf = ({ options: { graph } }: Form): number => graph === undefined ? 
 /** Values of images or latents below which no call is large. */
 const smallCall = 2 ** 13
 
-// What a call takes; undefined where the graph does not tell.
+// What a call takes; undefined where the graph does not say.
 const needed = (form: Form, inputs: InputDims): number | undefined => {
   const key = JSON.stringify(inputs)
   if (!form.estimates.has(key)) {
@@ -187,7 +187,7 @@ const needed = (form: Form, inputs: InputDims): number | undefined => {
 const valuesOf = (inputs: InputDims): number =>
   Object.values(inputs).reduce((sum, dims) => dims.length === 4 ? sum + count(dims) : sum, 0)
 
-// What a call takes at least, where the graph does not tell and a smaller one was measured: more values take more
+// What a call takes at least, where the graph does not say and a smaller one was measured: more values take more
 // memory in proportion, and attention more than that.
 const neededAtLeast = ({ measured }: Form, inputs: InputDims): number | undefined => {
   const values = valuesOf(inputs)
@@ -206,8 +206,8 @@ const formFor = ({ sliced, whole }: Network, inputs: InputDims): Form => {
 
 const estimate = async (network: Network, inputs: InputDims): Promise<MemoryEstimate | undefined> => {
   const form = formFor(network, inputs)
-  const told = needed(form, inputs)
-  const bytes = told ?? neededAtLeast(form, inputs)
+  const stated = needed(form, inputs)
+  const bytes = stated ?? neededAtLeast(form, inputs)
   if (bytes === undefined) return undefined
   const found = (): MemoryEstimate => {
     const { bytes: free, limit } = available(form.options.maxMemory)
@@ -215,7 +215,7 @@ const estimate = async (network: Network, inputs: InputDims): Promise<MemoryEsti
       needed: bytes,
       available: Math.max(0, free + ownMemory(network, form)),
       limit,
-      ...(told === undefined && { isLeast: true })
+      ...(stated === undefined && { isLeast: true })
     }
   }
   // Others give back what they hold for a next call before this one is said not to fit.
@@ -287,7 +287,7 @@ const sessionOf = async ({ sliced, whole }: Network, form: Form): Promise<Infere
   return form.session
 }
 
-// Tells a device that fails from a file that is damaged.
+// Whether the file loads on the processor: then the device fails, and the file is not damaged.
 const loadsOnProcessor = async ({ isSliced, options }: Opening): Promise<boolean> => {
   if (options.provider === "cpu") return false
   try {

@@ -83,7 +83,7 @@ export const make = Effect.fnUntraced(function*(runId: string): Effect.fn.Return
     images: [],
     ended: false
   }
-  // One place for all readers: a later value takes it from an earlier one that somebody has not read yet.
+  // One place for all readers: a later value takes it from an earlier one that not every reader has read yet.
   const latest = yield* PubSub.sliding<RunProgress>({ capacity: 1, replay: 1 })
   yield* PubSub.publish(latest, current)
   const update: RunState["update"] = (change) =>

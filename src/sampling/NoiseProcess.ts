@@ -2,7 +2,7 @@
  * How a model's training mixes images with noise, and what its network predicts of the mix.
  *
  * Samplers know a model's noise by its level σ alone. A `NoiseProcess` says what σ means to the network: which timestep
- * it is told, what it sees of the latents, how its output becomes clean latents, how sampling starts, and how a step
+ * it is given, what it sees of the latents, how its output becomes clean latents, how sampling starts, and how a step
  * takes fresh noise in.
  */
 import * as NoiseSchedule from "./NoiseSchedule.ts"
@@ -26,7 +26,7 @@ export interface NoiseProcess {
   readonly levels: NoiseSchedule.NoiseSchedule
   /** The table of Align Your Steps that was optimised for models of this kind. */
   readonly alignYourSteps: "sd1" | "sdxl"
-  /** What the network is told of a level. */
+  /** The network's input for a level. */
   readonly timestep: (sigma: number) => number
   /** What the network sees of latents with noise of level σ; `out` may be `x`. */
   readonly input: (out: Float32Array, x: Float32Array, sigma: number) => void

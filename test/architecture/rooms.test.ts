@@ -24,7 +24,7 @@ describe("the rooms", () => {
     assert.deepStrictEqual(forbidden, [])
   })
 
-  it("import each room that the table allows: it grants nothing that nobody needs", () => {
+  it("import each room that the table allows: it grants nothing that no one needs", () => {
     const used = new Set(crossings().map(({ from, to }) => `${roomOf(from)} -> ${roomOf(to)}`))
     const unused = rooms.flatMap(({ imports, path }) =>
       imports.map((room) => `${path} -> ${room}`).filter((edge) => !used.has(edge))

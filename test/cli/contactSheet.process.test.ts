@@ -90,7 +90,7 @@ describe("a label", () => {
 })
 
 describe("a sheet", () => {
-  it("has every picture with its name under it", () => {
+  it("has every image with its name under it", () => {
     const pictures = [50, 100, 150].map((value) => ({
       name: `no ${value}`,
       raster: filled({ width: 64, height: 32 }, 3, value)
@@ -107,7 +107,7 @@ describe("a sheet", () => {
     }
   })
 
-  it("is as wide as its names where the pictures are small, and writes larger where they are large", () => {
+  it("is as wide as its names where the images are small, and writes larger where they are large", () => {
     const of = (side: number) => sheet([{ name: "Align Your Steps", raster: filled({ width: side, height: side }, 3) }])
     assert.strictEqual(of(8).width, labelSize("Align Your Steps").width + 4)
     assert.strictEqual(of(512).height, 512 + 4 + 5 * 9)
@@ -116,7 +116,7 @@ describe("a sheet", () => {
 })
 
 describe("serena contact-sheet", () => {
-  it.live("makes one picture of all samplers, and says how the first was made", () =>
+  it.live("makes one image of all samplers, and says how the first was made", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const out = yield* temporaryFile

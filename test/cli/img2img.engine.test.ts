@@ -14,7 +14,7 @@ const plain = (colour: string) =>
   )
 
 describe("serena img2img", () => {
-  it.live("makes pictures from pictures, in the format that is asked for, and again from what one tells", () =>
+  it.live("makes images from images, in the format that is asked for, and again from what one tells", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const folder = yield* temporaryFolder

@@ -45,7 +45,7 @@ describe("the serena process", () => {
       assert(lines(stderr).every((line) => line.startsWith("Progress: ")), stderr)
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
-  it.live("makes the same bytes for the same seed, beside another process in the same folder", () =>
+  it.live("makes the same bytes for the same seed, next to another process in the same folder", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const outdir = yield* temporaryFolder

@@ -31,7 +31,7 @@ describe("a signal", () => {
     )
   })
 
-  it.live("that comes twice ends a run without waiting for its pictures", () =>
+  it.live("that comes twice ends a run without waiting for its images", () =>
     Effect.gen(function*() {
       const outdir = yield* temporaryFolder
       // One step takes longer than a second, so that the run is still in it when the second signal comes.

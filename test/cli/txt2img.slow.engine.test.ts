@@ -30,7 +30,7 @@ describe("serena txt2img", () => {
       assert.deepStrictEqual(yield* filesIn(outdir), [])
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
-  it.live("writes pictures where it says, and info reads them back", () =>
+  it.live("writes images where it says, and info reads them back", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const outdir = yield* temporaryFolder
@@ -88,7 +88,7 @@ describe("serena txt2img", () => {
       assert.deepInclude(parameters, { Prompt: "a green star", Seed: "6", "Size-1": "128", "Clip skip": "1" })
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
-  it.live("makes a picture again from what it tells, but for what the flags say", () =>
+  it.live("makes an image again from what it tells, but for what the flags say", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const outdir = yield* temporaryFolder
@@ -121,7 +121,7 @@ describe("serena txt2img", () => {
       assert.notDeepEqual(other.bytes, first.bytes)
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
-  it.live("takes seeds of 64 bits with all of their digits, from a flag and from a picture", () =>
+  it.live("takes seeds of 64 bits with all of their digits, from a flag and from an image", () =>
     Effect.gen(function*() {
       const outdir = yield* temporaryFolder
       const picture = fileURLToPath(new URL("../cases/seed-64bit/seed.png", import.meta.url))
@@ -144,7 +144,7 @@ describe("serena txt2img", () => {
       assert.include(beyond.stderr, "--seed: 18446744073709551616 is out of range: -2^63 to 2^64 - 1")
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
-  it.live("names by its flag what a picture tells and cannot be made, and says what is not the same", () =>
+  it.live("names by its flag what an image tells and cannot be made, and says what is not the same", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const folder = yield* temporaryFolder

@@ -19,7 +19,7 @@ const cat = Txt2Img.make(small)
 const slow = TestModel.make({ stepDuration: "4 millis" })
 
 describe("A client", () => {
-  it.live("makes the pictures of the library", () =>
+  it.live("makes the images of the library", () =>
     Effect.gen(function*() {
       const { client } = yield* started()
       const picture = yield* file(slopes())
@@ -108,7 +108,7 @@ describe("A client", () => {
       assert.isTrue((yield* known.status).accepting)
     }))
 
-  it.live("cancels its run when whoever waits for it is interrupted", () =>
+  it.live("cancels its run when the fiber that waits for it is interrupted", () =>
     Effect.gen(function*() {
       const { client, queue } = yield* started({ model: slow })
       const fiber = yield* Effect.forkChild(client.generate({ ...cat, steps: 100 }, { taskId: "mine" }))
@@ -181,7 +181,7 @@ describe("A client", () => {
       assert.deepStrictEqual(seen.map(({ id }) => id), all.map(({ id }) => id))
     }))
 
-  it.live("has the server write files when it is told to", () =>
+  it.live("has the server write files when it is asked to", () =>
     Effect.gen(function*() {
       const { client, context } = yield* started()
       const { files } = Context.get(context, SavedImages)

@@ -77,7 +77,7 @@ export const infotextRules: ReadonlyArray<Rule> = [
 
 const file = "test/diffusion/families.slow.engine.test.ts"
 const txt2img: Rule = { name: "text-to-image", proof: { file, title: "from a text" } }
-const img2img: Rule = { name: "image-to-image", proof: { file, title: "from a picture" } }
+const img2img: Rule = { name: "image-to-image", proof: { file, title: "from an image" } }
 const halfPrecision: Rule = {
   name: "agreement with single precision",
   proof: { file, title: "%s in half precision is nearly the same" }

@@ -46,7 +46,7 @@ layer(WorkThreads.layer)("a thread for long work", (it) => {
       assert.isBelow(share, 0.3)
     }))
 
-  it.effect("stops work that nobody waits for, and goes on with the next", () =>
+  it.effect("stops work that no one waits for, and goes on with the next", () =>
     Effect.gen(function*() {
       const fiber = yield* Effect.forkChild(run({ module: works, parts: endless }, []), { startImmediately: true })
       yield* Effect.yieldNow

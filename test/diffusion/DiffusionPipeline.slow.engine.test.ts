@@ -92,7 +92,7 @@ layer(Serena.layer({ cmdOpts }))("the engine on the embedded model", (it) => {
       assert.isFalse(sameBytes(first.images[0]?.pixels, other.images[0]?.pixels))
     }))
 
-  it.effect("makes picture i of a request from seed + i, whatever its neighbours are", () =>
+  it.effect("makes image i of a request from seed + i, whatever its neighbours are", () =>
     Effect.gen(function*() {
       const together = yield* run({ batch_size: 2, n_iter: 2, seed: 10 })
       assert.deepStrictEqual(together.images.map(({ index, seed }) => [index, seed]), [[0, 10], [1, 11], [2, 12], [
@@ -138,7 +138,7 @@ layer(Serena.layer({ cmdOpts }))("the engine on the embedded model", (it) => {
       }
     }))
 
-  it.effect("is interrupted between any two calls of the network, and makes the same picture afterwards", () =>
+  it.effect("is interrupted between any two calls of the network, and makes the same image afterwards", () =>
     Effect.gen(function*() {
       const expected = yield* run()
       for (let yields = 0; yields < 12; yields++) {

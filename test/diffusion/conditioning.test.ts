@@ -118,7 +118,7 @@ describe("a prompt that changes", () => {
 })
 
 describe("parts of a prompt", () => {
-  it.effect("go to the network beside each other, and the negative prompt last", () =>
+  it.effect("go to the network next to each other, and the negative prompt last", () =>
     Effect.gen(function*() {
       const [first] = yield* askedIn({ prompt: "cat AND dog:0.5 AND bird", batch_size: 2 })
       assert.deepStrictEqual(recordingModel.numbered(first?.texts ?? []), [0, 0, 1, 1, 2, 2, 3, 3])
@@ -190,7 +190,7 @@ describe("comments, styles and extra networks", () => {
       assert.include(error.message, "<lora:fur:0.5>")
     })))
 
-  it.effect("are taken out without a word when the request says so, and with a warning when nobody knows them", () =>
+  it.effect("are taken out without a word when the request says so, and with a warning when no one knows them", () =>
     withRuntime(Effect.gen(function*() {
       const plain = yield* pixels({ prompt: "a cat" })
       const without = yield* run({ prompt: "a cat<lora:fur:0.5>", disable_extra_networks: true })

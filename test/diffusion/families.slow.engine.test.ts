@@ -73,7 +73,7 @@ const differences = (a: ProcessedImage, b: ProcessedImage) => {
 const names = Object.keys(families) as ReadonlyArray<FamilyName>
 const ofEncoder = names.filter((name) => families[name].vaeEncoder !== undefined)
 
-layer(layerAll)("a picture by a model of each family", (it) => {
+layer(layerAll)("an image by a model of each family", (it) => {
   describe("from a text", () => {
     it.effect.each(names)("%s", (name) =>
       Effect.gen(function*() {
@@ -88,7 +88,7 @@ layer(layerAll)("a picture by a model of each family", (it) => {
       }))
   })
 
-  describe("from a picture", () => {
+  describe("from an image", () => {
     it.effect.each(ofEncoder)("%s", (name) =>
       Effect.gen(function*() {
         const [grey, stripes] = [yield* picture(128), yield* picture(128, (x) => 8 * x % 256)]

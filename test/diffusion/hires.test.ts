@@ -64,7 +64,7 @@ layer(TestRuntime.layer())("hires fix", (it) => {
       assert.deepStrictEqual(texts, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1])
     }))
 
-  it.effect("leaves the enlarged picture as it is at strength 0", () =>
+  it.effect("leaves the enlarged image as it is at strength 0", () =>
     Effect.gen(function*() {
       const [still, moved] = [
         yield* only({ denoising_strength: 0, hr_upscaler: "Nearest" }),
@@ -101,7 +101,7 @@ layer(TestRuntime.layer())("hires fix", (it) => {
       assert(large._tag === "InvalidProcessing")
     }))
 
-  it.effect("keeps the picture of the first pass when a setting says so", () =>
+  it.effect("keeps the image of the first pass when a setting says so", () =>
     Effect.gen(function*() {
       const { clear, files } = yield* SavedImages
       yield* clear
@@ -114,7 +114,7 @@ layer(TestRuntime.layer())("hires fix", (it) => {
 })
 
 describe("an interrupted second pass", () => {
-  it.live("gives the picture of the first pass when that was not finished", () =>
+  it.live("gives the image of the first pass when that was not finished", () =>
     Effect.gen(function*() {
       const model = TestModel.make({ stepDuration: 1 })
       const program = Effect.gen(function*() {

@@ -37,7 +37,7 @@ const distance = (a: Uint8Array, b: Uint8Array): number =>
   a.reduce((sum, value, i) => sum + Math.abs(value - (b[i] ?? NaN)), 0) / a.length
 
 layer(TestRuntime.layer())("img2img", (it) => {
-  it.effect("leaves more of the picture the lower the denoising strength is", () =>
+  it.effect("leaves more of the image the lower the denoising strength is", () =>
     Effect.gen(function*() {
       const init = pictures.draw(64, 64, () => [200, 30, 90])
       const distances = yield* Effect.forEach([0, 0.3, 0.6, 1], (denoising_strength) =>
@@ -69,7 +69,7 @@ layer(TestRuntime.layer())("img2img", (it) => {
       assert.strictEqual(yield* steps({ denoising_strength: 0.3, override_settings: fixed }), 20)
     }))
 
-  it.effect("keeps the picture's own size, and takes any other", () =>
+  it.effect("keeps the image's own size, and takes any other", () =>
     Effect.gen(function*() {
       const init = pictures.slopes(75, 50)
       const own = yield* only({ init })
@@ -80,7 +80,7 @@ layer(TestRuntime.layer())("img2img", (it) => {
       }
     }))
 
-  it.effect("brings a picture to size in four ways", () =>
+  it.effect("brings an image to size in four ways", () =>
     Effect.gen(function*() {
       const init = pictures.draw(128, 64, (x, y) => x < 64 ? [250, y * 4, 10] : [10, y * 4, 250])
       const low = { init, width: 64, height: 64, denoising_strength: 0 }
@@ -99,7 +99,7 @@ layer(TestRuntime.layer())("img2img", (it) => {
       }
     }))
 
-  it.effect("starts each picture of a batch from one of several", () =>
+  it.effect("starts each image of a batch from one of several", () =>
     Effect.gen(function*() {
       const [red, blue] = [pictures.draw(64, 64, () => [255, 0, 0]), pictures.draw(64, 64, () => [0, 0, 255])]
       const init_images = [yield* pictures.file(red), yield* pictures.file(blue)] as const
@@ -121,7 +121,7 @@ layer(TestRuntime.layer())("img2img", (it) => {
       )
     }))
 
-  it.effect("names every picture that cannot be read", () =>
+  it.effect("names every image that cannot be read", () =>
     Effect.gen(function*() {
       const good = yield* pictures.file(pictures.slopes())
       const error = yield* Effect.flip(processImages(
@@ -135,7 +135,7 @@ layer(TestRuntime.layer())("img2img", (it) => {
       assert.deepStrictEqual(error.problems.map(({ path }) => path), ["init_images.1", "mask"])
     }))
 
-  it.effect("takes the smallest pictures in every way", () =>
+  it.effect("takes the smallest images in every way", () =>
     Effect.gen(function*() {
       for (const resize_mode of [0, 1, 2, 3] as const) {
         const { height, width } = yield* only({ init: pictures.slopes(3, 5), width: 32, height: 24, resize_mode })
@@ -143,7 +143,7 @@ layer(TestRuntime.layer())("img2img", (it) => {
       }
     }))
 
-  it.effect("stretches latents of no picture that is larger than one may be made", () =>
+  it.effect("stretches latents of no image that is larger than one may be made", () =>
     Effect.gen(function*() {
       const wide = pictures.slopes(2056, 8)
       const error = yield* Effect.flip(run({ init: wide, width: 64, height: 64, resize_mode: 3 }))
@@ -151,7 +151,7 @@ layer(TestRuntime.layer())("img2img", (it) => {
       assert.deepStrictEqual(error.problems.map(({ path }) => path), ["init_images.0"])
     }))
 
-  it.effect("gives a picture the colours of the one it came from when a setting says so", () =>
+  it.effect("gives an image the colours of the one it came from when a setting says so", () =>
     Effect.gen(function*() {
       const init = pictures.draw(64, 64, (x) => [x * 4, 128, 128])
       const strong = { init, denoising_strength: 1 }
@@ -214,7 +214,7 @@ describe("inpainting", () => {
         assert.isTrue(changed(pixels).every((place) => !isInside(place)))
       }))
 
-    it.effect("begins under the mask with its surroundings, the picture, noise or nothing", () =>
+    it.effect("begins under the mask with its surroundings, the image, noise or nothing", () =>
       Effect.gen(function*() {
         const made = yield* Effect.forEach(
           [0, 1, 2, 3] as const,
@@ -224,7 +224,7 @@ describe("inpainting", () => {
         assert.strictEqual(different.size, 4)
       }))
 
-    it.effect("keeps all of the picture when the mask is black, and takes all when only its part was wanted", () =>
+    it.effect("keeps all of the image when the mask is black, and takes all when only its part was wanted", () =>
       Effect.gen(function*() {
         const black = pictures.draw(64, 64, () => [0, 0, 0])
         const kept = yield* run({ ...sharp, mask: black, inpaint_full_res: false })
@@ -235,7 +235,7 @@ describe("inpainting", () => {
         assert.deepStrictEqual(image?.pixels, (yield* only({ init })).pixels)
       }))
 
-    it.effect("reads a mask from the alpha of a picture", () =>
+    it.effect("reads a mask from the alpha of an image", () =>
       Effect.gen(function*() {
         const data = new Uint8Array(64 * 64 * 4)
         for (let place = 0; place < 64 * 64; place++) data[place * 4 + 3] = isInside(place) ? 255 : 0

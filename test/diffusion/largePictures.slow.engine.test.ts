@@ -37,7 +37,7 @@ const seam = (pixels: Uint8Array, width: number, height: number) => {
   return { across: across / (height * 3), inside: inside / (height * 3 * (width - 1)) }
 }
 
-layer(Serena.layer({ cmdOpts: { threads: 1 } }))("large pictures of the embedded model", (it) => {
+layer(Serena.layer({ cmdOpts: { threads: 1 } }))("large images of the embedded model", (it) => {
   it.effect("are decoded in tiles nearly as they are in one piece", () =>
     Effect.gen(function*() {
       const [whole, tiled] = [yield* picture({ vae_tile_threshold: 0 }), yield* picture({ vae_tile_threshold: 192 })]

@@ -101,7 +101,7 @@ layer(withSharp)("output", (it) => {
       assert.lengthOf((yield* run({ return_grid: true, grid_only_if_multiple: false })).extraImages, 1)
     }))
 
-  it.effect("keeps the infotext beside the picture, and the last request's in params.txt", () =>
+  it.effect("keeps the infotext next to the image, and the last request's in params.txt", () =>
     Effect.gen(function*() {
       const { processed: { images: [image] }, texts } = yield* saved({ save_txt: true })
       assert.deepStrictEqual([...texts], [

@@ -110,7 +110,7 @@ layer(TestRuntime.layer())("the pipeline", (it) => {
       )
     }))
 
-  it.effect("stores the infotext in the picture", () =>
+  it.effect("stores the infotext in the image", () =>
     Effect.gen(function*() {
       const { images: [image] } = yield* run({
         sampler_name: "DPM++ 2M",
@@ -228,7 +228,7 @@ layer(TestRuntime.layer())("the pipeline", (it) => {
       }
     }))
 
-  it.effect("saves what it gives, unless it is told not to", () =>
+  it.effect("saves what it gives, unless asked not to", () =>
     Effect.gen(function*() {
       const { clear, files } = yield* SavedImages
       yield* clear
@@ -282,7 +282,7 @@ describe("the pipeline", () => {
       })
   )
 
-  it.effect("calls the network once for each step, with both prompts of all pictures together", () =>
+  it.effect("calls the network once for each step, with both prompts of all images together", () =>
     Effect.gen(function*() {
       const model = TestModel.make()
       const calls: Array<number> = []
@@ -297,7 +297,7 @@ describe("the pipeline", () => {
       assert.deepStrictEqual(calls, Array.from({ length: 8 }, () => 6))
     }))
 
-  it.effect("runs beside others while a call of the network goes on", () =>
+  it.effect("runs next to others while a call of the network goes on", () =>
     Effect.gen(function*() {
       const { fault, hanging, release } = yield* ModelFaults.hang({ step: 3 }, { inFlight: true, times: 1 })
       yield* Effect.gen(function*() {

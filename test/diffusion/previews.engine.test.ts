@@ -52,7 +52,7 @@ const meanDistance = (preview: Preview, pixels: Uint8Array, size: number) => {
 }
 
 layer(Serena.layer({ cmdOpts: { threads: 1 } }))("previews of a run", (it) => {
-  it.effect("are small and look more and more like the picture", () =>
+  it.effect("are small and look more and more like the image", () =>
     Effect.gen(function*() {
       const { image, seen } = yield* run({ show_progress_type: "Approx cheap" })
       const last = seen.at(-1)
@@ -81,7 +81,7 @@ layer(Serena.layer({ cmdOpts: { threads: 1 } }))("previews of a run", (it) => {
       assert.deepStrictEqual(seen, [])
     }))
 
-  it.effect("change nothing in the picture", () =>
+  it.effect("change nothing in the image", () =>
     Effect.gen(function*() {
       const off = yield* run({ live_previews_enable: false })
       for (const show_progress_type of ["Approx cheap", "Full"] as const) {

@@ -69,7 +69,7 @@ describe("decodeTiled and encodeTiled", () => {
       assertClose(back, yield* encode(whole, shape))
     }))
 
-  it.effect("pass a picture no larger than a tile on as it is, seams too", () =>
+  it.effect("pass an image no larger than a tile on as it is, seams too", () =>
     Effect.gen(function*() {
       const { decode, seen } = decoder()
       const shape = { ...latents, height: 8, width: 6, seamless: true }

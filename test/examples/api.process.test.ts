@@ -35,7 +35,7 @@ const printed = Effect.fnUntraced(function*(folder: string, program: string, env
 })
 
 layer(served, { excludeTestServices: true })("a program that asks a server", (it) => {
-  it.effect("has its pictures, is told what is wrong by types, and may leave a run, come back to it, and end it", () =>
+  it.effect("has its images, is told what is wrong by types, and may leave a run, come back to it, and end it", () =>
     Effect.gen(function*() {
       const { folder, url } = yield* Served
       const programs = ["client", "wrong", "later"].map((name) => `await import("./${name}.mts")`)
@@ -54,7 +54,7 @@ layer(served, { excludeTestServices: true })("a program that asks a server", (it
       assert.deepStrictEqual([format, width], ["png", 128])
     }))
 
-  it.effect("may be a page: it shows previews, and then the picture", () =>
+  it.effect("may be a page: it shows previews, and then the image", () =>
     Effect.gen(function*() {
       const { folder, url } = yield* Served
       const outfile = join(folder, "draw.js")

@@ -18,7 +18,7 @@ const sizeOf = (png: string | Uint8Array) =>
   })
 
 layer(folder, { excludeTestServices: true })("an entrypoint", (it) => {
-  it.effect("that is a script ends with 0 and prints where the picture is", () =>
+  it.effect("that is a script ends with 0 and prints where the image is", () =>
     Effect.gen(function*() {
       const { code, stderr, stdout } = yield* run(yield* Folder, ["script.mts", "a yellow star"])
       assert.strictEqual(code, 0, stderr)

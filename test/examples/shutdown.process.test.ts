@@ -18,7 +18,7 @@ const terminate = Effect.fnUntraced(function*(running: Running) {
 })
 
 describe("SIGTERM", { concurrent: true }, () => {
-  it.live("lets a worker end its run: it saves the pictures of its run and exits with 0", () =>
+  it.live("lets a worker end its run: it saves the images of its run and exits with 0", () =>
     Effect.gen(function*() {
       const folder = yield* folderWith("shutdown")
       const worker = yield* start(folder, "worker.mts")
@@ -32,7 +32,7 @@ describe("SIGTERM", { concurrent: true }, () => {
       assert.isAtMost(saved.length, 50)
     }))
 
-  it.live("lets a server end its runs: it saves the pictures, answers with them, and exits with 0", () =>
+  it.live("lets a server end its runs: it saves the images, answers with them, and exits with 0", () =>
     Effect.gen(function*() {
       const folder = yield* folderWith("shutdown")
       const server = yield* start(folder, "service.mts", { PORT: "0" })

@@ -100,7 +100,7 @@ describe("ImageStore.save", () => {
       })
     ))
 
-  it.effect("writes a text beside a file, and replaces no other text", () =>
+  it.effect("writes a text next to a file, and replaces no other text", () =>
     inTemporaryFolder((folder) =>
       Effect.gen(function*() {
         const { save } = yield* ImageStore
@@ -155,7 +155,7 @@ describe("ImageStore.save", () => {
       )
   )
 
-  it.effect("saves beside a process that was given the same seed", () =>
+  it.effect("saves next to a process that was given the same seed", () =>
     inTemporaryFolder((folder) =>
       Effect.gen(function*() {
         const { save } = yield* ImageStore
@@ -341,7 +341,7 @@ describe("ImageStore.check", () => {
       })
     ))
 
-  it.effect("makes folders beside others that make the same", () =>
+  it.effect("makes folders next to others that make the same", () =>
     inTemporaryFolder((folder) =>
       Effect.gen(function*() {
         const { check } = yield* ImageStore

@@ -345,7 +345,7 @@ describe("readMetadata, comments", () => {
       assert.deepStrictEqual(yield* pixels(commented), yield* pixels(gif))
     }))
 
-  it.effect("reads a comment behind the images, and takes one beside EXIF for another text", () =>
+  it.effect("reads a comment behind the images, and takes one next to EXIF for another text", () =>
     Effect.gen(function*() {
       const gif = yield* file(image().gif())
       const commented = Buffer.concat([gif.subarray(0, -1), Uint8Array.from([0x21, 0xFE, ...block("x"), 0, 0x3B])])

@@ -78,7 +78,7 @@ describe("a run that is asked to end", () => {
       })
   )
 
-  it.effect("gives the latents of the last step, without their noise: another picture for each step", () =>
+  it.effect("gives the latents of the last step, without their noise: another image for each step", () =>
     Effect.gen(function*() {
       const all = yield* Effect.forEach(everyStep, (step) => asking((state) => state.interrupt, { step }))
       const pictures = all.map(({ processed }) => Buffer.from(processed.images[0]?.pixels ?? []).toString("base64"))
@@ -96,7 +96,7 @@ describe("a run that is asked to end", () => {
       })
   )
 
-  it.effect("saves an unfinished picture when the settings say so", () =>
+  it.effect("saves an unfinished image when the settings say so", () =>
     Effect.gen(function*() {
       const { processed } = yield* asking(
         (state) => state.interrupt,
@@ -368,7 +368,7 @@ describe("Cancellation.timeout", () => {
       assert.isTrue(Exit.hasInterrupts(exit))
     }).pipe(Effect.provide(TestRuntime.layer({ hooks: RunnerHooks.layer(Cancellation.timeout(0)) }))))
 
-  it.effect("keeps what there is, when told so", () =>
+  it.effect("keeps what there is, when asked to", () =>
     Effect.gen(function*() {
       const fiber = yield* slow(Cancellation.timeout("3500 millis", { mode: "keep" }), request({ n_iter: 2 }))
       yield* TestClock.adjust("4 seconds")
@@ -376,7 +376,7 @@ describe("Cancellation.timeout", () => {
       assert.deepStrictEqual([images.map(({ complete }) => complete), interrupted], [[false], true])
     }))
 
-  it.effect("lets the batch end, when told so", () =>
+  it.effect("lets the batch end, when asked to", () =>
     Effect.gen(function*() {
       const fiber = yield* slow(Cancellation.timeout("3500 millis", { mode: "stop" }), request({ n_iter: 2 }))
       yield* TestClock.adjust("6 seconds")
@@ -451,7 +451,7 @@ describe("Cancellation.timeout", () => {
       yield* Fiber.join(fiber)
     }))
 
-  it.effect("lets what prepare began beside the run go on after prepare, and end with the run", () =>
+  it.effect("lets what prepare began next to the run go on after prepare, and end with the run", () =>
     Effect.gen(function*() {
       const seen: Array<string> = []
       const warm = Effect.sleep("1 day").pipe(Effect.onInterrupt(() => Effect.sync(() => seen.push("warm"))))

@@ -41,7 +41,7 @@ const samples = Effect.map(Metrics.prometheus, (text) => {
 })
 
 describe("Metrics", () => {
-  it.effect("counts runs by how they ended, pictures and steps", () =>
+  it.effect("counts runs by how they ended, images and steps", () =>
     Effect.gen(function*() {
       yield* Effect.repeat(withHooks()(processImages({ ...request, batch_size: 2 })), { times: 1 })
       yield* Effect.exit(

@@ -270,7 +270,7 @@ describe("Tracing", () => {
       assert.deepStrictEqual(urls(other), ["/v1/metrics", "/v1/traces"])
     }))
 
-  it.live("does a run no harm when nobody takes its telemetry, and tells of it once", () =>
+  it.live("does a run no harm when no one takes its telemetry, and tells of it once", () =>
     Effect.gen(function*() {
       const closed = yield* Effect.scoped(Collector.make())
       const [silent, refusing] = [yield* Collector.make(Option.none()), yield* Collector.make(Option.some(401))]
@@ -373,7 +373,7 @@ describe("serena txt2img", () => {
       assert.strictEqual(named(byFlag.spans(), "serena.run").resource["service.name"], "batch-job")
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
-  it.live("makes its pictures without a collector as well, and knows a URL", () =>
+  it.live("makes its images without a collector as well, and knows a URL", () =>
     Effect.gen(function*() {
       const outdir = yield* temporaryFolder
       const closed = yield* Effect.scoped(Collector.make())

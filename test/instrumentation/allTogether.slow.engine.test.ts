@@ -36,7 +36,7 @@ const everything = RunnerHooks.layerEffect(Effect.all([
 ])).pipe(Layer.provide(NodeStdio.layer))
 
 describe("hooks observe", () => {
-  it.live("all hook sets at once, and a collector nobody answers at, give the bytes and metadata that none gives", () =>
+  it.live("all hook sets at once, and a collector no one answers at, give the bytes and metadata that none gives", () =>
     Effect.gen(function*() {
       const none = yield* run.pipe(Effect.provide(Serena.layer({ cmdOpts: { threads: 1 } })))
       const all = yield* run.pipe(

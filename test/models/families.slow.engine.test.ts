@@ -210,7 +210,7 @@ layer(layerFamilies)("a model folder", (it) => {
 })
 
 describe("the hash of a model", () => {
-  it.effect("is that of the weights too where they lie beside the network", () =>
+  it.effect("is that of the weights too where they lie next to the network", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const [plain, one, other] = yield* Effect.forEach([undefined, "weights", "other weights"], (weights) =>

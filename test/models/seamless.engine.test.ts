@@ -168,7 +168,7 @@ layer(networks)("a network opened seamless", (it) => {
       assert.isAbove(furthest(yield* plain(moved), rolled(yield* plain(values), dims, 6, 10)), 0.01)
     }))
 
-  it.effect("finds weights in files beside it", () =>
+  it.effect("finds weights in files next to it", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const model = Onnx.read(convolution(3, 3, { pads: ints(1, 1, 1, 1) }))

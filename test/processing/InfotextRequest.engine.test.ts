@@ -83,7 +83,7 @@ describe("InfotextRequest.fromInfotext", () => {
       assert.deepStrictEqual((yield* fromInfotext("a cat", {}, { opts })).override_settings, { randn_source: "GPU" })
     }))
 
-  it.effect("asks for the picture's model only when told to", () =>
+  it.effect("asks for the image's model only when asked to", () =>
     Effect.gen(function*() {
       const { override_settings: overrides } = yield* fromInfotext(text, {}, { swapModel: true, opts })
       assert.deepStrictEqual(overrides, { ...override_settings, sd_model_checkpoint: "45dee52b" })
@@ -127,7 +127,7 @@ describe("InfotextRequest.fromInfotext", () => {
       )
     }))
 
-  it.effect("makes an Img2Img of pictures that are given", () =>
+  it.effect("makes an Img2Img of images that are given", () =>
     Effect.gen(function*() {
       const inpaint = `${text}, Denoising strength: 0.5, Mask mode: Inpaint not masked, Mask blur: 8, ` +
         "Inpaint area: Only masked, Masked area padding: 16, Masked content: fill, Noise multiplier: 2.0"
@@ -255,7 +255,7 @@ describe("InfotextRequest, every key", () => {
 })
 
 layer(Serena.layer({ cmdOpts: { threads: 1 } }))("InfotextRequest, on the embedded model", (it) => {
-  it.effect("makes the same file again from what a picture tells", () =>
+  it.effect("makes the same file again from what an image tells", () =>
     Effect.gen(function*() {
       const saveNothing = { override_settings: { samples_save: false } }
       const { images: [first] } = yield* processImages(Txt2Img.make({

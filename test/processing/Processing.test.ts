@@ -337,7 +337,7 @@ describe("Processing.decode", () => {
 describe("Processing.decode, of an Img2Img", () => {
   const img2img = { _tag: "Img2Img", init_images: [base64] }
 
-  it.effect("takes pictures in base64, as a data URL, with line breaks, without padding, or for URLs", () =>
+  it.effect("takes images in base64, as a data URL, with line breaks, without padding, or for URLs", () =>
     Effect.gen(function*() {
       for (const text of [`data:image/png;base64,${base64}`, "+/++\r\nAQ==\n", "+/++AQ", "-_--AQ=="]) {
         const processing = yield* decode({ ...img2img, init_images: [base64, text], mask: text, batch_size: 2 })
@@ -350,7 +350,7 @@ describe("Processing.decode, of an Img2Img", () => {
       }
     }))
 
-  it.effect("refuses what is no picture, and a request without one", () =>
+  it.effect("refuses what is no image, and a request without one", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(
         yield* paths({
@@ -523,7 +523,7 @@ describe("limits", () => {
       assert.deepStrictEqual(yield* paths({ ...hr, hr_scale: 2, batch_size: 16, n_iter: 10 }), ["n_iter"])
     }))
 
-  it.effect("stop pictures that are too large before they are decoded, or too many for the batch", () =>
+  it.effect("stop images that are too large before they are decoded, or too many for the batch", () =>
     Effect.gen(function*() {
       const limits = Limits.make({ max_image_bytes: 1000, max_batch_size: 4 })
       const text = (bytes: number) => "A".repeat(Math.ceil(bytes / 3) * 4)
@@ -559,7 +559,7 @@ describe("limits", () => {
       assert.deepStrictEqual(found.toSorted(), ["batch_size", "n_iter", "steps", "width"])
     }))
 
-  it.effect("stop many pictures that are each small enough but too large together", () =>
+  it.effect("stop many images that are each small enough but too large together", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* problems({ width: 2048, height: 2048, batch_size: 16, n_iter: 5 }), [
         { path: "n_iter", message: "335544320 is over the limit of 268435456 pixels of all images together" }
@@ -574,7 +574,7 @@ describe("limits", () => {
       assert.deepStrictEqual(yield* paths({ prompt: "猫é" }, limits), ["prompt"])
     }))
 
-  it.effect("are whoever's starts the process", () =>
+  it.effect("are set where the process starts", () =>
     Effect.gen(function*() {
       yield* decode({ width: 4096, steps: 1000 }, Limits.make({ max_width: 4096, max_steps: 1000 }))
       assert.deepStrictEqual(

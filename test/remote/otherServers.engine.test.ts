@@ -58,7 +58,7 @@ const failing = (url: string, processing = cat, auth?: { readonly user: string; 
 
 describe("A run on another server", () => {
   it.live(
-    "gives the bytes of the library, of one picture, a grid, a second pass, a picture to start from, a mask",
+    "gives the bytes of the library, of one image, a grid, a second pass, an image to start from, a mask",
     () =>
       Effect.gen(function*() {
         const { url } = yield* listening()
@@ -195,14 +195,14 @@ describe("A run on another server", () => {
 })
 
 describe("A server that cannot", () => {
-  it.live("is told of when it does not answer", () =>
+  it.live("is reported when it does not answer", () =>
     Effect.gen(function*() {
       const error = yield* failing("http://127.0.0.1:9")
       assert.strictEqual(error._tag, "RemoteServerError")
       assert.match(error.message, /http:\/\/127\.0\.0\.1:9 does not answer: .*ECONNREFUSED.* Check the address/)
     }))
 
-  it.live("is told of when it wants a sign-in, and serves those who are known", () =>
+  it.live("is reported when it wants a sign-in, and serves those who are known", () =>
     Effect.gen(function*() {
       const { url } = yield* listening({ server: { api_auth: ["ada:secret"] } })
       const error = yield* failing(url)
@@ -216,7 +216,7 @@ describe("A server that cannot", () => {
       assert.strictEqual(images.length, 1)
     }))
 
-  it.live("is told of with every problem that it names", () =>
+  it.live("is reported with every problem that it names", () =>
     Effect.gen(function*() {
       const { url } = yield* foreign({
         "/sdapi/v1/options": options,
@@ -235,7 +235,7 @@ describe("A server that cannot", () => {
       assert.include(error.message, "steps: value is not a valid integer; script_args: none is not an allowed value")
     }))
 
-  it.live("is told of with what it failed of", () =>
+  it.live("is reported with what it failed of", () =>
     Effect.gen(function*() {
       const { url } = yield* foreign({
         "/sdapi/v1/options": options,
@@ -248,7 +248,7 @@ describe("A server that cannot", () => {
       assert.deepInclude(error, { kind: "failed", status: 500, reason: "CUDA out of memory" })
     }))
 
-  it.live("is told of when it is none of this API", () =>
+  it.live("is reported when it is none of this API", () =>
     Effect.gen(function*() {
       const other = yield* foreign({})
       assert.deepInclude(yield* failing(other.url), { kind: "unreadable", status: 404 })

@@ -54,7 +54,7 @@ export const pipelineContract = (name: string, make: Make) =>
         ])
       }))
 
-    it.live("shows hooks the very pictures that come out", () =>
+    it.live("shows hooks the very images that come out", () =>
       Effect.gen(function*() {
         const recorder = yield* RecordingHooks.make
         const layer = yield* make({ hooks: RunnerHooks.layer(recorder.hooks) })
@@ -102,7 +102,7 @@ export const pipelineContract = (name: string, make: Make) =>
         assert.deepStrictEqual(images.map(({ seed, subseed }) => [seed, subseed]), [[7, 30], [7, 31]])
       }))
 
-    it.live("draws a seed, tells it, and makes the same picture of it again", () =>
+    it.live("draws a seed, tells it, and makes the same image of it again", () =>
       Effect.gen(function*() {
         const layer = yield* make({})
         const [first, again] = yield* Effect.gen(function*() {
@@ -115,7 +115,7 @@ export const pipelineContract = (name: string, make: Make) =>
         assert.deepStrictEqual(again?.bytes, first.bytes)
       }))
 
-    it.live("gives infotexts that are in the files and tell how the pictures were made", () =>
+    it.live("gives infotexts that are in the files and tell how the images were made", () =>
       Effect.gen(function*() {
         const layer = yield* make({})
         const { images } = yield* Effect.provide(
@@ -132,7 +132,7 @@ export const pipelineContract = (name: string, make: Make) =>
         }
       }))
 
-    it.live("starts from a picture, and takes its size from it", () =>
+    it.live("starts from an image, and takes its size from it", () =>
       Effect.gen(function*() {
         const layer = yield* make({})
         const picture = yield* file(slopes(64, 72))
@@ -168,7 +168,7 @@ export const pipelineContract = (name: string, make: Make) =>
         assert.deepStrictEqual(yield* recorder.calls, [])
       }))
 
-    it.live("refuses names that nobody knows", () =>
+    it.live("refuses names that no one knows", () =>
       Effect.gen(function*() {
         const layer = yield* make({})
         const sampler = yield* Effect.flip(Effect.provide(processImages({ ...cat, sampler_name: "Eulr" }), layer))
@@ -177,7 +177,7 @@ export const pipelineContract = (name: string, make: Make) =>
         assert.strictEqual(scheduler._tag, "UnknownScheduler")
       }))
 
-    it.live("refuses a picture that is none", () =>
+    it.live("refuses an image that is none", () =>
       Effect.gen(function*() {
         const layer = yield* make({})
         const error = yield* Effect.flip(Effect.provide(

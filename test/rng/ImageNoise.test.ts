@@ -57,7 +57,7 @@ describe("the noise of a batch agrees with stable-diffusion-webui", () => {
   }
 })
 
-describe("a picture in a batch", () => {
+describe("an image in a batch", () => {
   const shape = { channels: 4, frames: 1, height: 3, width: 5 }
   const Seed = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 40 }))
   it.prop(

@@ -205,7 +205,7 @@ describe("the context of a run", () => {
       assert.strictEqual(seen.size, 1)
     }))
 
-  it.effect("holds options that nobody can change", () =>
+  it.effect("holds options that no one can change", () =>
     Effect.gen(function*() {
       const { contexts, pipeline } = watched()
       const capture = capturing(() => Effect.succeed(TestModel.make()))

@@ -82,7 +82,7 @@ describe("Brownian noise", () => {
     assert.isBelow(distance(end(5), end(17)), 1e-4)
   })
 
-  it("gives every picture its own path, which neighbours don't change", () => {
+  it("gives every image its own path, which neighbours don't change", () => {
     const pair = Brownian.make({ seeds: [5, 6], size, generator: RandomGenerator.torchCpu })
     const out = new Float32Array(2 * size)
     pair(out, 3, 2)

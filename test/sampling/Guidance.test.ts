@@ -79,7 +79,7 @@ describe("inpainting", () => {
     assertClose(blended(f32(current), diffusers_blend.init_noised), diffusers_blend.result, { rel, abs })
   })
 
-  it("starts from the picture with noise", () => {
+  it("starts from the image with noise", () => {
     const { alpha_bar, sigma, ve_start, vp_start } = img2img_start
     const mix = (a: number, b: number) => Float64Array.from(init, (value, i) => a * value + b * (noise[i] ?? NaN))
     assertClose(mix(1, sigma), ve_start, { rel, abs })

@@ -265,7 +265,7 @@ describe("Samplers.plan", () => {
     assert.deepStrictEqual(Samplers.plan({ sampler: sampler("DDIM"), steps: 5 }).start, { image: 0, noise: 1 })
   })
 
-  it("cuts the schedule for img2img and starts from the picture with noise", () => {
+  it("cuts the schedule for img2img and starts from the image with noise", () => {
     const whole = Schedules.sigmas({ scheduler: "karras", steps: 20 })
     const { sigmas, start } = Samplers.plan({ sampler: sampler("DPM++ 2M"), steps: 20, image: { strength: 0.75 } })
     assert.deepStrictEqual(sigmas, whole.slice(4))
@@ -288,7 +288,7 @@ describe("Samplers.plan", () => {
 
   const noise = Brownian.make({ seeds: [1], size: 64, generator: RandomGenerator.torchCpu })
   it.effect.prop(
-    "and sample go together for every sampler, schedule and number of steps, from noise and from pictures",
+    "and sample go together for every sampler, schedule and number of steps, from noise and from images",
     {
       name: Schema.Literals(Samplers.all.map(({ name }) => name)),
       scheduler: Schema.Literals(Schedules.all.map(({ name }) => name)),
@@ -436,7 +436,7 @@ describe("Samplers.sample", () => {
       }
     }))
 
-  it.effect("starts UniPC at a picture's own level when told so", () =>
+  it.effect("starts UniPC at an image's own level when asked to", () =>
     Effect.gen(function*() {
       const timesteps = Schedules.timesteps(20).subarray(0, 10)
       const { calls } = yield* run({ sampler: "UniPC", timesteps, x: startNoise(1), options: { fromImage: true } })

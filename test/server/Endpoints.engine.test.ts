@@ -46,7 +46,7 @@ describe("txt2img", () => {
       assert.deepStrictEqual(images(again), images(answer))
     }))
 
-  it.live("counts seeds on, and sends no pictures when none are wanted", () =>
+  it.live("counts seeds on, and sends no images when none are wanted", () =>
     Effect.gen(function*() {
       const { post } = yield* serving()
       const answer = yield* post(`${v1}/txt2img`, { ...small, batch_size: 2, n_iter: 2, send_images: false })
@@ -183,7 +183,7 @@ describe("img2img", () => {
     return images(yield* post(`${v1}/txt2img`, small))[0] ?? ""
   })
 
-  it.live("starts from a picture, and echoes it only when asked", () =>
+  it.live("starts from an image, and echoes it only when asked", () =>
     Effect.gen(function*() {
       const { post } = yield* serving()
       const image = `data:image/png;base64,${yield* picture(post)}`
@@ -217,7 +217,7 @@ describe("img2img", () => {
       assert.deepStrictEqual(sizeOf(images(answer)[0]), [128, 128])
     }))
 
-  it.live("refuses what is no picture, and what would be fetched", () =>
+  it.live("refuses what is no image, and what would be fetched", () =>
     Effect.gen(function*() {
       const { post } = yield* serving()
       const refusal = (init_images: unknown) =>
@@ -233,7 +233,7 @@ describe("img2img", () => {
       assert.strictEqual((yield* refusal([]))[0], 422)
     }))
 
-  it.live("unpacks no bomb, and passes on nothing that hides behind a picture", () =>
+  it.live("unpacks no bomb, and passes on nothing that hides behind an image", () =>
     Effect.gen(function*() {
       const { post } = yield* serving()
       const png = Buffer.from(yield* picture(post), "base64")
@@ -254,7 +254,7 @@ describe("img2img", () => {
       assert.notInclude(Buffer.from(String(field(answer.body, "image")), "base64").toString("latin1"), "script")
     }))
 
-  it.live("never asks a private address for a picture, by whatever name", () =>
+  it.live("never asks a private address for an image, by whatever name", () =>
     Effect.gen(function*() {
       const { post } = yield* serving({ server: { allow_url_hosts: ["*"] } })
       for (
@@ -340,7 +340,7 @@ describe("settings", () => {
 })
 
 describe("extras", () => {
-  it.live("enlarge, and read what a picture tells", () =>
+  it.live("enlarge, and read what an image tells", () =>
     Effect.gen(function*() {
       const { post } = yield* serving()
       const image = images(yield* post(`${v1}/txt2img`, small))[0]

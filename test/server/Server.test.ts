@@ -386,7 +386,7 @@ describe("limits", () => {
 })
 
 describe("queue", () => {
-  it.live("a client that goes away takes its run with it, unless its pictures are to be saved", () =>
+  it.live("a client that goes away takes its run with it, unless its images are to be saved", () =>
     Effect.gen(function*() {
       for (const save_images of [false, true]) {
         const { fault, hanging, release } = yield* ModelFaults.hang({ step: 1 })

@@ -26,7 +26,7 @@ describe("Open WebUI", () => {
   // It sends the header even when it has nothing to say.
   const headers = { "content-type": "application/json", authorization: "" }
 
-  it.live("checks the connection, changes the model with all settings at once, and makes pictures", () =>
+  it.live("checks the connection, changes the model with all settings at once, and makes images", () =>
     Effect.gen(function*() {
       const { post, send } = yield* serving()
       assert.strictEqual((yield* send(`${v1}/options`, { headers })).status, 200)
@@ -93,7 +93,7 @@ describe("SillyTavern", () => {
       assert.deepStrictEqual((yield* get("sd-vae")).body, [])
     }))
 
-  it.live("changes the model, waits until all is at rest, and has its picture", () =>
+  it.live("changes the model, waits until all is at rest, and has its image", () =>
     Effect.gen(function*() {
       const { post, send } = yield* serving()
       const [, second] = titles(yield* send(`${v1}/sd-models`, { headers }))

@@ -82,7 +82,7 @@ describe("serena serve", () => {
       for (const flag of ["--port", "--queue", "--device", "--max-width"]) assert.include(errors, `${flag}: `)
     }))
 
-  it.live("does not listen to others without sign-in, unless somebody insists", () =>
+  it.live("does not listen to others without sign-in, unless someone insists", () =>
     Effect.gen(function*() {
       const { ended } = yield* start(["--listen", "--port", "0"])
       const { code, errors } = yield* ended

@@ -149,7 +149,7 @@ it.live("an interrupted run ends within a step and 50 ms, leaks nothing, and lea
     assert.deepStrictEqual(bytes(yield* processImages(processing)), expected)
   }).pipe(Effect.provide(Serena.layer())))
 
-it.live("a run that is asked to end does so within a step, the picture's decoding, and 50 ms", () =>
+it.live("a run that is asked to end does so within a step, the image's decoding, and 50 ms", () =>
   Effect.gen(function*() {
     const { get } = yield* Runs
     const expected = bytes(yield* processImages(processing))

@@ -71,7 +71,7 @@ const middle = async (image: Sharp) => {
 }
 
 describe("stable-diffusion-api 0.0.7", () => {
-  it("makes pictures from texts", async () => {
+  it("makes images from texts", async () => {
     const result = await api.txt2img(circle)
     assert.deepStrictEqual(await sizeOf(only(result)), ["png", 128, 128])
     const info: unknown = JSON.parse(result.info)
@@ -94,7 +94,7 @@ describe("stable-diffusion-api 0.0.7", () => {
     assert.deepStrictEqual(await sizeOf(only(large)), ["png", 128, 128])
   })
 
-  it("changes pictures, as a whole and where a mask is white", async () => {
+  it("changes images, as a whole and where a mask is white", async () => {
     const image = only(await api.txt2img(circle))
     const init_images = [image]
     const changed = await api.img2img({ init_images, prompt: "a yellow star", steps: 8, seed: 1, ...size })
@@ -122,7 +122,7 @@ describe("stable-diffusion-api 0.0.7", () => {
     assert.deepStrictEqual(await middle(only(painted)), await middle(image))
   })
 
-  it("scales pictures, and reads what is written in them", async () => {
+  it("scales images, and reads what is written in them", async () => {
     const image = only(await api.txt2img(circle))
     const { response, ...scaled } = await api.extraSingle({ image, upscaler_1: "Lanczos", upscaling_resize: 1.5 })
     assert.strictEqual(response.status, 200)
@@ -197,7 +197,7 @@ describe("stable-diffusion-api 0.0.7", () => {
     )
   })
 
-  it("sees progress while a picture is made, and waits until all is done", async () => {
+  it("sees progress while an image is made, and waits until all is done", async () => {
     const run = api.txt2img({ ...circle, steps: 100 })
     const seen: Array<number> = []
     const isOver = () => Promise.race([run.then(() => true), setTimeout(20, false)])

@@ -52,7 +52,7 @@ describe("webuiapi 0.9.17", () => {
 })
 
 describe("node-sd-webui 0.0.8", () => {
-  it("makes pictures and reads their text", async () => {
+  it("makes images and reads their text", async () => {
     await run("npm install --prefix . --ignore-scripts --no-audit --no-fund node-sd-webui@0.0.8")
     const program = [
       "const { txt2img } = await import('./node_modules/node-sd-webui/esm/sdapi/txt2img.js')",

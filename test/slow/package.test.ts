@@ -104,7 +104,7 @@ const coloursOf = async (path: string) => {
 }
 
 describe("a fresh clone", () => {
-  it("makes a picture with the README's commands, the same each time", async () => {
+  it("makes an image with the README's commands, the same each time", async () => {
     const blocks = page("README.md").blocks.filter(isForClone)
     assert.isAbove(blocks.length, 0)
     let stdout = ""
@@ -154,7 +154,7 @@ describe("the package", () => {
     }
   })
 
-  it("is installed by npm, and makes a picture of what was asked", async () => {
+  it("is installed by npm, and makes an image of what was asked", async () => {
     succeeded(await asUser("npm init --yes"))
     succeeded(await asUser(`npm install "${tarball}"`))
     const [path = ""] = await picturesIn(

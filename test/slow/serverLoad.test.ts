@@ -21,7 +21,7 @@ describe("200 clients at once", () => {
     assert.isAtMost(overtaken, 40)
   })
 
-  it("are told when to come back, where it has not, and all have their picture in the end", async () => {
+  it("are told when to come back, where it has not, and all have their image in the end", async () => {
     const { after, before, fewest, longestRetry, p99, refused, wrong } = await crowd({
       clients: 200,
       seconds: 4,

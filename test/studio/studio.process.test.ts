@@ -159,7 +159,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       await gallery(page).nth(1).waitFor()
     }))
 
-  it.effect("says what is wrong beside the field, from the page and from the server", () =>
+  it.effect("says what is wrong next to the field, from the page and from the server", () =>
     visiting(async (page) => {
       await number(page, "CFG Scale").fill("")
       await generate(page).click()

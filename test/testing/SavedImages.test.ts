@@ -15,7 +15,7 @@ const file: FileToSave = {
   bytes: Uint8Array.of(1, 2, 3)
 }
 
-it.effect("SavedImages keeps pictures and texts by their paths, until they are removed", () =>
+it.effect("SavedImages keeps images and texts by their paths, until they are removed", () =>
   Effect.gen(function*() {
     const { replace, save } = yield* ImageStore
     const { clear, files, texts } = yield* SavedImages

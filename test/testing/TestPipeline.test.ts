@@ -8,7 +8,7 @@ import { TestModel, TestPipeline, TestRuntime } from "../../src/testing/index.ts
 const processing = Txt2Img.make({ prompt: "a cat", negative_prompt: "dog", seed: 7, batch_size: 2, n_iter: 2 })
 
 describe("TestPipeline", () => {
-  it.effect("makes as many pictures as were asked for, of the model's size, with seeds that count on", () =>
+  it.effect("makes as many images as were asked for, of the model's size, with seeds that count on", () =>
     Effect.gen(function*() {
       const { images, interrupted, warnings } = yield* processImages(processing)
       assert.deepStrictEqual(images.map(({ index, seed }) => [index, seed]), [[0, 7], [1, 8], [2, 9], [3, 10]])
@@ -44,7 +44,7 @@ describe("TestPipeline", () => {
       )
     }).pipe(Effect.provide(TestRuntime.layer({ pipeline: TestPipeline.layer() }))))
 
-  it.effect("gives pictures of one colour each, by their seeds", () =>
+  it.effect("gives images of one colour each, by their seeds", () =>
     Effect.gen(function*() {
       const { images } = yield* processImages(processing)
       const colours = images.map(({ pixels }) => {

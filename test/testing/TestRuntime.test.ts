@@ -13,7 +13,7 @@ import { Faults, RecordingHooks, SavedImages, TestModel, TestPipeline, TestRunti
 const cat = Txt2Img.make({ prompt: "a cat", seed: 7, subseed: 8 })
 
 layer(TestRuntime.layer())("TestRuntime", (it) => {
-  it.effect("makes pictures of the model's size by the diffusion pipeline", () =>
+  it.effect("makes images of the model's size by the diffusion pipeline", () =>
     Effect.gen(function*() {
       const { images: [image] } = yield* processImages(cat)
       assert.isDefined(image)
@@ -47,7 +47,7 @@ layer(TestRuntime.layer())("TestRuntime", (it) => {
       assert.strictEqual((yield* texts).size, 0)
     }))
 
-  it.effect("saves each picture's text beside it when the settings say so", () =>
+  it.effect("saves each image's text next to it when the settings say so", () =>
     Effect.gen(function*() {
       const { clear, texts } = yield* SavedImages
       yield* clear
@@ -71,7 +71,7 @@ layer(TestRuntime.layer())("TestRuntime", (it) => {
 })
 
 describe("TestRuntime.layer", () => {
-  it.effect("gives the same pictures every time", () =>
+  it.effect("gives the same images every time", () =>
     Effect.gen(function*() {
       const run = processImages(cat, { runId: "r1" })
       const once = yield* Effect.provide(run, TestRuntime.layer())

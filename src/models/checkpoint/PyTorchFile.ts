@@ -101,7 +101,7 @@ const isRowMajor = ({ shape, strides }: PickledTensor): boolean => {
   return true
 }
 
-/** Keys under which programs save the weights beside other things. */
+/** Keys under which programs save the weights along with other things. */
 const wrappers = ["state_dict"]
 
 // Tensors by their names; those of nested dictionaries have the names of both, with a dot between.

@@ -1,8 +1,9 @@
 /**
- * What a file of weights holds, told by the names and shapes of its tensors: never by its name or place.
+ * What a file of weights holds, recognised by the names and shapes of its tensors: never by its name or place.
  *
- * The networks in it are found by the names that begin each of them, whatever prefix stands before. The rules that tell
- * a family are those that decide what the network computes: widths, the form of projections, where there is attention.
+ * The networks in it are found by the names that begin each of them, whatever prefix stands before. The rules that
+ * separate a family are those that decide what the network computes: widths, the form of projections, where there is
+ * attention.
  */
 import * as adapters from "./adapterNames.ts"
 import { architectures } from "./otherArchitectures.ts"
@@ -62,7 +63,7 @@ export interface Contents {
   /** The family that it belongs to or fits; undefined where several would do, or none is known. */
   readonly family: FamilyName | undefined
   readonly variant: Variant | undefined
-  /** What it was told by, as phrases. */
+  /** The signs it was recognised by, as phrases. */
   readonly why: ReadonlyArray<string>
   readonly parts: ReadonlyArray<Part>
   readonly ignored: ReadonlyArray<Ignored>
@@ -87,7 +88,7 @@ const found = (kind: Kind, more: Partial<Found>): Found => ({
   ...more
 })
 
-/** Tells what a source holds. */
+/** Finds what a source holds. */
 export const contentsOf = (tensors: Tensors): Contents => {
   const own = new Map([...tensors].filter(([name]) => !name.startsWith("model_ema.")))
   const what = lora(own) ?? embedding(own) ?? controlNet(own) ?? stableDiffusion(own) ?? otherArchitecture(own) ??
@@ -197,7 +198,7 @@ const unetShape = (tensors: Tensors, { naming, prefix }: Pick<Part, "naming" | "
       ...(adm === undefined
         ? []
         : [
-          `and ${adm} numbers about the picture, ${isFineAttended ? "with" : "without"} attention at the finest level`
+          `and ${adm} numbers about the image, ${isFineAttended ? "with" : "without"} attention at the finest level`
         ])
     ]
   }
@@ -212,8 +213,8 @@ const variants: Readonly<Record<number, Variant>> = {
 
 const unusedVariants: Partial<Readonly<Record<Variant, string>>> = {
   depth: "models that read a depth map are not supported yet",
-  upscaling: "models that enlarge pictures by diffusion are not supported yet",
-  unclip: "unCLIP models, which read a picture in place of text, are not supported yet"
+  upscaling: "models that enlarge images by diffusion are not supported yet",
+  unclip: "unCLIP models, which read an image in place of text, are not supported yet"
 }
 
 const controlNet = (tensors: Tensors): Found | undefined => {

@@ -68,10 +68,10 @@ export const architectures: ReadonlyArray<Architecture> = [
     problem: "it is a language model, which no supported family reads"
   },
   {
-    title: "CLIP's encoder of pictures",
+    title: "CLIP's image encoder",
     kind: "other",
     marks: ["vision_model.embeddings.patch_embedding.weight", "visual.conv1.weight"],
-    problem: "it is CLIP's encoder of pictures, which nothing here reads"
+    problem: "it is CLIP's image encoder, which nothing here reads"
   },
   {
     title: "IP-Adapter",

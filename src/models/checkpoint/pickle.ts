@@ -45,7 +45,7 @@ export class PickleError extends Error {}
 const mostValues = 500_000
 const opaque: Value = { kind: "opaque" }
 
-// Modules whose objects checkpoints of training hold beside the weights. Nothing of them runs.
+// Modules whose objects checkpoints of training hold in addition to the weights. Nothing of them runs.
 const known = /^(torch|numpy|collections|_codecs|pytorch_lightning|lightning(_fabric)?|omegaconf|typing|argparse)\./
 const plain = /^(builtins|__builtin__)\.(set|frozenset|dict|list|tuple|int|float|complex|bool|str|bytearray|object)$/
 

@@ -1,5 +1,5 @@
 /**
- * What a checkpoint's UNet predicts. Shapes do not say it: a file beside the checkpoint, the header, or tensors that
+ * What a checkpoint's UNet predicts. Shapes do not say it: a file next to the checkpoint, the header, or tensors that
  * mark it do, and for Stable Diffusion 2 the values of one tensor.
  */
 import * as Effect from "effect/Effect"
@@ -14,14 +14,14 @@ export interface Prediction {
   readonly type: "epsilon" | "v_prediction" | "edm"
   /** Whether the schedule ends in noise alone (`ztsnr`). */
   readonly isZeroSnr: boolean
-  /** What it was told by, as a phrase. */
+  /** The sign it was recognised by, as a phrase. */
   readonly why: string
 }
 
 /** Above this standard deviation of its last attention's first bias, Stable Diffusion 2 predicts v (ComfyUI's rule). */
 const largestOfEpsilon = 0.09
 
-/** What a source with a UNet predicts. `yaml` is the text of the `.yaml` file beside it, if there is one. */
+/** What a source with a UNet predicts. `yaml` is the text of the `.yaml` file next to it, if there is one. */
 export const predictionOf = Effect.fn("predictionOf")(function*(
   source: WeightSource,
   { family, parts, variant }: Contents,
@@ -29,25 +29,25 @@ export const predictionOf = Effect.fn("predictionOf")(function*(
 ): Effect.fn.Return<Prediction, InvalidModelFile, FileSystem.FileSystem> {
   const { metadata, tensors } = source
   const isZeroSnr = tensors.has("ztsnr")
-  const told = (type: Prediction["type"], why: string): Prediction => ({ type, isZeroSnr, why })
+  const found = (type: Prediction["type"], why: string): Prediction => ({ type, isZeroSnr, why })
   if (yaml !== undefined && /^\s*parameterization:\s*["']?v["']?\s*(#.*)?$/m.test(yaml)) {
-    return told("v_prediction", "the .yaml file beside it has parameterization: v")
+    return found("v_prediction", "the .yaml file next to it has parameterization: v")
   }
   const declared = metadata["modelspec.prediction_type"]
-  if (declared === "v" || declared === "v_prediction") return told("v_prediction", "its header says so")
-  if (tensors.has("v_pred")) return told("v_prediction", "it has the tensor v_pred")
-  if (tensors.has("edm_mean") && tensors.has("edm_std")) return told("edm", "it has the tensors edm_mean and edm_std")
-  if (declared === "epsilon") return told("epsilon", "its header says so")
+  if (declared === "v" || declared === "v_prediction") return found("v_prediction", "its header says so")
+  if (tensors.has("v_pred")) return found("v_prediction", "it has the tensor v_pred")
+  if (tensors.has("edm_mean") && tensors.has("edm_std")) return found("edm", "it has the tensors edm_mean and edm_std")
+  if (declared === "epsilon") return found("epsilon", "its header says so")
   if (yaml !== undefined && /^\s*parameterization:\s*["']?eps["']?\s*(#.*)?$/m.test(yaml)) {
-    return told("epsilon", "the .yaml file beside it has parameterization: eps")
+    return found("epsilon", "the .yaml file next to it has parameterization: eps")
   }
   const unet = parts.find(({ network }) => network === "unet")
   const norm = unet === undefined ? undefined : lastNorm(source, unet)
   if (family !== "sd2" || variant !== undefined || norm === undefined) {
-    return told("epsilon", "its family predicts noise")
+    return found("epsilon", "its family predicts noise")
   }
   const deviation = deviationOf(yield* readValues(norm))
-  return told(
+  return found(
     deviation > largestOfEpsilon ? "v_prediction" : "epsilon",
     `the standard deviation of ${norm.name} is ${deviation.toFixed(3)}, ${
       deviation > largestOfEpsilon ? "over" : "not over"

@@ -2,7 +2,7 @@
  * Weights that lie in more than one file: shards with their index, the networks of a diffusers folder, files that are
  * chosen to go together.
  *
- * All of them become one `WeightSource`. The networks of a folder, and files that are joined, are told apart by a
+ * All of them become one `WeightSource`. The networks of a folder, and files that are joined, are distinguished by a
  * prefix of their tensors' names, as the networks of a single file are: `unet.`, `vae.`, `text_encoder.` and
  * `text_encoder_2.`.
  */
@@ -44,8 +44,8 @@ export const join = (sources: ReadonlyArray<WeightSource>): WeightSource => ({
 type Services = FileSystem.FileSystem | Path.Path
 
 /**
- * Opens one file of weights, told by what is in it: safetensors, a file of torch (`.ckpt`, `.pt`, `.bin`), or the index
- * of shards (`*.safetensors.index.json`). Fails with `InvalidModelFile`, which says what the file is instead.
+ * Opens one file of weights, recognised by its contents: safetensors, a file of torch (`.ckpt`, `.pt`, `.bin`), or the
+ * index of shards (`*.safetensors.index.json`). Fails with `InvalidModelFile`, which says what the file is instead.
  */
 export const openFile = Effect.fn("openFile")(
   function*(file: string): Effect.fn.Return<WeightSource, InvalidModelFile, Services | Scope.Scope> {
@@ -115,7 +115,7 @@ export const openShards = Effect.fnUntraced(function*(
     return yield* invalid(index, `its shard "${shownName(foreign[1])}" is in another folder`, shownName(foreign[0]))
   }
   const shards = new Map<string, WeightSource>()
-  // The index is a link in a cache of the hub, and so are the shards: they have their names beside the link.
+  // The index is a link in a cache of the hub, and so are the shards: they have their names next to the link.
   for (const shard of new Set(Object.values(weight_map))) {
     const file = path.join(path.dirname(index), shard)
     shards.set(shard, yield* Effect.scoped(Effect.flatMap(openForReading(file), (open) => readSafetensors(file, open))))

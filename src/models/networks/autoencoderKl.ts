@@ -17,7 +17,7 @@ export interface AutoencoderOptions extends GraphOptions {
   readonly groups?: number | undefined
 }
 
-/** What tensors tell of an autoencoder. */
+/** The shape of an autoencoder, read from its tensors. */
 export interface AutoencoderShape {
   readonly latentChannels: number
   /** Pixels for each latent along a side. */

@@ -18,7 +18,7 @@ import { textHeadsOf } from "./narrow.ts"
 import { textNames } from "./textNames.ts"
 
 export interface ClipTextOptions extends GraphOptions {
-  /** Of the feed-forward layers; what the tensors tell unless it is given. */
+  /** Of the feed-forward layers; read from the tensors unless it is given. */
   readonly activation?: "gelu" | "quick_gelu" | undefined
   /** Of each attention; a rule of its width says how many unless it is given. */
   readonly heads?: number | undefined
@@ -26,7 +26,7 @@ export interface ClipTextOptions extends GraphOptions {
   readonly embeddings?: boolean | undefined
 }
 
-/** What tensors tell of a text encoder. */
+/** The shape of a text encoder, read from its tensors. */
 export interface ClipTextShape {
   readonly width: number
   readonly layers: number

@@ -1,5 +1,5 @@
 /**
- * Numbers of groups and heads, which the shapes of tensors do not tell.
+ * Numbers of groups and heads, which the shapes of tensors do not show.
  *
  * Networks of fewer channels than real ones have exist only as references, and follow the second half of each rule.
  */

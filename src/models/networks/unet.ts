@@ -5,7 +5,7 @@
  * blocks differ within a level, need no description of their own.
  *
  * Inputs: `sample` `[batch, c, height, width]`, `timestep` `[1]`, `encoder_hidden_states` `[batch, tokens, context]`;
- * where the tensors are there, `y` `[batch, adm]`, what SDXL is told of the text and of the image's sizes, and
+ * where the tensors are there, `y` `[batch, adm]`, SDXL's embedding of the text and of the image's sizes, and
  * `timestep_cond` `[batch, w]`, the guidance scale of distilled models; with `residuals` what ControlNets add,
  * `residual.0` to `residual.n`, one for each input block and the last for the middle.
  *

@@ -39,7 +39,7 @@ export interface Step {
   readonly headsOf: (transformer: Weights, width: number, level: number) => number
 }
 
-/** Adds the inputs that tell a network of the time and the text, and joins them to what its blocks take. */
+/** Adds the inputs for the time and the text, and joins them to what its blocks take. */
 export const stepOf = (
   graph: Graph,
   w: Weights,

@@ -38,7 +38,7 @@ const hint: ReadonlyArray<NameRow> = [
   ["middle_block_out.0", "controlnet_mid_block"]
 ]
 
-/** A level of a UNet: what tells the numbers of its blocks in one layout from those in the other. */
+/** A level of a UNet: how the numbers of its blocks differ between the layouts. */
 export interface UNetLevel {
   /** Residual blocks. */
   readonly blocks: number

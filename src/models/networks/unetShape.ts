@@ -1,5 +1,5 @@
 /**
- * What the tensors of a UNet or ControlNet tell of it.
+ * The shape of a UNet or ControlNet, read from its tensors.
  */
 import { UnfitNetwork } from "../graph/UnfitNetwork.ts"
 import type { Weights } from "../graph/Weights.ts"

@@ -16,7 +16,7 @@ export type InputDims = Readonly<Record<string, ReadonlyArray<number>>>
 /** Operators whose output is the memory of their first input. */
 const views = new Set(["Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Dropout"])
 
-/** Operators that write over an input that nobody reads later. */
+/** Operators that write over an input that is not read later. */
 const inPlace = new Set(
   `Add Sub Mul Div Sigmoid Tanh Relu Clip Neg Sqrt Exp Erf Pow Where LeakyRelu Abs Reciprocal InstanceNormalization
     BatchNormalization`.split(/\s+/)

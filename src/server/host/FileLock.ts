@@ -20,7 +20,7 @@ import { readableError } from "../../core/readableError.ts"
 const Holder = Schema.Struct({
   ...ProcessIdentity.ProcessIdentity.fields,
   host: Schema.String,
-  /** Tells this lock from all others. */
+  /** Distinguishes this lock from all others. */
   key: Schema.String
 })
 
@@ -45,7 +45,7 @@ export class FileInUse extends Schema.TaggedError<FileInUse>()("FileInUse", {
 }
 
 export interface FileLock {
-  /** Whether this process still holds the file. A lock that somebody removed is put back. */
+  /** Whether this process still holds the file. A lock that was removed is put back. */
   readonly isHeld: Effect.Effect<boolean>
 }
 

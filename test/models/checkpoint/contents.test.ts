@@ -173,7 +173,7 @@ describe("what a checkpoint predicts", () => {
       assert.strictEqual(yield* prediction("checkpoints/sdxl.safetensors"), "epsilon")
     }).pipe(Effect.provide(platform)))
 
-  it.effect("is told by tensors, by the .yaml file beside it, and of Stable Diffusion 2 by one bias", () =>
+  it.effect("is read from tensors, by the .yaml file next to it, and of Stable Diffusion 2 by one bias", () =>
     Effect.gen(function*() {
       const sdxl = "checkpoints/sdxl.safetensors"
       assert.strictEqual(yield* prediction(sdxl, undefined, ["v_pred"]), "v_prediction")

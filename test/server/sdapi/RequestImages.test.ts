@@ -100,7 +100,7 @@ describe("Private addresses", () => {
   )
 })
 
-describe("A picture that is fetched", () => {
+describe("An image that is fetched", () => {
   it.live("comes from the address that was checked: the name is resolved once", () =>
     Effect.gen(function*() {
       const { asked, port } = yield* host((_, response) => response.end("a picture"))

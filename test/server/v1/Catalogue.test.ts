@@ -112,7 +112,7 @@ describe("/v1/options", () => {
 })
 
 describe("/v1/png-info", () => {
-  it.live("tells what a picture tells, and the request that it stands for", () =>
+  it.live("tells what an image tells, and the request that it stands for", () =>
     Effect.gen(function*() {
       const { ask } = yield* started()
       const infotext =
@@ -147,7 +147,7 @@ describe("/v1/png-info", () => {
       assert.strictEqual((yield* ask("/v1/runs", posted(request))).status, 202)
     }))
 
-  it.live("says when a picture tells nothing, and when it is none", () =>
+  it.live("says when an image tells nothing, and when it is none", () =>
     Effect.gen(function*() {
       const { ask } = yield* started()
       const body = new Uint8Array(yield* PlainEncoder.encode({ raster: slopes(), infotext: "" }))
@@ -266,7 +266,7 @@ describe("The description of the API", () => {
       assert.notMatch(JSON.stringify(yield* open.get("/openapi.json")), /"401":|"basic":\[\]/)
     }))
 
-  it.live("is shown as a page that asks nobody else for anything", () =>
+  it.live("is shown as a page that asks no one else for anything", () =>
     Effect.gen(function*() {
       const { send } = yield* started()
       const response = yield* send("/docs")

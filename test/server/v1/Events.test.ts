@@ -216,7 +216,7 @@ describe("GET /v1/runs/{id}/events", () => {
       assert.deepStrictEqual(ids, ids.map((_, i) => (ids[0] ?? 0) + i))
     }))
 
-  it.live("brings previews to those who ask, and to nobody else", () =>
+  it.live("brings previews to those who ask, and to no one else", () =>
     Effect.gen(function*() {
       const { events, submit } = yield* started({ model: slow, opts: { show_progress_every_n_steps: 1 } })
       const { id } = yield* submit({ ...small, steps: 12 })

@@ -140,7 +140,7 @@ describe("POST /v1/runs", () => {
       assert.strictEqual(list.status, 422)
     }))
 
-  it.live("takes pictures as JSON, and as the files of a form, to the same end", () =>
+  it.live("takes images as JSON, and as the files of a form, to the same end", () =>
     Effect.gen(function*() {
       const { ended, send, submit } = yield* started()
       const picture = yield* file(slopes())
@@ -227,7 +227,7 @@ describe("POST /v1/runs", () => {
       yield* queue.cancel(run.id)
     }))
 
-  it.live("writes files when it is told to, and not when it is told not to", () =>
+  it.live("writes files when it is asked to, and not when it is told not to", () =>
     Effect.gen(function*() {
       const { context, ended, submit } = yield* started()
       const { files } = Context.get(context, SavedImages)
@@ -238,7 +238,7 @@ describe("POST /v1/runs", () => {
     }))
 })
 
-describe("Pictures of a run", () => {
+describe("Images of a run", () => {
   it.live("are the bytes that the library makes of the same request", () =>
     Effect.gen(function*() {
       const { ended, send, submit } = yield* started()
@@ -290,7 +290,7 @@ describe("Pictures of a run", () => {
       assert.strictEqual(other.status, 200)
     }))
 
-  it.live("have grids, masks and composites beside them", () =>
+  it.live("have grids, masks and composites next to them", () =>
     Effect.gen(function*() {
       const { ended, send, submit } = yield* started()
       const picture = Base64.encode(yield* file(slopes()))
@@ -316,7 +316,7 @@ describe("Pictures of a run", () => {
       }
     }))
 
-  it.live("are not there before the run ends, of other numbers, or of runs that nobody knows", () =>
+  it.live("are not there before the run ends, of other numbers, or of runs that no one knows", () =>
     Effect.gen(function*() {
       const { queue, send, submit } = yield* started(slow)
       const { run } = yield* submit({ ...small, steps: 100 })
@@ -487,7 +487,7 @@ describe("GET /v1/runs", () => {
       assert.strictEqual((yield* send("/v1/runs?before=nobody")).status, 404)
     }))
 
-  it.live("does not repeat the pictures that came with a request", () =>
+  it.live("does not repeat the images that came with a request", () =>
     Effect.gen(function*() {
       const { look, submit } = yield* started()
       const picture = Base64.encode(yield* file(slopes()))
@@ -498,7 +498,7 @@ describe("GET /v1/runs", () => {
 })
 
 describe("An error", () => {
-  it.live("is told as a sentence beside its fields", () =>
+  it.live("is told as a sentence next to its fields", () =>
     Effect.gen(function*() {
       const { send } = yield* started({ server: { queue: 0 } })
       for (
@@ -527,7 +527,7 @@ describe("An error", () => {
 })
 
 describe("Signing in", () => {
-  it.live("is asked for by every path of /v1, and of nobody when there are no users", () =>
+  it.live("is asked for by every path of /v1, and of no one when there are no users", () =>
     Effect.gen(function*() {
       const { send } = yield* started({ server: { api_auth: ["ada:secret"] } })
       const authorization = `Basic ${Buffer.from("ada:secret").toString("base64")}`
