@@ -12,19 +12,16 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import type { Size } from "../core/Geometry.ts"
-import { latentLength, type LatentSize } from "../core/LatentShape.ts"
-import type { Autoencoder } from "../model/Autoencoder.ts"
 import * as LatentFormat from "../model/LatentFormat.ts"
-import type { DenoisingShape, LoadedModel, MemoryEstimates } from "../model/LoadedModel.ts"
-import { InvalidModelFolder, type NetworkError } from "../model/ModelError.ts"
-import { sourceInput } from "../model/SourceChannels.ts"
+import type { LoadedModel } from "../model/LoadedModel.ts"
+import { InvalidModelFolder } from "../model/ModelError.ts"
 import * as NoiseProcess from "../sampling/NoiseProcess.ts"
 import { weightFiles } from "./folderFiles.ts"
 import type { ModelFolder } from "./ModelFolder.ts"
+import * as networkModel from "./networkModel.ts"
 import type { NetworkInfo, Networks } from "./Networks.ts"
 import * as OnnxTextEncoder from "./OnnxTextEncoder.ts"
-import { type Opened, type Opener, opener, type Part, remembered } from "./opening.ts"
-import * as TensorBuffer from "./TensorBuffer.ts"
+import { type Opener, opener, type Part, remembered } from "./opening.ts"
 
 /** A model whose networks and memory are freed with the scope. */
 export const make = Effect.fnUntraced(function*(
@@ -45,6 +42,14 @@ export const make = Effect.fnUntraced(function*(
   const { conditioner, noise: { alignYourSteps }, settings, source } = folder.family
   const latents = latentFormat(folder)
   const textEncoders = [firstEncoder, ...otherEncoders] as const
+  const networks = networkModel.make({
+    denoiser: denoiser(folder, unet),
+    decoder: vaeDecoder,
+    previewDecoder,
+    encoder: vaeEncoder,
+    encoderOutput: encoderOutput(folder),
+    withoutEncoder: Effect.suspend(() => invalidEncoder(folder, "the file is missing, and img2img needs it"))
+  }, latents)
   return {
     name: folder.name,
     hash,
@@ -60,11 +65,15 @@ export const make = Effect.fnUntraced(function*(
       { concurrency: "unbounded", discard: true }
     ),
     textEncoders,
-    denoising: denoising(folder, unet),
-    estimates: estimates(folder, { unet, vaeDecoder, vaeEncoder }),
-    decode: decode(latents, vaeDecoder),
-    decodePreview: decode(latents, previewDecoder),
-    encode: encode(folder, latents, vaeEncoder)
+    ...networks,
+    denoising: (shape) =>
+      Effect.andThen(
+        Effect.flatMap(
+          unet(shape.seamless),
+          ({ network }) => checkTokens(folder, network, networkModel.tokensOf(shape))
+        ),
+        networks.denoising(shape)
+      )
   }
 })
 
@@ -96,14 +105,13 @@ const encoderPart = ({ networks }: ModelFolder): Part | undefined =>
       outputs: []
     }
 
-// A network, or its seamless variant, which is opened separately.
-type Variants = (seamless: boolean | undefined) => Effect.Effect<Opened, NetworkError>
-
-const plainAndSeamless = Effect.fnUntraced(function*(open: Opener, part: Part): Effect.fn.Return<Variants> {
-  const plain = yield* open(part)
-  const seamless = yield* open({ ...part, seamless: true })
-  return (isSeamless) => isSeamless === true ? seamless : plain
-})
+const plainAndSeamless = Effect.fnUntraced(
+  function*(open: Opener, part: Part): Effect.fn.Return<networkModel.Variants> {
+    const plain = yield* open(part)
+    const seamless = yield* open({ ...part, seamless: true })
+    return (isSeamless) => isSeamless === true ? seamless : plain
+  }
+)
 
 const latentScaleOf = ({ vae }: ModelFolder): number => 2 ** (vae.block_out_channels.length - 1)
 
@@ -119,81 +127,12 @@ const defaultSize = (folder: ModelFolder): Size => {
   return { width: width * latentScaleOf(folder), height: height * latentScaleOf(folder) }
 }
 
-/** Tokens of the shortest text. */
-const chunkLength = 77
-
-// Sizes of the denoising network's inputs for some latents, by the names that exports give them.
-const denoisingDims = (
-  { inputs, unet }: ModelFolder,
-  network: NetworkInfo,
-  { batch, height, inputs: given, width }: DenoisingShape
-): Readonly<Record<string, ReadonlyArray<number>>> => ({
-  sample: [batch, unet.in_channels, height, width],
-  timestep: timestepDims(network, batch),
-  ...Record.map(inputs, (dims, name) => [batch, ...dims.map((dim, i) => dim ?? given[name]?.[i] ?? chunkLength)])
+const denoiser = ({ inputs, unet }: ModelFolder, variants: networkModel.Variants): networkModel.Denoiser => ({
+  variants,
+  channels: unet.in_channels,
+  inputs,
+  timestepDims
 })
-
-const tokensOf = ({ inputs }: DenoisingShape): number => inputs["encoder_hidden_states"]?.[0] ?? chunkLength
-
-const denoising = (folder: ModelFolder, unet: Variants): LoadedModel["denoising"] =>
-  Effect.fnUntraced(function*({ rowsAtOnce, ...shape }) {
-    const { batch: fixed, network, type } = yield* unet(shape.seamless)
-    const { height, width } = shape
-    yield* checkTokens(folder, network, tokensOf(shape))
-    const each = fixed ?? Math.min(rowsAtOnce ?? shape.batch, shape.batch)
-    // A network of a fixed batch takes whole calls: what is too much in the last one is left as it is.
-    const batch = fixed === undefined ? shape.batch : Math.ceil(shape.batch / fixed) * fixed
-    const { timestep: _, ...dims } = denoisingDims(folder, network, { ...shape, batch })
-    const inputs = Record.map(dims, (dims, name) => TensorBuffer.make(type(name), dims))
-    const prediction = TensorBuffer.make(type("out_sample"), [batch, folder.vae.latent_channels, height, width])
-    const calls = yield* Effect.forEach(rangesOf(batch, each), ({ from, to }) => {
-      const timestep = TensorBuffer.make(type("timestep"), timestepDims(network, to - from))
-      return Effect.map(
-        TensorBuffer.bind(network, {
-          inputs: { ...Record.map(inputs, (buffer) => TensorBuffer.rows(buffer, from, to)), timestep },
-          outputs: { out_sample: TensorBuffer.rows(prediction, from, to) }
-        }),
-        (run) => ({ run, timestep })
-      )
-    })
-    const { sample: seen, ...others } = Record.map(inputs, ({ values }) => rowsOf(values, shape.batch, batch))
-    const [sample, source] = apart(seen ?? new Float32Array(0), shape)
-    return {
-      sample,
-      inputs: { ...others, ...(source && { [sourceInput]: source }) },
-      prediction: rowsOf(prediction.values, shape.batch, batch),
-      run: (t) =>
-        Effect.suspend(() => {
-          if (source !== undefined && seen !== undefined) join(seen, [sample, source], shape.batch)
-          return Effect.forEach(calls, ({ run, timestep }) =>
-            Effect.suspend(() => {
-              timestep.values.fill(t)
-              return run
-            }), { discard: true })
-        })
-    }
-  })
-
-// Exported networks read a source image's channels behind those of the latents, in one input. Where there are none, the
-// latents are written in place.
-const apart = (
-  seen: Float32Array,
-  shape: DenoisingShape
-): readonly [sample: Float32Array, source: Float32Array | undefined] => {
-  const length = shape.batch * latentLength(shape)
-  return seen.length === length ? [seen, undefined] : [new Float32Array(length), new Float32Array(seen.length - length)]
-}
-
-const join = (out: Float32Array, parts: ReadonlyArray<Float32Array>, rows: number): void => {
-  let place = 0
-  for (let row = 0; row < rows; row++) {
-    for (const part of parts) {
-      const length = part.length / rows
-      out.set(part.subarray(row * length, (row + 1) * length), place)
-      place += length
-    }
-  }
-}
 
 // A network exported for texts of one length takes no others.
 const checkTokens = Effect.fnUntraced(function*({ folder }: ModelFolder, { inputs }: NetworkInfo, tokens: number) {
@@ -209,81 +148,12 @@ const checkTokens = Effect.fnUntraced(function*({ folder }: ModelFolder, { input
   })
 })
 
-// The first rows of those that a buffer has.
-const rowsOf = (values: Float32Array, rows: number, all: number): Float32Array =>
-  values.subarray(0, values.length / all * rows)
-
-const rangesOf = (rows: number, each: number) =>
-  Array.from({ length: Math.ceil(rows / each) }, (_, i) => ({ from: i * each, to: Math.min(rows, (i + 1) * each) }))
-
-/** Latent values, of all rows together, below which no call takes more memory than a process has to spare. */
-const smallCall = 32 * 32
-
-const estimates = (
-  folder: ModelFolder,
-  { unet, vaeDecoder, vaeEncoder }: {
-    readonly unet: Variants
-    readonly vaeDecoder: Variants
-    readonly vaeEncoder: Variants | undefined
-  }
-): MemoryEstimates => {
-  const isSmall = ({ batch = 1, height, width }: LatentSize & { readonly batch?: number }) =>
-    batch * height * width <= smallCall
-  return {
-    denoising: Effect.fnUntraced(function*(shape) {
-      if (isSmall(shape) && tokensOf(shape) <= chunkLength) return undefined
-      const { batch = shape.batch, network } = yield* unet(shape.seamless)
-      return yield* network.estimate(denoisingDims(folder, network, { ...shape, batch }))
-    }),
-    decode: Effect.fnUntraced(function*(shape) {
-      if (isSmall(shape)) return undefined
-      const { batch = 1, network } = yield* vaeDecoder(shape.seamless)
-      return yield* network.estimate({ latent_sample: [batch, folder.vae.latent_channels, shape.height, shape.width] })
-    }),
-    encode: Effect.fnUntraced(function*(shape) {
-      if (vaeEncoder === undefined || isSmall(shape)) return undefined
-      const { batch = 1, network } = yield* vaeEncoder(shape.seamless)
-      const scale = latentScaleOf(folder)
-      return yield* network.estimate({ sample: [batch, 3, shape.height * scale, shape.width * scale] })
-    })
-  }
-}
-
-const decode = (format: LatentFormat.LatentFormat, decoder: Variants): Autoencoder["decode"] =>
-  Effect.fnUntraced(function*(latent, { height, seamless, width }) {
-    // Where the batch is fixed, the other rows are left empty.
-    const { batch = 1, network, type } = yield* decoder(seamless)
-    const scale = format.scale.space
-    const input = TensorBuffer.make(type("latent_sample"), [batch, format.channels, height, width])
-    const output = TensorBuffer.make(type("sample"), [batch, 3, height * scale, width * scale])
-    LatentFormat.denormalise(input.values, latent, format)
-    yield* TensorBuffer.run(network, { inputs: { latent_sample: input }, outputs: { sample: output } })
-    return rowsOf(output.values, 1, batch)
-  })
-
-const encode = (
-  folder: ModelFolder,
-  format: LatentFormat.LatentFormat,
-  encoder: Variants | undefined
-): Autoencoder["encode"] =>
-  Effect.fnUntraced(function*(pixels, { height, seamless, width }) {
-    if (encoder === undefined) return yield* invalidEncoder(folder, "the file is missing, and img2img needs it")
-    const { batch = 1, network, type } = yield* encoder(seamless)
-    const names = network.outputs.map(({ name }) => name)
+const encoderOutput = (folder: ModelFolder) =>
+  Effect.fnUntraced(function*({ outputs }: NetworkInfo) {
+    const names = outputs.map(({ name }) => name)
     // Means and log variances; older exports return the latent itself.
     const name = ["latent_parameters", "latent_sample"].find((name) => names.includes(name))
-    if (name === undefined) {
-      return yield* invalidEncoder(folder, `its outputs are ${names.join(", ")}, without "latent_parameters"`)
-    }
-    const { channels, scale: { space: scale } } = format
-    const input = TensorBuffer.make(type("sample"), [batch, 3, height * scale, width * scale])
-    const outputChannels = name === "latent_parameters" ? channels * 2 : channels
-    const output = TensorBuffer.make(type(name), [batch, outputChannels, height, width])
-    input.values.set(pixels)
-    yield* TensorBuffer.run(network, { inputs: { sample: input }, outputs: { [name]: output } })
-    const latent = output.values.slice(0, channels * height * width)
-    LatentFormat.normalise(latent, latent, format)
-    return latent
+    return name ?? (yield* invalidEncoder(folder, `its outputs are ${names.join(", ")}, without "latent_parameters"`))
   })
 
 const invalidEncoder = ({ folder }: ModelFolder, message: string) =>

@@ -4,7 +4,6 @@
  * States under the final layer norm are the last of those exported: exports for Stable Diffusion 2 leave out the layer
  * that it does not read. States without the norm are read from the layer itself (XL).
  */
-import * as Cache from "effect/Cache"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -14,15 +13,13 @@ import type { NetworkError } from "../model/ModelError.ts"
 import * as finalNorm from "./finalNorm.ts"
 import * as metrics from "./metrics.ts"
 import type { ModelFolder, TextEncoderFolder } from "./ModelFolder.ts"
-import { onlySuccess, type Opened, type Opener, remembered } from "./opening.ts"
+import { type Opened, type Opener, remembered } from "./opening.ts"
+import * as rememberedChunks from "./rememberedChunks.ts"
 import * as TensorBuffer from "./TensorBuffer.ts"
 import * as Tokenizer from "./Tokenizer.ts"
 
 /** Ids that are encoded at once. */
 const chunkLength = 77
-
-/** Embeddings that each encoder caches. One of Stable Diffusion 1.5's is 230 kB. */
-const capacity = 64
 
 /** A text encoder, and what opens it ahead of its first use. */
 export interface OnnxTextEncoder extends TextEncoder {
@@ -63,7 +60,7 @@ export const make = Effect.fnUntraced(function*(
     return layers
   }
 
-  const encode = Effect.fnUntraced(function*({ clipSkip, ids }: EncoderInput) {
+  const encode = Effect.fnUntraced(function*({ clipSkip, ids }: rememberedChunks.EncoderInput) {
     // Where the batch is fixed, the other rows are left empty.
     const { batch = 1, network: opened, type } = yield* network
     const buffer = (name: string, dims: ReadonlyArray<number>) => TensorBuffer.make(type(name), dims)
@@ -97,30 +94,12 @@ export const make = Effect.fnUntraced(function*(
     const chunk: EncodedChunk = { values, pooled: pooled === undefined ? new Float32Array(0) : first(pooled) }
     return chunk
   })
-  const chunks = yield* Cache.makeWith((key: string) => encode(inputOf(key)), { capacity, timeToLive: onlySuccess })
-
+  const largestClipSkip = Effect.map(network, skippable)
   return {
     vocabulary,
     width,
-    largestClipSkip: Effect.map(network, skippable),
-    encode: Effect.fnUntraced(function*(ids, { clipSkip }) {
-      const largest = clipSkip <= 1 ? 1 : skippable(yield* network)
-      const key = cacheKey({ ids, clipSkip: Math.max(1, Math.min(largest, clipSkip)) })
-      yield* metrics.lookedUp("embedding", yield* Cache.has(chunks, key))
-      return yield* Cache.get(chunks, key)
-    }),
+    largestClipSkip,
+    encode: yield* rememberedChunks.make(encode, largestClipSkip),
     warm: Effect.all([network, vocabulary], { concurrency: 2, discard: true })
   }
 })
-
-interface EncoderInput {
-  readonly ids: ReadonlyArray<number>
-  readonly clipSkip: number
-}
-
-// The cache compares its keys by value, and must not see an array that changes.
-const cacheKey = ({ clipSkip, ids }: EncoderInput) => `${clipSkip} ${ids.join(" ")}`
-const inputOf = (key: string): EncoderInput => {
-  const [clipSkip = 1, ...ids] = key.split(" ").map(Number)
-  return { clipSkip, ids }
-}
