@@ -12,7 +12,7 @@ import type { NoiseProcess } from "../sampling/NoiseProcess.ts"
 import type { Autoencoder, Seams } from "./Autoencoder.ts"
 import type { Conditioner, TextEncoders } from "./Conditioner.ts"
 import type { LatentFormat } from "./LatentFormat.ts"
-import { InferenceError, type InvalidModelFolder, type NetworkError } from "./ModelError.ts"
+import { InferenceError, type InvalidModelFile, type InvalidModelFolder, type NetworkError } from "./ModelError.ts"
 import type { ModelInfo } from "./ModelInfo.ts"
 
 /**
@@ -68,8 +68,8 @@ export interface DenoisingCall {
 
 /** A model whose networks run in this process. */
 export interface LoadedModel extends ModelInfo, Autoencoder {
-  /** First 10 hex digits of the SHA-256 of the denoising network's file. */
-  readonly hash: Effect.Effect<string, InvalidModelFolder>
+  /** First 10 hex digits of the SHA-256 of the denoising network's file, or of the checkpoint. */
+  readonly hash: Effect.Effect<string, InvalidModelFile | InvalidModelFolder>
   readonly latents: LatentFormat
   readonly noise: NoiseProcess
   readonly conditioner: Conditioner

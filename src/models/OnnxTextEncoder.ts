@@ -48,9 +48,16 @@ export const make = Effect.fnUntraced(function*(
     outputs: [regular, ...(pooledWidth > 0 ? ["text_embeds"] : [])],
     hint: isNormed ? undefined : "; export it with output_hidden_states set in its configuration"
   })
-  const vocabulary = yield* remembered(Tokenizer.read(model, folder).pipe(Effect.provideContext(services)), {
-    lookedUp: (found) => metrics.lookedUp("tokenizer", found)
-  })
+  const vocabulary = yield* remembered(
+    Tokenizer.read({
+      owner: model.folder,
+      ...folder.tokenizer,
+      padding: folder.reading.padding
+    }).pipe(Effect.provideContext(services)),
+    {
+      lookedUp: (found) => metrics.lookedUp("tokenizer", found)
+    }
+  )
 
   // Every layer but the embeddings below the first, where all of them are among the outputs.
   const skippable = ({ network }: Opened) => {

@@ -8,24 +8,48 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import { randomUUID } from "node:crypto"
+import { fileURLToPath } from "node:url"
 import type { Problem } from "../core/Problem.ts"
+import type { ClipReading } from "../families/Family.ts"
 import { InvalidModelFolder } from "../model/ModelError.ts"
 import type { Vocabulary } from "../prompt/Chunks.ts"
+import type { TokenizerConfig } from "./configFiles.ts"
 import { readText } from "./folderFiles.ts"
-import type { ModelFolder, TextEncoderFolder } from "./ModelFolder.ts"
 import * as tokens from "./tokens.ts"
 
-/** The vocabulary of one of a model folder's text encoders. */
+/** Where a tokenizer's files are, and how its text encoder is filled up. */
+export interface Place {
+  /** The folder that errors name, and the tokenizer's folder within it. */
+  readonly owner: string
+  readonly part: string
+  readonly folder: string
+  readonly config: typeof TokenizerConfig.Type
+  readonly padding: ClipReading["padding"]
+}
+
+/** CLIP's own vocabulary, which comes with this package: checkpoints have none of their own. */
+export const readClip = Effect.fnUntraced(function*(padding: ClipReading["padding"]) {
+  const path = yield* Path.Path
+  return yield* read({
+    owner: path.dirname(clipDir),
+    part: path.basename(clipDir),
+    folder: clipDir,
+    config: { bos_token: "<|startoftext|>", eos_token: "<|endoftext|>", model_max_length: 77 },
+    padding
+  })
+})
+
+const clipDir = fileURLToPath(new URL("../../data/clip", import.meta.url))
+
+/** The vocabulary of a tokenizer's files. */
 export const read = Effect.fnUntraced(function*(
-  model: ModelFolder,
-  encoder: TextEncoderFolder
+  { config, folder, owner, padding, part }: Place
 ): Effect.fn.Return<Vocabulary, InvalidModelFolder, FileSystem.FileSystem | Path.Path> {
   const path = yield* Path.Path
   const fs = yield* FileSystem.FileSystem
-  const { config, folder, part } = encoder.tokenizer
   const invalid = (problems: ReadonlyArray<Problem & { readonly file: string }>) =>
     new InvalidModelFolder({
-      folder: model.folder,
+      folder: owner,
       problems: problems.map(({ file, message, path }) => ({
         path: `${part}/${file}${path === "" ? "" : `: ${path}`}`,
         message
@@ -42,7 +66,7 @@ export const read = Effect.fnUntraced(function*(
   }
   const source: tokens.Source = { key: randomUUID(), config, files }
   const opened = yield* tokens.open(source)
-  return "start" in opened ? make(source, opened, encoder) : yield* invalid(opened)
+  return "start" in opened ? make(source, opened, padding) : yield* invalid(opened)
 })
 
 const inSharedMemory = (text: string): Uint8Array => {
@@ -55,7 +79,7 @@ const inSharedMemory = (text: string): Uint8Array => {
 const make = (
   source: tokens.Source,
   { comma, end, padding: named, start }: tokens.NamedIds,
-  { reading }: TextEncoderFolder
+  filling: Place["padding"]
 ): Vocabulary => ({
   encode: (texts) =>
     Effect.map(
@@ -67,5 +91,5 @@ const make = (
   end,
   // OpenAI's CLIP was trained with the end token after a text. OpenCLIP was trained with 0; the webui always pads
   // with it, though many folders of Stable Diffusion 2 name the end token.
-  padding: reading.padding === "end" ? end : named === end ? reading.padding : named
+  padding: filling === "end" ? end : named === end ? filling : named
 })

@@ -7,7 +7,14 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { InvalidModelFolder, type NetworkError } from "../model/ModelError.ts"
 import type { ModelFolder } from "./ModelFolder.ts"
-import { type Network, type NetworkInfo, Networks, type TensorType } from "./Networks.ts"
+import {
+  type BuiltNetwork,
+  type Network,
+  type NetworkInfo,
+  Networks,
+  type OpenOptions,
+  type TensorType
+} from "./Networks.ts"
 import * as TensorBuffer from "./TensorBuffer.ts"
 
 /** Which network of a folder, and what it must have. */
@@ -60,15 +67,43 @@ export const opener = Effect.fnUntraced(function*(
     )
 })
 
+/** Opens networks that are built here, each when it is first asked for, until the scope closes. */
+export type BuiltOpener = (
+  label: { readonly model: string; readonly network: string },
+  build: Effect.Effect<BuiltNetwork, NetworkError>,
+  options?: OpenOptions
+) => Effect.Effect<Effect.Effect<Opened, NetworkError>>
+
+/** The opener of built networks, which are closed with the scope. */
+export const builtOpener = Effect.gen(function*() {
+  const scope = yield* Effect.scope
+  const networks = yield* Networks
+  const open: BuiltOpener = ({ model, network }, build, options) =>
+    remembered(
+      build.pipe(
+        Effect.flatMap((built) => networks.open(built, options)),
+        Effect.map((network): Opened => ({ network, type: typesOf(network), batch: undefined })),
+        openedWithin(scope),
+        Effect.withSpan("model.load", { attributes: { "serena.model": model, "serena.network": network } })
+      ),
+      { isFresh: ({ network }) => network.isOpen() }
+    )
+  return open
+})
+
+const typesOf = ({ inputs, outputs }: NetworkInfo): Opened["type"] => {
+  const types = new Map<string, TensorType>()
+  for (const { name, type } of [...inputs, ...outputs]) {
+    const known = TensorBuffer.tensorType(type)
+    if (known !== undefined) types.set(name, known)
+  }
+  return (name) => types.get(name) ?? "float32"
+}
+
 // Opens a network and checks that it can be used as it will be.
 const openChecked = Effect.fnUntraced(function*(folder: ModelFolder, part: Part) {
   const { open } = yield* Networks
   const network = yield* open(part.file, { background: part.background, seamless: part.seamless })
-  const types = new Map<string, TensorType>()
-  for (const { name, type } of [...network.inputs, ...network.outputs]) {
-    const known = TensorBuffer.tensorType(type)
-    if (known !== undefined) types.set(name, known)
-  }
   const messages = [
     ...missing("inputs", network.inputs, Object.keys(part.inputs), part.hint),
     ...missing("outputs", network.outputs, part.outputs, part.hint),
@@ -81,7 +116,7 @@ const openChecked = Effect.fnUntraced(function*(folder: ModelFolder, part: Part)
     return yield* new InvalidModelFolder({ folder: folder.folder, problems })
   }
   const [batch] = batchesOf(network, part)
-  const opened: Opened = { network, type: (name) => types.get(name) ?? "float32", batch }
+  const opened: Opened = { network, type: typesOf(network), batch }
   return opened
 })
 

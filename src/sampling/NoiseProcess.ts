@@ -5,6 +5,7 @@
  * it is given, what it sees of the latents, how its output becomes clean latents, how sampling starts, and how a step
  * takes fresh noise in.
  */
+import { combine, scale } from "./Buffers.ts"
 import * as NoiseSchedule from "./NoiseSchedule.ts"
 import * as Prediction from "./Prediction.ts"
 
@@ -105,3 +106,27 @@ const ancestralSplit = (sigma: number, next: number, eta: number): AncestralSpli
 
 /** Stable Diffusion 1 and XL, which predict noise. */
 export const stableDiffusion: NoiseProcess = ofBetas()
+
+/**
+ * The process of Karras et al. (arXiv:2206.00364, table 1, EDM) with the latents' own deviation 0.5, as Playground 2.5
+ * was trained: levels from 0.002 to 80, evenly spaced in ln σ.
+ */
+export const edm = ({ alignYourSteps }: Pick<NoiseProcess, "alignYourSteps">): NoiseProcess => {
+  const [deviation, sigmaMin, sigmaMax, count] = [0.5, 0.002, 80, 1000]
+  const step = Math.log(sigmaMax / sigmaMin) / (count - 1)
+  const sigmas = Float64Array.from({ length: count }, (_, t) => sigmaMin * Math.exp(t * step))
+  const levels = NoiseSchedule.fromAlphasCumprod(sigmas.map(NoiseSchedule.alphaBar))
+  const total = (sigma: number) => Math.sqrt(sigma ** 2 + deviation ** 2)
+  const process: NoiseProcess = {
+    levels,
+    alignYourSteps,
+    timestep: (sigma) => Math.log(sigma) / 4,
+    input: (out, x, sigma) => scale(out, 1 / total(sigma), x),
+    denoised: (out, x, output, sigma) =>
+      combine(out, (deviation / total(sigma)) ** 2, x, sigma * deviation / total(sigma), output),
+    start: (sigma, { fromImage }) => ({ image: fromImage ? 1 : 0, noise: sigma }),
+    ancestralSplit,
+    zeroTerminalSnr: () => process
+  }
+  return process
+}

@@ -37,6 +37,9 @@ const encodeText = Effect.fnUntraced(function*({ encode, vocabulary }: TextEncod
   return yield* encode(yield* framed(yield* vocabulary, text), { clipSkip })
 })
 
+const tokenizerOf = ({ folder, textEncoders: [{ reading, tokenizer }] }: ModelFolder.ModelFolder) =>
+  Tokenizer.read({ owner: folder, ...tokenizer, padding: reading.padding })
+
 layer(layerModels())("the embedded model", (it) => {
   it.effect("gives the numbers that its training wrote down", () =>
     Effect.gen(function*() {
@@ -102,7 +105,7 @@ layer(layerModels())("the embedded model", (it) => {
       const old = yield* brokenCopy((folder) => fs.remove(path.join(folder, "tokenizer/tokenizer.json")))
       for (const folder of [embedded, old]) {
         const model = yield* ModelFolder.read(folder)
-        const vocabulary = yield* Tokenizer.read(model, model.textEncoders[0])
+        const vocabulary = yield* tokenizerOf(model)
         for (const { input_ids, prompt } of reference.prompts) {
           assert.deepStrictEqual(yield* framed(vocabulary, prompt), input_ids)
         }
@@ -125,7 +128,7 @@ layer(layerModels())("the embedded model", (it) => {
         })
       )
       const model = yield* ModelFolder.read(folder)
-      return yield* Tokenizer.read(model, model.textEncoders[0])
+      return yield* tokenizerOf(model)
     })
 
   it.effect("tokenizes the same from merges with any line ends, and a byte order mark", () =>

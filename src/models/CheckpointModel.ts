@@ -1,0 +1,259 @@
+/**
+ * A checkpoint as a `LoadedModel`: its networks are built as graphs, and their weights stay in their files.
+ *
+ * Which family it is, and what it predicts, is told by its tensors. A network is built and opened when it is first used.
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { createHash } from "node:crypto"
+import type { Family } from "../families/Family.ts"
+import { inpainting } from "../families/inpainting.ts"
+import { instructPix2Pix } from "../families/instructPix2Pix.ts"
+import { lcm } from "../families/lcm.ts"
+import { refiner } from "../families/refiner.ts"
+import { sd1 } from "../families/sd1.ts"
+import { sd2 } from "../families/sd2.ts"
+import { sdxl } from "../families/sdxl.ts"
+import type { LatentFormat } from "../model/LatentFormat.ts"
+import type { LoadedModel } from "../model/LoadedModel.ts"
+import { InvalidModelFile, type NetworkError } from "../model/ModelError.ts"
+import type { Vocabulary } from "../prompt/Chunks.ts"
+import * as NoiseProcess from "../sampling/NoiseProcess.ts"
+import { type Contents, contentsOf, type FamilyName, type Part } from "./checkpoint/contents.ts"
+import { predictionOf } from "./checkpoint/prediction.ts"
+import { readValues } from "./checkpoint/values.ts"
+import type { WeightSource } from "./checkpoint/WeightSource.ts"
+import * as CheckpointTextEncoder from "./CheckpointTextEncoder.ts"
+import type { Graph, GraphOptions } from "./graph/Graph.ts"
+import { UnfitNetwork } from "./graph/UnfitNetwork.ts"
+import { Weights } from "./graph/Weights.ts"
+import * as networkModel from "./networkModel.ts"
+import type { Networks } from "./Networks.ts"
+import { autoencoderKlDecoder, autoencoderKlEncoder, autoencoderShape } from "./networks/autoencoderKl.ts"
+import { unet } from "./networks/unet.ts"
+import { unetShape } from "./networks/unetShape.ts"
+import { type BuiltOpener, builtOpener, remembered } from "./opening.ts"
+
+/** A checkpoint's tensors, and what lies beside its file. */
+export interface Checkpoint {
+  readonly name: string
+  /** The file or folder that errors name. */
+  readonly file: string
+  readonly source: WeightSource
+  /** Text of the `.yaml` file of its name. */
+  readonly yaml?: string | undefined
+  /** Its own tokenizers, in the order of the text encoders; CLIP's without them. */
+  readonly vocabularies?: ReadonlyArray<Effect.Effect<Vocabulary, NetworkError>> | undefined
+}
+
+const families: Readonly<Record<FamilyName, Family>> = { sd1, sd2, sdxl, "sdxl-refiner": refiner }
+
+/** The family of a checkpoint, with what its UNet reads in addition to what its family's others read. */
+const familyOf = (plain: Family, { variant }: Contents, guidance: number): Family => {
+  const read = variant === "inpainting"
+    ? inpainting(plain)
+    : variant === "instruct-pix2pix"
+    ? instructPix2Pix(plain)
+    : plain
+  return guidance === 0 ? read : lcm(read, guidance)
+}
+
+/** A model whose networks and memory are freed with the scope. */
+export const make = Effect.fnUntraced(function*(
+  checkpoint: Checkpoint
+): Effect.fn.Return<LoadedModel, InvalidModelFile, Networks | FileSystem.FileSystem | Path.Path | Scope.Scope> {
+  const { file, name, source } = checkpoint
+  const contents = contentsOf(source.tensors)
+  const invalid = (message: string) => new InvalidModelFile({ file, problems: [{ path: "", message }] })
+  if (contents.problem !== undefined) return yield* invalid(contents.problem)
+  if (contents.family === undefined) {
+    return yield* invalid(`it holds no model, but a file of the kind "${contents.kind}"`)
+  }
+  const plain = families[contents.family]
+  const unetWeights = yield* weightsOf(checkpoint, contents, "unet", "UNet")
+  const vaeWeights = yield* weightsOf(checkpoint, contents, "vae", "VAE")
+  const shapes = yield* fitting(file, () => ({ unet: unetShape(unetWeights), vae: autoencoderShape(vaeWeights) }))
+  const family = familyOf(plain, contents, shapes.unet.guidance)
+  const { noise, shiftAndFactor } = yield* noiseOf(checkpoint, contents, family)
+  const latents: LatentFormat = { ...family.latents, ...shiftAndFactor, scale: { space: shapes.vae.scale, time: 1 } }
+
+  const open = yield* builtOpener
+  const textEncoders = yield* textEncodersOf(checkpoint, contents, family, open)
+  const variants = (network: string, graph: (options: GraphOptions) => Graph, background = false) =>
+    plainAndSeamless(open, checkpoint, network, graph, background)
+  const denoiser = yield* variants("unet", (options) => unet(unetWeights, options))
+  const decoder = yield* variants("vae_decoder", (options) => autoencoderKlDecoder(vaeWeights, options))
+  const previewDecoder = yield* variants("vae_decoder", (options) => autoencoderKlDecoder(vaeWeights, options), true)
+  const encoder = shapes.vae.encodes
+    ? yield* variants("vae_encoder", (options) => autoencoderKlEncoder(vaeWeights, options))
+    : undefined
+  const fs = yield* FileSystem.FileSystem
+  const hash = yield* remembered(Effect.provideService(hashOf(unetWeights.file), FileSystem.FileSystem, fs))
+  const side = noise === family.noise || family.side !== 512 || contents.family !== "sd2" ? family.side : 768
+  return {
+    name,
+    hash,
+    defaultSize: { width: side, height: side },
+    sizeMultiple: shapes.vae.scale * 2 ** shapes.unet.halvings,
+    latents,
+    noise,
+    conditioner: family.conditioner,
+    settings: family.settings,
+    source: family.source,
+    warm: Effect.all(
+      [...textEncoders.map(({ warm }) => warm), denoiser(false), decoder(false)],
+      { concurrency: "unbounded", discard: true }
+    ),
+    textEncoders,
+    ...networkModel.make({
+      denoiser: {
+        variants: denoiser,
+        channels: shapes.unet.inputs,
+        inputs: {
+          encoder_hidden_states: [undefined, shapes.unet.context],
+          ...(shapes.unet.adm > 0 && { y: [shapes.unet.adm] }),
+          ...(shapes.unet.guidance > 0 && { timestep_cond: [shapes.unet.guidance] })
+        },
+        timestepDims: () => [1],
+        derive: shapes.unet.adm > 0 ? fillVector : undefined
+      },
+      decoder,
+      previewDecoder,
+      encoder,
+      encoderOutput: () => Effect.succeed("latent_parameters"),
+      withoutEncoder: Effect.suspend(() => invalid("its VAE has no encoder, and img2img needs it"))
+    }, latents)
+  }
+})
+
+// What tensors do not fit is found before anything runs.
+const fitting = <A>(file: string, build: () => A): Effect.Effect<A, InvalidModelFile> =>
+  Effect.try({
+    try: build,
+    catch: (error) => {
+      if (!(error instanceof UnfitNetwork)) throw error
+      const near = error.near.length === 0 ? "" : `; it is most like ${error.near.join(" or ")}`
+      return new InvalidModelFile({ file, problems: [{ path: error.tensor, message: `${error.reason}${near}` }] })
+    }
+  })
+
+const weightsOf = (
+  { file, source }: Checkpoint,
+  { parts }: Contents,
+  network: Part["network"],
+  called: string
+): Effect.Effect<Weights, InvalidModelFile> => {
+  const part = parts.find((part) => part.network === network)
+  return part === undefined
+    ? Effect.fail(new InvalidModelFile({ file, problems: [{ path: "", message: `it has no ${called}` }] }))
+    : Effect.succeed(Weights.of(source, part.prefix))
+}
+
+const plainAndSeamless = Effect.fnUntraced(function*(
+  open: BuiltOpener,
+  { file, name }: Checkpoint,
+  network: string,
+  graph: (options: GraphOptions) => Graph,
+  background: boolean
+): Effect.fn.Return<networkModel.Variants> {
+  const variant = (seamless: boolean) =>
+    open(
+      { model: name, network },
+      Effect.map(fitting(file, () => graph({ seamless }).file()), (graph) => ({ file, graph })),
+      { background }
+    )
+  const [plain, seamless] = [yield* variant(false), yield* variant(true)]
+  return (isSeamless) => isSeamless === true ? seamless : plain
+})
+
+const textEncodersOf = Effect.fnUntraced(function*(
+  checkpoint: Checkpoint,
+  { parts }: Contents,
+  { textEncoders: readings }: Family,
+  open: BuiltOpener
+) {
+  const { file, name, source } = checkpoint
+  // OpenAI's comes before OpenCLIP's; of two by transformers' names, the first one.
+  const found = parts.filter(({ network }) => network === "clip" || network === "open-clip")
+    .toSorted((a, b) => Number(a.network === "open-clip") - Number(b.network === "open-clip"))
+  const make = (place: number) =>
+    Effect.gen(function*() {
+      const [part, reading] = [found[place], readings[place]]
+      if (part === undefined || reading === undefined) {
+        const message = `it has ${found.length} text encoders, and its family reads ${readings.length}`
+        return yield* new InvalidModelFile({ file, problems: [{ path: "", message }] })
+      }
+      // The projection of transformers' encoders lies beside the rest.
+      const weights = Weights.of(source, part.prefix.replace(/text_model\.$/, ""))
+      return yield* CheckpointTextEncoder.make({
+        model: name,
+        file,
+        weights,
+        reading,
+        open,
+        vocabulary: checkpoint.vocabularies?.[place],
+        fitting
+      })
+    })
+  const [, ...others] = readings
+  return [yield* make(0), ...(yield* Effect.forEach(others, (_, i) => make(i + 1)))] as const
+})
+
+// How noise acts, and for Playground 2.5 how latents are scaled.
+const noiseOf = Effect.fnUntraced(function*({ source, yaml }: Checkpoint, contents: Contents, family: Family) {
+  const { isZeroSnr, type } = yield* predictionOf(source, contents, yaml)
+  const { alignYourSteps } = family.noise
+  if (type === "edm") {
+    const [mean, std] = [source.tensors.get("edm_mean"), source.tensors.get("edm_std")]
+    if (mean !== undefined && std !== undefined) {
+      const factor = (yield* readValues(std)).map((value) => 0.5 / value)
+      return {
+        noise: NoiseProcess.edm({ alignYourSteps }),
+        shiftAndFactor: { shift: Array.from(yield* readValues(mean)), factor: Array.from(factor) }
+      }
+    }
+  }
+  const noise = type === "epsilon" && !isZeroSnr ? family.noise : NoiseProcess.ofBetas({
+    alignYourSteps,
+    prediction_type: type === "v_prediction" ? "v_prediction" : "epsilon",
+    rescale_betas_zero_snr: isZeroSnr
+  })
+  return { noise, shiftAndFactor: {} }
+})
+
+/**
+ * Fills `y`: what the text is as a whole, then each of the numbers about the image as cosines and sines of it at
+ * frequencies from 1 down to 1/10000 (Podell et al., arXiv:2307.01952, sec. 2.2).
+ */
+const fillVector = (inputs: networkModel.Inputs, rows: number): void => {
+  const { text_embeds: texts, time_ids: numbers, y } = inputs
+  if (y === undefined || texts === undefined || numbers === undefined) return
+  const [width, pooled, count] = [y.length / rows, texts.length / rows, numbers.length / rows]
+  const half = (width - pooled) / count / 2
+  for (let row = 0; row < rows; row++) {
+    y.set(texts.subarray(row * pooled, (row + 1) * pooled), row * width)
+    for (let place = 0; place < count; place++) {
+      const start = row * width + pooled + place * half * 2
+      for (let i = 0; i < half; i++) {
+        const angle = (numbers[row * count + place] ?? 0) * 10_000 ** (-i / half)
+        y[start + i] = Math.cos(angle)
+        y[start + half + i] = Math.sin(angle)
+      }
+    }
+  }
+}
+
+const hashOf = Effect.fnUntraced(function*(file: string) {
+  const fs = yield* FileSystem.FileSystem
+  const sha256 = createHash("sha256")
+  yield* fs.stream(file).pipe(
+    Stream.runForEach((chunk) => Effect.sync(() => sha256.update(chunk))),
+    Effect.mapError(({ reason }) =>
+      new InvalidModelFile({ file, problems: [{ path: "", message: `it cannot be read (${reason._tag})` }] })
+    )
+  )
+  return sha256.digest("hex").slice(0, 10)
+})

@@ -1,0 +1,89 @@
+/**
+ * One of a checkpoint's CLIP text encoders: 77 ids to embeddings, of the layer that the model's family reads.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import type { ClipReading } from "../families/Family.ts"
+import type { EncodedChunk, TextEncoder } from "../model/Conditioner.ts"
+import { InvalidModelFile, type NetworkError } from "../model/ModelError.ts"
+import type { Vocabulary } from "../prompt/Chunks.ts"
+import type { Weights } from "./graph/Weights.ts"
+import * as metrics from "./metrics.ts"
+import { clipText, clipTextShape } from "./networks/clipText.ts"
+import { type BuiltOpener, remembered } from "./opening.ts"
+import * as rememberedChunks from "./rememberedChunks.ts"
+import * as TensorBuffer from "./TensorBuffer.ts"
+import * as Tokenizer from "./Tokenizer.ts"
+
+/** A text encoder, and what opens it ahead of its first use. */
+export interface CheckpointTextEncoder extends TextEncoder {
+  readonly warm: Effect.Effect<void, NetworkError>
+}
+
+export const make = Effect.fnUntraced(function*(options: {
+  readonly model: string
+  readonly file: string
+  readonly weights: Weights
+  readonly reading: ClipReading
+  readonly open: BuiltOpener
+  /** CLIP's own when left out. */
+  readonly vocabulary: Effect.Effect<Vocabulary, NetworkError> | undefined
+  readonly fitting: <A>(file: string, build: () => A) => Effect.Effect<A, InvalidModelFile>
+}): Effect.fn.Return<CheckpointTextEncoder, InvalidModelFile, FileSystem.FileSystem | Path.Path> {
+  const { file, fitting, model, open, reading, weights } = options
+  // Only these: the span of the run that loads the model must not become the parent of later runs.
+  const services = Context.pick(FileSystem.FileSystem, Path.Path)(
+    yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+  )
+  const { layers, pooled: pooledWidth, vocabulary: words, width } = yield* fitting(file, () => clipTextShape(weights))
+  const network = yield* open(
+    { model, network: "text_encoder" },
+    Effect.map(fitting(file, () => clipText(weights).file()), (graph) => ({ file, graph }))
+  )
+  const clip: Effect.Effect<Vocabulary, NetworkError> = Effect.suspend(() =>
+    words === clipWords
+      ? Effect.provideContext(Tokenizer.readClip(reading.padding), services)
+      : Effect.fail(
+        new InvalidModelFile({
+          file,
+          problems: [{
+            path: "",
+            message: `its text encoder knows ${words} words, and CLIP's vocabulary has ${clipWords}`
+          }]
+        })
+      )
+  )
+  const vocabulary = yield* remembered(options.vocabulary ?? clip, {
+    lookedUp: (found) => metrics.lookedUp("tokenizer", found)
+  })
+
+  const encode = Effect.fnUntraced(function*({ clipSkip, ids }: rememberedChunks.EncoderInput) {
+    const { network: opened, type } = yield* network
+    const layer = layers + 1 - (clipSkip === 1 ? reading.layer : clipSkip)
+    const name = `${reading.finalNorm ? "normed_states" : "hidden_states"}.${layer}`
+    const input = TensorBuffer.make(type("input_ids"), [1, ids.length])
+    const states = TensorBuffer.make("float32", [1, ids.length, width])
+    const pooled = reading.pooled ? TensorBuffer.make("float32", [1, pooledWidth]) : undefined
+    input.values.set(ids)
+    yield* TensorBuffer.run(opened, {
+      inputs: { input_ids: input },
+      outputs: { [name]: states, ...(pooled && { pooled }) }
+    })
+    const chunk: EncodedChunk = { values: states.values.slice(), pooled: pooled?.values.slice() ?? new Float32Array(0) }
+    return chunk
+  })
+
+  const largestClipSkip = Effect.succeed(reading.skippable ? layers : 1)
+  return {
+    vocabulary,
+    width,
+    largestClipSkip,
+    encode: yield* rememberedChunks.make(encode, largestClipSkip),
+    warm: Effect.all([network, vocabulary], { concurrency: 2, discard: true })
+  }
+})
+
+/** Tokens of CLIP's vocabulary. */
+const clipWords = 49_408
