@@ -42,7 +42,7 @@ export const make = Effect.fnUntraced(function*(options: {
     { model, network: "text_encoder" },
     Effect.map(fitting(file, () => clipText(weights).file()), (graph) => ({ file, graph }))
   )
-  const clip: Effect.Effect<Vocabulary, NetworkError> = Effect.suspend(() =>
+  const clip: Effect.Effect<Vocabulary, NetworkError> = Effect.suspend((): Effect.Effect<Vocabulary, NetworkError> =>
     words === clipWords
       ? Effect.provideContext(Tokenizer.readClip(reading.padding), services)
       : Effect.fail(

@@ -43,6 +43,20 @@ const index: { readonly entries: ReadonlyArray<Entry> } = JSON.parse(Buffer.from
 
 export const entries = index.entries
 
+/** A whole picture: of a checkpoint, with what is laid over its weights. */
+interface Picture {
+  readonly id: string
+  readonly base: string
+  readonly cases: string
+  readonly prediction: string
+  readonly adapters: ReadonlyArray<{ readonly file: string; readonly multiplier: number }>
+  readonly tolerances: Readonly<Record<string, Tolerance>>
+}
+
+const isPicture = (entry: Entry): entry is Entry & Picture => entry.kind === "picture"
+
+export const pictures: ReadonlyArray<Picture> = index.entries.filter(isPicture)
+
 /** Each case of an operation, with its entry. */
 export const casesOf = (op: string) =>
   entries.flatMap((entry) =>
