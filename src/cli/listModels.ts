@@ -55,6 +55,11 @@ export const listModels = Effect.fn("listModels")(
 const isEmbedded = ({ embedded }: ModelEntry): boolean => embedded
 
 const checked = Effect.fnUntraced(function*(entry: ModelEntry) {
+  // Checkpoints were looked into when they were found.
+  if (!(yield* ModelFolder.isModelFolder(entry.folder))) {
+    const listed: Listed = { ...entry, problems: [] }
+    return listed
+  }
   const found: Listed = yield* Effect.match(ModelFolder.read(entry.folder), {
     onFailure: ({ problems }) => ({ ...entry, problems }),
     onSuccess: () => ({ ...entry, problems: [] })

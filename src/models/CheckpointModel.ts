@@ -19,13 +19,12 @@ import { sd2 } from "../families/sd2.ts"
 import { sdxl } from "../families/sdxl.ts"
 import type { LatentFormat } from "../model/LatentFormat.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
-import { InvalidModelFile, type NetworkError } from "../model/ModelError.ts"
-import type { Vocabulary } from "../prompt/Chunks.ts"
+import { InvalidModelFile } from "../model/ModelError.ts"
 import * as NoiseProcess from "../sampling/NoiseProcess.ts"
+import type { Checkpoint } from "./Checkpoint.ts"
 import { type Contents, contentsOf, type FamilyName, type Part } from "./checkpoint/contents.ts"
 import { predictionOf } from "./checkpoint/prediction.ts"
 import { readValues } from "./checkpoint/values.ts"
-import type { WeightSource } from "./checkpoint/WeightSource.ts"
 import * as CheckpointTextEncoder from "./CheckpointTextEncoder.ts"
 import type { Graph, GraphOptions } from "./graph/Graph.ts"
 import { UnfitNetwork } from "./graph/UnfitNetwork.ts"
@@ -36,18 +35,6 @@ import { autoencoderKlDecoder, autoencoderKlEncoder, autoencoderShape } from "./
 import { unet } from "./networks/unet.ts"
 import { unetShape } from "./networks/unetShape.ts"
 import { type BuiltOpener, builtOpener, remembered } from "./opening.ts"
-
-/** A checkpoint's tensors, and what lies beside its file. */
-export interface Checkpoint {
-  readonly name: string
-  /** The file or folder that errors name. */
-  readonly file: string
-  readonly source: WeightSource
-  /** Text of the `.yaml` file of its name. */
-  readonly yaml?: string | undefined
-  /** Its own tokenizers, in the order of the text encoders; CLIP's without them. */
-  readonly vocabularies?: ReadonlyArray<Effect.Effect<Vocabulary, NetworkError>> | undefined
-}
 
 const families: Readonly<Record<FamilyName, Family>> = { sd1, sd2, sdxl, "sdxl-refiner": refiner }
 
@@ -194,7 +181,7 @@ const textEncodersOf = Effect.fnUntraced(function*(
         weights,
         reading,
         open,
-        vocabulary: checkpoint.vocabularies?.[place],
+        vocabulary: checkpoint.vocabulary?.(place, reading.padding),
         fitting
       })
     })
@@ -203,26 +190,32 @@ const textEncodersOf = Effect.fnUntraced(function*(
 })
 
 // How noise acts, and for Playground 2.5 how latents are scaled.
-const noiseOf = Effect.fnUntraced(function*({ source, yaml }: Checkpoint, contents: Contents, family: Family) {
-  const { isZeroSnr, type } = yield* predictionOf(source, contents, yaml)
-  const { alignYourSteps } = family.noise
-  if (type === "edm") {
-    const [mean, std] = [source.tensors.get("edm_mean"), source.tensors.get("edm_std")]
-    if (mean !== undefined && std !== undefined) {
-      const factor = (yield* readValues(std)).map((value) => 0.5 / value)
-      return {
-        noise: NoiseProcess.edm({ alignYourSteps }),
-        shiftAndFactor: { shift: Array.from(yield* readValues(mean)), factor: Array.from(factor) }
+const noiseOf = Effect.fnUntraced(
+  function*({ scheduler, source, yaml }: Checkpoint, contents: Contents, family: Family) {
+    const { isZeroSnr, type } = yield* predictionOf(source, contents, yaml)
+    const { alignYourSteps } = family.noise
+    // A folder says it by its scheduler.
+    if (scheduler !== undefined && type !== "edm") {
+      return { noise: NoiseProcess.ofBetas({ ...scheduler, alignYourSteps }), shiftAndFactor: {} }
+    }
+    if (type === "edm") {
+      const [mean, std] = [source.tensors.get("edm_mean"), source.tensors.get("edm_std")]
+      if (mean !== undefined && std !== undefined) {
+        const factor = (yield* readValues(std)).map((value) => 0.5 / value)
+        return {
+          noise: NoiseProcess.edm({ alignYourSteps }),
+          shiftAndFactor: { shift: Array.from(yield* readValues(mean)), factor: Array.from(factor) }
+        }
       }
     }
+    const noise = type === "epsilon" && !isZeroSnr ? family.noise : NoiseProcess.ofBetas({
+      alignYourSteps,
+      prediction_type: type === "v_prediction" ? "v_prediction" : "epsilon",
+      rescale_betas_zero_snr: isZeroSnr
+    })
+    return { noise, shiftAndFactor: {} }
   }
-  const noise = type === "epsilon" && !isZeroSnr ? family.noise : NoiseProcess.ofBetas({
-    alignYourSteps,
-    prediction_type: type === "v_prediction" ? "v_prediction" : "epsilon",
-    rescale_betas_zero_snr: isZeroSnr
-  })
-  return { noise, shiftAndFactor: {} }
-})
+)
 
 /**
  * Fills `y`: what the text is as a whole, then each of the numbers about the image as cosines and sines of it at

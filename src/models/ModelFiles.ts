@@ -1,7 +1,7 @@
 /**
  * What a models folder holds: model folders, and files that do not load.
  *
- * Only names and the existence of files are read, so that a folder of many gigabytes is surveyed at once.
+ * Only names and headers of files are read, so that a folder of many gigabytes is surveyed at once.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -10,6 +10,7 @@ import * as Path from "effect/Path"
 import { fileURLToPath } from "node:url"
 import type { Problem } from "../core/Problem.ts"
 import { isModelFolder } from "./ModelFolder.ts"
+import * as ModelLibrary from "./ModelLibrary.ts"
 
 /** The folder of the models that come with this package. */
 export const embeddedDir = fileURLToPath(new URL("../../models/", import.meta.url))
@@ -27,14 +28,30 @@ export const folderProblem = Effect.fnUntraced(function*(dir: string) {
   })
 })
 
-/** A model folder, by its name. */
+/** A model folder or a checkpoint, by its name. */
 export interface FoundFolder {
   readonly name: string
+  /** The folder, or the checkpoint's file. */
   readonly folder: string
 }
 
-/** The model folders in `dir`, by name. `dir` may itself be one, which comes first. */
+/** The checkpoints below `dir` that hold a whole model, and diffusers folders of such weights. */
+const checkpointsIn = Effect.fnUntraced(function*(dir: string) {
+  const found = yield* ModelLibrary.list([dir])
+  return found.flatMap(({ file, format, kind, name, problems }): ReadonlyArray<FoundFolder> =>
+    format !== "onnx" && kind === "checkpoint" && problems.length === 0 ? [{ name, folder: file }] : []
+  )
+})
+
+/** The models in `dir`, folders before checkpoints, by name. `dir` may itself be a model folder, which comes first. */
 export const modelFolders = Effect.fnUntraced(function*(dir: string) {
+  const checkpoints = yield* checkpointsIn(dir)
+  const isWeights = new Set(checkpoints.map(({ folder }) => folder))
+  const folders = yield* exportedFolders(dir)
+  return [...folders.filter(({ folder }) => !isWeights.has(folder)), ...checkpoints]
+})
+
+const exportedFolders = Effect.fnUntraced(function*(dir: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const names = yield* Effect.orElseSucceed(fs.readDirectory(dir), () => [])
@@ -61,7 +78,8 @@ const reasons = {
   embedding: "embeddings and hypernetworks do not load",
   vae: "a VAE by itself does not load. Export it with its model to ONNX",
   network: `a network by itself is no model. ${toOnnx}`,
-  checkpoint: `checkpoint and LoRA files do not load. ${toOnnx}`,
+  checkpoint: "no checkpoint that loads: damaged, incomplete, or of another kind. Use the whole .safetensors file of " +
+    "a Stable Diffusion 1, 2 or XL model",
   folder: `the folder has no model_index.json. ${toOnnx}`
 }
 
@@ -98,9 +116,10 @@ export const unusableFiles = Effect.fnUntraced(function*(dir: string) {
   const path = yield* Path.Path
   const namesIn = (folder: string) => Effect.orElseSucceed(fs.readDirectory(folder), (): Array<string> => [])
   if (yield* isModelFolder(dir)) return []
+  const used = new Set((yield* checkpointsIn(dir)).map(({ folder }) => folder))
   const filesOf = (names: ReadonlyArray<string>, folder: string): ReadonlyArray<UnusableFile> =>
     names.toSorted().flatMap((name) => {
-      const holds = isWeights(name) ? unusableIn(folder, name) : undefined
+      const holds = isWeights(name) && !used.has(path.join(dir, folder, name)) ? unusableIn(folder, name) : undefined
       return holds === undefined ? [] : [{ path: path.join(folder, name), holds }]
     })
   const names = yield* namesIn(dir)
@@ -109,7 +128,7 @@ export const unusableFiles = Effect.fnUntraced(function*(dir: string) {
     Effect.fnUntraced(
       function*(name): Effect.fn.Return<ReadonlyArray<UnusableFile>, never, FileSystem.FileSystem | Path.Path> {
         const folder = path.join(dir, name)
-        if (yield* isModelFolder(folder)) return []
+        if (used.has(folder) || (yield* isModelFolder(folder))) return []
         const contents = yield* namesIn(folder)
         return contents.includes("unet")
           ? [{ path: name, holds: "folder" }]

@@ -14,9 +14,11 @@ import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import * as Scope from "effect/Scope"
 import type { LoadedModel } from "../model/LoadedModel.ts"
-import { InvalidModelFolder, ModelNotFound } from "../model/ModelError.ts"
+import { type InvalidModelFile, InvalidModelFolder, ModelNotFound } from "../model/ModelError.ts"
 import { Models } from "../model/Models.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
+import * as Checkpoint from "./Checkpoint.ts"
+import * as CheckpointModel from "./CheckpointModel.ts"
 import * as metrics from "./metrics.ts"
 import {
   byReason,
@@ -35,13 +37,14 @@ import * as OnnxModel from "./OnnxModel.ts"
 /** A model that could be loaded. */
 export interface ModelEntry {
   readonly name: string
+  /** The model's folder, or a checkpoint's file. */
   readonly folder: string
   /** Whether it came with this package. */
   readonly embedded: boolean
 }
 
 export class ModelProvider extends Context.Service<ModelProvider, {
-  /** Every model folder found, by name; the embedded ones come last. */
+  /** Every model found, folders and checkpoints, by name; the embedded ones come last. */
   readonly list: Effect.Effect<ReadonlyArray<ModelEntry>, ModelNotFound>
   /**
    * A model by its name in any case, by name and hash as the webui writes them (`name [0123456789]`, of which the hash
@@ -49,7 +52,11 @@ export class ModelProvider extends Context.Service<ModelProvider, {
    *
    * For an empty name the embedded model is used only when the command options name no models folder.
    */
-  readonly load: (name: string) => Effect.Effect<LoadedModel, ModelNotFound | InvalidModelFolder, Scope.Scope>
+  readonly load: (name: string) => Effect.Effect<
+    LoadedModel,
+    ModelNotFound | InvalidModelFile | InvalidModelFolder,
+    Scope.Scope
+  >
   /** Frees the memory of every model that no scope holds. */
   readonly unload: Effect.Effect<void>
   /** Names of the models in memory, the one used last first. */
@@ -87,17 +94,23 @@ export class ModelProvider extends Context.Service<ModelProvider, {
         return [...(yield* search(path.resolve(modelsDir), false)), ...(yield* search(embeddedDir, true))]
       })
 
-      const models = yield* makeShared(maxModels, (folder: string) =>
-        ModelFolder.read(folder).pipe(
-          Effect.flatMap(OnnxModel.make),
-          Effect.tap(metrics.loaded),
-          Effect.provideContext(services)
-        ))
+      const read = Effect.fnUntraced(function*(place: string) {
+        const checkpoint = yield* Checkpoint.read(place)
+        return checkpoint === undefined
+          ? yield* OnnxModel.make(yield* ModelFolder.read(place))
+          : yield* CheckpointModel.make(checkpoint)
+      })
+      const models = yield* makeShared(
+        maxModels,
+        (place: string) => read(place).pipe(Effect.tap(metrics.loaded), Effect.provideContext(services))
+      )
 
       // A name may itself end like one with a hash, so that is tried first.
       const folderOf = Effect.fnUntraced(function*(name: string) {
         const holds = unusable(name)
         if (holds !== undefined && (yield* Effect.orElseSucceed(fs.exists(name), () => false))) {
+          // What is wrong with a file of weights is found when it is opened.
+          if (holds === "checkpoint") return path.resolve(name)
           const problems = [{ path: "", message: whyUnusable({ holds }) }]
           return yield* new InvalidModelFolder({ folder: path.resolve(name), problems })
         }
@@ -112,7 +125,11 @@ export class ModelProvider extends Context.Service<ModelProvider, {
         const entry = name === ""
           ? entries.find(({ embedded }) => embedded === (modelsDir === undefined))
           : wanted
-            .map((given) => entries.find((entry) => entry.name.toLowerCase() === given.toLowerCase()))
+            .map((given) =>
+              entries.find((entry) =>
+                isNamed(path.parse(entry.folder), [given]) || isNamed(path.parse(entry.name), [given])
+              )
+            )
             .find((entry) => entry !== undefined)
         if (entry !== undefined) return entry.folder
         const files = modelsDir === undefined

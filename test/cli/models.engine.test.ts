@@ -38,11 +38,11 @@ describe("a models folder", () => {
         assert.lengthOf(lines(stderr), 1)
       }
       assert.include(some.stderr, `${folder} cannot be used.`)
-      assert.include(some.stderr, "old.ckpt, sd15.safetensors: checkpoint and LoRA files do not load. Export the model")
+      assert.include(some.stderr, "old.ckpt, sd15.safetensors: no checkpoint that loads: damaged, incomplete, or of another kind.")
       assert.include(some.stderr, "Lora/style.safetensors: LoRA files do not load.")
       assert.include(some.stderr, "half: the folder has no model_index.json.")
       assert.notInclude(some.stderr, "readme")
-      assert.include(named.stderr, "sd15.safetensors: checkpoint and LoRA files do not load.")
+      assert.include(named.stderr, "sd15.safetensors: no checkpoint that loads: damaged, incomplete, or of another kind.")
       assert.notInclude(named.stderr, "old.ckpt")
       assert.include(none.stderr, `Looked in ${empty}. Put a model folder there or name another with --models-dir.`)
       assert.include(none.stderr, "To use shapes-128 instead, name it with --model.")
@@ -62,8 +62,8 @@ describe("a models folder", () => {
       for (const { code, stderr } of [first, quiet, named, shapes]) assert.strictEqual(code, 0, stderr)
       assert.deepStrictEqual(warnings(first.stderr), [
         `Warning: no model is named; using one, the first of 2 in ${folder}. Choose with --model.`,
-        "Warning: not used: a.ckpt, b.ckpt, c.ckpt and 2 more (checkpoint and LoRA files do not load. Export the model " +
-        "to a folder of ONNX networks with optimum-cli)."
+        "Warning: not used: a.ckpt, b.ckpt, c.ckpt and 2 more (no checkpoint that loads: damaged, incomplete, or of " +
+        "another kind. Use the whole .safetensors file of a Stable Diffusion 1, 2 or XL model)."
       ])
       assert.strictEqual(quiet.stderr, "")
       assert.deepStrictEqual(warnings(named.stderr), [])
@@ -104,7 +104,7 @@ describe("a models folder", () => {
         /^broken {2}.*\/broken {2}\(not usable: .*model_index\.json: _class_name: .*unet\/model\.onnx: /
       )
       assert.strictEqual(one, `one  ${folder}/one`)
-      assert.include(checkpoint, `${folder}/sd15.safetensors  (not usable: checkpoint and LoRA files do not load.`)
+      assert.include(checkpoint, `${folder}/sd15.safetensors  (not usable: no checkpoint that loads: damaged, incomplete, or of another kind.`)
       assert.include(upscaler, "4x.pth  (not usable: upscalers load from .onnx files only.")
       assert.match(shapes ?? "", /^shapes-128 .*\(embedded\)$/)
       const listed = lines(json.stdout).map((line) => JSON.parse(line))

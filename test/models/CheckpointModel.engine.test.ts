@@ -8,6 +8,7 @@ import { join } from "node:path"
 import type { LatentShape } from "../../src/core/LatentShape.ts"
 import type { NamedTensors, TextEncoder } from "../../src/model/Conditioner.ts"
 import type { LoadedModel } from "../../src/model/LoadedModel.ts"
+import type { Checkpoint } from "../../src/models/Checkpoint.ts"
 import { openSafetensors } from "../../src/models/checkpoint/openFile.ts"
 import * as CheckpointModel from "../../src/models/CheckpointModel.ts"
 import { Options } from "../../src/processing/Options.ts"
@@ -23,7 +24,7 @@ class References extends Context.Service<References, string>()("test/References"
   static readonly layer = Layer.effect(References, unpack("{checkpoints,pictures}/*.safetensors"))
 }
 
-const load = Effect.fnUntraced(function*(file: string, about: Partial<CheckpointModel.Checkpoint> = {}) {
+const load = Effect.fnUntraced(function*(file: string, about: Partial<Checkpoint> = {}) {
   const path = join(yield* References, file)
   return yield* CheckpointModel.make({ name: file, file: path, source: yield* openSafetensors(path), ...about })
 })

@@ -153,7 +153,7 @@ layer(layerModels())("the embedded model", (it) => {
         for (const [name, save] of savedWithLines) {
           yield* fs.writeFile(`${folder}/tokenizer/${file}`, save(text))
           const model = yield* ModelFolder.read(folder)
-          const vocabulary = yield* Tokenizer.read(model, model.textEncoders[0])
+          const vocabulary = yield* tokenizerOf(model)
           for (const { input_ids, prompt } of reference.prompts) {
             assert.deepStrictEqual(yield* framed(vocabulary, prompt), input_ids, name)
           }

@@ -1,0 +1,112 @@
+/**
+ * A checkpoint with what lies beside it: its VAE, its description, its folder's tokenizers.
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import * as Path from "effect/Path"
+import type { ClipReading } from "../families/Family.ts"
+import type { InvalidModelFile, NetworkError } from "../model/ModelError.ts"
+import type { Vocabulary } from "../prompt/Chunks.ts"
+import { contentsOf } from "./checkpoint/contents.ts"
+import { filesOfFolder, join, openFile, openFolder, withPrefix } from "./checkpoint/sources.ts"
+import type { WeightSource } from "./checkpoint/WeightSource.ts"
+import * as files from "./configFiles.ts"
+import { readText } from "./folderFiles.ts"
+import * as Tokenizer from "./Tokenizer.ts"
+
+/** A checkpoint's tensors, and what lies beside its file. */
+export interface Checkpoint {
+  readonly name: string
+  /** The file or folder that errors name. */
+  readonly file: string
+  readonly source: WeightSource
+  /** Text of the `.yaml` file of its name. */
+  readonly yaml?: string | undefined
+  /** What its folder's scheduler says of its noise; absent for a single file. */
+  readonly scheduler?: typeof files.SchedulerConfig.Type | undefined
+  /** Its own tokenizer for a text encoder; CLIP's without one. */
+  readonly vocabulary?:
+    | ((place: number, padding: ClipReading["padding"]) => Effect.Effect<Vocabulary, NetworkError> | undefined)
+    | undefined
+}
+
+type Services = FileSystem.FileSystem | Path.Path
+
+/** Endings of a VAE that lies beside a checkpoint and is used with it, as the webui has it. */
+const vaeEndings = [".vae.safetensors", ".vae.pt", ".vae.ckpt"]
+
+/** Reads a checkpoint's file or diffusers folder; undefined for a folder of exported networks. */
+export const read = Effect.fnUntraced(function*(
+  place: string
+): Effect.fn.Return<Checkpoint | undefined, InvalidModelFile, Services> {
+  const fs = yield* FileSystem.FileSystem
+  const stat = yield* Effect.option(fs.stat(place))
+  if (Option.isSome(stat) && stat.value.type === "File") return yield* readFile(place)
+  return (yield* filesOfFolder(place)).has("unet") ? yield* readFolder(place) : undefined
+})
+
+const readFile = Effect.fnUntraced(function*(file: string): Effect.fn.Return<Checkpoint, InvalidModelFile, Services> {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const own = yield* openFile(file)
+  const { dir, name } = path.parse(file)
+  const exists = (file: string) => Effect.orElseSucceed(fs.exists(file), () => false)
+  const [vae] = yield* Effect.filter(vaeEndings.map((ending) => path.join(dir, name + ending)), exists)
+  const yaml = yield* Effect.option(readText(path.join(dir, `${name}.yaml`)))
+  return {
+    name,
+    file,
+    source: vae === undefined ? own : withVae(own, yield* openFile(vae)),
+    yaml: Option.getOrUndefined(yaml)
+  }
+})
+
+// The same with another VAE.
+const withVae = (source: WeightSource, vae: WeightSource): WeightSource => {
+  const [part] = contentsOf(source.tensors).parts.filter(({ network }) => network === "vae")
+  const others = part === undefined ? source : {
+    ...source,
+    tensors: new Map([...source.tensors].filter(([name]) => !name.startsWith(part.prefix)))
+  }
+  return join([others, withPrefix("first_stage_model.", vae)])
+}
+
+const readFolder = Effect.fnUntraced(function*(
+  folder: string
+): Effect.fn.Return<Checkpoint, InvalidModelFile, Services> {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const provided = <A, E>(effect: Effect.Effect<A, E, Services>) =>
+    effect.pipe(Effect.provideService(FileSystem.FileSystem, fs), Effect.provideService(Path.Path, path))
+  const source = yield* openFolder(folder)
+  const scheduler = yield* Effect.option(
+    files.readJson(path.join(folder, "scheduler/scheduler_config.json"), files.SchedulerConfig)
+  )
+  // The refiner has the second tokenizer alone.
+  const parts = yield* Effect.filter(
+    ["tokenizer", "tokenizer_2"],
+    (part) => Effect.orElseSucceed(fs.exists(path.join(folder, part)), () => false)
+  )
+  const configs = yield* Effect.forEach(
+    parts,
+    (part) => Effect.option(files.readJson(path.join(folder, part, "tokenizer_config.json"), files.TokenizerConfig))
+  )
+  return {
+    name: path.basename(folder),
+    file: folder,
+    source,
+    scheduler: Option.getOrUndefined(scheduler),
+    vocabulary: (place, padding) => {
+      const [part, config] = [parts[place], configs[place]]
+      if (part === undefined || config === undefined || Option.isNone(config)) return undefined
+      return provided(Tokenizer.read({
+        owner: folder,
+        part,
+        folder: path.join(folder, part),
+        config: config.value,
+        padding
+      }))
+    }
+  }
+})
