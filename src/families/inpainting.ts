@@ -15,7 +15,6 @@ export const inpainting = (family: Family): Family => ({
 const channels = (latentChannels: number): SourceChannels => ({
   channels: latentChannels + 1,
   isInpainting: true,
-  isGuiding: false,
   of: Effect.fnUntraced(function*({ hidden, pixels }, { encode, format, settings, shape }) {
     const scale = format.scale.space
     const area = shape.height * shape.width

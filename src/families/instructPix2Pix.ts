@@ -1,9 +1,8 @@
 /**
  * InstructPix2Pix (Brooks et al., arXiv:2211.09800): edits a source image as the prompt says. It reads the image's
- * latents, as the autoencoder gives them, and is guided by the image as well as by the text.
+ * latents as the autoencoder gives them, unscaled; zeros stand for no image.
  */
 import * as Effect from "effect/Effect"
-import { latentLength } from "../core/LatentShape.ts"
 import { denormalise } from "../model/LatentFormat.ts"
 import type { Family } from "./Family.ts"
 
@@ -14,10 +13,9 @@ export const instructPix2Pix = (family: Family): Family => ({
   source: {
     channels: family.latents.channels,
     isInpainting: false,
-    isGuiding: true,
     of: ({ pixels }, { encode, format, shape }) =>
       pixels === undefined
-        ? Effect.succeed(new Float32Array(latentLength(shape)))
+        ? Effect.succeed(new Float32Array(shape.channels * shape.frames * shape.height * shape.width))
         : Effect.map(encode(pixels), (latent) => {
           denormalise(latent, latent, format)
           return latent

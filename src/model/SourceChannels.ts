@@ -32,8 +32,6 @@ export interface SourceChannels {
   readonly channels: number
   /** Whether the network was trained to fill what a mask hides. */
   readonly isInpainting: boolean
-  /** Whether the image guides as well as the text, with a scale of its own; zeros stand for no image then. */
-  readonly isGuiding: boolean
   /** `[channels, frames, height, width]` for an image. */
   readonly of: (image: SourceImage, tools: SourceTools) => Effect.Effect<Float32Array, NetworkError>
 }

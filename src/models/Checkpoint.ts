@@ -64,7 +64,7 @@ const readFile = Effect.fnUntraced(function*(file: string): Effect.fn.Return<Che
 
 // The same with another VAE.
 const withVae = (source: WeightSource, vae: WeightSource): WeightSource => {
-  const [part] = contentsOf(source.tensors).parts.filter(({ network }) => network === "vae")
+  const part = contentsOf(source.tensors).parts.find(({ network }) => network === "vae")
   const others = part === undefined ? source : {
     ...source,
     tensors: new Map([...source.tensors].filter(([name]) => !name.startsWith(part.prefix)))

@@ -1,11 +1,12 @@
 /**
  * A checkpoint as a `LoadedModel`: its networks are built as graphs, and their weights stay in their files.
  *
- * Which family it is, and what it predicts, is told by its tensors. A network is built and opened when it is first used.
+ * Which family it is, and what it predicts, is told by its tensors. A network is built and opened when it is first
+ * used.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import * as Path from "effect/Path"
+import type * as Path from "effect/Path"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"

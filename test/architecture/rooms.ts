@@ -94,6 +94,7 @@ export const rooms: ReadonlyArray<Room> = [
       "model",
       "models/checkpoint",
       "models/graph",
+      "models/networks",
       "models/onnx",
       "processing",
       "prompt",

@@ -38,11 +38,17 @@ describe("a models folder", () => {
         assert.lengthOf(lines(stderr), 1)
       }
       assert.include(some.stderr, `${folder} cannot be used.`)
-      assert.include(some.stderr, "old.ckpt, sd15.safetensors: no checkpoint that loads: damaged, incomplete, or of another kind.")
+      assert.include(
+        some.stderr,
+        "old.ckpt, sd15.safetensors: no checkpoint that loads: damaged, incomplete, or of another kind."
+      )
       assert.include(some.stderr, "Lora/style.safetensors: LoRA files do not load.")
       assert.include(some.stderr, "half: the folder has no model_index.json.")
       assert.notInclude(some.stderr, "readme")
-      assert.include(named.stderr, "sd15.safetensors: no checkpoint that loads: damaged, incomplete, or of another kind.")
+      assert.include(
+        named.stderr,
+        "sd15.safetensors: no checkpoint that loads: damaged, incomplete, or of another kind."
+      )
       assert.notInclude(named.stderr, "old.ckpt")
       assert.include(none.stderr, `Looked in ${empty}. Put a model folder there or name another with --models-dir.`)
       assert.include(none.stderr, "To use shapes-128 instead, name it with --model.")
@@ -104,7 +110,10 @@ describe("a models folder", () => {
         /^broken {2}.*\/broken {2}\(not usable: .*model_index\.json: _class_name: .*unet\/model\.onnx: /
       )
       assert.strictEqual(one, `one  ${folder}/one`)
-      assert.include(checkpoint, `${folder}/sd15.safetensors  (not usable: no checkpoint that loads: damaged, incomplete, or of another kind.`)
+      assert.include(
+        checkpoint,
+        `${folder}/sd15.safetensors  (not usable: no checkpoint that loads: damaged, incomplete, or of another kind.`
+      )
       assert.include(upscaler, "4x.pth  (not usable: upscalers load from .onnx files only.")
       assert.match(shapes ?? "", /^shapes-128 .*\(embedded\)$/)
       const listed = lines(json.stdout).map((line) => JSON.parse(line))

@@ -18,7 +18,10 @@ describe("the folder ./models", () => {
       for (const model of [[], ["--model", "models/sd.safetensors"]]) {
         const { code, stderr, stdout } = yield* serena(["txt2img", "a star", ...model], { cwd })
         assert.deepStrictEqual({ code, stdout }, { code: 1, stdout: "" })
-        assert.match(stderr, /sd\.safetensors.*: (no checkpoint that loads: damaged|it has 1 bytes, which is no safetensors file)/)
+        assert.match(
+          stderr,
+          /sd\.safetensors.*: (no checkpoint that loads: damaged|it has 1 bytes, which is no safetensors file)/
+        )
       }
       yield* fs.remove(`${cwd}/models/sd.safetensors`)
       yield* fs.symlink(embedded, `${cwd}/models/mine`)

@@ -114,9 +114,9 @@ layer(References.layer.pipe(Layer.provideMerge(layerModels())))("a checkpoint", 
         const noise = given("in/noise") ?? new Float32Array()
         const [height, width] = [16, noise.length / 64]
         const numbers = given("in/numbers")
-        const texts = (yield* textsOf(model, ids)).map((text) =>
-          numbers === undefined ? text : { ...text, time_ids: { dims: [numbers.length], values: numbers } }
-        )
+        const read = yield* textsOf(model, ids)
+        const sizes = numbers && { time_ids: { dims: [numbers.length], values: numbers } }
+        const texts = [{ ...read[0], ...sizes }, { ...read[1], ...sizes }]
         const { image, latents } = yield* sampled(model, texts, noise, { channels: 4, frames: 1, height, width })
         for (const [name, values] of [["latents", latents], ["image", image]] as const) {
           const expected = given(`out/${name}`)

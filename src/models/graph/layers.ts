@@ -160,8 +160,8 @@ export const layerNorm = (w: Weights, x: Value, epsilon = 1e-5): Value => {
 }
 
 /**
- * Rows of a table `[n, c]` by their indices, int64 `[..]`, to `[.., c]`. Only the rows are converted, unless the table is
- * of 8-bit numbers, of which no rows can be taken.
+ * Rows of a table `[n, c]` by their indices, int64 `[..]`, to `[.., c]`. Only the rows are converted, unless the table
+ * is of 8-bit numbers, of which no rows can be taken.
  */
 export const embedding = (w: Weights, indices: Value): Value => {
   begin(indices, w)
