@@ -30,16 +30,27 @@ const scheduler = words(`
   algorithm_type clip_sample clip_sample_range corrector_order disable_corrector dynamic_thresholding_ratio eta
   euler_at_final final_sigmas_type interpolation_type invert_sigmas lambda_min_clipped lower_order_final
   noise_sampler_seed original_inference_steps predict_x0 predictor_order rho sample_max_value set_alpha_to_one
-  skip_prk_steps solver_order solver_p solver_type steps_offset tau_func timestep_scaling timestep_spacing
+  skip_prk_steps solver_order solver_p solver_type steps_offset tau_func time_shift_type timestep_scaling
+  timestep_spacing
   use_beta_sigmas use_exponential_sigmas use_karras_sigmas use_lu_lambdas
 `)
 
-/** Architecture and training, the ids of special tokens, which are the tokenizer's, and what transformers notes. */
+/**
+ * Architecture and training, the ids of special tokens, which are the tokenizer's, and what transformers notes; then the
+ * defaults of generated text, which older versions of transformers write for every kind of model.
+ */
 const textEncoder = words(`
   architectures attention_dropout bos_token_id dropout dtype eos_token_id export_model_type gradient_checkpointing
   initializer_factor initializer_range intermediate_size logit_scale_init_value num_attention_heads output_attentions
   output_hidden_states pad_token_id return_dict tie_word_embeddings torch_dtype torchscript transformers_version
   use_bfloat16 use_cache vocab_size
+  add_cross_attention bad_words_ids begin_suppress_tokens chunk_size_feed_forward cross_attention_hidden_size
+  decoder_start_token_id diversity_penalty do_sample early_stopping encoder_no_repeat_ngram_size
+  exponential_decay_length_penalty finetuning_task forced_bos_token_id forced_eos_token_id id2label is_decoder
+  is_encoder_decoder label2id length_penalty max_length min_length no_repeat_ngram_size num_beam_groups num_beams
+  num_return_sequences output_scores prefix problem_type pruned_heads remove_invalid_values repetition_penalty
+  sep_token_id suppress_tokens task_specific_params temperature tf_legacy_loss tie_encoder_decoder tokenizer_class top_k
+  top_p typical_p
 `)
 
 /**
