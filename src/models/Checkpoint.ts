@@ -1,5 +1,5 @@
 /**
- * A checkpoint with what lies beside it: its VAE, its description, its folder's tokenizers.
+ * A checkpoint with what lies next to it: its VAE, its description, its folder's tokenizers.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -15,7 +15,7 @@ import * as files from "./configFiles.ts"
 import { readText } from "./folderFiles.ts"
 import * as Tokenizer from "./Tokenizer.ts"
 
-/** A checkpoint's tensors, and what lies beside its file. */
+/** A checkpoint's tensors, and what lies next to its file. */
 export interface Checkpoint {
   readonly name: string
   /** The file or folder that errors name. */
@@ -33,7 +33,7 @@ export interface Checkpoint {
 
 type Services = FileSystem.FileSystem | Path.Path
 
-/** Endings of a VAE that lies beside a checkpoint and is used with it, as the webui has it. */
+/** Endings of a VAE that lies next to a checkpoint and is used with it, as the webui has it. */
 const vaeEndings = [".vae.safetensors", ".vae.pt", ".vae.ckpt"]
 
 /** Reads a checkpoint's file or diffusers folder; undefined for a folder of exported networks. */

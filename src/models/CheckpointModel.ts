@@ -1,7 +1,7 @@
 /**
  * A checkpoint as a `LoadedModel`: its networks are built as graphs, and their weights stay in their files.
  *
- * Which family it is, and what it predicts, is told by its tensors. A network is built and opened when it is first
+ * Which family it is, and what it predicts, its tensors say. A network is built and opened when it is first
  * used.
  */
 import * as Effect from "effect/Effect"
@@ -174,7 +174,7 @@ const textEncodersOf = Effect.fnUntraced(function*(
         const message = `it has ${found.length} text encoders, and its family reads ${readings.length}`
         return yield* new InvalidModelFile({ file, problems: [{ path: "", message }] })
       }
-      // The projection of transformers' encoders lies beside the rest.
+      // The projection of transformers' encoders lies next to the rest.
       const weights = Weights.of(source, part.prefix.replace(/text_model\.$/, ""))
       return yield* CheckpointTextEncoder.make({
         model: name,

@@ -6,7 +6,7 @@ import { serena } from "./command.ts"
 import { lines, temporaryFolder } from "./process.ts"
 
 describe("a checkpoint in a models folder", () => {
-  it.live("makes images with nothing beside it, by its name with or without ending", () =>
+  it.live("makes images with nothing next to it, by its name with or without ending", () =>
     Effect.gen(function*() {
       const folder = yield* unpack("checkpoints/sd1-full-vocabulary.safetensors")
       const outdir = yield* temporaryFolder
