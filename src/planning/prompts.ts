@@ -59,6 +59,9 @@ export const writtenPrompts = (processing: Processing): PlannedPrompts => ({
   problems: []
 })
 
+/** Most tags of a prompt that are named. */
+const mostNamed = 20
+
 /** Merges styles, cuts comments, trims blanks, and sees that no extra network is asked for. */
 export const planPrompts = (
   processing: Processing,
@@ -75,16 +78,21 @@ export const planPrompts = (
   const bare = (path: string | undefined, text: string): string => {
     const bare = Infotext.trimmed(Prompt.withoutComments(text, { comments: opts.enable_prompt_comments }))
     if (path === undefined || processing.disable_extra_networks) return bare
-    for (const network of ExtraNetworks.extract(bare).networks) {
-      const tag = ExtraNetworks.print(network)
-      if (!isExtraNetwork(network.kind)) warnings.push(`Unknown tag \`${tag}\` removed from the prompt.`)
-      else {
-        problems.push({
-          path,
-          message: `${tag} asks for an extra network, and those are not supported; take it out, or set ` +
-            "disable_extra_networks"
-        })
-      }
+    const { networks } = ExtraNetworks.extract(bare)
+    const unknown = networks.filter(({ kind }) => !isExtraNetwork(kind))
+    for (const network of unknown.slice(0, mostNamed)) {
+      warnings.push(`Unknown tag \`${ExtraNetworks.print(network)}\` removed from the prompt.`)
+    }
+    if (unknown.length > mostNamed) {
+      warnings.push(`${unknown.length - mostNamed} more unknown tags removed from the prompt.`)
+    }
+    for (const network of networks.filter(({ kind }) => isExtraNetwork(kind)).slice(0, mostNamed)) {
+      problems.push({
+        path,
+        message:
+          `${ExtraNetworks.print(network)} asks for an extra network, and those are not supported; take it out, ` +
+          "or set disable_extra_networks"
+      })
     }
     return bare
   }

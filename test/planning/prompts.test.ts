@@ -40,6 +40,8 @@ describe("prompts", () => {
     const { problems, warnings } = planned({ prompt: "<lora:x:1> <foo:1>", enable_hr: true })
     assert.deepStrictEqual(problems.map(({ path }) => path), ["prompt"])
     assert.deepStrictEqual(warnings, ["Unknown tag `<foo:1>` removed from the prompt."])
+    const many = planned({ prompt: "<foo:1>".repeat(1000) }).warnings
+    assert.deepStrictEqual([many.length, many.at(-1)], [21, "980 more unknown tags removed from the prompt."])
     const own = planned({ enable_hr: true, hr_prompt: "<hypernet:x:1>" })
     assert.deepStrictEqual(own.problems.map(({ path }) => path), ["hr_prompt"])
     const disabled = planned({ prompt: "<lora:x:1> <foo:1>", disable_extra_networks: true })
