@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Worker } from "node:worker_threads"
 import { inTurns, type Lane, type Parts, type Work, WorkPlace } from "./Work.ts"
+import * as WorkerCalls from "./WorkerCalls.ts"
 
 /** To the thread: call a function of a module. */
 export interface Request {
@@ -59,51 +60,24 @@ interface Thread {
   readonly end: Effect.Effect<void>
 }
 
+type Answer<A> = { readonly id: number; readonly value: A } | { readonly id: number; readonly failure: string }
+
 const startThread = (): Thread => {
-  const waiting = new Map<number, (reply: Effect.Effect<never>) => void>()
-  const worker = new Worker(threadUrl, { execArgv: [] })
-  // Each work in flight listens for its own reply.
-  worker.setMaxListeners(0)
-  let asked = 0
-  let death: string | undefined
-  const die = (reason: string) => {
-    death ??= reason
-    for (const resume of waiting.values()) resume(Effect.die(new Error(`the thread for long work died: ${death}`)))
-    waiting.clear()
-  }
-  const settled = (id: number) => {
-    waiting.delete(id)
-    // Only work in flight keeps the process alive.
-    if (waiting.size === 0) worker.unref()
-  }
-  worker.on("error", (error) => die(error instanceof Error ? error.message : String(error)))
-  worker.on("exit", (code) => die(`it exited with code ${code}`))
-  worker.unref()
+  const calls = WorkerCalls.make<Request, never>(
+    new Worker(threadUrl, { execArgv: [] }),
+    (reason) => Effect.die(new Error(`the thread for long work died: ${reason}`))
+  )
   return {
-    isAlive: () => death === undefined,
+    isAlive: calls.isAlive,
+    end: calls.end,
     ask: <A>(request: Pick<Request, "args" | "module" | "name">) =>
-      Effect.callback<A>((resume) => {
-        const id = ++asked
+      Effect.suspend(() => {
         const cancelled = new Int32Array(new SharedArrayBuffer(4))
-        waiting.set(id, resume)
-        worker.ref()
-        const listen = (
-          reply: { readonly id: number; readonly value: A } | { readonly id: number; readonly failure: string }
-        ) => {
-          if (reply.id !== id) return
-          worker.off("message", listen)
-          settled(id)
-          resume("failure" in reply ? Effect.die(new Error(reply.failure)) : Effect.succeed(reply.value))
-        }
-        worker.on("message", listen)
-        worker.postMessage({ id, cancelled, ...request } satisfies Request)
-        return Effect.sync(() => {
-          worker.off("message", listen)
-          settled(id)
-          Atomics.store(cancelled, 0, 1)
-        })
-      }),
-    end: Effect.promise(() => worker.terminate())
+        return Effect.flatMap(
+          calls.ask<Answer<A>>((id) => ({ id, cancelled, ...request }), () => void Atomics.store(cancelled, 0, 1)),
+          (answer) => "failure" in answer ? Effect.die(new Error(answer.failure)) : Effect.succeed(answer.value)
+        )
+      })
   }
 }
 

@@ -18,6 +18,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { Worker } from "node:worker_threads"
+import * as WorkerCalls from "../core/WorkerCalls.ts"
 import type { MemoryEstimate } from "../model/LoadedModel.ts"
 import { InferenceError, NetworkLoadError, NetworkThreadDied } from "../model/ModelError.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
@@ -202,51 +203,30 @@ interface Thread {
 }
 
 const startThread = (spawn: () => Worker, countSessions: (change: number) => void): Thread => {
-  const waiting = new Map<number, (reply: Effect.Effect<Ok, Refused | NetworkThreadDied>) => void>()
   const worker = spawn()
-  let asked = 0
-  let death: string | undefined
+  const calls = WorkerCalls.make<Request, NetworkThreadDied>(
+    worker,
+    (reason) => Effect.fail(new NetworkThreadDied({ reason }))
+  )
   let sessions = 0
-
   const setSessions = (count: number) => {
     countSessions(count - sessions)
     sessions = count
   }
-  const die = (reason: string) => {
-    death ??= reason
-    setSessions(0)
-    for (const resume of waiting.values()) resume(new NetworkThreadDied({ reason: death }))
-    waiting.clear()
-  }
-  worker.on("error", (error) => die(error instanceof Error ? error.message : String(error)))
-  worker.on("exit", (code) => die(`it exited with code ${code}`))
-  worker.on("message", (reply: Reply | Sessions) => {
-    if ("sessions" in reply) {
-      if (death === undefined) setSessions(reply.sessions)
-      return
-    }
-    const resume = waiting.get(reply.id)
-    waiting.delete(reply.id)
-    // Only a call in flight keeps the process alive.
-    if (waiting.size === 0) worker.unref()
-    resume?.(
-      reply.ok
-        ? Effect.succeed(reply)
-        : Effect.fail({ ...reply, _tag: "Refused" })
-    )
+  worker.on("message", (message: Reply | Sessions) => {
+    if ("sessions" in message && calls.isAlive()) setSessions(message.sessions)
   })
-  worker.unref()
+  worker.on("error", () => setSessions(0))
+  worker.on("exit", () => setSessions(0))
 
   return {
-    isAlive: () => death === undefined,
+    isAlive: calls.isAlive,
+    end: calls.end,
     ask: (command) =>
-      Effect.callback((resume) => {
-        if (death !== undefined) return resume(new NetworkThreadDied({ reason: death }))
-        const id = ++asked
-        waiting.set(id, resume)
-        worker.ref()
-        worker.postMessage({ id, command } satisfies Request)
-      }),
-    end: Effect.promise(() => worker.terminate())
+      Effect.flatMap(
+        calls.ask<Reply>((id) => ({ id, command })),
+        (reply): Effect.Effect<Ok, Refused> =>
+          reply.ok ? Effect.succeed(reply) : Effect.fail({ ...reply, _tag: "Refused" })
+      )
   }
 }
