@@ -36,8 +36,8 @@ const scheduler = words(`
 `)
 
 /**
- * Architecture and training, the ids of special tokens, which are the tokenizer's, and what transformers notes; then the
- * defaults of generated text, which older versions of transformers write for every kind of model.
+ * Architecture and training, the ids of special tokens, which are the tokenizer's, and what transformers notes; then
+ * the defaults of generated text, which older versions of transformers write for every kind of model.
  */
 const textEncoder = words(`
   architectures attention_dropout bos_token_id dropout dtype eos_token_id export_model_type gradient_checkpointing

@@ -1,7 +1,7 @@
 /**
  * Attention: `(words)`, `(words:1.2)` and `[words]` weight pieces of a text (stable-diffusion-webui 1.10.1).
  */
-import { atOnce, type Parts } from "../core/Work.ts"
+import type { Parts } from "../core/Work.ts"
 import { placesOfWord, skipWhiteSpace, trimEnd } from "./Characters.ts"
 import type { Emphasis } from "./Emphasis.ts"
 
@@ -36,18 +36,17 @@ interface Token {
   readonly square: Bracket | undefined
 }
 
+/** Tokens that are read or weighed in one part. */
+const tokensAtOnce = 256
+
 /**
  * The pieces of a text, at least one, no two neighbours of equal weight.
  *
  * With the emphasis `None` brackets, backslashes and `BREAK` are characters like all others. A weight that is not a
  * number (`(a:1.2.3)`) is text. Round and square brackets close independently, as in `(a [b) c]`.
+ *
+ * The work pauses after some tokens.
  */
-export const parse = (text: string, emphasis?: Emphasis): ReadonlyArray<Piece> => atOnce(parsing(text, emphasis))
-
-/** Tokens that are read or weighed in one part. */
-const tokensAtOnce = 256
-
-/** `parse` as work that stops after some tokens. */
 export function* parsing(text: string, emphasis: Emphasis = "Original"): Parts<ReadonlyArray<Piece>> {
   if (emphasis === "None") return [{ text, weight: 1 }]
   const pieces: Array<Piece> = []
@@ -149,9 +148,7 @@ const weigh = (token: Token): number => {
 }
 
 /** Joins neighbours of equal weight; nothing at all becomes one empty piece. */
-export const merge = (pieces: ReadonlyArray<Piece>): ReadonlyArray<Piece> => atOnce(merging(pieces))
-
-function* merging(pieces: ReadonlyArray<Piece>): Parts<ReadonlyArray<Piece>> {
+export function* merging(pieces: ReadonlyArray<Piece>): Parts<ReadonlyArray<Piece>> {
   const merged: Array<Piece> = []
   for (let from = 0, to = 1; from < pieces.length; to++) {
     const weight = pieces[from]?.weight ?? 1

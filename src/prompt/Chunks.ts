@@ -3,7 +3,7 @@
  * (stable-diffusion-webui 1.10.1).
  */
 import type * as Effect from "effect/Effect"
-import { atOnce, type Parts } from "../core/Work.ts"
+import type { Parts } from "../core/Work.ts"
 import { isBreak, type Piece } from "./Attention.ts"
 
 /** Token ids that have a meaning of their own. */
@@ -76,11 +76,7 @@ interface OpenChunk {
   readonly inversions: Array<PlacedInversion>
 }
 
-/** Packs pieces into chunks, one at least. */
-export const pack = (pieces: ReadonlyArray<Piece>, words: Words, options?: PackOptions): ReadonlyArray<PromptChunk> =>
-  atOnce(packing(pieces, words, options))
-
-/** `pack` as work that stops after each piece and after some chunks. */
+/** Packs pieces into chunks, one at least. The work pauses after each piece and after some chunks. */
 export function* packing(
   pieces: ReadonlyArray<Piece>,
   vocabulary: Words,

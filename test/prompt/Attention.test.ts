@@ -3,6 +3,7 @@ import * as Schema from "effect/Schema"
 import * as Attention from "../../src/prompt/Attention.ts"
 import { Fragments, hostile, join } from "./fixtures.ts"
 import { printAttention } from "./printAttention.ts"
+import * as whole from "./whole.ts"
 
 type Row = readonly [prompt: string, pieces: ReadonlyArray<readonly [string, number]>]
 
@@ -63,13 +64,13 @@ const rows: ReadonlyArray<Row> = [
 
 describe("Attention.parse", () => {
   it.each(rows)("%j", (prompt, pieces) => {
-    const found = Attention.parse(prompt)
+    const found = whole.parse(prompt)
     assert.deepStrictEqual(found.map(({ text }) => text), pieces.map(([text]) => text))
     for (const [i, [, weight]] of pieces.entries()) assert.closeTo(found[i]?.weight ?? NaN, weight, 5e-7)
   })
 
   it("knows a break from a word of that name", () => {
-    const breaks = (prompt: string) => Attention.parse(prompt).filter(Attention.isBreak).length
+    const breaks = (prompt: string) => whole.parse(prompt).filter(Attention.isBreak).length
     assert.strictEqual(breaks("a BREAK b BREAK c"), 2)
     assert.strictEqual(breaks("(a BREAK b:1.2)"), 0)
     assert.strictEqual(breaks("aBREAK b"), 0)
@@ -77,38 +78,38 @@ describe("Attention.parse", () => {
 
   it("reads brackets as characters when emphasis is None, and as usual when it is Ignore", () => {
     const prompt = "a (b:1.2) \\(c\\) BREAK [d]"
-    assert.deepStrictEqual(Attention.parse(prompt, "None"), [{ text: prompt, weight: 1 }])
-    assert.deepStrictEqual(Attention.parse(prompt, "Ignore"), Attention.parse(prompt, "Original"))
-    assert.deepStrictEqual(Attention.parse(prompt, "No norm"), Attention.parse(prompt, "Original"))
+    assert.deepStrictEqual(whole.parse(prompt, "None"), [{ text: prompt, weight: 1 }])
+    assert.deepStrictEqual(whole.parse(prompt, "Ignore"), whole.parse(prompt, "Original"))
+    assert.deepStrictEqual(whole.parse(prompt, "No norm"), whole.parse(prompt, "Original"))
   })
 
   it("counts 256 brackets around a piece, from the inside out", () => {
-    const nested = (depth: number) => Attention.parse("(".repeat(depth) + "a" + ")".repeat(depth))[0]?.weight ?? NaN
+    const nested = (depth: number) => whole.parse("(".repeat(depth) + "a" + ")".repeat(depth))[0]?.weight ?? NaN
     assert.closeTo(nested(256) / 1.1 ** 256, 1, 1e-9)
     assert.strictEqual(nested(1000), nested(256))
   })
 
   it.prop("gives pieces without equal neighbours", [Fragments], ([fragments]) => {
-    const pieces = Attention.parse(join(fragments))
+    const pieces = whole.parse(join(fragments))
     assert.isAtLeast(pieces.length, 1)
     assert.isTrue(pieces.every(({ weight }, i) => weight !== pieces[i + 1]?.weight))
   })
 
   it.prop("reads any string", [Schema.String], ([text]) => {
-    assert.isAtLeast(Attention.parse(text).length, 1)
+    assert.isAtLeast(whole.parse(text).length, 1)
   })
 })
 
 const assertRoundTrip = (pieces: ReadonlyArray<Attention.Piece>) => {
   const printed = printAttention(pieces)
-  assert.deepStrictEqual(Attention.parse(printed), pieces, printed.slice(0, 200))
+  assert.deepStrictEqual(whole.parse(printed), pieces, printed.slice(0, 200))
 }
 
 describe("printed attention", () => {
-  it.each(rows)("writes what %j means", (prompt) => assertRoundTrip(Attention.parse(prompt)))
+  it.each(rows)("writes what %j means", (prompt) => assertRoundTrip(whole.parse(prompt)))
 
   it("writes as people do", () => {
-    const again = (prompt: string) => printAttention(Attention.parse(prompt))
+    const again = (prompt: string) => printAttention(whole.parse(prompt))
     assert.strictEqual(
       again("a ((cat:1.5)) BREAK [b] \\(c\\)"),
       "a (cat:1.6500000000000001) BREAK (b:0.9090909090909091) \\(c\\)"
@@ -118,7 +119,7 @@ describe("printed attention", () => {
   })
 
   it.prop("is undone by parse, for what parse gave", [Fragments], ([fragments]) => {
-    assertRoundTrip(Attention.parse(join(fragments)))
+    assertRoundTrip(whole.parse(join(fragments)))
   }, { arbitrary: { runs: 2000 } })
 
   it.prop(
@@ -126,7 +127,7 @@ describe("printed attention", () => {
     [Schema.Array(Schema.Struct({ text: Schema.Union([Schema.String, Fragments]), weight: Schema.Finite }))],
     ([pieces]) => {
       assertRoundTrip(
-        Attention.merge(
+        whole.merge(
           pieces.map(({ text, weight }) => ({ text: typeof text === "string" ? text : join(text), weight }))
         )
       )
@@ -140,7 +141,7 @@ describe("printed attention", () => {
       text: Schema.Literals(["", "BREAK", " ", "a", "a ", " b", "\\", "BREAKx", "x BREAK y", "😀BREAK"]),
       weight: Schema.Literals([1, -1, 1.5, 0])
     }))],
-    ([pieces]) => assertRoundTrip(Attention.merge(pieces)),
+    ([pieces]) => assertRoundTrip(whole.merge(pieces)),
     { arbitrary: { runs: 1000 } }
   )
 
@@ -151,6 +152,6 @@ describe("printed attention", () => {
   })
 
   it("writes long texts", () => {
-    for (const [, text] of hostile(20_000)) assertRoundTrip(Attention.parse(text))
+    for (const [, text] of hostile(20_000)) assertRoundTrip(whole.parse(text))
   })
 })

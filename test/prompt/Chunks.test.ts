@@ -2,8 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Attention from "../../src/prompt/Attention.ts"
 import * as Chunks from "../../src/prompt/Chunks.ts"
 import { Fragments, join, vocabulary, words } from "./fixtures.ts"
+import * as whole from "./whole.ts"
 
-const pack = (prompt: string, options?: Chunks.PackOptions) => Chunks.pack(Attention.parse(prompt), vocabulary, options)
+const pack = (prompt: string, options?: Chunks.PackOptions) => whole.pack(whole.parse(prompt), vocabulary, options)
 const used = (prompt: string, options?: Chunks.PackOptions) => pack(prompt, options).map(({ used }) => used)
 
 describe("Chunks.pack", () => {
@@ -36,14 +37,14 @@ describe("Chunks.pack", () => {
   })
 
   it("pads after the first end token where the model has a padding of its own", () => {
-    const [chunk] = Chunks.pack(Attention.parse("w0"), { ...vocabulary, padding: 0 })
+    const [chunk] = whole.pack(whole.parse("w0"), { ...vocabulary, padding: 0 })
     assert.deepStrictEqual(chunk?.ids, [49_406, 1000, 49_407, ...Array.from({ length: 74 }, () => 0)])
-    const [full] = Chunks.pack(Attention.parse(words(75)), { ...vocabulary, padding: 0 })
+    const [full] = whole.pack(whole.parse(words(75)), { ...vocabulary, padding: 0 })
     assert.strictEqual(full?.ids.at(-1), 49_407)
   })
 
   it("takes the ids that it is given", () => {
-    const [chunk] = Chunks.pack([], { ...vocabulary, start: 814, end: 815, padding: 815 })
+    const [chunk] = whole.pack([], { ...vocabulary, start: 814, end: 815, padding: 815 })
     assert.deepStrictEqual(chunk?.ids, [814, ...Array.from({ length: 76 }, () => 815)])
   })
 
@@ -61,7 +62,7 @@ describe("Chunks.pack", () => {
       seen.push(text)
       return []
     }
-    Chunks.pack(Attention.parse("a (b) BREAK c"), { ...vocabulary, encode })
+    whole.pack(whole.parse("a (b) BREAK c"), { ...vocabulary, encode })
     assert.deepStrictEqual(seen, ["a ", "b", "", "c"])
   })
 
@@ -84,8 +85,8 @@ describe("Chunks.pack", () => {
   })
 
   it.prop("keeps every token in order, in chunks of at most 75", [Fragments], ([fragments]) => {
-    const pieces = Attention.parse(join(fragments).repeat(8))
-    const chunks = Chunks.pack(pieces, vocabulary)
+    const pieces = whole.parse(join(fragments).repeat(8))
+    const chunks = whole.pack(pieces, vocabulary)
     assert.isAtLeast(chunks.length, 1)
     assert.isTrue(chunks.every(({ ids, used, weights }) => used <= 75 && ids.length === 77 && weights.length === 77))
     assert.deepStrictEqual(

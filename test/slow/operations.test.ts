@@ -1,14 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { Txt2Img } from "../../src/processing/Processing.ts"
-import * as Attention from "../../src/prompt/Attention.ts"
-import * as Chunks from "../../src/prompt/Chunks.ts"
 import * as Prompt from "../../src/prompt/Prompt.ts"
 import * as PromptSchedule from "../../src/prompt/PromptSchedule.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import { TestRuntime } from "../../src/testing/index.ts"
 import { operations, operationsOf } from "../operations.ts"
 import { hostile, vocabulary } from "../prompt/fixtures.ts"
+import * as whole from "../prompt/whole.ts"
 
 /**
  * Eight times the text takes eight times the operations, or some more where numbers get longer with the depth of the
@@ -35,10 +34,10 @@ describe("operations", () => {
     assert.isAbove(operations(() => withoutDots(".".repeat(800))), 40 * short)
   })
 
-  it("of reading attention are in proportion to the text", () => assertLinear(Attention.parse))
+  it("of reading attention are in proportion to the text", () => assertLinear(whole.parse))
 
   it("of packing chunks are in proportion to the text", () =>
-    assertLinear((prompt) => Chunks.pack(Attention.parse(prompt), vocabulary)))
+    assertLinear((prompt) => whole.pack(whole.parse(prompt), vocabulary)))
 
   it("of reading a prompt are in proportion to the text", () =>
     assertLinear((text) => Prompt.parse(text, { steps: 10 })))
