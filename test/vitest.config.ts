@@ -8,7 +8,7 @@ import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config
  *
  * - `X.test.ts` (project `unit`): no native modules, threads or processes. Types, `X.test-d.ts`, are checked here.
  * - `X.engine.test.ts` (project `engine`): native modules as well, in this process.
- * - `X.slow.engine.test.ts` (project `slow-engine`): the same, for more than five seconds.
+ * - `X.slow.engine.test.ts` (project `slow-engine`): the same, for those that take longest.
  * - `X.process.test.ts` and all of `test/slow` (project `process`): processes, browsers, installed packages, the clock.
  *
  * `npm test` runs unit and engine, `npm run test:slow` runs the others. `noNativeModules.ts` and `noProcesses.ts` make

@@ -70,8 +70,8 @@ export const infotextRules: ReadonlyArray<Rule> = [
   infotext("processing/InfotextParse", "Infotext.parse, what Infotext.format wrote", "Parsing formatted infotexts"),
   infotext("processing/InfotextParse", "Infotext.parse, styles", "Styles found in a prompt"),
   infotext("processing/InfotextParse", "Infotext.parse, of anything", "Parsing any text in bounded time"),
-  infotext("processing/InfotextRequest.engine", "InfotextRequest.fromInfotext", "From an infotext to a request"),
-  infotext("processing/InfotextRequest.engine", "InfotextRequest, every key", "Every key of the reference"),
+  infotext("processing/InfotextRequest.slow.engine", "InfotextRequest.fromInfotext", "From an infotext to a request"),
+  infotext("processing/InfotextRequest.slow.engine", "InfotextRequest, every key", "Every key of the reference"),
   infotext("planning/InfotextWriter", "a request comes back from its infotext", "Round trip of a request")
 ]
 
@@ -129,7 +129,7 @@ export const families: Readonly<Record<FamilyName, { readonly name: string; read
 
 /** The embedded model, compared with values written by its training in PyTorch. */
 export const embedded: Proof = {
-  file: "test/models/OnnxModel.engine.test.ts",
+  file: "test/models/OnnxModel.slow.engine.test.ts",
   title: "gives the numbers that its training wrote down"
 }
 

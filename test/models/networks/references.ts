@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Record from "effect/Record"
-import { readFileSync } from "node:fs"
+import { closeSync, openSync, readSync } from "node:fs"
 import { join } from "node:path"
 import { fromFloat16 } from "../../../src/core/float16.ts"
 import { openSafetensors } from "../../../src/models/checkpoint/openFile.ts"
@@ -85,8 +85,13 @@ export const placeOf = ({ entry, name, operation }: ReturnType<typeof casesOf>[n
       prefix: ""
     }
 
-const bytesOf = ({ file, length, offset }: StoredTensor) =>
-  Uint8Array.from(readFileSync(file).subarray(offset, offset + length)).buffer
+const bytesOf = ({ file, length, offset }: StoredTensor) => {
+  const open = openSync(file, "r")
+  const bytes = new Uint8Array(length)
+  readSync(open, bytes, 0, length, offset)
+  closeSync(open)
+  return bytes.buffer
+}
 
 /** A tensor's numbers. */
 export const numbersOf = (tensor: StoredTensor | undefined): Float32Array => {
