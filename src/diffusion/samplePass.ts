@@ -18,6 +18,7 @@ import { floorTo } from "../planning/sizes.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Processing } from "../processing/Processing.ts"
+import { trim } from "../prompt/Characters.ts"
 import * as Prompt from "../prompt/Prompt.ts"
 import { totalSteps } from "../prompt/PromptSchedule.ts"
 import * as ImageNoise from "../rng/ImageNoise.ts"
@@ -92,7 +93,7 @@ export const promptSteps = ({ levels, plan }: Pick<PromptedPass, "levels" | "pla
 export const condition = Effect.fnUntraced(function*(
   pass: PromptedPass
 ): Effect.fn.Return<Conditioning, ProcessingError> {
-  const { env: { model, opts }, levels: { sampler }, plan, run } = pass
+  const { env: { cmdOpts: { limits }, model, opts }, levels: { sampler }, plan, run } = pass
   const reading: Prompt.ParseOptions = {
     steps: promptSteps(pass),
     firstPassSteps: pass.stepsBefore,
@@ -112,9 +113,26 @@ export const condition = Effect.fnUntraced(function*(
     negative: isGuided ? yield* inTurns(() => Prompt.parsingNegative(plan.negativePrompt, reading)) : undefined,
     size: { width: plan.width, height: plan.height },
     guidanceScale: run.processing.cfg_scale,
-    settings: opts
-  })
+    settings: opts,
+    mostChunks: limits.max_prompt_chunks
+  }).pipe(
+    Effect.catchTag(
+      "TooManyChunks",
+      ({ message, prompt }) =>
+        Effect.fail(new InvalidProcessing({ problems: [{ path: pathOf(pass, prompt), message }] }))
+    )
+  )
 })
+
+// The field that a prompt of a pass was given in.
+const pathOf = (
+  { run: { processing }, stepsBefore }: PromptedPass,
+  prompt: "prompt" | "negative_prompt"
+): string => {
+  const hiresPath = `hr_${prompt}` as const
+  const isOwn = stepsBefore !== undefined && processing._tag === "Txt2Img" && trim(processing[hiresPath]) !== ""
+  return isOwn ? hiresPath : prompt
+}
 
 /** Samples one pass of one batch. */
 export const samplePass: (options: SamplePassOptions) => Effect.Effect<Sampled, ProcessingError> = Effect.fn(

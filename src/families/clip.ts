@@ -40,23 +40,34 @@ export interface ClipOptions {
 export const conditioner = ({ clipSkip = () => 1, emptyNegativeIsZero = false }: ClipOptions = {}): Conditioner => ({
   isSelfGuided: false,
   clipSkip,
-  condition: Effect.fn("conditioning")(function*(encoders, { negative, prompt, settings }) {
+  condition: Effect.fn("conditioning")(function*(encoders, { mostChunks, negative, prompt, settings }) {
     const skip = clipSkip(settings)
     const width = encoders.reduce((sum, encoder) => sum + encoder.width, 0)
-    const encoded = new Map<PromptSchedule, ReadonlyArray<Embedding>>()
-    for (const { schedule } of prompt.parts) {
-      if (!encoded.has(schedule)) encoded.set(schedule, yield* encode(encoders, skip, settings, schedule))
+    const schedules = Array.from(new Set(prompt.parts.map(({ schedule }) => schedule)))
+    // All are read before the first is encoded: that takes hardly any time.
+    const read = (prompt: Encoding.ChunkBudget["prompt"], schedules: ReadonlyArray<PromptSchedule>) => {
+      const texts = schedules.reduce((sum, schedule) => sum + schedule.texts.length, 0)
+      return readBy(encoders, settings, schedules, { prompt, texts, most: mostChunks })
     }
-    const longest = Math.max(...Array.from(encoded.values(), ([first = nothing]) => first.values.length))
+    const positiveTexts = yield* read("prompt", schedules)
+    const negativeTexts = negative && (yield* read("negative_prompt", [negative.schedule]))
+
+    const encoded: Array<ReadonlyArray<Embedding>> = []
+    for (const encodings of positiveTexts) encoded.push(yield* encode(encoders, skip, settings, encodings))
+    const longest = Math.max(...encoded.map(([first = nothing]) => first.values.length))
+    const known = new Map(schedules.map((schedule, place) => [
+      schedule,
+      (encoded[place] ?? []).map((embedding) => named(lengthened(embedding, longest, width), width))
+    ]))
     const parts = prompt.parts.map(({ schedule, weight }): ScheduledConditioning => ({
       weight,
       schedule,
-      texts: (encoded.get(schedule) ?? []).map((embedding) => named(lengthened(embedding, longest, width), width))
+      texts: known.get(schedule) ?? []
     }))
     if (negative === undefined) return { parts, negative: undefined }
 
     const { schedule } = negative
-    const embeddings = yield* encode(encoders, skip, settings, schedule)
+    const embeddings = yield* encode(encoders, skip, settings, negativeTexts?.[0] ?? [])
     const isNothing = emptyNegativeIsZero && schedule.texts.every((text) => text === "")
     const texts = embeddings.map((embedding) => named(isNothing ? zeros(embedding) : embedding, width))
     return { parts, negative: { weight: 1, schedule, texts } }
@@ -106,19 +117,36 @@ const lengthened = (embedding: Embedding, length: number, width: number): Embedd
   return { ...embedding, values: longer }
 }
 
+// Each schedule as every encoder reads it.
+const readBy = Effect.fnUntraced(function*(
+  encoders: TextEncoders,
+  settings: OptionsSnapshot,
+  schedules: ReadonlyArray<PromptSchedule>,
+  budget: Encoding.ChunkBudget
+) {
+  const options = { commaBacktrack: settings.comma_padding_backtrack, emphasis: settings.emphasis, budget }
+  return yield* Effect.forEach(schedules, (schedule) =>
+    Effect.forEach(
+      encoders,
+      (encoder) => Effect.flatMap(encoder.vocabulary, (vocabulary) => Encoding.make(schedule, vocabulary, options))
+    ))
+})
+
 // The texts of a schedule, by all encoders, side by side.
 const encode = Effect.fnUntraced(function*(
   encoders: TextEncoders,
   clipSkip: number,
   settings: OptionsSnapshot,
-  schedule: PromptSchedule
+  encodings: ReadonlyArray<Encoding.Encoding>
 ): Effect.fn.Return<ReadonlyArray<Embedding>, NetworkError> {
   const sides: Array<ReadonlyArray<Embedding>> = []
   for (const [place, encoder] of encoders.entries()) {
-    sides.push(yield* encodeBy(encoder, place === 0 ? clipSkip : 1, settings, schedule))
+    const encoding = encodings[place]
+    if (encoding === undefined) continue
+    sides.push(yield* encodeBy(encoder, place === 0 ? clipSkip : 1, settings, encoding))
   }
   const widths = encoders.map(({ width }) => width)
-  return schedule.texts.map((_, text) => concatenated(sides.map((side) => side[text] ?? nothing), widths))
+  return (encodings[0]?.texts ?? []).map((_, text) => concatenated(sides.map((side) => side[text] ?? nothing), widths))
 })
 
 const nothing: Embedding = { values: new Float32Array(), pooled: new Float32Array() }
@@ -127,12 +155,8 @@ const encodeBy = Effect.fnUntraced(function*(
   encoder: TextEncoder,
   clipSkip: number,
   settings: OptionsSnapshot,
-  schedule: PromptSchedule
+  { chunkCount, texts }: Encoding.Encoding
 ) {
-  const { chunkCount, texts } = yield* Encoding.make(schedule, yield* encoder.vocabulary, {
-    commaBacktrack: settings.comma_padding_backtrack,
-    emphasis: settings.emphasis
-  })
   const embeddings = texts.map((): { values: Float32Array; pooled: Float32Array } => ({ ...nothing }))
   for (let place = 0; place < chunkCount; place++) {
     const portion: Array<Emphasis.EncodedChunk> = []

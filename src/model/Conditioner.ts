@@ -5,6 +5,7 @@ import type * as Effect from "effect/Effect"
 import type { Size } from "../core/Geometry.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Vocabulary } from "../prompt/Chunks.ts"
+import type { TooManyChunks } from "../prompt/Encoding.ts"
 import type { NegativePrompt, Prompt } from "../prompt/Prompt.ts"
 import type { PromptSchedule } from "../prompt/PromptSchedule.ts"
 import type { NetworkError } from "./ModelError.ts"
@@ -73,14 +74,17 @@ export interface ConditioningRequest {
   readonly size: Size
   readonly guidanceScale: number
   readonly settings: OptionsSnapshot
+  /** Most chunks that the texts of the prompt, and those of the negative prompt, may take. */
+  readonly mostChunks: number
 }
 
 /** How a family reads texts. It is a value of the family, and is given the text encoders of a model. */
 export interface Conditioner {
+  /** Prompts that take too many chunks are refused before a network runs. */
   readonly condition: (
     encoders: TextEncoders,
     request: ConditioningRequest
-  ) => Effect.Effect<Conditioning, NetworkError>
+  ) => Effect.Effect<Conditioning, NetworkError | TooManyChunks>
   /** Whether the network reads the guidance scale and guides itself: a negative prompt is then of no use to it. */
   readonly isSelfGuided: boolean
   /** The clip skip that the settings ask of the first text encoder; 1 for families that ignore the setting. */

@@ -1786,6 +1786,13 @@ export interface Limits {
    * Whole number, at least 1, bytes. Default: `100000`.
    */
   readonly max_prompt_bytes: number
+  /**
+   * Most chunks of 77 tokens that all texts of a prompt take together: prompt editing and AND make several texts of
+   * one, each as long as the longest. 100 kB of plain words take about 300.
+   *
+   * Whole number, at least 1. Default: `2048`.
+   */
+  readonly max_prompt_chunks: number
 }
 
 /** The fields of `Limits.make`. */
@@ -1857,6 +1864,13 @@ export interface LimitsInput {
    * Whole number, at least 1, bytes. Default: `100000`.
    */
   readonly max_prompt_bytes?: number
+  /**
+   * Most chunks of 77 tokens that all texts of a prompt take together: prompt editing and AND make several texts of
+   * one, each as long as the longest. 100 kB of plain words take about 300.
+   *
+   * Whole number, at least 1. Default: `2048`.
+   */
+  readonly max_prompt_chunks?: number
 }
 
 /** The options of a process, apart from the limits. */

@@ -125,6 +125,16 @@ const limits = Schema.Struct({
       flag: "max-prompt-bytes",
       value: "integer"
     })
+  ),
+  max_prompt_chunks: limit(2048).pipe(
+    field({
+      title: "Most chunks of a prompt",
+      description: "Most chunks of 77 tokens that all texts of a prompt take together: prompt editing and AND make " +
+        "several texts of one, each as long as the longest. 100 kB of plain words take about 300.",
+      group: "Limits",
+      flag: "max-prompt-chunks",
+      value: "integer"
+    })
   )
 }).annotate({ identifier: "Limits" })
 

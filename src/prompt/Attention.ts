@@ -101,7 +101,7 @@ function* tokens(text: string): Parts<ReadonlyArray<Token>> {
     } else {
       special.lastIndex = at
       const end = special.exec(text)?.index ?? text.length
-      addWords(text.slice(at, end), add)
+      yield* addWords(text.slice(at, end), add)
       at = end
     }
   }
@@ -120,9 +120,11 @@ const readWeight = (text: string, colon: number) => {
 }
 
 // Text without any special character, cut at the word BREAK.
-const addWords = (words: string, add: (text: string, weight?: number) => void) => {
+function* addWords(words: string, add: (text: string, weight?: number) => void): Parts<void> {
   let from = 0
+  let breaks = 0
   for (const at of placesOfWord(words, breakWord)) {
+    if (++breaks % tokensAtOnce === 0) yield
     add(trimEnd(words.slice(from, at)))
     add(breakWord, -1)
     from = skipWhiteSpace(words, at + breakWord.length)

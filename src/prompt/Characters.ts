@@ -38,12 +38,10 @@ const endsInWord = /[\p{L}\p{N}_]$/u
 const beginsWithWord = /^[\p{L}\p{N}_]/u
 
 /** Every place where `word` stands as a word of its own, from left to right. */
-export const placesOfWord = (text: string, word: string): ReadonlyArray<number> => {
-  const places: Array<number> = []
+export function* placesOfWord(text: string, word: string): Generator<number, void> {
   for (let at = text.indexOf(word); at !== -1; at = text.indexOf(word, at + word.length)) {
     const end = at + word.length
     const inside = endsInWord.test(text.slice(Math.max(0, at - 2), at)) || beginsWithWord.test(text.slice(end, end + 2))
-    if (!inside) places.push(at)
+    if (!inside) yield at
   }
-  return places
 }

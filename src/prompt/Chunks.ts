@@ -83,16 +83,18 @@ export function* packing(
   { commaBacktrack = 20, findInversion }: PackOptions = {}
 ): Parts<ReadonlyArray<PromptChunk>> {
   const chunks: Array<PromptChunk> = []
+  const nothing = empty(vocabulary)
   let open: OpenChunk = { ids: [], weights: [], inversions: [] }
   let lastComma: number | undefined
   const close = (next: OpenChunk = { ids: [], weights: [], inversions: [] }) => {
-    chunks.push(seal(open, vocabulary))
+    chunks.push(open.ids.length === 0 ? nothing : seal(open, vocabulary))
     open = next
     lastComma = undefined
   }
   for (const piece of pieces) {
     if (isBreak(piece)) {
       close()
+      yield
       continue
     }
     const ids = vocabulary.encode(piece.text)

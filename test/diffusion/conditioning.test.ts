@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { Limits } from "../../src/processing/Limits.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import { TestModel, TestRuntime } from "../../src/testing/index.ts"
@@ -50,6 +51,36 @@ describe("a prompt's words", () => {
       assert.strictEqual(yield* tokens("a cat"), 77)
       assert.strictEqual(yield* tokens("a BREAK cat"), 154)
       assert.strictEqual(yield* tokens(Array.from({ length: 151 }, () => "a").join(" ")), 231)
+    }))
+
+  it.effect("are refused before a network runs where they take more chunks than the limit", () =>
+    Effect.gen(function*() {
+      const plain = TestModel.make()
+      const [encoder] = plain.textEncoders
+      let calls = 0
+      const encode: typeof encoder.encode = (...args) => Effect.suspend(() => (calls++, encoder.encode(...args)))
+      const model = { ...plain, textEncoders: [{ ...encoder, encode }] as const }
+      const limits = Limits.make({ max_prompt_chunks: 3 })
+      const four = "[a|b|c|d]"
+      const refused = Effect.fnUntraced(function*(input: Input) {
+        const before = calls
+        const error = yield* Effect.flip(
+          run(input).pipe(Effect.provide(TestRuntime.layer({ model, cmdOpts: { limits } })))
+        )
+        return [error.message, calls - before]
+      })
+      const sentence = (field: string) =>
+        `The request cannot be processed. Correct ${field}: 4 texts (prompt editing, AND) of up to 1 chunk take ` +
+        "4 chunks of 77 tokens, over the limit of 3."
+      assert.deepStrictEqual(yield* refused({ prompt: four }), [sentence("prompt"), 0])
+      assert.deepStrictEqual(yield* refused({ prompt: "a AND b AND c AND d" }), [sentence("prompt"), 0])
+      assert.deepStrictEqual(yield* refused({ negative_prompt: four }), [sentence("negative_prompt"), 0])
+      const [hires] = yield* refused({ prompt: "a", enable_hr: true, hr_prompt: four })
+      assert.deepStrictEqual(hires, sentence("hr_prompt"))
+      assert.deepStrictEqual(yield* refused({ prompt: "a BREAK b BREAK c BREAK d" }), [
+        "The request cannot be processed. Correct prompt: its text takes 4 chunks of 77 tokens, over the limit of 3.",
+        0
+      ])
     }))
 
   it.effect("are cut after the last comma only where a setting says so", () =>

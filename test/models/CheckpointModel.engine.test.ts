@@ -51,7 +51,8 @@ const textsOf = Effect.fnUntraced(function*(model: LoadedModel, ids: ReadonlyArr
       negative: undefined,
       size,
       guidanceScale: 7,
-      settings: Options.defaults
+      settings: Options.defaults,
+      mostChunks: 1
     })
     return part?.texts[0] ?? {}
   })
