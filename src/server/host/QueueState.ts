@@ -3,11 +3,15 @@
  *
  * A run waits, then executes, then has ended; each list is in order of arrival in it. The bounds hold in every state:
  * how many runs execute and wait, and how many ended ones are remembered, for how long and with how many bytes of
- * results. `RunQueue` is the shell that executes the runs.
+ * results. What is held of a run is part of its entry, so nothing is held for a run that the queue has forgotten.
+ * `RunQueue` is the shell that executes the runs.
  */
+import * as Cause from "effect/Cause"
+import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
-import { QueueFull, ShuttingDown } from "../../contract/errors.ts"
+import { QueueFull, RunCancelled, ShuttingDown } from "../../contract/errors.ts"
 import type { AskedRequest } from "../../contract/Run.ts"
+import type { HeldImage, HeldResult, RunFailure } from "./HeldResult.ts"
 
 /** A run that waits for its turn, or other work that takes a place in the queue. */
 export interface WaitingRun {
@@ -30,14 +34,26 @@ export type Ending =
   | { readonly _tag: "Failed"; readonly error: string }
   | { readonly _tag: "Cancelled" }
 
-export interface EndedRun extends WaitingRun {
-  /** `undefined` for a run that never started. */
-  readonly startedAt: number | undefined
-  readonly endedAt: number
+/** What is known of a run when it ends. */
+export interface RunEnd {
   readonly ending: Ending
   /** Bytes of the result that is held; 0 for none. */
   readonly held: number
+  /** How the run ended; `undefined` when it ended with a result that is not held. */
+  readonly outcome?: Exit.Exit<HeldResult, RunFailure> | undefined
+  /** The images that it had finished before it ended without a result; none when they are not held. */
+  readonly finished?: ReadonlyArray<HeldImage>
 }
+
+export interface EndedRun extends WaitingRun, RunEnd {
+  /** `undefined` for a run that never started. */
+  readonly startedAt: number | undefined
+  /** Milliseconds since the epoch. */
+  readonly endedAt: number
+}
+
+/** A run in any state. */
+export type KnownRun = WaitingRun | ExecutingRun | EndedRun
 
 export interface QueueBounds {
   /** Most runs that execute at once. */
@@ -106,7 +122,7 @@ const startedAt = (run: WaitingRun, startedAt: number): ExecutingRun => ({ ...ru
 export const finish = (
   state: QueueState,
   id: string,
-  { ending, held, now }: { readonly ending: Ending; readonly held: number; readonly now: number },
+  { now, ...end }: RunEnd & { readonly now: number },
   bounds: QueueBounds
 ): QueueState => {
   const executed = state.executing.find((run) => run.id === id)
@@ -116,19 +132,22 @@ export const finish = (
   if (run.request === undefined) {
     return { ...state, waiting: state.waiting.filter(others), executing: state.executing.filter(others) }
   }
-  const seconds = executed === undefined ? undefined : Math.max(0, now - executed.startedAt) / 1000
+  const ended: EndedRun = { ...run, ...end, startedAt: executed?.startedAt, endedAt: now }
   return expire(
     {
       ...state,
       waiting: state.waiting.filter(others),
       executing: state.executing.filter(others),
-      ended: [...state.ended, { ...run, startedAt: executed?.startedAt, endedAt: now, ending, held }],
-      pace: seconds === undefined ? state.pace : state.pace === undefined ? seconds : 0.7 * state.pace + 0.3 * seconds
+      ended: [...state.ended, end.held === 0 ? withoutResult(ended) : ended],
+      pace: executed === undefined ? state.pace : paceAfter(state.pace, Math.max(0, now - executed.startedAt) / 1000)
     },
     now,
     bounds
   )
 }
+
+const paceAfter = (pace: number | undefined, seconds: number): number =>
+  pace === undefined ? seconds : 0.7 * pace + 0.3 * seconds
 
 /**
  * Forgets ended runs beyond the bounds, oldest first: by age and number, and their results by size.
@@ -148,20 +167,38 @@ export const expire = (state: QueueState, now: number, { keepBytes, keepFor, kee
   return { ...state, ended }
 }
 
-const withoutResult = (run: EndedRun): EndedRun => ({ ...run, held: 0 })
+// Why a run failed is remembered as long as the run.
+const withoutResult = ({ outcome, ...run }: EndedRun): EndedRun => ({
+  ...run,
+  held: 0,
+  finished: [],
+  outcome: outcome !== undefined && Exit.isFailure(outcome) ? outcome : undefined
+})
+
+/** How a run with an outcome ended. */
+export const endingOf = (outcome: Exit.Exit<HeldResult, RunFailure>): Ending => {
+  if (Exit.isSuccess(outcome)) return { _tag: "Done", interrupted: outcome.value.interrupted }
+  const error = Cause.squash(outcome.cause)
+  if (error instanceof RunCancelled || error instanceof ShuttingDown) return { _tag: "Cancelled" }
+  return { _tag: "Failed", error: error instanceof Error ? error.message : String(error) }
+}
+
+/** The images that are held of an ended run: those of its result, or those finished before it failed. */
+export const imagesOf = ({ finished = [], outcome }: EndedRun): ReadonlyArray<HeldImage> =>
+  outcome !== undefined && Exit.isSuccess(outcome) ? outcome.value.images : finished
 
 /** Closes the queue: nothing is accepted any more. */
 export const close = (state: QueueState): QueueState => ({ ...state, accepting: false })
 
 /** Every run: ended, executing, waiting. */
-export const all = (state: QueueState): ReadonlyArray<WaitingRun | ExecutingRun | EndedRun> => [
+export const all = (state: QueueState): ReadonlyArray<KnownRun> => [
   ...state.ended,
   ...state.executing,
   ...state.waiting
 ]
 
 /** Finds a run by its id, or by the client's name for it, where the newest one wins. */
-export const find = (state: QueueState, key: string): WaitingRun | ExecutingRun | EndedRun | undefined =>
+export const find = (state: QueueState, key: string): KnownRun | undefined =>
   all(state).find(({ id }) => id === key) ?? all(state).findLast(({ taskId }) => taskId === key)
 
 /** How many runs execute or wait before a waiting run; `undefined` for a run that does not wait. */

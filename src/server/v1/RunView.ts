@@ -8,7 +8,8 @@ import { InternalError } from "../../contract/errors.ts"
 import type { Progress, Run, RunExtra, RunImage, RunStatus } from "../../contract/Run.ts"
 import type { ExtraImage } from "../../runner/Processed.ts"
 import * as RunState from "../../runner/RunState.ts"
-import type { HeldImage, HeldResult, QueuedRun, RunFailure } from "../host/RunQueue.ts"
+import type { HeldImage, HeldResult, RunFailure } from "../host/HeldResult.ts"
+import type { QueuedRun } from "../host/RunQueue.ts"
 
 /** The progress of a run. `now` is in milliseconds since the epoch. */
 const progressOf = (progress: RunState.RunProgress, now: number): Progress => ({
