@@ -61,7 +61,7 @@ export interface QueueShell {
   readonly handles: Map<string, Handle>
   /** Completed when the turn of other work comes. */
   readonly turns: Map<string, Deferred.Deferred<void, ShuttingDown>>
-  /** How many runs execute. Changes after everybody who waits for a run knows its outcome. */
+  /** How many runs execute. Changes after those who wait for a run know its outcome. */
   readonly executing: SubscriptionRef.SubscriptionRef<number>
   state: QueueState.QueueState
   /** The progress of the run that executes or executed last, without its images. */
