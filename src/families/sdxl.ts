@@ -10,6 +10,17 @@ import { vector } from "./vector.ts"
 /** OpenCLIP's ViT-bigG, with the projection of the text as a whole. */
 export const bigG: ClipReading = { layer: 2, finalNorm: false, pooled: true, padding: 0, skippable: false }
 
+/** Colours of latents: the factors of stable-diffusion-webui 1.10.1, fitted to Stable Diffusion XL's autoencoder. */
+const rgb: LatentFormat.LatentRgb = {
+  factors: [
+    [0.3448, 0.4168, 0.4395],
+    [-0.1953, -0.029, 0.025],
+    [0.1074, 0.0886, -0.0163],
+    [-0.373, -0.2499, -0.2088]
+  ],
+  bias: [0, 0, 0]
+}
+
 export const sdxl: Family = {
   name: "Stable Diffusion XL",
   textEncoders: [{ layer: 2, finalNorm: false, pooled: false, padding: "end", skippable: true }, bigG],
@@ -26,7 +37,7 @@ export const sdxl: Family = {
       return { prompt: { time_ids }, negative: { time_ids } }
     }
   ),
-  latents: LatentFormat.scaledBy(0.13025, { channels: 4, space: 8, rgb: undefined }),
+  latents: LatentFormat.scaledBy(0.13025, { channels: 4, space: 8, rgb }),
   noise: NoiseProcess.ofBetas({ alignYourSteps: "sdxl" }),
   side: 1024,
   settings: [

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
+import * as Schema from "effect/Schema"
 import type { ClipReading } from "../families/Family.ts"
 import type { InvalidModelFile, NetworkError } from "../model/ModelError.ts"
 import type { Vocabulary } from "../prompt/Chunks.ts"
@@ -25,6 +26,8 @@ export interface Checkpoint {
   readonly yaml?: string | undefined
   /** What its folder's scheduler says of its noise; absent for a single file. */
   readonly scheduler?: typeof files.SchedulerConfig.Type | undefined
+  /** The `config.json` of each of its folder's networks, by the network's folder; absent for a single file. */
+  readonly configs?: ReadonlyMap<string, unknown> | undefined
   /** Its own tokenizer for a text encoder; CLIP's without one. */
   readonly vocabulary?:
     | ((place: number, padding: ClipReading["padding"]) => Effect.Effect<Vocabulary, NetworkError> | undefined)
@@ -83,6 +86,14 @@ const readFolder = Effect.fnUntraced(function*(
   const scheduler = yield* Effect.option(
     files.readJson(path.join(folder, "scheduler/scheduler_config.json"), files.SchedulerConfig)
   )
+  const networkConfigs = yield* Effect.forEach(
+    ["unet", "vae", "text_encoder", "text_encoder_2"],
+    (part) =>
+      Effect.map(
+        Effect.option(files.readJson(path.join(folder, part, "config.json"), Schema.Unknown)),
+        (config) => [part, Option.getOrUndefined(config)] as const
+      )
+  )
   // The refiner has the second tokenizer alone.
   const parts = yield* Effect.filter(
     ["tokenizer", "tokenizer_2"],
@@ -97,6 +108,7 @@ const readFolder = Effect.fnUntraced(function*(
     file: folder,
     source,
     scheduler: Option.getOrUndefined(scheduler),
+    configs: new Map(networkConfigs.filter(([, config]) => config !== undefined)),
     vocabulary: (place, padding) => {
       const [part, config] = [parts[place], configs[place]]
       if (part === undefined || config === undefined || Option.isNone(config)) return undefined

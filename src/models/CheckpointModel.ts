@@ -7,9 +7,11 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"
+import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
+import { problemsOf } from "../core/Problem.ts"
 import type { Family } from "../families/Family.ts"
 import { inpainting } from "../families/inpainting.ts"
 import { instructPix2Pix } from "../families/instructPix2Pix.ts"
@@ -27,12 +29,13 @@ import { type Contents, contentsOf, type FamilyName, type Part } from "./checkpo
 import { predictionOf } from "./checkpoint/prediction.ts"
 import { readValues } from "./checkpoint/values.ts"
 import * as CheckpointTextEncoder from "./CheckpointTextEncoder.ts"
+import { fitting } from "./fitting.ts"
 import type { Graph, GraphOptions } from "./graph/Graph.ts"
-import { UnfitNetwork } from "./graph/UnfitNetwork.ts"
 import { Weights } from "./graph/Weights.ts"
 import * as networkModel from "./networkModel.ts"
 import type { Networks } from "./Networks.ts"
 import { autoencoderKlDecoder, autoencoderKlEncoder, autoencoderShape } from "./networks/autoencoderKl.ts"
+import * as configs from "./networks/configs.ts"
 import { unet } from "./networks/unet.ts"
 import { unetShape } from "./networks/unetShape.ts"
 import { type BuiltOpener, builtOpener, remembered } from "./opening.ts"
@@ -65,18 +68,28 @@ export const make = Effect.fnUntraced(function*(
   const vaeWeights = yield* weightsOf(checkpoint, contents, "vae", "VAE")
   const shapes = yield* fitting(file, () => ({ unet: unetShape(unetWeights), vae: autoencoderShape(vaeWeights) }))
   const family = familyOf(plain, contents, shapes.unet.guidance)
-  const { noise, shiftAndFactor } = yield* noiseOf(checkpoint, contents, family)
-  const latents: LatentFormat = { ...family.latents, ...shiftAndFactor, scale: { space: shapes.vae.scale, time: 1 } }
+  const { noise, scaling } = yield* noiseOf(checkpoint, contents, family)
+  const latents: LatentFormat = { ...family.latents, ...scaling, scale: { space: shapes.vae.scale, time: 1 } }
+
+  const unetSettings = yield* settingsOf(checkpoint, "unet", configs.unetSettings)
+  const vaeSettings = yield* settingsOf(checkpoint, "vae", configs.autoencoderSettings)
 
   const open = yield* builtOpener
   const textEncoders = yield* textEncodersOf(checkpoint, contents, family, open)
   const variants = (network: string, graph: (options: GraphOptions) => Graph, background = false) =>
     plainAndSeamless(open, checkpoint, network, graph, background)
-  const denoiser = yield* variants("unet", (options) => unet(unetWeights, options))
-  const decoder = yield* variants("vae_decoder", (options) => autoencoderKlDecoder(vaeWeights, options))
-  const previewDecoder = yield* variants("vae_decoder", (options) => autoencoderKlDecoder(vaeWeights, options), true)
+  const denoiser = yield* variants("unet", (options) => unet(unetWeights, { ...unetSettings, ...options }))
+  const decoder = yield* variants(
+    "vae_decoder",
+    (options) => autoencoderKlDecoder(vaeWeights, { ...vaeSettings, ...options })
+  )
+  const previewDecoder = yield* variants(
+    "vae_decoder",
+    (options) => autoencoderKlDecoder(vaeWeights, { ...vaeSettings, ...options }),
+    true
+  )
   const encoder = shapes.vae.encodes
-    ? yield* variants("vae_encoder", (options) => autoencoderKlEncoder(vaeWeights, options))
+    ? yield* variants("vae_encoder", (options) => autoencoderKlEncoder(vaeWeights, { ...vaeSettings, ...options }))
     : undefined
   const fs = yield* FileSystem.FileSystem
   const hash = yield* remembered(Effect.provideService(hashOf(unetWeights.file), FileSystem.FileSystem, fs))
@@ -117,17 +130,6 @@ export const make = Effect.fnUntraced(function*(
   }
 })
 
-// What tensors do not fit is found before anything runs.
-const fitting = <A>(file: string, build: () => A): Effect.Effect<A, InvalidModelFile> =>
-  Effect.try({
-    try: build,
-    catch: (error) => {
-      if (!(error instanceof UnfitNetwork)) throw error
-      const near = error.near.length === 0 ? "" : `; it is most like ${error.near.join(" or ")}`
-      return new InvalidModelFile({ file, problems: [{ path: error.tensor, message: `${error.reason}${near}` }] })
-    }
-  })
-
 const weightsOf = (
   { file, source }: Checkpoint,
   { parts }: Contents,
@@ -138,6 +140,19 @@ const weightsOf = (
   return part === undefined
     ? Effect.fail(new InvalidModelFile({ file, problems: [{ path: "", message: `it has no ${called}` }] }))
     : Effect.succeed(Weights.of(source, part.prefix))
+}
+
+// What a folder's configuration says of a network that its tensors do not.
+const settingsOf = <A>(
+  { configs, file }: Checkpoint,
+  part: string,
+  decode: (config: unknown) => Effect.Effect<A, Schema.SchemaError>
+): Effect.Effect<A | undefined, InvalidModelFile> => {
+  const config = configs?.get(part)
+  return config === undefined ? Effect.undefined : Effect.mapError(decode(config), ({ issue }) => {
+    const problems = problemsOf(issue).map(({ message, path }) => ({ path: `${part}/config.json: ${path}`, message }))
+    return new InvalidModelFile({ file, problems })
+  })
 }
 
 const plainAndSeamless = Effect.fnUntraced(function*(
@@ -174,6 +189,7 @@ const textEncodersOf = Effect.fnUntraced(function*(
         const message = `it has ${found.length} text encoders, and its family reads ${readings.length}`
         return yield* new InvalidModelFile({ file, problems: [{ path: "", message }] })
       }
+      const folder = part.prefix.split(".")[0] ?? ""
       // The projection of transformers' encoders lies next to the rest.
       const weights = Weights.of(source, part.prefix.replace(/text_model\.$/, ""))
       return yield* CheckpointTextEncoder.make({
@@ -181,9 +197,9 @@ const textEncodersOf = Effect.fnUntraced(function*(
         file,
         weights,
         reading,
+        settings: yield* settingsOf(checkpoint, folder, configs.clipTextSettings),
         open,
-        vocabulary: checkpoint.vocabulary?.(place, reading.padding),
-        fitting
+        vocabulary: checkpoint.vocabulary?.(place, reading.padding)
       })
     })
   const [, ...others] = readings
@@ -197,7 +213,7 @@ const noiseOf = Effect.fnUntraced(
     const { alignYourSteps } = family.noise
     // A folder says it by its scheduler.
     if (scheduler !== undefined && type !== "edm") {
-      return { noise: NoiseProcess.ofBetas({ ...scheduler, alignYourSteps }), shiftAndFactor: {} }
+      return { noise: NoiseProcess.ofBetas({ ...scheduler, alignYourSteps }), scaling: {} }
     }
     if (type === "edm") {
       const [mean, std] = [source.tensors.get("edm_mean"), source.tensors.get("edm_std")]
@@ -205,7 +221,8 @@ const noiseOf = Effect.fnUntraced(
         const factor = (yield* readValues(std)).map((value) => 0.5 / value)
         return {
           noise: NoiseProcess.edm({ alignYourSteps }),
-          shiftAndFactor: { shift: Array.from(yield* readValues(mean)), factor: Array.from(factor) }
+          // The family's colours are those of latents that are scaled as its own are.
+          scaling: { shift: Array.from(yield* readValues(mean)), factor: Array.from(factor), rgb: undefined }
         }
       }
     }
@@ -214,7 +231,7 @@ const noiseOf = Effect.fnUntraced(
       prediction_type: type === "v_prediction" ? "v_prediction" : "epsilon",
       rescale_betas_zero_snr: isZeroSnr
     })
-    return { noise, shiftAndFactor: {} }
+    return { noise, scaling: {} }
   }
 )
 

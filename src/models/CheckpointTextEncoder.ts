@@ -9,9 +9,10 @@ import type { ClipReading } from "../families/Family.ts"
 import type { EncodedChunk, TextEncoder } from "../model/Conditioner.ts"
 import { InvalidModelFile, type NetworkError } from "../model/ModelError.ts"
 import type { Vocabulary } from "../prompt/Chunks.ts"
+import { fitting } from "./fitting.ts"
 import type { Weights } from "./graph/Weights.ts"
 import * as metrics from "./metrics.ts"
-import { clipText, clipTextShape } from "./networks/clipText.ts"
+import { clipText, type ClipTextOptions, clipTextShape } from "./networks/clipText.ts"
 import { type BuiltOpener, remembered } from "./opening.ts"
 import * as rememberedChunks from "./rememberedChunks.ts"
 import * as TensorBuffer from "./TensorBuffer.ts"
@@ -27,12 +28,13 @@ export const make = Effect.fnUntraced(function*(options: {
   readonly file: string
   readonly weights: Weights
   readonly reading: ClipReading
+  /** What its configuration says that its tensors do not. */
+  readonly settings: Pick<ClipTextOptions, "heads" | "activation"> | undefined
   readonly open: BuiltOpener
   /** CLIP's own when left out. */
   readonly vocabulary: Effect.Effect<Vocabulary, NetworkError> | undefined
-  readonly fitting: <A>(file: string, build: () => A) => Effect.Effect<A, InvalidModelFile>
 }): Effect.fn.Return<CheckpointTextEncoder, InvalidModelFile, FileSystem.FileSystem | Path.Path> {
-  const { file, fitting, model, open, reading, weights } = options
+  const { file, model, open, reading, settings, weights } = options
   // Only these: the span of the run that loads the model must not become the parent of later runs.
   const services = Context.pick(FileSystem.FileSystem, Path.Path)(
     yield* Effect.context<FileSystem.FileSystem | Path.Path>()
@@ -40,7 +42,7 @@ export const make = Effect.fnUntraced(function*(options: {
   const { layers, pooled: pooledWidth, vocabulary: words, width } = yield* fitting(file, () => clipTextShape(weights))
   const network = yield* open(
     { model, network: "text_encoder" },
-    Effect.map(fitting(file, () => clipText(weights).file()), (graph) => ({ file, graph }))
+    Effect.map(fitting(file, () => clipText(weights, settings).file()), (graph) => ({ file, graph }))
   )
   const clip: Effect.Effect<Vocabulary, NetworkError> = Effect.suspend((): Effect.Effect<Vocabulary, NetworkError> =>
     words === clipWords

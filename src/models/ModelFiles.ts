@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url"
 import type { Problem } from "../core/Problem.ts"
 import { isModelFolder } from "./ModelFolder.ts"
 import * as ModelLibrary from "./ModelLibrary.ts"
+import { isUpscaler, upscalerFolders } from "./upscalerFiles.ts"
 
 /** The folder of the models that come with this package. */
 export const embeddedDir = fileURLToPath(new URL("../../models/", import.meta.url))
@@ -64,16 +65,13 @@ const exportedFolders = Effect.fnUntraced(function*(dir: string) {
   return isModel ? [{ name: path.basename(dir), folder: dir }, ...inside] : inside
 })
 
-/** Folders of upscalers, as stable-diffusion-webui names them. */
-export const upscalerFolders = ["ESRGAN", "RealESRGAN", "upscalers"]
-
 const isWeights = (name: string): boolean => /\.(safetensors|ckpt|pth?|bin|gguf|onnx)$/i.test(name)
 
 const toOnnx = "Export the model to a folder of ONNX networks with optimum-cli"
 
 /** What a file or folder holds that does not load, and what to do about it. */
 const reasons = {
-  upscaler: "upscalers load from .onnx files only. Convert it to ONNX",
+  upscaler: "upscalers load from .onnx, .safetensors, .pth and .pt files. Use one of those",
   lora: "LoRA files do not load. Merge it into its model before exporting that to ONNX",
   embedding: "embeddings and hypernetworks do not load",
   vae: "a VAE by itself does not load. Export it with its model to ONNX",
@@ -100,7 +98,7 @@ export const unusable = (name: string): UnusableFile["holds"] | undefined =>
 // The folder says what a file of weights is for; checkpoints lie anywhere.
 const unusableIn = (folder: string, name: string): UnusableFile["holds"] | undefined => {
   const isOnnx = /\.onnx$/i.test(name)
-  if (upscalerFolders.includes(folder)) return isOnnx ? undefined : "upscaler"
+  if (upscalerFolders.includes(folder)) return isUpscaler(name) ? undefined : "upscaler"
   if (/lora|lycoris/i.test(folder)) return "lora"
   if (/embedding|hypernetwork/i.test(folder)) return "embedding"
   if (/vae/i.test(folder)) return "vae"

@@ -119,8 +119,14 @@ const latentFormat = (folder: ModelFolder): LatentFormat.LatentFormat =>
   LatentFormat.scaledBy(folder.vae.scaling_factor, {
     channels: folder.vae.latent_channels,
     space: latentScaleOf(folder),
-    rgb: folder.latentRgb
+    rgb: folder.latentRgb ?? publishedRgb(folder)
   })
+
+// A family's colours are those of latents that are scaled as its own are.
+const publishedRgb = ({ family, vae }: ModelFolder): LatentFormat.LatentRgb | undefined => {
+  const { channels, factor, rgb } = family.latents
+  return vae.latent_channels === channels && vae.scaling_factor === factor[0] ? rgb : undefined
+}
 
 const defaultSize = (folder: ModelFolder): Size => {
   const [height = 64, width = height] = [folder.unet.sample_size].flat()

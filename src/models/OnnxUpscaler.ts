@@ -1,12 +1,15 @@
 /**
- * An upscaling network in an ONNX file: one input `[batch, 3, height, width]` of RGB, 0 to 1, and one output with both
- * sides multiplied by the same whole number. So are exported ESRGAN, Real-ESRGAN, SwinIR and their like.
+ * An upscaling network, in an ONNX file or built of weights: one input `[batch, 3, height, width]` of RGB, 0 to 1, and
+ * one output with both sides multiplied by the same whole number. So are ESRGAN, Real-ESRGAN, exported SwinIR and their
+ * like.
  *
  * The network reads an image in tiles of one size that overlap and are blended there. Where an image ends before a tile
  * does, its last row or column is repeated: networks with a fixed size get exactly that size, others multiples of 8.
  * In addition to the images, memory is needed for one row of tiles.
  */
 import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import type * as Path from "effect/Path"
 import type * as Scope from "effect/Scope"
 import { basename } from "node:path"
 import type { Size } from "../core/Geometry.ts"
@@ -22,6 +25,7 @@ import {
 } from "../model/ModelError.ts"
 import { type Network, Networks, type TensorType } from "./Networks.ts"
 import * as TensorBuffer from "./TensorBuffer.ts"
+import { networkOf } from "./upscalerFiles.ts"
 
 /** Sides of tiles are multiples of this, and at least twice it: networks fold 2 x 2 pixels, or look at windows of 8. */
 const multiple = 8
@@ -41,8 +45,8 @@ const scales = [4, 2, 1, 3, 8, 6, 16]
 export const open = Effect.fnUntraced(function*(
   file: string,
   likely = 4
-): Effect.fn.Return<OpenUpscaler, NetworkError, Networks | Scope.Scope> {
-  const network = yield* (yield* Networks).open(file)
+): Effect.fn.Return<OpenUpscaler, NetworkError, Networks | FileSystem.FileSystem | Path.Path | Scope.Scope> {
+  const network = yield* (yield* Networks).open(yield* networkOf(file))
   const shape = yield* checked(network)
   const scale = shape.scale ?? (yield* measured(network, shape, likely))
 

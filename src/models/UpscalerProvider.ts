@@ -1,18 +1,20 @@
 /**
  * Upscaling networks in the folder that the command options name, in addition to the upscalers that need no network.
  *
- * A network is an `.onnx` file in one of its folders `ESRGAN`, `RealESRGAN` and `upscalers`, named after the file. The
- * folders are searched at each use, and a network is open only while it is used; its memory is freed afterwards.
+ * A network is a file in one of its folders `ESRGAN`, `RealESRGAN`, `upscale_models` and `upscalers`, named after the
+ * file. The folders are searched at each use, and a network is open only while it is used; its memory is freed
+ * afterwards.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import { make, type NetworkUpscaler, Upscalers } from "../images/Upscalers.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
-import { upscalerFolders } from "./ModelFiles.ts"
 import { Networks } from "./Networks.ts"
 import * as OnnxUpscaler from "./OnnxUpscaler.ts"
+import { isUpscaler, upscalerFolders } from "./upscalerFiles.ts"
 
 /** The upscalers, with the networks found. */
 export const layer: Layer.Layer<
@@ -24,26 +26,28 @@ export const layer: Layer.Layer<
   Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
-    const networks = yield* Networks
+    const services = Context.pick(Networks, FileSystem.FileSystem, Path.Path)(
+      yield* Effect.context<Networks | FileSystem.FileSystem | Path.Path>()
+    )
     const { modelsDir } = yield* CommandOptions
     // Scales of the networks that were used, by file.
     const known = new Map<string, number>()
 
     const upscaler = (file: string): NetworkUpscaler => {
-      const name = path.basename(file).slice(0, -".onnx".length)
+      const { name } = path.parse(file)
       const scale = known.get(file) ?? scaleIn(name)
       return {
         entry: { name, modelName: name, path: file, scale },
         open: OnnxUpscaler.open(file, scale).pipe(
           Effect.tap((open) => Effect.sync(() => known.set(file, open.scale))),
-          Effect.provideService(Networks, networks)
+          Effect.provideContext(services)
         )
       }
     }
 
     const search = Effect.fnUntraced(function*(dir: string) {
       const names = yield* Effect.orElseSucceed(fs.readDirectory(dir), () => [])
-      return names.filter((name) => name.toLowerCase().endsWith(".onnx")).toSorted()
+      return names.filter(isUpscaler).toSorted()
         .map((name) => upscaler(path.join(dir, name)))
     })
 

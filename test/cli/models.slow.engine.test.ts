@@ -94,7 +94,7 @@ describe("a models folder", () => {
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const folder = yield* folderOf({
-        files: ["sd15.safetensors", "ESRGAN/4x.pth", "ESRGAN/2x.onnx"],
+        files: ["sd15.safetensors", "ESRGAN/4x.bin", "ESRGAN/2x.onnx"],
         models: ["one"]
       })
       yield* fs.makeDirectory(`${folder}/broken`)
@@ -114,12 +114,12 @@ describe("a models folder", () => {
         checkpoint,
         `${folder}/sd15.safetensors  (not usable: no checkpoint that loads: damaged, incomplete, or of another kind.`
       )
-      assert.include(upscaler, "4x.pth  (not usable: upscalers load from .onnx files only.")
+      assert.include(upscaler, "4x.bin  (not usable: upscalers load from .onnx, .safetensors, .pth and .pt files.")
       assert.match(shapes ?? "", /^shapes-128 .*\(embedded\)$/)
       const listed = lines(json.stdout).map((line) => JSON.parse(line))
       assert.deepStrictEqual(
         listed.map(({ name, usable }) => [name, usable]),
-        [["broken", false], ["one", true], ["sd15.safetensors", false], ["4x.pth", false], ["shapes-128", true]]
+        [["broken", false], ["one", true], ["sd15.safetensors", false], ["4x.bin", false], ["shapes-128", true]]
       )
       assert(listed.every(({ problems, usable }) => usable === (problems.length === 0)))
     }).pipe(Effect.provide(NodeFileSystem.layer)))

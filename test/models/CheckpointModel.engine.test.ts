@@ -8,7 +8,7 @@ import { join } from "node:path"
 import type { LatentShape } from "../../src/core/LatentShape.ts"
 import type { NamedTensors, TextEncoder } from "../../src/model/Conditioner.ts"
 import type { LoadedModel } from "../../src/model/LoadedModel.ts"
-import type { Checkpoint } from "../../src/models/Checkpoint.ts"
+import * as Checkpoint from "../../src/models/Checkpoint.ts"
 import { openSafetensors } from "../../src/models/checkpoint/openFile.ts"
 import * as CheckpointModel from "../../src/models/CheckpointModel.ts"
 import { Options } from "../../src/processing/Options.ts"
@@ -17,14 +17,15 @@ import { combineGuidance } from "../../src/sampling/Guidance.ts"
 import * as Samplers from "../../src/sampling/Samplers.ts"
 import { unpack } from "./checkpoint/data.ts"
 import { layerModels } from "./fixtures.ts"
-import { numbersOf, opened, pictures } from "./networks/references.ts"
+import { entries, numbersOf, opened, pictures } from "./networks/references.ts"
+import { largestDifference } from "./numbers.ts"
 
 /** The folder where the references are unpacked. */
 class References extends Context.Service<References, string>()("test/References") {
-  static readonly layer = Layer.effect(References, unpack("{checkpoints,pictures}/*.safetensors"))
+  static readonly layer = Layer.effect(References, unpack("{checkpoints,pictures}/*.safetensors", "folders/**/*"))
 }
 
-const load = Effect.fnUntraced(function*(file: string, about: Partial<Checkpoint> = {}) {
+const load = Effect.fnUntraced(function*(file: string, about: Partial<Checkpoint.Checkpoint> = {}) {
   const path = join(yield* References, file)
   return yield* CheckpointModel.make({ name: file, file: path, source: yield* openSafetensors(path), ...about })
 })
@@ -129,6 +130,35 @@ layer(References.layer.pipe(Layer.provideMerge(layerModels())))("a checkpoint", 
           )
           assert.isAtMost(Math.max(...excess), tolerance.atol, name)
         }
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect.each(entries.filter(({ kind }) => kind === "folder"))(
+    "reads from a diffusers folder what its tensors do not say: $id",
+    ({ cases, folder = "", operations }) =>
+      Effect.gen(function*() {
+        const checkpoint = yield* Checkpoint.read(join(yield* References, folder))
+        assert.isDefined(checkpoint)
+        const model = yield* CheckpointModel.make(checkpoint)
+        const given = yield* casesOf(cases)
+        const expect = (found: Float32Array, name: string, output: string) => {
+          const expected = given(`${name}/out/${output}`) ?? new Float32Array()
+          assert.isAbove(expected.length, 0)
+          const atol = operations?.[name]?.tolerances[output]?.atol ?? 0
+          assert.isAtMost(largestDifference(found, expected.subarray(0, found.length)), atol, `${name} ${output}`)
+        }
+        for (const [place, encoder] of model.textEncoders.entries()) {
+          const name = place === 0 ? "text_encoder" : "text_encoder_2"
+          const ids = given(`${name}/in/ids`)?.slice(0, 77) ?? []
+          const { values } = yield* encoder.encode(Array.from(ids), { clipSkip: 1 })
+          expect(values, name, model.textEncoders.length === 1 ? "last" : "penultimate")
+        }
+        const { factor: [factor = 1], rgb } = model.latents
+        const shape = { channels: 4, frames: 1, height: 8, width: 12 }
+        const latents = given("vae-decode/in/z")?.map((value) => value * factor)
+        assert.deepStrictEqual(rgb?.factors.map((row) => row.length), [3, 3, 3, 3])
+        assert.isDefined(latents)
+        expect(yield* model.decode(latents, shape), "vae-decode", "out")
       }).pipe(Effect.scoped)
   )
 })

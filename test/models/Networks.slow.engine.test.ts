@@ -8,12 +8,12 @@ import { Worker } from "node:worker_threads"
 import { fromFloat16, toFloat16 } from "../../src/core/float16.ts"
 import * as NetworksModule from "../../src/models/Networks.ts"
 import { Networks } from "../../src/models/Networks.ts"
-import * as GraphBuilder from "../../src/models/onnx/GraphBuilder.ts"
 import * as Onnx from "../../src/models/onnx/Onnx.ts"
 import * as TensorBuffer from "../../src/models/TensorBuffer.ts"
 import { CommandOptions } from "../../src/processing/CommandOptions.ts"
 import { mainThreadShare } from "../mainThread.ts"
 import { embedded, platform } from "./fixtures.ts"
+import * as GraphBuilder from "./onnx/GraphBuilder.ts"
 
 const unet = `${embedded}/unet/model.onnx`
 

@@ -5,12 +5,12 @@ import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import type { Raster } from "../../src/core/Raster.ts"
 import { Networks } from "../../src/models/Networks.ts"
-import * as GraphBuilder from "../../src/models/onnx/GraphBuilder.ts"
 import * as Onnx from "../../src/models/onnx/Onnx.ts"
 import * as OnnxUpscaler from "../../src/models/OnnxUpscaler.ts"
 import { CommandOptions } from "../../src/processing/CommandOptions.ts"
 import { resize } from "../images/whole.ts"
 import { platform } from "./fixtures.ts"
+import * as GraphBuilder from "./onnx/GraphBuilder.ts"
 
 type Dims = ReadonlyArray<number | string>
 

@@ -8,12 +8,13 @@ import * as Path from "effect/Path"
 import type { Raster } from "../../src/core/Raster.ts"
 import { Upscalers } from "../../src/images/Upscalers.ts"
 import { Networks } from "../../src/models/Networks.ts"
-import * as GraphBuilder from "../../src/models/onnx/GraphBuilder.ts"
 import * as Onnx from "../../src/models/onnx/Onnx.ts"
 import * as UpscalerProvider from "../../src/models/UpscalerProvider.ts"
 import { CommandOptions } from "../../src/processing/CommandOptions.ts"
 import { resize } from "../images/whole.ts"
+import { unpack } from "./checkpoint/data.ts"
 import { platform } from "./fixtures.ts"
+import * as GraphBuilder from "./onnx/GraphBuilder.ts"
 
 const enlarging = (scale: number) => {
   const graph = GraphBuilder.make()
@@ -93,6 +94,32 @@ describe("UpscalerProvider", () => {
         { name: "Real_x2plus", modelName: "Real_x2plus", path: `${folder}/RealESRGAN/Real_x2plus.onnx`, scale: 2 },
         { name: "2x-soft", modelName: "2x-soft", path: `${folder}/upscalers/2x-soft.onnx`, scale: 2 }
       ])
+    }).pipe(Effect.provide(platform)))
+
+  it.effect("builds the networks of ESRGAN and Real-ESRGAN of their weights, by any spelling", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* unpack("upscalers/*.safetensors")
+      yield* fs.rename(`${folder}/upscalers/esrgan-x4-old-names.safetensors`, `${folder}/upscalers/old.pth`)
+      yield* Effect.gen(function*() {
+        const upscalers = yield* Upscalers
+        const enlarged = Effect.fnUntraced(function*(name: string) {
+          return yield* upscalers.upscale(name, raster(20, 12), { width: 40, height: 24 }, { tile: 16, overlap: 8 })
+        })
+        const [old, recent, twice, small] = yield* Effect.forEach(
+          ["old", "esrgan-x4-new-names", "realesrgan-x2-unshuffle", "compact-x4"],
+          enlarged
+        )
+        assert.deepStrictEqual(old, recent)
+        for (const image of [old, twice, small]) {
+          assert.deepStrictEqual([image?.width, image?.height], [40, 24])
+          assert.isAbove(new Set(image?.data).size, 2)
+        }
+        const scales = (yield* upscalers.list).map(({ name, scale }) => [name, scale])
+        assert.includeDeepMembers(scales, [["old", 4], ["realesrgan-x2-unshuffle", 2], ["compact-x4", 4]])
+        const error = yield* Effect.flip(enlarged("swinir-x2"))
+        assert.include(error.message, "SwinIR is not supported; use an upscaler of ESRGAN's or Compact's form")
+      }).pipe(Effect.provide(layerIn(folder)))
     }).pipe(Effect.provide(platform)))
 
   it.effect("has no networks without a folder, or where there is none", () =>

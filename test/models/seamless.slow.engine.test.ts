@@ -3,12 +3,12 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import { Networks, type OpenOptions } from "../../src/models/Networks.ts"
-import * as GraphBuilder from "../../src/models/onnx/GraphBuilder.ts"
 import * as Onnx from "../../src/models/onnx/Onnx.ts"
 import { seamless } from "../../src/models/seamless.ts"
 import * as TensorBuffer from "../../src/models/TensorBuffer.ts"
 import { CommandOptions } from "../../src/processing/CommandOptions.ts"
 import { embedded, platform } from "./fixtures.ts"
+import * as GraphBuilder from "./onnx/GraphBuilder.ts"
 
 type Dims = readonly [batch: number, channels: number, height: number, width: number]
 

@@ -4,8 +4,8 @@
  * Weights are random and the same each time. Every input has a part in the output, as in the real ones: attention to
  * the text, an embedding of the time, one of what else conditions it, convolutions with padding.
  */
-import * as GraphBuilder from "../../src/models/onnx/GraphBuilder.ts"
 import * as Onnx from "../../src/models/onnx/Onnx.ts"
+import * as GraphBuilder from "./onnx/GraphBuilder.ts"
 
 /** Number type of weights, inputs and outputs. */
 export type Precision = "float32" | "float16"

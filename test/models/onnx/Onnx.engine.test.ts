@@ -2,10 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { readFileSync } from "node:fs"
 import { InferenceSession, Tensor } from "onnxruntime-node"
-import * as GraphBuilder from "../../../src/models/onnx/GraphBuilder.ts"
 import * as Onnx from "../../../src/models/onnx/Onnx.ts"
 import * as Protobuf from "../../../src/models/onnx/Protobuf.ts"
 import { embedded } from "../fixtures.ts"
+import * as GraphBuilder from "./GraphBuilder.ts"
 
 const open = (file: Uint8Array) => Effect.promise(() => InferenceSession.create(file))
 

@@ -2,11 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { readFileSync } from "node:fs"
 import { InferenceSession, Tensor } from "onnxruntime-node"
-import * as GraphBuilder from "../../../src/models/onnx/GraphBuilder.ts"
 import * as Onnx from "../../../src/models/onnx/Onnx.ts"
 import { queriesAtOnce, sketched, slicedAttention } from "../../../src/models/onnx/slicedAttention.ts"
 import { workingMemory } from "../../../src/models/onnx/workingMemory.ts"
 import { embedded } from "../fixtures.ts"
+import * as GraphBuilder from "./GraphBuilder.ts"
 
 const wave = (size: number, start: number) => Float32Array.from({ length: size }, (_, i) => Math.sin(start + i * 1.7))
 

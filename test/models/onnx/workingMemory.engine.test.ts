@@ -2,12 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import { readFileSync } from "node:fs"
-import * as GraphBuilder from "../../../src/models/onnx/GraphBuilder.ts"
 import * as Onnx from "../../../src/models/onnx/Onnx.ts"
 import { skeleton } from "../../../src/models/onnx/skeleton.ts"
 import { sketched } from "../../../src/models/onnx/slicedAttention.ts"
 import { withOverhead, workingMemory } from "../../../src/models/onnx/workingMemory.ts"
 import { embedded, platform } from "../fixtures.ts"
+import * as GraphBuilder from "./GraphBuilder.ts"
 
 const MiB = 2 ** 20
 

@@ -1,7 +1,7 @@
 /**
  * Builds a graph node by node. Each call returns the name of the value it makes, which the next ones take.
  */
-import * as Onnx from "./Onnx.ts"
+import * as Onnx from "../../../src/models/onnx/Onnx.ts"
 
 /** A value in a graph, by its name. */
 export type Value = string
