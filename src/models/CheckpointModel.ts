@@ -9,8 +9,6 @@ import * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import { createHash } from "node:crypto"
 import { problemsOf } from "../core/Problem.ts"
 import type { Family } from "../families/Family.ts"
 import { inpainting } from "../families/inpainting.ts"
@@ -26,6 +24,7 @@ import { InvalidModelFile } from "../model/ModelError.ts"
 import * as NoiseProcess from "../sampling/NoiseProcess.ts"
 import type { Checkpoint } from "./Checkpoint.ts"
 import { type Contents, contentsOf, type FamilyName, type Part } from "./checkpoint/contents.ts"
+import { hashesOf, shortHash } from "./checkpoint/hashes.ts"
 import { predictionOf } from "./checkpoint/prediction.ts"
 import { readValues } from "./checkpoint/values.ts"
 import * as CheckpointTextEncoder from "./CheckpointTextEncoder.ts"
@@ -92,7 +91,9 @@ export const make = Effect.fnUntraced(function*(
     ? yield* variants("vae_encoder", (options) => autoencoderKlEncoder(vaeWeights, { ...vaeSettings, ...options }))
     : undefined
   const fs = yield* FileSystem.FileSystem
-  const hash = yield* remembered(Effect.provideService(hashOf(unetWeights.file), FileSystem.FileSystem, fs))
+  const hash = yield* remembered(
+    Effect.provideService(Effect.map(hashesOf(unetWeights.file), shortHash), FileSystem.FileSystem, fs)
+  )
   const side = noise === family.noise || family.side !== 512 || contents.family !== "sd2" ? family.side : 768
   return {
     name,
@@ -256,15 +257,3 @@ const fillVector = (inputs: networkModel.Inputs, rows: number): void => {
     }
   }
 }
-
-const hashOf = Effect.fnUntraced(function*(file: string) {
-  const fs = yield* FileSystem.FileSystem
-  const sha256 = createHash("sha256")
-  yield* fs.stream(file).pipe(
-    Stream.runForEach((chunk) => Effect.sync(() => sha256.update(chunk))),
-    Effect.mapError(({ reason }) =>
-      new InvalidModelFile({ file, problems: [{ path: "", message: `it cannot be read (${reason._tag})` }] })
-    )
-  )
-  return sha256.digest("hex").slice(0, 10)
-})

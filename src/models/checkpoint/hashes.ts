@@ -60,6 +60,33 @@ export function* hashFile(
   }
 }
 
+const keyOf = ({ modified, path, size }: SourceFile) => `${path}\n${size}\n${modified}`
+
+// A file as it is now, and where its data begin if it is a safetensors file.
+const look = Effect.fnUntraced(function*(file: string) {
+  const { as, read } = yield* openForReading(file)
+  const head = as.size < 9 ? new Uint8Array(9) : yield* read(0, 9)
+  const length = new DataView(head.buffer).getBigUint64(0, true)
+  const isSafetensors = head[8] === 0x7b && length < BigInt(as.size)
+  return { as, headerLength: isSafetensors ? 8 + Number(length) : undefined }
+}, Effect.scoped)
+
+const computed = Effect.fnUntraced(
+  function*(file: string, { as, headerLength }: Effect.Success<ReturnType<typeof look>>) {
+    const work = { module: import.meta.url, parts: hashFile, lane: "files" } as const
+    const hashes = yield* away(work, [as.path, headerLength], as.size)
+    if ("failure" in hashes) return yield* invalid(file, `it cannot be read (${hashes.failure})`)
+    if (keyOf((yield* look(file)).as) !== keyOf(as)) {
+      return yield* invalid(file, "it changed while it was read; try again")
+    }
+    return hashes
+  }
+)
+
+/** The hashes of a file, computed by a thread. Fails where it cannot be read, or changes meanwhile. */
+export const hashesOf = (file: string): Effect.Effect<Hashes, InvalidModelFile, FileSystem.FileSystem> =>
+  Effect.flatMap(look(file), (found) => computed(file, found))
+
 const Kept = Schema.fromJsonString(Schema.Struct({
   path: Schema.String,
   size: Schema.Finite,
@@ -87,18 +114,10 @@ export class FileHashes extends Context.Service<FileHashes, {
         // One file is read at a time: disks are slower than a thread.
         const turn = yield* Semaphore.make(1)
 
-        const keyOf = ({ modified, path, size }: SourceFile) => `${path}\n${size}\n${modified}`
         const keptAs = ({ path: file }: SourceFile) =>
           path.join(folder ?? "", `${createHash("sha256").update(file).digest("hex").slice(0, 32)}.json`)
 
-        const opened = (file: string) =>
-          Effect.scoped(Effect.gen(function*() {
-            const { as, read } = yield* openForReading(file)
-            const head = as.size < 9 ? new Uint8Array(9) : yield* read(0, 9)
-            const length = new DataView(head.buffer).getBigUint64(0, true)
-            const isSafetensors = head[8] === 0x7b && length < BigInt(as.size)
-            return { as, headerLength: isSafetensors ? 8 + Number(length) : undefined }
-          })).pipe(Effect.provideService(FileSystem.FileSystem, fs))
+        const opened = (file: string) => Effect.provideService(look(file), FileSystem.FileSystem, fs)
 
         const kept = Effect.fnUntraced(function*(as: SourceFile) {
           const known = remembered.get(keyOf(as))
@@ -128,14 +147,11 @@ export class FileHashes extends Context.Service<FileHashes, {
         }, (effect) => Effect.ignore(effect))
 
         const of = Effect.fn("FileHashes.of")(function*(file: string): Effect.fn.Return<Hashes, InvalidModelFile> {
-          const { as, headerLength } = yield* opened(file)
+          const found = yield* opened(file)
+          const { as } = found
           const known = yield* kept(as)
           if (known !== undefined) return known
-          const work = { module: import.meta.url, parts: hashFile, lane: "files" } as const
-          const hashes = yield* away(work, [as.path, headerLength], as.size)
-          if ("failure" in hashes) return yield* invalid(file, `it cannot be read (${hashes.failure})`)
-          const after = yield* opened(file)
-          if (keyOf(after.as) !== keyOf(as)) return yield* invalid(file, "it changed while it was read; try again")
+          const hashes = yield* Effect.provideService(computed(file, found), FileSystem.FileSystem, fs)
           yield* keep(as, hashes)
           return hashes
         })
