@@ -84,8 +84,11 @@ const upscalersFor = Effect.fnUntraced(function*(processing: Processing) {
 
 const noStyles: StyleFacts = { styles: [], problems: [] }
 
-const stylesFor = Effect.fnUntraced(function*({ styles }: Processing) {
-  return styles.length === 0 ? noStyles : yield* (yield* StyleBook).read
+const stylesFor = Effect.fnUntraced(function*({ styles }: Processing): Effect.fn.Return<StyleFacts, never, StyleBook> {
+  if (styles.length === 0) return noStyles
+  const known = yield* (yield* StyleBook).read
+  const named = Array.from(new Set(styles), (name) => known.byName.get(name))
+  return { styles: named.filter((style) => style !== undefined), problems: known.problems }
 })
 
 // Alongside the run, until it ends. A stage may run in a fiber of its own, under hooks that can end it, so a child of

@@ -11,7 +11,7 @@ import * as Prompt from "../prompt/Prompt.ts"
 import * as Styles from "../prompt/Styles.ts"
 import type { PlanProblem, Problems } from "./Problems.ts"
 
-/** The styles there are, and what is wrong with their file. */
+/** Styles, those that a request names at least, and what is wrong with their file. */
 export interface StyleFacts {
   readonly styles: ReadonlyArray<Styles.PromptStyle>
   readonly problems: ReadonlyArray<string>

@@ -6,10 +6,10 @@
  * split where they were, and JSON of other programs is read by `JsonInfotext`. `InfotextDefaults` holds the values of
  * absent keys, and `InfotextRequest` converts the result to a request.
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { pythonFloat } from "../core/Text.ts"
-import { away, type Parts } from "../core/Work.ts"
+import { atOnce, away, inTurns, type Parts } from "../core/Work.ts"
 import * as Styles from "../prompt/Styles.ts"
 import * as InfotextDefaults from "./InfotextDefaults.ts"
 import * as JsonInfotext from "./JsonInfotext.ts"
@@ -91,7 +91,7 @@ export interface ParseOptions {
  * Never fails, and takes time in proportion to the text's length.
  */
 export const parse = (text: string, options: ParseOptions = {}): Parsed => {
-  const read = JsonInfotext.isMeant(text) ? readJson(text) : readText(text)
+  const read = readAny(text)
   const fields = new Map<string, Field>()
   for (const [key, written] of read.pairs) {
     if (written === "") continue
@@ -105,10 +105,10 @@ export const parse = (text: string, options: ParseOptions = {}): Parsed => {
     }
   }
   const styles = options.styles ?? []
-  const found = stylesOf(read.prompts, styles)
+  const found = atOnce(searching(read.prompts, styles))
   const isExact = !InfotextDefaults.isOwn(Object.fromEntries(fields)) ||
     (!fields.has("Hires prompt") && !fields.has("Hires negative prompt") && isMerged(read.prompts, found, styles))
-  const prompts = isExact ? found : stylesOf(read.prompts, [])
+  const prompts = isExact ? found : { ...read.prompts, styles: [] }
   fields.delete("Prompt")
   fields.delete("Negative prompt")
   if (prompts.styles.length > 0) fields.set("Styles array", prompts.styles)
@@ -125,13 +125,27 @@ export const parse = (text: string, options: ParseOptions = {}): Parsed => {
   }
 }
 
-/** The same, away from the main thread for long texts. */
-export const parsing = (text: string, { backcompat, styles }: ParseOptions = {}): Effect.Effect<Parsed> =>
-  away(
-    { module: import.meta.url, parts: parseWork, lane: "requests" },
-    [text, { backcompat, styles }],
-    text.length * 32
-  )
+/**
+ * The same, away from the main thread for long texts. Styles, of which there may be very many, are looked for in turns
+ * with other fibers.
+ */
+export const parsing = Effect.fnUntraced(function*(text: string, { backcompat, styles = [] }: ParseOptions = {}) {
+  const effort = text.length * 32
+  const found = styles.length === 0 ? [] : yield* findingStyles(text, styles, effort)
+  return yield* away({ module, parts: parseWork, lane: "requests" }, [text, { backcompat, styles: found }], effort)
+})
+
+const module = import.meta.url
+
+// Those that are not found make no difference, and need not go to another thread.
+const findingStyles = Effect.fnUntraced(function*(text: string, styles: ReadonlyArray<Style>, effort: number) {
+  const prompts = yield* away({ module, parts: promptsWork, lane: "requests" }, [text], effort)
+  return (yield* inTurns(() => searching(prompts, styles))).found
+})
+
+export function* promptsWork(text: string): Parts<Prompts> {
+  return readAny(text).prompts
+}
 
 export function* parseWork(text: string, options: ParseOptions): Parts<Parsed> {
   return parse(text, options)
@@ -146,6 +160,8 @@ interface Read {
   readonly notes: ReadonlyArray<string>
   readonly unreadable?: string
 }
+
+const readAny = (text: string): Read => JsonInfotext.isMeant(text) ? readJson(text) : readText(text)
 
 const readJson = (text: string): Read => {
   const json = JsonInfotext.read(text)
@@ -395,27 +411,47 @@ const isMerged = (
     merged.success.negativePrompt === negativePrompt
 }
 
-// Removes styles from the prompts, the last one applied first.
-const stylesOf = (prompts: Prompts, styles: ReadonlyArray<Style>): Prompts & { readonly styles: Array<string> } => {
-  const left = new Set(styles.filter(({ negativePrompt, prompt }) => prompt !== "" || negativePrompt !== ""))
-  const found: Array<string> = []
+/** Styles that are looked at in one part. */
+const stylesAtOnce = 64
+
+interface Found extends Prompts {
+  /** In the order in which they were applied. */
+  readonly styles: ReadonlyArray<string>
+  /** The same, in the order of the list. */
+  readonly found: ReadonlyArray<Style>
+}
+
+/** Removes styles from the prompts, the last one applied first. The work pauses after some styles. */
+export function* searching(prompts: Prompts, styles: ReadonlyArray<Style>): Parts<Found> {
+  const left = new Map<number, Prompts & { readonly style: Style }>()
+  let seen = 0
+  for (const [place, style] of styles.entries()) {
+    if (++seen % stylesAtOnce === 0) yield
+    const { negativePrompt, prompt } = style
+    if (prompt === "" && negativePrompt === "") continue
+    left.set(place, { style, prompt: singleSpaced(prompt), negativePrompt: singleSpaced(negativePrompt) })
+  }
+  const names: Array<string> = []
+  const found: Array<readonly [place: number, style: Style]> = []
   let { negativePrompt, prompt } = prompts
   for (let searching = true; searching;) {
     searching = false
     const [bare, bareNegative] = [singleSpaced(prompt), singleSpaced(negativePrompt)]
-    for (const style of left) {
-      const without = withoutStyle(bare, style.prompt)
-      const negativeWithout = withoutStyle(bareNegative, style.negativePrompt)
+    for (const [place, { style, ...text }] of left) {
+      if (++seen % stylesAtOnce === 0) yield
+      const without = withoutStyle(bare, text.prompt)
+      const negativeWithout = withoutStyle(bareNegative, text.negativePrompt)
       if (without === undefined || negativeWithout === undefined) continue
       prompt = without
       negativePrompt = negativeWithout
-      found.unshift(style.name)
-      left.delete(style)
+      names.unshift(style.name)
+      found.push([place, style])
+      left.delete(place)
       searching = true
       break
     }
   }
-  return { prompt, negativePrompt, styles: found }
+  return { prompt, negativePrompt, styles: names, found: found.sort(([a], [b]) => a - b).map(([, style]) => style) }
 }
 
 const singleSpaced = (text: string): string => strip(text).replaceAll(/ {2,}/g, " ")

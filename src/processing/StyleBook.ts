@@ -5,39 +5,73 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Semaphore from "effect/Semaphore"
 import { fileText } from "../core/fileText.ts"
+import { inTurns } from "../core/Work.ts"
 import * as Styles from "../prompt/Styles.ts"
 import { CommandOptions } from "./CommandOptions.ts"
 
 /** Largest file that is read, in bytes. */
 const largest = 16 * 1024 * 1024
 
+/** Most problems of a file that are named. */
+const mostNamed = 20
+
+/** The styles there are. */
+export interface KnownStyles {
+  /** In the order of the file. */
+  readonly styles: ReadonlyArray<Styles.PromptStyle>
+  readonly byName: ReadonlyMap<string, Styles.PromptStyle>
+  /** Sentences about problems of the file. */
+  readonly problems: ReadonlyArray<string>
+}
+
+const knownStyles = (
+  byName: ReadonlyMap<string, Styles.PromptStyle>,
+  problems: ReadonlyArray<string> = []
+): KnownStyles => ({ styles: Array.from(byName.values()), byName, problems })
+
 export class StyleBook extends Context.Service<StyleBook, {
-  /** The styles, and sentences about problems of the file. A missing file holds no styles. */
-  readonly read: Effect.Effect<{
-    readonly styles: ReadonlyArray<Styles.PromptStyle>
-    readonly problems: ReadonlyArray<string>
-  }>
+  /** The styles that there are now. A missing file holds none. */
+  readonly read: Effect.Effect<KnownStyles>
 }>()("serena/processing/StyleBook") {
-  /** Reads the file each time, so that a change applies to the next run. */
+  /** Reads the file again when its date or size changed, so that a change applies to the next run. */
   static readonly layer: Layer.Layer<StyleBook, never, CommandOptions | FileSystem.FileSystem> = Layer.effect(
     StyleBook,
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const { stylesFile } = yield* CommandOptions
-      const unreadable = (reason: string) => ({ styles: [], problems: [`The styles in ${stylesFile} ${reason}.`] })
+      const unreadable = (reason: string) => knownStyles(new Map(), [`The styles in ${stylesFile} ${reason}.`])
+      const readFile = Effect.gen(function*() {
+        const text = fileText(yield* fs.readFile(stylesFile))
+        if (text === undefined) return unreadable("are not read: the file is not valid UTF-8. Save it as UTF-8")
+        const { problems, styles } = yield* inTurns(() => Styles.parsing(text))
+        const named = problems.slice(0, mostNamed)
+          .map(({ line, message }) => `${stylesFile}, line ${line}: ${message}.`)
+        const more = problems.length - named.length
+        return knownStyles(
+          styles,
+          more === 0 ? named : [...named, `${stylesFile}: ${more} more lines have problems.`]
+        )
+      })
+      let last: { readonly version: string; readonly known: KnownStyles } | undefined
+      // One at a time: those that wait find what the first has read.
+      const oneByOne = yield* Semaphore.make(1)
       return StyleBook.of({
         read: Effect.gen(function*() {
-          const { size } = yield* fs.stat(stylesFile)
+          const { ino, mtime, size } = yield* fs.stat(stylesFile)
           if (size > largest) return unreadable("are not read: the file is larger than 16 MB")
-          const text = fileText(yield* fs.readFile(stylesFile))
-          if (text === undefined) return unreadable("are not read: the file is not valid UTF-8. Save it as UTF-8")
-          const { problems, styles } = Styles.parse(text)
-          return { styles, problems: problems.map(({ line, message }) => `${stylesFile}, line ${line}: ${message}.`) }
+          const version = [size, ...Option.toArray(mtime).map(Number), ...Option.toArray(ino)].join()
+          if (last?.version === version) return last.known
+          const known = yield* readFile
+          last = { version, known }
+          return known
         }).pipe(
+          oneByOne.withPermits(1),
           Effect.catch((error) =>
             Effect.succeed(
-              error.reason._tag === "NotFound" ? { styles: [], problems: [] } : unreadable("cannot be read")
+              error.reason._tag === "NotFound" ? knownStyles(new Map()) : unreadable("cannot be read")
             )
           )
         )
@@ -47,5 +81,5 @@ export class StyleBook extends Context.Service<StyleBook, {
 
   /** A fixed list of styles. */
   static readonly layerOf = (styles: ReadonlyArray<Styles.PromptStyle>): Layer.Layer<StyleBook> =>
-    Layer.succeed(StyleBook, { read: Effect.succeed({ styles, problems: [] }) })
+    Layer.succeed(StyleBook, { read: Effect.succeed(knownStyles(new Map(styles.map((style) => [style.name, style])))) })
 }

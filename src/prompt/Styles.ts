@@ -4,6 +4,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { readableError } from "../core/readableError.ts"
+import type { Parts } from "../core/Work.ts"
 import { trim } from "./Characters.ts"
 
 export interface PromptStyle {
@@ -83,24 +84,28 @@ export interface RowProblem {
  *
  * Fields may be quoted and then hold commas, newlines and doubled quotes. Empty rows and rows whose name begins with
  * `#` are left out. A row that cannot be read is left out and reported; of styles with one name the last counts.
+ *
+ * The work pauses after some fields.
  */
-export const parse = (
+export function* parsing(
   csv: string
-): { readonly styles: ReadonlyArray<PromptStyle>; readonly problems: ReadonlyArray<RowProblem> } => {
+): Parts<{ readonly styles: ReadonlyMap<string, PromptStyle>; readonly problems: ReadonlyArray<RowProblem> }> {
   const problems: Array<RowProblem> = []
-  const [header, ...rows] = readRows(csv.startsWith("\ufeff") ? csv.slice(1) : csv)
-  if (header === undefined) return { styles: [], problems }
+  const styles = new Map<string, PromptStyle>()
+  const rows = readRows(csv.startsWith("\ufeff") ? csv.slice(1) : csv)
+  const header = yield* nextRow(rows)
+  if (header === undefined) return { styles, problems }
   const names = header.fields.map(trim)
   const nameAt = names.indexOf("name")
   const promptAt = names.includes("prompt") ? names.indexOf("prompt") : names.indexOf("text")
   const negativeAt = names.indexOf("negative_prompt")
   if (nameAt === -1 || promptAt === -1) {
     const message = `the columns are ${names.join(", ")}; name and prompt are required`
-    return { styles: [], problems: [{ line: header.line, message }] }
+    return { styles, problems: [{ line: header.line, message }] }
   }
 
-  const styles = new Map<string, PromptStyle>()
-  for (const { fields, line, unclosed } of rows) {
+  for (let row = yield* nextRow(rows); row !== undefined; row = yield* nextRow(rows)) {
+    const { fields, line, unclosed } = row
     const name = fields[nameAt] ?? ""
     const prompt = fields[promptAt]
     const report = (message: string) => problems.push({ line, message })
@@ -118,7 +123,7 @@ export const parse = (
       styles.set(name, { name, prompt, negativePrompt: fields[negativeAt] ?? "" })
     }
   }
-  return { styles: Array.from(styles.values()), problems }
+  return { styles, problems }
 }
 
 interface Row {
@@ -129,19 +134,42 @@ interface Row {
 
 // A field and what ends it. Spaces before a field are not part of it; text after a closing quote is.
 const fieldPattern = / *(?:"([^"]*(?:""[^"]*)*)("|$))?([^,\r\n]*)(,|\r\n|\r|\n|$)/gy
-const lineBreak = /\r\n|\r|\n/
 
-// Rows of a CSV text, without the empty ones.
-const readRows = (csv: string): ReadonlyArray<Row> => {
-  const rows: Array<Row> = []
+/** Fields that are read in one part. */
+const fieldsAtOnce = 256
+
+type Rows = Generator<Row | undefined, void>
+
+// The next row, after pauses; `undefined` at the end.
+function* nextRow(rows: Rows): Parts<Row | undefined> {
+  for (;;) {
+    const { done = false, value } = rows.next()
+    if (done || value !== undefined) return value ?? undefined
+    yield
+  }
+}
+
+// Rows of a CSV text, without the empty ones, and `undefined` for a pause.
+function* readRows(csv: string): Rows {
   let line = 1
+  let read = 0
   let row: { readonly line: number; readonly fields: Array<string> } = { line, fields: [] }
   for (const [field, quoted = "", quote, rest = "", end] of csv.matchAll(fieldPattern)) {
+    if (++read % fieldsAtOnce === 0) yield
     row.fields.push(quoted.replaceAll("\"\"", "\"") + rest)
-    line += field.split(lineBreak).length - 1
+    line += lineBreaks(field)
     if (end === ",") continue
-    if (row.fields.length > 1 || row.fields[0] !== "") rows.push({ ...row, unclosed: quote === "" })
+    if (row.fields.length > 1 || row.fields[0] !== "") yield { ...row, unclosed: quote === "" }
     row = { line, fields: [] }
   }
-  return rows
+}
+
+// A carriage return and the newline after it are one.
+const lineBreaks = (text: string): number => {
+  let count = 0
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at)
+    if (unit === 0x0A || (unit === 0x0D && text.charCodeAt(at + 1) !== 0x0A)) count++
+  }
+  return count
 }

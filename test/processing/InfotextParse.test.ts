@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Infotext from "../../src/processing/Infotext.ts"
 import { cpuTime } from "../cpuTime.ts"
@@ -400,6 +401,23 @@ describe("Infotext.parse, styles", () => {
       negative,
       expected
     ])
+  })
+
+  const many = Array.from({ length: 20_000 }, (_, i) => style(`s${i}`, `soft ${i}`, `hard ${i}`))
+
+  it.effect("are found among many as among few, in the order of the list", () =>
+    Effect.gen(function*() {
+      const text =
+        "cat, soft 7, soft 19999, soft 300\nNegative prompt: hard 7, hard 19999, hard 300\nSteps: 1, Seed: 2, Model: m"
+      const parsed = yield* Infotext.parsing(text, { styles: many })
+      assert.deepStrictEqual(parsed, Infotext.parse(text, { styles: many }))
+      assert.deepStrictEqual(parsed.fields["Styles array"], ["s7", "s19999", "s300"])
+    }))
+
+  it("are looked for with pauses", () => {
+    let pauses = 0
+    for (const _ of Infotext.searching({ prompt: "cat, soft 1", negativePrompt: "hard 1" }, many)) pauses++
+    assert.isAtLeast(pauses, 500)
   })
 })
 

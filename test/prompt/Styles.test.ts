@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Styles from "../../src/prompt/Styles.ts"
+import * as whole from "./whole.ts"
 
 describe("Styles.merge", () => {
   it.each([
@@ -56,29 +57,34 @@ describe("Styles.parse", () => {
 
   it("reads columns in any order, a byte order mark, and both kinds of line ends", () => {
     const csv = "\ufeffname,prompt,negative_prompt\r\na,one,bad\r\n\r\nb,two,\nc,three"
-    assert.deepStrictEqual(Styles.parse(csv), {
+    assert.deepStrictEqual(whole.parseStyles(csv), {
       styles: [style("a", "one", "bad"), style("b", "two"), style("c", "three")],
       problems: []
     })
-    assert.deepStrictEqual(Styles.parse("negative_prompt,name,prompt\nbad,a,one\n").styles, [style("a", "one", "bad")])
+    assert.deepStrictEqual(whole.parseStyles("negative_prompt,name,prompt\nbad,a,one\n").styles, [
+      style("a", "one", "bad")
+    ])
   })
 
   it("reads quoted fields with commas, quotes and lines in them", () => {
     const csv = "name,prompt,negative_prompt\nA, \"a, \"\"b\"\"\r\nc\",\"x\"\nB,\"\",b \"quoted\"\n"
-    assert.deepStrictEqual(Styles.parse(csv), {
+    assert.deepStrictEqual(whole.parseStyles(csv), {
       styles: [style("A", "a, \"b\"\r\nc", "x"), style("B", "", "b \"quoted\"")],
       problems: []
     })
   })
 
   it("reads old files and leaves comments out", () => {
-    assert.deepStrictEqual(Styles.parse("name,text\n# note,x\na,one\n"), { styles: [style("a", "one")], problems: [] })
+    assert.deepStrictEqual(whole.parseStyles("name,text\n# note,x\na,one\n"), {
+      styles: [style("a", "one")],
+      problems: []
+    })
   })
 
   it("tells bad rows by their line and goes on", () => {
     const csv =
       "name,prompt,negative_prompt\na,\"one\ntwo\",\n,nameless\nb\nc,one, two, three\nd,four\na,again\ne,\"open\nf,x"
-    const { problems, styles } = Styles.parse(csv)
+    const { problems, styles } = whole.parseStyles(csv)
     assert.deepStrictEqual(styles, [style("d", "four"), style("a", "again")])
     assert.deepStrictEqual(problems, [
       { line: 4, message: "the style has no name" },
@@ -90,15 +96,25 @@ describe("Styles.parse", () => {
   })
 
   it("tells when a needed column is missing", () => {
-    assert.deepStrictEqual(Styles.parse("title,prompt\na,b").problems, [
+    assert.deepStrictEqual(whole.parseStyles("title,prompt\na,b").problems, [
       { line: 1, message: "the columns are title, prompt; name and prompt are required" }
     ])
-    assert.deepStrictEqual(Styles.parse(""), { styles: [], problems: [] })
+    assert.deepStrictEqual(whole.parseStyles(""), { styles: [], problems: [] })
+  })
+
+  it.each([
+    ["rows", Array.from({ length: 10_000 }, (_, i) => `s${i},text ${i}\n`).join("")],
+    ["empty rows", "\n".repeat(20_000)],
+    ["fields", ",".repeat(20_000)]
+  ])("pauses while it reads many %s", (_, rows) => {
+    let pauses = 0
+    for (const _ of Styles.parsing("name,prompt\n" + rows)) pauses++
+    assert.isAtLeast(pauses, 70)
   })
 
   it.prop("gives back any style that was quoted", [Schema.String, Schema.String], ([prompt, negativePrompt]) => {
     const quote = (text: string) => `"${text.replaceAll("\"", "\"\"")}"`
     const csv = `name,prompt,negative_prompt\nx,${quote(prompt)},${quote(negativePrompt)}\n`
-    assert.deepStrictEqual(Styles.parse(csv), { styles: [style("x", prompt, negativePrompt)], problems: [] })
+    assert.deepStrictEqual(whole.parseStyles(csv), { styles: [style("x", prompt, negativePrompt)], problems: [] })
   })
 })
