@@ -90,12 +90,20 @@ export const write = (value: unknown, style: Style = compact): string => {
   return whole
 }
 
-/** Bytes in plain data. */
-export const bytesIn = (value: unknown): number =>
-  value instanceof Uint8Array
-    ? value.length
-    : Array.isArray(value)
-    ? value.reduce<number>((sum, item) => sum + bytesIn(item), 0)
-    : typeof value === "object" && value !== null && !(value instanceof Float)
-    ? Object.values(value).reduce<number>((sum, item) => sum + bytesIn(item), 0)
-    : 0
+/** What a value weighs next to the bytes and characters that it holds. */
+const weightOfValue = 64
+
+/** Whether plain data is heavier than `most`: its bytes, its characters, and 64 for each of its values. */
+export const isHeavier = (value: unknown, most: number): boolean => rest(value, most) < 0
+
+// What is left of a weight, counted until nothing is.
+const rest = (value: unknown, most: number): number => {
+  let left = most - weightOfValue
+  if (value instanceof Uint8Array || typeof value === "string") return left - value.length
+  if (typeof value !== "object" || value === null || value instanceof Float) return left
+  for (const item of Array.isArray(value) ? value : Object.values(value)) {
+    if (left < 0) return left
+    left = rest(item, left)
+  }
+  return left
+}

@@ -5,7 +5,6 @@ import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import * as os from "node:os"
 import type { ImageDecoder } from "../../images/ImageDecoder.ts"
 import type { ImageEncoder } from "../../images/ImageEncoder.ts"
@@ -15,6 +14,7 @@ import type { CommandOptions } from "../../processing/CommandOptions.ts"
 import { Options } from "../../processing/Options.ts"
 import type { StyleBook } from "../../processing/StyleBook.ts"
 import { version } from "../../version.ts"
+import { jsonStream } from "../host/jsonStream.ts"
 import { Lifetime } from "../host/Lifetime.ts"
 import { ModelTitles } from "../host/ModelTitles.ts"
 import { RunQueue } from "../host/RunQueue.ts"
@@ -28,7 +28,7 @@ import { Generation } from "./Generation.ts"
 import { readBody } from "./JsonBody.ts"
 import * as Lists from "./Lists.ts"
 import * as Progress from "./Progress.ts"
-import { bytesIn, pieces, write } from "./PythonJson.ts"
+import { isHeavier, pieces, write } from "./PythonJson.ts"
 import type { RequestImages } from "./RequestImages.ts"
 import * as Scripts from "./Scripts.ts"
 
@@ -60,17 +60,13 @@ export interface Endpoint {
   ) => Effect.Effect<HttpServerResponse.HttpServerResponse, ApiError, Services>
 }
 
-/** Bytes of images from which on a reply is sent piece by piece, and never held as one text. */
+/** Weight from which on a reply is sent piece by piece, and never held as one text. */
 const largeReply = 2 ** 20
 
-const json = (value: unknown) => {
-  const contentType = "application/json"
-  return bytesIn(value) < largeReply
-    ? HttpServerResponse.text(write(value ?? null), { contentType })
-    : HttpServerResponse.stream(Stream.encodeText(Stream.fromIterable(pieces(value), { chunkSize: 1 })), {
-      contentType
-    })
-}
+const json = (value: unknown) =>
+  isHeavier(value, largeReply)
+    ? jsonStream(pieces(value))
+    : HttpServerResponse.text(write(value ?? null), { contentType: "application/json" })
 
 type Answer = Effect.Effect<unknown, ApiError, Services>
 

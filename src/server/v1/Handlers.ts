@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { Api } from "../../contract/Api.ts"
+import type { Style } from "../../contract/Catalogue.ts"
 import { ImageNotFound, RunNotFound, TooLarge } from "../../contract/errors.ts"
 import type { Problem } from "../../core/Problem.ts"
 import { parametersOf, readMetadata } from "../../images/Metadata.ts"
@@ -24,6 +25,7 @@ import { knownNames } from "../../runner/knownNames.ts"
 import * as Samplers from "../../sampling/Samplers.ts"
 import * as Schedules from "../../sampling/Schedules.ts"
 import { version } from "../../version.ts"
+import { jsonStream, listPieces } from "../host/jsonStream.ts"
 import { findModel, ModelTitles } from "../host/ModelTitles.ts"
 import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
 import { ServerOptions } from "../host/ServerOptions.ts"
@@ -202,12 +204,15 @@ export const layerCatalogue = HttpApiBuilder.group(
       .handle(
         "styles",
         () =>
-          Effect.map(styles.read, ({ styles }) =>
-            styles.map(({ name, negativePrompt, prompt }) => ({
-              name,
-              prompt: prompt ?? "",
-              negative_prompt: negativePrompt ?? ""
-            })))
+          Effect.map(
+            styles.read,
+            ({ styles }) =>
+              jsonStream(listPieces(styles, ({ name, negativePrompt, prompt }): Style => ({
+                name,
+                prompt,
+                negative_prompt: negativePrompt
+              })))
+          )
       )
       .handle("limits", () => Effect.succeed(limits))
       .handle("options", () => options.snapshot)

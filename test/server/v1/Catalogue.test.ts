@@ -43,6 +43,19 @@ describe("What there is to choose from", () => {
       assert.deepInclude(yield* get("/v1/limits"), { max_width: 2048, max_batch_size: 16 })
     }))
 
+  it.live("may be very many styles, which both APIs send whole", () =>
+    Effect.gen(function*() {
+      const styles = Array.from({ length: 20_000 }, (_, i) => ({
+        name: `s${i}`,
+        prompt: `{prompt}, "\u732B" ${i}`,
+        negativePrompt: "n"
+      }))
+      const { get } = yield* started({ styles })
+      const expected = styles.map(({ name, prompt }) => ({ name, prompt, negative_prompt: "n" }))
+      assert.deepStrictEqual(yield* get("/v1/styles"), expected)
+      assert.deepStrictEqual(yield* get("/sdapi/v1/prompt-styles"), expected)
+    }))
+
   it.live("is made by names that the lists give", () =>
     Effect.gen(function*() {
       const { ask, get } = yield* started()
