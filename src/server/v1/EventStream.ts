@@ -12,7 +12,7 @@ import * as Stream from "effect/Stream"
 import { type RunEvent, SentEvent } from "../../contract/Run.ts"
 import { ImageEncoder } from "../../images/ImageEncoder.ts"
 import type * as RunState from "../../runner/RunState.ts"
-import type { Logged } from "./RunEvents.ts"
+import type { Logged } from "./RunLog.ts"
 
 /** Interval of the heartbeat. */
 const heartbeat = "15 seconds"

@@ -1,9 +1,8 @@
 /**
  * The event logs of the runs, so that clients can disconnect and resume.
  *
- * Each run has a log of its last events, numbered from 1. Readers read at their own pace; one that falls behind by more
- * than the log holds continues with the oldest event in it. Previews are large, so a log holds only the latest, until
- * the run ends. An image is logged once, when its file is finished.
+ * Each run has a `RunLog`. Readers read at their own pace; one that falls behind by more than the log holds continues
+ * with the oldest event in it.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -11,180 +10,135 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
+import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import { isLast, type Progress, type RunEvent, type RunImage, type RunStatus } from "../../contract/Run.ts"
-import type * as RunState from "../../runner/RunState.ts"
+import { isLast, type RunStatus } from "../../contract/Run.ts"
 import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
+import * as RunLog from "./RunLog.ts"
 import { endOf, imageOf, liveStatusOf } from "./RunView.ts"
-
-/** An event with its number and the preview that is new in it. */
-export interface Logged {
-  readonly id: number
-  readonly event: RunEvent
-  readonly preview: RunState.Preview | undefined
-}
-
-interface Log {
-  events: ReadonlyArray<Logged>
-  last: Logged | undefined
-  lastPreview: RunState.Preview | undefined
-  lastProgress: Progress | undefined
-  /** Indices of the images that are logged. */
-  readonly images: Set<number>
-  readonly changed: PubSub.PubSub<void>
-}
-
-/** Largest number of events in the log of a run. */
-const maxEvents = 256
 
 export class RunEvents extends Context.Service<RunEvents, {
   /** Starts a log for every run of the queue that has none, and drops the logs of discarded runs. */
   readonly follow: Effect.Effect<void>
   /** The events of a run after the one with a number; none when that was the last. */
-  readonly after: (id: string, number: number) => Option.Option<Stream.Stream<Logged>>
+  readonly after: (id: string, number: number) => Option.Option<Stream.Stream<RunLog.Logged>>
   /** The status of a run. */
   readonly statusOf: (run: QueuedRun) => Effect.Effect<RunStatus>
 }>()("serena/server/v1/RunEvents") {
   static readonly layer: Layer.Layer<RunEvents, never, RunQueue> = Layer.effect(
     RunEvents,
     Effect.gen(function*() {
-      const queue = yield* RunQueue
-      const scope = yield* Effect.scope
-      const lock = yield* Semaphore.make(1)
-      const logs = new Map<string, Log>()
-
-      const append = (log: Log, event: RunEvent, preview?: RunState.Preview) =>
-        Effect.suspend(() => {
-          const logged: Logged = { id: (log.last?.id ?? 0) + 1, event, preview }
-          // The new preview replaces the previous one.
-          const before = preview === undefined ? log.events : log.events.map(withoutPreview)
-          log.events = [...before, logged].slice(-maxEvents)
-          log.last = logged
-          return PubSub.publish(log.changed, undefined)
-        })
-
-      const appendImages = (log: Log, images: ReadonlyArray<RunImage>) =>
-        Effect.forEach(images.filter(({ index }) => !log.images.has(index)), (image) => {
-          log.images.add(image.index)
-          return append(log, { _tag: "Image", image })
-        }, { discard: true })
-
-      const outcome = Effect.fnUntraced(function*(run: QueuedRun) {
-        return endOf(run, yield* Effect.exit(queue.result(run.id)), yield* queue.images(run.id))
-      })
-
-      const note = Effect.fnUntraced(function*(log: Log, run: QueuedRun) {
-        if (log.last !== undefined && isLast(log.last.event)) return
-        if (run.endedAt !== undefined) {
-          const end = yield* outcome(run)
-          yield* appendImages(log, end.images)
-          log.events = log.events.map(withoutPreview)
-          log.lastPreview = undefined
-          yield* append(log, end)
-          return
-        }
-        const status = liveStatusOf(run, yield* Clock.currentTimeMillis)
-        if (status._tag === "Queued") {
-          if (log.last?.event._tag === "Queued" && log.last.event.position === status.position) return
-          yield* append(log, status)
-          return
-        }
-        const { progress } = status
-        const live = run.status._tag === "Running" ? run.status.progress : undefined
-        yield* appendImages(log, (live?.images ?? []).map((image) => imageOf(run.id, image)))
-        if (log.lastProgress !== undefined && isSameMoment(log.lastProgress, progress)) return
-        log.lastProgress = progress
-        const latest = live?.preview
-        const preview = latest === log.lastPreview ? undefined : latest
-        log.lastPreview = latest
-        yield* append(log, { _tag: "Step", progress, preview: null }, preview)
-      }, (effect) => lock.withPermits(1)(effect))
-
-      // Notes the new positions of waiting runs.
-      const moveUp = Effect.forEach(
-        logs,
-        ([id, log]) =>
-          log.last?.event._tag !== "Queued" ? Effect.void : Effect.flatMap(
-            queue.get(id),
-            Option.match({
-              onNone: () => Effect.void,
-              onSome: (run) => run.status._tag === "Queued" ? note(log, run) : Effect.void
-            })
-          ),
-        { discard: true }
-      )
-
-      const begin = Effect.fnUntraced(function*(run: QueuedRun) {
-        const log: Log = {
-          events: [],
-          last: undefined,
-          lastPreview: undefined,
-          lastProgress: undefined,
-          images: new Set(),
-          changed: yield* PubSub.sliding<void>({ capacity: 1, replay: 1 })
-        }
-        logs.set(run.id, log)
-        yield* note(log, run)
-        if (run.endedAt !== undefined) return
-        yield* Stream.runForEach(queue.watch(run.id), (now) => note(log, now)).pipe(
-          Effect.andThen(Effect.suspend(() => moveUp)),
-          Effect.forkIn(scope)
-        )
-      })
-
-      // Runs submitted through `/sdapi/v1` are logged too: the others move up when they end.
-      const follow = Effect.gen(function*() {
-        const all = yield* queue.list
-        const known = new Set(all.map(({ id }) => id))
-        for (const id of logs.keys()) if (!known.has(id)) logs.delete(id)
-        for (const run of all) if (!logs.has(run.id)) yield* begin(run)
-      }).pipe(Effect.uninterruptible)
-
-      const reader = (log: Log, number: number) =>
-        Stream.suspend(() => {
-          let read = number
-          return Stream.fromPubSub(log.changed).pipe(
-            Stream.flatMap(() =>
-              Stream.suspend(() => {
-                const unread = log.events.filter(({ id }) => id > read)
-                read = unread.at(-1)?.id ?? read
-                return Stream.fromIterable(unread)
-              })
-            ),
-            Stream.takeUntil(({ event }) => isLast(event))
-          )
-        })
-
-      const after = (id: string, number: number): Option.Option<Stream.Stream<Logged>> => {
-        const log = logs.get(id)
-        const isOver = log?.last === undefined || (isLast(log.last.event) && log.last.id <= number)
-        return isOver ? Option.none() : Option.some(reader(log, number))
+      const shell: Shell = {
+        queue: yield* RunQueue,
+        scope: yield* Effect.scope,
+        lock: yield* Semaphore.make(1),
+        entries: new Map()
       }
-
       // Also on a clock, so that a quiet server drops the logs of discarded runs.
-      yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep("1 minute"), follow)))
-
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep("1 minute"), follow(shell))))
       return RunEvents.of({
-        follow,
-        after,
-        statusOf: (run) =>
-          Effect.suspend((): Effect.Effect<RunStatus> => {
-            if (run.endedAt === undefined) return Effect.map(Clock.currentTimeMillis, (now) => liveStatusOf(run, now))
-            const event = logs.get(run.id)?.last?.event
-            return event?._tag === "Done" || event?._tag === "Failed" || event?._tag === "Cancelled"
-              ? Effect.succeed(event)
-              : outcome(run)
-          })
+        follow: follow(shell),
+        after: (id, number) => Option.flatMap(Option.fromUndefinedOr(shell.entries.get(id)), reader(number)),
+        statusOf: (run) => statusOf(shell, run)
       })
     })
   )
 }
 
-const withoutPreview = (logged: Logged): Logged =>
-  logged.preview === undefined ? logged : { ...logged, preview: undefined }
+/** The log of a run, and how readers learn of its changes. */
+interface Entry {
+  log: RunLog.RunLog
+  readonly changed: PubSub.PubSub<void>
+}
 
-// The estimated time left is not compared: it changes without an event.
-const isSameMoment = (a: Progress, b: Progress): boolean =>
-  a.job === b.job && a.text === b.text && a.batch === b.batch && a.batches === b.batches && a.step === b.step &&
-  a.steps === b.steps && a.interrupted === b.interrupted && a.preview_step === b.preview_step
+interface Shell {
+  readonly queue: RunQueue["Service"]
+  /** Ends the fibers that follow the runs. */
+  readonly scope: Scope.Scope
+  /** Held while a log changes. */
+  readonly lock: Semaphore.Semaphore
+  /** By the id of the run. */
+  readonly entries: Map<string, Entry>
+}
+
+// Runs submitted through `/sdapi/v1` are logged too: the others move up when they end.
+const follow = Effect.fnUntraced(function*(shell: Shell) {
+  const all = yield* shell.queue.list
+  const known = new Set(all.map(({ id }) => id))
+  for (const id of shell.entries.keys()) if (!known.has(id)) shell.entries.delete(id)
+  for (const run of all) if (!shell.entries.has(run.id)) yield* begin(shell, run)
+}, Effect.uninterruptible)
+
+const begin = Effect.fnUntraced(function*(shell: Shell, run: QueuedRun) {
+  const entry: Entry = { log: RunLog.empty, changed: yield* PubSub.sliding<void>({ capacity: 1, replay: 1 }) }
+  shell.entries.set(run.id, entry)
+  yield* note(shell, entry, run)
+  if (run.endedAt !== undefined) return
+  yield* Stream.runForEach(shell.queue.watch(run.id), (now) => note(shell, entry, now)).pipe(
+    Effect.andThen(Effect.suspend(() => moveUp(shell))),
+    Effect.forkIn(shell.scope)
+  )
+})
+
+// Logs what has changed in a run.
+const note = Effect.fnUntraced(
+  function*(shell: Shell, entry: Entry, run: QueuedRun) {
+    if (RunLog.isEnded(entry.log)) return
+    const next = run.endedAt === undefined
+      ? liveLog(entry.log, run, yield* Clock.currentTimeMillis)
+      : RunLog.ended(entry.log, yield* outcome(shell, run))
+    if (next === entry.log) return
+    entry.log = next
+    yield* PubSub.publish(entry.changed, undefined)
+  },
+  (effect, { lock }) => lock.withPermits(1)(effect)
+)
+
+const liveLog = (log: RunLog.RunLog, run: QueuedRun, now: number): RunLog.RunLog => {
+  const status = liveStatusOf(run, now)
+  if (status._tag === "Queued") return RunLog.queued(log, status)
+  const live = run.status._tag === "Running" ? run.status.progress : undefined
+  const images = (live?.images ?? []).map((image) => imageOf(run.id, image))
+  return RunLog.executing(log, { progress: status.progress, images, preview: live?.preview })
+}
+
+const outcome = Effect.fnUntraced(function*({ queue }: Shell, run: QueuedRun) {
+  return endOf(run, yield* Effect.exit(queue.result(run.id)), yield* queue.images(run.id))
+})
+
+// Notes the new positions of waiting runs.
+const moveUp = (shell: Shell) =>
+  Effect.forEach(
+    shell.entries,
+    Effect.fnUntraced(function*([id, entry]) {
+      if (entry.log.last?.event._tag !== "Queued") return
+      const run = Option.getOrUndefined(yield* shell.queue.get(id))
+      if (run?.status._tag === "Queued") yield* note(shell, entry, run)
+    }),
+    { discard: true }
+  )
+
+// The events after the one with a number, as they come; none when the log has ended before.
+const reader = (number: number) => (entry: Entry): Option.Option<Stream.Stream<RunLog.Logged>> => {
+  const { last } = entry.log
+  if (last === undefined || (RunLog.isEnded(entry.log) && last.id <= number)) return Option.none()
+  return Option.some(Stream.suspend(() => {
+    let read = number
+    const unread = Stream.suspend(() => {
+      const events = RunLog.after(entry.log, read)
+      read = events.at(-1)?.id ?? read
+      return Stream.fromIterable(events)
+    })
+    return Stream.fromPubSub(entry.changed).pipe(
+      Stream.flatMap(() => unread),
+      Stream.takeUntil(({ event }) => isLast(event))
+    )
+  }))
+}
+
+const statusOf = Effect.fnUntraced(function*(shell: Shell, run: QueuedRun) {
+  if (run.endedAt === undefined) return liveStatusOf(run, yield* Clock.currentTimeMillis)
+  const log = shell.entries.get(run.id)?.log
+  return (log === undefined ? undefined : RunLog.endOf(log)) ?? (yield* outcome(shell, run))
+})
