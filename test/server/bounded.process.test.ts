@@ -1,6 +1,7 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as http from "node:http"
 import { crc32, deflateSync } from "node:zlib"
 import { start, temporaryFolder } from "../cli/process.ts"
 
@@ -46,6 +47,7 @@ const packed = (name: string, text: Uint8Array) =>
 
 const names = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`sample_format_${i}`, 1]))
 const keys = `a cat\nSteps: 1, ${Array.from({ length: 200_000 }, (_, i) => `key ${i}: ${i}`).join(", ")}`
+const long = `a cat\nSteps: 1, ${Array.from({ length: 65_000 }, (_, i) => `k${i}: ${i}`).join(", ")}`
 const bomb = png(8, {
   chunks: Array.from({ length: 40 }, (_, i) => packed(`text ${i}`, Buffer.alloc(15_000_000, "a")))
 })
@@ -54,6 +56,28 @@ const joined = Array.from({ length: 1333 }, (_, i) => `cat ${i}`).join(" AND ")
 type Kind = readonly [name: string, method: "PATCH" | "POST", path: string, body: () => Uint8Array, status: number]
 
 const json = (value: unknown) => () => Buffer.from(JSON.stringify(value))
+
+/** As many of a text as a prompt may have bytes. */
+const whole = (text: string) => text.repeat(Math.floor(100_000 / Buffer.byteLength(text)))
+
+/** Runs that are cancelled once they sample: what comes before is what is measured. */
+const prompts: ReadonlyArray<readonly [name: string, request: object]> = [
+  ["a prompt that changes at each of 150 steps", { prompt: whole("[a|b|c]"), steps: 150 }],
+  [
+    "a prompt that changes once at each of 150 steps",
+    { prompt: Array.from({ length: 900 }, (_, i) => `[a:b:${i % 150}]`).join(""), steps: 150 }
+  ],
+  ["a prompt of words", { prompt: whole("red heart, ") }],
+  ["a prompt of breaks", { prompt: whole("BREAK ") }],
+  ["a prompt that is one word", { prompt: whole("a") }],
+  ["a prompt of full stops", { prompt: whole("a.") }],
+  ["a prompt of emoji", { prompt: whole("\u{1F600}") }],
+  ["a prompt of weights", { prompt: whole("(a:1.1)") }],
+  ["a negative prompt of words", { negative_prompt: whole("red heart, ") }]
+]
+
+const upscaled = (side: number, by: number, name = "Lanczos") =>
+  json({ image: png(side, { noise: true }).toString("base64"), upscaler_1: name, upscaling_resize: by })
 
 const kinds: ReadonlyArray<Kind> = [
   ["60 MB of line ends", "POST", "/sdapi/v1/txt2img", () => Buffer.alloc(60_000_000, "\n"), 422],
@@ -96,6 +120,8 @@ const kinds: ReadonlyArray<Kind> = [
     () => json({ ...small, init_images: [png(4000, { noise: true }).toString("base64")] })(),
     200
   ],
+  ["an infotext of 1 MB in a request", "POST", "/sdapi/v1/txt2img", json({ ...small, infotext: long }), 200],
+  ["upscaling to 8000x8000", "POST", "/sdapi/v1/extra-single-image", upscaled(1000, 8), 200],
   [
     "upscaling to 4000x4000",
     "POST",
@@ -112,43 +138,109 @@ const kinds: ReadonlyArray<Kind> = [
   ]
 ]
 
+/** A server that says how long its main thread computed without a pause. */
+const measured = Effect.gen(function*() {
+  const folder = yield* temporaryFolder
+  const probe = new URL("./blocking.ts", import.meta.url).href
+  const server = yield* start(["serve", "--port", "0", "--outdir", folder, "--data-dir", folder], {
+    node: ["--import", probe]
+  })
+  const [url = ""] = /http:\S+/.exec(yield* server.printed(/listens on http:\S+/)) ?? []
+  let asked = 0
+  const blocked = Effect.gen(function*() {
+    yield* server.send("SIGUSR2")
+    const line = yield* server.printed(new RegExp(`blocked ${++asked}: [\\d.]+\\n`))
+    return Number(line.split(": ")[1])
+  })
+  const ask = (method: string, path: string, body?: Uint8Array) =>
+    Effect.promise(async (signal) => {
+      const reply = await fetch(url + path, {
+        method,
+        signal,
+        ...(body && { body: new Uint8Array(body), headers: { "content-type": "application/json" } })
+      })
+      return { status: reply.status, text: await reply.text() }
+    })
+  // The first time code is compiled, and a neighbour may empty the caches: what blocks does so each time.
+  const shortest = Effect.fnUntraced(function*<E, R>(work: Effect.Effect<void, E, R>) {
+    let least = Infinity
+    for (let time = 0; time < 12 && least > 50; time++) {
+      yield* blocked
+      yield* work
+      least = Math.min(least, yield* blocked)
+    }
+    return least
+  })
+  return { url, ask, shortest }
+})
+
+type Measured = Effect.Success<typeof measured>
+
+/** Submits a run, waits until it samples or is refused, and cancels it. */
+const sampling = ({ ask, url }: Measured, request: object) =>
+  Effect.gen(function*() {
+    const { text } = yield* ask("POST", "/v1/runs", json({ steps: 20, width: 64, height: 64, ...request })())
+    const id = /"id":"([^"]+)"/.exec(text)?.[1] ?? assert.fail(text)
+    yield* Effect.promise(async (signal) => {
+      const { body } = await fetch(`${url}/v1/runs/${id}/events`, { signal })
+      let read = ""
+      for await (const chunk of body?.pipeThrough(new TextDecoderStream()) ?? []) {
+        read += chunk
+        if (/"job":"sampling".*"step":[1-9]|event: (?:done|failed)/.test(read)) break
+      }
+    })
+    yield* ask("DELETE", `/v1/runs/${id}`)
+  })
+
 describe("the event loop", () => {
   it.live("is held up for no more than 50 ms by any request", () =>
     Effect.gen(function*() {
-      const folder = yield* temporaryFolder
-      const probe = new URL("./blocking.ts", import.meta.url).href
-      const server = yield* start(["serve", "--port", "0", "--outdir", folder, "--data-dir", folder], {
-        node: ["--import", probe]
-      })
-      const [url = ""] = /http:\S+/.exec(yield* server.printed(/listens on http:\S+/)) ?? []
-      let asked = 0
-      const blocked = Effect.gen(function*() {
-        yield* server.send("SIGUSR2")
-        const line = yield* server.printed(new RegExp(`blocked ${++asked}: [\\d.]+\\n`))
-        return Number(line.split(": ")[1])
-      })
-      const ask = ([, method, path, body]: Kind) =>
-        Effect.promise(async () => {
-          const reply = await fetch(url + path, {
-            method,
-            body: new Uint8Array(body()),
-            headers: { "content-type": "application/json" }
-          })
-          await reply.arrayBuffer()
-          return reply.status
-        })
+      const { ask, shortest } = yield* measured
       const found: Array<readonly [string, number]> = []
-      for (const kind of kinds) {
-        const [name, , , , status] = kind
-        let shortest = Infinity
-        // The first time code is compiled, and a neighbour may empty the caches: what blocks does so each time.
-        for (let time = 0; time < 12 && shortest > 50; time++) {
-          yield* blocked
-          assert.strictEqual(yield* ask(kind), status, name)
-          shortest = Math.min(shortest, yield* blocked)
-        }
-        found.push([name, shortest])
+      for (const [name, method, path, body, status] of kinds) {
+        const work = Effect.map(ask(method, path, body()), (reply) => assert.strictEqual(reply.status, status, name))
+        found.push([name, yield* shortest(work)])
       }
+      assert.deepStrictEqual(found.filter(([, longest]) => longest > 50), [])
+    }).pipe(Effect.scoped, Effect.provide(NodeFileSystem.layer)))
+
+  it.live("is held up for no more than 50 ms by any prompt", () =>
+    Effect.gen(function*() {
+      const server = yield* measured
+      const found: Array<readonly [string, number]> = []
+      for (const [name, request] of prompts) {
+        found.push([name, yield* server.shortest(sampling(server, request))])
+      }
+      assert.deepStrictEqual(found.filter(([, longest]) => longest > 50), [])
+    }).pipe(Effect.scoped, Effect.provide(NodeFileSystem.layer)))
+
+  it.live("is held up for no more than 50 ms by six upscales at once, or by 500 readers who do not read", () =>
+    Effect.gen(function*() {
+      const { ask, shortest, url } = yield* measured
+      const upscale = ask("POST", "/sdapi/v1/extra-single-image", upscaled(500, 8)())
+      const six = Effect.map(
+        Effect.all(Array.from({ length: 6 }, () => upscale), { concurrency: 6 }),
+        (replies) => assert.deepStrictEqual(new Set(replies.map(({ status }) => status)), new Set([200]))
+      )
+      const deaf = Effect.gen(function*() {
+        const settings = { override_settings: { show_progress_every_n_steps: 1 } }
+        const { text } = yield* ask("POST", "/v1/runs", json({ steps: 60, width: 128, height: 128, ...settings })())
+        const id = /"id":"([^"]+)"/.exec(text)?.[1] ?? assert.fail(text)
+        yield* Effect.forEach(Array.from({ length: 500 }), () =>
+          Effect.acquireRelease(
+            Effect.callback<http.ClientRequest>((resume) => {
+              const request = http.get(`${url}/v1/runs/${id}/events?previews=true`, { agent: false }, (response) => {
+                response.pause()
+                resume(Effect.succeed(request))
+              })
+            }),
+            (request) => Effect.sync(() => request.destroy())
+          ), { concurrency: 50 })
+        assert.strictEqual((yield* ask("GET", "/health")).status, 200)
+        const { text: events } = yield* ask("GET", `/v1/runs/${id}/events`)
+        assert.include(events, "event: done")
+      }).pipe(Effect.scoped)
+      const found = [["six upscales", yield* shortest(six)], ["500 readers", yield* shortest(deaf)]] as const
       assert.deepStrictEqual(found.filter(([, longest]) => longest > 50), [])
     }).pipe(Effect.scoped, Effect.provide(NodeFileSystem.layer)))
 })
