@@ -17,7 +17,7 @@ import type { Upscalers } from "../images/Upscalers.ts"
 import * as LatentFormat from "../model/LatentFormat.ts"
 import { type LoadedModel, requireLoaded } from "../model/LoadedModel.ts"
 import { Models } from "../model/Models.ts"
-import type { PassLevels } from "../planning/levels.ts"
+import { type PassLevels, processOf } from "../planning/levels.ts"
 import { withLevels } from "../planning/plan.ts"
 import type { HiresPlan, ImagePlan, PassPlan, RunPlan, SourcePixels } from "../planning/RunPlan.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
@@ -123,7 +123,8 @@ const sourceOf = Effect.fnUntraced(function*({ processing, source }: RunPlan) {
 })
 
 const prepareFirst = Effect.fnUntraced(function*(run: RunPlan, env: PassEnv) {
-  const pass = { env, run, plan: run, levels: yield* levelsOf(run), stepsBefore: undefined }
+  const levels = yield* levelsOf(run)
+  const pass = { env, run, plan: run, levels, process: processOf(env.model.noise, env.opts), stepsBefore: undefined }
   return yield* ready(pass, run.hires === undefined || env.opts.hires_fix_refiner_pass !== "second pass")
 })
 
@@ -139,6 +140,7 @@ const prepareSecond = Effect.fnUntraced(function*(run: RunPlan, hires: HiresPlan
     run,
     plan,
     levels: yield* levelsOf(plan),
+    process: processOf(model.noise, env.opts),
     stepsBefore: promptSteps(first)
   }
   return yield* ready(pass, env.opts.hires_fix_refiner_pass !== "first pass")

@@ -27,6 +27,7 @@ import type { ProcessingError } from "../runner/ProcessingError.ts"
 import * as Brownian from "../sampling/Brownian.ts"
 import { add, combine, scale } from "../sampling/Buffers.ts"
 import { blend } from "../sampling/Guidance.ts"
+import type { NoiseProcess } from "../sampling/NoiseProcess.ts"
 import * as NoiseSchedule from "../sampling/NoiseSchedule.ts"
 import * as Samplers from "../sampling/Samplers.ts"
 import * as GuidedDenoiser from "./GuidedDenoiser.ts"
@@ -51,6 +52,8 @@ export interface PromptedPass {
   readonly run: RunPlan
   readonly plan: PassPlan
   readonly levels: PassLevels
+  /** The noise process that the levels are of. */
+  readonly process: NoiseProcess
   /** Steps of the pass before this one, as its sampler counts them; prompts go on counting from there. */
   readonly stepsBefore: number | undefined
 }
@@ -140,7 +143,7 @@ export const samplePass: (options: SamplePassOptions) => Effect.Effect<Sampled, 
 )(function*(options) {
   const { batch, env, mask, plan, run: { processing }, start } = options
   const { model, opts, state } = env
-  const { process, sampler, sigmas, start: mix, timesteps } = options.levels
+  const { levels: { sampler, sigmas, start: mix, timesteps }, process } = options
   const shape = latentShape(model, plan)
   const size = latentLength(shape)
   const { space } = model.latents.scale
@@ -226,7 +229,7 @@ type Guided = GuidedDenoiser.GuidedDenoiser<SamplingStopped | ProcessingError>
 const makeDenoiser = Effect.fnUntraced(function*(
   options: SamplePassOptions
 ): Effect.fn.Return<Guided, ProcessingError, Scope.Scope> {
-  const { env, levels: { calls, process: { levels } }, refiner } = options
+  const { env, levels: { calls }, process: { levels }, refiner } = options
   const scope = yield* Effect.scope
   const stopped: Effect.Effect<void, SamplingStopped> = Effect.flatMap(
     env.state.progress,
@@ -269,7 +272,7 @@ const denoiserOf = Effect.fnUntraced(function*(
   options: SamplePassOptions,
   gate: Effect.Effect<void, SamplingStopped>
 ) {
-  const { env: { model, opts, seamless }, levels: { calls, process, sampler }, plan, run: { processing } } = options
+  const { env: { model, opts, seamless }, levels: { calls, sampler }, plan, process, run: { processing } } = options
   return yield* GuidedDenoiser.make({
     shape: latentShape(model, plan),
     model,

@@ -172,7 +172,7 @@ const inspect = Effect.fnUntraced(function*(
 })
 
 /** Everything in these folders, the first folder first, each file once. */
-export const list = Effect.fn("ModelLibrary.list")(function*(
+export const list = Effect.fnUntraced(function*(
   folders: ReadonlyArray<string>
 ): Effect.fn.Return<ReadonlyArray<ModelFile>, never, Services> {
   const candidates = (yield* Effect.forEach(folders, search)).flat()

@@ -204,20 +204,21 @@ interface Thread {
 
 const startThread = (spawn: () => Worker, countSessions: (change: number) => void): Thread => {
   const worker = spawn()
-  const calls = WorkerCalls.make<Request, NetworkThreadDied>(
-    worker,
-    (reason) => Effect.fail(new NetworkThreadDied({ reason }))
-  )
   let sessions = 0
   const setSessions = (count: number) => {
     countSessions(count - sessions)
     sessions = count
   }
+  // Before the calls: where they fail, no network is counted any more.
+  worker.on("error", () => setSessions(0))
+  worker.on("exit", () => setSessions(0))
+  const calls = WorkerCalls.make<Request, NetworkThreadDied>(
+    worker,
+    (reason) => Effect.fail(new NetworkThreadDied({ reason }))
+  )
   worker.on("message", (message: Reply | Sessions) => {
     if ("sessions" in message && calls.isAlive()) setSessions(message.sessions)
   })
-  worker.on("error", () => setSessions(0))
-  worker.on("exit", () => setSessions(0))
 
   return {
     isAlive: calls.isAlive,

@@ -4,13 +4,17 @@
 import type { ModelInfo } from "../model/ModelInfo.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import { totalSteps } from "../prompt/PromptSchedule.ts"
+import type { NoiseProcess } from "../sampling/NoiseProcess.ts"
 import * as Samplers from "../sampling/Samplers.ts"
 import * as Schedules from "../sampling/Schedules.ts"
 import type { Problems } from "./Problems.ts"
 import type { PassPlan } from "./RunPlan.ts"
 
-/** Levels to visit, how the first latents are mixed, and how often the network is called. */
-export interface PassLevels extends Samplers.Plan {
+/**
+ * Levels to visit, how the first latents are mixed, and how often the network is called: data alone, so that plans can
+ * be compared and written down.
+ */
+export interface PassLevels extends Omit<Samplers.Plan, "process"> {
   /** Calls of the network, as the steps that are really made need them. */
   readonly calls: number
 }
@@ -23,14 +27,18 @@ export interface LevelsInputs {
   readonly image: { readonly strength: number; readonly fixSteps: boolean } | undefined
 }
 
+/** The noise process of a pass on a model. */
+export const processOf = (noise: NoiseProcess, opts: OptionsSnapshot): NoiseProcess =>
+  opts.sd_noise_schedule === "Zero Terminal SNR" ? noise.zeroTerminalSnr() : noise
+
 /** Levels of a pass; absent where sampler, scheduler or noise process are only known to another server. */
 export const planLevels = ({ image, model, opts, pass }: LevelsInputs): PassLevels | undefined => {
   const { sampler, scheduler, steps } = pass
   if (model.noise === undefined || !("method" in sampler) || !("defaultRho" in scheduler)) return undefined
-  const plan = Samplers.plan({
+  const { process: _, ...plan } = Samplers.plan({
     sampler,
     scheduler,
-    process: opts.sd_noise_schedule === "Zero Terminal SNR" ? model.noise.zeroTerminalSnr() : model.noise,
+    process: processOf(model.noise, opts),
     steps,
     sgmNoiseMultiplier: opts.sgm_noise_multiplier,
     discardNextToLast: opts.always_discard_next_to_last_sigma,

@@ -71,7 +71,7 @@ describe("serena serve", () => {
       child.kill("SIGTERM")
       const { code, errors } = yield* ended
       assert.strictEqual(code, 0)
-      assert.match(errors, /level=WARN.* message="Not used: .*dream\.safetensors \(.*ONNX.*\)\."/)
+      assert.match(errors, /level=WARN.* message="Not used: .*dream\.safetensors \(no checkpoint that loads: .*\)\."/)
     }))
 
   it.live("names every flag that is wrong, and does not start", () =>

@@ -146,7 +146,7 @@ export class FileHashes extends Context.Service<FileHashes, {
           )
         }, (effect) => Effect.ignore(effect))
 
-        const of = Effect.fn("FileHashes.of")(function*(file: string): Effect.fn.Return<Hashes, InvalidModelFile> {
+        const of = Effect.fnUntraced(function*(file: string): Effect.fn.Return<Hashes, InvalidModelFile> {
           const found = yield* opened(file)
           const { as } = found
           const known = yield* kept(as)

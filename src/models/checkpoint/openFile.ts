@@ -62,7 +62,7 @@ const sourceFile = (path: string, { mtime, size }: FileSystem.File.Info): Source
  *
  * Fails with `InvalidModelFile`, which names the tensor.
  */
-export const openSafetensors = Effect.fn("openSafetensors")(function*(
+export const openSafetensors = Effect.fnUntraced(function*(
   file: string
 ): Effect.fn.Return<WeightSource, InvalidModelFile, FileSystem.FileSystem> {
   return yield* Effect.scoped(Effect.flatMap(openForReading(file), (open) => readSafetensors(file, open)))
@@ -104,7 +104,7 @@ export const readSafetensors = Effect.fnUntraced(function*(
  * Refuses files that are not what they were when their headers were read. A mapped file that becomes shorter would end
  * the process at the next access (SIGBUS), so call it before each run.
  */
-export const checkUnchanged = Effect.fn("checkUnchanged")(function*(
+export const checkUnchanged = Effect.fnUntraced(function*(
   { files }: Pick<WeightSource, "files">
 ): Effect.fn.Return<void, InvalidModelFile, FileSystem.FileSystem> {
   const fs = yield* FileSystem.FileSystem

@@ -22,7 +22,7 @@ export interface Prediction {
 const largestOfEpsilon = 0.09
 
 /** What a source with a UNet predicts. `yaml` is the text of the `.yaml` file next to it, if there is one. */
-export const predictionOf = Effect.fn("predictionOf")(function*(
+export const predictionOf = Effect.fnUntraced(function*(
   source: WeightSource,
   { family, parts, variant }: Contents,
   yaml?: string

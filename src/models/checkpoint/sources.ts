@@ -47,7 +47,7 @@ type Services = FileSystem.FileSystem | Path.Path
  * Opens one file of weights, recognised by its contents: safetensors, a file of torch (`.ckpt`, `.pt`, `.bin`), or the
  * index of shards (`*.safetensors.index.json`). Fails with `InvalidModelFile`, which says what the file is instead.
  */
-export const openFile = Effect.fn("openFile")(
+export const openFile = Effect.fnUntraced(
   function*(file: string): Effect.fn.Return<WeightSource, InvalidModelFile, Services | Scope.Scope> {
     const open = yield* openForReading(file)
     if (/\.index(\.[\w-]+)?\.json$/i.test(file)) return yield* openShards(file)
@@ -178,7 +178,7 @@ export const filesOfFolder = Effect.fnUntraced(function*(
 })
 
 /** Opens the networks of a diffusers folder as one source, each under the prefix of its name. */
-export const openFolder = Effect.fn("openFolder")(function*(
+export const openFolder = Effect.fnUntraced(function*(
   folder: string
 ): Effect.fn.Return<WeightSource, InvalidModelFile, Services> {
   const files = yield* filesOfFolder(folder)

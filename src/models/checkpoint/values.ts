@@ -8,7 +8,7 @@ import { openForReading } from "./openFile.ts"
 import type { ElementType, StoredTensor } from "./WeightSource.ts"
 
 /** A tensor's values in the order of its shape, as float32; those of F64 and of large integers are rounded. */
-export const readValues = Effect.fn("readValues")(function*(
+export const readValues = Effect.fnUntraced(function*(
   { file, length, offset, type }: StoredTensor
 ): Effect.fn.Return<Float32Array, InvalidModelFile, FileSystem.FileSystem> {
   const bytes = yield* Effect.scoped(Effect.flatMap(openForReading(file), ({ read }) => read(offset, length)))
