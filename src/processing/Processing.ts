@@ -649,8 +649,9 @@ export interface Img2Img extends FieldTypes.Img2Img {}
 export const Processing = Schema.Union([Txt2Img, Img2Img])
 export type Processing = Txt2Img | Img2Img
 
-const decodeTxt2Img = Schema.decodeUnknownEffect(Schema.toCodecJson(Txt2Img), { errors: "all" })
-const decodeImg2Img = Schema.decodeUnknownEffect(
+// Pure, here and below: bundles of pages that send requests leave out what decodes them.
+const decodeTxt2Img = /* @__PURE__ */ Schema.decodeUnknownEffect(Schema.toCodecJson(Txt2Img), { errors: "all" })
+const decodeImg2Img = /* @__PURE__ */ Schema.decodeUnknownEffect(
   Schema.toCodecJson(
     Img2Img.mapFields(Struct.assign({ init_images: GivenImages, mask: Schema.optional(GivenMask) }))
   ),
@@ -861,7 +862,7 @@ const exceededImages = (
  * request: base64 over the limit is not decoded. Unknown fields are problems, named with the nearest known field, or
  * with the nearest of `others`: names that the caller reads itself.
  */
-export const decode = Effect.fn("Processing.decode")(function*(
+export const decode = /* @__PURE__ */ Effect.fn("Processing.decode")(function*(
   input: unknown,
   limits: Limits = Limits.make({}),
   others: ReadonlyArray<string> = []
@@ -880,31 +881,8 @@ export const decode = Effect.fn("Processing.decode")(function*(
   return yield* accepted(input, decoded, { limits, others, broken })
 })
 
-/**
- * The request that a program made, if it is one: a program without types can pass any value, and a spread of a request
- * can hold any. Fails with an `InvalidProcessing` that holds every problem, as `decode` does. Every run begins with
- * this, without a span of its own.
- */
-export const check = Effect.fnUntraced(function*(value: unknown, limits: Limits) {
-  if (!isRequest(value)) {
-    const message = "it is not a complete request; create one with Txt2Img.make({ ... }) or Img2Img.make({ ... })"
-    return yield* new InvalidProcessing({ problems: [{ path: "processing", message }] })
-  }
-  return yield* accepted(value, yield* Effect.result(checkEither(value)), { limits, others: [], broken: [] })
-})
-
-const isRequest = (value: unknown): value is { readonly _tag: Tag } =>
-  Predicate.hasProperty(value, "_tag") && (value._tag === "Txt2Img" || value._tag === "Img2Img") &&
-  Predicate.hasProperty(value, "override_settings")
-
-const checkTxt2Img = Schema.decodeUnknownEffect(Schema.toType(Txt2Img), { errors: "all" })
-const checkImg2Img = Schema.decodeUnknownEffect(Schema.toType(Img2Img), { errors: "all" })
-
-const checkEither = (value: { readonly _tag: Tag }): Effect.Effect<Processing, Schema.SchemaError> =>
-  value._tag === "Txt2Img" ? checkTxt2Img(value) : checkImg2Img(value)
-
-// Whether a request is taken: the one place that decides, for whatever it was decoded from.
-const accepted = Effect.fnUntraced(function*(
+/** The request, if it is taken: the one place that decides, for whatever it was decoded from. */
+export const accepted = /* @__PURE__ */ Effect.fnUntraced(function*(
   given: unknown,
   decoded: Result.Result<Processing, Schema.SchemaError>,
   { broken, limits, others }: {

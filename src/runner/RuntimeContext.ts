@@ -13,10 +13,11 @@ import type { LoadedModel } from "../model/LoadedModel.ts"
 import type { ModelNotFound, NetworkError } from "../model/ModelError.ts"
 import type { ModelInfo } from "../model/ModelInfo.ts"
 import { Models } from "../model/Models.ts"
+import { checkRequest } from "../processing/checkRequest.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import { InvalidOptions, Options, type OptionsSnapshot } from "../processing/Options.ts"
-import { check, type Processing } from "../processing/Processing.ts"
+import type { Processing } from "../processing/Processing.ts"
 import type { ProcessingError } from "./ProcessingError.ts"
 import type { ProcessingRequest } from "./ProcessingRequest.ts"
 import { Runs } from "./Runs.ts"
@@ -91,7 +92,7 @@ export class CaptureContext extends Context.Service<CaptureContext, {
             yield* CommandOptions.check(cmdOpts)
             const snapshot = yield* options.snapshot
             yield* Options.decode(snapshot)
-            yield* check(processing, cmdOpts.limits)
+            yield* checkRequest(processing, cmdOpts.limits)
             const { sd_model_checkpoint: wanted } = processing.override_settings
             if (wanted !== undefined && isPath(wanted)) return yield* notPath("override_settings.sd_model_checkpoint")
             const opts = Options.patched(snapshot, processing.override_settings)

@@ -3,9 +3,10 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
+import { checkRequest } from "../../src/processing/checkRequest.ts"
 import { InvalidProcessing } from "../../src/processing/InvalidProcessing.ts"
 import { Limits } from "../../src/processing/Limits.ts"
-import { check, decode, exceeded, Img2Img, Processing, Txt2Img } from "../../src/processing/Processing.ts"
+import { decode, exceeded, Img2Img, Processing, Txt2Img } from "../../src/processing/Processing.ts"
 
 const shared = {
   prompt: "",
@@ -588,7 +589,7 @@ describe("limits", () => {
 
   it.effect("fail a Processing that a program made itself, too", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(check(Txt2Img.make({ steps: 10_000 }), Limits.make({})))
+      const error = yield* Effect.flip(checkRequest(Txt2Img.make({ steps: 10_000 }), Limits.make({})))
       assert.instanceOf(error, InvalidProcessing)
       assert.strictEqual(
         error.message,
@@ -599,7 +600,7 @@ describe("limits", () => {
   it.effect("are checked together with values and names that a spread brought in", () =>
     Effect.gen(function*() {
       const spread = { ...Txt2Img.make({ steps: 10_000 }), width: "wide", step: 20 }
-      const error = yield* Effect.flip(check(spread, Limits.make({})))
+      const error = yield* Effect.flip(checkRequest(spread, Limits.make({})))
       assert.deepStrictEqual(error.problems.map(({ path }) => path), ["width", "step", "steps"])
     }))
 
