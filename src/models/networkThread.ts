@@ -149,7 +149,7 @@ const counted = (change: number) => {
  * Bytes that a network may go on holding for its next call, or as much as its weights where these are more: opening it
  * again takes long then. onnxruntime keeps what the largest call took; from Node only closing the session frees it.
  */
-const mostHeld = 512 * 2 ** 20
+const mostHeld = 256 * 2 ** 20
 
 /** Growth of the process that is put down to other threads. */
 const noise = 64 * 2 ** 20
