@@ -236,7 +236,7 @@ describe("the event loop", () => {
             }),
             (request) => Effect.sync(() => request.destroy())
           ), { concurrency: 50 })
-        assert.strictEqual((yield* ask("GET", "/health")).status, 200)
+        assert.strictEqual((yield* ask("GET", "/health/live")).status, 200)
         const { text: events } = yield* ask("GET", `/v1/runs/${id}/events`)
         assert.include(events, "event: done")
       }).pipe(Effect.scoped)
