@@ -39,7 +39,7 @@ export const readClip = Effect.fnUntraced(function*(padding: ClipReading["paddin
   })
 })
 
-const clipDir = fileURLToPath(new URL("../../data/clip", import.meta.url))
+const clipDir = fileURLToPath(new URL("../../models/clip", import.meta.url))
 
 /** The vocabulary of a tokenizer's files. */
 export const read = Effect.fnUntraced(function*(
