@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { LatentShape } from "../core/LatentShape.ts"
 import type { NoiseProcess } from "../sampling/NoiseProcess.ts"
+import type { AdapterUse } from "./Adapter.ts"
 import type { Autoencoder, Seams } from "./Autoencoder.ts"
 import type { Conditioner, TextEncoders } from "./Conditioner.ts"
 import type { LatentFormat } from "./LatentFormat.ts"
@@ -86,6 +87,18 @@ export interface LoadedModel extends ModelInfo, Autoencoder {
   ) => Effect.Effect<DenoisingCall, NetworkError, Scope.Scope>
   /** Absent where nothing is known. */
   readonly estimates?: MemoryEstimates | undefined
+  /**
+   * The same model with adapters over its weights, for as long as the scope. The model itself stays as it is, and
+   * strengths are inputs of the networks: the same files at other strengths open nothing. A file that cannot be read
+   * fails with `InvalidModelFile`. Absent where weights cannot be adapted, as those of exported ONNX networks.
+   */
+  readonly adapted?: (uses: ReadonlyArray<AdapterUse>) => Effect.Effect<AdaptedModel, NetworkError, Scope.Scope>
+}
+
+/** A model with adapters over its weights. */
+export interface AdaptedModel extends LoadedModel {
+  /** Sentences about changes that do not fit the model and are left out, with the adapter's name. */
+  readonly adapterWarnings: ReadonlyArray<string>
 }
 
 /** Whether the networks of a model run in this process. */
