@@ -105,13 +105,15 @@ export function* parsing(
   }
 
   for (let row = yield* nextRow(rows); row !== undefined; row = yield* nextRow(rows)) {
-    const { fields, line, unclosed } = row
+    const { fields, line, tooLong, unclosed } = row
     const name = fields[nameAt] ?? ""
     const prompt = fields[promptAt]
     const report = (message: string) => problems.push({ line, message })
     if (name.startsWith("#")) continue
     if (unclosed) {
       report("a quoted field is not closed")
+    } else if (tooLong !== undefined) {
+      report(`a text has ${tooLong} characters; at most ${longestPrompt} are read`)
     } else if (fields.length > names.length) {
       report(`there are ${fields.length} fields for ${names.length} columns; a text with commas must be quoted`)
     } else if (name === "") {
@@ -130,13 +132,12 @@ interface Row {
   readonly line: number
   readonly fields: ReadonlyArray<string>
   readonly unclosed: boolean
+  /** Length of a field that is longer than a prompt may be, and is left empty. */
+  readonly tooLong: number | undefined
 }
 
-// A field and what ends it. Spaces before a field are not part of it; text after a closing quote is.
-const fieldPattern = / *(?:"([^"]*(?:""[^"]*)*)("|$))?([^,\r\n]*)(,|\r\n|\r|\n|$)/gy
-
-/** Fields that are read in one part. */
-const fieldsAtOnce = 256
+/** Fields, quotes or line ends that are read in one part. */
+const readAtOnce = 256
 
 type Rows = Generator<Row | undefined, void>
 
@@ -149,27 +150,57 @@ function* nextRow(rows: Rows): Parts<Row | undefined> {
   }
 }
 
-// Rows of a CSV text, without the empty ones, and `undefined` for a pause.
+const lineEnd = /\r\n|[\r\n]/g
+const fieldEnd = /[,\r\n]|$/g
+const notSpace = /[^ ]|$/g
+
+// Where a pattern next matches from a place on.
+const nextMatch = (pattern: RegExp, text: string, from: number): RegExpExecArray | null => {
+  pattern.lastIndex = from
+  return pattern.exec(text)
+}
+
+// Rows of a CSV text, without the empty ones, and `undefined` for a pause. Spaces before a field are not part of it;
+// text after a closing quote is.
 function* readRows(csv: string): Rows {
   let line = 1
   let read = 0
-  let row: { readonly line: number; readonly fields: Array<string> } = { line, fields: [] }
-  for (const [field, quoted = "", quote, rest = "", end] of csv.matchAll(fieldPattern)) {
-    if (++read % fieldsAtOnce === 0) yield
-    row.fields.push(quoted.replaceAll("\"\"", "\"") + rest)
-    line += lineBreaks(field)
-    if (end === ",") continue
-    if (row.fields.length > 1 || row.fields[0] !== "") yield { ...row, unclosed: quote === "" }
-    row = { line, fields: [] }
+  let at = 0
+  let row: { readonly line: number; readonly fields: Array<string>; tooLong: number | undefined } = {
+    line,
+    fields: [],
+    tooLong: undefined
   }
-}
-
-// A carriage return and the newline after it are one.
-const lineBreaks = (text: string): number => {
-  let count = 0
-  for (let at = 0; at < text.length; at++) {
-    const unit = text.charCodeAt(at)
-    if (unit === 0x0A || (unit === 0x0D && text.charCodeAt(at + 1) !== 0x0A)) count++
+  while (at <= csv.length) {
+    if (++read % readAtOnce === 0) yield
+    at = nextMatch(notSpace, csv, at)?.index ?? csv.length
+    let quoted = ""
+    let unclosed = false
+    if (csv[at] === "\"") {
+      const start = at + 1
+      let end = csv.indexOf("\"", start)
+      while (end !== -1 && csv[end + 1] === "\"") {
+        if (++read % readAtOnce === 0) yield
+        end = csv.indexOf("\"", end + 2)
+      }
+      unclosed = end === -1
+      at = unclosed ? csv.length : end + 1
+      const stop = unclosed ? at : end
+      if (stop - start > longestPrompt) row.tooLong = stop - start
+      else quoted = csv.slice(start, stop).replaceAll("\"\"", "\"")
+      for (let found = nextMatch(lineEnd, csv, start); found !== null && found.index < stop;) {
+        if (++read % readAtOnce === 0) yield
+        line++
+        found = nextMatch(lineEnd, csv, found.index + found[0].length)
+      }
+    }
+    const end = nextMatch(fieldEnd, csv, at)?.index ?? csv.length
+    if (end - at > longestPrompt) row.tooLong = end - at
+    row.fields.push(row.tooLong === undefined ? quoted + csv.slice(at, end) : "")
+    at = end + (csv.startsWith("\r\n", end) ? 2 : 1)
+    if (csv[end] === ",") continue
+    if (row.fields.length > 1 || row.fields[0] !== "" || row.tooLong !== undefined) yield { ...row, unclosed }
+    if (end < csv.length) line++
+    row = { line, fields: [], tooLong: undefined }
   }
-  return count
 }

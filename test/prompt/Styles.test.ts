@@ -95,6 +95,17 @@ describe("Styles.parse", () => {
     ])
   })
 
+  it("leaves out a text that is longer than a prompt may be", () => {
+    const long = `"${"a\n".repeat(600_000)}"`
+    assert.deepStrictEqual(whole.parseStyles(`name,prompt\na,${long}\nb,two\nc,${"c".repeat(1_000_001)}`), {
+      styles: [style("b", "two")],
+      problems: [
+        { line: 2, message: "a text has 1200000 characters; at most 1000000 are read" },
+        { line: 600_004, message: "a text has 1000001 characters; at most 1000000 are read" }
+      ]
+    })
+  })
+
   it("tells when a needed column is missing", () => {
     assert.deepStrictEqual(whole.parseStyles("title,prompt\na,b").problems, [
       { line: 1, message: "the columns are title, prompt; name and prompt are required" }
@@ -105,7 +116,9 @@ describe("Styles.parse", () => {
   it.each([
     ["rows", Array.from({ length: 10_000 }, (_, i) => `s${i},text ${i}\n`).join("")],
     ["empty rows", "\n".repeat(20_000)],
-    ["fields", ",".repeat(20_000)]
+    ["fields", ",".repeat(20_000)],
+    ["doubled quotes", `a,"${"\"".repeat(40_000)}"`],
+    ["lines of a text", `a,"${"\n".repeat(20_000)}"`]
   ])("pauses while it reads many %s", (_, rows) => {
     let pauses = 0
     for (const _ of Styles.parsing("name,prompt\n" + rows)) pauses++

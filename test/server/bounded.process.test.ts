@@ -1,7 +1,9 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { writeFileSync } from "node:fs"
 import * as http from "node:http"
+import { join } from "node:path"
 import { crc32, deflateSync } from "node:zlib"
 import { start, temporaryFolder } from "../cli/process.ts"
 
@@ -142,9 +144,10 @@ const kinds: ReadonlyArray<Kind> = [
 const measured = Effect.gen(function*() {
   const folder = yield* temporaryFolder
   const probe = new URL("./blocking.ts", import.meta.url).href
-  const server = yield* start(["serve", "--port", "0", "--outdir", folder, "--data-dir", folder], {
-    node: ["--import", probe]
-  })
+  const stylesFile = join(folder, "styles.csv")
+  writeFileSync(stylesFile, "name,prompt,negative_prompt\n")
+  const flags = ["--outdir", folder, "--data-dir", folder, "--styles-file", stylesFile]
+  const server = yield* start(["serve", "--port", "0", ...flags], { node: ["--import", probe] })
   const [url = ""] = /http:\S+/.exec(yield* server.printed(/listens on http:\S+/)) ?? []
   let asked = 0
   const blocked = Effect.gen(function*() {
@@ -171,7 +174,7 @@ const measured = Effect.gen(function*() {
     }
     return least
   })
-  return { url, ask, shortest }
+  return { url, ask, shortest, stylesFile }
 })
 
 type Measured = Effect.Success<typeof measured>
@@ -241,6 +244,32 @@ describe("the event loop", () => {
         assert.include(events, "event: done")
       }).pipe(Effect.scoped)
       const found = [["six upscales", yield* shortest(six)], ["500 readers", yield* shortest(deaf)]] as const
+      assert.deepStrictEqual(found.filter(([, longest]) => longest > 50), [])
+    }).pipe(Effect.scoped, Effect.provide(NodeFileSystem.layer)))
+
+  it.live("is held up for no more than 50 ms by a file of 100,000 styles, or of one style of 16 MB", () =>
+    Effect.gen(function*() {
+      const { ask, shortest, stylesFile } = yield* measured
+      const rows = Array.from({ length: 100_000 }, (_, i) => `style ${i},"a cat, {prompt}",blurred ${i}`).join("\n")
+      const files = { "100,000 styles": rows, "a style of 16 MB": `large,"${"a cat, ".repeat(2_390_000)}",` }
+      const found: Array<readonly [string, number]> = []
+      for (const [file, text] of Object.entries(files)) {
+        const asked = [
+          ["GET", "/sdapi/v1/prompt-styles", undefined, 200],
+          ["GET", "/v1/styles", undefined, 200],
+          ["POST", "/sdapi/v1/txt2img", json({ ...small, styles: ["style 1", "style 99999", "other"] })(), 200],
+          ["POST", "/sdapi/v1/txt2img", json({ ...small, styles: ["large"] })(), 200]
+        ] as const
+        let times = 0
+        for (const [method, path, body, status] of asked) {
+          const work = Effect.suspend(() => {
+            // Another size each time, so that it is read again.
+            writeFileSync(stylesFile, `name,prompt,negative_prompt\n${text}\n${"#".repeat(++times)}\n`)
+            return Effect.map(ask(method, path, body), (reply) => assert.strictEqual(reply.status, status, path))
+          })
+          found.push([`${file}: ${method} ${path}`, yield* shortest(work)])
+        }
+      }
       assert.deepStrictEqual(found.filter(([, longest]) => longest > 50), [])
     }).pipe(Effect.scoped, Effect.provide(NodeFileSystem.layer)))
 })
