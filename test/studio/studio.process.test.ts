@@ -159,6 +159,25 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       await gallery(page).nth(1).waitFor()
     }))
 
+  it.effect("takes decimals as they are typed, key by key, over what a field held", () =>
+    visiting(async (page) => {
+      const typed = async (name: string, text: string) => {
+        await number(page, name).press("Control+a")
+        await number(page, name).pressSequentially(text)
+        assert.strictEqual(await number(page, name).inputValue(), text)
+      }
+      await prompt(page).fill("a pink heart")
+      await typed("CFG Scale", "0.05")
+      await typed("CFG Scale", "7.50")
+      await typed("Sampling steps", "3")
+      await number(page, "Sampling steps").press("Home")
+      await number(page, "Sampling steps").pressSequentially("1")
+      const request = await submitted(page, () => page.keyboard.press("Control+Enter"))
+      assert.deepInclude(request, { cfg_scale: 7.5, steps: 13 })
+      await page.getByRole("slider", { name: "CFG Scale, slider" }).fill("4.5")
+      assert.strictEqual(await number(page, "CFG Scale").inputValue(), "4.5")
+    }))
+
   it.effect("says what is wrong next to the field, from the page and from the server", () =>
     visiting(async (page) => {
       await number(page, "CFG Scale").fill("")

@@ -2,6 +2,7 @@
  * The form's controls, each bound to one field.
  */
 import type { ComponentChildren } from "preact"
+import { useLayoutEffect, useRef } from "preact/hooks"
 import { fromText, toJson } from "../../core/Seed.ts"
 import { labelOf } from "../state/fields.ts"
 import {
@@ -48,14 +49,20 @@ interface NumberProps extends Common {
 export const NumberInput = ({ children, hint: ownHint, name, placeholder, slider, step = 1 }: NumberProps) => {
   const { hint, label } = shownOf(name, ownHint)
   const value = form.value[name]
+  const own = useRef<HTMLInputElement>(null)
+  // What is typed stays as it is, `7.` on the way to `7.5` too: the text changes only when its number is another one.
+  useLayoutEffect(() => {
+    const { current } = own
+    if (current !== null && readNumber(current.value) !== value) current.value = String(value ?? "")
+  }, [value])
   const input = (
     <input
       id={`field-${name}`}
+      ref={own}
       class="input"
       type="number"
       inputMode={step < 1 ? "decimal" : "numeric"}
       step={step}
-      value={value ?? ""}
       placeholder={placeholder}
       autoComplete="off"
       {...described(name, hint !== undefined)}
