@@ -12,7 +12,7 @@ import type { Conditioning, NamedTensors, ScheduledConditioning } from "../model
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import type { NetworkError } from "../model/ModelError.ts"
 import { at } from "../sampling/Buffers.ts"
-import { blend, combineGuidance, type WeightedPrediction } from "../sampling/Guidance.ts"
+import { addImageGuidance, blend, combineGuidance, type WeightedPrediction } from "../sampling/Guidance.ts"
 import type { NoiseProcess } from "../sampling/NoiseProcess.ts"
 import type { Denoiser, Sampler } from "../sampling/Samplers.ts"
 import * as networkRows from "./networkRows.ts"
@@ -43,6 +43,8 @@ export interface GuidedDenoiserOptions<E> {
   readonly batch: number
   readonly conditioning: Conditioning
   readonly cfgScale: number
+  /** How much the source image guides a model that edits images; 1, or left out, for no guidance by it. */
+  readonly imageScale?: number | undefined
   /** Calls that the steps will need, as prompt schedules count them. */
   readonly calls: number
   /** Is run before each call of the network; its failure ends the sampling. */
@@ -79,13 +81,18 @@ export const make: <E>(
   Scope.Scope
 > = Effect.fnUntraced(
   function*<E>(options: GuidedDenoiserOptions<E>) {
-    const { batch, conditioning: { negative, parts }, model, process, sampler, shape, skipping } = options
-    const rows = (members: ReadonlyArray<ScheduledConditioning>) =>
+    const { batch, conditioning: { negative, parts }, imageScale = 1, model, process, sampler, shape } = options
+    // Guided by an image, the negative prompt is asked with the image, and last of all without it.
+    const isImageGuided = imageScale !== 1 && negative !== undefined
+    const unprompted = negative === undefined ? [] : isImageGuided ? [negative, negative] : [negative]
+    const skipping = isImageGuided ? undefined : options.skipping
+    const rows = (members: ReadonlyArray<ScheduledConditioning>, withoutSource = 0) =>
       networkRows.make({
         model,
         batch,
         shape,
         members,
+        withoutSource,
         seamless: options.seamless === true,
         source: options.source,
         tiles: options.tiles
@@ -94,10 +101,11 @@ export const make: <E>(
 
     // Prompt and negative prompt in one call; or the prompt's own call, where the other one is apart or left out at
     // times.
-    const both = together ? yield* rows([...parts, negative]) : undefined
+    const withoutSource = isImageGuided ? 1 : 0
+    const both = together ? yield* rows([...parts, ...unprompted], withoutSource) : undefined
     const skips = skipping !== undefined && (skipping.early > 0 || skipping.below > 0)
     const alone = both === undefined || skips ? yield* rows(parts) : undefined
-    const apart = negative === undefined || together ? undefined : yield* rows([negative])
+    const apart = negative === undefined || together ? undefined : yield* rows(unprompted, withoutSource)
 
     const size = batch * latentLength(shape)
     const scale = options.cfgScale / sampler.guidanceDivisor
@@ -138,9 +146,9 @@ export const make: <E>(
       const used = joint ?? alone
       if (used === undefined) return denoised
       const [first = guided] = used.predictions
-      const without = skipped || negative === undefined
-        ? undefined
-        : apart?.predictions[0] ?? used.predictions[parts.length]
+      const [without, withNothing = without] = skipped
+        ? []
+        : apart?.predictions ?? used.predictions.slice(parts.length)
       let prediction = first
       if (without !== undefined || parts.length > 1) {
         const own = joint === undefined ? weights.alone : weights.both
@@ -148,7 +156,10 @@ export const make: <E>(
         combineGuidance(guided, without ?? first, own ?? [], without === undefined ? 1 : scale)
         prediction = guided
       }
-      if (sampler.needsUnconditional) toDenoised(unconditional, x, used.input, without ?? first, sigma)
+      if (isImageGuided && without !== undefined && withNothing !== undefined) {
+        addImageGuidance(guided, withNothing, without, imageScale)
+      }
+      if (sampler.needsUnconditional) toDenoised(unconditional, x, used.input, withNothing ?? first, sigma)
       toDenoised(denoised, x, used.input, prediction, sigma)
       if (after !== undefined) blend(denoised, denoised, after.original, after.values)
       return denoised
@@ -199,8 +210,10 @@ export const usesNegative = (options: {
   readonly model: LoadedModel
   readonly sampler: Sampler
   readonly cfgScale: number
+  readonly imageScale: number
   readonly weights: ReadonlyArray<number>
 }): boolean =>
   !options.model.conditioner.isSelfGuided &&
-  (options.cfgScale !== 1 || options.sampler.needsUnconditional || options.weights.length !== 1 ||
+  (options.cfgScale !== 1 || options.imageScale !== 1 || options.sampler.needsUnconditional ||
+    options.weights.length !== 1 ||
     at(options.weights, 0) !== 1)

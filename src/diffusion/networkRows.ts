@@ -36,6 +36,8 @@ export interface NetworkRowsOptions {
   readonly seamless: boolean
   /** What the network reads of a source image: `[batch, source.channels, frames, height, width]`; absent for others. */
   readonly source: Float32Array | undefined
+  /** How many members, the last ones, see zeros in place of the source image; none when left out. */
+  readonly withoutSource?: number | undefined
   /** Tiles, in latent values, in which larger latents are predicted; the whole at once when left out. */
   readonly tiles?: { readonly size: number; readonly overlap: number } | undefined
 }
@@ -79,11 +81,11 @@ const open = Effect.fnUntraced(function*(options: NetworkRowsOptions) {
 })
 
 const makeWhole = Effect.fnUntraced(function*(options: NetworkRowsOptions) {
-  const { batch, members, shape, source } = options
+  const { batch, members, shape, source, withoutSource = 0 } = options
   const call = yield* open(options)
   const size = batch * latentLength(shape)
   const texts = textWriter(call, options)
-  if (source !== undefined) writeForAll(call.inputs[sourceInput], source, members.length)
+  if (source !== undefined) writeForAll(call.inputs[sourceInput], source, members.length - withoutSource)
   const rows: NetworkRows = {
     input: call.sample.subarray(0, size),
     predictions: predictionsOf(call, members.length, size),
@@ -99,7 +101,7 @@ const makeWhole = Effect.fnUntraced(function*(options: NetworkRowsOptions) {
 // Tile after tile; each is predicted as if it were all, and all are blended. Tiles of seamless latents go round the
 // edges.
 const makeTiled = Effect.fnUntraced(function*(options: NetworkRowsOptions, plan: latentTiles.TilePlan) {
-  const { batch, members, model, shape, source } = options
+  const { batch, members, model, shape, source, withoutSource = 0 } = options
   const call = yield* open(options)
   const texts = textWriter(call, options)
   const planes = batch * shape.channels * shape.frames
@@ -121,7 +123,7 @@ const makeTiled = Effect.fnUntraced(function*(options: NetworkRowsOptions, plan:
           writeForAll(call.sample, part, members.length)
           if (source !== undefined) {
             latentTiles.gather(sourcePart, source, sourcePlanes, plan, tile)
-            writeForAll(call.inputs[sourceInput], sourcePart, members.length)
+            writeForAll(call.inputs[sourceInput], sourcePart, members.length - withoutSource)
           }
           return Effect.map(call.run(t), () => {
             for (const [member, prediction] of rows.predictions.entries()) {
@@ -137,7 +139,7 @@ const makeTiled = Effect.fnUntraced(function*(options: NetworkRowsOptions, plan:
 const predictionsOf = ({ prediction }: DenoisingCall, members: number, size: number): ReadonlyArray<Float32Array> =>
   Array.from({ length: members }, (_, member) => prediction.subarray(member * size, (member + 1) * size))
 
-// A batch's values, for every member.
+// A batch's values, for the first members. Buffers are zero where nothing was written.
 const writeForAll = (all: Float32Array | undefined, values: Float32Array, members: number): void => {
   for (let member = 0; member < members; member++) all?.set(values, member * values.length)
 }

@@ -11,6 +11,7 @@ import { latentLength } from "../core/LatentShape.ts"
 import { inTurns } from "../core/Work.ts"
 import type { Conditioning } from "../model/Conditioner.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
+import { isEditing } from "../model/ModelInfo.ts"
 import type { PassLevels } from "../planning/levels.ts"
 import { heldByImages } from "../planning/memory.ts"
 import type { ImagePlan, PassPlan, RunPlan } from "../planning/RunPlan.ts"
@@ -109,6 +110,7 @@ export const condition = Effect.fnUntraced(function*(
     model,
     sampler,
     cfgScale: run.processing.cfg_scale,
+    imageScale: imageScaleOf(pass),
     weights: prompt.parts.map(({ weight }) => weight)
   })
   return yield* model.conditioner.condition(model.textEncoders, {
@@ -126,6 +128,10 @@ export const condition = Effect.fnUntraced(function*(
     )
   )
 })
+
+// How much the source image guides; 1 for models that do not edit images.
+const imageScaleOf = ({ env: { model }, run: { processing } }: PromptedPass): number =>
+  processing._tag === "Img2Img" && isEditing(model) === true ? processing.image_cfg_scale ?? 1 : 1
 
 // The field that a prompt of a pass was given in.
 const pathOf = (
@@ -281,6 +287,7 @@ const denoiserOf = Effect.fnUntraced(function*(
     batch: options.batch.length,
     conditioning: options.conditioning,
     cfgScale: processing.cfg_scale,
+    imageScale: imageScaleOf(options),
     calls,
     gate,
     seamless,

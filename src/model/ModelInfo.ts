@@ -28,6 +28,10 @@ export interface ModelInfo {
   readonly settings?: ReadonlyArray<FamilySetting> | undefined
 }
 
+/** Whether a model reads the latents of an image that it edits; `undefined` where its networks are unknown. */
+export const isEditing = ({ latents, source }: ModelInfo): boolean | undefined =>
+  latents === undefined ? undefined : source?.isInpainting === false
+
 /** Whether a model reads a mask and a masked image next to the latents; `undefined` where its networks are unknown. */
 export const isInpainting = ({ latents, source }: ModelInfo): boolean | undefined =>
   latents === undefined ? undefined : source?.isInpainting === true

@@ -62,6 +62,8 @@ export interface InfotextFacts {
     readonly negativePrompt?: string | undefined
   } | undefined
   readonly isInpaintingModel: boolean
+  /** Whether the model edits images. Left out: it does not. */
+  readonly isEditingModel?: boolean | undefined
   /** Whether there is a mask, also one that leaves nothing to be made. */
   readonly hasMask: boolean
   /** Which of the settings that only some families read may change the image. Left out: none. */
@@ -94,6 +96,7 @@ export const parametersOf = (about: InfotextFacts): ReadonlyArray<Pair> => {
     [field.sampler_name, sampler.name],
     [field.scheduler, about.scheduleLabel],
     [field.cfg_scale, Infotext.float(processing.cfg_scale)],
+    [field.image_cfg_scale, imageScaleOf(about)],
     [field.seed, about.seed],
     [pairKey(field.width), `${about.width}x${about.height}`],
     [setting.sd_model_checkpoint, opts.add_model_hash_to_info ? about.model.hash : undefined],
@@ -124,6 +127,12 @@ export const parametersOf = (about: InfotextFacts): ReadonlyArray<Pair> => {
     ["Version", opts.add_version_to_infotext ? about.version : undefined]
   ]
 }
+
+// Only models that edit images are guided by them.
+const imageScaleOf = ({ isEditingModel, processing }: InfotextFacts): Infotext.Float | undefined =>
+  isEditingModel === true && processing._tag === "Img2Img" && processing.image_cfg_scale !== undefined
+    ? Infotext.float(processing.image_cfg_scale)
+    : undefined
 
 const samplersOf = ({ hires, sampler }: InfotextFacts): ReadonlyArray<SamplerFacts> =>
   hires?.sampler === undefined ? [sampler] : [sampler, hires.sampler]

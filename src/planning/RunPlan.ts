@@ -120,4 +120,6 @@ export interface PlannedModel {
   readonly hash: string | undefined
   /** `undefined` where it is unknown. */
   readonly isInpainting: boolean | undefined
+  /** `undefined` where it is unknown. */
+  readonly isEditing: boolean | undefined
 }

@@ -122,6 +122,7 @@ const factsOf = (
       }
     }),
     isInpaintingModel: plan.model.isInpainting === true,
+    isEditingModel: plan.model.isEditing === true,
     hasMask: processing._tag === "Img2Img" && processing.mask !== undefined,
     // Another model may be of any family.
     familySettings: hires?.checkpoint !== undefined || plan.refiner !== undefined ? "all" : settings ?? [],

@@ -6,7 +6,7 @@
  * in this process and runs on another server are planned alike; of what only the server knows, nothing is made up.
  */
 import * as Result from "effect/Result"
-import { isInpainting, type ModelInfo } from "../model/ModelInfo.ts"
+import { isEditing, isInpainting, type ModelInfo } from "../model/ModelInfo.ts"
 import type { Limits } from "../processing/Limits.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import { exceeded, type Processing } from "../processing/Processing.ts"
@@ -46,11 +46,12 @@ export interface Outline extends Omit<RunPlan, "batches" | "model" | "startedAt"
   /** Settings that only models of its family read. */
   readonly settings: ModelInfo["settings"]
   readonly isInpainting: boolean | undefined
+  readonly isEditing: boolean | undefined
 }
 
 /** What an outline lacks for a plan. */
 export interface PlanFacts extends Seeds {
-  readonly model: Omit<PlannedModel, "isInpainting">
+  readonly model: Omit<PlannedModel, "isEditing" | "isInpainting">
   /** Milliseconds since the epoch. */
   readonly startedAt: number
 }
@@ -136,17 +137,18 @@ export const outline = (inputs: OutlineInputs): Result.Result<Outline, PlanError
     opts,
     usesBrackets: prompts.usesBrackets,
     settings: model.settings,
-    isInpainting: isInpainting(model)
+    isInpainting: isInpainting(model),
+    isEditing: isEditing(model)
   })
 }
 
 /** The plan of an outline: its batches with seeds and infotexts. */
 export const plan = (
-  { isInpainting, opts, settings, usesBrackets, ...outline }: Outline,
+  { isEditing, isInpainting, opts, settings, usesBrackets, ...outline }: Outline,
   { model, startedAt, ...seeds }: PlanFacts
 ): RunPlan => {
   const { negativePrompt, processing, prompt } = outline
-  const settled = { ...outline, model: { ...model, isInpainting }, startedAt }
+  const settled = { ...outline, model: { ...model, isInpainting, isEditing }, startedAt }
   const context = { opts, usesBrackets, settings }
   const image = (index: number): ImagePlan => {
     const own = imageSeeds(processing, seeds, index)

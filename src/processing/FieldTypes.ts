@@ -566,6 +566,12 @@ export interface Img2Img extends RequestFields {
    * Number, 0 to 10. Default: the setting.
    */
   readonly initial_noise_multiplier?: number | undefined
+  /**
+   * How closely the result follows the init image; acts only with models that edit images.
+   *
+   * Number, 0 to 1000. Default: 1.
+   */
+  readonly image_cfg_scale?: number | undefined
 }
 
 /** The fields of `Img2Img.make`. */
@@ -639,6 +645,12 @@ export interface Img2ImgInput extends RequestInput {
    * Number, 0 to 10. Default: the setting.
    */
   readonly initial_noise_multiplier?: number | undefined
+  /**
+   * How closely the result follows the init image; acts only with models that edit images.
+   *
+   * Number, 0 to 1000. Default: 1.
+   */
+  readonly image_cfg_scale?: number | undefined
 }
 
 /** All settings, as a run sees them: frozen. */

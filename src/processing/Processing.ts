@@ -635,6 +635,18 @@ const img2Img = Schema.Struct({
         otherwise: "the setting",
         infotext: "Noise multiplier"
       })
+    ),
+  image_cfg_scale: Schema.optional(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1000 })))
+    .pipe(
+      field({
+        title: "Image CFG scale",
+        description: "How closely the result follows the init image; acts only with models that edit images.",
+        group: "Init images",
+        flag: "image-cfg-scale",
+        value: "number",
+        otherwise: "1",
+        infotext: "Image CFG scale"
+      })
     )
 }).annotate({ identifier: "Img2Img" })
 

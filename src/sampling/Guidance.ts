@@ -31,6 +31,21 @@ export const combineGuidance = (
   for (const { values, weight } of others) add(out, weight * guidanceScale, values)
 }
 
+/**
+ * Guidance by an image: adds (S - 1)·(I - U) to what `combineGuidance` made with I in place of U, where I is the
+ * prediction for the image without the prompt, U the one without either, and S the image's scale. Brooks et al.,
+ * arXiv:2211.09800, eq. 3, in the form where scale 1 means no guidance by the image.
+ */
+export const addImageGuidance = (
+  out: Float32Array,
+  unconditional: Float32Array,
+  ofImage: Float32Array,
+  imageScale: number
+): void => {
+  add(out, imageScale - 1, ofImage)
+  add(out, 1 - imageScale, unconditional)
+}
+
 const mean = (values: Float32Array): number => {
   let sum = 0
   for (let i = 0; i < values.length; i++) sum += values[i] as number

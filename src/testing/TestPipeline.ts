@@ -68,7 +68,7 @@ export const prepare = Effect.fnUntraced(
       source: undefined,
       seamless: false,
       clipSkip: 1,
-      model: { name: model.name, hash: undefined, isInpainting: undefined },
+      model: { name: model.name, hash: undefined, isInpainting: undefined, isEditing: undefined },
       startedAt: 0,
       batches,
       warnings: []

@@ -32,7 +32,7 @@ const state: RunPlan = {
   source: undefined,
   seamless: false,
   clipSkip: 1,
-  model: { name: "test-model", hash: undefined, isInpainting: false },
+  model: { name: "test-model", hash: undefined, isInpainting: false, isEditing: false },
   startedAt: 0,
   batches: [],
   warnings: []

@@ -113,6 +113,7 @@ const chosen: Readonly<Record<string, Arbitrary.Arbitrary<unknown>>> = {
   mask_blur_y: oneOf(0, 4, 9),
   inpaint_full_res_padding: oneOf(0, 16, 32),
   initial_noise_multiplier: oneOf(undefined, 0, 1, 1.4),
+  image_cfg_scale: oneOf(undefined, undefined, 0, 1, 1.5),
 
   sd_model_checkpoint: oneOf("", "other", "inpainting"),
   sigma_min: oneOf(0, 0.1),

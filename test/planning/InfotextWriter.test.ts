@@ -48,6 +48,20 @@ const told = (facts: InfotextFacts): string => {
 }
 
 describe("InfotextWriter.format", () => {
+  it.effect("writes how much an image guides the result, for models that edit images", () =>
+    Effect.gen(function*() {
+      const edited = dog({ image_cfg_scale: 1.5 })
+      const written = format(about(edited, { isEditingModel: true }))
+      assert.include(written, "CFG scale: 7.0, Image CFG scale: 1.5, Seed: 5")
+      const read = yield* fromInfotext(written, { _tag: "Img2Img", init_images: [new Uint8Array([1])] })
+      assert.isTrue(read._tag === "Img2Img" && read.image_cfg_scale === 1.5)
+      for (
+        const facts of [about(edited), about(dog(), { isEditingModel: true }), about(cat(), { isEditingModel: true })]
+      ) {
+        assert.notInclude(format(facts), "Image CFG")
+      }
+    }))
+
   it("writes the reference's plain texts", () => {
     assert.strictEqual(format(about(cat())), `${base}, Version: 1.10.1`)
     assert.strictEqual(

@@ -365,7 +365,12 @@ describe("A server that is a webui", () => {
       assert.deepStrictEqual(images.map(({ infotext }) => infotext), ["first", "second"])
       assert.deepStrictEqual(images.map(({ subseed }) => subseed), [99, 100])
       assert.deepStrictEqual(images.map(({ bytes }) => bytes), [one, two])
-      assert.deepStrictEqual(state.model, { name: "anything-v5", hash: "7f96a1a9ca", isInpainting: undefined })
+      assert.deepStrictEqual(state.model, {
+        name: "anything-v5",
+        hash: "7f96a1a9ca",
+        isInpainting: undefined,
+        isEditing: undefined
+      })
       const sent: unknown = JSON.parse(asked.find(({ path }) => path.endsWith("txt2img"))?.body ?? "{}")
       assert.deepInclude(sent, {
         sampler_name: "DPM++ 2M Turbo",

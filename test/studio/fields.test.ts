@@ -39,6 +39,7 @@ const form = {
   denoising_strength: true,
   resize_mode: true,
   initial_noise_multiplier: true,
+  image_cfg_scale: true,
   mask_blur: true,
   mask_round: true,
   inpainting_fill: true,

@@ -109,7 +109,6 @@ const img2img = {
   ...both,
   denoising_strength: otherwise(FloatNumber.required, new Float(0.75)),
   init_images: otherwise(ImageTexts.nullable, null),
-  image_cfg_scale: otherwise(FloatNumber.nullable, null),
   mask: otherwise(ImageText.nullable, null),
   mask_blur: otherwise(Int.nullable, null),
   inpainting_fill: otherwise(Int.nullable, 0),

@@ -42,6 +42,7 @@ export interface Form {
   readonly denoising_strength: number | null
   readonly resize_mode: string
   readonly initial_noise_multiplier: number | null
+  readonly image_cfg_scale: number | null
   /** Both `mask_blur_x` and `mask_blur_y`. */
   readonly mask_blur: number | null
   readonly mask_round: boolean
@@ -96,6 +97,7 @@ export const defaults: Form = {
   denoising_strength: img2img.denoising_strength,
   resize_mode: String(img2img.resize_mode),
   initial_noise_multiplier: null,
+  image_cfg_scale: null,
   mask_blur: img2img.mask_blur_x,
   mask_round: img2img.mask_round,
   inpainting_fill: String(img2img.inpainting_fill),
@@ -114,7 +116,8 @@ export const mayBeEmpty: ReadonlySet<string> = new Set<keyof Form>([
   "hr_resize_x",
   "hr_resize_y",
   "hr_second_pass_steps",
-  "initial_noise_multiplier"
+  "initial_noise_multiplier",
+  "image_cfg_scale"
 ])
 
 /** Whether a stored value is a seed. */

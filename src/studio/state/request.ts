@@ -57,7 +57,7 @@ export const build = async (kind: Kind): Promise<Asked> => {
       problems.push(...missing(["hr_denoising_strength"]))
     }
   } else {
-    names.push("denoising_strength", "initial_noise_multiplier")
+    names.push("denoising_strength", "initial_noise_multiplier", "image_cfg_scale")
     request["resize_mode"] = Number(values.resize_mode)
     const start = source.value
     if (start === undefined) problems.push({ path: "init_images", message: "Choose an init image." })

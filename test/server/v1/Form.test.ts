@@ -38,7 +38,8 @@ const requests = [
     inpainting_mask_invert: 1,
     inpaint_full_res: false,
     mask_round: false,
-    initial_noise_multiplier: 0.5
+    initial_noise_multiplier: 0.5,
+    image_cfg_scale: 1.5
   })
 ]
 
