@@ -18,6 +18,7 @@ import { ImageStore } from "./images/ImageStore.ts"
 import type { Upscalers } from "./images/Upscalers.ts"
 import type { Models } from "./model/Models.ts"
 import * as devices from "./models/devices.ts"
+import { ModelLibrary } from "./models/ModelLibrary.ts"
 import { ModelProvider } from "./models/ModelProvider.ts"
 import { Networks } from "./models/Networks.ts"
 import * as UpscalerProvider from "./models/UpscalerProvider.ts"
@@ -33,7 +34,15 @@ import { CaptureContext } from "./runner/RuntimeContext.ts"
 export type Services = Process | CaptureContext | Pipeline | RunnerHooks
 
 /** Services that live as long as the process. The layer of hooks can require them. */
-export type Process = CommandOptions | ModelProvider | Models | Options | Runs | StyleBook | Upscalers
+export type Process =
+  | CommandOptions
+  | ModelLibrary
+  | ModelProvider
+  | Models
+  | Options
+  | Runs
+  | StyleBook
+  | Upscalers
 
 export interface LayerOptions<E = never, R = never> {
   /** Hooks of every run; none by default. They can require `Process` and the file system. */
@@ -54,12 +63,13 @@ export const layer = <E = never, R = never>(
 ): Layer.Layer<Services, E, Exclude<R, Process | FileSystem.FileSystem | Path.Path>> => {
   const platform = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer)
   // `fresh`, because layers that depend on these options must not be shared with another `Serena.layer`.
-  const process = Layer.mergeAll(
+  const process: Layer.Layer<Process> = Layer.mergeAll(
     Layer.fresh(ModelProvider.layer),
     Layer.fresh(UpscalerProvider.layer),
     Layer.fresh(StyleBook.layer)
   ).pipe(
     Layer.provide(Layer.fresh(Networks.layer)),
+    Layer.provideMerge(Layer.fresh(ModelLibrary.layer)),
     Layer.provideMerge(
       Layer.mergeAll(Options.layer(options.options), CommandOptions.layer(options.cmdOpts), Runs.layer)
     ),

@@ -25,7 +25,10 @@ export interface FlagField extends Field {
 export type FlagTable = Readonly<Record<string, FlagField>>
 
 /** Flags as parsed, by field name. */
-export type Written = Readonly<Record<string, Option.Option<string | boolean>>>
+export type Written = Readonly<Record<string, Option.Option<WrittenValue>>>
+
+/** One value, or those of a flag that is given several times. */
+type WrittenValue = string | boolean | ReadonlyArray<string>
 
 /** The fields of a struct that have a flag, except some. */
 export const tableOf = (
@@ -62,26 +65,47 @@ export const helpOf = (field: FlagField): string => {
   return `${description.replace(/\.$/, "")} (${unit === undefined ? "" : `${unit}; `}default: ${shownDefault}${off})`
 }
 
-export const toFlag = (field: FlagField): Flag.Flag<Option.Option<string | boolean>> => {
+export const toFlag = (field: FlagField): Flag.Flag<Option.Option<WrittenValue>> => {
   const { flag, value = "text" } = field
   return value === "switch"
     ? Flag.Boolean(flag).pipe(Flag.withDescription(helpOf(field)), Flag.optional)
-    : (value === "folder" ? Flag.Directory(flag) : Flag.String(flag)).pipe(
+    : value === "folders"
+    ? folders(field)
+    : value === "folder"
+    ? folder(field)
+    : Flag.String(flag).pipe(
       Flag.withMetavar(value === "seed" ? "<integer>" : `<${value}>`),
       Flag.withDescription(helpOf(field)),
       Flag.optional
     )
 }
 
+/** The flag of a field that takes a folder. */
+export const folder = (field: FlagField): Flag.Flag<Option.Option<string>> =>
+  Flag.Directory(field.flag).pipe(
+    Flag.withMetavar("<folder>"),
+    Flag.withDescription(helpOf(field)),
+    Flag.optional
+  )
+
+/** The flag of a field that takes folders, one each time it is given. */
+export const folders = (field: FlagField): Flag.Flag<Option.Option<ReadonlyArray<string>>> =>
+  Flag.Directory(field.flag).pipe(
+    Flag.withMetavar("<folder>"),
+    Flag.withDescription(helpOf(field)),
+    Flag.atLeast(0),
+    Flag.map((given) => given.length === 0 ? Option.none() : Option.some(given))
+  )
+
 /** Flags of a table, by field name. */
-export const toFlags = (table: FlagTable): Readonly<Record<string, Flag.Flag<Option.Option<string | boolean>>>> =>
+export const toFlags = (table: FlagTable): Readonly<Record<string, Flag.Flag<Option.Option<WrittenValue>>>> =>
   Record.map(table, toFlag)
 
 const isNumeric = ({ value }: FlagField): boolean => value === "integer" || value === "seed" || value === "number"
 
 // A number of the flag; `undefined` for a text that is none. Seeds have digits that a `number` cannot hold, and any
 // other number too large to be held is the largest: it is out of every range.
-const toNumber = (field: FlagField, text: string | boolean): number | bigint | undefined => {
+const toNumber = (field: FlagField, text: WrittenValue): number | bigint | undefined => {
   const seed = field.value === "seed" ? Seed.fromText(String(text)) : undefined
   const isText = String(text).trim() === "" || /infinity/i.test(String(text))
   const number = Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, isText ? Number.NaN : Number(text)))

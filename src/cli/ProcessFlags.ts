@@ -6,6 +6,7 @@ import type * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
+import type * as Option from "effect/Option"
 import type * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -19,7 +20,8 @@ import {
   type FlagField,
   flagFieldOf,
   type FlagTable,
-  helpOf,
+  folder,
+  folders,
   notNumbers,
   tableOf,
   toFlags,
@@ -61,13 +63,19 @@ const CommandLine = Schema.Struct({
 
 const modelsDirField: FlagField = {
   ...flagFieldOf(ProcessOptions, "modelsDir"),
-  shownDefault: "SERENA_MODELS_DIR, or else ./models if it holds models"
+  shownDefault: "SERENA_MODELS_DIR, or else ./models and models in the data folder"
+}
+
+const dataDirField: FlagField = {
+  ...flagFieldOf(ProcessOptions, "dataDir"),
+  shownDefault: "SERENA_DATA_DIR, or else the user's data folder"
 }
 
 const processTable: FlagTable = {
   ...tableOf(OptionsSnapshot.mapFields(({ sd_model_checkpoint }) => ({ sd_model_checkpoint })), {}),
   ...tableOf(ProcessOptions, ProcessOptions.make({})),
   modelsDir: modelsDirField,
+  dataDir: dataDirField,
   ...tableOf(CommandLine, {}, ["sd_model_checkpoint"])
 }
 const limitsTable = tableOf(Limits, Limits.make({}))
@@ -75,12 +83,14 @@ const limitsTable = tableOf(Limits, Limits.make({}))
 /** All of them, by field name. */
 export const table: FlagTable = { ...processTable, ...limitsTable }
 
-/** `--models-dir` alone. */
-export const modelsDir = Flag.Directory(modelsDirField.flag).pipe(
-  Flag.withMetavar("<folder>"),
-  Flag.withDescription(helpOf(modelsDirField)),
-  Flag.optional
-)
+/** The models folders and the data folder of a command that takes no other flags of the process. */
+export interface Places {
+  readonly modelsDir: Option.Option<ReadonlyArray<string>>
+  readonly dataDir: Option.Option<string>
+}
+
+/** `--models-dir` and `--data-dir` alone. */
+export const places = { modelsDir: folders(modelsDirField), dataDir: folder(dataDirField) }
 
 /** The flags, for a command's configuration. */
 export const config = {
@@ -117,9 +127,12 @@ const decodeProcess = Schema.decodeUnknownEffect(ProcessOptions, { errors: "all"
 const decodeCommandLine = Schema.decodeUnknownEffect(CommandLine, { errors: "all" })
 const decodeLimits = Schema.decodeUnknownEffect(Limits, { errors: "all" })
 
-/** Decodes the flags. Fails with every problem, by field name: `byFlag(table)` names the flags. */
+/**
+ * Decodes the flags. Fails with every problem, by field name: `byFlag(table)` names the flags. `keeps` is whether the
+ * command needs a data folder that can be written.
+ */
 export const decode = Effect.fnUntraced(
-  function*({ limits, process }: Input): Effect.fn.Return<
+  function*({ limits, process }: Input, { keeps = false }: { readonly keeps?: boolean } = {}): Effect.fn.Return<
     Setup,
     ReadonlyArray<Problem>,
     FileSystem.FileSystem | Path.Path
@@ -128,19 +141,19 @@ export const decode = Effect.fnUntraced(
     const processOptions = yield* problemsFrom(decodeProcess(values))
     const commandLine = yield* problemsFrom(decodeCommandLine(values))
     const taken = yield* problemsFrom(decodeLimits(written(limits, limitsTable)))
-    const modelsDir = Result.isFailure(processOptions)
-      ? Result.succeed(undefined)
-      : yield* Effect.result(resolveModelsDir(processOptions.success.modelsDir))
+    const found = Result.isFailure(processOptions)
+      ? Result.succeed({ modelsDir: undefined, dataDir: undefined })
+      : yield* Effect.result(findPlaces(processOptions.success, keeps))
     const problems = [
       ...notNumbers(process, processTable),
       ...notNumbers(limits, limitsTable),
       ...(Result.isFailure(processOptions) ? processOptions.failure : deviceProblems(processOptions.success)),
-      ...(Result.isFailure(modelsDir) ? modelsDir.failure : []),
+      ...(Result.isFailure(found) ? found.failure : []),
       ...(Result.isFailure(commandLine) ? commandLine.failure : []),
       ...(Result.isFailure(taken) ? taken.failure : [])
     ]
     if (
-      Result.isFailure(processOptions) || Result.isFailure(modelsDir) || Result.isFailure(commandLine) ||
+      Result.isFailure(processOptions) || Result.isFailure(found) || Result.isFailure(commandLine) ||
       Result.isFailure(taken) || problems.length > 0
     ) {
       const given = { ...values, ...written(limits, limitsTable) }
@@ -149,7 +162,7 @@ export const decode = Effect.fnUntraced(
     }
     const { otlp_endpoint, outdir, sd_model_checkpoint } = commandLine.success
     return {
-      cmdOpts: { ...processOptions.success, modelsDir: modelsDir.success, limits: taken.success },
+      cmdOpts: { ...processOptions.success, ...found.success, limits: taken.success },
       options: {
         ...(sd_model_checkpoint !== undefined && { sd_model_checkpoint }),
         ...(outdir !== undefined && foldersIn(outdir))
@@ -167,11 +180,18 @@ const deviceProblems = ({ device }: ProcessOptions): ReadonlyArray<Problem> => {
   return message === undefined ? [] : [{ path: "device", message }]
 }
 
-/** The models folder: from the flag, the environment, or the working directory. */
-export const resolveModelsDir = Effect.fnUntraced(function*(flag: string | undefined) {
-  const { findModelsDir } = yield* Effect.promise(() => import("./modelsDir.ts"))
-  return yield* findModelsDir(flag)
-})
+/** The models folders and the data folder: from flags, the environment, or the usual ones. */
+export const findPlaces = Effect.fnUntraced(
+  function*({ dataDir, modelsDir }: Pick<ProcessOptions, "dataDir" | "modelsDir">, keeps = false) {
+    const { namedModelsDirs } = yield* Effect.promise(() => import("./modelsDir.ts"))
+    const { dataDirOf, findDataDir } = yield* Effect.promise(() => import("./dataDir.ts"))
+    const named = yield* Effect.result(namedModelsDirs([modelsDir ?? []].flat()))
+    const data = yield* Effect.result(keeps ? findDataDir(dataDir) : dataDirOf(dataDir))
+    if (Result.isFailure(named)) return yield* Effect.fail(named.failure)
+    if (Result.isFailure(data)) return yield* Effect.fail(data.failure)
+    return { modelsDir: named.success, dataDir: data.success }
+  }
+)
 
 const problemsFrom = <A>(effect: Effect.Effect<A, Schema.SchemaError>) =>
   Effect.result(Effect.mapError(effect, ({ issue }) => problemsOf(issue)))

@@ -10,7 +10,8 @@ import * as Option from "effect/Option"
 import * as References from "effect/References"
 import { toJson } from "../core/Seed.ts"
 import * as Progress from "../instrumentation/Progress.ts"
-import { byReason, unusableFiles } from "../models/ModelFiles.ts"
+import { unusableModels } from "../models/ModelFiles.ts"
+import { ModelLibrary } from "../models/ModelLibrary.ts"
 import { ModelProvider } from "../models/ModelProvider.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { Processed, ProcessedImage } from "../runner/Processed.ts"
@@ -38,7 +39,7 @@ export const generate = Effect.fnUntraced(function*({ json, named, processing, q
   )
 
   const isNamed = (processing.override_settings.sd_model_checkpoint ?? setup.options.sd_model_checkpoint ?? "") !== ""
-  const choose = quiet || isNamed ? Effect.void : sayModel(setup.cmdOpts.modelsDir)
+  const choose = quiet || isNamed ? Effect.void : sayModel
   const processed = yield* Effect.andThen(choose, processImages(processing)).pipe(
     telemetry.continued,
     Effect.provide(Serena.layer({
@@ -85,17 +86,15 @@ export const generate = Effect.fnUntraced(function*({ json, named, processing, q
 }, Effect.scoped)
 
 // Says which model is used when none is named, and what else is in the models folder and does not load.
-const sayModel = Effect.fnUntraced(function*(modelsDir: string | undefined) {
-  if (modelsDir === undefined) return
+const sayModel = Effect.gen(function*() {
   const own = (yield* (yield* ModelProvider).list).filter(({ embedded }) => !embedded)
   const [first] = own
-  // Without one the run fails and says why.
+  // Without one the run fails and says why, or the embedded model is the only one.
   if (first === undefined) return
   const which = own.length === 1 ? "the only one" : `the first of ${own.length}`
-  yield* Console.error(
-    `Warning: no model is named; using ${first.name}, ${which} in ${modelsDir}. Choose with --model.`
-  )
-  for (const { message, path } of byReason(yield* unusableFiles(modelsDir))) {
+  const folders = (yield* (yield* ModelLibrary).folders).join(" and ")
+  yield* Console.error(`Warning: no model is named; using ${first.name}, ${which} in ${folders}. Choose with --model.`)
+  for (const { message, path } of yield* unusableModels) {
     yield* Console.error(`Warning: not used: ${path} (${message}).`)
   }
 })

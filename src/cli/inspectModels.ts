@@ -4,51 +4,25 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
+import * as Result from "effect/Result"
 import { listed } from "../core/Problem.ts"
 import { nearest } from "../core/Text.ts"
-import * as WorkThreads from "../core/WorkThreads.ts"
-import type { Contents } from "../models/checkpoint/contents.ts"
-import { FileHashes, type Hashes, shortHash } from "../models/checkpoint/hashes.ts"
+import { type Contents, kinds } from "../models/checkpoint/contents.ts"
+import { shortHash } from "../models/checkpoint/hashes.ts"
 import { predictionOf } from "../models/checkpoint/prediction.ts"
 import type { WeightSource } from "../models/checkpoint/WeightSource.ts"
-import * as ModelLibrary from "../models/ModelLibrary.ts"
-import { InvalidOptions } from "../processing/Options.ts"
-import { findDataDir } from "./dataDir.ts"
+import { isNamed, type ModelFile, open, trainedWords } from "../models/ModelFile.ts"
+import { ModelLibrary } from "../models/ModelLibrary.ts"
 import { UnusableFile } from "./failures.ts"
-import { byFlag } from "./Flags.ts"
-import { findModelsDir } from "./modelsDir.ts"
-import * as ProcessFlags from "./ProcessFlags.ts"
+import { layerLibrary } from "./listModels.ts"
+import type * as ProcessFlags from "./ProcessFlags.ts"
+import { fileSize, printable } from "./tables.ts"
 
-interface InspectOptions {
-  readonly modelsDir: Option.Option<string>
+interface InspectOptions extends ProcessFlags.Places {
   readonly json: boolean
 }
-
-// The models folder and the one in the data folder; the data folder, where there is one.
-const places = Effect.fnUntraced(function*({ modelsDir }: InspectOptions) {
-  const path = yield* Path.Path
-  const given = yield* Effect.mapError(
-    findModelsDir(Option.getOrUndefined(modelsDir)),
-    (problems) => new InvalidOptions({ problems: problems.map(byFlag(ProcessFlags.table)) })
-  )
-  const data = yield* Effect.mapError(findDataDir(undefined), (problems) => new InvalidOptions({ problems }))
-  return {
-    hashes: data === undefined ? undefined : path.join(data, "hashes"),
-    folders: [path.resolve(given ?? "models"), ...(data === undefined ? [] : [path.join(data, "models")])]
-  }
-})
-
-const hashLayer = (folder: string | undefined) => Layer.merge(FileHashes.layer(folder), WorkThreads.layer)
-
-const gigabytes = (bytes: number): string =>
-  bytes < 1e6
-    ? `${(bytes / 1e3).toFixed(1)} kB`
-    : bytes < 1e9
-    ? `${(bytes / 1e6).toFixed(1)} MB`
-    : `${(bytes / 1e9).toFixed(2)} GB`
 
 // The part of a name before its last module: what is listed as one.
 const groupsOf = ({ parts }: Contents, { tensors }: WeightSource) =>
@@ -60,56 +34,61 @@ const groupsOf = ({ parts }: Contents, { tensors }: WeightSource) =>
   }))
 
 /** Prints what a model, an adapter or another file of weights holds, and what that was recognised by. */
-export const showModel = Effect.fn("showModel")(function*(name: string, options: InspectOptions) {
-  const { folders, hashes: hashFolder } = yield* places(options)
-  const files = yield* ModelLibrary.list(folders)
+export const showModel = Effect.fn("showModel")(function*(name: string, { json, ...places }: InspectOptions) {
+  const layer = yield* layerLibrary(places)
   yield* Effect.gen(function*() {
-    const hashes = yield* FileHashes
-    const known = yield* Effect.forEach(
-      files,
-      (file) => file.format === "file" ? hashes.known(file.file) : Effect.undefined
-    )
-    const named = files.filter((file, i) => ModelLibrary.isNamed(file, name, known[i]))
+    const library = yield* ModelLibrary
+    const files = yield* library.list
+    const found = files.filter((file) => isNamed(file, name))
+    const one = found.length > 0 ? undefined : yield* library.find(kinds, name)
+    const named = one === undefined ? found : [one]
     if (named.length === 0) {
+      const folders = yield* library.folders
       const like = nearest(name, files.map((file) => file.name))
       const hint = like === undefined ? "" : ` Did you mean "${like}"?`
-      return yield* new UnusableFile({
-        file: name,
-        reason: `nothing in ${folders.join(" and ")} has this name or hash.${hint}`
-      })
+      const where = folders.length === 0 ? "nothing that came with Serena" : `nothing in ${folders.join(" and ")}`
+      return yield* new UnusableFile({ file: name, reason: `${where} has this name or hash.${hint}` })
     }
     for (const file of named) {
-      const own = file.format === "file" ? yield* hashes.of(file.file) : undefined
-      const source = file.contents === undefined ? undefined : yield* ModelLibrary.open(file)
-      const prediction = file.contents === undefined || source === undefined ||
-          !file.contents.parts.some(({ network }) => network === "unet")
-        ? undefined
-        : yield* predictionOf(source, file.contents, yield* yamlNextTo(file.file))
-      const about = {
-        name: file.name,
-        file: file.file,
-        kind: file.kind,
-        family: file.contents?.family ?? null,
-        variant: file.contents?.variant ?? null,
-        detail: file.contents?.detail ?? null,
-        why: file.contents?.why ?? [],
-        prediction: prediction ?? null,
-        precision: file.contents?.precision ?? [],
-        size: file.size,
-        hash: own === undefined ? null : shortHash(own),
-        sha256: own?.sha256 ?? null,
-        autoV3: own?.autoV3 ?? null,
-        preview: file.preview ?? null,
-        trainedWords: ModelLibrary.trainedWords(file.metadata),
-        parts: file.contents === undefined || source === undefined ? [] : groupsOf(file.contents, source),
-        tensors: source?.tensors.size ?? 0,
-        ignored: file.contents?.ignored ?? [],
-        metadata: file.metadata,
-        problems: file.problems
-      }
-      yield* Console.log(options.json ? JSON.stringify(about) : shown(about))
+      const about = yield* aboutFile(file)
+      yield* Console.log(json ? JSON.stringify(about) : shown(about))
     }
-  }).pipe(Effect.provide(hashLayer(hashFolder)))
+  }).pipe(Effect.provide(layer))
+})
+
+const aboutFile = Effect.fnUntraced(function*(file: ModelFile) {
+  const { contents, metadata, problems } = file
+  const library = yield* ModelLibrary
+  // What cannot be read is said by its problems.
+  const hashes = Option.getOrUndefined(yield* Effect.option(library.hashes(file)))
+  const source = contents === undefined ? undefined : yield* open(file)
+  const prediction = contents === undefined || source === undefined ||
+      !contents.parts.some(({ network }) => network === "unet")
+    ? undefined
+    : yield* predictionOf(source, contents, yield* yamlNextTo(file.file))
+  const about: About = {
+    name: file.name,
+    file: file.file,
+    kind: file.kind,
+    family: file.family ?? null,
+    variant: contents?.variant ?? null,
+    detail: contents?.detail ?? null,
+    why: contents?.why ?? [],
+    prediction: prediction ?? null,
+    precision: contents?.precision ?? [],
+    size: file.size,
+    hash: hashes === undefined ? null : shortHash(hashes),
+    sha256: hashes?.sha256 ?? null,
+    autoV3: hashes?.autoV3 ?? null,
+    preview: file.preview ?? null,
+    trainedWords: trainedWords(metadata),
+    parts: contents === undefined || source === undefined ? [] : groupsOf(contents, source),
+    tensors: source?.tensors.size ?? 0,
+    ignored: contents?.ignored ?? [],
+    metadata,
+    problems
+  }
+  return about
 })
 
 interface About extends Pick<Contents, "ignored" | "precision" | "why"> {
@@ -129,7 +108,7 @@ interface About extends Pick<Contents, "ignored" | "precision" | "why"> {
   readonly parts: ReadonlyArray<{ readonly network: string; readonly prefix: string; readonly tensors: number }>
   readonly tensors: number
   readonly metadata: Readonly<Record<string, string>>
-  readonly problems: ModelLibrary.ModelFile["problems"]
+  readonly problems: ModelFile["problems"]
 }
 
 // The text of the `.yaml` file that the webui reads next to a checkpoint.
@@ -154,7 +133,7 @@ const shown = (about: About): string => {
       prediction === null ? null : `${prediction.type}${prediction.isZeroSnr ? ", zero SNR" : ""}: ${prediction.why}`
     ],
     ["precision", about.precision.join(", ")],
-    ["size", about.size === 0 ? null : gigabytes(about.size)],
+    ["size", about.size === 0 ? null : fileSize(about.size)],
     ["hash", about.hash],
     ["SHA-256", about.sha256],
     ["AutoV3", about.autoV3],
@@ -176,52 +155,47 @@ const shown = (about: About): string => {
   ]
   const given = rows.filter(([, value]) => value !== null && value !== "")
   const width = Math.min(24, Math.max(...given.map(([label]) => label.length)))
-  // Names and texts come from strangers: what would move the cursor is not printed.
-  return given.map(([label, value]) => `${label.padEnd(width)}  ${value}`.replaceAll(/\p{Cc}/gu, " ")).join("\n")
+  return given.map(([label, value]) => printable(`${label.padEnd(width)}  ${value}`)).join("\n")
 }
 
 /** Reads every file of weights whole: its header, its data, and the checksum that a hub's cache names it by. */
-export const verifyModels = Effect.fn("verifyModels")(function*(options: InspectOptions) {
-  const { folders, hashes: hashFolder } = yield* places(options)
-  const files = yield* ModelLibrary.list(folders)
-  const damaged = yield* Effect.gen(function*() {
+export const verifyModels = Effect.fn("verifyModels")(function*({ json, ...places }: InspectOptions) {
+  const layer = yield* layerLibrary(places)
+  yield* Effect.gen(function*() {
+    const library = yield* ModelLibrary
+    const files = yield* library.list
     let damaged = 0
     for (const file of files) {
-      const result = file.format === "file" ? yield* hashed(file) : { hashes: undefined, problem: undefined }
-      const wrong = result.problem ?? (file.contents === undefined ? listed(file.problems) : "")
-      if (wrong !== "") damaged++
-      const { autoV3 = null, sha256 = null } = result.hashes ?? {}
-      const line = options.json
-        ? JSON.stringify({ name: file.name, file: file.file, sha256, autoV3, ok: wrong === "", problem: wrong })
-        : wrong === ""
-        ? `${file.file}  ${sha256 ?? "networks complete"}`
-        : `${file.file}  damaged: ${wrong}`
+      const { hashes, problem } = yield* verified(file)
+      if (problem !== "") damaged++
+      const { autoV3 = null, sha256 = null } = hashes ?? {}
+      const line = json
+        ? JSON.stringify({ name: file.name, file: file.file, sha256, autoV3, ok: problem === "", problem })
+        : printable(`${file.file}  ${problem === "" ? sha256 ?? "" : `damaged: ${problem}`}`)
       yield* Console.log(line)
     }
-    return damaged
-  }).pipe(Effect.provide(hashLayer(hashFolder)))
-  if (damaged > 0) {
-    return yield* new UnusableFile({
-      file: folders.join(" and "),
-      reason: `${damaged} of ${files.length} ${damaged === 1 ? "is" : "are"} damaged or of no format that is read. ` +
-        "Download them again, or remove them."
-    })
-  }
+    if (damaged > 0) {
+      return yield* new UnusableFile({
+        file: (yield* library.folders).join(" and "),
+        reason: `${damaged} of ${files.length} ${damaged === 1 ? "is" : "are"} damaged or of no format that is read. ` +
+          "Download them again, or remove them."
+      })
+    }
+  }).pipe(Effect.provide(layer))
 })
 
-const hashed = Effect.fnUntraced(function*({ contents, file }: ModelLibrary.ModelFile) {
+const verified = Effect.fnUntraced(function*(model: ModelFile) {
+  const { contents, file, format, problems } = model
   const path = yield* Path.Path
-  const result: { readonly hashes: Hashes | undefined; readonly problem: string | undefined } = yield* Effect.match(
-    Effect.flatMap(FileHashes, ({ of }) => of(file)),
-    {
-      onFailure: ({ problems }) => ({ hashes: undefined, problem: listed(problems) }),
-      onSuccess: (hashes) => ({ hashes, problem: undefined })
-    }
-  )
+  const hashed = yield* Effect.result((yield* ModelLibrary).hashes(model))
+  if (Result.isFailure(hashed)) return { hashes: undefined, problem: listed(hashed.failure.problems) }
+  const hashes = hashed.success
+  if (contents === undefined) return { hashes, problem: listed(problems) }
   // A cache of the hub names large files by their SHA-256.
-  const source = contents === undefined ? undefined : yield* Effect.option(ModelLibrary.open({ file, format: "file" }))
-  const real = source?._tag === "Some" ? source.value.files[0]?.path ?? file : file
-  const named = path.basename(real)
-  const isOther = /^[0-9a-f]{64}$/.test(named) && result.hashes !== undefined && result.hashes.sha256 !== named
-  return isOther ? { ...result, problem: "its checksum is not the one that the hub gave it" } : result
+  const source = format === "file" ? yield* Effect.option(open(model)) : Option.none()
+  const named = path.basename(
+    Option.match(source, { onNone: () => file, onSome: ({ files }) => files[0]?.path ?? file })
+  )
+  const isOther = /^[0-9a-f]{64}$/.test(named) && hashes.sha256 !== named
+  return { hashes, problem: isOther ? "its checksum is not the one that the hub gave it" : "" }
 })

@@ -4,86 +4,80 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Path from "effect/Path"
-import { listed, type Problem } from "../core/Problem.ts"
-import { emptyFolder, unusableFiles, whyUnusable } from "../models/ModelFiles.ts"
-import * as ModelFolder from "../models/ModelFolder.ts"
-import { type ModelEntry, ModelProvider } from "../models/ModelProvider.ts"
+import { kinds } from "../models/checkpoint/contents.ts"
+import { shortHash } from "../models/checkpoint/hashes.ts"
+import type { ModelFile } from "../models/ModelFile.ts"
+import { emptyFolders, isModel, reasonOf } from "../models/ModelFiles.ts"
+import { ModelLibrary } from "../models/ModelLibrary.ts"
 import { InvalidOptions } from "../processing/Options.ts"
 import * as Serena from "../Serena.ts"
 import { byFlag } from "./Flags.ts"
-import { findModelsDir } from "./modelsDir.ts"
 import * as ProcessFlags from "./ProcessFlags.ts"
+import { fileSize, table } from "./tables.ts"
 
-interface Listed extends ModelEntry {
-  /** Why it cannot be used; empty when it can. */
-  readonly problems: ReadonlyArray<Problem>
-}
-
-export interface ListOptions {
-  readonly modelsDir: Option.Option<string>
+export interface ListOptions extends ProcessFlags.Places {
   /** Whether to print lines of JSON. */
   readonly json: boolean
-  /** Whether to print only the names of usable models, one in a line. */
+  /** Whether to print only the names of models that can be used, one in a line. */
   readonly names: boolean
 }
 
-/** Prints name and folder of each model, what does not load and why. No network is opened. */
+/** The library of the folders that a command names. */
+export const layerLibrary = Effect.fnUntraced(function*({ dataDir, modelsDir }: ProcessFlags.Places) {
+  const found = yield* ProcessFlags.findPlaces({
+    modelsDir: Option.getOrUndefined(modelsDir),
+    dataDir: Option.getOrUndefined(dataDir)
+  }).pipe(Effect.mapError((problems) => new InvalidOptions({ problems: problems.map(byFlag(ProcessFlags.table)) })))
+  return Serena.layer({ cmdOpts: found })
+})
+
+/** Prints what is in the models folders, and what is wrong with it. Headers are read, and no network is opened. */
 export const listModels = Effect.fn("listModels")(
-  function*(options: ListOptions) {
-    const modelsDir = yield* Effect.mapError(
-      findModelsDir(Option.getOrUndefined(options.modelsDir)),
-      (problems) => new InvalidOptions({ problems: problems.map(byFlag(ProcessFlags.table)) })
-    )
-    const entries = yield* Effect.flatMap(ModelProvider, ({ list }) => list).pipe(
-      Effect.provide(Serena.layer({ cmdOpts: { modelsDir } }))
-    )
-    const folders = yield* Effect.forEach(entries, checked)
-    if (options.names) {
-      for (const { name, problems } of folders) if (problems.length === 0) yield* Console.log(name)
-      return
-    }
-    const files = modelsDir === undefined ? [] : yield* unusableIn(modelsDir)
-    // The embedded models come last.
-    const found = [...folders.filter(({ embedded }) => !embedded), ...files, ...folders.filter(isEmbedded)]
-    for (const each of found) yield* Console.log(options.json ? jsonLine(each) : line(each))
-    const empty = modelsDir === undefined ? undefined : yield* emptyFolder(modelsDir)
-    if (empty !== undefined) yield* Console.error(`Warning: ${empty}`)
+  function*({ json, names, ...places }: ListOptions) {
+    const layer = yield* layerLibrary(places)
+    yield* Effect.gen(function*() {
+      const library = yield* ModelLibrary
+      const files = inOrder(yield* library.list)
+      if (names) {
+        for (const file of files) if (isModel(file) && file.problems.length === 0) yield* Console.log(file.name)
+        return
+      }
+      if (json) { for (const file of files) yield* Console.log(yield* jsonLine(file)) }
+      else yield* Console.log(table(["NAME", "KIND", "FAMILY", "PRECISION", "SIZE", ""], files.map(row)))
+      const empty = yield* emptyFolders
+      if (empty !== undefined) yield* Console.error(`Warning: ${empty}`)
+    }).pipe(Effect.provide(layer))
   }
 )
 
-const isEmbedded = ({ embedded }: ModelEntry): boolean => embedded
+// By kind, models first; what came with the package last.
+const inOrder = (files: ReadonlyArray<ModelFile>): ReadonlyArray<ModelFile> =>
+  files.toSorted((a, b) => Number(a.embedded) - Number(b.embedded) || kinds.indexOf(a.kind) - kinds.indexOf(b.kind))
 
-const checked = Effect.fnUntraced(function*(entry: ModelEntry) {
-  // Checkpoints were looked into when they were found.
-  if (!(yield* ModelFolder.isModelFolder(entry.folder))) {
-    const listed: Listed = { ...entry, problems: [] }
-    return listed
-  }
-  const found: Listed = yield* Effect.match(ModelFolder.read(entry.folder), {
-    onFailure: ({ problems }) => ({ ...entry, problems }),
-    onSuccess: () => ({ ...entry, problems: [] })
+const row = ({ contents, embedded, family, kind, name, problems, size }: ModelFile): ReadonlyArray<string> => [
+  name,
+  contents?.variant === undefined ? kind : `${kind}, ${contents.variant}`,
+  family ?? "",
+  (contents?.precision ?? []).join(" "),
+  size === 0 ? "" : fileSize(size),
+  [embedded ? "(embedded)" : "", problems.length === 0 ? "" : `not usable: ${reasonOf({ problems })}`].join(" ").trim()
+]
+
+const jsonLine = Effect.fnUntraced(function*(file: ModelFile) {
+  const hashes = yield* (yield* ModelLibrary).knownHashes(file)
+  const { contents, embedded, family = null, file: folder, kind, name, problems, size } = file
+  return JSON.stringify({
+    name,
+    folder,
+    embedded,
+    usable: problems.length === 0,
+    problems,
+    kind,
+    family,
+    variant: contents?.variant ?? null,
+    precision: contents?.precision ?? [],
+    size,
+    // Where it is known: computing it reads the whole file.
+    hash: hashes === undefined ? null : shortHash(hashes)
   })
-  return found
 })
-
-const unusableIn = Effect.fnUntraced(function*(modelsDir: string) {
-  const path = yield* Path.Path
-  return (yield* unusableFiles(path.resolve(modelsDir))).map((file): Listed => ({
-    name: path.basename(file.path),
-    folder: path.resolve(modelsDir, file.path),
-    embedded: false,
-    problems: [{ path: "", message: whyUnusable(file) }]
-  }))
-})
-
-const reason = (problems: ReadonlyArray<Problem>): string =>
-  problems.map(({ message, path }) => path === "" ? message : listed([{ message, path }])).join("; ")
-
-const line = ({ embedded, folder, name, problems }: Listed): string =>
-  `${name}  ${folder}${embedded ? "  (embedded)" : ""}${
-    problems.length === 0 ? "" : `  (not usable: ${reason(problems)})`
-  }`
-
-const jsonLine = ({ embedded, folder, name, problems }: Listed): string =>
-  JSON.stringify({ name, folder, embedded, usable: problems.length === 0, problems })

@@ -129,7 +129,7 @@ const show = Command.make(
   "show",
   {
     name: Argument.String("name").pipe(Argument.withDescription("Name, title or hash of a file or folder")),
-    modelsDir: ProcessFlags.modelsDir,
+    ...ProcessFlags.places,
     json: ProcessFlags.json("Print one line of JSON")
   },
   Effect.fnUntraced(function*({ name, ...options }) {
@@ -145,7 +145,7 @@ const show = Command.make(
 
 const verify = Command.make(
   "verify",
-  { modelsDir: ProcessFlags.modelsDir, json: ProcessFlags.json("Print one line of JSON for each file") },
+  { ...ProcessFlags.places, json: ProcessFlags.json("Print one line of JSON for each file") },
   Effect.fnUntraced(function*(options) {
     const { verifyModels } = yield* Effect.promise(() => import("./inspectModels.ts"))
     yield* verifyModels(options)
@@ -158,8 +158,8 @@ const verify = Command.make(
 const models = Command.make(
   "models",
   {
-    modelsDir: ProcessFlags.modelsDir,
-    json: ProcessFlags.json("Print one line of JSON for each model"),
+    ...ProcessFlags.places,
+    json: ProcessFlags.json("Print one line of JSON for each file"),
     names: Flag.Boolean("names").pipe(
       Flag.withoutNegation,
       Flag.withDescription("Print only the names of the models that can be used"),

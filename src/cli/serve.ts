@@ -60,12 +60,8 @@ const serverOptions = (input: Input): Readonly<Record<string, unknown>> => {
 
 /** The settings file in the data folder; none without such a folder. */
 const settingsFile = Effect.fnUntraced(function*(dataDir: string | undefined) {
-  const { findDataDir } = yield* Effect.promise(() => import("./dataDir.ts"))
-  const folder = yield* Effect.mapError(
-    findDataDir(dataDir),
-    (problems) => new InvalidOptions({ problems: problems.map(byFlag(all)) })
-  )
-  return folder === undefined ? undefined : (yield* Path.Path).join(folder, "settings.json")
+  const path = yield* Path.Path
+  return dataDir === undefined ? undefined : path.join(dataDir, "settings.json")
 })
 
 /** The command. */
@@ -74,7 +70,8 @@ export const serve = Command.make(
   config,
   Effect.fnUntraced(function*(input) {
     const server = yield* Effect.result(ServerOptions.decode(serverOptions(input)))
-    const setup = yield* Effect.result(ProcessFlags.decode(input))
+    const hasFile = Result.isSuccess(server) && server.success.options_file !== undefined
+    const setup = yield* Effect.result(ProcessFlags.decode(input, { keeps: !hasFile }))
     const problems: ReadonlyArray<Problem> = [
       ...notNumbers(input.server, table),
       ...(Result.isFailure(server) ? server.failure.problems : []),
@@ -83,9 +80,9 @@ export const serve = Command.make(
     if (Result.isFailure(server) || Result.isFailure(setup) || problems.length > 0) {
       return yield* new InvalidOptions({ problems: problems.map(byFlag({ ...ProcessFlags.table, ...all })) })
     }
-    const options_file = server.success.options_file ?? (yield* settingsFile(server.success.data_dir))
     const { launch } = yield* Effect.promise(() => import("../server/launch.ts"))
     const { cmdOpts, options, otlpEndpoint } = setup.success
+    const options_file = server.success.options_file ?? (yield* settingsFile(cmdOpts.dataDir))
     const telemetry = yield* observe(otlpEndpoint)
     yield* launch({
       server: { ...server.success, options_file },

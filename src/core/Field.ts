@@ -7,8 +7,22 @@
  */
 import * as Schema from "effect/Schema"
 
-/** What a flag takes on the command line. `names` are separated by commas; a `seed` is an integer of 64 bits. */
-export type FlagValue = "text" | "name" | "names" | "folder" | "file" | "url" | "integer" | "seed" | "number" | "switch"
+/**
+ * What a flag takes on the command line. `names` are separated by commas; `folders` are given by as many flags; a
+ * `seed` is an integer of 64 bits.
+ */
+export type FlagValue =
+  | "text"
+  | "name"
+  | "names"
+  | "folder"
+  | "folders"
+  | "file"
+  | "url"
+  | "integer"
+  | "seed"
+  | "number"
+  | "switch"
 
 export interface Field {
   /** The label that people know. */

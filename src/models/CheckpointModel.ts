@@ -5,7 +5,7 @@
  * used.
  */
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
+import type * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -24,7 +24,7 @@ import { InvalidModelFile } from "../model/ModelError.ts"
 import * as NoiseProcess from "../sampling/NoiseProcess.ts"
 import type { Checkpoint } from "./Checkpoint.ts"
 import { type Contents, contentsOf, type FamilyName, type Part } from "./checkpoint/contents.ts"
-import { hashesOf, shortHash } from "./checkpoint/hashes.ts"
+import { FileHashes, shortHash } from "./checkpoint/hashes.ts"
 import { predictionOf } from "./checkpoint/prediction.ts"
 import { readValues } from "./checkpoint/values.ts"
 import * as CheckpointTextEncoder from "./CheckpointTextEncoder.ts"
@@ -54,7 +54,11 @@ const familyOf = (plain: Family, { variant }: Contents, guidance: number): Famil
 /** A model whose networks and memory are freed with the scope. */
 export const make = Effect.fnUntraced(function*(
   checkpoint: Checkpoint
-): Effect.fn.Return<LoadedModel, InvalidModelFile, Networks | FileSystem.FileSystem | Path.Path | Scope.Scope> {
+): Effect.fn.Return<
+  LoadedModel,
+  InvalidModelFile,
+  FileHashes | Networks | FileSystem.FileSystem | Path.Path | Scope.Scope
+> {
   const { file, name, source } = checkpoint
   const contents = contentsOf(source.tensors)
   const invalid = (message: string) => new InvalidModelFile({ file, problems: [{ path: "", message }] })
@@ -90,10 +94,8 @@ export const make = Effect.fnUntraced(function*(
   const encoder = shapes.vae.encodes
     ? yield* variants("vae_encoder", (options) => autoencoderKlEncoder(vaeWeights, { ...vaeSettings, ...options }))
     : undefined
-  const fs = yield* FileSystem.FileSystem
-  const hash = yield* remembered(
-    Effect.provideService(Effect.map(hashesOf(unetWeights.file), shortHash), FileSystem.FileSystem, fs)
-  )
+  const hashes = yield* FileHashes
+  const hash = yield* remembered(Effect.map(hashes.of(unetWeights.file), shortHash))
   const side = noise === family.noise || family.side !== 512 || contents.family !== "sd2" ? family.side : 768
   return {
     name,

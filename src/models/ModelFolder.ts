@@ -19,6 +19,7 @@ import { sdxl } from "../families/sdxl.ts"
 import type { LatentRgb } from "../model/LatentFormat.ts"
 import { InvalidModelFolder } from "../model/ModelError.ts"
 import type { BetaProcessOptions } from "../sampling/NoiseProcess.ts"
+import type { FamilyName } from "./checkpoint/contents.ts"
 import * as files from "./configFiles.ts"
 import { weightFiles, weightsProblem } from "./folderFiles.ts"
 
@@ -55,6 +56,7 @@ export interface ModelFolder {
   readonly folder: string
   readonly name: string
   readonly family: Family
+  readonly familyName: FamilyName
   /** Paths of the other networks. */
   readonly networks: {
     readonly unet: string
@@ -71,6 +73,8 @@ export interface ModelFolder {
   /** From `latent_rgb.json`, where there is one. */
   readonly latentRgb: LatentRgb | undefined
 }
+
+const families: Readonly<Record<FamilyName, Family>> = { sd1, sd2, sdxl, "sdxl-refiner": refiner }
 
 /** Whether `folder` claims to hold a model: it has a `model_index.json`. */
 export const isModelFolder = Effect.fnUntraced(function*(folder: string) {
@@ -99,7 +103,8 @@ export const read = Effect.fnUntraced(function*(
   if (first === undefined || !isComplete || unet === undefined) return yield* invalid()
 
   const { inputs, problems, timeIds } = denoisingInputs(unet, encoders, kind.isXL)
-  const plain = timeIds === 5 ? refiner : kind.isXL ? sdxl : isOpenClip(first) ? sd2 : sd1
+  const familyName = timeIds === 5 ? "sdxl-refiner" : kind.isXL ? "sdxl" : isOpenClip(first) ? "sd2" : "sd1"
+  const plain = families[familyName]
   const [firstReading, secondReading = firstReading] = plain.textEncoders
   const read = (encoder: EncoderFiles): TextEncoderFolder => ({
     ...encoder,
@@ -114,6 +119,7 @@ export const read = Effect.fnUntraced(function*(
     folder,
     name: path.basename(path.resolve(folder)),
     family: specialised(plain, unet, vae),
+    familyName,
     networks,
     textEncoders,
     unet,

@@ -1,9 +1,8 @@
 /**
  * The available models, and the one that a run asks for.
  *
- * Model folders are searched in the folder that the command options name; without one, the embedded model is used. A
- * model is loaded once and shared by the runs that use it. When none does it is kept for the next one, as long as there
- * are no more of them in memory than the command options allow.
+ * A model is loaded once and shared by the runs that use it. When none does it is kept for the next one, as long as
+ * there are no more of them in memory than the command options allow.
  */
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -14,23 +13,19 @@ import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import * as Scope from "effect/Scope"
 import type { LoadedModel } from "../model/LoadedModel.ts"
-import { type InvalidModelFile, InvalidModelFolder, ModelNotFound } from "../model/ModelError.ts"
+import { InvalidModelFile, InvalidModelFolder, ModelNotFound } from "../model/ModelError.ts"
 import { Models } from "../model/Models.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import * as Checkpoint from "./Checkpoint.ts"
+import { kinds } from "./checkpoint/contents.ts"
+import { FileHashes } from "./checkpoint/hashes.ts"
 import * as CheckpointModel from "./CheckpointModel.ts"
+import { loneNetwork } from "./findFiles.ts"
 import * as metrics from "./metrics.ts"
-import {
-  byReason,
-  embeddedDir,
-  embeddingNames,
-  folderProblem,
-  modelFolders,
-  unusable,
-  unusableFiles,
-  whyUnusable
-} from "./ModelFiles.ts"
+import { hasWeights, wantedBy } from "./ModelFile.ts"
+import { byReason, folderProblem, isModel, isUnusable } from "./ModelFiles.ts"
 import * as ModelFolder from "./ModelFolder.ts"
+import { embeddedDir, ModelLibrary } from "./ModelLibrary.ts"
 import { Networks } from "./Networks.ts"
 import * as OnnxModel from "./OnnxModel.ts"
 
@@ -44,13 +39,14 @@ export interface ModelEntry {
 }
 
 export class ModelProvider extends Context.Service<ModelProvider, {
-  /** Every model found, folders and checkpoints, by name; the embedded ones come last. */
+  /** Every model found, folders before checkpoints; the embedded ones come last. */
   readonly list: Effect.Effect<ReadonlyArray<ModelEntry>, ModelNotFound>
   /**
-   * A model by its name in any case, by name and hash as the webui writes them (`name [0123456789]`, of which the hash
-   * is not looked at), or by path; the first one for an empty name. It stays in memory as long as the scope at least.
+   * A model by its name, title or hash, as `ModelLibrary` finds it, or by path; the first one for an empty name. It
+   * stays in memory as long as the scope at least.
    *
-   * For an empty name the embedded model is used only when the command options name no models folder.
+   * For an empty name the embedded model is used only when the command options name no models folder, and the usual
+   * ones hold nothing that was meant as a model.
    */
   readonly load: (name: string) => Effect.Effect<
     LoadedModel,
@@ -66,32 +62,34 @@ export class ModelProvider extends Context.Service<ModelProvider, {
   static readonly layer: Layer.Layer<
     ModelProvider | Models,
     never,
-    Networks | CommandOptions | FileSystem.FileSystem | Path.Path
+    ModelLibrary | FileHashes | Networks | CommandOptions | FileSystem.FileSystem | Path.Path
   > = Layer.effectContext(
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const path = yield* Path.Path
+      const library = yield* ModelLibrary
       const { maxModels, modelsDir } = yield* CommandOptions
+      const named = modelsDir === undefined ? [] : yield* library.folders
       // Only these: the span of the fiber that builds the layer must not become the parent of later loads.
-      const services = Context.pick(Networks, FileSystem.FileSystem, Path.Path)(
-        yield* Effect.context<Networks | FileSystem.FileSystem | Path.Path>()
+      const services = Context.pick(FileHashes, Networks, FileSystem.FileSystem, Path.Path)(
+        yield* Effect.context<FileHashes | Networks | FileSystem.FileSystem | Path.Path>()
       )
-      const searched = [...(modelsDir === undefined ? [] : [path.resolve(modelsDir)]), embeddedDir]
 
-      const search = (dir: string, embedded: boolean) =>
-        modelFolders(dir).pipe(
-          Effect.map((found) => found.map((entry): ModelEntry => ({ ...entry, embedded }))),
-          Effect.provideContext(services)
-        )
-
+      // Folders of exported networks come before checkpoints, and the embedded models last.
       const list = Effect.gen(function*() {
-        if (modelsDir === undefined) return yield* search(embeddedDir, true)
-        const problem = yield* Effect.provideContext(folderProblem(modelsDir), services)
-        if (problem !== undefined) {
-          const searched = [path.resolve(modelsDir)]
-          return yield* new ModelNotFound({ model: "", searched, known: [], folderProblem: problem })
+        for (const folder of named) {
+          const problem = yield* Effect.provideContext(folderProblem(folder), services)
+          if (problem !== undefined) {
+            return yield* new ModelNotFound({ model: "", searched: named, known: [], folderProblem: problem })
+          }
         }
-        return [...(yield* search(path.resolve(modelsDir), false)), ...(yield* search(embeddedDir, true))]
+        const models = (yield* library.list).filter(isModel)
+        const own = models.filter(({ embedded }) => !embedded)
+        return [
+          ...own.filter(({ format }) => format === "onnx"),
+          ...own.filter(({ format }) => format !== "onnx"),
+          ...models.filter(({ embedded }) => embedded)
+        ].map(({ embedded, file, name }): ModelEntry => ({ name, folder: file, embedded }))
       })
 
       const read = Effect.fnUntraced(function*(place: string) {
@@ -105,53 +103,59 @@ export class ModelProvider extends Context.Service<ModelProvider, {
         (place: string) => read(place).pipe(Effect.tap(metrics.loaded), Effect.provideContext(services))
       )
 
-      // A name may itself end like one with a hash, so that is tried first.
-      const folderOf = Effect.fnUntraced(function*(name: string) {
-        const holds = unusable(name)
-        if (holds !== undefined && (yield* Effect.orElseSucceed(fs.exists(name), () => false))) {
-          // What is wrong with a file of weights is found when it is opened.
-          if (holds === "checkpoint") return path.resolve(name)
-          const problems = [{ path: "", message: whyUnusable({ holds }) }]
-          return yield* new InvalidModelFolder({ folder: path.resolve(name), problems })
-        }
-        const wanted = [name, name.replace(/ \[[0-9a-f]{10}\]$/i, "")]
-        for (const given of wanted) {
-          if (/[\\/]/.test(given) && (yield* Effect.orElseSucceed(fs.exists(given), () => false))) {
-            return path.resolve(given)
-          }
+      // A path that exists, with the hash of a title or without.
+      const pathIn = Effect.fnUntraced(function*(name: string) {
+        const isPath = hasWeights(name) || /[\\/]/.test(name)
+        const given = [name, wantedBy(name).name]
+        const [found] = yield* Effect.filter(
+          isPath ? given : [],
+          (file) => Effect.orElseSucceed(fs.exists(file), () => false)
+        )
+        return found === undefined ? undefined : path.resolve(found)
+      })
+
+      const placeOf = Effect.fnUntraced(function*(name: string) {
+        const file = name === "" ? undefined : yield* pathIn(name)
+        if (file !== undefined) {
+          if (!/\.onnx$/i.test(file)) return file
+          return yield* new InvalidModelFile({ file, problems: [{ path: "", message: loneNetwork }] })
         }
         const entries = yield* list
-        // A request for any model means one of the models folder, if there is one, and not the embedded one.
-        const entry = name === ""
-          ? entries.find(({ embedded }) => embedded === (modelsDir === undefined))
-          : wanted
-            .map((given) =>
-              entries.find((entry) =>
-                isNamed(path.parse(entry.folder), [given]) || isNamed(path.parse(entry.name), [given])
-              )
-            )
-            .find((entry) => entry !== undefined)
-        if (entry !== undefined) return entry.folder
-        const files = modelsDir === undefined
-          ? []
-          : yield* Effect.provideContext(unusableFiles(path.resolve(modelsDir)), services)
-        const meant = files.filter(({ path: file }) => name === "" || isNamed(path.parse(file), wanted))
-        if (meant.length > 0) {
-          return yield* new InvalidModelFolder({ folder: path.resolve(modelsDir ?? ""), problems: byReason(meant) })
+        // A request for any model means one of the models folders, if there is one, and not the embedded one.
+        if (name === "") {
+          const own = entries.find(({ embedded }) => !embedded)
+          if (own !== undefined) return own.folder
+          const folders = yield* library.folders
+          const unusable = (yield* library.list).filter(isUnusable)
+          if (unusable.length > 0) {
+            const problems = byReason(unusable, folders, path)
+            return yield* new InvalidModelFolder({ folder: folders.join(" and "), problems })
+          }
+          if (named.length === 0 && entries[0] !== undefined) return entries[0].folder
+        } else {
+          const found = yield* library.find(["checkpoint"], name)
+          if (found !== undefined) return found.file
+          const other = yield* library.find(kinds, name)
+          if (other !== undefined) {
+            const problems = other.problems.length > 0
+              ? other.problems
+              : [{ path: "", message: `it holds no model, but a file of the kind "${other.kind}"` }]
+            return yield* new InvalidModelFile({ file: other.file, problems })
+          }
         }
         return yield* new ModelNotFound({
           model: name,
-          searched: name === "" ? searched.slice(0, 1) : searched,
+          searched: [...(yield* library.folders), ...(name === "" ? [] : [embeddedDir])],
           known: entries.map((entry) => entry.name)
         })
       })
 
       const load: ModelProvider["Service"]["load"] = (name) =>
-        folderOf(name).pipe(Effect.flatMap(models.get), Effect.tapError(metrics.loadFailed))
+        placeOf(name).pipe(Effect.flatMap(models.get), Effect.tapError(metrics.loadFailed))
 
-      const unloadedEmbeddings = Effect.provideContext(
-        modelsDir === undefined ? Effect.succeed([]) : embeddingNames(path.resolve(modelsDir)),
-        services
+      const unloadedEmbeddings = Effect.map(
+        library.list,
+        (files) => files.filter(({ kind }) => kind === "embedding").map(({ name }) => name).toSorted()
       )
 
       return Context.make(
@@ -166,10 +170,6 @@ export class ModelProvider extends Context.Service<ModelProvider, {
     })
   )
 }
-
-// Whether a file has one of these names, with or without its extension.
-const isNamed = ({ base, name }: Path.Path.Parsed, wanted: ReadonlyArray<string>): boolean =>
-  wanted.some((given) => [base, name].some((own) => own.toLowerCase() === given.toLowerCase()))
 
 // One value of a key, with the number of its users.
 interface Shared<A, E> {

@@ -9,14 +9,13 @@ import * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"
 import * as Record from "effect/Record"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import { createHash } from "node:crypto"
 import type { Size } from "../core/Geometry.ts"
 import * as LatentFormat from "../model/LatentFormat.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import { InvalidModelFolder } from "../model/ModelError.ts"
 import * as NoiseProcess from "../sampling/NoiseProcess.ts"
-import { weightFiles } from "./folderFiles.ts"
+import { FileHashes, shortHash } from "./checkpoint/hashes.ts"
+import { withItsWeights } from "./folderFiles.ts"
 import type { ModelFolder } from "./ModelFolder.ts"
 import * as networkModel from "./networkModel.ts"
 import type { NetworkInfo, Networks } from "./Networks.ts"
@@ -26,7 +25,7 @@ import { type Opener, opener, type Part, remembered } from "./opening.ts"
 /** A model whose networks and memory are freed with the scope. */
 export const make = Effect.fnUntraced(function*(
   folder: ModelFolder
-): Effect.fn.Return<LoadedModel, never, Networks | FileSystem.FileSystem | Path.Path | Scope.Scope> {
+): Effect.fn.Return<LoadedModel, never, FileHashes | Networks | FileSystem.FileSystem | Path.Path | Scope.Scope> {
   const fs = yield* FileSystem.FileSystem
   const open = yield* opener(folder)
   const [first, ...others] = folder.textEncoders
@@ -37,7 +36,14 @@ export const make = Effect.fnUntraced(function*(
   const previewDecoder = yield* plainAndSeamless(open, { ...decoderPart(folder), background: true })
   const encoder = encoderPart(folder)
   const vaeEncoder = encoder && (yield* plainAndSeamless(open, encoder))
-  const hash = yield* remembered(shortHash(folder).pipe(Effect.provideService(FileSystem.FileSystem, fs)))
+  const hashes = yield* FileHashes
+  const hash = yield* remembered(
+    withItsWeights(folder.networks.unet).pipe(
+      Effect.provideService(FileSystem.FileSystem, fs),
+      Effect.flatMap((files) => hashes.of(...files)),
+      Effect.map(shortHash)
+    )
+  )
 
   const { conditioner, noise: { alignYourSteps }, settings, source } = folder.family
   const latents = latentFormat(folder)
@@ -169,22 +175,3 @@ const invalidEncoder = ({ folder }: ModelFolder, message: string) =>
 const timestepDims = ({ inputs }: NetworkInfo, batch: number): ReadonlyArray<number> =>
   (inputs.find(({ name }) => name === "timestep")?.dims ?? [])
     .map((dim) => typeof dim === "number" ? Math.max(1, dim) : /batch/i.test(dim) ? batch : 1)
-
-const shortHash = Effect.fnUntraced(function*(folder: ModelFolder) {
-  const fs = yield* FileSystem.FileSystem
-  const file = folder.networks.unet
-  const sha256 = createHash("sha256")
-  const candidates = weightFiles.map((name) => file.replace(/model\.onnx$/, name))
-  const weights = yield* Effect.filter(candidates, (file) => Effect.orElseSucceed(fs.exists(file), () => false))
-  yield* Effect.forEach([file, ...weights], (file) =>
-    fs.stream(file).pipe(
-      Stream.runForEach((chunk) => Effect.sync(() => sha256.update(chunk))),
-      Effect.mapError((error) =>
-        new InvalidModelFolder({
-          folder: folder.folder,
-          problems: [{ path: "unet/model.onnx", message: `the file cannot be read (${error.reason._tag})` }]
-        })
-      )
-    ), { discard: true })
-  return sha256.digest("hex").slice(0, 10)
-})

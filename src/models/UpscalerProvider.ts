@@ -1,9 +1,8 @@
 /**
- * Upscaling networks in the folder that the command options name, in addition to the upscalers that need no network.
+ * Upscaling networks in the models folders, in addition to the upscalers that need no network.
  *
- * A network is a file in one of its folders `ESRGAN`, `RealESRGAN`, `upscale_models` and `upscalers`, named after the
- * file. The folders are searched at each use, and a network is open only while it is used; its memory is freed
- * afterwards.
+ * A network is named after its file. The folders are searched at each use, and a network is open only while it is used;
+ * its memory is freed afterwards.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -11,25 +10,23 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import { make, type NetworkUpscaler, Upscalers } from "../images/Upscalers.ts"
-import { CommandOptions } from "../processing/CommandOptions.ts"
+import { ModelLibrary } from "./ModelLibrary.ts"
 import { Networks } from "./Networks.ts"
 import * as OnnxUpscaler from "./OnnxUpscaler.ts"
-import { isUpscaler, upscalerFolders } from "./upscalerFiles.ts"
 
 /** The upscalers, with the networks found. */
 export const layer: Layer.Layer<
   Upscalers,
   never,
-  Networks | CommandOptions | FileSystem.FileSystem | Path.Path
+  ModelLibrary | Networks | FileSystem.FileSystem | Path.Path
 > = Layer.effect(
   Upscalers,
   Effect.gen(function*() {
-    const fs = yield* FileSystem.FileSystem
+    const { list } = yield* ModelLibrary
     const path = yield* Path.Path
     const services = Context.pick(Networks, FileSystem.FileSystem, Path.Path)(
       yield* Effect.context<Networks | FileSystem.FileSystem | Path.Path>()
     )
-    const { modelsDir } = yield* CommandOptions
     // Scales of the networks that were used, by file.
     const known = new Map<string, number>()
 
@@ -45,19 +42,11 @@ export const layer: Layer.Layer<
       }
     }
 
-    const search = Effect.fnUntraced(function*(dir: string) {
-      const names = yield* Effect.orElseSucceed(fs.readDirectory(dir), () => [])
-      return names.filter(isUpscaler).toSorted()
-        .map((name) => upscaler(path.join(dir, name)))
-    })
-
     return make(
-      modelsDir === undefined
-        ? Effect.succeed([])
-        : Effect.map(
-          Effect.forEach(upscalerFolders, (folder) => search(path.resolve(modelsDir, folder))),
-          (found) => firstOfEachName(found.flat())
-        )
+      Effect.map(
+        list,
+        (files) => firstOfEachName(files.filter(({ kind }) => kind === "upscaler").map(({ file }) => upscaler(file)))
+      )
     )
   })
 )

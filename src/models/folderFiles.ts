@@ -10,6 +10,16 @@ import { fileText } from "../core/fileText.ts"
 /** Where exporters put the weights of a network that is too large for one file. */
 export const weightFiles = ["model.onnx_data", "model.onnx.data", "weights.pb"]
 
+/** A network's file and the files of its weights, in the order in which they are hashed. */
+export const withItsWeights = Effect.fnUntraced(function*(
+  network: string
+): Effect.fn.Return<ReadonlyArray<string>, never, FileSystem.FileSystem> {
+  const fs = yield* FileSystem.FileSystem
+  const candidates = weightFiles.map((name) => network.replace(/model\.onnx$/, name))
+  const weights = yield* Effect.filter(candidates, (file) => Effect.orElseSucceed(fs.exists(file), () => false))
+  return [network, ...weights]
+})
+
 /** What is wrong with a file that holds nothing. */
 export const empty = "the file is empty; download or export it again"
 

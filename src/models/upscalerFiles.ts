@@ -13,11 +13,11 @@ import { Weights } from "./graph/Weights.ts"
 import { compact } from "./networks/compact.ts"
 import { esrgan } from "./networks/esrgan.ts"
 
-/** Folders of upscalers, as stable-diffusion-webui, ComfyUI and Serena name them. */
+/**
+ * Folders of upscalers, as stable-diffusion-webui, ComfyUI and Serena name them: by them an ONNX file is known to be an
+ * upscaler, other files by what is in them.
+ */
 export const upscalerFolders = ["ESRGAN", "RealESRGAN", "upscale_models", "upscalers"]
-
-/** Whether a file in such a folder is an upscaler, by its ending. */
-export const isUpscaler = (name: string): boolean => /\.(onnx|safetensors|pth?|ckpt)$/i.test(name)
 
 const graphs: Partial<Record<Part["network"], (weights: Weights) => Graph>> = { compact, esrgan }
 

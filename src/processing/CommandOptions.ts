@@ -19,12 +19,22 @@ const atLeastZero = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 /** The options except the limits. */
 export const ProcessOptions = Schema.Struct({
-  modelsDir: Schema.optional(Schema.NonEmptyString).pipe(
+  modelsDir: Schema.optional(Schema.Union([Schema.NonEmptyString, Schema.Array(Schema.NonEmptyString)])).pipe(
     field({
-      title: "Models folder",
-      description: "Folder of model folders, searched before the embedded model.",
+      title: "Models folders",
+      description: "Folder of models, LoRAs, VAEs, upscalers, in the layout of any program; or several of them.",
       group: "Process",
       flag: "models-dir",
+      value: "folders",
+      otherwise: "./models and models in the data folder"
+    })
+  ),
+  dataDir: Schema.optional(Schema.NonEmptyString).pipe(
+    field({
+      title: "Data folder",
+      description: "Folder for what is kept: the server's settings, hashes of files, models.",
+      group: "Process",
+      flag: "data-dir",
       value: "folder",
       otherwise: "none"
     })
@@ -116,6 +126,7 @@ export class CommandOptions extends Context.Service<CommandOptions, ProcessOptio
 ) {
   static readonly defaults: CommandOptions["Service"] = Object.freeze({
     modelsDir: undefined,
+    dataDir: undefined,
     ...ProcessOptions.make({}),
     limits: Object.freeze(Limits.make({}))
   })

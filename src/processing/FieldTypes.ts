@@ -1888,11 +1888,17 @@ export interface LimitsInput {
 /** The options of a process, apart from the limits. */
 export interface ProcessOptions {
   /**
-   * Folder of model folders, searched before the embedded model.
+   * Folder of models, LoRAs, VAEs, upscalers, in the layout of any program; or several of them.
+   *
+   * Text, not empty. Default: ./models and models in the data folder.
+   */
+  readonly modelsDir?: string | ReadonlyArray<string> | undefined
+  /**
+   * Folder for what is kept: the server's settings, hashes of files, models.
    *
    * Text, not empty. Default: none.
    */
-  readonly modelsDir?: string | undefined
+  readonly dataDir?: string | undefined
   /**
    * Where the networks run: an execution provider of onnxruntime (cpu, cuda, dml, coreml or webgpu).
    *
@@ -1934,11 +1940,17 @@ export interface ProcessOptions {
 /** Some options of a process; the others have their defaults. */
 export interface ProcessOptionsPatch {
   /**
-   * Folder of model folders, searched before the embedded model.
+   * Folder of models, LoRAs, VAEs, upscalers, in the layout of any program; or several of them.
+   *
+   * Text, not empty. Default: ./models and models in the data folder.
+   */
+  readonly modelsDir?: string | ReadonlyArray<string> | undefined
+  /**
+   * Folder for what is kept: the server's settings, hashes of files, models.
    *
    * Text, not empty. Default: none.
    */
-  readonly modelsDir?: string | undefined
+  readonly dataDir?: string | undefined
   /**
    * Where the networks run: an execution provider of onnxruntime (cpu, cuda, dml, coreml or webgpu).
    *

@@ -70,6 +70,7 @@ const kinds: Readonly<Record<FlagValue, Kind>> = {
   name: text,
   names: list,
   folder: text,
+  folders: list,
   file: text,
   url: text,
   integer: whole,

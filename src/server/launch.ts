@@ -13,7 +13,7 @@ import * as Logger from "effect/Logger"
 import * as Path from "effect/Path"
 import { ImageDecoder } from "../images/ImageDecoder.ts"
 import { ImageEncoder } from "../images/ImageEncoder.ts"
-import { byReason, emptyFolder, unusableFiles } from "../models/ModelFiles.ts"
+import { emptyFolders, unusableModels } from "../models/ModelFiles.ts"
 import type { CommandOptions } from "../processing/CommandOptions.ts"
 import { Options, type OptionsPatch } from "../processing/Options.ts"
 import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
@@ -64,7 +64,7 @@ export const launch = Effect.fn("launch")(
     const settings = options_file === undefined
       ? "Settings are in memory only and end with the server."
       : `Settings are kept in ${Context.get(context, Path.Path).resolve(options_file)}`
-    yield* Effect.provideContext(warnOfUnusableFiles(options.cmdOpts.modelsDir), context)
+    yield* Effect.provideContext(warnOfModels, context)
     // Heard from here on: who reads the next line may send one at once.
     const stopped = yield* Effect.forkScoped(signal, { startImmediately: true })
     yield* Console.log(`Serena listens on ${scheme}://${host}:${port}\n${settings}`)
@@ -81,14 +81,11 @@ export const launch = Effect.fn("launch")(
   (effect, { logJson }) => Effect.provide(effect, Logger.layer([logJson ? Logger.consoleJson : textLines]))
 )
 
-// What is in the models folder and does not load, or that nothing is.
-const warnOfUnusableFiles = Effect.fnUntraced(function*(modelsDir: string | undefined) {
-  if (modelsDir === undefined) return
-  const empty = yield* emptyFolder(modelsDir)
+// What is in the models folders and does not load, or that nothing is.
+const warnOfModels = Effect.gen(function*() {
+  const empty = yield* emptyFolders
   if (empty !== undefined) yield* Effect.logWarning(empty)
-  for (const { message, path } of byReason(yield* unusableFiles(modelsDir))) {
-    yield* Effect.logWarning(`Not used: ${path} (${message}).`)
-  }
+  for (const { message, path } of yield* unusableModels) yield* Effect.logWarning(`Not used: ${path} (${message}).`)
 })
 
 const textLines = Logger.withConsoleError(Logger.formatLogFmt)

@@ -7,7 +7,9 @@ import * as Layer from "effect/Layer"
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { FileHashes, shortHash } from "../../src/models/checkpoint/hashes.ts"
-import * as ModelLibrary from "../../src/models/ModelLibrary.ts"
+import { isNamed } from "../../src/models/ModelFile.ts"
+import { ModelLibrary } from "../../src/models/ModelLibrary.ts"
+import { CommandOptions } from "../../src/processing/CommandOptions.ts"
 import { unpack } from "./checkpoint/data.ts"
 
 const platform = Layer.merge(NodeFileSystem.layer, NodePath.layer)
@@ -24,9 +26,17 @@ const folderWith = Effect.fnUntraced(function*(files: Readonly<Record<string, st
   return folder
 })
 
+const layerIn = (modelsDir: ReadonlyArray<string> | undefined, dataDir?: string) =>
+  Layer.provideMerge(ModelLibrary.layer, CommandOptions.layer({ modelsDir, dataDir }))
+
+const found = (...folders: ReadonlyArray<string>) =>
+  Effect.flatMap(ModelLibrary, ({ list }) => list).pipe(
+    Effect.map((files) => files.filter(({ embedded }) => !embedded)),
+    Effect.provide(layerIn(folders))
+  )
+
 const listed = Effect.fnUntraced(function*(...folders: ReadonlyArray<string>) {
-  const found = yield* ModelLibrary.list(folders)
-  return found.map(({ contents, kind, name }) =>
+  return (yield* found(...folders)).map(({ contents, kind, name }) =>
     `${name}: ${kind}${contents?.family === undefined ? "" : ` ${contents.family}`}`
   )
 })
@@ -98,21 +108,20 @@ describe("a models folder", () => {
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const folder = yield* folderWith({ "a.safetensors": vae, "a.preview.png": upscaler })
-      const [first] = yield* ModelLibrary.list([folder])
+      const [first] = yield* found(folder)
       assert.strictEqual(first?.preview, `${folder}/a.preview.png`)
       yield* fs.writeFileString(`${folder}/b.ckpt`, "no model")
       yield* fs.symlink(folder, `${folder}/loop`)
-      const [, b] = yield* ModelLibrary.list([folder])
+      const [, b] = yield* found(folder)
       assert.deepStrictEqual({ name: b?.name, kind: b?.kind }, { name: "b", kind: "other" })
       assert.match(b?.problems[0]?.message ?? "", /no safetensors file/)
       yield* fs.truncate(`${folder}/a.safetensors`, 100_000)
-      const [again] = yield* ModelLibrary.list([folder])
+      const [again] = yield* found(folder)
       assert.match(again?.problems[0]?.message ?? "", /truncated/)
     }).pipe(Effect.provide(platform)))
 })
 
 describe("a name", () => {
-  const hashes = { sha256: "0123456789abcdef".repeat(4), autoV3: "fedcba9876543210".repeat(4) }
   const own = {
     file: "/m/Lora/styles/My Style.v2.safetensors",
     name: "My Style.v2",
@@ -125,15 +134,67 @@ describe("a name", () => {
     ["styles/My Style.v2", true],
     ["styles\\My Style.v2.safetensors", true],
     ["mystyle", true],
-    ["My Style.v2.safetensors [0123456789]", true],
-    ["My Style.v2 [aaaaaaaaaa]", false],
-    ["0123456789", true],
-    ["FEDCBA9876", true],
-    ["0123", false],
     ["Style.v2", false],
     ["My Style", false],
     ["", false]
-  ])("%j means it: %s", (wanted, expected) => assert.strictEqual(ModelLibrary.isNamed(own, wanted, hashes), expected))
+  ])("%j means it: %s", (wanted, expected) => assert.strictEqual(isNamed(own, wanted), expected))
+
+  it.effect("finds a file of the kinds that are asked for, by name, title or hash", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* folderWith({
+        "Lora/old/style.safetensors": lora,
+        "Lora/style.safetensors": embedding,
+        "VAE/style.safetensors": vae,
+        "Stable-diffusion/sub/model.safetensors": sd1
+      })
+      yield* fs.writeFileString(`${folder}/VAE/torn.safetensors`, "no model")
+      yield* Effect.gen(function*() {
+        const { find, hashes, knownHashes, list } = yield* ModelLibrary
+        const place = (kinds: Parameters<typeof find>[0], name: string) =>
+          Effect.map(find(kinds, name), (found) => found?.file.slice(folder.length + 1))
+        assert.strictEqual(yield* place(["lora"], "style"), "Lora/old/style.safetensors")
+        assert.strictEqual(yield* place(["embedding"], "STYLE.safetensors"), "Lora/style.safetensors")
+        assert.strictEqual(yield* place(["vae"], "VAE/style"), "VAE/style.safetensors")
+        assert.strictEqual(
+          yield* place(["checkpoint"], "sub/model.safetensors"),
+          "Stable-diffusion/sub/model.safetensors"
+        )
+        assert.isUndefined(yield* place(["vae"], "model"))
+        assert.isUndefined(yield* place(["vae"], "torn"))
+        assert.strictEqual(yield* place(["other"], "torn"), "VAE/torn.safetensors")
+        assert.isUndefined(yield* place(["lora", "vae"], ""))
+        assert.isTrue((yield* find(["checkpoint"], "shapes-128"))?.embedded)
+
+        // A hash is computed for a name that is nothing else, of the kinds that are asked for.
+        const file = `${folder}/Lora/old/style.safetensors`
+        const bytes = readFileSync(file)
+        const sha256 = createHash("sha256").update(bytes).digest("hex")
+        const data = bytes.subarray(8 + Number(bytes.readBigUInt64LE(0)))
+        const autoV3 = createHash("sha256").update(data).digest("hex")
+        const all = yield* list
+        const known = () => Effect.map(Effect.forEach(all, knownHashes), (each) => each.filter((one) => one).length)
+        assert.strictEqual(yield* place(["lora"], "missing [0123456789]"), undefined)
+        assert.strictEqual(yield* known(), 0)
+        for (const written of [autoV3, autoV3.slice(0, 8), sha256.slice(0, 10).toUpperCase(), `renamed [${sha256}]`]) {
+          assert.strictEqual(yield* place(["lora"], written), "Lora/old/style.safetensors")
+        }
+        assert.strictEqual(yield* known(), 1)
+        assert.isUndefined(yield* place(["lora"], sha256.slice(0, 7)))
+
+        // Of two files of one name the title's hash chooses; a hash that fits neither is passed over, as in the webui.
+        yield* fs.makeDirectory(`${folder}/flat`)
+        yield* fs.copyFile(`${folder}/Stable-diffusion/sub/model.safetensors`, `${folder}/flat/model.safetensors`)
+        yield* fs.writeFile(`${folder}/flat/model.safetensors`, new Uint8Array(1), { flag: "a" })
+        const second = yield* hashes({ file: `${folder}/Stable-diffusion/sub/model.safetensors`, format: "file" })
+        const models = (written: string) => place(["checkpoint"], written)
+        assert.strictEqual(
+          yield* models(`model.safetensors [${second.sha256.slice(0, 10)}]`),
+          "Stable-diffusion/sub/model.safetensors"
+        )
+        assert.strictEqual(yield* models("model.safetensors [0000000000]"), "Stable-diffusion/sub/model.safetensors")
+      }).pipe(Effect.provide(layerIn([folder])))
+    }).pipe(Effect.provide(platform)))
 })
 
 describe("the hashes of a file", () => {

@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import type { Raster } from "../../src/core/Raster.ts"
 import { Upscalers } from "../../src/images/Upscalers.ts"
+import { ModelLibrary } from "../../src/models/ModelLibrary.ts"
 import { Networks } from "../../src/models/Networks.ts"
 import * as Onnx from "../../src/models/onnx/Onnx.ts"
 import * as UpscalerProvider from "../../src/models/UpscalerProvider.ts"
@@ -65,6 +66,7 @@ const layerIn = (
 ) =>
   UpscalerProvider.layer.pipe(
     Layer.provide(networks),
+    Layer.provide(ModelLibrary.layer),
     Layer.provide(CommandOptions.layer({ modelsDir, threads: 1 })),
     Layer.provide(platform)
   )

@@ -6,6 +6,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import { fileURLToPath } from "node:url"
+import { ModelLibrary } from "../../src/models/ModelLibrary.ts"
 import { ModelProvider } from "../../src/models/ModelProvider.ts"
 import { Networks } from "../../src/models/Networks.ts"
 import { CommandOptions } from "../../src/processing/CommandOptions.ts"
@@ -16,6 +17,7 @@ export const platform = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer)
 
 export const layerModels = (cmdOpts: Partial<CommandOptions["Service"]> = {}) =>
   ModelProvider.layer.pipe(
+    Layer.provideMerge(ModelLibrary.layer),
     Layer.provideMerge(Networks.layer),
     Layer.provideMerge(CommandOptions.layer(cmdOpts)),
     Layer.provideMerge(platform)

@@ -2,6 +2,7 @@ import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
+import { FileHashes } from "../../src/models/checkpoint/hashes.ts"
 import * as ModelFolder from "../../src/models/ModelFolder.ts"
 import { type Network, Networks } from "../../src/models/Networks.ts"
 import * as OnnxModel from "../../src/models/OnnxModel.ts"
@@ -45,7 +46,8 @@ it.effect("a model whose opening was interrupted holds no network twice", () =>
   Effect.gen(function*() {
     const { allowed, begun, held, networks } = yield* slowNetworks
     const model = yield* OnnxModel.make(yield* ModelFolder.read(embedded)).pipe(
-      Effect.provideService(Networks, networks)
+      Effect.provideService(Networks, networks),
+      Effect.provide(FileHashes.layer(undefined))
     )
     for (let i = 0; i < 5; i++) {
       const warming = yield* Effect.forkChild(model.warm)

@@ -17,19 +17,21 @@ export type Tensors = ReadonlyMap<string, TensorShape>
 export type FamilyName = "sd1" | "sd2" | "sdxl" | "sdxl-refiner"
 
 /** What a file is for. */
-export type Kind =
-  | "checkpoint"
-  | "unet"
-  | "vae"
-  | "text-encoder"
-  | "lora"
-  | "embedding"
-  | "controlnet"
-  | "t2i-adapter"
-  | "taesd"
-  | "upscaler"
-  | "diffusion-transformer"
-  | "other"
+export const kinds = [
+  "checkpoint",
+  "unet",
+  "vae",
+  "text-encoder",
+  "lora",
+  "embedding",
+  "controlnet",
+  "t2i-adapter",
+  "taesd",
+  "upscaler",
+  "diffusion-transformer",
+  "other"
+] as const
+export type Kind = (typeof kinds)[number]
 
 /** A network in a source. */
 export interface Part {

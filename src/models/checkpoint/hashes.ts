@@ -32,25 +32,32 @@ export const shortHash = ({ sha256 }: Hashes): string => sha256.slice(0, 10)
 
 const readAtOnce = 4 * 2 ** 20
 
-/** Reads a file and hashes it; for a thread. `headerLength` of a safetensors file is left out of the second hash. */
-export function* hashFile(
-  file: string,
+/**
+ * Reads files one after another and hashes them as one; for a thread. `headerLength` of a safetensors file is left out
+ * of the second hash.
+ */
+export function* hashFiles(
+  files: ReadonlyArray<string>,
   headerLength: number | undefined
 ): Parts<Hashes | { readonly failure: string }> {
   let handle: number | undefined
   try {
-    handle = openSync(file, "r")
     const whole = createHash("sha256")
     const data = headerLength === undefined ? undefined : createHash("sha256")
     const buffer = Buffer.alloc(readAtOnce)
     let skip = headerLength ?? 0
-    for (;;) {
-      const bytes = buffer.subarray(0, readSync(handle, buffer, 0, readAtOnce, null))
-      if (bytes.length === 0) break
-      whole.update(bytes)
-      data?.update(bytes.subarray(Math.min(skip, bytes.length)))
-      skip = Math.max(0, skip - bytes.length)
-      yield
+    for (const file of files) {
+      handle = openSync(file, "r")
+      for (;;) {
+        const bytes = buffer.subarray(0, readSync(handle, buffer, 0, readAtOnce, null))
+        if (bytes.length === 0) break
+        whole.update(bytes)
+        data?.update(bytes.subarray(Math.min(skip, bytes.length)))
+        skip = Math.max(0, skip - bytes.length)
+        yield
+      }
+      closeSync(handle)
+      handle = undefined
     }
     return { sha256: whole.digest("hex"), autoV3: data?.digest("hex") }
   } catch (error) {
@@ -62,30 +69,54 @@ export function* hashFile(
 
 const keyOf = ({ modified, path, size }: SourceFile) => `${path}\n${size}\n${modified}`
 
-// A file as it is now, and where its data begin if it is a safetensors file.
-const look = Effect.fnUntraced(function*(file: string) {
+/** Files as they are now. Those that are hashed as one have the path of the first, and the time of the latest. */
+interface Looked {
+  readonly as: SourceFile
+  readonly paths: ReadonlyArray<string>
+  /** Where the data begin of a single safetensors file. */
+  readonly headerLength: number | undefined
+}
+
+const look = Effect.fnUntraced(function*(
+  files: ReadonlyArray<string>
+): Effect.fn.Return<Looked, InvalidModelFile, FileSystem.FileSystem> {
+  const all = yield* Effect.forEach(files, lookAt)
+  const [first] = all
+  if (first === undefined || all.length === 1) {
+    return first ?? (yield* invalid("", "there is no file to hash"))
+  }
+  return {
+    as: {
+      path: first.as.path,
+      size: all.reduce((sum, { as }) => sum + as.size, 0),
+      modified: Math.max(...all.map(({ as }) => as.modified))
+    },
+    paths: all.flatMap(({ paths }) => paths),
+    headerLength: undefined
+  }
+})
+
+const lookAt = Effect.fnUntraced(function*(file: string) {
   const { as, read } = yield* openForReading(file)
   const head = as.size < 9 ? new Uint8Array(9) : yield* read(0, 9)
   const length = new DataView(head.buffer).getBigUint64(0, true)
   const isSafetensors = head[8] === 0x7b && length < BigInt(as.size)
-  return { as, headerLength: isSafetensors ? 8 + Number(length) : undefined }
+  const found: Looked = { as, paths: [as.path], headerLength: isSafetensors ? 8 + Number(length) : undefined }
+  return found
 }, Effect.scoped)
 
 const computed = Effect.fnUntraced(
-  function*(file: string, { as, headerLength }: Effect.Success<ReturnType<typeof look>>) {
-    const work = { module: import.meta.url, parts: hashFile, lane: "files" } as const
-    const hashes = yield* away(work, [as.path, headerLength], as.size)
+  function*(files: ReadonlyArray<string>, { as, headerLength, paths }: Looked) {
+    const [file = ""] = files
+    const work = { module: import.meta.url, parts: hashFiles, lane: "files" } as const
+    const hashes = yield* away(work, [paths, headerLength], as.size)
     if ("failure" in hashes) return yield* invalid(file, `it cannot be read (${hashes.failure})`)
-    if (keyOf((yield* look(file)).as) !== keyOf(as)) {
+    if (keyOf((yield* look(files)).as) !== keyOf(as)) {
       return yield* invalid(file, "it changed while it was read; try again")
     }
     return hashes
   }
 )
-
-/** The hashes of a file, computed by a thread. Fails where it cannot be read, or changes meanwhile. */
-export const hashesOf = (file: string): Effect.Effect<Hashes, InvalidModelFile, FileSystem.FileSystem> =>
-  Effect.flatMap(look(file), (found) => computed(file, found))
 
 const Kept = Schema.fromJsonString(Schema.Struct({
   path: Schema.String,
@@ -96,10 +127,13 @@ const Kept = Schema.fromJsonString(Schema.Struct({
 }))
 
 export class FileHashes extends Context.Service<FileHashes, {
-  /** The hashes of a file: kept ones, or computed now. */
-  readonly of: (file: string) => Effect.Effect<Hashes, InvalidModelFile>
-  /** The hashes that are kept of the file as it is now; undefined where they would have to be computed. */
-  readonly known: (file: string) => Effect.Effect<Hashes | undefined>
+  /**
+   * The hashes of a file, or of several that are read as one: kept ones, or computed now by a thread. Fails where one
+   * cannot be read, or changes meanwhile.
+   */
+  readonly of: (...files: ReadonlyArray<string>) => Effect.Effect<Hashes, InvalidModelFile>
+  /** The hashes that are kept of the files as they are now; undefined where they would have to be computed. */
+  readonly known: (...files: ReadonlyArray<string>) => Effect.Effect<Hashes | undefined>
 }>()("serena/models/FileHashes") {
   /** Hashes that are kept in `folder`; in memory alone without one. */
   static readonly layer = (
@@ -117,7 +151,7 @@ export class FileHashes extends Context.Service<FileHashes, {
         const keptAs = ({ path: file }: SourceFile) =>
           path.join(folder ?? "", `${createHash("sha256").update(file).digest("hex").slice(0, 32)}.json`)
 
-        const opened = (file: string) => Effect.provideService(look(file), FileSystem.FileSystem, fs)
+        const looked = (files: ReadonlyArray<string>) => Effect.provideService(look(files), FileSystem.FileSystem, fs)
 
         const kept = Effect.fnUntraced(function*(as: SourceFile) {
           const known = remembered.get(keyOf(as))
@@ -146,19 +180,22 @@ export class FileHashes extends Context.Service<FileHashes, {
           )
         }, (effect) => Effect.ignore(effect))
 
-        const of = Effect.fnUntraced(function*(file: string): Effect.fn.Return<Hashes, InvalidModelFile> {
-          const found = yield* opened(file)
+        const of = Effect.fnUntraced(function*(
+          files: ReadonlyArray<string>
+        ): Effect.fn.Return<Hashes, InvalidModelFile> {
+          const found = yield* looked(files)
           const { as } = found
           const known = yield* kept(as)
           if (known !== undefined) return known
-          const hashes = yield* Effect.provideService(computed(file, found), FileSystem.FileSystem, fs)
+          const hashes = yield* Effect.provideService(computed(files, found), FileSystem.FileSystem, fs)
           yield* keep(as, hashes)
           return hashes
         })
 
         return FileHashes.of({
-          of: (file) => turn.withPermit(of(file)),
-          known: (file) => Effect.orElseSucceed(Effect.flatMap(opened(file), ({ as }) => kept(as)), () => undefined)
+          of: (...files) => turn.withPermit(of(files)),
+          known: (...files) =>
+            Effect.orElseSucceed(Effect.flatMap(looked(files), ({ as }) => kept(as)), () => undefined)
         })
       })
     )

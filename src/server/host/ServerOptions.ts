@@ -191,16 +191,6 @@ export const ServerSettings = Schema.Struct({
       value: "integer"
     })
   ),
-  data_dir: Schema.optional(Schema.NonEmptyString).pipe(
-    field({
-      title: "Data folder",
-      description: "Folder for what the server keeps, such as its settings.",
-      group: "Server",
-      flag: "data-dir",
-      value: "folder",
-      otherwise: "SERENA_DATA_DIR, or else the user's data folder"
-    })
-  ),
   options_file: Schema.optional(Schema.NonEmptyString).pipe(
     field({
       title: "Settings file",
