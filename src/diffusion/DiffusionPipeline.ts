@@ -7,6 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import type { Raster } from "../core/Raster.ts"
 import * as ColorCorrection from "../images/ColorCorrection.ts"
 import type { ImageDecoder } from "../images/ImageDecoder.ts"
@@ -16,7 +17,10 @@ import * as Overlay from "../images/Overlay.ts"
 import type { Upscalers } from "../images/Upscalers.ts"
 import * as LatentFormat from "../model/LatentFormat.ts"
 import { type LoadedModel, requireLoaded } from "../model/LoadedModel.ts"
+import type { NetworkError } from "../model/ModelError.ts"
 import { Models } from "../model/Models.ts"
+import { adapterWarnings } from "../planning/adapters.ts"
+import { unfitEmbeddings } from "../planning/embeddings.ts"
 import { type PassLevels, processOf } from "../planning/levels.ts"
 import { withLevels } from "../planning/plan.ts"
 import type { HiresPlan, ImagePlan, PassPlan, RunPlan, SourcePixels } from "../planning/RunPlan.ts"
@@ -33,31 +37,21 @@ import { enlarge } from "./enlarge.ts"
 import * as output from "./output.ts"
 import { latentShape, type PassEnv } from "./PassEnv.ts"
 import { prepare } from "./prepare.ts"
-import {
-  checkMemory,
-  condition,
-  type PromptedPass,
-  promptSteps,
-  type ReadyPass,
-  type Sampled,
-  samplePass
-} from "./samplePass.ts"
+import { promptSteps } from "./readPrompts.ts"
+import { checkMemory, condition, type PromptedPass, type ReadyPass, type Sampled, samplePass } from "./samplePass.ts"
 import { blankChannels, type EncodedSource, encodeSource, sourceLatents } from "./sourceLatents.ts"
 import * as vae from "./vae.ts"
 
 /** From words to pixels, batch after batch. */
 const execute = Effect.fn("execute")(function*(plan: RunPlan) {
   const { cmdOpts, model: own, opts, state } = yield* RuntimeContext
-  const model = yield* requireLoaded(own)
-  const env: PassEnv = { cmdOpts, model, opts, seamless: plan.seamless, state }
-  yield* state.update({ activity: "loading", text: `Loading ${model.name}` })
+  const loaded = yield* requireLoaded(own)
+  yield* state.update({ activity: "loading", text: `Loading ${loaded.name}` })
+  const model = yield* adapted(loaded, plan)
+  const env: PassEnv = { cmdOpts, embeddings: plan.embeddings, model, opts, seamless: plan.seamless, state }
   const first = yield* prepareFirst(plan, env)
-  const second = plan.hires === undefined ? undefined : yield* prepareSecond(plan, plan.hires, first)
-  const used = [first.env.model, first.refiner?.model, second?.env.model, second?.refiner?.model]
-  const warnings = (yield* Effect.forEach(
-    new Set(used),
-    (each) => each === undefined ? Effect.succeed([]) : clipSkipWarnings(each, opts)
-  )).flat()
+  const second = plan.hires === undefined ? undefined : yield* prepareSecond(plan, plan.hires, loaded, first)
+  const warnings = yield* warningsOf(plan, [first, ...(second === undefined ? [] : [second])])
   const source = yield* sourceOf(plan)
   const encoded = source && (yield* encodeSource({ env, ...source, pass: plan }))
 
@@ -102,7 +96,7 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
   })
   const generated: Generated = {
     ...yield* batches.make(plan, makeBatch),
-    warnings: [...plan.warnings, ...warnings]
+    warnings: [...new Set([...plan.warnings, ...warnings])]
   }
   return generated
 }, Effect.scoped)
@@ -128,15 +122,15 @@ const prepareFirst = Effect.fnUntraced(function*(run: RunPlan, env: PassEnv) {
   return yield* ready(pass, run.hires === undefined || env.opts.hires_fix_refiner_pass !== "second pass")
 })
 
-const prepareSecond = Effect.fnUntraced(function*(run: RunPlan, hires: HiresPlan, first: ReadyPass) {
+const prepareSecond = Effect.fnUntraced(function*(run: RunPlan, hires: HiresPlan, own: LoadedModel, first: ReadyPass) {
   const { env } = first
   const model = hires.checkpoint === undefined
-    ? env.model
-    : yield* loadCompatible(hires.checkpoint, "hr_checkpoint_name", env.model)
+    ? own
+    : yield* loadCompatible(hires.checkpoint, "hr_checkpoint_name", own)
   // Another model walks its own levels, known now that it is loaded.
-  const plan = model === env.model ? hires : withLevels(hires, model, env.opts)
+  const plan = model === own ? hires : withLevels(hires, model, env.opts)
   const pass = {
-    env: { ...env, model },
+    env: { ...env, model: yield* adapted(model, plan) },
     run,
     plan,
     levels: yield* levelsOf(plan),
@@ -153,12 +147,37 @@ const ready = Effect.fnUntraced(function*(pass: PromptedPass, isRefined: boolean
     ...pass,
     refiner: refiner === undefined || !isRefined
       ? undefined
-      : { model: yield* loadRefiner(refiner.checkpoint, pass.env.model), switchAt: refiner.switchAt },
+      : {
+        model: yield* adapted(yield* loadRefiner(refiner.checkpoint, pass.env.model), pass.plan),
+        switchAt: refiner.switchAt
+      },
     conditioning: yield* condition(pass)
   }
   const { model } = pass.env
   yield* checkMemory(pass, prepared.conditioning, prepared.refiner ? [model, prepared.refiner.model] : [model])
   return prepared
+})
+
+// A model with the adapters of a pass, if it takes any.
+const adapted = (
+  model: LoadedModel,
+  { adapters }: PassPlan
+): Effect.Effect<LoadedModel, NetworkError, Scope.Scope> =>
+  adapters.length === 0 || model.adapted === undefined ? Effect.succeed(model) : model.adapted(adapters)
+
+// What the models of a run's passes do not do as they were asked to.
+const warningsOf = Effect.fnUntraced(function*({ embeddings }: RunPlan, passes: ReadonlyArray<ReadyPass>) {
+  const found: Array<string> = []
+  for (const { env, plan: { adapters }, refiner } of passes) {
+    for (const model of [env.model, ...(refiner === undefined ? [] : [refiner.model])]) {
+      found.push(
+        ...adapterWarnings(model, adapters),
+        ...unfitEmbeddings(model, embeddings),
+        ...(yield* clipSkipWarnings(model, env.opts))
+      )
+    }
+  }
+  return found
 })
 
 // Another model that goes on with the same latents.

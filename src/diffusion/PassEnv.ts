@@ -5,12 +5,15 @@
  */
 import type { Size } from "../core/Geometry.ts"
 import type { LatentShape } from "../core/LatentShape.ts"
+import type { Embedding } from "../model/Embedding.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import type { RuntimeContext } from "../runner/RuntimeContext.ts"
 
 /** A run's context for passes on one model, which may be another than the run's. */
 export interface PassEnv extends Pick<RuntimeContext["Service"], "cmdOpts" | "opts" | "state"> {
   readonly model: LoadedModel
+  /** Those that the run's prompts name. */
+  readonly embeddings: ReadonlyArray<Embedding>
   /** Whether the left edge goes on at the right one, and the top at the bottom. */
   readonly seamless: boolean
 }

@@ -11,8 +11,6 @@ import * as Scope from "effect/Scope"
 import { ImageEncoder } from "../images/ImageEncoder.ts"
 import { Upscalers } from "../images/Upscalers.ts"
 import { requireLoaded } from "../model/LoadedModel.ts"
-import { Models } from "../model/Models.ts"
-import { embeddingWarnings } from "../planning/embeddings.ts"
 import { latentMode } from "../planning/hires.ts"
 import { outline, plan } from "../planning/plan.ts"
 import type { StyleFacts } from "../planning/prompts.ts"
@@ -23,6 +21,7 @@ import type { ProcessingRequest } from "../runner/ProcessingRequest.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 import { actingClipSkip } from "./clipSkip.ts"
 import { drawSeeds } from "./drawSeeds.ts"
+import { findNetworks } from "./findNetworks.ts"
 import * as output from "./output.ts"
 import { preparePixels, readSource } from "./readSource.ts"
 
@@ -53,6 +52,7 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
   const encoder = yield* ImageEncoder
   yield* forkInRun(Effect.ignore(Effect.all([model.warm, encoder.warm], { concurrency: 2 })))
 
+  const networks = yield* findNetworks(model, settled, limits)
   const hash = opts.add_model_hash_to_info ? yield* model.hash : undefined
   const startedAt = yield* Clock.currentTimeMillis
   const seeds = yield* drawSeeds(processing)
@@ -65,13 +65,9 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
     // A text encoder that does not open fails the run when it is needed.
     Effect.orElseSucceed(() => settled.clipSkip)
   )
-  const planned = plan({ ...settled, clipSkip }, { ...seeds, model: { name: model.name, hash }, startedAt })
-  const { unloadedEmbeddings = Effect.succeed([]) } = yield* Models
-  const ready: RunPlan = {
-    ...planned,
-    source: planned.source && { ...planned.source, pixels },
-    warnings: [...planned.warnings, ...embeddingWarnings([planned, planned.hires], yield* unloadedEmbeddings)]
-  }
+  const facts = { ...seeds, model: { name: model.name, hash }, networks, startedAt }
+  const planned = plan({ ...settled, clipSkip }, facts)
+  const ready: RunPlan = { ...planned, source: planned.source && { ...planned.source, pixels } }
   return ready
 })
 

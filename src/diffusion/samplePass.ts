@@ -8,20 +8,17 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { latentLength } from "../core/LatentShape.ts"
-import { inTurns } from "../core/Work.ts"
 import type { Conditioning } from "../model/Conditioner.ts"
+import { fits } from "../model/Embedding.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import { isEditing } from "../model/ModelInfo.ts"
-import type { PassLevels } from "../planning/levels.ts"
 import { heldByImages } from "../planning/memory.ts"
-import type { ImagePlan, PassPlan, RunPlan } from "../planning/RunPlan.ts"
+import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
 import { floorTo } from "../planning/sizes.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { trim } from "../prompt/Characters.ts"
-import * as Prompt from "../prompt/Prompt.ts"
-import { totalSteps } from "../prompt/PromptSchedule.ts"
 import * as ImageNoise from "../rng/ImageNoise.ts"
 import * as RandomGenerator from "../rng/RandomGenerator.ts"
 import type { ProcessingError } from "../runner/ProcessingError.ts"
@@ -36,6 +33,7 @@ import { checkRow } from "./memory.ts"
 import * as networkRows from "./networkRows.ts"
 import { latentShape, type PassEnv } from "./PassEnv.ts"
 import * as previews from "./previews.ts"
+import { type ReadingPass, readNegative, readPrompt } from "./readPrompts.ts"
 import * as vae from "./vae.ts"
 
 // Ends sampling from within the denoiser when the run was asked to stop; it never leaves this file.
@@ -48,15 +46,11 @@ export interface Refiner {
 }
 
 /** A pass whose prompts are read on a certain model. */
-export interface PromptedPass {
+export interface PromptedPass extends ReadingPass {
   readonly env: PassEnv
   readonly run: RunPlan
-  readonly plan: PassPlan
-  readonly levels: PassLevels
   /** The noise process that the levels are of. */
   readonly process: NoiseProcess
-  /** Steps of the pass before this one, as its sampler counts them; prompts go on counting from there. */
-  readonly stepsBefore: number | undefined
 }
 
 /** A pass that is ready to be sampled; it serves all batches. */
@@ -89,23 +83,12 @@ export interface Sampled {
   readonly complete: boolean
 }
 
-/** Steps of a pass as prompts count them. */
-export const promptSteps = ({ levels, plan }: Pick<PromptedPass, "levels" | "plan">): number =>
-  totalSteps(plan.steps, levels.sampler)
-
 /** The conditioning of a pass on its model; it serves all batches. */
 export const condition = Effect.fnUntraced(function*(
   pass: PromptedPass
 ): Effect.fn.Return<Conditioning, ProcessingError> {
-  const { env: { cmdOpts: { limits }, model, opts }, levels: { sampler }, plan, run } = pass
-  const reading: Prompt.ParseOptions = {
-    steps: promptSteps(pass),
-    firstPassSteps: pass.stepsBefore,
-    useOldScheduling: opts.use_old_scheduling,
-    // They were cut when the request was planned.
-    comments: false
-  }
-  const prompt = yield* inTurns(() => Prompt.parsing(plan.prompt, reading))
+  const { env: { cmdOpts: { limits }, embeddings, model, opts }, levels: { sampler }, plan, run } = pass
+  const prompt = yield* readPrompt(pass, opts)
   const isGuided = GuidedDenoiser.usesNegative({
     model,
     sampler,
@@ -115,10 +98,11 @@ export const condition = Effect.fnUntraced(function*(
   })
   return yield* model.conditioner.condition(model.textEncoders, {
     prompt,
-    negative: isGuided ? yield* inTurns(() => Prompt.parsingNegative(plan.negativePrompt, reading)) : undefined,
+    negative: isGuided ? yield* readNegative(pass, opts) : undefined,
     size: { width: plan.width, height: plan.height },
     guidanceScale: run.processing.cfg_scale,
     settings: opts,
+    embeddings: embeddings.filter((embedding) => fits(embedding, model.textEncoders)),
     mostChunks: limits.max_prompt_chunks
   }).pipe(
     Effect.catchTag(

@@ -10,19 +10,22 @@ import type {
   Conditioning,
   ConditioningRequest,
   NamedTensors,
+  PlacedVectors,
   ScheduledConditioning,
   TextEncoder,
   TextEncoders
 } from "../model/Conditioner.ts"
+import type { Embedding } from "../model/Embedding.ts"
 import type { NetworkError } from "../model/ModelError.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { PromptChunk } from "../prompt/Chunks.ts"
 import * as Emphasis from "../prompt/Emphasis.ts"
 import * as Encoding from "../prompt/Encoding.ts"
+import * as Inversions from "../prompt/Inversions.ts"
 import type { PromptSchedule } from "../prompt/PromptSchedule.ts"
 
 // A text by all of a model's encoders.
-interface Embedding {
+interface EncodedText {
   /** `[tokens, width]`. */
   readonly values: Float32Array
   /** Empty without one. */
@@ -40,24 +43,27 @@ export interface ClipOptions {
 export const conditioner = ({ clipSkip = () => 1, emptyNegativeIsZero = false }: ClipOptions = {}): Conditioner => ({
   isSelfGuided: false,
   clipSkip,
-  condition: Effect.fn("conditioning")(function*(encoders, { mostChunks, negative, prompt, settings }) {
+  condition: Effect.fn("conditioning")(function*(
+    encoders,
+    { embeddings = [], mostChunks, negative, prompt, settings }
+  ) {
     const skip = clipSkip(settings)
     const width = encoders.reduce((sum, encoder) => sum + encoder.width, 0)
     const schedules = Array.from(new Set(prompt.parts.map(({ schedule }) => schedule)))
     // All are read before the first is encoded: that takes hardly any time.
     const read = (prompt: Encoding.ChunkBudget["prompt"], schedules: ReadonlyArray<PromptSchedule>) => {
       const texts = schedules.reduce((sum, schedule) => sum + schedule.texts.length, 0)
-      return readBy(encoders, settings, schedules, { prompt, texts, most: mostChunks })
+      return readBy(encoders, settings, schedules, { prompt, texts, most: mostChunks }, embeddings)
     }
     const positiveTexts = yield* read("prompt", schedules)
     const negativeTexts = negative && (yield* read("negative_prompt", [negative.schedule]))
 
-    const encoded: Array<ReadonlyArray<Embedding>> = []
-    for (const encodings of positiveTexts) encoded.push(yield* encode(encoders, skip, settings, encodings))
+    const encoded: Array<ReadonlyArray<EncodedText>> = []
+    for (const encodings of positiveTexts) encoded.push(yield* encode(encoders, skip, settings, encodings, embeddings))
     const longest = Math.max(...encoded.map(([first = nothing]) => first.values.length))
     const known = new Map(schedules.map((schedule, place) => [
       schedule,
-      (encoded[place] ?? []).map((embedding) => named(lengthened(embedding, longest, width), width))
+      (encoded[place] ?? []).map((text) => named(lengthened(text, longest, width), width))
     ]))
     const parts = prompt.parts.map(({ schedule, weight }): ScheduledConditioning => ({
       weight,
@@ -67,10 +73,12 @@ export const conditioner = ({ clipSkip = () => 1, emptyNegativeIsZero = false }:
     if (negative === undefined) return { parts, negative: undefined }
 
     const { schedule } = negative
-    const embeddings = yield* encode(encoders, skip, settings, negativeTexts?.[0] ?? [])
+    const texts = yield* encode(encoders, skip, settings, negativeTexts?.[0] ?? [], embeddings)
     const isNothing = emptyNegativeIsZero && schedule.texts.every((text) => text === "")
-    const texts = embeddings.map((embedding) => named(isNothing ? zeros(embedding) : embedding, width))
-    return { parts, negative: { weight: 1, schedule, texts } }
+    return {
+      parts,
+      negative: { weight: 1, schedule, texts: texts.map((text) => named(isNothing ? zeros(text) : text, width)) }
+    }
   })
 })
 
@@ -96,25 +104,25 @@ export const withInputs = (
   }
 }
 
-const named = ({ pooled, values }: Embedding, width: number): NamedTensors => ({
+const named = ({ pooled, values }: EncodedText, width: number): NamedTensors => ({
   encoder_hidden_states: { dims: [values.length / width, width], values },
   ...(pooled.length > 0 && { text_embeds: { dims: [pooled.length], values: pooled } })
 })
 
-const zeros = ({ pooled, values }: Embedding): Embedding => ({
+const zeros = ({ pooled, values }: EncodedText): EncodedText => ({
   values: new Float32Array(values.length),
   pooled: new Float32Array(pooled.length)
 })
 
 // The parts of one prompt go through the network together: of the shorter ones, the last token is repeated.
-const lengthened = (embedding: Embedding, length: number, width: number): Embedding => {
-  const { values } = embedding
-  if (values.length === length) return embedding
+const lengthened = (text: EncodedText, length: number, width: number): EncodedText => {
+  const { values } = text
+  if (values.length === length) return text
   const longer = new Float32Array(length)
   longer.set(values)
   const last = values.subarray(values.length - width)
   for (let at = values.length; at < longer.length; at += last.length) longer.set(last, at)
-  return { ...embedding, values: longer }
+  return { ...text, values: longer }
 }
 
 // Each schedule as every encoder reads it.
@@ -122,13 +130,23 @@ const readBy = Effect.fnUntraced(function*(
   encoders: TextEncoders,
   settings: OptionsSnapshot,
   schedules: ReadonlyArray<PromptSchedule>,
-  budget: Encoding.ChunkBudget
+  budget: Encoding.ChunkBudget,
+  embeddings: ReadonlyArray<Embedding>
 ) {
   const options = { commaBacktrack: settings.comma_padding_backtrack, emphasis: settings.emphasis, budget }
+  const readers = yield* Effect.forEach(
+    encoders,
+    (encoder) =>
+      Effect.flatMap(
+        encoder.vocabulary,
+        (vocabulary) =>
+          Effect.map(Inversions.finder(embeddings, vocabulary), (findInversion) => ({ vocabulary, findInversion }))
+      )
+  )
   return yield* Effect.forEach(schedules, (schedule) =>
     Effect.forEach(
-      encoders,
-      (encoder) => Effect.flatMap(encoder.vocabulary, (vocabulary) => Encoding.make(schedule, vocabulary, options))
+      readers,
+      ({ findInversion, vocabulary }) => Encoding.make(schedule, vocabulary, { ...options, findInversion })
     ))
 })
 
@@ -137,50 +155,66 @@ const encode = Effect.fnUntraced(function*(
   encoders: TextEncoders,
   clipSkip: number,
   settings: OptionsSnapshot,
-  encodings: ReadonlyArray<Encoding.Encoding>
-): Effect.fn.Return<ReadonlyArray<Embedding>, NetworkError> {
-  const sides: Array<ReadonlyArray<Embedding>> = []
+  encodings: ReadonlyArray<Encoding.Encoding>,
+  embeddings: ReadonlyArray<Embedding>
+): Effect.fn.Return<ReadonlyArray<EncodedText>, NetworkError> {
+  const sides: Array<ReadonlyArray<EncodedText>> = []
   for (const [place, encoder] of encoders.entries()) {
     const encoding = encodings[place]
     if (encoding === undefined) continue
-    sides.push(yield* encodeBy(encoder, place === 0 ? clipSkip : 1, settings, encoding))
+    const vectors = new Map(embeddings.map(({ id, name, rows }) => [name, { id, values: rows[place] ?? none }]))
+    sides.push(yield* encodeBy(encoder, place === 0 ? clipSkip : 1, settings, encoding, vectors))
   }
   const widths = encoders.map(({ width }) => width)
   return (encodings[0]?.texts ?? []).map((_, text) => concatenated(sides.map((side) => side[text] ?? nothing), widths))
 })
 
-const nothing: Embedding = { values: new Float32Array(), pooled: new Float32Array() }
+const nothing: EncodedText = { values: new Float32Array(), pooled: new Float32Array() }
+
+const none = new Float32Array()
 
 const encodeBy = Effect.fnUntraced(function*(
   encoder: TextEncoder,
   clipSkip: number,
   settings: OptionsSnapshot,
-  { chunkCount, texts }: Encoding.Encoding
+  { chunkCount, texts }: Encoding.Encoding,
+  vectors: ReadonlyMap<string, Omit<PlacedVectors, "at">>
 ) {
-  const embeddings = texts.map((): { values: Float32Array; pooled: Float32Array } => ({ ...nothing }))
+  const encoded = texts.map((): { values: Float32Array; pooled: Float32Array } => ({ ...nothing }))
   for (let place = 0; place < chunkCount; place++) {
     const portion: Array<Emphasis.EncodedChunk> = []
     for (const [text, { chunks, repeats }] of texts.entries()) {
       const chunk: PromptChunk | undefined = chunks[place]
-      const embedding = embeddings[text]
-      if (chunk === undefined || embedding === undefined) continue
-      const { pooled, values } = yield* encoder.encode(chunk.ids, { clipSkip })
+      const own = encoded[text]
+      if (chunk === undefined || own === undefined) continue
+      const placed = placedIn(chunk, encoder.width, vectors)
+      const { pooled, values } = yield* encoder.encode(chunk.ids, { clipSkip, placed })
       if (place === 0) {
-        embedding.values = new Float32Array(values.length * chunkCount)
+        own.values = new Float32Array(values.length * chunkCount)
         // The first portion's projection stands for the whole text.
-        embedding.pooled = pooled
+        own.pooled = pooled
       }
-      const part = embedding.values.subarray(place * values.length, (place + 1) * values.length)
+      const part = own.values.subarray(place * values.length, (place + 1) * values.length)
       part.set(values)
       portion.push({ values: part, weights: chunk.weights, repeats })
     }
     Emphasis.apply(portion, settings.emphasis)
   }
-  return embeddings
+  return encoded
 })
 
-// Embeddings of one text as one, token by token; the last encoder's projection counts.
-const concatenated = (sides: ReadonlyArray<Embedding>, widths: ReadonlyArray<number>): Embedding => {
+const placedIn = (
+  { inversions }: PromptChunk,
+  width: number,
+  all: ReadonlyMap<string, Omit<PlacedVectors, "at">>
+): ReadonlyArray<PlacedVectors> =>
+  inversions.flatMap(({ at, inversion, vectors }) => {
+    const known = all.get(inversion.name)
+    return known === undefined ? [] : [{ at, id: known.id, values: known.values.subarray(0, vectors * width) }]
+  })
+
+// What the encoders made of one text as one, token by token; the last encoder's projection counts.
+const concatenated = (sides: ReadonlyArray<EncodedText>, widths: ReadonlyArray<number>): EncodedText => {
   const [first = nothing] = sides
   if (sides.length === 1) return first
   const context = widths.reduce((sum, width) => sum + width, 0)

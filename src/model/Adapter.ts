@@ -2,6 +2,9 @@
  * Adapters: files of changes to a model's weights, such as LoRAs, as a run uses them.
  */
 
+import type * as Effect from "effect/Effect"
+import type { NetworkError } from "./ModelError.ts"
+
 /** An adapter with the strengths of one run. */
 export interface AdapterUse {
   /** What the prompt calls it; messages name it so. */
@@ -13,4 +16,14 @@ export interface AdapterUse {
   readonly textEncoder: number
   /** Ranks of low-rank changes that count, the first ones; all of them without it. */
   readonly dim?: number | undefined
+}
+
+/** An adapter that a prompt may name. */
+export interface AdapterFile {
+  readonly name: string
+  readonly file: string
+  /** First 12 hex digits of its hash: the SHA-256, of safetensors files without their header (AutoV3). */
+  readonly hash: Effect.Effect<string, NetworkError>
+  /** Why it cannot be used, as a clause; undefined where it can. */
+  readonly problem: string | undefined
 }

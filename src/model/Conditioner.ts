@@ -8,6 +8,7 @@ import type { Vocabulary } from "../prompt/Chunks.ts"
 import type { TooManyChunks } from "../prompt/Encoding.ts"
 import type { NegativePrompt, Prompt } from "../prompt/Prompt.ts"
 import type { PromptSchedule } from "../prompt/PromptSchedule.ts"
+import type { Embedding } from "./Embedding.ts"
 import type { NetworkError } from "./ModelError.ts"
 
 /** Ids of a text as a text encoder reads them. */
@@ -16,6 +17,16 @@ export interface EncodedChunk {
   readonly values: Float32Array
   /** `[pooledWidth]`, the projection of the text as a whole; empty for encoders without one. */
   readonly pooled: Float32Array
+}
+
+/** Vectors of an embedding that take the places of tokens. */
+export interface PlacedVectors {
+  /** Position of the first among the ids. */
+  readonly at: number
+  /** `[vectors, width]`. */
+  readonly values: Float32Array
+  /** Whose they are: encodings are remembered by it. */
+  readonly id: string
 }
 
 /** A text encoder with its tokenizer. Embeddings that were computed before are remembered. */
@@ -29,12 +40,14 @@ export interface TextEncoder {
   readonly largestClipSkip: Effect.Effect<number, NetworkError>
   /**
    * Encodes ids, 77 for CLIP. `clipSkip` counts layers from the end: 1 is what the model was trained with, 2 leaves one
-   * out; more than `largestClipSkip` acts as that.
+   * out; more than `largestClipSkip` acts as that. `placed` may only be given where `takesEmbeddings`.
    */
   readonly encode: (
     ids: ReadonlyArray<number>,
-    options: { readonly clipSkip: number }
+    options: { readonly clipSkip: number; readonly placed?: ReadonlyArray<PlacedVectors> | undefined }
   ) => Effect.Effect<EncodedChunk, NetworkError>
+  /** Whether vectors can take the places of tokens; left out where they cannot. */
+  readonly takesEmbeddings?: boolean | undefined
 }
 
 /** A model's text encoders, in the order that its family names them. */
@@ -74,6 +87,8 @@ export interface ConditioningRequest {
   readonly size: Size
   readonly guidanceScale: number
   readonly settings: OptionsSnapshot
+  /** Those that the prompts may name. The ones that do not fit the model must be left out. */
+  readonly embeddings?: ReadonlyArray<Embedding> | undefined
   /** Most chunks that the texts of the prompt, and those of the negative prompt, may take. */
   readonly mostChunks: number
 }

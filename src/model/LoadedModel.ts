@@ -101,6 +101,9 @@ export interface AdaptedModel extends LoadedModel {
   readonly adapterWarnings: ReadonlyArray<string>
 }
 
+/** Whether adapters lie over a model's weights. */
+export const isAdapted = (model: LoadedModel): model is AdaptedModel => "adapterWarnings" in model
+
 /** Whether the networks of a model run in this process. */
 export const isLoaded = (model: ModelInfo): model is LoadedModel =>
   "denoising" in model && typeof model.denoising === "function"

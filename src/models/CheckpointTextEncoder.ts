@@ -6,14 +6,14 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import type { ClipReading } from "../families/Family.ts"
-import type { EncodedChunk, TextEncoder } from "../model/Conditioner.ts"
+import type { EncodedChunk, PlacedVectors, TextEncoder } from "../model/Conditioner.ts"
 import { InvalidModelFile, type NetworkError } from "../model/ModelError.ts"
 import type { Vocabulary } from "../prompt/Chunks.ts"
 import { fitting } from "./fitting.ts"
 import type { Weights } from "./graph/Weights.ts"
 import * as metrics from "./metrics.ts"
 import { clipText, type ClipTextOptions, clipTextShape } from "./networks/clipText.ts"
-import { type BuiltOpener, remembered } from "./opening.ts"
+import { type BuiltOpener, type Opened, remembered } from "./opening.ts"
 import * as rememberedChunks from "./rememberedChunks.ts"
 import * as TensorBuffer from "./TensorBuffer.ts"
 import * as Tokenizer from "./Tokenizer.ts"
@@ -61,8 +61,17 @@ export const make = Effect.fnUntraced(function*(options: {
     lookedUp: (found) => metrics.lookedUp("tokenizer", found)
   })
 
-  const encode = Effect.fnUntraced(function*({ clipSkip, ids }: rememberedChunks.EncoderInput) {
-    const { network: opened, type } = yield* network
+  // Opened only when a prompt names an embedding.
+  const embedding = yield* open(
+    { model, network: "text_encoder" },
+    Effect.map(
+      fitting(file, () => clipText(weights, { ...settings, embeddings: true }).file()),
+      (graph) => ({ file, graph })
+    )
+  )
+
+  const encode = Effect.fnUntraced(function*({ clipSkip, ids, placed }: rememberedChunks.EncoderInput) {
+    const { network: opened, type } = yield* placed.length === 0 ? network : embedding
     const layer = layers + 1 - (clipSkip === 1 ? reading.layer : clipSkip)
     const name = `${reading.finalNorm ? "normed_states" : "hidden_states"}.${layer}`
     const input = TensorBuffer.make(type("input_ids"), [1, ids.length])
@@ -70,7 +79,7 @@ export const make = Effect.fnUntraced(function*(options: {
     const pooled = reading.pooled ? TensorBuffer.make("float32", [1, pooledWidth]) : undefined
     input.values.set(ids)
     yield* TensorBuffer.run(opened, {
-      inputs: { input_ids: input },
+      inputs: { input_ids: input, ...(placed.length > 0 && inPlaces(placed, width, type)) },
       outputs: { [name]: states, ...(pooled && { pooled }) }
     })
     const chunk: EncodedChunk = { values: states.values.slice(), pooled: pooled?.values.slice() ?? new Float32Array(0) }
@@ -82,10 +91,29 @@ export const make = Effect.fnUntraced(function*(options: {
     vocabulary,
     width,
     largestClipSkip,
+    takesEmbeddings: true,
     encode: yield* rememberedChunks.make(encode, largestClipSkip),
     warm: Effect.all([network, vocabulary], { concurrency: 2, discard: true })
   }
 })
+
+// The vectors of embeddings, one after the other, and where each goes: row of the batch and position.
+const inPlaces = (
+  placed: ReadonlyArray<PlacedVectors>,
+  width: number,
+  type: Opened["type"]
+): TensorBuffer.TensorBuffers => {
+  const positions = placed.flatMap(({ at, values }) => Array.from({ length: values.length / width }, (_, i) => at + i))
+  const rows = TensorBuffer.make(type("embedding_rows"), [positions.length, width])
+  const places = TensorBuffer.make(type("embedding_places"), [positions.length, 2])
+  let next = 0
+  for (const { values } of placed) {
+    rows.values.set(values, next)
+    next += values.length
+  }
+  places.values.set(positions.flatMap((position) => [0, position]))
+  return { embedding_rows: rows, embedding_places: places }
+}
 
 /** Tokens of CLIP's vocabulary. */
 const clipWords = 49_408

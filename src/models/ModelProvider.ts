@@ -26,6 +26,7 @@ import { hasWeights, wantedBy } from "./ModelFile.ts"
 import { byReason, folderProblem, isModel, isUnusable } from "./ModelFiles.ts"
 import * as ModelFolder from "./ModelFolder.ts"
 import { embeddedDir, ModelLibrary } from "./ModelLibrary.ts"
+import * as namedFiles from "./namedFiles.ts"
 import { Networks } from "./Networks.ts"
 import * as OnnxModel from "./OnnxModel.ts"
 
@@ -153,11 +154,6 @@ export class ModelProvider extends Context.Service<ModelProvider, {
       const load: ModelProvider["Service"]["load"] = (name) =>
         placeOf(name).pipe(Effect.flatMap(models.get), Effect.tapError(metrics.loadFailed))
 
-      const unloadedEmbeddings = Effect.map(
-        library.list,
-        (files) => files.filter(({ kind }) => kind === "embedding").map(({ name }) => name).toSorted()
-      )
-
       return Context.make(
         ModelProvider,
         ModelProvider.of({
@@ -166,7 +162,7 @@ export class ModelProvider extends Context.Service<ModelProvider, {
           unload: models.trim(0),
           resident: Effect.map(models.keys, (folders) => folders.map((folder) => path.basename(folder)))
         })
-      ).pipe(Context.add(Models, Models.of({ load, unloadedEmbeddings })))
+      ).pipe(Context.add(Models, Models.of({ load, ...namedFiles.make(library, services) })))
     })
   )
 }

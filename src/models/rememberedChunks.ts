@@ -3,7 +3,9 @@
  */
 import * as Cache from "effect/Cache"
 import * as Effect from "effect/Effect"
-import type { EncodedChunk, TextEncoder } from "../model/Conditioner.ts"
+import * as Equal from "effect/Equal"
+import * as Hash from "effect/Hash"
+import type { EncodedChunk, PlacedVectors, TextEncoder } from "../model/Conditioner.ts"
 import type { NetworkError } from "../model/ModelError.ts"
 import * as metrics from "./metrics.ts"
 import { onlySuccess } from "./opening.ts"
@@ -14,6 +16,8 @@ const capacity = 64
 export interface EncoderInput {
   readonly ids: ReadonlyArray<number>
   readonly clipSkip: number
+  /** Vectors of embeddings that take the places of ids. */
+  readonly placed: ReadonlyArray<PlacedVectors>
 }
 
 /** `encode` of a text encoder, on one that encodes anew each time and is given a clip skip that its file has. */
@@ -21,18 +25,31 @@ export const make = Effect.fnUntraced(function*(
   encode: (input: EncoderInput) => Effect.Effect<EncodedChunk, NetworkError>,
   largestClipSkip: TextEncoder["largestClipSkip"]
 ): Effect.fn.Return<TextEncoder["encode"]> {
-  const chunks = yield* Cache.makeWith((key: string) => encode(inputOf(key)), { capacity, timeToLive: onlySuccess })
-  return Effect.fnUntraced(function*(ids, { clipSkip }) {
+  const chunks = yield* Cache.makeWith(({ input }: Key) => encode(input), { capacity, timeToLive: onlySuccess })
+  return Effect.fnUntraced(function*(ids, { clipSkip, placed = [] }) {
     const largest = clipSkip <= 1 ? 1 : yield* largestClipSkip
-    const key = cacheKey({ ids, clipSkip: Math.max(1, Math.min(largest, clipSkip)) })
+    const key = new Key({ ids: [...ids], clipSkip: Math.max(1, Math.min(largest, clipSkip)), placed })
     yield* metrics.lookedUp("embedding", yield* Cache.has(chunks, key))
     return yield* Cache.get(chunks, key)
   })
 })
 
-// The cache compares its keys by value, and must not see an array that changes.
-const cacheKey = ({ clipSkip, ids }: EncoderInput) => `${clipSkip} ${ids.join(" ")}`
-const inputOf = (key: string): EncoderInput => {
-  const [clipSkip = 1, ...ids] = key.split(" ").map(Number)
-  return { clipSkip, ids }
+// The cache compares its keys by what they say: vectors by whose they are.
+class Key implements Equal.Equal {
+  readonly input: EncoderInput
+  readonly text: string
+
+  constructor(input: EncoderInput) {
+    const { clipSkip, ids, placed } = input
+    this.input = input
+    this.text = JSON.stringify([clipSkip, ids, placed.map(({ at, id, values }) => [at, values.length, id])])
+  }
+
+  [Equal.symbol](that: Equal.Equal): boolean {
+    return that instanceof Key && that.text === this.text
+  }
+
+  [Hash.symbol](): number {
+    return Hash.string(this.text)
+  }
 }

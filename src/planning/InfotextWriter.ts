@@ -20,6 +20,7 @@ import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Img2Img, Processing } from "../processing/Processing.ts"
 import * as ExtraNetworks from "../prompt/ExtraNetworks.ts"
 import { latentMode } from "./hires.ts"
+import type { NamedHash, NetworkHashes } from "./RunPlan.ts"
 
 /** What is to be known of a sampler. */
 export interface SamplerFacts {
@@ -51,6 +52,8 @@ export interface InfotextFacts {
   readonly width: number
   readonly height: number
   readonly model: { readonly name: string; readonly hash: string | undefined }
+  /** LoRAs and embeddings that act, by the names in the prompts. Left out: none. */
+  readonly hashes?: NetworkHashes | undefined
   /** Whether brackets give words of either prompt more or less weight. */
   readonly usesBrackets: boolean
   /** Only what differs in the second pass; absent without one. */
@@ -205,16 +208,24 @@ const promptsOf = ({ hires, negativePrompt, prompt }: InfotextFacts): ReadonlyAr
 ]
 
 const promptPairs = (about: InfotextFacts): ReadonlyArray<Pair> => {
-  const { opts, usesBrackets } = about
+  const { hashes, opts, usesBrackets } = about
   return [
+    ["Lora hashes", listOf(hashes?.adapters ?? [])],
     // Without a bracket there is nothing that could change during the run.
     [
       setting.use_old_scheduling,
       flag(opts.use_old_scheduling && promptsOf(about).some((text) => text.includes("[")))
     ],
+    ["TI hashes", listOf(hashes?.embeddings ?? [])],
     [setting.emphasis, opts.emphasis !== "Original" && usesBrackets ? opts.emphasis : undefined]
   ]
 }
+
+// Names as they can stand in the list.
+const listOf = (hashes: ReadonlyArray<NamedHash>): string | undefined =>
+  hashes.length === 0
+    ? undefined
+    : hashes.map(({ hash, name }) => `${name.replaceAll(/[:,]/g, "")}: ${hash}`).join(", ")
 
 const samplingPairs = (about: InfotextFacts): ReadonlyArray<Pair> => {
   const { hires, opts, processing, sampler } = about

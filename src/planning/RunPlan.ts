@@ -7,6 +7,8 @@ import type { Region, Size } from "../core/Geometry.ts"
 import type { Grey, Raster } from "../core/Raster.ts"
 import type { Seed } from "../core/Seed.ts"
 import type { InterpolationMode } from "../images/Resample.ts"
+import type { AdapterUse } from "../model/Adapter.ts"
+import type { Embedding } from "../model/Embedding.ts"
 import type { Processing } from "../processing/Processing.ts"
 import type { Sampler } from "../sampling/Sampler.ts"
 import type { Scheduler } from "../sampling/Schedules.ts"
@@ -45,6 +47,8 @@ export interface PassPlan {
   readonly negativePrompt: string
   /** The noise levels to walk; absent where another server samples. */
   readonly levels: PassLevels | undefined
+  /** What the tags of its prompt ask for, each file once. */
+  readonly adapters: ReadonlyArray<AdapterUse>
 }
 
 /** The second pass of hires fix. */
@@ -105,12 +109,27 @@ export interface RunPlan extends PassPlan {
   /** The text encoder's layer that acts, counted from the end: 1 is the last. */
   readonly clipSkip: number
   readonly model: PlannedModel
+  /** Those that the prompts name, also if they do not fit the model. */
+  readonly embeddings: ReadonlyArray<Embedding>
+  /** Hashes of what acts by name, as infotexts list them. */
+  readonly hashes: NetworkHashes
   /** Milliseconds since the epoch. */
   readonly startedAt: number
   /** Images that are sampled together, batch after batch. */
   readonly batches: ReadonlyArray<ReadonlyArray<ImagePlan>>
   /** What the user should know: an unknown tag, for instance. */
   readonly warnings: ReadonlyArray<string>
+}
+
+/** A file by the name that a prompt calls it, and its hash: 12 hex digits. */
+export interface NamedHash {
+  readonly name: string
+  readonly hash: string
+}
+
+export interface NetworkHashes {
+  readonly adapters: ReadonlyArray<NamedHash>
+  readonly embeddings: ReadonlyArray<NamedHash>
 }
 
 /** The model of a run, as infotexts and file names show it. */

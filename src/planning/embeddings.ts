@@ -1,38 +1,58 @@
 /**
- * Embeddings that prompts name and that do not load: their names are read as words.
+ * Embeddings that prompts name, and what is to be said of those that do not act.
  */
-import type { PassPlan } from "./RunPlan.ts"
+import { type Embedding, fits, widthsOf } from "../model/Embedding.ts"
+import type { LoadedModel } from "../model/LoadedModel.ts"
 
-// ComfyUI's way to name one; the webui's is the bare name.
-const named = /(?<![\p{L}\p{N}_])embedding:\s{0,4}([\p{L}\p{N}_.-]{1,100})/giu
+// Names are compared as tokens, which know neither case nor white space.
+const plain = (text: string): string => text.normalize("NFC").toLowerCase().replaceAll(/\s+/g, "")
 
-const isPartOfName = (character: string | undefined): boolean =>
-  character !== undefined && /[\p{L}\p{N}_-]/u.test(character)
-
-// Names are compared as tokens, which have no case, and a name within a longer word is none.
-const occurs = (text: string, name: string): boolean => {
-  for (let at = text.indexOf(name); at !== -1; at = text.indexOf(name, at + 1)) {
-    if (!isPartOfName(text[at - 1]) && !isPartOfName(text[at + name.length])) return true
-  }
-  return false
+/** Those of some names that may stand in a text: the text has their letters, if not as a word of its own. */
+export const occurring = <A extends { readonly name: string }>(
+  texts: ReadonlyArray<string>,
+  known: ReadonlyArray<A>
+): ReadonlyArray<A> => {
+  const all = texts.map(plain)
+  return known.filter(({ name }) => {
+    const wanted = plain(name)
+    return wanted !== "" && all.some((text) => text.includes(wanted))
+  })
 }
 
-/** A warning that names the embeddings in the prompts of a run; none if there are none. */
-export const embeddingWarnings = (
-  passes: ReadonlyArray<Pick<PassPlan, "negativePrompt" | "prompt"> | undefined>,
-  there: ReadonlyArray<string>
+// ComfyUI's way to name one.
+const marked = /(?<![\p{L}\p{N}_])embedding:\s{0,4}([\p{L}\p{N}_.-]{1,100})/giu
+
+/** Warns of names after `embedding:` that no embedding has. */
+export const missingEmbeddings = (
+  texts: ReadonlyArray<string>,
+  known: ReadonlyArray<{ readonly name: string }>
 ): ReadonlyArray<string> => {
-  const texts = passes.flatMap((pass) => pass === undefined ? [] : [pass.prompt, pass.negativePrompt])
-    .map((text) => text.toLowerCase())
-  const found = new Map<string, string>()
-  for (const name of there) {
-    if (name !== "" && texts.some((text) => occurs(text, name.toLowerCase()))) found.set(name.toLowerCase(), name)
-  }
-  for (const [, name = ""] of texts.flatMap((text) => Array.from(text.matchAll(named)))) {
-    if (![...found.keys()].some((known) => name.startsWith(known))) found.set(name, name)
-  }
-  const names = [...found.values()].slice(0, 10).join(", ")
-  return found.size === 0
+  const names = known.map(({ name }) => name.toLowerCase())
+  const written = texts.flatMap((text) => Array.from(text.matchAll(marked), ([, name = ""]) => name.toLowerCase()))
+  const missing = [...new Set(written)].filter((name) => !names.some((own) => name.startsWith(own)))
+  return missing.length === 0
     ? []
-    : [`Embeddings are not loaded: ${names} in the prompts ${found.size === 1 ? "is" : "are"} read as words.`]
+    : [`No embedding is named ${listed(missing)}: the prompts' words are read as such.`]
+}
+
+const listed = (names: ReadonlyArray<string>): string => names.slice(0, 10).join(", ")
+
+/** Warns of embeddings that a model does not take. */
+export const unfitEmbeddings = (
+  { name, textEncoders }: Pick<LoadedModel, "name" | "textEncoders">,
+  embeddings: ReadonlyArray<Embedding>
+): ReadonlyArray<string> => {
+  const unfit = embeddings.filter((embedding) => !fits(embedding, textEncoders))
+  if (unfit.length === 0) return []
+  if (!textEncoders.some(({ takesEmbeddings }) => takesEmbeddings)) {
+    const names = listed(unfit.map((embedding) => embedding.name))
+    const are = unfit.length === 1 ? "is" : "are"
+    return [`${name} takes no embeddings, as its networks are exported: ${names} in the prompts ${are} read as words.`]
+  }
+  const own = textEncoders.map(({ width }) => width).join(" and ")
+  return unfit.map((embedding) =>
+    `The embedding ${embedding.name} does not fit ${name}: its vectors have ${
+      widthsOf(embedding).join(" and ")
+    } numbers, and those of the model ${own}. Its name is read as words.`
+  )
 }

@@ -70,6 +70,7 @@ export const planHires = (options: {
     height: floorTo(wanted.height, sizeMultiple),
     enlarged: { width: floorTo(enlarged.width, latentScale), height: floorTo(enlarged.height, latentScale) },
     steps: processing.hr_second_pass_steps === 0 ? first.steps : processing.hr_second_pass_steps,
+    adapters: [],
     prompt: prompts.prompt,
     negativePrompt: prompts.negativePrompt,
     upscaler: mode?.name ?? processing.hr_upscaler,

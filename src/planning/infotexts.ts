@@ -111,6 +111,7 @@ const factsOf = (
     width: plan.width,
     height: plan.height,
     model: { name: plan.model.name, hash: plan.model.hash },
+    hashes: plan.hashes,
     usesBrackets,
     ...(hires && {
       hires: {

@@ -15,7 +15,7 @@ import { infotextOf, infotextWarnings } from "./infotexts.ts"
 import { levelProblems, planLevels } from "./levels.ts"
 import { hiresNames, resolvePlannedNames, type ServerNames } from "./names.ts"
 import { type PlanError, type Problems, toError, unknownName } from "./Problems.ts"
-import { planPrompts, type StyleFacts, writtenPrompts } from "./prompts.ts"
+import { type PassLoras, planPrompts, type StyleFacts, writtenPrompts } from "./prompts.ts"
 import { rowProblems } from "./rows.ts"
 import type { HiresPlan, ImagePlan, PassPlan, PlannedModel, RefinerPlan, RunPlan } from "./RunPlan.ts"
 import { imageSeeds, seedProblems, type Seeds } from "./seeds.ts"
@@ -40,9 +40,11 @@ export interface OutlineInputs {
 }
 
 /** All of a plan that does not depend on seeds, time and the model's hash. */
-export interface Outline extends Omit<RunPlan, "batches" | "model" | "startedAt"> {
+export interface Outline extends Omit<RunPlan, "batches" | "embeddings" | "hashes" | "model" | "startedAt"> {
   readonly opts: OptionsSnapshot
   readonly usesBrackets: boolean
+  /** LoRAs that the tags of each pass ask for, by name. */
+  readonly loras: PassLoras
   /** Settings that only models of its family read. */
   readonly settings: ModelInfo["settings"]
   readonly isInpainting: boolean | undefined
@@ -52,8 +54,26 @@ export interface Outline extends Omit<RunPlan, "batches" | "model" | "startedAt"
 /** What an outline lacks for a plan. */
 export interface PlanFacts extends Seeds {
   readonly model: Omit<PlannedModel, "isEditing" | "isInpainting">
+  /** What the prompts name; left out where another server reads them. */
+  readonly networks?: PlannedNetworks | undefined
   /** Milliseconds since the epoch. */
   readonly startedAt: number
+}
+
+/** What the prompts of a run ask for by name, as it was found. */
+export interface PlannedNetworks extends Pick<RunPlan, "embeddings" | "hashes"> {
+  /** Adapters of each pass. */
+  readonly first: PassPlan["adapters"]
+  readonly hires: PassPlan["adapters"]
+  readonly warnings: ReadonlyArray<string>
+}
+
+const noNetworks: PlannedNetworks = {
+  first: [],
+  hires: [],
+  embeddings: [],
+  hashes: { adapters: [], embeddings: [] },
+  warnings: []
 }
 
 /** When a refiner takes over unless a request says so. */
@@ -105,7 +125,8 @@ export const outline = (inputs: OutlineInputs): Result.Result<Outline, PlanError
     ...names.success,
     steps,
     ...prompts.first,
-    levels: planLevels({ pass: { ...names.success, steps }, model, opts, image })
+    levels: planLevels({ pass: { ...names.success, steps }, model, opts, image }),
+    adapters: []
   }
   const second = hires && hiresResolved !== undefined && Result.isSuccess(hiresResolved)
     ? withLevels(
@@ -136,6 +157,7 @@ export const outline = (inputs: OutlineInputs): Result.Result<Outline, PlanError
     warnings: [...prompts.warnings, ...(planned?.warnings ?? [])],
     opts,
     usesBrackets: prompts.usesBrackets,
+    loras: prompts.loras,
     settings: model.settings,
     isInpainting: isInpainting(model),
     isEditing: isEditing(model)
@@ -144,11 +166,21 @@ export const outline = (inputs: OutlineInputs): Result.Result<Outline, PlanError
 
 /** The plan of an outline: its batches with seeds and infotexts. */
 export const plan = (
-  { isEditing, isInpainting, opts, settings, usesBrackets, ...outline }: Outline,
-  { model, startedAt, ...seeds }: PlanFacts
+  { isEditing, isInpainting, opts, settings, usesBrackets, ...rest }: Outline,
+  { model, networks = noNetworks, startedAt, ...seeds }: PlanFacts
 ): RunPlan => {
+  const { loras: _, ...outline } = rest
   const { negativePrompt, processing, prompt } = outline
-  const settled = { ...outline, model: { ...model, isInpainting, isEditing }, startedAt }
+  const { embeddings, first: adapters, hashes, hires } = networks
+  const settled = {
+    ...outline,
+    adapters,
+    hires: outline.hires && { ...outline.hires, adapters: hires },
+    embeddings,
+    hashes,
+    model: { ...model, isInpainting, isEditing },
+    startedAt
+  }
   const context = { opts, usesBrackets, settings }
   const image = (index: number): ImagePlan => {
     const own = imageSeeds(processing, seeds, index)
@@ -158,7 +190,7 @@ export const plan = (
   const images = Array.from({ length: n_iter * batch_size }, (_, index) => image(index))
   return {
     ...settled,
-    warnings: [...outline.warnings, ...infotextWarnings(settled, images, context)],
+    warnings: [...outline.warnings, ...networks.warnings, ...infotextWarnings(settled, images, context)],
     batches: Array.from(
       { length: n_iter },
       (_, batch) => images.slice(batch * batch_size, (batch + 1) * batch_size)

@@ -1,5 +1,5 @@
 /**
- * The prompts of a request: styles merged, comments cut, blanks trimmed, extra networks looked for.
+ * The prompts of a request: styles merged, comments cut, blanks trimmed, tags of extra networks read.
  */
 import * as Result from "effect/Result"
 import * as Infotext from "../processing/Infotext.ts"
@@ -22,11 +22,20 @@ export interface PlannedPrompts {
   readonly first: Styles.PromptPair
   /** Absent without a second pass. */
   readonly hires: Styles.PromptPair | undefined
+  /** LoRAs that the tags of each pass ask for. They stay in the prompts. */
+  readonly loras: PassLoras
   /** Whether brackets give words more or less weight. */
   readonly usesBrackets: boolean
   readonly warnings: ReadonlyArray<string>
   readonly problems: Problems
 }
+
+export interface PassLoras {
+  readonly first: ReadonlyArray<ExtraNetworks.Lora>
+  readonly hires: ReadonlyArray<ExtraNetworks.Lora>
+}
+
+const noLoras: PassLoras = { first: [], hires: [] }
 
 interface WrittenPrompts {
   readonly first: Styles.PromptPair
@@ -54,6 +63,7 @@ const isBlank = (text: string): boolean => Infotext.trimmed(text) === ""
 /** The prompts as they were written: another server reads them. */
 export const writtenPrompts = (processing: Processing): PlannedPrompts => ({
   ...written(processing),
+  loras: noLoras,
   usesBrackets: false,
   warnings: [],
   problems: []
@@ -62,7 +72,7 @@ export const writtenPrompts = (processing: Processing): PlannedPrompts => ({
 /** Most tags of a prompt that are named. */
 const mostNamed = 20
 
-/** Merges styles, cuts comments, trims blanks, and sees that no extra network is asked for. */
+/** Merges styles, cuts comments, trims blanks, and reads the tags of extra networks. */
 export const planPrompts = (
   processing: Processing,
   { problems: unreadable, styles }: StyleFacts,
@@ -74,29 +84,33 @@ export const planPrompts = (
   const problems: Array<PlanProblem> = []
   const warnings = [...unreadable, ...unknown.map((name) => `No style is named "${name}": it was left out.`)]
 
-  // Tags are words in negative prompts, and are reported once where both passes have them: then there is no path.
-  const bare = (path: string | undefined, text: string): string => {
-    const bare = Infotext.trimmed(Prompt.withoutComments(text, { comments: opts.enable_prompt_comments }))
-    if (path === undefined || processing.disable_extra_networks) return bare
-    const { networks } = ExtraNetworks.extract(bare)
-    const unknown = networks.filter(({ kind }) => !isExtraNetwork(kind))
-    for (const network of unknown.slice(0, mostNamed)) {
-      warnings.push(`Unknown tag \`${ExtraNetworks.print(network)}\` removed from the prompt.`)
+  const withoutComments = (text: string): string =>
+    Infotext.trimmed(Prompt.withoutComments(text, { comments: opts.enable_prompt_comments }))
+  const lorasOf = ({ prompt }: Styles.PromptPair): ReadonlyArray<ExtraNetworks.Lora> =>
+    processing.disable_extra_networks ? [] : ExtraNetworks.extract(prompt).networks
+      .filter(({ kind }) => isLora(kind))
+      .flatMap((network) => Result.getOrElse(Result.map(ExtraNetworks.lora(network), (lora) => [lora]), () => []))
+  const report = ({ prompt }: Styles.PromptPair, path: string): void => {
+    if (processing.disable_extra_networks) return
+    const { networks } = ExtraNetworks.extract(prompt)
+    const others = networks.filter(({ kind }) => !isLora(kind))
+    for (const network of others.slice(0, mostNamed)) {
+      const tag = ExtraNetworks.print(network)
+      warnings.push(
+        network.kind === "hypernet"
+          ? `Hypernetworks are not supported: \`${tag}\` was removed from the prompt.`
+          : `Unknown tag \`${tag}\` removed from the prompt.`
+      )
     }
-    if (unknown.length > mostNamed) {
-      warnings.push(`${unknown.length - mostNamed} more unknown tags removed from the prompt.`)
+    if (others.length > mostNamed) {
+      warnings.push(`${others.length - mostNamed} more unknown tags removed from the prompt.`)
     }
-    for (const network of networks.filter(({ kind }) => isExtraNetwork(kind)).slice(0, mostNamed)) {
-      problems.push({
-        path,
-        message:
-          `${ExtraNetworks.print(network)} asks for an extra network, and those are not supported; take it out, ` +
-          "or set disable_extra_networks"
-      })
+    const invalid = networks.filter(({ kind }) => isLora(kind)).map(ExtraNetworks.lora).filter(Result.isFailure)
+    for (const { failure: { reason, tag } } of invalid.slice(0, mostNamed)) {
+      problems.push({ path, message: `${tag} cannot be used: ${reason}. Write it like <lora:name:0.8> or remove it` })
     }
-    return bare
   }
-  const styled = (pair: Styles.PromptPair, path: string | undefined): Styles.PromptPair => {
+  const styled = (pair: Styles.PromptPair): Styles.PromptPair => {
     const merged = Styles.apply(styles, processing.styles, pair)
     if (Result.isFailure(merged)) {
       problems.push({ path: "styles", message: merged.failure.message })
@@ -110,15 +124,19 @@ export const planPrompts = (
         message: `with them a prompt has ${bytes} bytes, over the limit of ${limits.max_prompt_bytes}`
       })
     }
-    return { prompt: bare(path, prompt), negativePrompt: bare(undefined, negativePrompt) }
+    return { prompt: withoutComments(prompt), negativePrompt: withoutComments(negativePrompt) }
   }
 
   const { first: asked, hires: askedHires } = written(processing)
-  const first = styled(asked, "prompt")
-  const hires = askedHires && styled(askedHires, askedHires.isOwn ? "hr_prompt" : undefined)
+  const first = styled(asked)
+  const hires = askedHires && styled(askedHires)
+  // What both passes have is reported once. Tags are words in negative prompts.
+  report(first, "prompt")
+  if (hires !== undefined && askedHires?.isOwn === true) report(hires, "hr_prompt")
   return {
     first,
     hires,
+    loras: { first: lorasOf(first), hires: hires === undefined ? [] : lorasOf(hires) },
     // Checks for brackets of any purpose, like the webui. Only some kinds of emphasis read the other signs.
     usesBrackets: [first, hires].some((pair) => /[([\\]|BREAK/.test(`${pair?.prompt}${pair?.negativePrompt}`)),
     warnings,
@@ -126,4 +144,4 @@ export const planPrompts = (
   }
 }
 
-const isExtraNetwork = (kind: string): boolean => ["lora", "lyco", "hypernet"].includes(kind)
+const isLora = (kind: string): boolean => kind === "lora" || kind === "lyco"

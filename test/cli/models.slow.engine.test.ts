@@ -2,6 +2,7 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import { unpack } from "../models/checkpoint/data.ts"
 import { embedded } from "../models/fixtures.ts"
 import { serena, withEnvironment } from "./command.ts"
 import { lines, temporaryFolder } from "./process.ts"
@@ -79,14 +80,19 @@ describe("a models folder", () => {
   it.live("with embeddings gives a warning for each prompt that names one", () =>
     Effect.gen(function*() {
       const outdir = yield* temporaryFolder
-      const files = ["embeddings/EasyNegative.safetensors", "embeddings/sd/worst.pt"]
-      const folder = yield* folderOf({ files, models: ["one"] })
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* folderOf({ files: ["embeddings/sd/empty.pt"], models: ["one"] })
+      const data = yield* unpack("embeddings/sd1-emb-params.safetensors")
+      for (const place of ["EasyNegative", "sd/worst"]) {
+        yield* fs.copyFile(`${data}/embeddings/sd1-emb-params.safetensors`, `${folder}/embeddings/${place}.safetensors`)
+      }
       const own = ["txt2img", "a star", ...run, "--outdir", outdir, "--models-dir", folder, "--model", "one"]
       const warnings = (stderr: string) => lines(stderr).filter((line) => line.startsWith("Warning: "))
       assert.deepStrictEqual(warnings((yield* serena(own)).stderr), [])
       const { stderr } = yield* serena([...own, "--negative-prompt", "easynegative, (worst:1.2)"])
       assert.deepStrictEqual(warnings(stderr), [
-        "Warning: Embeddings are not loaded: EasyNegative, worst in the prompts are read as words."
+        "Warning: one takes no embeddings, as its networks are exported: EasyNegative, worst in the prompts are read as " +
+        "words."
       ])
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 

@@ -213,12 +213,15 @@ describe("comments, styles and extra networks", () => {
       )
     ))
 
-  it.effect("are refused all at once where Serena has no such network", () =>
+  it.effect("are left out with a warning where there is no such network, and stay in the infotext", () =>
     withRuntime(Effect.gen(function*() {
-      const error = yield* Effect.flip(run({ prompt: "a cat <lora:fur:0.5> <hypernet:x>" }))
-      assert(error._tag === "InvalidProcessing")
-      assert.deepStrictEqual(error.problems.map(({ path }) => path), ["prompt", "prompt"])
-      assert.include(error.message, "<lora:fur:0.5>")
+      const { images: [image], warnings } = yield* run({ prompt: "a cat <lora:fur:0.5> <hypernet:x>" })
+      assert.match(image?.infotext ?? "", /^a cat <lora:fur:0.5> <hypernet:x>\nSteps/)
+      assert.deepStrictEqual(warnings, [
+        "Hypernetworks are not supported: `<hypernet:x>` was removed from the prompt.",
+        "No LoRA is named fur: it was left out."
+      ])
+      assert.deepStrictEqual(image?.pixels, yield* pixels({ prompt: "a cat  " }))
     })))
 
   it.effect("are taken out without a word when the request says so, and with a warning when no one knows them", () =>

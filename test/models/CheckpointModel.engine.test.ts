@@ -7,10 +7,12 @@ import * as Record from "effect/Record"
 import { join } from "node:path"
 import type { LatentShape } from "../../src/core/LatentShape.ts"
 import type { NamedTensors, TextEncoder } from "../../src/model/Conditioner.ts"
+import { fits } from "../../src/model/Embedding.ts"
 import type { LoadedModel } from "../../src/model/LoadedModel.ts"
 import * as Checkpoint from "../../src/models/Checkpoint.ts"
 import { openSafetensors } from "../../src/models/checkpoint/openFile.ts"
 import * as CheckpointModel from "../../src/models/CheckpointModel.ts"
+import * as embeddings from "../../src/models/embeddings.ts"
 import { Options } from "../../src/processing/Options.ts"
 import * as Prompt from "../../src/prompt/Prompt.ts"
 import { combineGuidance } from "../../src/sampling/Guidance.ts"
@@ -22,7 +24,10 @@ import { largestDifference } from "./numbers.ts"
 
 /** The folder where the references are unpacked. */
 class References extends Context.Service<References, string>()("test/References") {
-  static readonly layer = Layer.effect(References, unpack("{checkpoints,pictures}/*.safetensors", "folders/**/*"))
+  static readonly layer = Layer.effect(
+    References,
+    unpack("{checkpoints,embeddings,pictures}/*.safetensors", "folders/**/*")
+  )
 }
 
 const load = Effect.fnUntraced(function*(file: string, about: Partial<Checkpoint.Checkpoint> = {}) {
@@ -159,6 +164,42 @@ layer(References.layer.pipe(Layer.provideMerge(layerModels())))("a checkpoint", 
         assert.deepStrictEqual(rgb?.factors.map((row) => row.length), [3, 3, 3, 3])
         assert.isDefined(latents)
         expect(yield* model.decode(latents, shape), "vae-decode", "out")
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect.each(entries.filter(({ kind }) => kind === "embedding"))(
+    "reads the vectors of an embedding in the places of tokens: $id",
+    ({ base = "", cases, file = "", operations = {} }) =>
+      Effect.gen(function*() {
+        const model = yield* load(base)
+        const embedding = yield* embeddings.read("token", join(yield* References, file))
+        assert.isTrue(fits(embedding, model.textEncoders))
+        const given = yield* casesOf(cases)
+        for (const [place, encoder] of model.textEncoders.entries()) {
+          const name = place === 0 ? "text" : "text2"
+          const [at = 0] = given(`${name}/in/positions`) ?? []
+          const ids = Array.from(given(`${name}/in/ids`) ?? [])
+          const values = embedding.rows[place] ?? new Float32Array()
+          assert.strictEqual(given(`${name}/in/positions`)?.length, embedding.vectors)
+          const placed = [{ at, values, id: embedding.id }]
+          const read = yield* encoder.encode(ids, { clipSkip: 1, placed })
+          const outputs = model.textEncoders.length === 1
+            ? { last: read.values }
+            : { penultimate: read.values, ...(read.pooled.length > 0 && { pooled: read.pooled }) }
+          for (const [output, found] of Object.entries(outputs)) {
+            const expected = given(`${name}/out/${output}`) ?? new Float32Array()
+            const atol = operations[name]?.tolerances[output]?.atol ?? 0
+            assert.isAtMost(largestDifference(found, expected), atol, `${name} ${output}`)
+          }
+          // What was read with other vectors, or without any, is not remembered for these.
+          const plain = yield* encoder.encode(ids, { clipSkip: 1 })
+          const other = yield* encoder.encode(ids, {
+            clipSkip: 1,
+            placed: [{ at, values: values.map(() => 0), id: "" }]
+          })
+          assert.isAbove(largestDifference(plain.values, read.values), 0.01)
+          assert.isAbove(largestDifference(other.values, read.values), 0.01)
+        }
       }).pipe(Effect.scoped)
   )
 })

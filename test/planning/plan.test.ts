@@ -124,7 +124,7 @@ describe("an invalid request", () => {
     assert.deepStrictEqual(
       paths({
         ...txt2img({
-          prompt: "<lora:x:1>",
+          prompt: "<lora:x:much>",
           width: 60,
           seed: big,
           batch_size: 2,

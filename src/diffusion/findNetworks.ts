@@ -1,0 +1,141 @@
+/**
+ * What the prompts of a run ask for by name: LoRAs in tags, embeddings as words.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { AdapterUse } from "../model/Adapter.ts"
+import { type Embedding, type EmbeddingFile, fits } from "../model/Embedding.ts"
+import type { LoadedModel } from "../model/LoadedModel.ts"
+import type { NetworkError } from "../model/ModelError.ts"
+import { Models } from "../model/Models.ts"
+import { missingEmbeddings, occurring } from "../planning/embeddings.ts"
+import type { Outline, PlannedNetworks } from "../planning/plan.ts"
+import type { NamedHash } from "../planning/RunPlan.ts"
+import type { Limits } from "../processing/Limits.ts"
+import type { OptionsSnapshot } from "../processing/Options.ts"
+import * as Encoding from "../prompt/Encoding.ts"
+import type { Lora } from "../prompt/ExtraNetworks.ts"
+import * as Inversions from "../prompt/Inversions.ts"
+import type { PromptSchedule } from "../prompt/PromptSchedule.ts"
+import { promptSteps, readNegative, readPrompt } from "./readPrompts.ts"
+
+/** Finds the files, and reads what is small. Names that nothing has are warned of, and left out. */
+export const findNetworks = Effect.fn("findNetworks")(function*(
+  model: LoadedModel,
+  outline: Outline,
+  limits: Limits
+): Effect.fn.Return<PlannedNetworks, NetworkError, Models> {
+  const adapters = yield* adaptersOf(model, outline)
+  const embeddings = yield* embeddingsOf(model, outline, limits)
+  return {
+    first: adapters.first,
+    hires: adapters.hires,
+    embeddings: embeddings.found,
+    hashes: { adapters: adapters.hashes, embeddings: embeddings.hashes },
+    warnings: [...adapters.warnings, ...embeddings.warnings]
+  }
+})
+
+const adaptersOf = Effect.fnUntraced(function*(model: LoadedModel, { loras }: Outline) {
+  const { adapter = () => Effect.undefined } = yield* Models
+  const names = new Set([...loras.first, ...loras.hires].map(({ name }) => name))
+  const files = new Map<string, string>()
+  const hashes: Array<NamedHash> = []
+  const warnings: Array<string> = []
+  for (const name of names) {
+    const found = yield* adapter(name)
+    if (found === undefined) {
+      warnings.push(`No LoRA is named ${name}: it was left out.`)
+    } else if (found.problem !== undefined) {
+      warnings.push(`The LoRA ${name} was left out: ${found.problem}.`)
+    } else {
+      files.set(name, found.file)
+      // One that does not act is not among the hashes.
+      if (model.adapted !== undefined) hashes.push({ name, hash: yield* found.hash })
+    }
+  }
+  const uses = (asked: ReadonlyArray<Lora>) => merged(asked.flatMap((lora) => useOf(lora, files.get(lora.name))))
+  return { first: uses(loras.first), hires: uses(loras.hires), hashes, warnings }
+})
+
+const useOf = (
+  { dynamicRank, name, networkWeight, textEncoderWeight }: Lora,
+  file: string | undefined
+): ReadonlyArray<AdapterUse> =>
+  file === undefined ? [] : [{
+    name,
+    file,
+    unet: networkWeight,
+    textEncoder: textEncoderWeight,
+    ...(dynamicRank !== undefined && { dim: dynamicRank })
+  }]
+
+// A file that is named twice acts once, with the sum of its strengths.
+const merged = (uses: ReadonlyArray<AdapterUse>): ReadonlyArray<AdapterUse> => {
+  const each = new Map<string, AdapterUse>()
+  for (const use of uses) {
+    const key = `${use.dim} ${use.file}`
+    const { textEncoder = 0, unet = 0 } = each.get(key) ?? {}
+    each.set(key, { ...use, unet: use.unet + unet, textEncoder: use.textEncoder + textEncoder })
+  }
+  return [...each.values()]
+}
+
+const embeddingsOf = Effect.fnUntraced(function*(model: LoadedModel, outline: Outline, limits: Limits) {
+  const known = yield* (yield* Models).embeddings ?? Effect.succeed([])
+  const texts = [outline, outline.hires].flatMap((pass) => pass === undefined ? [] : [pass.prompt, pass.negativePrompt])
+  const warnings = missingEmbeddings(texts, known)
+  const files = occurring(texts, known)
+  if (files.length === 0) return { found: [], hashes: [], warnings }
+  const schedules = yield* schedulesOf(outline)
+  const read = yield* Effect.forEach(files, (file) => Effect.map(file.read, (embedding) => ({ embedding, file })))
+  const acting = read.filter(({ embedding }) => fits(embedding, model.textEncoders))
+  const named = (known: ReadonlyArray<Read>) => namedIn({ schedules, known, model, opts: outline.opts, limits })
+  const used = yield* named(acting)
+  const unfit = yield* named(read.filter((each) => !acting.includes(each)))
+  const hashes = yield* Effect.forEach(
+    used,
+    ({ file }) => Effect.map(file.hash, (hash): NamedHash => ({ name: file.name, hash }))
+  )
+  return { found: [...used, ...unfit].map(({ embedding }) => embedding), hashes, warnings }
+})
+
+const schedulesOf = Effect.fnUntraced(function*({ hires, levels, opts, ...plan }: Outline) {
+  if (levels === undefined) return []
+  const first = { plan: { ...plan, levels }, levels, stepsBefore: undefined }
+  const second = hires?.levels === undefined
+    ? []
+    : [{ plan: hires, levels: hires.levels, stepsBefore: promptSteps(first) }]
+  const read = yield* Effect.forEach(
+    [first, ...second],
+    (pass) => Effect.all([readPrompt(pass, opts), readNegative(pass, opts)])
+  )
+  return read.flatMap(([{ parts }, negative]) => parts.map(({ schedule }) => schedule).concat(negative.schedule))
+})
+
+interface Read {
+  readonly embedding: Embedding
+  readonly file: EmbeddingFile
+}
+
+// Those whose names stand in the texts as tokens, in their order there.
+const namedIn = Effect.fnUntraced(function*({ known, limits, model, opts: { emphasis }, schedules }: {
+  readonly schedules: ReadonlyArray<PromptSchedule>
+  readonly known: ReadonlyArray<Read>
+  readonly model: LoadedModel
+  readonly opts: OptionsSnapshot
+  readonly limits: Limits
+}) {
+  if (known.length === 0) return []
+  const vocabulary = yield* model.textEncoders[0].vocabulary
+  const findInversion = yield* Inversions.finder(known.map(({ embedding }) => embedding), vocabulary)
+  const names = new Set<string>()
+  for (const schedule of schedules) {
+    const budget = { prompt: "prompt", texts: schedule.texts.length, most: limits.max_prompt_chunks } as const
+    const read = yield* Effect.option(Encoding.make(schedule, vocabulary, { emphasis, findInversion, budget }))
+    // What is too long is refused when it is to be encoded.
+    const chunks = Option.isNone(read) ? [] : read.value.texts.flatMap(({ chunks }) => chunks)
+    for (const { inversion } of chunks.flatMap(({ inversions }) => inversions)) names.add(inversion.name)
+  }
+  return [...names].flatMap((name) => known.filter(({ embedding }) => embedding.name === name))
+})
