@@ -22,6 +22,7 @@ import type { LatentFormat } from "../model/LatentFormat.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import { InvalidModelFile } from "../model/ModelError.ts"
 import * as NoiseProcess from "../sampling/NoiseProcess.ts"
+import * as adaptedParts from "./adaptedParts.ts"
 import type { Checkpoint } from "./Checkpoint.ts"
 import { type Contents, contentsOf, type FamilyName, type Part } from "./checkpoint/contents.ts"
 import { FileHashes, shortHash } from "./checkpoint/hashes.ts"
@@ -81,7 +82,9 @@ export const make = Effect.fnUntraced(function*(
   const textEncoders = yield* textEncodersOf(checkpoint, contents, family, open)
   const variants = (network: string, graph: (options: GraphOptions) => Graph, background = false) =>
     plainAndSeamless(open, checkpoint, network, graph, background)
-  const denoiser = yield* variants("unet", (options) => unet(unetWeights, { ...unetSettings, ...options }))
+  const denoiserOf = (open: BuiltOpener, weights: Weights) =>
+    plainAndSeamless(open, checkpoint, "unet", (options) => unet(weights, { ...unetSettings, ...options }), false)
+  const denoiser = yield* denoiserOf(open, unetWeights)
   const decoder = yield* variants(
     "vae_decoder",
     (options) => autoencoderKlDecoder(vaeWeights, { ...vaeSettings, ...options })
@@ -97,7 +100,37 @@ export const make = Effect.fnUntraced(function*(
   const hashes = yield* FileHashes
   const hash = yield* remembered(Effect.map(hashes.of(unetWeights.file), shortHash))
   const side = noise === family.noise || family.side !== 512 || contents.family !== "sd2" ? family.side : 768
-  return {
+  const networks: networkModel.Networks = {
+    denoiser: {
+      variants: denoiser,
+      channels: shapes.unet.inputs,
+      inputs: {
+        encoder_hidden_states: [undefined, shapes.unet.context],
+        ...(shapes.unet.adm > 0 && { y: [shapes.unet.adm] }),
+        ...(shapes.unet.guidance > 0 && { timestep_cond: [shapes.unet.guidance] })
+      },
+      timestepDims: () => [1],
+      derive: shapes.unet.adm > 0 ? fillVector : undefined
+    },
+    decoder,
+    previewDecoder,
+    encoder,
+    encoderOutput: () => Effect.succeed("latent_parameters"),
+    withoutEncoder: Effect.suspend(() => invalid("its VAE has no encoder, and img2img needs it"))
+  }
+  // The parts that adapters change: the text encoders, and the denoising network at strengths.
+  const withParts = (
+    textEncoders: adaptedParts.TextEncoders<CheckpointTextEncoder.CheckpointTextEncoder>,
+    denoiser: networkModel.Denoiser
+  ) => ({
+    textEncoders,
+    warm: Effect.all(
+      [...textEncoders.map(({ warm }) => warm), denoiser.variants(false), decoder(false)],
+      { concurrency: "unbounded", discard: true }
+    ),
+    ...networkModel.make({ ...networks, denoiser }, latents)
+  })
+  const model: LoadedModel = {
     name,
     hash,
     defaultSize: { width: side, height: side },
@@ -107,30 +140,16 @@ export const make = Effect.fnUntraced(function*(
     conditioner: family.conditioner,
     settings: family.settings,
     source: family.source,
-    warm: Effect.all(
-      [...textEncoders.map(({ warm }) => warm), denoiser(false), decoder(false)],
-      { concurrency: "unbounded", discard: true }
-    ),
-    textEncoders,
-    ...networkModel.make({
-      denoiser: {
-        variants: denoiser,
-        channels: shapes.unet.inputs,
-        inputs: {
-          encoder_hidden_states: [undefined, shapes.unet.context],
-          ...(shapes.unet.adm > 0 && { y: [shapes.unet.adm] }),
-          ...(shapes.unet.guidance > 0 && { timestep_cond: [shapes.unet.guidance] })
-        },
-        timestepDims: () => [1],
-        derive: shapes.unet.adm > 0 ? fillVector : undefined
-      },
-      decoder,
-      previewDecoder,
-      encoder,
-      encoderOutput: () => Effect.succeed("latent_parameters"),
-      withoutEncoder: Effect.suspend(() => invalid("its VAE has no encoder, and img2img needs it"))
-    }, latents)
+    ...withParts(textEncoders, networks.denoiser)
   }
+
+  const adapt = yield* adaptedParts.make({ file, unet: unetWeights, textEncoders, denoiser, denoiserOf })
+  const adapted: NonNullable<LoadedModel["adapted"]> = Effect.fnUntraced(function*(uses) {
+    const { strengths, textEncoders, variants, warnings } = yield* adapt(uses)
+    const denoiser = { ...networks.denoiser, variants, strengths }
+    return { ...model, ...withParts(textEncoders, denoiser), adapted, adapterWarnings: warnings }
+  })
+  return { ...model, adapted }
 })
 
 const weightsOf = (

@@ -9,10 +9,13 @@ import type { ClipReading } from "../families/Family.ts"
 import type { EncodedChunk, PlacedVectors, TextEncoder } from "../model/Conditioner.ts"
 import { InvalidModelFile, type NetworkError } from "../model/ModelError.ts"
 import type { Vocabulary } from "../prompt/Chunks.ts"
+import type { Strengths } from "./Adaptation.ts"
+import type { Changes } from "./adapters/fitted.ts"
 import { fitting } from "./fitting.ts"
 import type { Weights } from "./graph/Weights.ts"
 import * as metrics from "./metrics.ts"
 import { clipText, type ClipTextOptions, clipTextShape } from "./networks/clipText.ts"
+import { type NamedLayer, textLayers } from "./networks/layerNames.ts"
 import { type BuiltOpener, type Opened, remembered } from "./opening.ts"
 import * as rememberedChunks from "./rememberedChunks.ts"
 import * as TensorBuffer from "./TensorBuffer.ts"
@@ -21,6 +24,23 @@ import * as Tokenizer from "./Tokenizer.ts"
 /** A text encoder, and what opens it ahead of its first use. */
 export interface CheckpointTextEncoder extends TextEncoder {
   readonly warm: Effect.Effect<void, NetworkError>
+}
+
+/** A text encoder whose weights adapters can change. */
+export interface AdaptableTextEncoder extends CheckpointTextEncoder {
+  /** What adapters may change. */
+  readonly layers: Effect.Effect<ReadonlyArray<NamedLayer>, InvalidModelFile>
+  /** The same encoder with changes in its layers, at the strengths that are given then. */
+  readonly changed: (
+    changes: Changes,
+    open: BuiltOpener
+  ) => Effect.Effect<(strengths: Strengths) => CheckpointTextEncoder>
+}
+
+interface OpenedEncoder {
+  readonly plain: Effect.Effect<Opened, NetworkError>
+  /** Takes vectors in the places of tokens: opened only when a prompt names an embedding. */
+  readonly embedding: Effect.Effect<Opened, NetworkError>
 }
 
 export const make = Effect.fnUntraced(function*(options: {
@@ -33,17 +53,24 @@ export const make = Effect.fnUntraced(function*(options: {
   readonly open: BuiltOpener
   /** CLIP's own when left out. */
   readonly vocabulary: Effect.Effect<Vocabulary, NetworkError> | undefined
-}): Effect.fn.Return<CheckpointTextEncoder, InvalidModelFile, FileSystem.FileSystem | Path.Path> {
+}): Effect.fn.Return<AdaptableTextEncoder, InvalidModelFile, FileSystem.FileSystem | Path.Path> {
   const { file, model, open, reading, settings, weights } = options
   // Only these: the span of the run that loads the model must not become the parent of later runs.
   const services = Context.pick(FileSystem.FileSystem, Path.Path)(
     yield* Effect.context<FileSystem.FileSystem | Path.Path>()
   )
   const { layers, pooled: pooledWidth, vocabulary: words, width } = yield* fitting(file, () => clipTextShape(weights))
-  const network = yield* open(
-    { model, network: "text_encoder" },
-    Effect.map(fitting(file, () => clipText(weights, settings).file()), (graph) => ({ file, graph }))
-  )
+  const opening = Effect.fnUntraced(function*(open: BuiltOpener, weights: Weights): Effect.fn.Return<OpenedEncoder> {
+    const network = (embeddings: boolean) =>
+      open(
+        { model, network: "text_encoder" },
+        Effect.map(
+          fitting(file, () => clipText(weights, { ...settings, embeddings }).file()),
+          (graph) => ({ file, graph })
+        )
+      )
+    return { plain: yield* network(false), embedding: yield* network(true) }
+  })
   const clip: Effect.Effect<Vocabulary, NetworkError> = Effect.suspend((): Effect.Effect<Vocabulary, NetworkError> =>
     words === clipWords
       ? Effect.provideContext(Tokenizer.readClip(reading.padding), services)
@@ -61,25 +88,25 @@ export const make = Effect.fnUntraced(function*(options: {
     lookedUp: (found) => metrics.lookedUp("tokenizer", found)
   })
 
-  // Opened only when a prompt names an embedding.
-  const embedding = yield* open(
-    { model, network: "text_encoder" },
-    Effect.map(
-      fitting(file, () => clipText(weights, { ...settings, embeddings: true }).file()),
-      (graph) => ({ file, graph })
-    )
-  )
-
-  const encode = Effect.fnUntraced(function*({ clipSkip, ids, placed }: rememberedChunks.EncoderInput) {
-    const { network: opened, type } = yield* placed.length === 0 ? network : embedding
+  const encode = Effect.fnUntraced(function*(
+    networks: OpenedEncoder,
+    names: ReadonlyArray<string>,
+    { clipSkip, ids, placed, strengths }: rememberedChunks.EncoderInput
+  ) {
+    const { network: opened, type } = yield* placed.length === 0 ? networks.plain : networks.embedding
     const layer = layers + 1 - (clipSkip === 1 ? reading.layer : clipSkip)
     const name = `${reading.finalNorm ? "normed_states" : "hidden_states"}.${layer}`
     const input = TensorBuffer.make(type("input_ids"), [1, ids.length])
     const states = TensorBuffer.make("float32", [1, ids.length, width])
     const pooled = reading.pooled ? TensorBuffer.make("float32", [1, pooledWidth]) : undefined
+    const given = names.map((name, i) => [name, TensorBuffer.single(strengths[i] ?? 0)] as const)
     input.values.set(ids)
     yield* TensorBuffer.run(opened, {
-      inputs: { input_ids: input, ...(placed.length > 0 && inPlaces(placed, width, type)) },
+      inputs: {
+        input_ids: input,
+        ...Object.fromEntries(given),
+        ...(placed.length > 0 && inPlaces(placed, width, type))
+      },
       outputs: { [name]: states, ...(pooled && { pooled }) }
     })
     const chunk: EncodedChunk = { values: states.values.slice(), pooled: pooled?.values.slice() ?? new Float32Array(0) }
@@ -87,13 +114,28 @@ export const make = Effect.fnUntraced(function*(options: {
   })
 
   const largestClipSkip = Effect.succeed(reading.skippable ? layers : 1)
+  const encoder = Effect.fnUntraced(function*(networks: OpenedEncoder, names: ReadonlyArray<string>) {
+    const remembered = yield* rememberedChunks.make((input) => encode(networks, names, input), largestClipSkip)
+    return (strengths: Strengths): CheckpointTextEncoder => {
+      const values = names.map((name) => strengths[name] ?? 0)
+      return {
+        vocabulary,
+        width,
+        largestClipSkip,
+        takesEmbeddings: true,
+        encode: (ids, options) => remembered(ids, { ...options, strengths: values }),
+        warm: Effect.all([networks.plain, vocabulary], { concurrency: 2, discard: true })
+      }
+    }
+  })
+  const plain = yield* encoder(yield* opening(open, weights), [])
   return {
-    vocabulary,
-    width,
-    largestClipSkip,
-    takesEmbeddings: true,
-    encode: yield* rememberedChunks.make(encode, largestClipSkip),
-    warm: Effect.all([network, vocabulary], { concurrency: 2, discard: true })
+    ...plain({}),
+    layers: fitting(file, () => textLayers(weights)),
+    changed: Effect.fnUntraced(function*(changes, open) {
+      const names = new Set([...changes.values()].flat().map(({ strength }) => strength))
+      return yield* encoder(yield* opening(open, weights.changed(changes)), [...names])
+    })
   }
 })
 

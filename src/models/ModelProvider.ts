@@ -5,13 +5,11 @@
  * there are no more of them in memory than the command options allow.
  */
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import { InvalidModelFile, InvalidModelFolder, ModelNotFound } from "../model/ModelError.ts"
 import { Models } from "../model/Models.ts"
@@ -29,6 +27,7 @@ import { embeddedDir, ModelLibrary } from "./ModelLibrary.ts"
 import * as namedFiles from "./namedFiles.ts"
 import { Networks } from "./Networks.ts"
 import * as OnnxModel from "./OnnxModel.ts"
+import * as shared from "./shared.ts"
 
 /** A model that could be loaded. */
 export interface ModelEntry {
@@ -99,10 +98,9 @@ export class ModelProvider extends Context.Service<ModelProvider, {
           ? yield* OnnxModel.make(yield* ModelFolder.read(place))
           : yield* CheckpointModel.make(checkpoint)
       })
-      const models = yield* makeShared(
-        maxModels,
-        (place: string) => read(place).pipe(Effect.tap(metrics.loaded), Effect.provideContext(services))
-      )
+      const models = yield* shared.make<LoadedModel, InvalidModelFile | InvalidModelFolder>(maxModels)
+      const loaded = (place: string) =>
+        models.get(place, read(place).pipe(Effect.tap(metrics.loaded), Effect.provideContext(services)))
 
       // A path that exists, with the hash of a title or without.
       const pathIn = Effect.fnUntraced(function*(name: string) {
@@ -152,7 +150,7 @@ export class ModelProvider extends Context.Service<ModelProvider, {
       })
 
       const load: ModelProvider["Service"]["load"] = (name) =>
-        placeOf(name).pipe(Effect.flatMap(models.get), Effect.tapError(metrics.loadFailed))
+        placeOf(name).pipe(Effect.flatMap(loaded), Effect.tapError(metrics.loadFailed))
 
       return Context.make(
         ModelProvider,
@@ -166,89 +164,3 @@ export class ModelProvider extends Context.Service<ModelProvider, {
     })
   )
 }
-
-// One value of a key, with the number of its users.
-interface Shared<A, E> {
-  readonly made: Deferred.Deferred<A, E>
-  /** Releases it; undefined until it is made. */
-  close: Effect.Effect<void> | undefined
-  users: number
-}
-
-/**
- * Values made once for each key and shared by the scopes that ask for them, and kept when none does: at most `most` of
- * them in all, of which those that were used least lately go first. What could not be made is not kept.
- */
-const makeShared = Effect.fnUntraced(function*<A, E>(
-  most: number,
-  make: (key: string) => Effect.Effect<A, E, Scope.Scope>
-) {
-  const all = yield* Effect.scope
-  // In the order of their last use.
-  const values = new Map<string, Shared<A, E>>()
-
-  const isCurrent = (key: string, value: Shared<A, E>) => values.get(key) === value
-
-  // In a fiber of its own: interrupting the first caller does not affect the others.
-  const begin = (key: string, value: Shared<A, E>) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function*() {
-        const scope = yield* Scope.fork(all)
-        const exit = yield* Effect.exit(restore(Scope.provide(make(key), scope)))
-        if (Exit.isSuccess(exit)) {
-          value.close = Scope.close(scope, Exit.void)
-        } else {
-          if (isCurrent(key, value)) values.delete(key)
-          yield* Scope.close(scope, exit)
-        }
-        yield* Deferred.done(value.made, exit)
-        yield* trim(most)
-      })
-    ).pipe(Effect.forkIn(all))
-
-  // Removed before they are closed, so that a request in between gets a new one.
-  const trim = (most: number): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      const closing: Array<Effect.Effect<void>> = []
-      for (const [key, { close, users }] of values) {
-        if (values.size <= most) break
-        if (users > 0 || close === undefined) continue
-        values.delete(key)
-        closing.push(close)
-      }
-      return Effect.uninterruptible(Effect.all(closing, { discard: true }))
-    })
-
-  const change = (key: string, value: Shared<A, E>, users: number) => {
-    value.users += users
-    if (!isCurrent(key, value)) return
-    values.delete(key)
-    values.set(key, value)
-  }
-
-  const take = (key: string) =>
-    Effect.suspend(() => {
-      if (all.state._tag === "Closed") return Effect.interrupt
-      const found = values.get(key)
-      const value = found ?? { made: Deferred.makeUnsafe<A, E>(), close: undefined, users: 0 }
-      values.set(key, value)
-      change(key, value, 1)
-      return found === undefined ? Effect.as(begin(key, value), value) : Effect.succeed(value)
-    })
-
-  const get = (key: string): Effect.Effect<A, E, Scope.Scope> =>
-    Effect.acquireRelease(
-      take(key),
-      (value) =>
-        Effect.suspend(() => {
-          change(key, value, -1)
-          return trim(most)
-        })
-    ).pipe(Effect.flatMap(({ made }) => Deferred.await(made)))
-
-  return {
-    get,
-    trim,
-    keys: Effect.sync(() => [...values].flatMap(([key, { close }]) => close === undefined ? [] : [key]).toReversed())
-  }
-})

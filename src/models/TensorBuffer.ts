@@ -43,6 +43,13 @@ export const make = (type: TensorType, dims: ReadonlyArray<number>): TensorBuffe
   }
 }
 
+/** A buffer of one float32 number. */
+export const single = (value: number): TensorBuffer => {
+  const buffer = make("float32", [])
+  buffer.values[0] = value
+  return buffer
+}
+
 /** Rows of a buffer: those from `from` up to `to` of its first dimension, in the same memory. */
 export const rows = ({ tensor, values }: TensorBuffer, from: number, to: number): TensorBuffer => {
   const size = values.length / (tensor.dims[0] ?? 1)

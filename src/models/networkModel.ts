@@ -10,6 +10,7 @@ import * as LatentFormat from "../model/LatentFormat.ts"
 import type { DenoisingShape, LoadedModel } from "../model/LoadedModel.ts"
 import type { NetworkError } from "../model/ModelError.ts"
 import { sourceInput } from "../model/SourceChannels.ts"
+import type { Strengths } from "./Adaptation.ts"
 import type { NetworkInfo } from "./Networks.ts"
 import type { Opened } from "./opening.ts"
 import * as TensorBuffer from "./TensorBuffer.ts"
@@ -27,6 +28,8 @@ export interface Denoiser {
   /** What it reads in addition: dimensions of a row, undefined where they vary. */
   readonly inputs: Readonly<Record<string, ReadonlyArray<number | undefined>>>
   readonly timestepDims: (network: NetworkInfo, batch: number) => ReadonlyArray<number>
+  /** Single numbers that it reads, the same in every call: how strong adapters are. */
+  readonly strengths?: Strengths | undefined
   /** Fills inputs of the network that follow from the conditioning's, before each run. */
   readonly derive?: ((inputs: Inputs, rows: number) => void) | undefined
 }
@@ -81,12 +84,13 @@ const denoising = (denoiser: Denoiser): LoadedModel["denoising"] =>
     const batch = fixed === undefined ? shape.batch : Math.ceil(shape.batch / fixed) * fixed
     const { timestep: _, ...dims } = dimsOf(denoiser, network, { ...shape, batch })
     const buffers = Record.map(dims, (dims, name) => TensorBuffer.make(type(name), dims))
+    const strengths = Record.map(denoiser.strengths ?? {}, TensorBuffer.single)
     const prediction = TensorBuffer.make(type("out_sample"), [batch, channels, height, width])
     const calls = yield* Effect.forEach(rangesOf(batch, each), ({ from, to }) => {
       const timestep = TensorBuffer.make(type("timestep"), denoiser.timestepDims(network, to - from))
       return Effect.map(
         TensorBuffer.bind(network, {
-          inputs: { ...Record.map(buffers, (buffer) => TensorBuffer.rows(buffer, from, to)), timestep },
+          inputs: { ...Record.map(buffers, (buffer) => TensorBuffer.rows(buffer, from, to)), timestep, ...strengths },
           outputs: { out_sample: TensorBuffer.rows(prediction, from, to) }
         }),
         (run) => ({ run, timestep })
@@ -160,7 +164,8 @@ const estimates = (
     denoising: Effect.fnUntraced(function*(shape) {
       if (isSmall(shape) && tokensOf(shape) <= chunkLength) return undefined
       const { batch = shape.batch, network } = yield* denoiser.variants(shape.seamless)
-      return yield* network.estimate(dimsOf(denoiser, network, { ...shape, batch }))
+      const strengths = Record.map(denoiser.strengths ?? {}, () => [])
+      return yield* network.estimate({ ...dimsOf(denoiser, network, { ...shape, batch }), ...strengths })
     }),
     decode: Effect.fnUntraced(function*(shape) {
       if (isSmall(shape)) return undefined

@@ -18,17 +18,25 @@ export interface EncoderInput {
   readonly clipSkip: number
   /** Vectors of embeddings that take the places of ids. */
   readonly placed: ReadonlyArray<PlacedVectors>
+  /** Of the adapters over the encoder's weights, in their order. */
+  readonly strengths: ReadonlyArray<number>
 }
+
+/** Encodes ids as a text encoder does, at the strengths of adapters. */
+type Encode = (
+  ids: ReadonlyArray<number>,
+  options: Parameters<TextEncoder["encode"]>[1] & { readonly strengths?: ReadonlyArray<number> }
+) => Effect.Effect<EncodedChunk, NetworkError>
 
 /** `encode` of a text encoder, on one that encodes anew each time and is given a clip skip that its file has. */
 export const make = Effect.fnUntraced(function*(
   encode: (input: EncoderInput) => Effect.Effect<EncodedChunk, NetworkError>,
   largestClipSkip: TextEncoder["largestClipSkip"]
-): Effect.fn.Return<TextEncoder["encode"]> {
+): Effect.fn.Return<Encode> {
   const chunks = yield* Cache.makeWith(({ input }: Key) => encode(input), { capacity, timeToLive: onlySuccess })
-  return Effect.fnUntraced(function*(ids, { clipSkip, placed = [] }) {
+  return Effect.fnUntraced(function*(ids, { clipSkip, placed = [], strengths = [] }) {
     const largest = clipSkip <= 1 ? 1 : yield* largestClipSkip
-    const key = new Key({ ids: [...ids], clipSkip: Math.max(1, Math.min(largest, clipSkip)), placed })
+    const key = new Key({ ids: [...ids], clipSkip: Math.max(1, Math.min(largest, clipSkip)), placed, strengths })
     yield* metrics.lookedUp("embedding", yield* Cache.has(chunks, key))
     return yield* Cache.get(chunks, key)
   })
@@ -40,9 +48,9 @@ class Key implements Equal.Equal {
   readonly text: string
 
   constructor(input: EncoderInput) {
-    const { clipSkip, ids, placed } = input
+    const { clipSkip, ids, placed, strengths } = input
     this.input = input
-    this.text = JSON.stringify([clipSkip, ids, placed.map(({ at, id, values }) => [at, values.length, id])])
+    this.text = JSON.stringify([clipSkip, strengths, ids, placed.map(({ at, id, values }) => [at, values.length, id])])
   }
 
   [Equal.symbol](that: Equal.Equal): boolean {

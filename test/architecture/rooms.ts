@@ -85,6 +85,11 @@ export const rooms: ReadonlyArray<Room> = [
     imports: ["models/checkpoint", "models/graph"]
   },
   {
+    path: "models/adapters",
+    holds: "files of LoRAs and their relatives, and which layers of a model's networks they change",
+    imports: ["model", "models/checkpoint", "models/graph", "models/networks"]
+  },
+  {
     path: "models",
     holds: "model folders, tokenizers, `ModelProvider`, the thread that runs the networks",
     imports: [
@@ -92,6 +97,7 @@ export const rooms: ReadonlyArray<Room> = [
       "families",
       "images",
       "model",
+      "models/adapters",
       "models/checkpoint",
       "models/graph",
       "models/networks",

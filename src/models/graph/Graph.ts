@@ -63,7 +63,7 @@ export class Graph {
   readonly #head: Array<Onnx.Node> = []
   readonly #nodes: Array<Onnx.Node> = []
   readonly #files = new Map<string, SourceFile>()
-  // Values that depend on weights and constants alone.
+  // Values that depend on weights, constants and strengths alone.
   readonly #fixed = new Set<string>()
   // What was made once, by what it is made of.
   readonly #made = new Map<string, Value>()
@@ -79,6 +79,18 @@ export class Graph {
   input(name: string, type: Onnx.ElementType, dims: ReadonlyArray<Dim>): Value {
     this.#inputs.push({ name, type, dims })
     return this.#value(name, type, dims)
+  }
+
+  /**
+   * What multiplies an adapter's change, float32: an input of the graph. Weights that depend on it are computed where
+   * those are that depend on nothing.
+   */
+  strength(name: string): Value {
+    return this.once(`strength ${name}`, () => {
+      this.#inputs.push({ name, type: "float32", dims: [] })
+      this.#fixed.add(name)
+      return { graph: this, name, type: "float32", dims: [] }
+    })
   }
 
   /** Makes a value an output of the graph, under a name of its own. */
@@ -102,6 +114,15 @@ export class Graph {
       this.#fixed.add(name)
       return { graph: this, name, type, dims }
     })
+  }
+
+  /** Many numbers that are part of the graph, float32. */
+  numbers(dims: ReadonlyArray<number>, values: Float32Array<ArrayBuffer>): Value {
+    const name = this.#fresh("numbers")
+    const data = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+    this.#initializers.push({ name, type: "float32", dims, data })
+    this.#fixed.add(name)
+    return { graph: this, name, type: "float32", dims }
   }
 
   /** A tensor in a file, as it is there, under a shape of the same number of elements. */

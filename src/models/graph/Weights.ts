@@ -4,6 +4,7 @@
  * `at` goes down a level, as the networks' own modules nest: `w.at("mlp").at("fc1")` has `weight` and `bias`.
  */
 import type { SourceFile, StoredTensor, WeightSource } from "../checkpoint/WeightSource.ts"
+import type { LayerChange } from "./Change.ts"
 import { shown } from "./Dim.ts"
 import { UnfitNetwork } from "./UnfitNetwork.ts"
 
@@ -14,6 +15,8 @@ interface Contents {
   readonly levels: ReadonlySet<string>
   /** Names that a layer has asked for. */
   readonly read: Set<string>
+  /** What adapters change, by the names that the network has for its layers. */
+  readonly changes: ReadonlyMap<string, ReadonlyArray<LayerChange>>
 }
 
 export class Weights {
@@ -31,13 +34,25 @@ export class Weights {
     const below = [...tensors].flatMap(([name, tensor]) =>
       name.startsWith(prefix) ? [[name.slice(prefix.length), tensor] as const] : []
     )
-    return new Weights(contentsOf(new Map(below), new Map(files.map((file) => [file.path, file]))), "")
+    return new Weights(contentsOf(new Map(below), new Map(files.map((file) => [file.path, file])), new Map()), "")
   }
 
   /** The same tensors by other names, each name by none, one or several tensors. */
   mapped(rename: (name: string, tensor: StoredTensor) => ReadonlyArray<readonly [string, StoredTensor]>): Weights {
+    const { changes, files, tensors } = this.#contents
+    const renamed = [...tensors].flatMap(([name, tensor]) => rename(name, tensor))
+    return new Weights(contentsOf(new Map(renamed), files, changes), "")
+  }
+
+  /** The same tensors with what adapters change in layers, by the names that the network has for them in the end. */
+  changed(changes: ReadonlyMap<string, ReadonlyArray<LayerChange>>): Weights {
     const { files, tensors } = this.#contents
-    return new Weights(contentsOf(new Map([...tensors].flatMap(([name, tensor]) => rename(name, tensor))), files), "")
+    return new Weights(contentsOf(tensors, files, changes), this.path)
+  }
+
+  /** What adapters change in the layer of this level. */
+  get changes(): ReadonlyArray<LayerChange> {
+    return this.#contents.changes.get(this.path) ?? []
   }
 
   /** The names of all tensors at or below this level, from this level on. */
@@ -111,10 +126,14 @@ export class Weights {
   }
 }
 
-const contentsOf = (tensors: Contents["tensors"], files: Contents["files"]): Contents => {
+const contentsOf = (
+  tensors: Contents["tensors"],
+  files: Contents["files"],
+  changes: Contents["changes"]
+): Contents => {
   const levels = new Set<string>()
   for (const name of tensors.keys()) {
     for (let dot = name.indexOf("."); dot >= 0; dot = name.indexOf(".", dot + 1)) levels.add(name.slice(0, dot))
   }
-  return { tensors, files, levels, read: new Set() }
+  return { tensors, files, levels, read: new Set(), changes }
 }

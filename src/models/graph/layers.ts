@@ -5,9 +5,10 @@
  * `linear` and `conv`: networks know nothing of them. A tensor of another shape than the layer and its input allow
  * throws `UnfitNetwork` with the tensor's name.
  */
+import { changedBias, changedWeight } from "./changed.ts"
 import { type Dim, over, shown, times } from "./Dim.ts"
 import type { Value } from "./Graph.ts"
-import { add, cast, multiply, operator, reshape } from "./operators.ts"
+import { add, cast, multiply, operator, real, reshape, transpose } from "./operators.ts"
 import type { Weights } from "./Weights.ts"
 
 /**
@@ -16,21 +17,48 @@ import type { Weights } from "./Weights.ts"
  *
  * `dims` is the shape that the layer wants it in, with as many elements as the file's.
  */
-const parameter = (x: Value, w: Weights, name: string, dims: ReadonlyArray<number>): Value => {
+const parameter = (
+  x: Value,
+  w: Weights,
+  name: string,
+  dims: ReadonlyArray<number>,
+  type: "float32" | "float16" = x.graph.arithmetic
+): Value => {
   const { graph } = x
   const tensor = w.tensor(name)
   const value = graph.stored(tensor, dims, w.fileOf(tensor))
-  return graph.once(`parameter ${value.name}`, () => {
-    const converted = cast(value, graph.arithmetic)
+  return graph.once(`${type} parameter ${value.name}`, () => {
+    const converted = cast(value, type)
     const scale = name === "weight" ? ["scale_weight", "weight_scale"].find((scale) => w.has(scale)) : undefined
     if (scale === undefined) return converted
     const { shape } = w.tensor(scale)
     const count = shape.reduce((product, size) => product * size, 1)
     // One for the tensor, or one for each of its rows.
     if (count !== 1 && count !== dims[0]) throw w.misshapen(scale, [dims[0]])
-    return multiply(converted, parameter(x, w, scale, count === 1 ? [] : [count, ...dims.slice(1).map(() => 1)]))
+    return multiply(converted, parameter(x, w, scale, count === 1 ? [] : [count, ...dims.slice(1).map(() => 1)], type))
   })
 }
+
+// A layer's weight with what adapters change in it.
+const weightOf = (x: Value, w: Weights, dims: ReadonlyArray<number>): Value => {
+  const changes = w.changes.filter(({ weight }) => weight !== undefined)
+  if (changes.length === 0) return parameter(x, w, "weight", dims)
+  const [rows = 1, ...columns] = w.tensor("weight").shape
+  const matrix = parameter(x, w, "weight", [rows, columns.reduce((product, size) => product * size, 1)], "float32")
+  return x.graph.once(`adapted ${matrix.name}`, () => reshape(real(changedWeight(matrix, changes)), dims))
+}
+
+// A layer's bias, likewise; undefined where there is none.
+const biasOf = (x: Value, w: Weights, dims: ReadonlyArray<number>): Value | undefined => {
+  const changes = w.changes.filter(({ bias }) => bias !== undefined)
+  if (changes.length === 0) return w.has("bias") ? vector(x, w, "bias", dims) : undefined
+  return x.graph.once(`adapted bias of ${w.path}`, () => {
+    const base = w.has("bias") ? vector(x, w, "bias", [countOf(dims)], "float32") : undefined
+    return reshape(real(changedBias(x.graph, base, changes)), dims)
+  })
+}
+
+const countOf = (dims: ReadonlyArray<number>): number => dims.reduce((product, size) => product * size, 1)
 
 // Begins a layer: what goes wrong from here on is put down to it.
 const begin = (x: Value, w: Weights): void => {
@@ -53,18 +81,31 @@ const channelsOf = (x: Value, axis: number): number => {
   return channels
 }
 
-const vector = (x: Value, w: Weights, name: string, dims: ReadonlyArray<number>): Value => {
-  const count = dims.reduce((product, size) => product * size, 1)
-  shapeOf(w, name, [count])
-  return parameter(x, w, name, dims)
+const vector = (
+  x: Value,
+  w: Weights,
+  name: string,
+  dims: ReadonlyArray<number>,
+  type?: "float32" | "float16"
+): Value => {
+  shapeOf(w, name, [countOf(dims)])
+  return parameter(x, w, name, dims, type)
+}
+
+// The scale and the shift of a norm.
+const affine = (x: Value, w: Weights, dims: ReadonlyArray<number>): readonly [scale: Value, shift: Value] => {
+  shapeOf(w, "weight", [countOf(dims)])
+  const shift = biasOf(x, w, dims)
+  if (shift === undefined) throw w.unfit(`${w.path}.bias`, "is missing")
+  return [weightOf(x, w, dims), shift]
 }
 
 /** `[.., i]` to `[.., o]`: weight `[o, i]` (or that of a 1 x 1 convolution) and, where there is one, bias `[o]`. */
 export const linear = (w: Weights, x: Value): Value => {
   begin(x, w)
   const [outputs = 0, inputs = 0] = shapeOf(w, "weight", [undefined, channelsOf(x, -1)])
-  const weight = parameter(x, w, "weight", [outputs, inputs])
-  const bias = w.has("bias") ? vector(x, w, "bias", [outputs]) : undefined
+  const weight = weightOf(x, w, [outputs, inputs])
+  const bias = biasOf(x, w, [outputs])
   const rows = x.dims.slice(0, -1)
   const flat = rows.length === 1 ? x : reshape(x, [times(...rows), inputs])
   const product = operator("Gemm", [flat, weight, ...(bias ? [bias] : [])], {
@@ -74,11 +115,16 @@ export const linear = (w: Weights, x: Value): Value => {
   return rows.length === 1 ? product : reshape(product, [...rows, outputs])
 }
 
-/** `[b, w]` times a bare matrix `[w, e]`, as OpenCLIP keeps its text projection. */
+/** `[b, w]` times a bare matrix `[w, e]`, as OpenCLIP keeps its text projection. Adapters know it as `[e, w]`. */
 export const matrix = (w: Weights, name: string, x: Value): Value => {
   begin(x, w.at(name))
   const [inputs = 0, outputs = 0] = shapeOf(w, name, [channelsOf(x, -1), undefined])
-  return operator("Gemm", [x, parameter(x, w, name, [inputs, outputs])], { dims: [...x.dims.slice(0, -1), outputs] })
+  const { changes } = w.at(name)
+  const turned = (weight: Value) => transpose(weight, [1, 0])
+  const weight = changes.length === 0
+    ? parameter(x, w, name, [inputs, outputs])
+    : real(turned(changedWeight(turned(parameter(x, w, name, [inputs, outputs], "float32")), changes)))
+  return operator("Gemm", [x, weight], { dims: [...x.dims.slice(0, -1), outputs] })
 }
 
 export interface ConvOptions {
@@ -103,8 +149,8 @@ export const conv = (w: Weights, x: Value, { padding, stride = 1 }: ConvOptions 
     undefined,
     undefined
   ])
-  const weight = parameter(x, w, "weight", [outputs, inputs, rows, columns])
-  const bias = w.has("bias") ? vector(x, w, "bias", [outputs]) : undefined
+  const weight = weightOf(x, w, [outputs, inputs, rows, columns])
+  const bias = biasOf(x, w, [outputs])
   const sides = padding === "end"
     ? [0, 0, 1, 1]
     : [rows, columns, rows, columns].map((kernel) => padding ?? Math.floor(kernel / 2))
@@ -143,18 +189,14 @@ export const groupNorm = (w: Weights, x: Value, groups: number, epsilon = 1e-5):
     ofGroups(1),
     ofGroups(0)
   ], { attributes: { epsilon: { float: epsilon } } })
-  const dims = [channels, ...sides.map(() => 1)]
-  return add(
-    multiply(reshape(normal, x.dims), vector(x, w, "weight", dims)),
-    vector(x, w, "bias", dims)
-  )
+  const [scale, shift] = affine(x, w, [channels, ...sides.map(() => 1)])
+  return add(multiply(reshape(normal, x.dims), scale), shift)
 }
 
 /** Normalisation over the last axis (Ba et al. 2016), weight and bias of its size. */
 export const layerNorm = (w: Weights, x: Value, epsilon = 1e-5): Value => {
   begin(x, w)
-  const width = channelsOf(x, -1)
-  return operator("LayerNormalization", [x, vector(x, w, "weight", [width]), vector(x, w, "bias", [width])], {
+  return operator("LayerNormalization", [x, ...affine(x, w, [channelsOf(x, -1)])], {
     attributes: { axis: { int: -1 }, epsilon: { float: epsilon } }
   })
 }

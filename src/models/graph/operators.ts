@@ -45,6 +45,9 @@ const combine = (op: string) => (a: Value, b: Value): Value => {
 
 export const add = combine("Add")
 export const multiply = combine("Mul")
+export const subtract = combine("Sub")
+export const divide = combine("Div")
+export const maximum = combine("Max")
 
 const each = (op: string, attributes?: Attributes) => (x: Value): Value =>
   operator(op, [x], { ...(attributes && { attributes }) })

@@ -91,9 +91,11 @@ export const workingMemory = ({ graph }: Onnx.Model, inputs: InputDims): number 
   return peak
 }
 
-// What depends on weights alone is computed when it is first read, wherever in the list it stands.
-const inOrder = ({ initializers, nodes }: Onnx.Graph): ReadonlyArray<Onnx.Node> => {
-  const fixed = new Set(initializers.map(({ name }) => name))
+// What depends on weights and the strengths of adapters alone is computed when it is first read, wherever in the list
+// it stands. Strengths are single numbers.
+const inOrder = ({ initializers, inputs, nodes }: Onnx.Graph): ReadonlyArray<Onnx.Node> => {
+  const numbers = inputs.filter(({ dims }) => dims?.length === 0)
+  const fixed = new Set([...initializers, ...numbers].map(({ name }) => name))
   const waiting = new Map<string, Onnx.Node>()
   const ordered: Array<Onnx.Node> = []
   const place = (node: Onnx.Node): void => {

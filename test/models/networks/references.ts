@@ -26,12 +26,15 @@ interface Operation {
 }
 
 /** An entry of the index. Which fields it has depends on its kind. */
-interface Entry {
+export interface Entry {
   readonly id: string
   readonly kind: string
   readonly cases: string
   readonly file?: string
   readonly base?: string
+  readonly inputs?: string
+  readonly multipliers?: ReadonlyArray<number>
+  readonly adapters?: ReadonlyArray<{ readonly file: string; readonly multiplier: number }>
   readonly folder?: string
   readonly prefix?: string
   readonly architecture?: string
