@@ -18,6 +18,7 @@ import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import { Limits } from "../processing/Limits.ts"
 import { Options, OptionsSnapshot } from "../processing/Options.ts"
 import { decode as decodeProcessing, Img2Img, limitOf, type Processing, Txt2Img } from "../processing/Processing.ts"
+import type { Present } from "../runner/presentNetworks.ts"
 import { readFile } from "./files.ts"
 import { byFlag, flagFieldOf, type FlagTable, notNumbers, tableOf, toFlag, toFlags, written } from "./Flags.ts"
 import * as ProcessFlags from "./ProcessFlags.ts"
@@ -114,9 +115,8 @@ export interface Below {
 /** An image whose infotext is read. */
 export interface Original {
   readonly file: string
-  readonly infotext: string
-  /** The names that there are in a process with these options. */
-  readonly names: (cmdOpts: CommandOptionsPatch) => Effect.Effect<IsKnown>
+  /** Its infotext, by the names that there are in a process with these options. */
+  readonly read: (cmdOpts: CommandOptionsPatch) => Effect.Effect<Present & { readonly isKnown: IsKnown }>
 }
 
 /** The decoded flags. */
@@ -149,10 +149,10 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
       ...(Option.isSome(input.format) && { samples_format: String(input.format.value).toLowerCase() })
     }
   }
-  const isKnown = yield* below.original?.names(
+  const original = yield* below.original?.read(
     Result.match(setup, { onFailure: () => ({}), onSuccess: ({ cmdOpts }) => cmdOpts })
   ) ?? Effect.succeed(undefined)
-  const processing = yield* Effect.result(decodeRequest(asked, { ...below, isKnown }, limits))
+  const processing = yield* Effect.result(decodeRequest(asked, below, original, limits))
   const named = naming(table, asked.override_settings, Option.isSome(input.format))
   const problems = [
     ...(Option.isSome(input.words) && Option.isSome(input.request["prompt"] ?? Option.none())
@@ -174,7 +174,7 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
   }
   const decoded: Asked = {
     processing: processing.success.request,
-    warnings: processing.success.warnings,
+    warnings: [...original?.warnings ?? [], ...processing.success.warnings],
     setup: setup.success,
     named: ({ message, path }) => {
       const written = processing.success.taken.get(path)
@@ -200,19 +200,20 @@ const readImages = Effect.fnUntraced(
 
 const decodeRequest = (
   asked: Readonly<Record<string, unknown>>,
-  below: Below & { readonly isKnown: IsKnown | undefined },
+  below: Below,
+  original: Effect.Success<ReturnType<Original["read"]>> | undefined,
   limits: Limits
 ): Effect.Effect<InfotextRequest.FromInfotext, InvalidProcessing> => {
-  const { defaults, original } = below
+  const { defaults } = below
   return original === undefined
     ? Effect.map(
       decodeProcessing({ ...defaults, ...asked }, limits),
       (request) => ({ request, warnings: [], taken: new Map() })
     )
-    : InfotextRequest.readInfotext(original.infotext, asked, {
+    : InfotextRequest.readInfotext(original.text, asked, {
       opts: Options.defaults,
       limits,
-      isKnown: below.isKnown,
+      isKnown: original.isKnown,
       source: sourceOf(below)
     })
 }

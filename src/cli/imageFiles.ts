@@ -8,6 +8,7 @@ import * as Infotext from "../processing/Infotext.ts"
 import type { IsKnown } from "../processing/InfotextWarnings.ts"
 import * as JsonInfotext from "../processing/JsonInfotext.ts"
 import { knownNames } from "../runner/knownNames.ts"
+import { type Present, withPresentNetworks } from "../runner/presentNetworks.ts"
 import * as Serena from "../Serena.ts"
 import { UnusableFile } from "./failures.ts"
 import { readFile } from "./files.ts"
@@ -43,9 +44,14 @@ export const differences = (original: string, made: string): ReadonlyArray<strin
     : []
 }
 
-/** The names that there are in a process with these options. */
-export const namesOf = (cmdOpts: CommandOptionsPatch): Effect.Effect<IsKnown> =>
-  Effect.provide(knownNames, Serena.layer({ cmdOpts }))
+/** An infotext by the names that there are in a process with these options. */
+export const readIn =
+  (infotext: string) => (cmdOpts: CommandOptionsPatch): Effect.Effect<Present & { isKnown: IsKnown }> =>
+    Effect.zipWith(
+      knownNames,
+      withPresentNetworks(infotext),
+      (isKnown, present) => ({ ...present, isKnown })
+    ).pipe(Effect.provide(Serena.layer({ cmdOpts })))
 
 const modelOf = (fields: Infotext.Fields): string =>
   ["Model", "Model hash"].flatMap((key) => fields[key] === undefined ? [] : [String(fields[key])]).join(" ")

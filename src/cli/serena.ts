@@ -51,9 +51,9 @@ const generateImages = Effect.fnUntraced(function*(input: GenerateFlags.Input, d
 })
 
 const readOriginal = Effect.fnUntraced(function*(file: string) {
-  const { differences, namesOf: namesThere, readImage } = yield* Effect.promise(() => import("./imageFiles.ts"))
+  const { differences, readImage, readIn } = yield* Effect.promise(() => import("./imageFiles.ts"))
   const { infotext } = yield* readImage(file)
-  return { file, infotext, names: namesThere, differences: (made: string) => differences(infotext, made) }
+  return { file, read: readIn(infotext), differences: (made: string) => differences(infotext, made) }
 })
 
 const txt2img = Command.make(

@@ -4,10 +4,12 @@
  * Keys that are known to change the image have a sentence each. All other unused keys are listed in one sentence.
  */
 import { nearest } from "../core/Text.ts"
+import * as ExtraNetworks from "../prompt/ExtraNetworks.ts"
 import type * as Infotext from "./Infotext.ts"
 import { isOwn } from "./InfotextDefaults.ts"
 import { fieldRows, settingRows } from "./InfotextKeys.ts"
 import { listed } from "./JsonInfotext.ts"
+import { listedNetworks } from "./listedNetworks.ts"
 import { OptionsPatch } from "./Options.ts"
 import { Img2Img, Txt2Img } from "./Processing.ts"
 
@@ -114,6 +116,8 @@ const silent: ReadonlySet<string> = new Set([
   "Model",
   "Model hash",
   "Hashes",
+  "Lora hashes",
+  "TI hashes",
   "Version",
   "User",
   "Denoising strength",
@@ -138,14 +142,8 @@ const groups: ReadonlyArray<Group> = [
     sentence: (keys) => `ADetailer reworked details of the image (${keys}). Serena does not: the image will differ.`
   },
   {
-    isOf: starts("Lora", "AddNet"),
-    sentence: (keys) => `LoRA networks acted on the image (${keys}). Serena does not apply them: the image will differ.`
-  },
-  {
-    isOf: starts("TI"),
-    sentence: (keys) =>
-      `Textual inversion embeddings acted on the image (${keys}). Serena does not load them: the image ` +
-      "will differ."
+    isOf: starts("AddNet"),
+    sentence: (keys) => `LoRA networks acted on the image by an extension (${keys}). Name them by tags in the prompt.`
   },
   {
     isOf: starts("Hypernet"),
@@ -173,16 +171,20 @@ const groups: ReadonlyArray<Group> = [
   }
 ]
 
-// Networks named in other keys: `Hashes` lists all files with their kinds.
-const networks = ({ Hashes: hashes, "Lora hashes": loras }: Infotext.Fields): ReadonlyArray<string> => {
-  const named = [...String(hashes ?? "").matchAll(/"(?:lora|lyco|embed|hypernet):([^"]{1,200})"/g)].map((
-    [, name = ""]
-  ) => name)
-  return named.length === 0 || loras !== undefined
+// LoRAs that no tag of the prompts asks for.
+const networks = (fields: Infotext.Fields): ReadonlyArray<string> => {
+  const prompts = `${String(fields["Prompt"] ?? "")} ${String(fields["Hires prompt"] ?? "")}`
+  const asked = new Set(
+    ExtraNetworks.extract(prompts).networks.map(({ positional: [name = ""] }) => name.replaceAll(/[:,]/g, ""))
+  )
+  const others = listedNetworks(fields).loras.map(({ name }) => name).filter((name) => !asked.has(name))
+  return others.length === 0
     ? []
     : [
-      `LoRA networks or embeddings acted on the image (Hashes: ${listed(named, 5)}). Serena does not apply them: the ` +
-      "image will differ."
+      `LoRA networks acted on the image that no tag of its prompt names (${
+        listed(others, 5)
+      }): the image will differ. ` +
+      "Add them as <lora:name:1>."
     ]
 }
 

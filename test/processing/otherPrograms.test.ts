@@ -55,7 +55,7 @@ describe("images of other programs", () => {
       /^Civitai's generator .*\(Civitai resources, Civitai metadata\)/,
       /^Ignored parameters of the infotext: Created Date\.$/
     ]],
-    ["infotext-silent-loss/lorahash.png", { prompt: "a green star" }, [/no RNG/, /^LoRA .*\(Lora hashes\)/]],
+    ["infotext-silent-loss/lorahash.png", { prompt: "a green star" }, [/no RNG/, /^LoRA .*\(some_style\)/]],
     ["infotext-silent-loss/gpunoise.png", { prompt: "a green star" }, [/graphics card \(no RNG/]]
   ])("%s", ([file, expected, warnings]) =>
     Effect.gen(function*() {
@@ -431,11 +431,11 @@ describe("a seed over 2^53", () => {
 
 describe("keys that are not taken", () => {
   it.effect.each<readonly [pairs: string, told: RegExp]>([
-    ["TI hashes: \"x: 00\"", /embeddings .*\(TI hashes\)/],
+    ["AddNet Enabled: True, AddNet Model 1: x", /LoRA .*\(AddNet Enabled, AddNet Model 1\)/],
     ["Hypernet: x", /hypernetwork .*\(Hypernet\)/],
     ["VAE: some.pt, VAE hash: 00", /VAE .*\(VAE, VAE hash\)/],
     ["Face restoration: CodeFormer", /Faces .*\(Face restoration\)/],
-    [`Hashes: {"model": "00", "lora:x": "11"}`, /LoRA .*\(Hashes: x\)/],
+    [`Hashes: {"model": "00", "lora:x": "11"}`, /LoRA .*\(x\)/],
     ["Schedule type: Turbo", /Unknown scheduler "Turbo" \(Schedule type\)/],
     ["Sampler: Undefined", /Unknown sampler "Undefined" \(Sampler\)/],
     ["RNG: GPU", /graphics card \(RNG: GPU\)/],

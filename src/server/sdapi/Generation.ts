@@ -18,6 +18,7 @@ import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
 import * as Processing from "../../processing/Processing.ts"
 import { StyleBook } from "../../processing/StyleBook.ts"
 import { knownNames } from "../../runner/knownNames.ts"
+import { withPresentNetworks } from "../../runner/presentNetworks.ts"
 import * as Samplers from "../../sampling/Samplers.ts"
 import * as Schedules from "../../sampling/Schedules.ts"
 import { findModel, ModelTitles } from "../host/ModelTitles.ts"
@@ -60,7 +61,8 @@ export class Generation extends Context.Service<Generation, {
       const read = (yield* RequestImages).read
       const settings = yield* Settings
       const options = yield* Options
-      const { load } = yield* Models
+      const models = yield* Models
+      const { load } = models
       const styles = yield* StyleBook
       const titles = yield* ModelTitles
       const upscalers = yield* Upscalers
@@ -68,7 +70,8 @@ export class Generation extends Context.Service<Generation, {
       // Fills the fields that the request leaves out from its infotext.
       const withInfotext = Effect.fnUntraced(function*(body: unknown, text: string, fields: ReadonlySet<string>) {
         const given = readDict(body) ?? {}
-        const parsed = yield* Infotext.parsing(text, { styles: (yield* styles.read).styles })
+        const present = yield* Effect.provideService(withPresentNetworks(text), Models, models)
+        const parsed = yield* Infotext.parsing(present.text, { styles: (yield* styles.read).styles })
         if (parsed.unreadable !== undefined && !("prompt" in given)) {
           return yield* problem(["body", "infotext"], parsed.unreadable)
         }
@@ -92,7 +95,10 @@ export class Generation extends Context.Service<Generation, {
           isGiven: (name) => name in given || name in overrides,
           isKnown
         })
-        return { body: { ...given, ...filled, override_settings: { ...unsaid, ...overrides } }, warnings }
+        return {
+          body: { ...given, ...filled, override_settings: { ...unsaid, ...overrides } },
+          warnings: [...present.warnings, ...warnings]
+        }
       })
 
       const overridesOf = Effect.fnUntraced(function*(request: ImageRequest) {

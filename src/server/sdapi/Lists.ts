@@ -2,9 +2,14 @@
  * The lists of models, samplers, upscalers and styles in the form of the webui.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as os from "node:os"
 import { latentUpscaleModes as modes } from "../../images/Resample.ts"
 import { Upscalers } from "../../images/Upscalers.ts"
+import type { TextEncoder } from "../../model/Conditioner.ts"
+import { fits, widthsOf } from "../../model/Embedding.ts"
+import { Models } from "../../model/Models.ts"
+import { Options } from "../../processing/Options.ts"
 import { StyleBook } from "../../processing/StyleBook.ts"
 import * as Samplers from "../../sampling/Samplers.ts"
 import * as Schedules from "../../sampling/Schedules.ts"
@@ -51,6 +56,28 @@ export const realesrganModels = Effect.fn("sdapi.realesrganModels")(function*() 
     .filter(({ name, path }) => path !== null && /r(?:eal)?-?esrgan/i.test(name))
     .map(({ name, path, scale }) => ({ name, path, scale }))
 })
+
+/** Embeddings by whether they fit the model that the settings name. */
+export const embeddings = Effect.fn("sdapi.embeddings")(function*() {
+  const { embeddings = Effect.succeed([]), load } = yield* Models
+  const { sd_model_checkpoint } = yield* (yield* Options).snapshot
+  const encoders = yield* load(sd_model_checkpoint).pipe(
+    Effect.map(({ textEncoders }): ReadonlyArray<TextEncoder> => textEncoders),
+    Effect.orElseSucceed((): ReadonlyArray<TextEncoder> => [])
+  )
+  const found = (yield* Effect.forEach(yield* embeddings, ({ read }) => Effect.option(read))).flatMap(Option.toArray)
+  const about = (isLoaded: boolean) =>
+    Object.fromEntries(
+      found.filter((each) => fits(each, encoders) === isLoaded).map((each) => [each.name, {
+        step: null,
+        sd_checkpoint: null,
+        sd_checkpoint_name: null,
+        shape: widthsOf(each).reduce((sum, width) => sum + width, 0),
+        vectors: each.vectors
+      }])
+    )
+  return { loaded: about(true), skipped: about(false) }
+}, Effect.scoped)
 
 export const latentUpscaleModes = modes.map(({ name }) => ({ name }))
 

@@ -9,6 +9,7 @@ import * as os from "node:os"
 import type { ImageDecoder } from "../../images/ImageDecoder.ts"
 import type { ImageEncoder } from "../../images/ImageEncoder.ts"
 import type { Upscalers } from "../../images/Upscalers.ts"
+import type { Models } from "../../model/Models.ts"
 import { ModelProvider } from "../../models/ModelProvider.ts"
 import type { CommandOptions } from "../../processing/CommandOptions.ts"
 import { Options } from "../../processing/Options.ts"
@@ -42,6 +43,7 @@ export type Services =
   | Lifetime
   | ModelProvider
   | ModelTitles
+  | Models
   | Options
   | RequestImages
   | ServerOptions
@@ -182,7 +184,7 @@ export const endpoints: ReadonlyArray<Endpoint> = [
   post("/extra-batch-images", Extras.batch),
   get("/prompt-styles", Lists.styles()),
   list("/loras", []),
-  list("/embeddings", { loaded: {}, skipped: {} }),
+  get("/embeddings", Lists.embeddings()),
   list("/hypernetworks", []),
   list("/face-restorers", []),
   get("/realesrgan-models", Lists.realesrganModels()),

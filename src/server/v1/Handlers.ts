@@ -22,6 +22,7 @@ import * as InfotextRequest from "../../processing/InfotextRequest.ts"
 import { InvalidOptions, Options } from "../../processing/Options.ts"
 import { StyleBook } from "../../processing/StyleBook.ts"
 import { knownNames } from "../../runner/knownNames.ts"
+import { withPresentNetworks } from "../../runner/presentNetworks.ts"
 import * as Samplers from "../../sampling/Samplers.ts"
 import * as Schedules from "../../sampling/Schedules.ts"
 import { version } from "../../version.ts"
@@ -241,7 +242,8 @@ export const layerCatalogue = HttpApiBuilder.group(
             return { infotext: null, items, request: null, problems: [] }
           }
           const opts = yield* options.snapshot
-          const read = yield* Effect.result(InfotextRequest.readInfotext(infotext, {}, {
+          const present = yield* withPresentNetworks(infotext)
+          const read = yield* Effect.result(InfotextRequest.readInfotext(present.text, {}, {
             opts,
             limits,
             swapModel: true,
@@ -261,7 +263,7 @@ export const layerCatalogue = HttpApiBuilder.group(
                 path: "override_settings.sd_model_checkpoint",
                 message: `no model of this server is known by the hash ${hash}`
               }]),
-            ...warnings.map((message) => ({ path: "", message }))
+            ...[...present.warnings, ...warnings].map((message) => ({ path: "", message }))
           ]
           const override_settings = Option.isSome(model)
             ? { ...overrides, sd_model_checkpoint: model.value.name }
