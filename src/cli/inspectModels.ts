@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import { listed } from "../core/Problem.ts"
-import { nearest } from "../core/Text.ts"
+import { fileSize, nearest } from "../core/Text.ts"
 import { type Contents, kinds } from "../models/checkpoint/contents.ts"
 import { shortHash } from "../models/checkpoint/hashes.ts"
 import { predictionOf } from "../models/checkpoint/prediction.ts"
@@ -18,7 +18,7 @@ import { ModelLibrary } from "../models/ModelLibrary.ts"
 import { UnusableFile } from "./failures.ts"
 import { layerLibrary } from "./listModels.ts"
 import type * as ProcessFlags from "./ProcessFlags.ts"
-import { fileSize, printable } from "./tables.ts"
+import { printable } from "./tables.ts"
 
 interface InspectOptions extends ProcessFlags.Places {
   readonly json: boolean

@@ -4,6 +4,7 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { fileSize } from "../core/Text.ts"
 import { kinds } from "../models/checkpoint/contents.ts"
 import { shortHash } from "../models/checkpoint/hashes.ts"
 import type { ModelFile } from "../models/ModelFile.ts"
@@ -13,7 +14,7 @@ import { InvalidOptions } from "../processing/Options.ts"
 import * as Serena from "../Serena.ts"
 import { byFlag } from "./Flags.ts"
 import * as ProcessFlags from "./ProcessFlags.ts"
-import { fileSize, table } from "./tables.ts"
+import { table } from "./tables.ts"
 
 export interface ListOptions extends ProcessFlags.Places {
   /** Whether to print lines of JSON. */

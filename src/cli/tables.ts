@@ -2,14 +2,6 @@
  * Tables of text, for terminals.
  */
 
-/** A size as people read it, in powers of 1000: `6.46 GB`. */
-export const fileSize = (bytes: number): string =>
-  bytes < 1e6
-    ? `${(bytes / 1e3).toFixed(1)} kB`
-    : bytes < 1e9
-    ? `${(bytes / 1e6).toFixed(1)} MB`
-    : `${(bytes / 1e9).toFixed(2)} GB`
-
 /** Texts come from strangers: what would move the cursor is not printed. */
 export const printable = (text: string): string => text.replaceAll(/\p{Cc}/gu, " ")
 

@@ -78,3 +78,11 @@ export const pythonFloat = (value: number): string => {
   const text = String(value)
   return Number.isInteger(value) ? `${text}.0` : text
 }
+
+/** A size as people read it, in powers of 1000: `6.46 GB`. */
+export const fileSize = (bytes: number): string =>
+  bytes < 1e6
+    ? `${(bytes / 1e3).toFixed(1)} kB`
+    : bytes < 1e9
+    ? `${(bytes / 1e6).toFixed(1)} MB`
+    : `${(bytes / 1e9).toFixed(2)} GB`

@@ -6,18 +6,17 @@
  * sampling fails or is interrupted. Drawing happens in its own fiber, which skips states it has no time for, so it
  * never delays a run.
  */
-import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
 import { Runs } from "../runner/Runs.ts"
 import type { RunProgress, RunState } from "../runner/RunState.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
+import { capabilities, drawBar, eraseToEnd, formatDuration, percent } from "./bar.ts"
 
 export interface Options {
   /** Width of the terminal, read before each redraw. Defaults to 80. */
@@ -82,16 +81,6 @@ interface Display {
   readonly pause: `${number} millis`
 }
 
-// Detects a terminal with Effect's own check on the stream that is drawn to. A provided value is used as is.
-const capabilities = Effect.fnUntraced(function*(stdio: Stdio.Stdio) {
-  const given = Context.getOrUndefined(yield* Effect.context(), TerminalCapabilities.TerminalCapabilities)
-  if (given !== undefined) return given
-  const context = yield* Layer.build(TerminalCapabilities.layer).pipe(
-    Effect.provideService(Stdio.Stdio, { ...stdio, stdoutIsTerminal: stdio.stderrIsTerminal })
-  )
-  return Context.get(context, TerminalCapabilities.TerminalCapabilities)
-}, Effect.scoped)
-
 // Starts drawing the current run; `end` stops drawing and draws the last state.
 const show = Effect.fnUntraced(function*(display: Display) {
   const { state } = yield* RuntimeContext
@@ -145,24 +134,10 @@ const isWorthALine = (moment: Moment, before: Moment | undefined): boolean => {
       moment.share - before.share >= 0.1)
 }
 
-const eraseToEnd = "\u001B[K"
+const bar = (moment: Moment, columns: number, color: boolean): string =>
+  drawBar(moment.share, details(moment), columns, color)
 
-const bar = (moment: Moment, columns: number, color: boolean): string => {
-  const text = [percent(moment).padStart(4), ...details(moment)].join("  ")
-  const width = Math.min(30, columns - text.length - 3)
-  if (width < 5) return text.slice(0, Math.max(0, columns - 1))
-  const filled = Math.round(moment.share * width)
-  const done = "━".repeat(filled)
-  const rest = width - filled
-  // Without colours the two parts must differ in shape.
-  return color
-    ? `\u001B[36m${done}\u001B[90m${"━".repeat(rest)}\u001B[0m  ${text}`
-    : `${done}${"┈".repeat(rest)}  ${text}`
-}
-
-const sentence = (moment: Moment): string => `Progress: ${[percent(moment), ...details(moment)].join(", ")}`
-
-const percent = ({ share }: Moment): string => `${Math.floor(share * 100)}%`
+const sentence = (moment: Moment): string => `Progress: ${[percent(moment.share), ...details(moment)].join(", ")}`
 
 const details = ({ elapsed, progress, secondsLeft, share, steps, stepsPerSecond }: Moment): ReadonlyArray<string> => {
   const { passCount, passesDone, samplingStep, samplingSteps } = progress
@@ -180,12 +155,3 @@ const details = ({ elapsed, progress, secondsLeft, share, steps, stepsPerSecond 
 
 const formatRate = (stepsPerSecond: number): string =>
   stepsPerSecond >= 1 ? `${stepsPerSecond.toFixed(1)} it/s` : `${(1 / stepsPerSecond).toFixed(1)} s/it`
-
-const formatDuration = (seconds: number): string => {
-  const whole = Math.ceil(seconds)
-  const minutes = Math.floor(whole / 60)
-  const rest = String(whole % 60).padStart(2, "0")
-  return minutes < 60
-    ? `${minutes}:${rest}`
-    : `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}:${rest}`
-}

@@ -11,11 +11,11 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { SettingsNotSaved } from "../../contract/errors.ts"
+import * as FileLock from "../../core/FileLock.ts"
 import { fileText } from "../../core/fileText.ts"
 import { makeFolder } from "../../core/makeFolder.ts"
 import { reasonOf } from "../../core/WriteFailure.ts"
 import { InvalidOptions } from "../../processing/Options.ts"
-import * as FileLock from "./FileLock.ts"
 
 export interface OptionsFile {
   /** The settings in the file, which are not validated; none if there is no file. */

@@ -14,8 +14,8 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
-import * as ProcessIdentity from "../../core/ProcessIdentity.ts"
-import { readableError } from "../../core/readableError.ts"
+import * as ProcessIdentity from "./ProcessIdentity.ts"
+import { readableError } from "./readableError.ts"
 
 const Holder = Schema.Struct({
   ...ProcessIdentity.ProcessIdentity.fields,

@@ -7,8 +7,8 @@ import * as FileSystem from "effect/FileSystem"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import { hostname } from "node:os"
-import * as ProcessIdentity from "../../../src/core/ProcessIdentity.ts"
-import * as FileLock from "../../../src/server/host/FileLock.ts"
+import * as FileLock from "../../src/core/FileLock.ts"
+import * as ProcessIdentity from "../../src/core/ProcessIdentity.ts"
 
 const folder = FileSystem.FileSystem.use((fs) => fs.makeTempDirectoryScoped())
 
