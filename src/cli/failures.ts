@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { readableError } from "../core/readableError.ts"
 import { nearest } from "../core/Text.ts"
+import type { PullError } from "../models/hub/PullError.ts"
 import type { ProcessingError } from "../runner/ProcessingError.ts"
 
 /** A file on the command line that cannot be used. */
@@ -35,7 +36,7 @@ export class Stopped extends Schema.TaggedError<Stopped>()("Stopped", {
 }
 
 /** Every way in which a command can fail. */
-export type CommandError = CliError.CliError | ProcessingError | UnusableFile | Stopped
+export type CommandError = CliError.CliError | ProcessingError | PullError | UnusableFile | Stopped
 
 /** Exit codes: 1 for a failure, 2 for bad usage, 128 plus the signal's number for a stop. */
 export const exitCode = (error: CommandError): number => {

@@ -155,6 +155,53 @@ const verify = Command.make(
   Command.withExamples([{ command: "serena models verify --models-dir ~/models" }])
 )
 
+const pull = Command.make(
+  "pull",
+  {
+    what: Argument.String("what").pipe(
+      Argument.withDescription(
+        "Repository of the hub (owner/name), a file of one (owner/name/file), or an https:// address"
+      )
+    ),
+    to: Flag.String("to").pipe(
+      Flag.withMetavar("<folder>"),
+      Flag.withDescription(
+        "Folder for the model; default: the models folder. In the layout of the webui or ComfyUI, its subfolder for " +
+          "that kind"
+      ),
+      Flag.optional
+    ),
+    ...ProcessFlags.places,
+    variant: Flag.String("variant").pipe(
+      Flag.withMetavar("<name>"),
+      Flag.withDescription("Copy of a repository's weights, such as fp16; onnx for exported networks"),
+      Flag.optional
+    ),
+    name: Flag.String("name").pipe(
+      Flag.withMetavar("<name>"),
+      Flag.withDescription("Name to save it by, in place of its own"),
+      Flag.optional
+    ),
+    json: ProcessFlags.json("Print one line of JSON"),
+    quiet: ProcessFlags.quiet
+  },
+  Effect.fnUntraced(function*(input) {
+    const { pullModel } = yield* Effect.promise(() => import("./pullModel.ts"))
+    yield* pullModel(input)
+  }, logDefects)
+).pipe(
+  Command.withDescription("Download a model, resume where a download stopped, and check it"),
+  Command.withExamples([
+    { command: "serena models pull owner/name", description: "Of the Hugging Face hub" },
+    { command: "serena models pull owner/name --variant fp16", description: "In half precision" },
+    {
+      command: "serena models pull owner/name/model.safetensors --to ~/models",
+      description: "One file, into a folder of your own"
+    },
+    { command: "serena models pull https://example.com/model.safetensors", description: "From any other server" }
+  ])
+)
+
 const models = Command.make(
   "models",
   {
@@ -171,7 +218,7 @@ const models = Command.make(
     yield* listModels(input)
   }, logDefects)
 ).pipe(
-  Command.withSubcommands([show, verify]),
+  Command.withSubcommands([show, verify, pull]),
   Command.withDescription("List the installed models"),
   Command.withExamples([
     { command: "serena models" },

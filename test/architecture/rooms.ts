@@ -108,6 +108,11 @@ export const rooms: ReadonlyArray<Room> = [
     ]
   },
   {
+    path: "models/hub",
+    holds: "what `serena models pull` fetches: references, choice of files, downloads that resume",
+    imports: ["core", "models/checkpoint"]
+  },
+  {
     path: "diffusion",
     holds: "the engine behind `Pipeline`: conditioning, denoiser, passes, previews, VAE, output",
     imports: ["core", "images", "model", "planning", "processing", "prompt", "rng", "runner", "sampling"]
@@ -199,6 +204,7 @@ export const rooms: ReadonlyArray<Room> = [
       "instrumentation",
       "models",
       "models/checkpoint",
+      "models/hub",
       "processing",
       "runner",
       "sampling",
