@@ -57,11 +57,11 @@ const changesOf = Effect.fnUntraced(function*(base: string, files: ReadonlyArray
   )
   const { changes, warnings } = fitted(adapters, layers)
   assert.deepStrictEqual(warnings, [])
-  return [...networks].map(([name, { weights }]) => ({
-    name,
-    weights: weights.changed(changes.get(name) ?? new Map()),
-    changes: changes.get(name) ?? new Map()
-  }))
+  // The others are as without adapters.
+  return [...changes].flatMap(([name, own]) => {
+    const weights = networks.get(name)?.weights.changed(own)
+    return weights === undefined ? [] : [{ name, weights }]
+  })
 })
 
 const single = (value: number) => ({ dims: [], values: [value] })
