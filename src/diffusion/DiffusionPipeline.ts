@@ -7,7 +7,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
 import type { Raster } from "../core/Raster.ts"
 import * as ColorCorrection from "../images/ColorCorrection.ts"
 import type { ImageDecoder } from "../images/ImageDecoder.ts"
@@ -17,7 +16,6 @@ import * as Overlay from "../images/Overlay.ts"
 import type { Upscalers } from "../images/Upscalers.ts"
 import * as LatentFormat from "../model/LatentFormat.ts"
 import { type LoadedModel, requireLoaded } from "../model/LoadedModel.ts"
-import type { NetworkError } from "../model/ModelError.ts"
 import { Models } from "../model/Models.ts"
 import { adapterWarnings } from "../planning/adapters.ts"
 import { unfitEmbeddings } from "../planning/embeddings.ts"
@@ -31,6 +29,7 @@ import { stages } from "../runner/Lifecycle.ts"
 import { Pipeline } from "../runner/Pipeline.ts"
 import type { ExtraKind, Generated, GeneratedImage } from "../runner/Processed.ts"
 import { isPath, notPath, RuntimeContext } from "../runner/RuntimeContext.ts"
+import { adapted } from "./adapted.ts"
 import * as batches from "./batches.ts"
 import { clipSkipWarnings } from "./clipSkip.ts"
 import { enlarge } from "./enlarge.ts"
@@ -47,7 +46,7 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
   const { cmdOpts, model: own, opts, state } = yield* RuntimeContext
   const loaded = yield* requireLoaded(own)
   yield* state.update({ activity: "loading", text: `Loading ${loaded.name}` })
-  const model = yield* adapted(loaded, plan)
+  const model = yield* adapted(loaded, plan.adapters)
   const env: PassEnv = { cmdOpts, embeddings: plan.embeddings, model, opts, seamless: plan.seamless, state }
   const first = yield* prepareFirst(plan, env)
   const second = plan.hires === undefined ? undefined : yield* prepareSecond(plan, plan.hires, loaded, first)
@@ -130,7 +129,7 @@ const prepareSecond = Effect.fnUntraced(function*(run: RunPlan, hires: HiresPlan
   // Another model walks its own levels, known now that it is loaded.
   const plan = model === own ? hires : withLevels(hires, model, env.opts)
   const pass = {
-    env: { ...env, model: yield* adapted(model, plan) },
+    env: { ...env, model: yield* adapted(model, plan.adapters) },
     run,
     plan,
     levels: yield* levelsOf(plan),
@@ -148,7 +147,7 @@ const ready = Effect.fnUntraced(function*(pass: PromptedPass, isRefined: boolean
     refiner: refiner === undefined || !isRefined
       ? undefined
       : {
-        model: yield* adapted(yield* loadRefiner(refiner.checkpoint, pass.env.model), pass.plan),
+        model: yield* adapted(yield* loadRefiner(refiner.checkpoint, pass.env.model), pass.plan.adapters),
         switchAt: refiner.switchAt
       },
     conditioning: yield* condition(pass)
@@ -157,13 +156,6 @@ const ready = Effect.fnUntraced(function*(pass: PromptedPass, isRefined: boolean
   yield* checkMemory(pass, prepared.conditioning, prepared.refiner ? [model, prepared.refiner.model] : [model])
   return prepared
 })
-
-// A model with the adapters of a pass, if it takes any.
-const adapted = (
-  model: LoadedModel,
-  { adapters }: PassPlan
-): Effect.Effect<LoadedModel, NetworkError, Scope.Scope> =>
-  adapters.length === 0 || model.adapted === undefined ? Effect.succeed(model) : model.adapted(adapters)
 
 // What the models of a run's passes do not do as they were asked to.
 const warningsOf = Effect.fnUntraced(function*({ embeddings }: RunPlan, passes: ReadonlyArray<ReadyPass>) {

@@ -20,7 +20,7 @@ import type { PromptSchedule } from "../prompt/PromptSchedule.ts"
 import { promptSteps, readNegative, readPrompt } from "./readPrompts.ts"
 
 /** Finds the files, and reads what is small. Names that nothing has are warned of, and left out. */
-export const findNetworks = Effect.fn("findNetworks")(function*(
+export const findNetworks = Effect.fnUntraced(function*(
   model: LoadedModel,
   outline: Outline,
   limits: Limits

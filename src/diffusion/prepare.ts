@@ -19,6 +19,7 @@ import type { Processing } from "../processing/Processing.ts"
 import { StyleBook } from "../processing/StyleBook.ts"
 import type { ProcessingRequest } from "../runner/ProcessingRequest.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
+import { adapted } from "./adapted.ts"
 import { actingClipSkip } from "./clipSkip.ts"
 import { drawSeeds } from "./drawSeeds.ts"
 import { findNetworks } from "./findNetworks.ts"
@@ -48,11 +49,12 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
 
   // A folder that cannot be written is better known now than after all the work.
   yield* output.check(processing, opts)
+  const networks = yield* findNetworks(model, settled, limits)
   // What needs a network later waits for it then, and fails if it does not open.
   const encoder = yield* ImageEncoder
-  yield* forkInRun(Effect.ignore(Effect.all([model.warm, encoder.warm], { concurrency: 2 })))
+  const opening = Effect.flatMap(adapted(model, networks.first), ({ warm }) => warm)
+  yield* forkInRun(Effect.ignore(Effect.all([Effect.scoped(opening), encoder.warm], { concurrency: 2 })))
 
-  const networks = yield* findNetworks(model, settled, limits)
   const hash = opts.add_model_hash_to_info ? yield* model.hash : undefined
   const startedAt = yield* Clock.currentTimeMillis
   const seeds = yield* drawSeeds(processing)

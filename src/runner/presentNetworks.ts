@@ -22,7 +22,7 @@ export interface Present {
 }
 
 /** Replaces the names of LoRAs and embeddings in an infotext's prompts where their files have other names here. */
-export const withPresentNetworks = Effect.fn("withPresentNetworks")(function*(
+export const withPresentNetworks = Effect.fnUntraced(function*(
   text: string
 ): Effect.fn.Return<Present, never, Models> {
   const { fields } = yield* Infotext.parsing(text)
@@ -36,7 +36,9 @@ export const withPresentNetworks = Effect.fn("withPresentNetworks")(function*(
     const found = yield* meant(network, yield* adapter(network.name), adapter(network.hash))
     if (found === undefined) continue
     if (found.isOther) warnings.push(otherFile("LoRA", network))
-    else present = withLora(present, network.name, found.name)
+    else if (found.name !== undefined) {
+      present = relisted(withLora(present, network.name, found.name), network, found.name)
+    }
   }
   const embeddings = listedEmbeddings.length === 0 ? [] : yield* models.embeddings ?? Effect.succeed([])
   for (const network of listedEmbeddings.filter(known)) {
@@ -47,7 +49,9 @@ export const withPresentNetworks = Effect.fn("withPresentNetworks")(function*(
         `The image was made with the embedding ${network.name} (${network.hash}), which is not here: the image will differ.`
       )
     } else if (found.isOther) warnings.push(otherFile("embedding", network))
-    else present = withWord(present, network.name, found.name)
+    else if (found.name !== undefined) {
+      present = relisted(withWord(present, network.name, found.name), network, found.name)
+    }
   }
   return { text: present, warnings }
 })
@@ -57,19 +61,26 @@ const otherFile = (kind: string, { hash, name }: ListedNetwork): string =>
 
 const startsAlike = (own: string, hash: string): boolean => own.startsWith(hash) || hash.startsWith(own)
 
+interface Meant {
+  /** The file's name; undefined where the name in the infotext is one of its names. */
+  readonly name: string | undefined
+  /** Whether the file of that name is another. */
+  readonly isOther: boolean
+}
+
 // The file of a hash; else the one of the name, which is another.
 const meant = Effect.fnUntraced(function*<A extends AdapterFile | EmbeddingFile>(
   { hash }: ListedNetwork,
   named: A | undefined,
   hashed: Effect.Effect<A | undefined>
-) {
+): Effect.fn.Return<Meant | undefined> {
   const own = named && (yield* Effect.option(named.hash))
   if (named !== undefined && own?._tag === "Some" && startsAlike(own.value, hash)) {
-    return { name: named.name, isOther: false }
+    return { name: undefined, isOther: false }
   }
   const other = yield* hashed
   if (other !== undefined) return { name: other.name, isOther: false }
-  return named && { name: named.name, isOther: true }
+  return named && { name: undefined, isOther: true }
 })
 
 const withHash = (embeddings: ReadonlyArray<EmbeddingFile>, hash: string) =>
@@ -84,15 +95,18 @@ const withHash = (embeddings: ReadonlyArray<EmbeddingFile>, hash: string) =>
 const escaped = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|]/g, "\\$&")
 
 const withLora = (text: string, written: string, name: string): string =>
-  written.toLowerCase() === name.toLowerCase()
-    ? text
-    : text.replaceAll(new RegExp(`(<(?:lora|lyco):)${escaped(written)}(?=[:>])`, "gu"), (_, begin: string) =>
-      begin + name)
+  text.replaceAll(new RegExp(`(<(?:lora|lyco):)${escaped(written)}(?=[:>])`, "gu"), (_, begin: string) => begin + name)
 
 // In the prompts: the last line has values of other kinds.
 const withWord = (text: string, written: string, name: string): string => {
-  if (written.toLowerCase() === name.toLowerCase()) return text
   const end = text.lastIndexOf("\n") + 1
   const word = new RegExp(`(?<![\\p{L}\\p{N}_])${escaped(written)}(?![\\p{L}\\p{N}_])`, "giu")
   return text.slice(0, end).replaceAll(word, () => name) + text.slice(end)
 }
+
+// In the lists of hashes.
+const relisted = (text: string, { hash, name: written }: ListedNetwork, name: string): string =>
+  text.replaceAll(
+    new RegExp(`(?<=["\\s:,])${escaped(written)}("?: "?)(?=${hash})`, "gi"),
+    (_, between: string) => name.replaceAll(/[:,"]/g, "") + between
+  )

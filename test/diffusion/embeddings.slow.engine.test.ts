@@ -1,59 +1,13 @@
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, layer } from "@effect/vitest"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { createHash } from "node:crypto"
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { openSafetensors } from "../../src/models/checkpoint/openFile.ts"
-import { readValues } from "../../src/models/checkpoint/values.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import * as Serena from "../../src/Serena.ts"
-import { unpack } from "../models/checkpoint/data.ts"
-import { safetensors } from "../models/checkpoint/safetensorsFile.ts"
-import { op, pickle, tensor, zip } from "../models/checkpoint/torchFile.ts"
-
-/** Ids of CLIP's vocabulary. */
-const ids = { cat: 2368, red: 736, black: 1449 }
-
-/** A models folder with a checkpoint that has CLIP's whole vocabulary, and embeddings that are words of it. */
-class ModelsDir extends Context.Service<ModelsDir, string>()("test/ModelsDir") {
-  static readonly layer = Layer.effect(
-    ModelsDir,
-    Effect.gen(function*() {
-      const folder = yield* unpack("checkpoints/sd1-full-vocabulary.safetensors")
-      const checkpoint = yield* openSafetensors(join(folder, "checkpoints/sd1-full-vocabulary.safetensors"))
-      const stored = checkpoint.tensors.get(
-        "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight"
-      )
-      assert.isDefined(stored)
-      const table = yield* readValues(stored)
-      const word = (id: number) => table.slice(id * 8, id * 8 + 8)
-      const write = (name: string, bytes: Uint8Array) => writeFileSync(join(folder, "embeddings", name), bytes)
-      mkdirSync(join(folder, "embeddings"))
-      write("my-Cat.safetensors", safetensors({ "<token>": { shape: [8], values: word(ids.cat) } }))
-      write(
-        "two words.safetensors",
-        safetensors({
-          emb_params: { shape: [2, 8], values: [...word(ids.red), ...word(ids.cat)] }
-        })
-      )
-      write("wide.safetensors", safetensors({ emb_params: { shape: [1, 12], values: new Float32Array(12) } }))
-      const saved = { key: "0", storage: "FloatStorage", bytes: new Uint8Array(word(ids.black).buffer), shape: [1, 8] }
-      const param = op.dict(op.text("*"), tensor(saved))
-      write(
-        "sootblack.pt",
-        zip({
-          "archive/data.pkl": pickle(op.dict(op.text("string_to_param"), param, op.text("name"), op.text("other"))),
-          "archive/data/0": saved.bytes
-        })
-      )
-      return folder
-    })
-  ).pipe(Layer.provide(NodeFileSystem.layer))
-}
+import { ModelsDir } from "../models/wholeVocabulary.ts"
 
 const serena = Layer.unwrap(
   Effect.map(ModelsDir, (folder) => Serena.layer({ cmdOpts: { modelsDir: folder } }))
@@ -66,7 +20,7 @@ layer(serena)("embeddings in prompts", (it) => {
       steps: 2,
       width: 64,
       height: 64,
-      override_settings: { samples_save: false },
+      override_settings: { samples_save: false, sd_model_checkpoint: "sd1-full-vocabulary" },
       ...input
     }))
   const pixels = Effect.fnUntraced(function*(prompt: string, negative_prompt = "") {

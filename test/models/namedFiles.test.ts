@@ -76,7 +76,9 @@ layer(models)("files that prompts name", (it) => {
   it.effect.each<readonly [text: string, present: string, warnings: ReadonlyArray<RegExp>]>([
     [
       `a <lora:style:1> star <lyco:style>, <lora:styled:1>\n${line}, Lora hashes: "style: ${autoV3.slice(0, 12)}"`,
-      `a <lora:renamed:1> star <lyco:renamed>, <lora:styled:1>\n${line}, Lora hashes: "style: ${autoV3.slice(0, 12)}"`,
+      `a <lora:renamed:1> star <lyco:renamed>, <lora:styled:1>\n${line}, Lora hashes: "renamed: ${
+        autoV3.slice(0, 12)
+      }"`,
       []
     ],
     [
@@ -88,7 +90,7 @@ layer(models)("files that prompts name", (it) => {
       `a <lora:x:1> (old-token:1.2)\nNegative prompt: Old-Token, old-tokens\n${line}, ` +
       `Hashes: {"lora:x": "${sha256(lora).slice(0, 10)}", "embed:old-token": "${token}"}`,
       `a <lora:renamed:1> (token:1.2)\nNegative prompt: token, old-tokens\n${line}, ` +
-      `Hashes: {"lora:x": "${sha256(lora).slice(0, 10)}", "embed:old-token": "${token}"}`,
+      `Hashes: {"lora:renamed": "${sha256(lora).slice(0, 10)}", "embed:token": "${token}"}`,
       []
     ],
     [
