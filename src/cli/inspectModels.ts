@@ -163,7 +163,7 @@ export const verifyModels = Effect.fn("verifyModels")(function*({ json, ...place
   const layer = yield* layerLibrary(places)
   yield* Effect.gen(function*() {
     const library = yield* ModelLibrary
-    const files = yield* library.list
+    const files = (yield* library.list).filter(({ embedded }) => !embedded)
     let damaged = 0
     for (const file of files) {
       const { hashes, problem } = yield* verified(file)

@@ -63,16 +63,16 @@ const search = Effect.fnUntraced(function*(
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const found: Array<Candidate> = []
-  const visited = new Set<string>()
 
+  // `above` are the folders on the way here: a link to one of them leads in circles.
   const visit = Effect.fnUntraced(function*(
     folder: string,
-    depth: number,
+    above: ReadonlyArray<string>,
     name: string
   ): Effect.fn.Return<void, never, Services> {
     const real = yield* Effect.orElseSucceed(fs.realPath(folder), () => folder)
-    if (visited.has(real) || depth > deepest) return
-    visited.add(real)
+    if (above.includes(real) || above.length > deepest) return
+    const here = [...above, real]
     const inside = yield* namesIn(folder)
     const format = yield* formatOf(folder, inside)
     if (format !== undefined) {
@@ -89,17 +89,17 @@ const search = Effect.fnUntraced(function*(
       } else if (each.startsWith("models--")) {
         const snapshot = yield* currentSnapshot(file)
         if (snapshot !== undefined) {
-          yield* visit(snapshot, depth + 1, each.slice("models--".length).replaceAll("--", "/"))
+          yield* visit(snapshot, here, each.slice("models--".length).replaceAll("--", "/"))
         }
       } else if (!each.startsWith(".") && !/^(blobs|refs|node_modules)$/.test(each) && (yield* isFolder(file))) {
-        yield* visit(file, depth + 1, each)
+        yield* visit(file, here, each)
       }
     }
   })
-  yield* visit(root, 0, path.basename(root))
+  yield* visit(root, [], path.basename(root))
   if (yield* isFolder(path.join(root, "Stable-diffusion"))) {
     const embeddings = path.resolve(root, "..", "embeddings")
-    if (yield* isFolder(embeddings)) yield* visit(embeddings, 1, "embeddings")
+    if (yield* isFolder(embeddings)) yield* visit(embeddings, [], "embeddings")
   }
   return found
 })

@@ -2,6 +2,7 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import { delimiter } from "node:path"
 import { unpack } from "../models/checkpoint/data.ts"
 import { embedded } from "../models/fixtures.ts"
 import { serena, withEnvironment } from "./command.ts"
@@ -39,17 +40,10 @@ describe("a models folder", () => {
         assert.lengthOf(lines(stderr), 1)
       }
       assert.include(some.stderr, `${folder} cannot be used.`)
-      assert.include(
-        some.stderr,
-        "old.ckpt, sd15.safetensors: no checkpoint that loads: damaged, incomplete, or of another kind."
-      )
-      assert.include(some.stderr, "Lora/style.safetensors: LoRA files do not load.")
+      assert.include(some.stderr, "Lora/style.safetensors, old.ckpt, sd15.safetensors: it is empty; download it again")
       assert.include(some.stderr, "half: the folder has no model_index.json.")
       assert.notInclude(some.stderr, "readme")
-      assert.include(
-        named.stderr,
-        "sd15.safetensors: no checkpoint that loads: damaged, incomplete, or of another kind."
-      )
+      assert.include(named.stderr, `${folder}/sd15.safetensors cannot be used: it is empty; download it again`)
       assert.notInclude(named.stderr, "old.ckpt")
       assert.include(none.stderr, `Looked in ${empty}. Put a model folder there or name another with --models-dir.`)
       assert.include(none.stderr, "To use shapes-128 instead, name it with --model.")
@@ -69,8 +63,7 @@ describe("a models folder", () => {
       for (const { code, stderr } of [first, quiet, named, shapes]) assert.strictEqual(code, 0, stderr)
       assert.deepStrictEqual(warnings(first.stderr), [
         `Warning: no model is named; using one, the first of 2 in ${folder}. Choose with --model.`,
-        "Warning: not used: a.ckpt, b.ckpt, c.ckpt and 2 more (no checkpoint that loads: damaged, incomplete, or of " +
-        "another kind. Use the whole .safetensors file of a Stable Diffusion 1, 2 or XL model)."
+        "Warning: not used: a.ckpt, b.ckpt, c.ckpt and 2 more (it is empty; download it again)."
       ])
       assert.strictEqual(quiet.stderr, "")
       assert.deepStrictEqual(warnings(named.stderr), [])
@@ -110,36 +103,75 @@ describe("a models folder", () => {
         serena(["models", "--models-dir", folder, "--json"])
       ])
       assert.strictEqual(text.code, 0, text.stderr)
-      const [broken = "", one, checkpoint, upscaler, shapes] = lines(text.stdout)
-      assert.match(
-        broken,
-        /^broken {2}.*\/broken {2}\(not usable: .*model_index\.json: _class_name: .*unet\/model\.onnx: /
-      )
-      assert.strictEqual(one, `one  ${folder}/one`)
-      assert.include(
-        checkpoint,
-        `${folder}/sd15.safetensors  (not usable: no checkpoint that loads: damaged, incomplete, or of another kind.`
-      )
-      assert.include(upscaler, "4x.bin  (not usable: upscalers load from .onnx, .safetensors, .pth and .pt files.")
-      assert.match(shapes ?? "", /^shapes-128 .*\(embedded\)$/)
+      const [titles = "", broken = "", one, upscaler, unknown, checkpoint, shapes] = lines(text.stdout)
+      assert.match(titles, /^NAME +KIND +FAMILY +PRECISION +SIZE$/)
+      assert.match(broken, /^broken +checkpoint +not usable: .*model_index\.json: _class_name: .*unet\/model\.onnx: /)
+      assert.match(one ?? "", /^one +checkpoint +sd1 +[\d.]+ MB$/)
+      assert.match(upscaler ?? "", /^2x +upscaler$/)
+      assert.match(unknown ?? "", /^4x +other +not usable: it is empty; download it again$/)
+      assert.match(checkpoint ?? "", /^sd15 +other +not usable: it is empty; download it again$/)
+      assert.match(shapes ?? "", /^shapes-128 +checkpoint +sd1 +[\d.]+ MB +\(embedded\)$/)
       const listed = lines(json.stdout).map((line) => JSON.parse(line))
       assert.deepStrictEqual(
-        listed.map(({ name, usable }) => [name, usable]),
-        [["broken", false], ["one", true], ["sd15.safetensors", false], ["4x.bin", false], ["shapes-128", true]]
+        listed.map(({ family, kind, name, usable }) => [name, kind, family, usable]),
+        [
+          ["broken", "checkpoint", null, false],
+          ["one", "checkpoint", "sd1", true],
+          ["2x", "upscaler", null, true],
+          ["4x", "other", null, false],
+          ["sd15", "other", null, false],
+          ["shapes-128", "checkpoint", "sd1", true]
+        ]
       )
       assert(listed.every(({ problems, usable }) => usable === (problems.length === 0)))
+      assert.deepStrictEqual(lines((yield* serena(["models", "--models-dir", folder, "--names"])).stdout), [
+        "one",
+        "shapes-128"
+      ])
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
   it.live("that holds no model is named below the embedded one, in either format", () =>
     Effect.gen(function*() {
       const folder = yield* folderOf({ files: ["readme.txt"] })
-      for (const format of [[], ["--json"]]) {
+      for (const format of [["--names"], ["--json"], []]) {
         const { code, stderr, stdout } = yield* serena(["models", "--models-dir", folder, ...format])
         assert.strictEqual(code, 0)
-        assert.lengthOf(lines(stdout), 1)
-        assert.strictEqual(stderr, `Warning: There is no model in ${folder}. Put a model folder there.\n`)
+        assert.lengthOf(lines(stdout), format.length === 0 ? 2 : 1)
+        assert.strictEqual(
+          stderr,
+          format[0] === "--names" ? "" : `Warning: There is no model in ${folder}. Put a model there.\n`
+        )
       }
       assert.strictEqual((yield* serena(["models"])).stderr, "")
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live("without a name is ./models, in which new files are found, and the one in the data folder", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const [here, data] = [yield* temporaryFolder, yield* temporaryFolder]
+      const files = yield* unpack("checkpoints/sd15.safetensors", "adapters/sd1-kohya.safetensors")
+      const names = Effect.sync(() => process.cwd()).pipe(
+        Effect.flatMap((before) =>
+          Effect.acquireUseRelease(
+            Effect.sync(() => process.chdir(here)),
+            () => serena(["models", "--names"]),
+            () => Effect.sync(() => process.chdir(before))
+          )
+        ),
+        withEnvironment({ SERENA_DATA_DIR: data }),
+        Effect.map(({ stderr, stdout }) => {
+          assert.strictEqual(stderr, "")
+          return lines(stdout)
+        })
+      )
+      assert.deepStrictEqual(yield* names, ["shapes-128"])
+      yield* fs.makeDirectory(`${here}/models`)
+      assert.deepStrictEqual(yield* names, ["shapes-128"])
+      yield* fs.copyFile(`${files}/checkpoints/sd15.safetensors`, `${here}/models/mine.safetensors`)
+      yield* fs.copyFile(`${files}/adapters/sd1-kohya.safetensors`, `${here}/models/style.safetensors`)
+      yield* fs.makeDirectory(`${data}/models`)
+      yield* fs.symlink(embedded, `${data}/models/pulled`)
+      assert.deepStrictEqual(yield* names, ["mine", "pulled", "shapes-128"])
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
   it.live("that does not exist, or is a file, is a mistake of the flag or variable that names it", () =>
@@ -160,10 +192,13 @@ describe("a models folder", () => {
   it.live("is the one of SERENA_MODELS_DIR, unless a flag names another", () =>
     Effect.gen(function*() {
       const [a, b] = [yield* folderOf({ models: ["a"] }), yield* folderOf({ models: ["b"] })]
-      const [variable, flag] = yield* Effect.all([serena(["models"]), serena(["models", "--models-dir", b])]).pipe(
-        withEnvironment({ SERENA_MODELS_DIR: a })
-      )
-      assert.strictEqual(lines(variable.stdout)[0], `a  ${a}/a`)
-      assert.strictEqual(lines(flag.stdout)[0], `b  ${b}/b`)
+      const names = (...flags: ReadonlyArray<string>) =>
+        Effect.map(serena(["models", "--names", ...flags]), ({ stdout }) => lines(stdout).slice(0, -1))
+      const variable = withEnvironment({ SERENA_MODELS_DIR: a })
+      assert.deepStrictEqual(yield* variable(names()), ["a"])
+      assert.deepStrictEqual(yield* variable(names("--models-dir", b)), ["b"])
+      assert.deepStrictEqual(yield* variable(names("--models-dir", b, "--models-dir", a)), ["b", "a"])
+      const both = withEnvironment({ SERENA_MODELS_DIR: `${a}${delimiter}${b}` })
+      assert.deepStrictEqual(yield* both(names()), ["a", "b"])
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 })

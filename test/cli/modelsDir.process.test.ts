@@ -11,21 +11,18 @@ describe("the folder ./models", () => {
       const fs = yield* FileSystem.FileSystem
       const cwd = yield* fs.realPath(yield* temporaryFolder)
       yield* fs.makeDirectory(`${cwd}/models/notes`, { recursive: true })
-      const without = yield* serena(["models"], { cwd })
-      assert.deepStrictEqual(lines(without.stdout).map((line) => line.split(" ")[0]), ["shapes-128"])
+      const without = yield* serena(["models", "--names"], { cwd })
+      assert.deepStrictEqual(lines(without.stdout), ["shapes-128"])
       // A checkpoint there is named, rather than passed over for the embedded model.
       yield* fs.writeFileString(`${cwd}/models/sd.safetensors`, "x")
       for (const model of [[], ["--model", "models/sd.safetensors"]]) {
         const { code, stderr, stdout } = yield* serena(["txt2img", "a star", ...model], { cwd })
         assert.deepStrictEqual({ code, stdout }, { code: 1, stdout: "" })
-        assert.match(
-          stderr,
-          /sd\.safetensors.*: (no checkpoint that loads: damaged|it has 1 bytes, which is no safetensors file)/
-        )
+        assert.match(stderr, /sd\.safetensors.*: it has 1 bytes, which is no safetensors file/)
       }
       yield* fs.remove(`${cwd}/models/sd.safetensors`)
       yield* fs.symlink(embedded, `${cwd}/models/mine`)
-      const used = yield* serena(["models"], { cwd })
-      assert.strictEqual(lines(used.stdout)[0], `mine  ${cwd}/models/mine`)
+      const used = yield* serena(["models", "--json"], { cwd })
+      assert.include(lines(used.stdout)[0], `"folder":"${cwd}/models/mine"`)
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 })
