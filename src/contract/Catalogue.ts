@@ -7,8 +7,14 @@ import { AskedRequest } from "./Run.ts"
 export const Model = Schema.Struct({
   /** The value of `override_settings.sd_model_checkpoint`, `refiner_checkpoint` and `hr_checkpoint_name`. */
   name: Schema.String,
-  /** `name [hash]`, as stable-diffusion-webui shows it. */
+  /** `name.safetensors [hash]`, as stable-diffusion-webui shows it. */
   title: Schema.String,
+  /** What its file or folder is for. */
+  kind: Schema.Literal("checkpoint"),
+  /** `sd1`, `sd2`, `sdxl` or `sdxl-refiner`; null where it is not known. */
+  family: Schema.NullOr(Schema.String),
+  /** Name of its file or folder. */
+  file: Schema.String,
   /** First 10 hex digits of its SHA-256; null until it is known. */
   hash: Schema.NullOr(Schema.String),
   /** Whether the settings select it. */

@@ -17,6 +17,8 @@ import { makeFinder } from "./findFiles.ts"
 import { withItsWeights } from "./folderFiles.ts"
 import { hasHash, isNamed, type ModelFile, wantedBy } from "./ModelFile.ts"
 
+export { shortHash } from "./checkpoint/hashes.ts"
+
 /** The folder of the models that come with this package. */
 export const embeddedDir = fileURLToPath(new URL("../../models/", import.meta.url))
 
@@ -33,9 +35,14 @@ export class ModelLibrary extends Context.Service<ModelLibrary, {
    * case, with or without the folders it lies in; a LoRA's own name (`ss_output_name`); a title as the webui writes it,
    * `name.safetensors [0123456789]`; or a hash, the first eight digits at least. Of several the first that can be used.
    *
-   * A hash finds a file that was renamed. One that is not known yet is computed, of a hash alone only.
+   * A hash finds a file that was renamed. For a hash alone that is not known yet, the hashes of all files of these
+   * kinds are computed, unless `computes` is false.
    */
-  readonly find: (kinds: ReadonlyArray<Kind>, name: string) => Effect.Effect<ModelFile | undefined>
+  readonly find: (
+    kinds: ReadonlyArray<Kind>,
+    name: string,
+    options?: { readonly computes?: boolean }
+  ) => Effect.Effect<ModelFile | undefined>
   /**
    * The hashes of a file, and of a folder those of its denoising network: kept ones, or computed now, by a thread.
    * Fails where it cannot be read.
@@ -94,7 +101,11 @@ const make = Effect.gen(function*() {
   const knownHashes = (file: Pick<ModelFile, "file" | "format">) =>
     Effect.flatMap(hashed(file), (files) => kept.known(...files))
 
-  const find: ModelLibrary["Service"]["find"] = Effect.fnUntraced(function*(kinds, name) {
+  const find: ModelLibrary["Service"]["find"] = Effect.fnUntraced(function*(
+    kinds,
+    name,
+    { computes = true } = {}
+  ) {
     const all = (yield* list).filter(({ kind }) => kinds.includes(kind))
     // What can be used comes first.
     const files = [...all.filter(({ problems }) => problems.length === 0), ...all.filter(isUnusable)]
@@ -109,7 +120,7 @@ const make = Effect.gen(function*() {
       const own = yield* knownHashes(file)
       if (own !== undefined && hasHash(own, hash)) return file
     }
-    if (same[0] !== undefined || wanted.name.toLowerCase() !== hash) return same[0]
+    if (!computes || same[0] !== undefined || wanted.name.toLowerCase() !== hash) return same[0]
     for (const file of files) {
       const own = yield* Effect.option(hashes(file))
       if (own._tag === "Some" && hasHash(own.value, hash)) return file

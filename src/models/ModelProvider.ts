@@ -20,7 +20,7 @@ import { FileHashes } from "./checkpoint/hashes.ts"
 import * as CheckpointModel from "./CheckpointModel.ts"
 import { loneNetwork } from "./findFiles.ts"
 import * as metrics from "./metrics.ts"
-import { hasWeights, wantedBy } from "./ModelFile.ts"
+import { hasWeights, type ModelFile, wantedBy } from "./ModelFile.ts"
 import { byReason, folderProblem, isModel, isUnusable } from "./ModelFiles.ts"
 import * as ModelFolder from "./ModelFolder.ts"
 import { embeddedDir, ModelLibrary } from "./ModelLibrary.ts"
@@ -36,6 +36,10 @@ export interface ModelEntry {
   readonly folder: string
   /** Whether it came with this package. */
   readonly embedded: boolean
+  /** How its weights lie. */
+  readonly format: ModelFile["format"]
+  /** The family that it belongs to; undefined where that is not known. */
+  readonly family: ModelFile["family"]
 }
 
 export class ModelProvider extends Context.Service<ModelProvider, {
@@ -53,6 +57,8 @@ export class ModelProvider extends Context.Service<ModelProvider, {
     ModelNotFound | InvalidModelFile | InvalidModelFolder,
     Scope.Scope
   >
+  /** A model that is listed, by its name, title or known hash; undefined where there is none. No path is followed. */
+  readonly find: (name: string) => Effect.Effect<ModelEntry | undefined>
   /** Frees the memory of every model that no scope holds. */
   readonly unload: Effect.Effect<void>
   /** Names of the models in memory, the one used last first. */
@@ -89,7 +95,13 @@ export class ModelProvider extends Context.Service<ModelProvider, {
           ...own.filter(({ format }) => format === "onnx"),
           ...own.filter(({ format }) => format !== "onnx"),
           ...models.filter(({ embedded }) => embedded)
-        ].map(({ embedded, file, name }): ModelEntry => ({ name, folder: file, embedded }))
+        ].map(entryOf)
+      })
+
+      // A name of the library's alone: what a client writes is never a path, and no hash is computed for it.
+      const find = Effect.fnUntraced(function*(name: string) {
+        const found = yield* library.find(["checkpoint"], name, { computes: false })
+        return found === undefined ? undefined : entryOf(found)
       })
 
       const read = Effect.fnUntraced(function*(place: string) {
@@ -156,6 +168,7 @@ export class ModelProvider extends Context.Service<ModelProvider, {
         ModelProvider,
         ModelProvider.of({
           list,
+          find,
           load,
           unload: models.trim(0),
           resident: Effect.map(models.keys, (folders) => folders.map((folder) => path.basename(folder)))
@@ -164,3 +177,11 @@ export class ModelProvider extends Context.Service<ModelProvider, {
     })
   )
 }
+
+const entryOf = ({ embedded, family, file, format, name }: ModelFile): ModelEntry => ({
+  name,
+  folder: file,
+  embedded,
+  format,
+  family
+})

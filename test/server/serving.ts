@@ -9,9 +9,6 @@ import { HttpServer } from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import { ImageDecoder } from "../../src/images/ImageDecoder.ts"
-import type { LoadedModel } from "../../src/model/LoadedModel.ts"
-import { ModelNotFound } from "../../src/model/ModelError.ts"
-import { ModelProvider } from "../../src/models/ModelProvider.ts"
 import { RunQueue } from "../../src/server/host/RunQueue.ts"
 import { ServerOptions, type ServerSettings } from "../../src/server/host/ServerOptions.ts"
 import * as StudioFiles from "../../src/server/host/StudioFiles.ts"
@@ -20,19 +17,7 @@ import * as Server from "../../src/server/Server.ts"
 import * as Routes from "../../src/server/v1/Routes.ts"
 import { TestModel, TestRuntime } from "../../src/testing/index.ts"
 import * as PlainEncoder from "../../src/testing/PlainEncoder.ts"
-
-const modelNames = ["first-model", "second-model"]
-
-const models = (model: LoadedModel) =>
-  Layer.succeed(ModelProvider, {
-    list: Effect.succeed(modelNames.map((name) => ({ name, folder: `/models/${name}`, embedded: false }))),
-    load: (name) =>
-      modelNames.includes(name)
-        ? Effect.succeed({ ...model, name })
-        : Effect.fail(new ModelNotFound({ model: name, searched: ["/models"], known: modelNames })),
-    unload: Effect.void,
-    resident: Effect.succeed([])
-  })
+import { layerTwoModels } from "./twoModels.ts"
 
 export interface ServingOptions extends TestRuntime.LayerOptions {
   readonly server?: Partial<ServerSettings> | undefined
@@ -60,7 +45,7 @@ export const serving = Effect.fnUntraced(function*({ routes, server, ...runtime 
     (routes === "all" ? Server.layer(all) : Server.layer(routes)).pipe(
       Layer.provideMerge(Layer.mergeAll(
         TestRuntime.layer({ ...runtime, model }),
-        models(model),
+        layerTwoModels(model, runtime.cmdOpts),
         PlainEncoder.layer,
         ImageDecoder.layer,
         NodeFileSystem.layer,

@@ -18,7 +18,7 @@ import * as Semaphore from "effect/Semaphore"
 import { isDeepStrictEqual } from "node:util"
 import type { SettingsNotSaved } from "../../contract/errors.ts"
 import { InvalidOptions, Options } from "../../processing/Options.ts"
-import { findModel, ModelTitles } from "./ModelTitles.ts"
+import { ModelTitles } from "./ModelTitles.ts"
 import * as OptionsFile from "./OptionsFile.ts"
 import { divide, type SettingsPatch, type Values } from "./SettingsPatch.ts"
 import * as SettingsState from "./SettingsState.ts"
@@ -79,7 +79,7 @@ const make = Effect.fnUntraced(function*({ fetchesUrls = false, file, inactive =
 const modelNamed = Effect.fnUntraced(function*({ titles }: Shell, written: unknown) {
   if (written === null || written === "" || written === "None") return Option.some("")
   if (typeof written !== "string") return Option.none<string>()
-  return Option.map(findModel(yield* titles.list, yield* titles.hashes, written), ({ name }) => name)
+  return Option.map(yield* titles.find(written), ({ name }) => name)
 })
 
 // Decodes the active half of a patch, or reports its problems together with those of the other half.

@@ -21,7 +21,7 @@ import { knownNames } from "../../runner/knownNames.ts"
 import { withPresentNetworks } from "../../runner/presentNetworks.ts"
 import * as Samplers from "../../sampling/Samplers.ts"
 import * as Schedules from "../../sampling/Schedules.ts"
-import { findModel, ModelTitles } from "../host/ModelTitles.ts"
+import { ModelTitles } from "../host/ModelTitles.ts"
 import { RunQueue } from "../host/RunQueue.ts"
 import { Settings } from "../host/Settings.ts"
 import { type ApiError, fromRun, problem, refuse } from "./ApiError.ts"
@@ -113,7 +113,7 @@ export class Generation extends Context.Service<Generation, {
       // Only a listed model is loaded: a name is never a path.
       const checkpoint = Effect.fnUntraced(function*(field: string, name: string | null) {
         if (name === null || name === "" || /^(?:none|use same checkpoint)$/i.test(name)) return undefined
-        const model = findModel(yield* titles.list, yield* titles.hashes, name)
+        const model = yield* titles.find(name)
         if (Option.isSome(model)) return model.value.name
         return yield* refuse(404, `Could not find checkpoint with name ${name}`, {
           errors: `${field}: the server has no such model. See /sdapi/v1/sd-models.`

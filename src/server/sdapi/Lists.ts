@@ -3,12 +3,15 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Path from "effect/Path"
 import * as os from "node:os"
 import { latentUpscaleModes as modes } from "../../images/Resample.ts"
 import { Upscalers } from "../../images/Upscalers.ts"
 import type { TextEncoder } from "../../model/Conditioner.ts"
 import { fits, widthsOf } from "../../model/Embedding.ts"
 import { Models } from "../../model/Models.ts"
+import type { ModelFile } from "../../models/ModelFile.ts"
+import { ModelLibrary } from "../../models/ModelLibrary.ts"
 import { Options } from "../../processing/Options.ts"
 import { StyleBook } from "../../processing/StyleBook.ts"
 import * as Samplers from "../../sampling/Samplers.ts"
@@ -18,15 +21,45 @@ import { Float } from "./PythonJson.ts"
 
 export const models = Effect.fn("sdapi.models")(function*() {
   const { list } = yield* ModelTitles
-  return (yield* list).map(({ folder, hash, name, title }) => ({
+  return (yield* list).map(({ folder, hash, name, sha256, title }) => ({
     title,
     model_name: name,
     hash: hash ?? null,
-    sha256: null,
+    sha256: sha256 ?? null,
     filename: folder,
     config: null
   }))
 })
+
+const filesOf = Effect.fnUntraced(function*(kind: ModelFile["kind"]) {
+  const { list } = yield* ModelLibrary
+  return (yield* list).filter((file) => file.kind === kind && file.problems.length === 0)
+})
+
+export const vaes = Effect.fn("sdapi.vaes")(function*() {
+  const path = yield* Path.Path
+  return (yield* filesOf("vae")).map(({ file }) => ({ model_name: path.basename(file), filename: file }))
+})
+
+export const loras = Effect.fn("sdapi.loras")(function*() {
+  return (yield* filesOf("lora")).map(({ file, metadata, name }) => ({
+    name,
+    alias: metadata["ss_output_name"] ?? name,
+    path: file,
+    metadata: Object.fromEntries(Object.entries(metadata).map(([key, text]) => [key, valueIn(key, text)]))
+  }))
+})
+
+// The webui shows the objects that trainers write as texts as what they are.
+const valueIn = (key: string, text: string): unknown => {
+  if (!/^ss_/.test(key) || !/^[{[]/.test(text)) return text
+  try {
+    const value: unknown = JSON.parse(text)
+    return value
+  } catch {
+    return text
+  }
+}
 
 // Euler CFG++ and other samplers that the webui does not have are listed in the same form.
 export const samplers = Samplers.all.map(({ aliases, name, options }) => ({ name, aliases, options }))

@@ -5,11 +5,13 @@ import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
+import type * as Path from "effect/Path"
 import * as os from "node:os"
 import type { ImageDecoder } from "../../images/ImageDecoder.ts"
 import type { ImageEncoder } from "../../images/ImageEncoder.ts"
 import type { Upscalers } from "../../images/Upscalers.ts"
 import type { Models } from "../../model/Models.ts"
+import type { ModelLibrary } from "../../models/ModelLibrary.ts"
 import { ModelProvider } from "../../models/ModelProvider.ts"
 import type { CommandOptions } from "../../processing/CommandOptions.ts"
 import { Options } from "../../processing/Options.ts"
@@ -41,10 +43,12 @@ export type Services =
   | ImageEncoder
   | RunQueue
   | Lifetime
+  | ModelLibrary
   | ModelProvider
   | ModelTitles
   | Models
   | Options
+  | Path.Path
   | RequestImages
   | ServerOptions
   | Settings
@@ -178,12 +182,12 @@ export const endpoints: ReadonlyArray<Endpoint> = [
   ask("/skip", (request) => asked(request, "skip")),
   get("/upscalers", Lists.upscalers()),
   list("/latent-upscale-modes", Lists.latentUpscaleModes),
-  list("/sd-vae", []),
+  get("/sd-vae", Lists.vaes()),
   post("/png-info", Extras.pngInfo),
   post("/extra-single-image", Extras.single),
   post("/extra-batch-images", Extras.batch),
   get("/prompt-styles", Lists.styles()),
-  list("/loras", []),
+  get("/loras", Lists.loras()),
   get("/embeddings", Lists.embeddings()),
   list("/hypernetworks", []),
   list("/face-restorers", []),

@@ -27,7 +27,7 @@ import * as Samplers from "../../sampling/Samplers.ts"
 import * as Schedules from "../../sampling/Schedules.ts"
 import { version } from "../../version.ts"
 import { jsonStream, listPieces } from "../host/jsonStream.ts"
-import { findModel, ModelTitles } from "../host/ModelTitles.ts"
+import { ModelTitles } from "../host/ModelTitles.ts"
 import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
 import { ServerOptions } from "../host/ServerOptions.ts"
 import { Settings } from "../host/Settings.ts"
@@ -177,11 +177,14 @@ export const layerCatalogue = HttpApiBuilder.group(
         Effect.gen(function*() {
           const { sd_model_checkpoint } = yield* options.snapshot
           const selected = yield* titles.ofName(sd_model_checkpoint)
-          return (yield* titles.list).map(({ embedded, hash, name, title }) => ({
+          return (yield* titles.list).map(({ embedded, family, fileName, folder, hash, name, title }) => ({
             name,
             title,
+            kind: "checkpoint" as const,
+            family: family ?? null,
+            file: fileName,
             hash: hash ?? null,
-            selected: name === selected?.name,
+            selected: folder === selected?.folder,
             embedded
           }))
         }))
@@ -255,7 +258,7 @@ export const layerCatalogue = HttpApiBuilder.group(
           }
           const { request: asked, warnings } = read.success
           const { sd_model_checkpoint: hash = "", ...overrides } = asked.override_settings
-          const model = findModel(yield* titles.list, yield* titles.hashes, hash)
+          const model = yield* titles.find(hash)
           const problems: ReadonlyArray<Problem> = [
             ...(hash === "" || Option.isSome(model)
               ? []

@@ -19,7 +19,7 @@ import { InvalidProcessing } from "../../processing/InvalidProcessing.ts"
 import type { Limits } from "../../processing/Limits.ts"
 import * as Processing from "../../processing/Processing.ts"
 import * as JsonText from "../host/JsonText.ts"
-import { findModel, ModelTitles } from "../host/ModelTitles.ts"
+import { ModelTitles } from "../host/ModelTitles.ts"
 import * as RequestBody from "../host/RequestBody.ts"
 import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
 import { ServerOptions } from "../host/ServerOptions.ts"
@@ -56,10 +56,9 @@ export class Submission extends Context.Service<Submission, {
       // Only a listed model is loaded: a name is never a path.
       const modelNamed = Effect.fnUntraced(function*(written: unknown) {
         if (typeof written !== "string" || written === "") return written
-        const list = yield* titles.list
-        const model = findModel(list, yield* titles.hashes, written)
+        const model = yield* titles.find(written)
         if (Option.isSome(model)) return model.value.name
-        const known = list.map(({ name }) => name)
+        const known = (yield* titles.list).map(({ name }) => name)
         return yield* new ModelNotFound({ model: written, searched: ["the server's models"], known })
       })
 

@@ -29,8 +29,26 @@ describe("What there is to choose from", () => {
         styles: [{ name: "Noir", prompt: "{prompt}, film noir", negativePrompt: "colour" }]
       })
       assert.deepStrictEqual(yield* get("/v1/models"), [
-        { name: "first-model", title: "first-model", hash: null, selected: false, embedded: true },
-        { name: "second-model", title: "second-model", hash: null, selected: true, embedded: false }
+        {
+          name: "first-model",
+          title: "first-model",
+          kind: "checkpoint",
+          family: null,
+          file: "first-model",
+          hash: null,
+          selected: false,
+          embedded: true
+        },
+        {
+          name: "second-model",
+          title: "second-model",
+          kind: "checkpoint",
+          family: null,
+          file: "second-model",
+          hash: null,
+          selected: true,
+          embedded: false
+        }
       ])
       assert.deepStrictEqual(yield* get("/v1/styles"), [
         { name: "Noir", prompt: "{prompt}, film noir", negative_prompt: "colour" }

@@ -10,8 +10,6 @@ import { HttpServer } from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import { ImageDecoder } from "../../../src/images/ImageDecoder.ts"
-import { ModelNotFound } from "../../../src/model/ModelError.ts"
-import { ModelProvider } from "../../../src/models/ModelProvider.ts"
 import { RunQueue } from "../../../src/server/host/RunQueue.ts"
 import { ServerOptions, type ServerSettings } from "../../../src/server/host/ServerOptions.ts"
 import * as Reference from "../../../src/server/Reference.ts"
@@ -19,8 +17,7 @@ import * as Server from "../../../src/server/Server.ts"
 import * as Routes from "../../../src/server/v1/Routes.ts"
 import { TestModel, TestRuntime } from "../../../src/testing/index.ts"
 import * as PlainEncoder from "../../../src/testing/PlainEncoder.ts"
-
-const names = ["first-model", "second-model"]
+import { layerTwoModels } from "../twoModels.ts"
 
 export interface ListeningOptions extends TestRuntime.LayerOptions {
   readonly server?: Partial<ServerSettings> | undefined
@@ -29,20 +26,11 @@ export interface ListeningOptions extends TestRuntime.LayerOptions {
 /** Listens until the scope closes. */
 export const listening = Effect.fnUntraced(function*({ server, ...runtime }: ListeningOptions = {}) {
   const model = runtime.model ?? TestModel.make()
-  const provider = Layer.succeed(ModelProvider, {
-    list: Effect.succeed(names.map((name) => ({ name, folder: `/models/${name}`, embedded: name === "first-model" }))),
-    load: (name) =>
-      names.includes(name)
-        ? Effect.succeed({ ...model, name })
-        : Effect.fail(new ModelNotFound({ model: name, searched: ["/models"], known: names })),
-    unload: Effect.void,
-    resident: Effect.succeed([])
-  })
   const context = yield* Layer.build(
     Server.layer(Layer.mergeAll(Routes.layer, Reference.layer)).pipe(
       Layer.provideMerge(Layer.mergeAll(
         TestRuntime.layer({ ...runtime, model }),
-        provider,
+        layerTwoModels(model, runtime.cmdOpts),
         PlainEncoder.layer,
         ImageDecoder.layer,
         NodeFileSystem.layer,
