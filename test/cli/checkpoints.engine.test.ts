@@ -17,6 +17,6 @@ describe("a checkpoint in a models folder", () => {
         assert.deepStrictEqual({ code, stderr, files: lines(stdout).length }, { code: 0, stderr: "", files: 1 })
       }
       const listed = yield* serena(["models", "--models-dir", folder])
-      assert.match(listed.stdout, /^sd1-full-vocabulary +checkpoint +sd1 +[a-z]+\d+ .*B$/mi)
+      assert.match(listed.stdout, /^sd1-full-vocabulary +checkpoint +sd1 /m)
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 })
