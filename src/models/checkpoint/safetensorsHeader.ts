@@ -38,12 +38,12 @@ export interface Header {
   readonly metadata: Readonly<Record<string, string>>
 }
 
-/** Stops the scanner; never leaves this module. */
+/** Stops the scanner, at a tensor by its name as the header has it; never leaves this module. */
 class Malformed extends Error {
   readonly path: string
   constructor(path: string, message: string) {
     super(message)
-    this.path = path
+    this.path = shownName(path)
   }
 }
 
@@ -71,13 +71,12 @@ const scan = (text: string): Header => {
   const names = new Set<string>()
   let metadata: Readonly<Record<string, string>> = {}
   read.members("", (name) => {
-    const shown = shownName(name)
-    if (name.length > longestName) throw new Malformed(shown, `its name has more than ${longestName} characters`)
-    if (names.has(name)) throw new Malformed(shown, "it occurs twice")
+    if (name.length > longestName) throw new Malformed(name, `its name has more than ${longestName} characters`)
+    if (names.has(name)) throw new Malformed(name, "it occurs twice")
     names.add(name)
     if (names.size > mostTensors) throw new Malformed("", `it has more than ${mostTensors} tensors`)
     if (name === "__metadata__") metadata = scanMetadata(read)
-    else entries.push({ name, ...scanEntry(read, shown) })
+    else entries.push(scanEntry(read, name))
   })
   read.end()
   return { entries, metadata }
@@ -93,32 +92,40 @@ const scanMetadata = (read: Scanner): Readonly<Record<string, string>> => {
   return Object.fromEntries(pairs)
 }
 
-const scanEntry = (read: Scanner, shown: string): Omit<HeaderEntry, "name"> => {
+const scanEntry = (read: Scanner, name: string): HeaderEntry => {
   let dtype: string | undefined
   let shape: ReadonlyArray<number> | undefined
   let places: ReadonlyArray<number> | undefined
-  const fields = new Set<string>()
-  read.members(shown, (field) => {
-    if (fields.has(field)) throw new Malformed(shown, `its ${shownName(field)} occurs twice`)
-    fields.add(field)
-    if (field === "dtype") dtype = read.string(shown)
-    else if (field === "shape") shape = read.integers(shown, mostDimensions, "dimensions")
-    else if (field === "data_offsets") places = read.integers(shown, 2, "data_offsets")
-    else throw new Malformed(shown, `it has a field "${shownName(field)}", which no tensor has`)
+  const once = (field: string, value: unknown) => {
+    if (value !== undefined) throw new Malformed(name, `its ${field} occurs twice`)
+  }
+  read.members(name, (field) => {
+    if (field === "dtype") {
+      once(field, dtype)
+      dtype = read.string(name)
+    } else if (field === "shape") {
+      once(field, shape)
+      shape = read.integers(name, mostDimensions, "dimensions")
+    } else if (field === "data_offsets") {
+      once(field, places)
+      places = read.integers(name, 2, "data_offsets")
+    } else {
+      throw new Malformed(name, `it has a field "${shownName(field)}", which no tensor has`)
+    }
   })
   if (dtype === undefined || shape === undefined || places === undefined) {
-    throw new Malformed(shown, "it needs dtype, shape and data_offsets")
+    throw new Malformed(name, "it needs dtype, shape and data_offsets")
   }
-  if (!isElementType(dtype)) throw new Malformed(shown, `its element type "${shownName(dtype)}" is not supported`)
+  if (!isElementType(dtype)) throw new Malformed(name, `its element type "${shownName(dtype)}" is not supported`)
   const [begin, end] = places
-  if (begin === undefined || end === undefined) throw new Malformed(shown, "it needs two data_offsets")
-  if (begin > end) throw new Malformed(shown, `its data ends at ${end}, before it begins, at ${begin}`)
+  if (begin === undefined || end === undefined) throw new Malformed(name, "it needs two data_offsets")
+  if (begin > end) throw new Malformed(name, `its data ends at ${end}, before it begins, at ${begin}`)
   const length = lengthOf(dtype, shape)
-  if (length === undefined) throw new Malformed(shown, `its shape [${shape.join(", ")}] is too large`)
+  if (length === undefined) throw new Malformed(name, `its shape [${shape.join(", ")}] is too large`)
   if (length !== end - begin) {
-    throw new Malformed(shown, `it has ${end - begin} bytes, but its shape and element type need ${length}`)
+    throw new Malformed(name, `it has ${end - begin} bytes, but its shape and element type need ${length}`)
   }
-  return { type: dtype, shape, begin, end }
+  return { name, type: dtype, shape, begin, end }
 }
 
 export const isElementType = (text: string): text is ElementType => Object.hasOwn(bytesOf, text)
@@ -138,12 +145,11 @@ export const lengthOf = (type: ElementType, shape: ReadonlyArray<number>): numbe
 const checkPlaces = (entries: ReadonlyArray<HeaderEntry>, dataLength: number): void => {
   let at = 0
   for (const { begin, end, name } of entries.toSorted((a, b) => a.begin - b.begin || a.end - b.end)) {
-    const shown = shownName(name)
     if (end > dataLength) {
-      throw new Malformed(shown, `its data ends ${end - dataLength} bytes after the file: the file is truncated`)
+      throw new Malformed(name, `its data ends ${end - dataLength} bytes after the file: the file is truncated`)
     }
-    if (begin < at) throw new Malformed(shown, "its data overlaps that of another tensor")
-    if (begin > at) throw new Malformed(shown, `${begin - at} bytes before its data belong to no tensor`)
+    if (begin < at) throw new Malformed(name, "its data overlaps that of another tensor")
+    if (begin > at) throw new Malformed(name, `${begin - at} bytes before its data belong to no tensor`)
     at = end
   }
   if (at < dataLength) throw new Malformed("", `${dataLength - at} bytes after the last tensor belong to none`)
@@ -160,7 +166,7 @@ const scanner = (text: string) => {
   }
   const next = (char: string): boolean => {
     skipSpace()
-    if (text.charCodeAt(at) !== char.charCodeAt(0)) return false
+    if (text[at] !== char) return false
     at++
     return true
   }
@@ -189,8 +195,14 @@ const scanner = (text: string) => {
   const integer = (path: string): number => {
     skipSpace()
     const start = at
-    while (text.charCodeAt(at) >= 0x30 && text.charCodeAt(at) <= 0x39 && at - start <= 16) at++
-    const value = Number(text.slice(start, at))
+    let value = 0
+    for (;;) {
+      const digit = text.charCodeAt(at) - 0x30
+      // Past 2^53 the sum is rounded, and refused.
+      if (!(digit >= 0 && digit <= 9) || at - start > 16) break
+      value = value * 10 + digit
+      at++
+    }
     if (at === start || !Number.isSafeInteger(value) || (text[start] === "0" && at > start + 1)) {
       throw new Malformed(path, `the header has no whole number below 2^53 where it should, at character ${start}`)
     }
