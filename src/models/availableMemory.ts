@@ -11,7 +11,7 @@ import type { MemoryLimit } from "../model/LoadedModel.ts"
 export interface Surroundings {
   /** The text of a file below `/proc` or `/sys`; undefined where there is none. */
   readonly read: (path: string) => string | undefined
-  /** Bytes that the process has in memory. */
+  /** Bytes that the process has in memory, mapped files included. */
   readonly resident: number
   /** Bytes that the machine has free, where `/proc` does not say. */
   readonly free: number
@@ -30,25 +30,36 @@ export const availableIn = ({ free, read, resident }: Surroundings, most: number
     { bytes: machine, limit: "machine" },
     ...controlGroups(read).map((bytes): Available => ({ bytes, limit: "container" })),
     ...addressSpace(read).map((bytes): Available => ({ bytes, limit: "address space" })),
-    ...(most === undefined ? [] : [{ bytes: most - resident, limit: "max-memory" as const }])
+    ...(most === undefined ? [] : [{ bytes: most - heldIn({ read, resident }), limit: "max-memory" as const }])
   ]
   const least = candidates.reduce((least, each) => each.bytes < least.bytes ? each : least)
   return { ...least, bytes: Math.max(0, least.bytes) }
 }
 
+/**
+ * Bytes that the process holds of its own: without the files that it maps, such as the weights of checkpoints, which the
+ * system drops when it needs their memory. Where `/proc` does not tell them apart, all that it has in memory.
+ */
+export const heldIn = ({ read, resident }: Pick<Surroundings, "read" | "resident">): number => {
+  const status = read("/proc/self/status")
+  const anonymous = kilobytes(status, "RssAnon")
+  return anonymous === undefined ? resident : anonymous + (kilobytes(status, "RssShmem") ?? 0)
+}
+
+const read = (path: string): string | undefined => {
+  try {
+    return readFileSync(path, "utf8")
+  } catch {
+    return undefined
+  }
+}
+
 /** The memory available to this process. */
 export const available = (most: number | undefined): Available =>
-  availableIn({
-    read: (path) => {
-      try {
-        return readFileSync(path, "utf8")
-      } catch {
-        return undefined
-      }
-    },
-    resident: process.memoryUsage.rss(),
-    free: process.availableMemory()
-  }, most)
+  availableIn({ read, resident: process.memoryUsage.rss(), free: process.availableMemory() }, most)
+
+/** What this process holds, as `heldIn` counts it. */
+export const held = (): number => heldIn({ read, resident: process.memoryUsage.rss() })
 
 // A row such as `MemAvailable:   22689 kB`, in bytes.
 const kilobytes = (text: string | undefined, name: string): number | undefined => {
@@ -85,11 +96,17 @@ const controlGroups = (read: Surroundings["read"]): ReadonlyArray<number> => {
       const most = Number(read(join(folder, limit))?.trim() ?? NaN)
       const taken = Number(read(join(folder, used))?.trim() ?? NaN)
       if (!Number.isFinite(most) || !Number.isFinite(taken)) return []
-      // Pages of files that were not used lately give way.
-      const [, files = "0"] = /^(?:total_)?inactive_file (\d+)$/m.exec(read(join(folder, "memory.stat")) ?? "") ?? []
-      return [most - Math.max(0, taken - Number(files))]
+      // Pages of files give way, such as mapped weights.
+      const stat = read(join(folder, "memory.stat")) ?? ""
+      return [most - Math.max(0, taken - pagesIn(stat, "inactive_file") - pagesIn(stat, "active_file"))]
     })
   })
+}
+
+// Version 1 has a group's own pages first, then those of the groups below it as well.
+const pagesIn = (stat: string, name: string): number => {
+  const all = [...stat.matchAll(new RegExp(`^(?:total_)?${name} (\\d+)$`, "gm"))].at(-1)
+  return Number(all?.[1] ?? 0)
 }
 
 // What `ulimit -v` leaves: half of it, as onnxruntime's allocator reserves up to twice the addresses that it uses.

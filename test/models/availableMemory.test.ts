@@ -26,7 +26,13 @@ describe("the available memory", () => {
     assert.strictEqual(found({}, 100 * GiB).limit, "machine")
   })
 
-  it("is what a control group of version 2 or one above it leaves, without pages of files that may go", () => {
+  it("counts what the process holds of its own towards --max-memory, not the weights that it maps", () => {
+    const status = `VmRSS: 3145728 kB\nRssAnon:\t  524288 kB\nRssFile:\t 2621440 kB\nRssShmem:\t       0 kB\n`
+    const files = { "/proc/self/status": status }
+    assert.deepStrictEqual(found(files, 3 * GiB), { bytes: 2.5 * GiB, limit: "max-memory" })
+  })
+
+  it("is what a control group of version 2 or one above it leaves, without pages of files, which may go", () => {
     const group = "/sys/fs/cgroup/user.slice/serena.service"
     const files = {
       "/proc/self/cgroup": "0::/user.slice/serena.service\n",
@@ -34,7 +40,7 @@ describe("the available memory", () => {
       [`${group}/memory.current`]: `${3 * GiB}\n`,
       [`${group}/memory.stat`]: `anon 1\ninactive_file ${GiB}\nactive_file 5\n`
     }
-    assert.deepStrictEqual(found(files), { bytes: 2 * GiB, limit: "container" })
+    assert.deepStrictEqual(found(files), { bytes: 2 * GiB + 5, limit: "container" })
     const above = {
       ...files,
       "/sys/fs/cgroup/user.slice/memory.max": `${5 * GiB}\n`,
