@@ -33,7 +33,7 @@ import { fitting } from "./fitting.ts"
 import type { Graph, GraphOptions } from "./graph/Graph.ts"
 import { Weights } from "./graph/Weights.ts"
 import * as networkModel from "./networkModel.ts"
-import type { Networks } from "./Networks.ts"
+import { Networks } from "./Networks.ts"
 import { autoencoderKlDecoder, autoencoderKlEncoder, autoencoderShape } from "./networks/autoencoderKl.ts"
 import * as configs from "./networks/configs.ts"
 import { unet } from "./networks/unet.ts"
@@ -51,6 +51,9 @@ const familyOf = (plain: Family, { variant }: Contents, guidance: number): Famil
     : plain
   return guidance === 0 ? read : lcm(read, guidance)
 }
+
+/** What computes in float32 on every device: in float16, SDXL's VAE leaves the range of numbers. */
+const float32 = { arithmetic: "float32" } as const
 
 /** A model whose networks and memory are freed with the scope. */
 export const make = Effect.fnUntraced(function*(
@@ -79,23 +82,36 @@ export const make = Effect.fnUntraced(function*(
   const vaeSettings = yield* settingsOf(checkpoint, "vae", configs.autoencoderSettings)
 
   const open = yield* builtOpener
+  const { graphs } = yield* Networks
   const textEncoders = yield* textEncodersOf(checkpoint, contents, family, open)
   const variants = (network: string, graph: (options: GraphOptions) => Graph, background = false) =>
-    plainAndSeamless(open, checkpoint, network, graph, background)
+    plainAndSeamless(open, graphs, checkpoint, network, graph, background)
+  // The attention of Stable Diffusion 2 leaves the range of float16.
+  const precision = contents.family === "sd2" ? float32 : {}
   const denoiserOf = (open: BuiltOpener, weights: Weights) =>
-    plainAndSeamless(open, checkpoint, "unet", (options) => unet(weights, { ...unetSettings, ...options }), false)
+    plainAndSeamless(
+      open,
+      graphs,
+      checkpoint,
+      "unet",
+      (options) => unet(weights, { ...unetSettings, ...options, ...precision }),
+      false
+    )
   const denoiser = yield* denoiserOf(open, unetWeights)
   const decoder = yield* variants(
     "vae_decoder",
-    (options) => autoencoderKlDecoder(vaeWeights, { ...vaeSettings, ...options })
+    (options) => autoencoderKlDecoder(vaeWeights, { ...vaeSettings, ...options, ...float32 })
   )
   const previewDecoder = yield* variants(
     "vae_decoder",
-    (options) => autoencoderKlDecoder(vaeWeights, { ...vaeSettings, ...options }),
+    (options) => autoencoderKlDecoder(vaeWeights, { ...vaeSettings, ...options, ...float32 }),
     true
   )
   const encoder = shapes.vae.encodes
-    ? yield* variants("vae_encoder", (options) => autoencoderKlEncoder(vaeWeights, { ...vaeSettings, ...options }))
+    ? yield* variants(
+      "vae_encoder",
+      (options) => autoencoderKlEncoder(vaeWeights, { ...vaeSettings, ...options, ...float32 })
+    )
     : undefined
   const hashes = yield* FileHashes
   const hash = yield* remembered(Effect.map(hashes.of(unetWeights.file), shortHash))
@@ -179,6 +195,7 @@ const settingsOf = <A>(
 
 const plainAndSeamless = Effect.fnUntraced(function*(
   open: BuiltOpener,
+  graphs: Networks["Service"]["graphs"],
   { file, name }: Checkpoint,
   network: string,
   graph: (options: GraphOptions) => Graph,
@@ -187,7 +204,8 @@ const plainAndSeamless = Effect.fnUntraced(function*(
   const variant = (seamless: boolean) =>
     open(
       { model: name, network },
-      Effect.map(fitting(file, () => graph({ seamless }).file()), (graph) => ({ file, graph })),
+      Effect.flatMap(graphs, (options) =>
+        Effect.map(fitting(file, () => graph({ ...options, seamless }).file()), (graph) => ({ file, graph }))),
       { background }
     )
   const [plain, seamless] = [yield* variant(false), yield* variant(true)]

@@ -14,6 +14,7 @@ import type { Changes } from "./adapters/fitted.ts"
 import { fitting } from "./fitting.ts"
 import type { Weights } from "./graph/Weights.ts"
 import * as metrics from "./metrics.ts"
+import { Networks } from "./Networks.ts"
 import { clipText, type ClipTextOptions, clipTextShape } from "./networks/clipText.ts"
 import { type NamedLayer, textLayers } from "./networks/layerNames.ts"
 import { type BuiltOpener, type Opened, remembered } from "./opening.ts"
@@ -53,21 +54,23 @@ export const make = Effect.fnUntraced(function*(options: {
   readonly open: BuiltOpener
   /** CLIP's own when left out. */
   readonly vocabulary: Effect.Effect<Vocabulary, NetworkError> | undefined
-}): Effect.fn.Return<AdaptableTextEncoder, InvalidModelFile, FileSystem.FileSystem | Path.Path> {
+}): Effect.fn.Return<AdaptableTextEncoder, InvalidModelFile, Networks | FileSystem.FileSystem | Path.Path> {
   const { file, model, open, reading, settings, weights } = options
   // Only these: the span of the run that loads the model must not become the parent of later runs.
   const services = Context.pick(FileSystem.FileSystem, Path.Path)(
     yield* Effect.context<FileSystem.FileSystem | Path.Path>()
   )
   const { layers, pooled: pooledWidth, vocabulary: words, width } = yield* fitting(file, () => clipTextShape(weights))
+  const { graphs } = yield* Networks
   const opening = Effect.fnUntraced(function*(open: BuiltOpener, weights: Weights): Effect.fn.Return<OpenedEncoder> {
     const network = (embeddings: boolean) =>
       open(
         { model, network: "text_encoder" },
-        Effect.map(
-          fitting(file, () => clipText(weights, { ...settings, embeddings }).file()),
-          (graph) => ({ file, graph })
-        )
+        Effect.flatMap(graphs, (options) =>
+          Effect.map(
+            fitting(file, () => clipText(weights, { ...settings, ...options, embeddings }).file()),
+            (graph) => ({ file, graph })
+          ))
       )
     return { plain: yield* network(false), embedding: yield* network(true) }
   })

@@ -22,7 +22,7 @@ import * as WorkerCalls from "../core/WorkerCalls.ts"
 import type { MemoryEstimate } from "../model/LoadedModel.ts"
 import { InferenceError, NetworkLoadError, NetworkThreadDied } from "../model/ModelError.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
-import type { GraphFile } from "./graph/Graph.ts"
+import type { GraphFile, GraphOptions } from "./graph/Graph.ts"
 import * as metrics from "./metrics.ts"
 import type { Command, NetworkInfo, Reply, Request, Sessions, SharedTensor } from "./networkProtocol.ts"
 
@@ -83,6 +83,11 @@ export class Networks extends Context.Service<Networks, {
     network: string | BuiltNetwork,
     options?: OpenOptions
   ) => Effect.Effect<Network, NetworkLoadError | NetworkThreadDied, Scope.Scope>
+  /**
+   * How graphs are built for the device. The processor computes in float32 from weights that stay in their files; other
+   * devices compute in float16, where they can, from an optimised copy of the graph.
+   */
+  readonly graphs: Effect.Effect<Pick<GraphOptions, "arithmetic" | "optimised">, NetworkThreadDied>
 }>()("serena/models/Networks") {
   /** Networks in a worker thread of this process, on the device that the command options name. */
   static readonly layer: Layer.Layer<Networks, never, CommandOptions> = Layer.effect(
@@ -141,6 +146,22 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
       (error) => error._tag === "Refused" ? refused(error) : error
     )
 
+  const threadOf = (lane: Lane): Thread => {
+    if (lane.thread === undefined || !lane.thread.isAlive()) lane.thread = startThread(spawn, countSessions)
+    return lane.thread
+  }
+
+  const graphs: Networks["Service"]["graphs"] = device === "cpu" ?
+    Effect.succeed({}) :
+    Effect.suspend(() =>
+      ask(threadOf(foreground), { op: "float16", provider: device }, ({ reason }) => new NetworkThreadDied({ reason }))
+    ).pipe(
+      Effect.map(({ value }) => ({
+        arithmetic: value === 1 ? "float16" as const : "float32" as const,
+        optimised: true
+      }))
+    )
+
   const open: Networks["Service"]["open"] = Effect.fnUntraced(function*(opened, options = {}) {
     const { file, graph } = typeof opened === "string" ? { file: opened, graph: undefined } : opened
     const lane = options.background === true && !lowvram ? background : foreground
@@ -150,8 +171,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
       new InferenceError({ file, reason, ...(failed === "memory" && { remedy: "size" }) })
     const { info, network, on } = yield* Effect.acquireRelease(
       Effect.gen(function*() {
-        if (lane.thread === undefined || !lane.thread.isAlive()) lane.thread = startThread(spawn, countSessions)
-        const on = lane.thread
+        const on = threadOf(lane)
         const reply = yield* ask(on, {
           op: "open",
           options: {
@@ -186,7 +206,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
     return { ...info, file, isOpen: on.isAlive, bind, estimate }
   })
 
-  return Networks.of({ open })
+  return Networks.of({ open, graphs })
 })
 
 // Calls that wait for each other.

@@ -58,6 +58,8 @@ export type Command =
     readonly network: number
     readonly inputs: Readonly<Record<string, ReadonlyArray<number>>>
   }
+  /** Whether an execution provider computes in float16; the value is 1 where it does. */
+  | { readonly op: "float16"; readonly provider: string }
 
 /** `id` pairs a reply with its request. */
 export interface Request {

@@ -14,7 +14,9 @@ import { dirname, parse, resolve } from "node:path"
 import { parentPort } from "node:worker_threads"
 import { InferenceSession, Tensor } from "onnxruntime-node"
 import type { MemoryEstimate } from "../model/LoadedModel.ts"
-import { available } from "./availableMemory.ts"
+import { available, held } from "./availableMemory.ts"
+import { Graph } from "./graph/Graph.ts"
+import { add, real, single } from "./graph/operators.ts"
 import { loadProblem } from "./loadProblem.ts"
 import type { Command, NetworkInfo, OpenOptions, Reply, Request, Sessions, SharedTensor } from "./networkProtocol.ts"
 import * as Onnx from "./onnx/Onnx.ts"
@@ -156,9 +158,9 @@ const noise = 64 * 2 ** 20
 
 // What running or opening a network made the process grow by.
 const growth = async <A>(work: () => Promise<A>): Promise<readonly [result: A, bytes: number]> => {
-  const before = process.memoryUsage.rss()
+  const before = held()
   const result = await work()
-  const grown = process.memoryUsage.rss() - before
+  const grown = held() - before
   return [result, grown < noise ? 0 : grown]
 }
 
@@ -298,6 +300,35 @@ const loadsOnProcessor = async ({ isSliced, options }: Opening): Promise<boolean
   }
 }
 
+const computesInFloat16 = new Map<string, Promise<boolean>>()
+
+// Whether a provider computes in float16, found out by doing it: WebGPU loads such graphs on cards that cannot run them.
+const float16On = (provider: string): Promise<boolean> => {
+  const found = computesInFloat16.get(provider) ?? tryFloat16(provider)
+  computesInFloat16.set(provider, found)
+  return found
+}
+
+const tryFloat16 = async (provider: string): Promise<boolean> => {
+  const graph = new Graph({ arithmetic: "float16" })
+  const x = real(graph.input("x", "float32", [1]))
+  graph.output("y", single(add(x, x)))
+  try {
+    const session = await InferenceSession.create(graph.file().bytes, {
+      executionProviders: [provider],
+      logSeverityLevel: 4
+    })
+    try {
+      const { y } = await session.run({ x: new Tensor("float32", Float32Array.of(1.5), [1]) })
+      return y?.data[0] === 3
+    } finally {
+      await session.release()
+    }
+  } catch {
+    return false
+  }
+}
+
 const known = <A>(table: Map<number, A>, key: number): A => {
   const value = table.get(key)
   if (value === undefined) throw new Error(`nothing is open under number ${key}`)
@@ -361,6 +392,9 @@ const perform = async (
       form.held += grown
       if (grown > 0 && values > (form.measured?.values ?? 0)) form.measured = { values, bytes: form.held }
       return { value: 0 }
+    }
+    case "float16": {
+      return { value: await float16On(command.provider) ? 1 : 0 }
     }
     case "estimate": {
       return { value: 0, estimate: await estimate(known(networks, command.network), command.inputs) }

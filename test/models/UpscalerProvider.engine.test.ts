@@ -48,8 +48,9 @@ const counted = () => {
     Effect.acquireRelease(Effect.sync(() => now[what]++), () => Effect.sync(() => now[what]--))
   const layer = Layer.effect(
     Networks,
-    Effect.map(Networks, ({ open }) =>
+    Effect.map(Networks, ({ graphs, open }) =>
       Networks.of({
+        graphs,
         open: (file, options) =>
           Effect.map(Effect.tap(open(file, options), held("open")), (network) => ({
             ...network,

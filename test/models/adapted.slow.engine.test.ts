@@ -107,9 +107,10 @@ layer(References.layer.pipe(Layer.provideMerge(layerModels())))("a checkpoint wi
 
   it.effect("opens networks once for the same files, and gives back those that were not used of late", () =>
     Effect.gen(function*() {
-      const { open } = yield* Networks
+      const { graphs, open } = yield* Networks
       const counts = { opened: 0, closed: 0 }
       const counting = Networks.of({
+        graphs,
         open: (...args) =>
           Effect.tap(open(...args), () => {
             counts.opened++

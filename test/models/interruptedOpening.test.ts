@@ -23,6 +23,7 @@ const slowNetworks = Effect.gen(function*() {
   const allowed = yield* Latch.make()
   const begun = yield* Latch.make()
   const networks = Networks.of({
+    graphs: Effect.succeed({}),
     open: (opened) => {
       const file = typeof opened === "string" ? opened : opened.file
       const network: Network = {

@@ -29,6 +29,12 @@ export interface GraphOptions {
    * in float16. Inputs and outputs are float32 all the same.
    */
   readonly arithmetic?: "float32" | "float16" | undefined
+  /**
+   * Whether the graph is opened with optimisation on, as devices other than the processor want it: what depends on
+   * weights alone is computed once then. Whole tables are converted before rows are taken of them, as some graphics
+   * cards know no float16 at all.
+   */
+  readonly optimised?: boolean | undefined
 }
 
 /** A finished graph: an ONNX file whose weights lie in other files. */
@@ -54,6 +60,7 @@ const contributed = new Set(["MultiHeadAttention", "QuickGelu"])
 export class Graph {
   readonly seamless: boolean
   readonly arithmetic: "float32" | "float16"
+  readonly optimised: boolean
   /** The layer that is being built, for messages and for the names of nodes. */
   layer = ""
 
@@ -71,8 +78,9 @@ export class Graph {
   readonly #sizes = new Map<Dim, { readonly value: Value; readonly axis: number }>()
   #count = 0
 
-  constructor({ arithmetic = "float32", seamless = false }: GraphOptions = {}) {
+  constructor({ arithmetic = "float32", optimised = false, seamless = false }: GraphOptions = {}) {
     this.arithmetic = arithmetic
+    this.optimised = optimised
     this.seamless = seamless
   }
 

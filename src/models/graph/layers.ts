@@ -203,7 +203,7 @@ export const layerNorm = (w: Weights, x: Value, epsilon = 1e-5): Value => {
 
 /**
  * Rows of a table `[n, c]` by their indices, int64 `[..]`, to `[.., c]`. Only the rows are converted, unless the table
- * is of 8-bit numbers, of which no rows can be taken.
+ * is of 8-bit numbers, of which no rows can be taken, or the graph is to be optimised.
  */
 export const embedding = (w: Weights, indices: Value): Value => {
   begin(indices, w)
@@ -211,7 +211,8 @@ export const embedding = (w: Weights, indices: Value): Value => {
   const [count = 0, width = 0] = shapeOf(w, "weight", [undefined, undefined])
   const tensor = w.tensor("weight")
   const stored = graph.stored(tensor, [count, width], w.fileOf(tensor))
-  const table = stored.type.startsWith("float8") ? cast(stored, graph.arithmetic) : stored
+  const isWhole = graph.optimised || stored.type.startsWith("float8")
+  const table = isWhole ? cast(stored, graph.arithmetic) : stored
   return cast(
     operator("Gather", [table, indices], { dims: [...indices.dims, width], attributes: { axis: { int: 0 } } }),
     graph.arithmetic
