@@ -1,0 +1,186 @@
+/**
+ * One side of `npm run bench:checkpoint`, in a process of its own: it opens the UNet of a checkpoint, says what that
+ * took, and then runs one step with two rows for each message.
+ *
+ *     side.ts serena|bare|optimised FILE SIDE
+ *
+ * `serena` opens and runs it as runs do; `bare` gives the same graph to onnxruntime and does nothing else; `optimised`
+ * runs the model that onnxruntime saves of it with all optimisations, which is the fastest form known and as large as
+ * the weights in float32. SIDE is that of the latents.
+ */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Scope from "effect/Scope"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { InferenceSession, Tensor } from "onnxruntime-node"
+import { openSafetensors } from "../../../src/models/checkpoint/openFile.ts"
+import { Weights } from "../../../src/models/graph/Weights.ts"
+import { Networks } from "../../../src/models/Networks.ts"
+import { unet } from "../../../src/models/networks/unet.ts"
+import { unetShape } from "../../../src/models/networks/unetShape.ts"
+import { workingMemory } from "../../../src/models/onnx/workingMemory.ts"
+import * as TensorBuffer from "../../../src/models/TensorBuffer.ts"
+import { CommandOptions } from "../../../src/processing/CommandOptions.ts"
+import { mebibytes } from "./status.ts"
+
+/** What a side says once it is open; sizes in MiB, times in milliseconds. */
+export interface Opened {
+  readonly time: number
+  readonly held: number
+  /** Values that are in use at once during a step, as the graph has them. */
+  readonly activations: number
+}
+
+/** What a side says of a step: its time, that of all processors, and the most memory held, where that was watched. */
+export interface Stepped {
+  readonly time: number
+  readonly processors: number
+  readonly peak: number
+}
+
+const threads = 2
+const [, , kind = "", file = "", sideText = "64"] = process.argv
+const side = Number(sideText)
+
+const graphOf = Effect.gen(function*() {
+  const weights = Weights.of(yield* openSafetensors(file), "model.diffusion_model.")
+  const { adm, context, inputs: channels } = unetShape(weights)
+  const graph = unet(weights)
+  const dims: Readonly<Record<string, ReadonlyArray<number>>> = {
+    sample: [2, channels, side, side],
+    timestep: [1],
+    encoder_hidden_states: [2, 77, context],
+    ...(adm > 0 && { y: [2, adm] })
+  }
+  return { dims, graph }
+})
+
+const fill = (values: Float32Array, name: string) =>
+  values.set(values.map((_, i) => name === "timestep" ? 500 : Math.sin(i * 0.37)))
+
+// The same options as the network thread's.
+const bareOptions = {
+  executionProviders: ["cpu"],
+  intraOpNumThreads: threads,
+  interOpNumThreads: 1,
+  enableMemPattern: false,
+  logSeverityLevel: 4
+} as const
+
+const inRoot = { model_external_initializers_file_folder_path: "/" }
+
+const bare = Effect.gen(function*() {
+  const { dims, graph } = yield* graphOf
+  return {
+    dims,
+    graph,
+    session: yield* Effect.promise(() =>
+      InferenceSession.create(graph.file().bytes, {
+        ...bareOptions,
+        graphOptimizationLevel: "disabled",
+        extra: { session: inRoot }
+      })
+    )
+  }
+})
+
+const optimised = Effect.gen(function*() {
+  const { dims, graph } = yield* graphOf
+  const folder = mkdtempSync(join(tmpdir(), "serena-bench-"))
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
+  const saved = join(folder, "model.onnx")
+  yield* Effect.promise(async () => {
+    const session = await InferenceSession.create(graph.file().bytes, {
+      ...bareOptions,
+      graphOptimizationLevel: "all",
+      optimizedModelFilePath: saved,
+      extra: {
+        session: {
+          ...inRoot,
+          save_external_prepacked_constant_initializers: "1",
+          optimized_model_external_initializers_file_name: "model.data",
+          optimized_model_external_initializers_min_size_in_bytes: "1024"
+        }
+      }
+    })
+    await session.release()
+  })
+  return {
+    dims,
+    graph,
+    session: yield* Effect.promise(() =>
+      InferenceSession.create(saved, { ...bareOptions, graphOptimizationLevel: "disabled" })
+    )
+  }
+})
+
+type Dims = Readonly<Record<string, ReadonlyArray<number>>>
+
+const runOf = (session: InferenceSession, dims: Dims) => {
+  const feeds = Object.fromEntries(
+    Object.entries(dims).map(([name, dims]) => {
+      const values = new Float32Array(dims.reduce((a, b) => a * b, 1))
+      fill(values, name)
+      return [name, new Tensor("float32", values, dims)]
+    })
+  )
+  const output = { out_sample: new Tensor("float32", new Float32Array(2 * 4 * side * side), [2, 4, side, side]) }
+  return Effect.promise(() => session.run(feeds, output))
+}
+
+const serena = Effect.gen(function*() {
+  const { dims, graph } = yield* graphOf
+  const network = yield* (yield* Networks).open({ file, graph: graph.file() })
+  const inputs = Object.fromEntries(
+    Object.entries(dims).map(([name, dims]) => [name, TensorBuffer.make("float32", dims)])
+  )
+  for (const [name, { values }] of Object.entries(inputs)) fill(values, name)
+  const outputs = { out_sample: TensorBuffer.make("float32", [2, 4, side, side]) }
+  const run: Effect.Effect<unknown, unknown> = yield* TensorBuffer.bind(network, { inputs, outputs })
+  return { dims, graph, run }
+})
+
+const runtime = ManagedRuntime.make(Layer.merge(
+  Networks.layer.pipe(Layer.provide(CommandOptions.layer({ threads }))),
+  NodeFileSystem.layer
+))
+const scope = Scope.makeUnsafe()
+
+const before = { time: performance.now(), held: mebibytes("RssAnon") }
+const opened = await runtime.runPromise(
+  Scope.provide(scope)(
+    kind === "serena" ? serena : Effect.map(kind === "bare" ? bare : optimised, ({ dims, graph, session }) => ({
+      dims,
+      graph,
+      run: runOf(session, dims)
+    }))
+  )
+)
+const said: Opened = {
+  time: performance.now() - before.time,
+  held: mebibytes("RssAnon") - before.held,
+  activations: (workingMemory(opened.graph.model(), opened.dims) ?? NaN) / 2 ** 20
+}
+
+process.on("message", () => {
+  const [begun, processors] = [performance.now(), process.cpuUsage()]
+  let peak = mebibytes("RssAnon")
+  const watch = setInterval(() => {
+    peak = Math.max(peak, mebibytes("RssAnon"))
+  }, 10)
+  void runtime.runPromise(opened.run).then(() => {
+    clearInterval(watch)
+    const { system, user } = process.cpuUsage(processors)
+    const stepped: Stepped = {
+      time: performance.now() - begun,
+      processors: (system + user) / 1000,
+      peak: peak - before.held
+    }
+    process.send?.(stepped)
+  })
+})
+process.send?.(said)
