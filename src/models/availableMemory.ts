@@ -37,8 +37,8 @@ export const availableIn = ({ free, read, resident }: Surroundings, most: number
 }
 
 /**
- * Bytes that the process holds of its own: without the files that it maps, such as the weights of checkpoints, which the
- * system drops when it needs their memory. Where `/proc` does not tell them apart, all that it has in memory.
+ * Bytes that the process holds of its own: without the files that it maps, such as the weights of checkpoints. The
+ * system drops those when it needs their memory. Where `/proc` does not count them apart, all that is in memory.
  */
 export const heldIn = ({ read, resident }: Pick<Surroundings, "read" | "resident">): number => {
   const status = read("/proc/self/status")

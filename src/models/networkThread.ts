@@ -302,7 +302,7 @@ const loadsOnProcessor = async ({ isSliced, options }: Opening): Promise<boolean
 
 const computesInFloat16 = new Map<string, Promise<boolean>>()
 
-// Whether a provider computes in float16, found out by doing it: WebGPU loads such graphs on cards that cannot run them.
+// Whether a provider computes in float16, found out by doing it: WebGPU loads such graphs where it cannot run them.
 const float16On = (provider: string): Promise<boolean> => {
   const found = computesInFloat16.get(provider) ?? tryFloat16(provider)
   computesInFloat16.set(provider, found)

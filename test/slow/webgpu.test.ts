@@ -32,15 +32,13 @@ const swiftShader = (): string => {
 const pixelsOf = (file: string) => Effect.promise(() => sharp(file).raw().toBuffer())
 
 describe("--device webgpu", () => {
-  const pictureOn = Effect.fnUntraced(function*(device: string, models: string, model: string) {
+  const imageOn = Effect.fnUntraced(function*(device: string, models: string, model: string) {
     const runtime = yield* temporaryFolder
     const driver = swiftShader()
-    const { code, stderr, stdout } = yield* serena([
-      ...["txt2img", "a cat", "--models-dir", models, "--model", model, "--device", device, "--outdir", runtime],
-      ...["--steps", "1", "--width", "64", "--height", "64", "--seed", "1", "--cfg-scale", "1", "--quiet"],
-      // Waiting threads of onnxruntime's spin, on processors that SwiftShader needs.
-      ...["--threads", "1"]
-    ], {
+    const run = ["txt2img", "a cat", "--models-dir", models, "--model", model, "--outdir", runtime, "--quiet"]
+    const small = ["--steps", "1", "--width", "64", "--height", "64", "--seed", "1", "--cfg-scale", "1"]
+    // Waiting threads of onnxruntime's spin, on processors that SwiftShader needs.
+    const { code, stderr, stdout } = yield* serena([...run, ...small, "--device", device, "--threads", "1"], {
       env: {
         VK_ICD_FILENAMES: `${driver}/vk_swiftshader_icd.json`,
         LD_LIBRARY_PATH: driver,
@@ -52,21 +50,21 @@ describe("--device webgpu", () => {
   })
 
   const isLikeProcessors = Effect.fnUntraced(function*(models: string, model: string) {
-    const [expected, found] = [yield* pictureOn("cpu", models, model), yield* pictureOn("webgpu", models, model)]
+    const [expected, found] = [yield* imageOn("cpu", models, model), yield* imageOn("webgpu", models, model)]
     assert.strictEqual(found.length, 64 * 64 * 3)
-    assert.isAbove(new Set(expected).size, 10, "the picture has something in it")
+    assert.isAbove(new Set(expected).size, 10, "the image has something in it")
     const largest = found.reduce((most, value, i) => Math.max(most, Math.abs(value - (expected[i] ?? NaN))), 0)
     assert.isAtMost(largest, 2, "levels of 255")
   })
 
-  it.live("makes the processor's picture, within two levels, from a folder of ONNX networks", () =>
+  it.live("makes the processor's image, within two levels, from a folder of ONNX networks", () =>
     Effect.gen(function*() {
       const models = yield* (yield* FileSystem.FileSystem).makeTempDirectoryScoped()
       yield* writeFamily(`${models}/tiny`, families.sd1)
       yield* isLikeProcessors(models, "tiny")
     }).pipe(Effect.provide(platform)))
 
-  it.live("makes the processor's picture, within two levels, from a checkpoint in float16", () =>
+  it.live("makes the processor's image, within two levels, from a checkpoint in float16", () =>
     Effect.gen(function*() {
       const models = yield* unpack("checkpoints/sd1-full-vocabulary.safetensors")
       yield* isLikeProcessors(models, "sd1-full-vocabulary")

@@ -3,9 +3,9 @@
  *
  *     models.ts FILE...
  *
- * Each file is opened as a model with all of its networks, in turn, one at a time: `time` in milliseconds until they are
- * open, `held` the private memory in MiB that they take, `released` what is left of it once the model is given back.
- * The first file is opened twice, so that its second time is that of a switch.
+ * Each file is opened as a model with all of its networks, in turn, one at a time: `time` in milliseconds until they
+ * are open, `held` the private memory in MiB that they take, `released` what is left of it once the model is given
+ * back. The first file is opened twice, so that its second time is that of a switch.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
