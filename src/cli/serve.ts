@@ -48,10 +48,11 @@ type Input = Command.Command.Config.Infer<typeof config>
 /** The flags as options of the server. */
 const serverOptions = (input: Input): Readonly<Record<string, unknown>> => {
   const given = written(input.server, table)
-  const users = process.env["SERENA_API_AUTH"]
+  const { SERENA_API_AUTH: users, SERENA_API_KEYS: keys } = process.env
   return {
     ...(input.listen && { host: "0.0.0.0" }),
     ...(users !== undefined && { api_auth: toNames(users) }),
+    ...(keys !== undefined && { api_keys: toNames(keys) }),
     ...given,
     insecure: input.insecure,
     api_server_stop: input.api_server_stop

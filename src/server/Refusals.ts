@@ -1,7 +1,8 @@
 /**
  * Replies that come from no route: refusals of the middleware, wrong methods and unknown paths, and defects.
  *
- * Each has the form of the API whose path was asked for: a contract error in `/v1`, the webui's own form elsewhere.
+ * Each has the form of the API whose path was asked for: OpenAI's form in its paths, a contract error in
+ * the rest of `/v1`, the webui's own form elsewhere.
  */
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Schema from "effect/Schema"
@@ -13,6 +14,7 @@ import {
   TooLarge,
   UnknownHost
 } from "../contract/errors.ts"
+import * as OpenAi from "./openai/ImagesError.ts"
 import { refuse } from "./sdapi/ApiError.ts"
 import { tooLarge } from "./sdapi/JsonBody.ts"
 import { errorResponse, json } from "./sdapi/Router.ts"
@@ -34,12 +36,17 @@ const encode = Schema.encodeSync(Refusal)
 /** Whether a path belongs to the typed API. */
 const isV1 = (path: string): boolean => /^\/v1(?:\/|$)/.test(path)
 
+/** Whether a path belongs to OpenAI's API. */
+const isOpenAi = (path: string): boolean => /^(?:\/v1\/images|\/openai)(?:\/|$)/.test(path)
+
 /** Whether a path is one of the webui's. */
 export const isUpstream = (path: string): boolean => /^\/(?:sdapi|internal|app_id)(?:\/|$)/.test(path)
 
 /** The reply to a request for a path. */
 export const refusalResponse = (path: string, refusal: Refusal): HttpServerResponse.HttpServerResponse => {
-  const response = isV1(path)
+  const response = isOpenAi(path)
+    ? OpenAi.errorResponse(OpenAi.refused(statuses[refusal._tag], refusal, refusal._tag))
+    : isV1(path)
     ? HttpServerResponse.jsonUnsafe({ ...encode(refusal), message: refusal.message }, {
       status: statuses[refusal._tag]
     })

@@ -22,6 +22,7 @@ import { Lifetime } from "./host/Lifetime.ts"
 import { ModelTitles } from "./host/ModelTitles.ts"
 import { ServerOptions, type ServerSettings } from "./host/ServerOptions.ts"
 import * as StudioFiles from "./host/StudioFiles.ts"
+import * as OpenAi from "./openai/Routes.ts"
 import * as Reference from "./Reference.ts"
 import * as Server from "./Server.ts"
 import * as V1 from "./v1/Routes.ts"
@@ -39,7 +40,7 @@ export interface LaunchOptions {
 
 /** The server with the models, files and image codecs of this machine. */
 export const layer = ({ cmdOpts, hooks = [], options, server }: Omit<LaunchOptions, "logJson">) =>
-  Server.layer(Layer.mergeAll(V1.layer, Reference.layer, StudioFiles.layer)).pipe(
+  Server.layer(Layer.mergeAll(V1.layer, OpenAi.layer, Reference.layer, StudioFiles.layer)).pipe(
     Layer.provideMerge(Layer.mergeAll(
       Serena.layer({ cmdOpts, options, hooks: RunnerHooks.layer(...hooks) }),
       ImageDecoder.layer,

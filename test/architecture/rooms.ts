@@ -191,9 +191,25 @@ export const rooms: ReadonlyArray<Room> = [
     imports: ["contract", "core", "images", "model", "models", "processing", "runner", "sampling", "server/host"]
   },
   {
+    path: "server/openai",
+    holds: "OpenAI's image API, over `/v1`'s submission",
+    imports: ["contract", "core", "images", "model", "processing", "server/host", "server/v1"]
+  },
+  {
     path: "server",
-    holds: "both APIs on one router, and how a server starts and ends",
-    imports: ["contract", "images", "models", "processing", "runner", "server/host", "server/sdapi", "server/v1", "."]
+    holds: "all APIs on one router, and how a server starts and ends",
+    imports: [
+      "contract",
+      "images",
+      "models",
+      "processing",
+      "runner",
+      "server/host",
+      "server/openai",
+      "server/sdapi",
+      "server/v1",
+      "."
+    ]
   },
   {
     path: "cli",

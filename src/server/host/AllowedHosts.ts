@@ -13,7 +13,7 @@ export type AllowsHost = (host: string | undefined) => boolean
 
 /** The check for the server options. Without a `Host` a request is no browser's. */
 export const make = (
-  options: Pick<ServerSettings, "allowed_hosts" | "api_auth" | "host">
+  options: Pick<ServerSettings, "allowed_hosts" | "api_auth" | "api_keys" | "host">
 ): AllowsHost => {
   if (!accessOf(options).checksHost) return () => true
   const { allowed_hosts, host: address } = options

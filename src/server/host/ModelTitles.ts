@@ -72,3 +72,10 @@ export class ModelTitles extends Context.Service<ModelTitles, {
     })
   )
 }
+
+/** The models as OpenAI's API lists them. */
+export const openAiModels = Effect.gen(function*() {
+  const { list } = yield* ModelTitles
+  const data = (yield* list).map(({ name }) => ({ id: name, object: "model", created: 0, owned_by: "serena" }))
+  return { object: "list", data }
+})

@@ -28,6 +28,11 @@ export const Credential = Schema.String.check(
   Schema.makeFilter((text) => /^[^:]+:.+$/s.test(text) || "expected user:password, neither of them empty")
 )
 
+/** A key: visible ASCII, as the header `Authorization` can carry it. */
+export const ApiKey = Schema.String.check(
+  Schema.makeFilter((text) => /^[\x21-\x7e]{8,256}$/.test(text) || "expected 8 to 256 visible ASCII characters")
+)
+
 export const ServerSettings = Schema.Struct({
   host: withDefault(Schema.NonEmptyString, "127.0.0.1").pipe(
     field({
@@ -65,6 +70,16 @@ export const ServerSettings = Schema.Struct({
       flag: "api-auth",
       value: "names",
       otherwise: "SERENA_API_AUTH"
+    })
+  ),
+  api_keys: withDefault(Schema.Array(ApiKey), []).pipe(
+    field({
+      title: "API keys",
+      description: "Keys that clients send as bearer tokens; without any, the variable SERENA_API_KEYS names them.",
+      group: "Server",
+      flag: "api-keys",
+      value: "names",
+      otherwise: "SERENA_API_KEYS"
     })
   ),
   allowed_hosts: withDefault(Schema.Array(Schema.NonEmptyString), []).pipe(
@@ -224,11 +239,11 @@ export const ServerSettings = Schema.Struct({
     (tls_certfile === undefined) === (tls_keyfile === undefined) ||
     { path: [tls_certfile === undefined ? "tls_certfile" : "tls_keyfile"], issue: "certificate and key come together" }
   ),
-  Schema.makeFilter(({ api_auth, host, insecure }) =>
-    isLoopback(host) || insecure || api_auth.length > 0 || {
+  Schema.makeFilter(({ api_auth, api_keys, host, insecure }) =>
+    isLoopback(host) || insecure || api_auth.length + api_keys.length > 0 || {
       path: ["api_auth"],
       issue:
-        "a server that other machines can reach requires sign-in: add users with --api-auth user:password, or use --insecure"
+        "a server that other machines can reach requires sign-in: add users with --api-auth user:password, keys with --api-keys, or use --insecure"
     }
   )
 ).annotate({ identifier: "ServerOptions" })
@@ -240,17 +255,19 @@ export const isLoopback = (host: string): boolean =>
 
 /** What decides whether a request is answered at all. */
 export interface Access {
-  /** Whether requests need the credentials of a user. */
+  /** Whether requests need the credentials of a user, or a key. */
   readonly needsSignIn: boolean
   /** Whether requests for other host names are refused. */
   readonly checksHost: boolean
 }
 
 /** The access that the server options give. */
-export const accessOf = ({ allowed_hosts, api_auth }: Pick<ServerSettings, "allowed_hosts" | "api_auth">): Access => ({
-  needsSignIn: api_auth.length > 0,
-  checksHost: api_auth.length === 0 && !allowed_hosts.includes("*")
-})
+export const accessOf = (
+  { allowed_hosts, api_auth, api_keys }: Pick<ServerSettings, "allowed_hosts" | "api_auth" | "api_keys">
+): Access => {
+  const needsSignIn = api_auth.length + api_keys.length > 0
+  return { needsSignIn, checksHost: !needsSignIn && !allowed_hosts.includes("*") }
+}
 
 const decodeSettings = Schema.decodeUnknownEffect(ServerSettings, { errors: "all" })
 

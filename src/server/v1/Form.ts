@@ -5,13 +5,11 @@
  */
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
-import * as MultipartParser from "effect/http/MultipartParser"
 import type * as JsonSchema from "effect/JsonSchema"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
 import * as Struct from "effect/Struct"
-import { InvalidRequest, TooLarge } from "../../contract/errors.ts"
+import type { InvalidRequest, TooLarge } from "../../contract/errors.ts"
 import { RunRequest } from "../../contract/Run.ts"
 import { fieldsOf } from "../../core/Field.ts"
 import type { Problem } from "../../core/Problem.ts"
@@ -19,9 +17,7 @@ import * as Seed from "../../core/Seed.ts"
 import type { Limits } from "../../processing/Limits.ts"
 import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
 import * as JsonText from "../host/JsonText.ts"
-
-export const isForm = ({ headers }: HttpServerRequest.HttpServerRequest): boolean =>
-  /^\s*multipart\/form-data\b/i.test(headers["content-type"] ?? "")
+import { readParts } from "../host/MultipartForm.ts"
 
 const request = { fields: { ...Txt2Img.fields, ...Img2Img.fields } }
 
@@ -66,9 +62,6 @@ export const formSchema: JsonSchema.JsonSchema = {
 
 const known: ReadonlySet<string> = new Set(RunRequest.members.flatMap(({ fields }) => Object.keys(fields)))
 
-/** Largest number of parts of a form. */
-const maxParts = 1000
-
 /** A form that was read. */
 export interface FormFields {
   /** Texts and JSON values; images as bytes. */
@@ -80,7 +73,7 @@ export interface FormFields {
 /** Reads a form of at most `maxBytes`. */
 export const readForm = Effect.fnUntraced(
   function*(
-    { headers, stream }: HttpServerRequest.HttpServerRequest,
+    request: HttpServerRequest.HttpServerRequest,
     { max_image_bytes }: Pick<Limits, "max_image_bytes">,
     maxBytes: number
   ): Effect.fn.Return<FormFields, InvalidRequest | TooLarge> {
@@ -101,70 +94,13 @@ export const readForm = Effect.fnUntraced(
       // Refused for its name, whatever it holds.
       else fields[name] = ""
     }
-    let fault: MultipartParser.MultipartError | undefined
-    const parser = MultipartParser.make({
-      headers,
-      maxParts,
-      maxFieldSize: Math.ceil(max_image_bytes * 1.5),
-      maxPartSize: max_image_bytes,
-      maxTotalSize: maxBytes,
-      onField: ({ contentTypeParameters: { charset = "utf-8" }, name }, bytes) => {
-        const text = decodeText(bytes, charset)
-        if (text === undefined) problems.push({ path: name, message: `it is not valid ${charset.toUpperCase()}` })
-        else add(name, valueOf(name, text))
-      },
-      onFile: ({ name }) => {
-        const chunks: Array<Uint8Array> = []
-        return (chunk) => {
-          if (chunk === null) addFile(name, new Uint8Array(Buffer.concat(chunks)))
-          else chunks.push(chunk)
-        }
-      },
-      onError: (error) => {
-        fault ??= error
-      },
-      onDone: () => {}
+    const mistakes = yield* readParts(request, { maxBytes, maxPartBytes: max_image_bytes }, {
+      text: (name, text) => add(name, valueOf(name, text)),
+      file: addFile
     })
-    const parsed = Effect.suspend(() =>
-      fault === undefined ? Effect.void : Effect.fail(toError(fault, max_image_bytes, maxBytes))
-    )
-    yield* Stream.runForEach(stream, (bytes) => Effect.andThen(Effect.sync(() => parser.write(bytes)), parsed)).pipe(
-      Effect.catchTag("HttpServerError", () => Effect.fail(incomplete))
-    )
-    parser.end()
-    yield* parsed
-    return { fields, problems }
+    return { fields, problems: [...problems, ...mistakes] }
   }
 )
-
-const invalid = (message: string) => new InvalidRequest({ problems: [{ path: "", message }] })
-
-const incomplete = invalid("the body is not a complete form")
-
-const toError = (
-  fault: MultipartParser.MultipartError,
-  maxPartBytes: number,
-  maxBytes: number
-): InvalidRequest | TooLarge => {
-  if (fault._tag !== "ReachedLimit") return incomplete
-  switch (fault.limit) {
-    case "MaxParts":
-      return invalid(`the form has more than ${maxParts} parts`)
-    case "MaxTotalSize":
-      return new TooLarge({ what: "The body", limit: maxBytes })
-    default:
-      return new TooLarge({ what: "A part of the form", limit: maxPartBytes })
-  }
-}
-
-// The text of bytes in an encoding; `undefined` if they are not valid in it, or if there is no such encoding.
-const decodeText = (bytes: Uint8Array, encoding: string): string | undefined => {
-  try {
-    return new TextDecoder(encoding, { fatal: true }).decode(bytes)
-  } catch {
-    return undefined
-  }
-}
 
 // An empty field counts as absent. Text that is not JSON stays text, which the request's schema then refuses.
 const valueOf = (name: string, text: string): unknown => {

@@ -27,7 +27,7 @@ import * as Samplers from "../../sampling/Samplers.ts"
 import * as Schedules from "../../sampling/Schedules.ts"
 import { version } from "../../version.ts"
 import { jsonStream, listPieces } from "../host/jsonStream.ts"
-import { ModelTitles } from "../host/ModelTitles.ts"
+import { ModelTitles, openAiModels } from "../host/ModelTitles.ts"
 import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
 import { ServerOptions } from "../host/ServerOptions.ts"
 import { Settings } from "../host/Settings.ts"
@@ -162,6 +162,7 @@ export const layerCatalogue = HttpApiBuilder.group(
     const settings = yield* Settings
     const styles = yield* StyleBook
     const titles = yield* ModelTitles
+    const models = Effect.provideService(openAiModels, ModelTitles, titles)
     const upscalers = yield* Upscalers
 
     // The webui's API also reads numbers and flags from texts; this one takes values of their own types only.
@@ -175,6 +176,11 @@ export const layerCatalogue = HttpApiBuilder.group(
     return handlers
       .handle("models", () =>
         Effect.gen(function*() {
+          const { headers } = yield* HttpServerRequest.HttpServerRequest
+          if (/^bearer\s/i.test(headers["authorization"] ?? "")) {
+            // Clients of OpenAI's API sign in by a bearer token, and expect its form.
+            return HttpServerResponse.jsonUnsafe(yield* models)
+          }
           const { sd_model_checkpoint } = yield* options.snapshot
           const selected = yield* titles.ofName(sd_model_checkpoint)
           return (yield* titles.list).map(({ embedded, family, fileName, folder, hash, name, title }) => ({

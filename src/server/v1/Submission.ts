@@ -20,11 +20,12 @@ import type { Limits } from "../../processing/Limits.ts"
 import * as Processing from "../../processing/Processing.ts"
 import * as JsonText from "../host/JsonText.ts"
 import { ModelTitles } from "../host/ModelTitles.ts"
+import { isForm } from "../host/MultipartForm.ts"
 import * as RequestBody from "../host/RequestBody.ts"
 import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
 import { ServerOptions } from "../host/ServerOptions.ts"
 import { Settings } from "../host/Settings.ts"
-import { isForm, readForm } from "./Form.ts"
+import { readForm } from "./Form.ts"
 import { RunEvents } from "./RunEvents.ts"
 
 export type SubmissionError =
@@ -37,6 +38,8 @@ export type SubmissionError =
 
 export class Submission extends Context.Service<Submission, {
   readonly submit: (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<QueuedRun, SubmissionError>
+  /** Submits the fields of a request that was read already; its images are bytes or base64. */
+  readonly submitFields: (fields: unknown) => Effect.Effect<QueuedRun, SubmissionError>
 }>()("serena/server/v1/Submission") {
   static readonly layer: Layer.Layer<
     Submission,
@@ -104,11 +107,8 @@ export class Submission extends Context.Service<Submission, {
         return { processing: decoded.success, taskId: typeof task_id === "string" ? task_id : undefined }
       })
 
-      const submit = Effect.fn("v1.submit")(function*(request: HttpServerRequest.HttpServerRequest) {
-        const { fields, problems } = isForm(request)
-          ? yield* readForm(request, limits, max_body_bytes)
-          : { fields: yield* readJson(request, max_body_bytes, limits), problems: [] }
-        const { processing, taskId } = yield* decode(fields, problems)
+      const submitDecoded = Effect.fnUntraced(function*(body: unknown, wrongFiles: ReadonlyArray<Problem>) {
+        const { processing, taskId } = yield* decode(body, wrongFiles)
         const { run } = yield* queue.submit(processing, { taskId, keep: true }).pipe(
           Effect.tap(() => events.follow),
           // The hash of a model is known once the model has been used.
@@ -123,7 +123,14 @@ export class Submission extends Context.Service<Submission, {
         )
         return run
       })
-      return Submission.of({ submit })
+
+      const submit = Effect.fn("v1.submit")(function*(request: HttpServerRequest.HttpServerRequest) {
+        const { fields, problems } = isForm(request)
+          ? yield* readForm(request, limits, max_body_bytes)
+          : { fields: yield* readJson(request, max_body_bytes, limits), problems: [] }
+        return yield* submitDecoded(fields, problems)
+      })
+      return Submission.of({ submit, submitFields: (fields) => submitDecoded(fields, []) })
     })
   )
 }

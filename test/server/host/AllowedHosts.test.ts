@@ -3,7 +3,7 @@ import { networkInterfaces } from "node:os"
 import * as AllowedHosts from "../../../src/server/host/AllowedHosts.ts"
 
 const check = (options: Partial<Parameters<typeof AllowedHosts.make>[0]> = {}) =>
-  AllowedHosts.make({ allowed_hosts: [], api_auth: [], host: "127.0.0.1", ...options })
+  AllowedHosts.make({ allowed_hosts: [], api_auth: [], api_keys: [], host: "127.0.0.1", ...options })
 
 const own = [undefined, "localhost", "LOCALHOST:7860", "localhost.", "127.0.0.1:7860", "127.8.9.1", "[::1]:7860"]
 const foreign = [
