@@ -193,7 +193,7 @@ export const rooms: ReadonlyArray<Room> = [
   {
     path: "server/openai",
     holds: "OpenAI's image API, over `/v1`'s submission",
-    imports: ["contract", "core", "images", "model", "processing", "server/host", "server/v1"]
+    imports: ["contract", "core", "images", "model", "processing", "runner", "server/host", "server/v1"]
   },
   {
     path: "server",

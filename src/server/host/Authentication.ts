@@ -57,7 +57,9 @@ const make = (credentials: ReadonlyArray<string>, keys: ReadonlyArray<string>) =
         case "basic":
           return checkUser(given, users)
         case "bearer":
-          return isAmong(given.trim(), bearers) ? Effect.void : refused("Incorrect API key")
+          return isAmong(given.trim(), bearers)
+            ? Effect.void
+            : refused(bearers.length === 0 ? "Not authenticated" : "Incorrect API key")
         default:
           return refused("Not authenticated")
       }

@@ -70,11 +70,11 @@ export interface Asked {
   /** A request of `/v1`. */
   readonly fields: Readonly<Record<string, unknown>>
   readonly reply: ReplyOptions
-  /** What became of the mask's file, before its transparency is known. */
+  /** The mask's file, bytes or base64; its transparency is not yet known. */
   readonly mask: Uint8Array | string | undefined
 }
 
-/** Names of OpenAI's own models, which clients send when no other is set. They stand for the server's selected model. */
+/** Whether it is one of OpenAI's own models, as clients send when no other is set: they stand for the selected one. */
 const isOpenAis = (model: string): boolean => /^(?:dall-e|gpt-image|chatgpt-image)\b/.test(model)
 
 /** Steps for a quality, against the default number of steps. */
