@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import { cp } from "node:fs/promises"
 import { join } from "node:path"
 import sharp from "sharp"
+import { ModelsDir } from "../models/wholeVocabulary.ts"
 import { folderWith, runEach } from "./reader.ts"
 
 it.live("prompts weigh, change, and are styled", () =>
@@ -64,6 +65,21 @@ it.live("models are kept by use, and one goes on where another stopped", () =>
     ])
     assert.deepStrictEqual(refiner, ["Refiner: two, Refiner switch at: 0.5"])
   }))
+
+it.live("LoRAs act at the strengths of their tags", () =>
+  Effect.gen(function*() {
+    const folder = yield* folderWith("loras")
+    const models = yield* ModelsDir
+    yield* Effect.promise(() => cp(models, join(folder, "models"), { recursive: true }))
+    const { stdout: [strengths] } = yield* runEach(folder, ["strengths.mts"])
+    assert.deepStrictEqual(strengths, [
+      "<lora:style:0>: the same image",
+      "<lora:style:0.8>: a different image",
+      "<lora:Fine Style:te=0:unet=1>: a different image",
+      "No LoRA is named gold: it was left out.",
+      "<lora:gold:1>: the same image"
+    ])
+  }).pipe(Effect.provide(ModelsDir.layer)))
 
 it.live("files have the names and formats that are asked for, and tell how they were made", () =>
   Effect.gen(function*() {
