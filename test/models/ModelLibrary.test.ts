@@ -225,4 +225,28 @@ describe("the hashes of a file", () => {
       yield* fs.utimes(file, new Date(), new Date(1e12))
       assert.isUndefined(yield* again)
     }).pipe(Effect.provide(platform)))
+
+  it.effect("are whole in their folder when several write at once, and when one was killed while it wrote", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* folderWith({ "a.safetensors": lora })
+      const file = `${folder}/a.safetensors`
+      // Each has a memory of its own, as another process has.
+      const process = Layer.fresh(FileHashes.layer(`${folder}/hashes`))
+      const of = Effect.provide(Effect.flatMap(FileHashes, ({ of }) => of(file)), process)
+      const known = Effect.provide(Effect.flatMap(FileHashes, ({ known }) => known(file)), process)
+      const [first, ...others] = yield* Effect.all(Array.from({ length: 8 }, () => of), { concurrency: 8 })
+      for (const other of others) assert.deepStrictEqual(other, first)
+      const [kept = ""] = yield* fs.readDirectory(`${folder}/hashes`)
+      assert.lengthOf(yield* fs.readDirectory(`${folder}/hashes`), 1)
+      assert.deepStrictEqual(yield* known, first)
+      // What a killed process left has another name; a file that is cut is no hash, and is replaced.
+      const text = yield* fs.readFileString(`${folder}/hashes/${kept}`)
+      yield* fs.writeFileString(`${folder}/hashes/${kept}.1.abc`, text.slice(0, 20))
+      assert.deepStrictEqual(yield* known, first)
+      yield* fs.writeFileString(`${folder}/hashes/${kept}`, text.slice(0, 40))
+      assert.isUndefined(yield* known)
+      assert.deepStrictEqual(yield* of, first)
+      assert.deepStrictEqual(yield* known, first)
+    }).pipe(Effect.provide(platform)))
 })

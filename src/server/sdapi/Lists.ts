@@ -52,7 +52,7 @@ export const loras = Effect.fn("sdapi.loras")(function*() {
 
 // The webui shows the objects that trainers write as texts as what they are.
 const valueIn = (key: string, text: string): unknown => {
-  if (!/^ss_/.test(key) || !/^[{[]/.test(text)) return text
+  if (!key.startsWith("ss_") || !/^[{[]/.test(text)) return text
   try {
     const value: unknown = JSON.parse(text)
     return value
