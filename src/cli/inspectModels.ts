@@ -65,7 +65,7 @@ const aboutFile = Effect.fnUntraced(function*(file: ModelFile) {
   const prediction = contents === undefined || source === undefined ||
       !contents.parts.some(({ network }) => network === "unet")
     ? undefined
-    : yield* predictionOf(source, contents, yield* yamlNextTo(file.file))
+    : yield* predictionOf(source, contents, { yaml: yield* yamlNextTo(file.file) })
   const about: About = {
     name: file.name,
     file: file.file,

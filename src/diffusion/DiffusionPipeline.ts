@@ -40,6 +40,7 @@ import { promptSteps } from "./readPrompts.ts"
 import { checkMemory, condition, type PromptedPass, type ReadyPass, type Sampled, samplePass } from "./samplePass.ts"
 import { blankChannels, type EncodedSource, encodeSource, sourceLatents } from "./sourceLatents.ts"
 import * as vae from "./vae.ts"
+import { vaeWarnings } from "./vaeWarnings.ts"
 
 /** From words to pixels, batch after batch. */
 const execute = Effect.fn("execute")(function*(plan: RunPlan) {
@@ -125,7 +126,7 @@ const prepareSecond = Effect.fnUntraced(function*(run: RunPlan, hires: HiresPlan
   const { env } = first
   const model = hires.checkpoint === undefined
     ? own
-    : yield* loadCompatible(hires.checkpoint, "hr_checkpoint_name", own)
+    : yield* loadCompatible(hires.checkpoint, "hr_checkpoint_name", { ...env, model: own })
   // Another model walks its own levels, known now that it is loaded.
   const plan = model === own ? hires : withLevels(hires, model, env.opts)
   const pass = {
@@ -147,7 +148,7 @@ const ready = Effect.fnUntraced(function*(pass: PromptedPass, isRefined: boolean
     refiner: refiner === undefined || !isRefined
       ? undefined
       : {
-        model: yield* adapted(yield* loadRefiner(refiner.checkpoint, pass.env.model), pass.plan.adapters),
+        model: yield* adapted(yield* loadRefiner(refiner.checkpoint, pass.env), pass.plan.adapters),
         switchAt: refiner.switchAt
       },
     conditioning: yield* condition(pass)
@@ -165,7 +166,8 @@ const warningsOf = Effect.fnUntraced(function*({ embeddings }: RunPlan, passes: 
       found.push(
         ...adapterWarnings(model, adapters),
         ...unfitEmbeddings(model, embeddings),
-        ...(yield* clipSkipWarnings(model, env.opts))
+        ...(yield* clipSkipWarnings(model, env.opts)),
+        ...vaeWarnings(model, env.opts)
       )
     }
   }
@@ -173,16 +175,16 @@ const warningsOf = Effect.fnUntraced(function*({ embeddings }: RunPlan, passes: 
 })
 
 // Another model that goes on with the same latents.
-const loadCompatible = Effect.fnUntraced(function*(name: string, path: string, first: LoadedModel) {
+const loadCompatible = Effect.fnUntraced(function*(name: string, path: string, { model: first, opts }: PassEnv) {
   const { load } = yield* Models
-  const model = yield* isPath(name) ? notPath(path) : load(name)
+  const model = yield* isPath(name) ? notPath(path) : load(name, opts)
   if (LatentFormat.areAlike(first.latents, model.latents)) return model
   return yield* new InvalidProcessing({
     problems: [{ path, message: `${model.name} is incompatible with ${first.name}: latent formats differ` }]
   })
 })
 
-const loadRefiner = Effect.fnUntraced(function*(name: string, first: LoadedModel) {
+const loadRefiner = Effect.fnUntraced(function*(name: string, first: PassEnv) {
   const path = "refiner_checkpoint"
   const model = yield* loadCompatible(name, path, first)
   if (model.source === undefined) return model

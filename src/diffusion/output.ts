@@ -298,7 +298,7 @@ const factsOf = (
     clipSkip: plan.clipSkip,
     denoising: plan.source?.denoisingStrength ?? plan.hires?.denoisingStrength,
     user: undefined,
-    vae: undefined,
+    vae: plan.model.vae?.name,
     basename: undefined,
     imageBytes: () => raster.data,
     maxPromptWords: opts.directories_max_prompt_words

@@ -56,6 +56,10 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
   yield* forkInRun(Effect.ignore(Effect.all([Effect.scoped(opening), encoder.warm], { concurrency: 2 })))
 
   const hash = opts.add_model_hash_to_info ? yield* model.hash : undefined
+  const vae = model.vae && {
+    name: model.vae.name,
+    hash: opts.add_vae_hash_to_info ? yield* model.vae.hash : undefined
+  }
   const startedAt = yield* Clock.currentTimeMillis
   const seeds = yield* drawSeeds(processing)
   yield* state.update({
@@ -67,7 +71,7 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
     // A text encoder that does not open fails the run when it is needed.
     Effect.orElseSucceed(() => settled.clipSkip)
   )
-  const facts = { ...seeds, model: { name: model.name, hash }, networks, startedAt }
+  const facts = { ...seeds, model: { name: model.name, hash, vae }, networks, startedAt }
   const planned = plan({ ...settled, clipSkip }, facts)
   const ready: RunPlan = { ...planned, source: planned.source && { ...planned.source, pixels } }
   return ready

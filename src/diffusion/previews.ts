@@ -16,32 +16,42 @@ import * as vae from "./vae.ts"
  * What to do after a step so that the run's state has a preview of the batch's first image.
  *
  * The settings say whether, how often, and by which method: the cheap one multiplies latents with the model's own
- * matrix, the full one decodes them in the background. Previews end with the scope.
+ * matrix, the full one decodes them in the background, and so does a tiny autoencoder, where there is one; else the
+ * cheap one takes its place. Previews end with the scope.
  */
 export const make = Effect.fnUntraced(function*(
   { cmdOpts, model, opts, seamless, state }: PassEnv,
   shape: LatentShape
 ) {
-  const { rgb, scale: { space } } = model.latents
+  const { rgb } = model.latents
   const { height, width } = shape
-  const decoder = { model: { ...model, decode: model.decodePreview ?? model.decode }, opts, seamless }
-  // With room for one network only, each full preview would have the others opened anew.
-  const cheap = opts.show_progress_type === "Approx cheap" || cmdOpts.lowvram
+  // With room for one network only, each decoded preview would have the others opened anew.
+  const method = cmdOpts.lowvram ? "Approx cheap" : opts.show_progress_type
   const scope = yield* Effect.scope
-  if (!opts.live_previews_enable || (cheap && rgb === undefined)) return () => Effect.void
+  if (!opts.live_previews_enable) return () => Effect.void
+
+  const decoderOf = Effect.gen(function*() {
+    if (method === "Full") return { ...model, decode: model.decodePreview ?? model.decode }
+    const tiny = method === "TAESD" ? yield* model.tinyDecoder ?? Effect.undefined : undefined
+    if (tiny === undefined) return undefined
+    const latents = { ...model.latents, scale: { ...model.latents.scale, space: tiny.space } }
+    // What the model's own decoder takes says nothing of this one's memory.
+    return { ...model, latents, decode: tiny.decode, estimates: undefined }
+  })
 
   const latent = new Float32Array(latentLength(shape))
   let busy = false
   const draw = Effect.fnUntraced(function*(step: number) {
-    const preview: Preview = cheap && rgb !== undefined
-      ? { step, width, height, pixels: approximate(latent, rgb) }
-      : {
+    const decoder = yield* decoderOf
+    const preview: Preview | undefined = decoder !== undefined
+      ? {
         step,
-        width: width * space,
-        height: height * space,
-        pixels: yield* vae.decode(decoder, latent, shape)
+        width: width * decoder.latents.scale.space,
+        height: height * decoder.latents.scale.space,
+        pixels: yield* vae.decode({ model: decoder, opts, seamless }, latent, shape)
       }
-    yield* state.update({ preview })
+      : rgb && { step, width, height, pixels: approximate(latent, rgb) }
+    if (preview !== undefined) yield* state.update({ preview })
   })
 
   return ({ denoised, step }: Step) =>

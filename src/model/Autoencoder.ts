@@ -11,12 +11,21 @@ export interface Seams {
   readonly seamless?: boolean | undefined
 }
 
+/** A small network that decodes latents roughly, for previews (TAESD). */
+export interface TinyDecoder {
+  readonly decode: Autoencoder["decode"]
+  /** Pixels for each latent along a side. */
+  readonly space: number
+}
+
 export interface Autoencoder {
   /**
    * One latent `[channels, frames, height, width]`, as it was sampled, to RGB `[3, height * 8, width * 8]`, about -1 to
    * 1.
    */
   readonly decode: (latent: Float32Array, shape: LatentShape & Seams) => Effect.Effect<Float32Array, NetworkError>
+  /** A tiny decoder, apart from the runs' own calls; undefined where there is no file of one. */
+  readonly tinyDecoder?: Effect.Effect<TinyDecoder | undefined, NetworkError>
   /** The same as `decode` for previews, apart from the runs' own calls; without it `decode` is used. */
   readonly decodePreview?: Autoencoder["decode"]
   /**

@@ -67,10 +67,22 @@ export interface DenoisingCall {
   readonly run: (t: number) => Effect.Effect<void, NetworkError>
 }
 
+/** A VAE in a file of its own. */
+export interface VaeFile {
+  /** The file's name with its ending. */
+  readonly name: string
+  /** First 10 hex digits of the file's SHA-256. */
+  readonly hash: Effect.Effect<string, InvalidModelFile>
+}
+
 /** A model whose networks run in this process. */
 export interface LoadedModel extends ModelInfo, Autoencoder {
   /** First 10 hex digits of the SHA-256 of the denoising network's file, or of the checkpoint. */
   readonly hash: Effect.Effect<string, InvalidModelFile | InvalidModelFolder>
+  /** The file of its VAE; absent for its own. */
+  readonly vae?: VaeFile | undefined
+  /** Whether its VAE cannot be exchanged: its networks were exported together. */
+  readonly isVaeFixed?: boolean | undefined
   readonly latents: LatentFormat
   readonly noise: NoiseProcess
   readonly conditioner: Conditioner

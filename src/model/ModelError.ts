@@ -9,6 +9,8 @@ import { didYouMean } from "../core/Text.ts"
 /** No model of that name, or no model at all, in the places that were searched. */
 export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNotFound", {
   model: Schema.String,
+  /** What was looked for, if not a model: `VAE`. */
+  what: Schema.optionalKey(Schema.String),
   searched: Schema.Array(Schema.String),
   known: Schema.Array(Schema.String),
   /** Why the models folder cannot be searched, as a clause: `there is no folder /models`. */
@@ -19,12 +21,13 @@ export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNot
   }
 
   override get message(): string {
-    const what = this.model === "" ? "No model" : `No model "${this.model}"`
+    const kind = this.what ?? "model"
+    const what = this.model === "" ? `No ${kind}` : `No ${kind} "${this.model}"`
     if (this.folderProblem !== undefined) {
       return `${what} was found: ${this.folderProblem}. Name another with --models-dir, or modelsDir in a program.`
     }
     const where = `${what} was found. Looked in ${this.searched.join(" and ")}.`
-    const remedy = "Put a model folder there or name another with --models-dir."
+    const remedy = `Put a ${this.what ?? "model folder"} there or name another with --models-dir.`
     if (this.known.length === 0) return `${where} ${remedy}`
     return this.model === ""
       ? `${where} ${remedy} To use ${this.known.join(" or ")} instead, name it with --model.`
@@ -54,16 +57,18 @@ export class InvalidModelFolder extends Schema.TaggedError<InvalidModelFolder>()
  */
 export class InvalidModelFile extends Schema.TaggedError<InvalidModelFile>()("InvalidModelFile", {
   file: Schema.String,
-  problems: Schema.Array(Problem)
+  problems: Schema.Array(Problem),
+  /** A sentence on what to do, where it is not to get the file anew. */
+  remedy: Schema.optionalKey(Schema.String)
 }) {
   static {
     readableError(this)
   }
 
   override get message(): string {
-    return `The model file ${this.file} cannot be used: ${
-      sentence(listed(this.problems))
-    } Check the file with serena models verify, or download it again.`
+    return `The model file ${this.file} cannot be used: ${sentence(listed(this.problems))} ${
+      this.remedy ?? "Check the file with serena models verify, or download it again."
+    }`
   }
 }
 

@@ -5,14 +5,34 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { AdapterFile } from "./Adapter.ts"
 import type { EmbeddingFile } from "./Embedding.ts"
 import type { LoadedModel } from "./LoadedModel.ts"
 import type { ModelNotFound, NetworkError } from "./ModelError.ts"
 
+/** A VAE in a file of its own, as lists show it. */
+export interface ListedVae {
+  /** The file's name with its ending: a value of `sd_vae`. */
+  readonly name: string
+  readonly file: string
+}
+
+/** The settings that say which files a model is made of, and how they are read. */
+export type ModelSettings = Pick<
+  OptionsSnapshot,
+  "sd_prediction_type" | "sd_text_encoders" | "sd_vae" | "sd_vae_overrides_per_model_preferences"
+>
+
 export class Models extends Context.Service<Models, {
-  /** A model by its name, or the first one for an empty name. It is kept as long as the scope at least. */
-  readonly load: (name: string) => Effect.Effect<LoadedModel, ModelNotFound | NetworkError, Scope.Scope>
+  /**
+   * A model by its name, or the first one for an empty name, made of the files that the settings choose; by default
+   * with its own. It is kept as long as the scope at least.
+   */
+  readonly load: (
+    name: string,
+    settings?: ModelSettings
+  ) => Effect.Effect<LoadedModel, ModelNotFound | NetworkError, Scope.Scope>
   /**
    * The LoRA or other adapter that a tag means: by the name of its file, with or without its ending, by its own name
    * (`ss_output_name`), or by its hash. Undefined for none; absent where there can be none.
@@ -20,4 +40,6 @@ export class Models extends Context.Service<Models, {
   readonly adapter?: (name: string) => Effect.Effect<AdapterFile | undefined>
   /** The embeddings that there are, each name once; absent where there can be none. */
   readonly embeddings?: Effect.Effect<ReadonlyArray<EmbeddingFile>>
+  /** The VAEs that `sd_vae` may name; absent where none can be chosen. */
+  readonly vaes?: Effect.Effect<ReadonlyArray<ListedVae>>
 }>()("serena/model/Models") {}

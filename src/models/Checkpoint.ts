@@ -1,5 +1,5 @@
 /**
- * A checkpoint with what lies next to it: its VAE, its description, its folder's tokenizers.
+ * A checkpoint with what lies next to it: its description, its folder's tokenizers.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -9,8 +9,7 @@ import * as Schema from "effect/Schema"
 import type { ClipReading } from "../families/Family.ts"
 import type { InvalidModelFile, NetworkError } from "../model/ModelError.ts"
 import type { Vocabulary } from "../prompt/Chunks.ts"
-import { contentsOf } from "./checkpoint/contents.ts"
-import { filesOfFolder, join, openFile, openFolder, withPrefix } from "./checkpoint/sources.ts"
+import { filesOfFolder, openFile, openFolder } from "./checkpoint/sources.ts"
 import type { WeightSource } from "./checkpoint/WeightSource.ts"
 import * as files from "./configFiles.ts"
 import { readText } from "./folderFiles.ts"
@@ -22,6 +21,10 @@ export interface Checkpoint {
   /** The file or folder that errors name. */
   readonly file: string
   readonly source: WeightSource
+  /** The file of its VAE; absent for its own. */
+  readonly vae?: string | undefined
+  /** What its UNet predicts, where a user says it. */
+  readonly prediction?: "epsilon" | "v_prediction" | undefined
   /** Text of the `.yaml` file of its name. */
   readonly yaml?: string | undefined
   /** What its folder's scheduler says of its noise; absent for a single file. */
@@ -36,9 +39,6 @@ export interface Checkpoint {
 
 type Services = FileSystem.FileSystem | Path.Path
 
-/** Endings of a VAE that lies next to a checkpoint and is used with it, as the webui has it. */
-const vaeEndings = [".vae.safetensors", ".vae.pt", ".vae.ckpt"]
-
 /** Reads a checkpoint's file or diffusers folder; undefined for a folder of exported networks. */
 export const read = Effect.fnUntraced(function*(
   place: string
@@ -50,30 +50,16 @@ export const read = Effect.fnUntraced(function*(
 })
 
 const readFile = Effect.fnUntraced(function*(file: string): Effect.fn.Return<Checkpoint, InvalidModelFile, Services> {
-  const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const own = yield* openFile(file)
   const { dir, name } = path.parse(file)
-  const exists = (file: string) => Effect.orElseSucceed(fs.exists(file), () => false)
-  const [vae] = yield* Effect.filter(vaeEndings.map((ending) => path.join(dir, name + ending)), exists)
   const yaml = yield* Effect.option(readText(path.join(dir, `${name}.yaml`)))
   return {
     name,
     file,
-    source: vae === undefined ? own : withVae(own, yield* openFile(vae)),
+    source: yield* openFile(file),
     yaml: Option.getOrUndefined(yaml)
   }
 })
-
-// The same with another VAE.
-const withVae = (source: WeightSource, vae: WeightSource): WeightSource => {
-  const part = contentsOf(source.tensors).parts.find(({ network }) => network === "vae")
-  const others = part === undefined ? source : {
-    ...source,
-    tensors: new Map([...source.tensors].filter(([name]) => !name.startsWith(part.prefix)))
-  }
-  return join([others, withPrefix("first_stage_model.", vae)])
-}
 
 const readFolder = Effect.fnUntraced(function*(
   folder: string

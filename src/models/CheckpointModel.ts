@@ -6,7 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
-import type * as Path from "effect/Path"
+import * as Path from "effect/Path"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { problemsOf } from "../core/Problem.ts"
@@ -14,21 +14,18 @@ import type { Family } from "../families/Family.ts"
 import { inpainting } from "../families/inpainting.ts"
 import { instructPix2Pix } from "../families/instructPix2Pix.ts"
 import { lcm } from "../families/lcm.ts"
-import { refiner } from "../families/refiner.ts"
-import { sd1 } from "../families/sd1.ts"
-import { sd2 } from "../families/sd2.ts"
-import { sdxl } from "../families/sdxl.ts"
 import type { LatentFormat } from "../model/LatentFormat.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import { InvalidModelFile } from "../model/ModelError.ts"
 import * as NoiseProcess from "../sampling/NoiseProcess.ts"
 import * as adaptedParts from "./adaptedParts.ts"
 import type { Checkpoint } from "./Checkpoint.ts"
-import { type Contents, contentsOf, type FamilyName, type Part } from "./checkpoint/contents.ts"
+import { type Contents, contentsOf, type Part } from "./checkpoint/contents.ts"
 import { FileHashes, shortHash } from "./checkpoint/hashes.ts"
 import { predictionOf } from "./checkpoint/prediction.ts"
 import { readValues } from "./checkpoint/values.ts"
 import * as CheckpointTextEncoder from "./CheckpointTextEncoder.ts"
+import { familyNamed } from "./families.ts"
 import { fitting } from "./fitting.ts"
 import type { Graph, GraphOptions } from "./graph/Graph.ts"
 import { Weights } from "./graph/Weights.ts"
@@ -39,8 +36,6 @@ import * as configs from "./networks/configs.ts"
 import { unet } from "./networks/unet.ts"
 import { unetShape } from "./networks/unetShape.ts"
 import { type BuiltOpener, builtOpener, remembered } from "./opening.ts"
-
-const families: Readonly<Record<FamilyName, Family>> = { sd1, sd2, sdxl, "sdxl-refiner": refiner }
 
 /** The family of a checkpoint, with what its UNet reads in addition to what its family's others read. */
 const familyOf = (plain: Family, { variant }: Contents, guidance: number): Family => {
@@ -64,13 +59,14 @@ export const make = Effect.fnUntraced(function*(
   FileHashes | Networks | FileSystem.FileSystem | Path.Path | Scope.Scope
 > {
   const { file, name, source } = checkpoint
+  const path = yield* Path.Path
   const contents = contentsOf(source.tensors)
   const invalid = (message: string) => new InvalidModelFile({ file, problems: [{ path: "", message }] })
   if (contents.problem !== undefined) return yield* invalid(contents.problem)
   if (contents.family === undefined) {
     return yield* invalid(`it holds no model, but a file of the kind "${contents.kind}"`)
   }
-  const plain = families[contents.family]
+  const plain = familyNamed(contents.family)
   const unetWeights = yield* weightsOf(checkpoint, contents, "unet", "UNet")
   const vaeWeights = yield* weightsOf(checkpoint, contents, "vae", "VAE")
   const shapes = yield* fitting(file, () => ({ unet: unetShape(unetWeights), vae: autoencoderShape(vaeWeights) }))
@@ -149,6 +145,10 @@ export const make = Effect.fnUntraced(function*(
   const model: LoadedModel = {
     name,
     hash,
+    vae: checkpoint.vae === undefined ? undefined : {
+      name: path.basename(checkpoint.vae),
+      hash: yield* remembered(Effect.map(hashes.of(checkpoint.vae), shortHash))
+    },
     defaultSize: { width: side, height: side },
     sizeMultiple: shapes.vae.scale * 2 ** shapes.unet.halvings,
     latents,
@@ -248,12 +248,19 @@ const textEncodersOf = Effect.fnUntraced(function*(
 
 // How noise acts, and for Playground 2.5 how latents are scaled.
 const noiseOf = Effect.fnUntraced(
-  function*({ scheduler, source, yaml }: Checkpoint, contents: Contents, family: Family) {
-    const { isZeroSnr, type } = yield* predictionOf(source, contents, yaml)
+  function*({ prediction, scheduler, source, yaml }: Checkpoint, contents: Contents, family: Family) {
+    const { isZeroSnr, type } = yield* predictionOf(source, contents, { yaml, said: prediction })
     const { alignYourSteps } = family.noise
     // A folder says it by its scheduler.
     if (scheduler !== undefined && type !== "edm") {
-      return { noise: NoiseProcess.ofBetas({ ...scheduler, alignYourSteps }), scaling: {} }
+      return {
+        noise: NoiseProcess.ofBetas({
+          ...scheduler,
+          ...(prediction && { prediction_type: prediction }),
+          alignYourSteps
+        }),
+        scaling: {}
+      }
     }
     if (type === "edm") {
       const [mean, std] = [source.tensors.get("edm_mean"), source.tensors.get("edm_std")]

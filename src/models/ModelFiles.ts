@@ -23,9 +23,9 @@ export const folderProblem = Effect.fnUntraced(function*(dir: string) {
   })
 })
 
-/** A model: a checkpoint that can be used, or a model folder, which may be broken. */
+/** A model: a checkpoint that can be used, with or without all of its parts, or a model folder, which may be broken. */
 export const isModel = ({ format, kind, problems }: ModelFile): boolean =>
-  kind === "checkpoint" && (format === "onnx" || problems.length === 0)
+  kind === "checkpoint" ? format === "onnx" || problems.length === 0 : kind === "unet" && problems.length === 0
 
 /** Kinds of files that are meant as models, if they are not known to be something else. */
 const models: ReadonlySet<ModelFile["kind"]> = new Set(["checkpoint", "unet", "diffusion-transformer", "other"])

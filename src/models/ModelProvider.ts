@@ -9,11 +9,13 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
+import type { TinyDecoder as Decoder } from "../model/Autoencoder.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import { InvalidModelFile, InvalidModelFolder, ModelNotFound } from "../model/ModelError.ts"
-import { Models } from "../model/Models.ts"
+import { Models, type ModelSettings } from "../model/Models.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
+import { Options } from "../processing/Options.ts"
 import * as Checkpoint from "./Checkpoint.ts"
 import { kinds } from "./checkpoint/contents.ts"
 import { FileHashes } from "./checkpoint/hashes.ts"
@@ -24,10 +26,12 @@ import { hasWeights, type ModelFile, wantedBy } from "./ModelFile.ts"
 import { byReason, folderProblem, isModel, isUnusable } from "./ModelFiles.ts"
 import * as ModelFolder from "./ModelFolder.ts"
 import { embeddedDir, ModelLibrary } from "./ModelLibrary.ts"
+import { assemble, choose, type ModelParts } from "./modelParts.ts"
 import * as namedFiles from "./namedFiles.ts"
 import { Networks } from "./Networks.ts"
 import * as OnnxModel from "./OnnxModel.ts"
 import * as shared from "./shared.ts"
+import * as TinyDecoder from "./TinyDecoder.ts"
 
 /** A model that could be loaded. */
 export interface ModelEntry {
@@ -52,7 +56,7 @@ export class ModelProvider extends Context.Service<ModelProvider, {
    * For an empty name the embedded model is used only when the command options name no models folder, and the usual
    * ones hold nothing that was meant as a model.
    */
-  readonly load: (name: string) => Effect.Effect<
+  readonly load: (name: string, settings?: ModelSettings) => Effect.Effect<
     LoadedModel,
     ModelNotFound | InvalidModelFile | InvalidModelFolder,
     Scope.Scope
@@ -93,7 +97,9 @@ export class ModelProvider extends Context.Service<ModelProvider, {
         const own = models.filter(({ embedded }) => !embedded)
         return [
           ...own.filter(({ format }) => format === "onnx"),
-          ...own.filter(({ format }) => format !== "onnx"),
+          ...own.filter(({ format, kind }) => format !== "onnx" && kind === "checkpoint"),
+          // What lacks parts comes last: it takes settings to use it.
+          ...own.filter(({ kind }) => kind !== "checkpoint"),
           ...models.filter(({ embedded }) => embedded)
         ].map(entryOf)
       })
@@ -104,15 +110,47 @@ export class ModelProvider extends Context.Service<ModelProvider, {
         return found === undefined ? undefined : entryOf(found)
       })
 
-      const read = Effect.fnUntraced(function*(place: string) {
+      // The decoder of previews is looked for when a preview first asks for it, and again later where there was none.
+      const withPreviews = Effect.fnUntraced(function*(
+        model: LoadedModel
+      ): Effect.fn.Return<LoadedModel, never, Scope.Scope> {
+        const scope = yield* Effect.scope
+        let found: Decoder | undefined
+        const look = yield* Effect.cachedWithTTL(
+          Effect.gen(function*() {
+            const file = (yield* library.list).find((file) => TinyDecoder.decodes(file, model.latents))
+            return file === undefined ? undefined : yield* Scope.provide(TinyDecoder.make(file.file), scope)
+          }).pipe(Effect.provideContext(services)),
+          "10 seconds"
+        )
+        const tinyDecoder = Effect.suspend(() =>
+          found !== undefined ? Effect.succeed(found) : Effect.tap(look, (decoder) =>
+            Effect.sync(() => {
+              found = decoder
+            }))
+        )
+        const { adapted } = model
+        return {
+          ...model,
+          tinyDecoder,
+          ...(adapted && { adapted: (uses) => Effect.map(adapted(uses), (other) => ({ ...other, tinyDecoder })) })
+        }
+      })
+
+      const read = Effect.fnUntraced(function*({ place, ...parts }: ModelParts) {
         const checkpoint = yield* Checkpoint.read(place)
-        return checkpoint === undefined
-          ? yield* OnnxModel.make(yield* ModelFolder.read(place))
-          : yield* CheckpointModel.make(checkpoint)
+        return yield* withPreviews(
+          checkpoint === undefined
+            ? yield* OnnxModel.make(yield* ModelFolder.read(place))
+            : yield* CheckpointModel.make(yield* assemble(checkpoint, parts, library.list))
+        )
       })
       const models = yield* shared.make<LoadedModel, InvalidModelFile | InvalidModelFolder>(maxModels)
-      const loaded = (place: string) =>
-        models.get(place, read(place).pipe(Effect.tap(metrics.loaded), Effect.provideContext(services)))
+      const loaded = (parts: ModelParts) =>
+        models.get(
+          [parts.place, parts.vae, parts.prediction, ...parts.textEncoders].join("\n"),
+          read(parts).pipe(Effect.tap(metrics.loaded), Effect.provideContext(services))
+        )
 
       // A path that exists, with the hash of a title or without.
       const pathIn = Effect.fnUntraced(function*(name: string) {
@@ -144,7 +182,7 @@ export class ModelProvider extends Context.Service<ModelProvider, {
           }
           if (named.length === 0 && entries[0] !== undefined) return entries[0].folder
         } else {
-          const found = yield* library.find(["checkpoint"], name)
+          const found = yield* library.find(["checkpoint", "unet"], name)
           if (found !== undefined) return found.file
           const other = yield* library.find(kinds, name)
           if (other !== undefined) {
@@ -161,8 +199,20 @@ export class ModelProvider extends Context.Service<ModelProvider, {
         })
       })
 
-      const load: ModelProvider["Service"]["load"] = (name) =>
-        placeOf(name).pipe(Effect.flatMap(loaded), Effect.tapError(metrics.loadFailed))
+      const load: ModelProvider["Service"]["load"] = Effect.fnUntraced(
+        function*(name, settings = Options.defaults) {
+          const place = yield* placeOf(name)
+          return yield* loaded(yield* Effect.provideContext(choose(place, settings, library), services))
+        },
+        Effect.tapError(metrics.loadFailed)
+      )
+
+      const vaes = Effect.map(
+        library.list,
+        (files) =>
+          files.filter(({ kind, problems }) => kind === "vae" && problems.length === 0)
+            .map(({ file }) => ({ name: path.basename(file), file }))
+      )
 
       return Context.make(
         ModelProvider,
@@ -171,9 +221,9 @@ export class ModelProvider extends Context.Service<ModelProvider, {
           find,
           load,
           unload: models.trim(0),
-          resident: Effect.map(models.keys, (folders) => folders.map((folder) => path.basename(folder)))
+          resident: Effect.map(models.keys, (keys) => keys.map((key) => path.basename(key.split("\n")[0] ?? "")))
         })
-      ).pipe(Context.add(Models, Models.of({ load, ...namedFiles.make(library, services) })))
+      ).pipe(Context.add(Models, Models.of({ load, vaes, ...namedFiles.make(library, services) })))
     })
   )
 }

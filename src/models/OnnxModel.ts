@@ -59,6 +59,7 @@ export const make = Effect.fnUntraced(function*(
   return {
     name: folder.name,
     hash,
+    isVaeFixed: true,
     defaultSize: defaultSize(folder),
     sizeMultiple: latents.scale.space * 2 ** (folder.unet.down_block_types.length - 1),
     latents,

@@ -51,7 +51,12 @@ export interface InfotextFacts {
   /** Size of the first pass, in pixels. */
   readonly width: number
   readonly height: number
-  readonly model: { readonly name: string; readonly hash: string | undefined }
+  readonly model: {
+    readonly name: string
+    readonly hash: string | undefined
+    /** A VAE in a file of its own. */
+    readonly vae?: { readonly name: string | undefined; readonly hash: string | undefined } | undefined
+  }
   /** LoRAs and embeddings that act, by the names in the prompts. Left out: none. */
   readonly hashes?: NetworkHashes | undefined
   /** Whether brackets give words of either prompt more or less weight. */
@@ -104,6 +109,8 @@ export const parametersOf = (about: InfotextFacts): ReadonlyArray<Pair> => {
     [pairKey(field.width), `${about.width}x${about.height}`],
     [setting.sd_model_checkpoint, opts.add_model_hash_to_info ? about.model.hash : undefined],
     ["Model", opts.add_model_name_to_info ? about.model.name : undefined],
+    ["VAE hash", opts.add_vae_hash_to_info ? about.model.vae?.hash : undefined],
+    [setting.sd_vae, opts.add_vae_name_to_info ? about.model.vae?.name : undefined],
     [field.subseed, subseed_strength === 0 ? undefined : about.subseed],
     [field.subseed_strength, floatUnless(0, subseed_strength)],
     [pairKey(field.seed_resize_from_w), fromWidth > 0 && fromHeight > 0 ? `${fromWidth}x${fromHeight}` : undefined],

@@ -137,6 +137,8 @@ export interface PlannedModel {
   readonly name: string
   /** Absent where it is unknown, or not wanted. */
   readonly hash: string | undefined
+  /** The VAE, where it is another than its own; what is absent is unknown or not wanted. */
+  readonly vae?: { readonly name: string | undefined; readonly hash: string | undefined } | undefined
   /** `undefined` where it is unknown. */
   readonly isInpainting: boolean | undefined
   /** `undefined` where it is unknown. */

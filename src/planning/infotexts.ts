@@ -110,7 +110,7 @@ const factsOf = (
     subseed,
     width: plan.width,
     height: plan.height,
-    model: { name: plan.model.name, hash: plan.model.hash },
+    model: plan.model,
     hashes: plan.hashes,
     usesBrackets,
     ...(hires && {

@@ -662,6 +662,31 @@ export interface OptionsSnapshot {
    */
   readonly sd_model_checkpoint: string
   /**
+   * VAE of checkpoints: a file by its name; None for the checkpoint's own; Automatic for the one that is named like
+   * the checkpoint, or else its own.
+   *
+   * Text, at most 1000 characters. Default: `"Automatic"`.
+   */
+  readonly sd_vae: string
+  /**
+   * Whether sd_vae, unless Automatic, counts more than a VAE that is named like the checkpoint.
+   *
+   * Default: `true`.
+   */
+  readonly sd_vae_overrides_per_model_preferences: boolean
+  /**
+   * Files of text encoders for checkpoints that hold none: their names, with commas between.
+   *
+   * Text, at most 1000 characters. Default: `""`.
+   */
+  readonly sd_text_encoders: string
+  /**
+   * What a checkpoint's network predicts; Automatic for what its files say.
+   *
+   * Default: `"Automatic"`.
+   */
+  readonly sd_prediction_type: "Automatic" | "epsilon" | "v_prediction"
+  /**
    * How weights in prompts act: None reads brackets as text, Ignore parses weights without applying them.
    *
    * Default: `"Original"`.
@@ -1166,11 +1191,12 @@ export interface OptionsSnapshot {
    */
   readonly show_progress_every_n_steps: number
   /**
-   * How previews are made: by the model's own colour matrix, or by decoding in full.
+   * How previews are made: by a tiny autoencoder (TAESD) where its file is there, by the model's own colour matrix,
+   * or by decoding in full.
    *
-   * Default: `"Approx cheap"`.
+   * Default: `"TAESD"`.
    */
-  readonly show_progress_type: "Approx cheap" | "Full"
+  readonly show_progress_type: "TAESD" | "Approx cheap" | "Full"
   /**
    * Whether infotexts include the model's hash.
    *
@@ -1183,6 +1209,18 @@ export interface OptionsSnapshot {
    * Default: `true`.
    */
   readonly add_model_name_to_info: boolean
+  /**
+   * Whether infotexts include the hash of a VAE from a file of its own.
+   *
+   * Default: `true`.
+   */
+  readonly add_vae_hash_to_info: boolean
+  /**
+   * Whether infotexts include the name of a VAE from a file of its own.
+   *
+   * Default: `true`.
+   */
+  readonly add_vae_name_to_info: boolean
   /**
    * Whether infotexts include Serena's version.
    *
@@ -1199,6 +1237,31 @@ export interface OptionsPatch {
    * Default: `""`.
    */
   readonly sd_model_checkpoint?: string
+  /**
+   * VAE of checkpoints: a file by its name; None for the checkpoint's own; Automatic for the one that is named like
+   * the checkpoint, or else its own.
+   *
+   * Text, at most 1000 characters. Default: `"Automatic"`.
+   */
+  readonly sd_vae?: string
+  /**
+   * Whether sd_vae, unless Automatic, counts more than a VAE that is named like the checkpoint.
+   *
+   * Default: `true`.
+   */
+  readonly sd_vae_overrides_per_model_preferences?: boolean
+  /**
+   * Files of text encoders for checkpoints that hold none: their names, with commas between.
+   *
+   * Text, at most 1000 characters. Default: `""`.
+   */
+  readonly sd_text_encoders?: string
+  /**
+   * What a checkpoint's network predicts; Automatic for what its files say.
+   *
+   * Default: `"Automatic"`.
+   */
+  readonly sd_prediction_type?: "Automatic" | "epsilon" | "v_prediction"
   /**
    * How weights in prompts act: None reads brackets as text, Ignore parses weights without applying them.
    *
@@ -1704,11 +1767,12 @@ export interface OptionsPatch {
    */
   readonly show_progress_every_n_steps?: number
   /**
-   * How previews are made: by the model's own colour matrix, or by decoding in full.
+   * How previews are made: by a tiny autoencoder (TAESD) where its file is there, by the model's own colour matrix,
+   * or by decoding in full.
    *
-   * Default: `"Approx cheap"`.
+   * Default: `"TAESD"`.
    */
-  readonly show_progress_type?: "Approx cheap" | "Full"
+  readonly show_progress_type?: "TAESD" | "Approx cheap" | "Full"
   /**
    * Whether infotexts include the model's hash.
    *
@@ -1721,6 +1785,18 @@ export interface OptionsPatch {
    * Default: `true`.
    */
   readonly add_model_name_to_info?: boolean
+  /**
+   * Whether infotexts include the hash of a VAE from a file of its own.
+   *
+   * Default: `true`.
+   */
+  readonly add_vae_hash_to_info?: boolean
+  /**
+   * Whether infotexts include the name of a VAE from a file of its own.
+   *
+   * Default: `true`.
+   */
+  readonly add_vae_name_to_info?: boolean
   /**
    * Whether infotexts include Serena's version.
    *

@@ -186,7 +186,13 @@ const orderedRows: ReadonlyArray<Row> = [
   setting("randn_source", randomSource),
   setting("tiling"),
   setting("hires_fix_refiner_pass"),
-  row("sd_vae", "VAE", text),
+  setting("sd_vae"),
+  // A VAE that a text names counts more than one that is named like the checkpoint.
+  row(
+    "sd_vae_overrides_per_model_preferences",
+    (said) => said["VAE"] !== undefined || isOwn(said) ? true : undefined,
+    flag
+  ),
   row("sd_vae_encode_method", "VAE Encoder", text),
   row("sd_vae_decode_method", "VAE Decoder", text),
   setting("inpainting_mask_weight"),

@@ -67,7 +67,8 @@ export const readInfotext: (
     )
     const settings = settingsOf(said).filter(({ name, problem, value }) =>
       Object.hasOwn(OptionsPatch.fields, name) && (problem !== undefined || inForce[name] !== value) &&
-      (name !== "sd_model_checkpoint" || options.swapModel === true) && !isOverridden(name)
+      (name !== "sd_model_checkpoint" || options.swapModel === true) && !isOverridden(name) &&
+      !InfotextWarnings.isUnknownSetting(name, value, options.isKnown)
     )
     const decoded = yield* Effect.result(decode({
       ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),

@@ -19,6 +19,8 @@ export interface IsKnown {
   readonly scheduler: (name: string) => boolean
   /** The names of all upscalers, in any case; absent where they are unknown. */
   readonly upscalers?: ReadonlyArray<string>
+  /** Whether there is a VAE of this name; absent where that is unknown. */
+  readonly vae?: (name: string) => boolean
 }
 
 const namedBy: Readonly<Record<string, "sampler" | "scheduler" | "upscaler">> = {
@@ -37,6 +39,10 @@ export const isUnknownName = (field: string, value: unknown, isKnown: IsKnown | 
   const wanted = value.trim().toLowerCase()
   return isKnown.upscalers?.every((name) => name.toLowerCase() !== wanted) === true
 }
+
+/** Whether a text's value for a setting is a name that nothing has. */
+export const isUnknownSetting = (setting: string, value: unknown, isKnown: IsKnown | undefined): boolean =>
+  setting === "sd_vae" && isKnown?.vae !== undefined && !isNeutral(value) && !isKnown.vae(String(value))
 
 /** Sentences about what a request lacks of the text that it was made from. */
 export const warningsOf = (made: {
@@ -78,6 +84,10 @@ export const warningsOf = (made: {
       : ["The infotext has no prompt: the image is generated without one."]),
     ...noise(fields, isGiven),
     ...unknownNames,
+    ...(isGiven("sd_vae") || !isUnknownSetting("sd_vae", fields["VAE"] ?? "None", isKnown) ? [] : [
+      `The image was made with the VAE ${quoted(fields["VAE"])}, which is not in the models folders. The model's is ` +
+      "used: the image will differ."
+    ]),
     ...networks(fields),
     ...grouped.map(({ sentence }) => sentence),
     ...fromImage(fields, kind),
@@ -118,6 +128,7 @@ const silent: ReadonlySet<string> = new Set([
   "Hashes",
   "Lora hashes",
   "TI hashes",
+  "VAE hash",
   "Version",
   "User",
   "Denoising strength",
@@ -156,10 +167,10 @@ const groups: ReadonlyArray<Group> = [
       "there: the image will differ."
   },
   {
-    isOf: starts("VAE"),
+    isOf: starts("VAE Encoder", "VAE Decoder"),
     sentence: (keys) =>
-      `The image was made with a VAE or VAE method of its own (${keys}). Serena uses the model's: the ` +
-      "image will differ."
+      `Another method than the full VAE made the image (${keys}). Serena decodes and encodes in full: the image will ` +
+      "differ."
   },
   {
     isOf: starts("Face restoration"),

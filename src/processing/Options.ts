@@ -36,6 +36,42 @@ const fields = {
     })
   ),
 
+  sd_vae: Schema.String.check(Schema.isMaxLength(1000)).pipe(
+    field({
+      title: "SD VAE",
+      description:
+        "VAE of checkpoints: a file by its name; None for the checkpoint's own; Automatic for the one that " +
+        "is named like the checkpoint, or else its own.",
+      group: "Model",
+      infotext: "VAE"
+    })
+  ),
+  sd_vae_overrides_per_model_preferences: Schema.Boolean.pipe(
+    field({
+      title: "Selected VAE overrides per-model preferences",
+      description: "Whether sd_vae, unless Automatic, counts more than a VAE that is named like the checkpoint.",
+      group: "Model"
+    })
+  ),
+  sd_text_encoders: Schema.String.check(Schema.isMaxLength(1000)).pipe(
+    field({
+      title: "Text encoders",
+      description: "Files of text encoders for checkpoints that hold none: their names, with commas between.",
+      group: "Model",
+      infotext: "Text encoders",
+      written: "unless default"
+    })
+  ),
+  sd_prediction_type: Schema.Literals(["Automatic", "epsilon", "v_prediction"]).pipe(
+    field({
+      title: "Prediction type",
+      description: "What a checkpoint's network predicts; Automatic for what its files say.",
+      group: "Model",
+      infotext: "Prediction type",
+      written: "unless default"
+    })
+  ),
+
   emphasis: Schema.Literals(["None", "Ignore", "Original", "No norm"]).pipe(
     field({
       title: "Emphasis mode",
@@ -626,10 +662,11 @@ const fields = {
   show_progress_every_n_steps: wholeAtLeast(1).pipe(
     field({ title: "Live preview display period", description: "Steps between two previews.", group: "Live previews" })
   ),
-  show_progress_type: Schema.Literals(["Approx cheap", "Full"]).pipe(
+  show_progress_type: Schema.Literals(["TAESD", "Approx cheap", "Full"]).pipe(
     field({
       title: "Live preview method",
-      description: "How previews are made: by the model's own colour matrix, or by decoding in full.",
+      description: "How previews are made: by a tiny autoencoder (TAESD) where its file is there, by the model's own " +
+        "colour matrix, or by decoding in full.",
       group: "Live previews"
     })
   ),
@@ -648,6 +685,20 @@ const fields = {
       group: "Infotext"
     })
   ),
+  add_vae_hash_to_info: Schema.Boolean.pipe(
+    field({
+      title: "VAE hash in infotexts",
+      description: "Whether infotexts include the hash of a VAE from a file of its own.",
+      group: "Infotext"
+    })
+  ),
+  add_vae_name_to_info: Schema.Boolean.pipe(
+    field({
+      title: "VAE name in infotexts",
+      description: "Whether infotexts include the name of a VAE from a file of its own.",
+      group: "Infotext"
+    })
+  ),
   add_version_to_infotext: Schema.Boolean.pipe(
     field({
       title: "Version in infotexts",
@@ -659,6 +710,10 @@ const fields = {
 
 const defaults: OptionsSnapshot = Object.freeze({
   sd_model_checkpoint: "",
+  sd_vae: "Automatic",
+  sd_vae_overrides_per_model_preferences: true,
+  sd_text_encoders: "",
+  sd_prediction_type: "Automatic",
   emphasis: "Original",
   comma_padding_backtrack: 20,
   enable_prompt_comments: true,
@@ -743,9 +798,11 @@ const defaults: OptionsSnapshot = Object.freeze({
   save_params_txt: true,
   live_previews_enable: true,
   show_progress_every_n_steps: 5,
-  show_progress_type: "Approx cheap",
+  show_progress_type: "TAESD",
   add_model_hash_to_info: true,
   add_model_name_to_info: true,
+  add_vae_hash_to_info: true,
+  add_vae_name_to_info: true,
   add_version_to_infotext: true
 })
 

@@ -12,7 +12,7 @@ import { unknownNames } from "../core/Problem.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import type { ModelNotFound, NetworkError } from "../model/ModelError.ts"
 import type { ModelInfo } from "../model/ModelInfo.ts"
-import { Models } from "../model/Models.ts"
+import { Models, type ModelSettings } from "../model/Models.ts"
 import { checkRequest } from "../processing/checkRequest.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
@@ -76,9 +76,12 @@ export class CaptureContext extends Context.Service<CaptureContext, {
       })
     })
 
-  /** The same, with models from `load`, which is given the name that the settings hold. */
+  /** The same, with models from `load`, which is given the name that the settings hold, and the settings. */
   static readonly layerWith = (
-    load: (name: string) => Effect.Effect<LoadedModel | ModelInfo, ModelNotFound | NetworkError, Scope.Scope>
+    load: (
+      name: string,
+      settings: ModelSettings
+    ) => Effect.Effect<LoadedModel | ModelInfo, ModelNotFound | NetworkError, Scope.Scope>
   ): Layer.Layer<CaptureContext, never, CommandOptions | Options | Runs> =>
     Layer.effect(
       CaptureContext,
@@ -95,12 +98,16 @@ export class CaptureContext extends Context.Service<CaptureContext, {
             yield* checkRequest(processing, cmdOpts.limits)
             const { sd_model_checkpoint: wanted } = processing.override_settings
             if (wanted !== undefined && isPath(wanted)) return yield* notPath("override_settings.sd_model_checkpoint")
+            for (const name of ["sd_vae", "sd_text_encoders"] as const) {
+              const { [name]: part = "" } = processing.override_settings
+              if (isPath(part)) return yield* notPath(`override_settings.${name}`)
+            }
             const opts = Options.patched(snapshot, processing.override_settings)
             const state = yield* RunState.make(runId)
             yield* runs.enter(state)
             // However the run ends, including when its model fails to load.
             yield* Effect.addFinalizer(() => state.update({ ended: true }))
-            const model = yield* load(opts.sd_model_checkpoint)
+            const model = yield* load(opts.sd_model_checkpoint, opts)
             return Object.freeze({ model, opts, device: { provider: cmdOpts.device }, state, cmdOpts })
           })
         })

@@ -5,6 +5,7 @@ import { deflateSync } from "node:zlib"
 import { parametersOf, readMetadata } from "../../src/images/Metadata.ts"
 import * as Png from "../../src/images/Png.ts"
 import { Upscalers } from "../../src/images/Upscalers.ts"
+import { Models } from "../../src/model/Models.ts"
 import * as Infotext from "../../src/processing/Infotext.ts"
 import { readInfotext } from "../../src/processing/InfotextRequest.ts"
 import { Options } from "../../src/processing/Options.ts"
@@ -12,7 +13,12 @@ import { knownNames } from "../../src/runner/knownNames.ts"
 
 const options = {
   opts: Options.defaults,
-  isKnown: Effect.runSync(Effect.provide(knownNames, Upscalers.layerBuiltIn))
+  isKnown: Effect.runSync(
+    knownNames.pipe(
+      Effect.provide(Upscalers.layerBuiltIn),
+      Effect.provideService(Models, { load: () => Effect.die("no model is loaded"), vaes: Effect.succeed([]) })
+    )
+  )
 }
 
 const readCase = Effect.fnUntraced(function*(file: string) {
@@ -433,7 +439,8 @@ describe("keys that are not taken", () => {
   it.effect.each<readonly [pairs: string, told: RegExp]>([
     ["AddNet Enabled: True, AddNet Model 1: x", /LoRA .*\(AddNet Enabled, AddNet Model 1\)/],
     ["Hypernet: x", /hypernetwork .*\(Hypernet\)/],
-    ["VAE: some.pt, VAE hash: 00", /VAE .*\(VAE, VAE hash\)/],
+    ["VAE: some.pt, VAE hash: 00", /made with the VAE "some\.pt", which is not in the models folders/],
+    ["VAE Decoder: TAESD", /Another method .*\(VAE Decoder\)/],
     ["Face restoration: CodeFormer", /Faces .*\(Face restoration\)/],
     [`Hashes: {"model": "00", "lora:x": "11"}`, /LoRA .*\(x\)/],
     ["Schedule type: Turbo", /Unknown scheduler "Turbo" \(Schedule type\)/],

@@ -21,15 +21,22 @@ export interface Prediction {
 /** Above this standard deviation of its last attention's first bias, Stable Diffusion 2 predicts v (ComfyUI's rule). */
 const largestOfEpsilon = 0.09
 
-/** What a source with a UNet predicts. `yaml` is the text of the `.yaml` file next to it, if there is one. */
+/**
+ * What a source with a UNet predicts. `yaml` is the text of the `.yaml` file next to it, if there is one; what a user
+ * `said` counts more than all signs.
+ */
 export const predictionOf = Effect.fnUntraced(function*(
   source: WeightSource,
   { family, parts, variant }: Contents,
-  yaml?: string
+  { said, yaml }: {
+    readonly yaml?: string | undefined
+    readonly said?: "epsilon" | "v_prediction" | undefined
+  } = {}
 ): Effect.fn.Return<Prediction, InvalidModelFile, FileSystem.FileSystem> {
   const { metadata, tensors } = source
   const isZeroSnr = tensors.has("ztsnr")
   const found = (type: Prediction["type"], why: string): Prediction => ({ type, isZeroSnr, why })
+  if (said !== undefined) return found(said, "a setting says so")
   if (yaml !== undefined && /^\s*parameterization:\s*["']?v["']?\s*(#.*)?$/m.test(yaml)) {
     return found("v_prediction", "the .yaml file next to it has parameterization: v")
   }

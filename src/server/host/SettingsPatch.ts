@@ -103,7 +103,7 @@ const kindOf = (like: unknown): string =>
 
 // Values of the webui under their names here.
 const translated = (name: string, value: unknown): unknown => {
-  if (name === "show_progress_type" && (value === "Approx NN" || value === "TAESD")) return "Approx cheap"
+  if (name === "show_progress_type" && value === "Approx NN") return "Approx cheap"
   if (name === "show_progress_every_n_steps" && value === -1) return Number.MAX_SAFE_INTEGER
   return value
 }

@@ -76,7 +76,10 @@ export class Generation extends Context.Service<Generation, {
           return yield* problem(["body", "infotext"], parsed.unreadable)
         }
         const said = Infotext.withDefaults(parsed)
-        const isKnown = yield* Effect.provideService(knownNames, Upscalers, upscalers)
+        const isKnown = yield* knownNames.pipe(
+          Effect.provideService(Upscalers, upscalers),
+          Effect.provideService(Models, models)
+        )
         const filled: Record<string, unknown> = {}
         for (const { name, value } of InfotextRequest.fieldsOf(said)) {
           if (InfotextWarnings.isUnknownName(name, value, isKnown)) continue
@@ -87,6 +90,7 @@ export class Generation extends Context.Service<Generation, {
         const unsaid: Record<string, unknown> = {}
         for (const { name, value } of InfotextRequest.settingsOf(said)) {
           if (value === undefined || name in overrides || !(name in inForce) || inForce[name] === value) continue
+          if (InfotextWarnings.isUnknownSetting(name, value, isKnown)) continue
           if (name !== "sd_model_checkpoint" || inForce["disable_weights_auto_swap"] === false) unsaid[name] = value
         }
         const warnings = InfotextWarnings.warningsOf({
@@ -141,8 +145,13 @@ export class Generation extends Context.Service<Generation, {
       // Sizes are cut to what the model takes: one latent value for several pixels, which the network may halve again.
       const sizeMultipleOf = Effect.fnUntraced(function*(overrides: { readonly [setting: string]: unknown }) {
         const asked = overrides["sd_model_checkpoint"]
-        const name = typeof asked === "string" ? asked : (yield* options.snapshot).sd_model_checkpoint
-        return yield* load(name).pipe(
+        const current = yield* options.snapshot
+        const name = typeof asked === "string" ? asked : current.sd_model_checkpoint
+        const chosen = yield* Effect.orElseSucceed(
+          Effect.map(Options.decode(overrides), (patch) => Options.patched(current, patch)),
+          () => current
+        )
+        return yield* load(name, chosen).pipe(
           Effect.map(({ sizeMultiple }) => sizeMultiple),
           Effect.scoped,
           // The run reports what is wrong with the model when it loads it.

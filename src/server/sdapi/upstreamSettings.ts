@@ -80,9 +80,7 @@ export const upstreamSettings: Readonly<Record<string, string | number | boolean
   sd_checkpoint_cache: 0,
   sd_checkpoint_dropdown_use_short: false,
   sd_unet: "Automatic",
-  sd_vae: "Automatic",
   sd_vae_checkpoint_cache: 0,
-  sd_vae_overrides_per_model_preferences: true,
   sd_vae_encode_method: "Full",
   sd_vae_decode_method: "Full",
   auto_vae_precision_bfloat16: false,
@@ -198,8 +196,6 @@ export const upstreamSettings: Readonly<Record<string, string | number | boolean
   send_size: true,
   enable_reloading_ui_scripts: false,
   // Infotexts
-  add_vae_name_to_info: true,
-  add_vae_hash_to_info: true,
   add_user_name_to_info: false,
   disable_weights_auto_swap: true,
   infotext_skip_pasting: [],

@@ -42,7 +42,7 @@ const groups: ReadonlyArray<{ readonly title: string; readonly settings: Readonl
       {
         kind: "choice",
         name: "show_progress_type",
-        choices: ["Approx cheap", "Full"]
+        choices: ["TAESD", "Approx cheap", "Full"]
       }
     ]
   },

@@ -155,14 +155,19 @@ describe("what a file is", () => {
 })
 
 describe("what a checkpoint predicts", () => {
-  const prediction = Effect.fnUntraced(function*(name: string, yaml?: string, extra: ReadonlyArray<string> = []) {
+  const prediction = Effect.fnUntraced(function*(
+    name: string,
+    yaml?: string,
+    extra: ReadonlyArray<string> = [],
+    said?: "epsilon" | "v_prediction"
+  ) {
     const { files, metadata, tensors } = yield* source(name)
     const [any] = tensors.values()
     const marked = new Map([...tensors, ...extra.flatMap((mark) => any === undefined ? [] : [[mark, any] as const])])
     const { isZeroSnr, type } = yield* predictionOf(
       { files, metadata, tensors: marked },
       contentsOf(marked),
-      yaml
+      { yaml, said }
     )
     return isZeroSnr ? `${type}, zero SNR` : type
   })
@@ -183,6 +188,9 @@ describe("what a checkpoint predicts", () => {
       assert.strictEqual(yield* prediction("checkpoints/sd15.safetensors", yaml("v")), "v_prediction")
       assert.strictEqual(yield* prediction("checkpoints/sd2-v.safetensors"), "v_prediction")
       assert.strictEqual(yield* prediction("checkpoints/sd2-v.safetensors", yaml("eps")), "epsilon")
+      // A user's word counts more than all of them.
+      assert.strictEqual(yield* prediction("checkpoints/sd2-v.safetensors", yaml("v"), [], "epsilon"), "epsilon")
+      assert.strictEqual(yield* prediction(sdxl, undefined, ["edm_mean", "edm_std"], "v_prediction"), "v_prediction")
     }).pipe(Effect.provide(platform)))
 })
 
