@@ -6,6 +6,7 @@
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 import { Seed } from "../core/Seed.ts"
+import { ControlUnit } from "../processing/ControlUnit.ts"
 import { Img2Img, Txt2Img } from "../processing/Processing.ts"
 import { RunError } from "./errors.ts"
 
@@ -23,10 +24,17 @@ export const RunRequest = Schema.Union([
 ])
 export type RunRequest = typeof RunRequest.Type
 
+const units = {
+  control_units: Schema.Array(
+    ControlUnit.mapFields(Struct.omit(["image", "mask"])).annotate({ identifier: "ControlUnitWithoutImages" })
+  )
+}
+
 /** A request without its images. */
 export const AskedRequest = Schema.Union([
-  Txt2Img,
-  Img2Img.mapFields(Struct.omit(["init_images", "mask"])).annotate({ identifier: "Img2ImgWithoutImages" })
+  Txt2Img.mapFields(Struct.assign(units)).annotate({ identifier: "Txt2ImgWithoutImages" }),
+  Img2Img.mapFields(Struct.omit(["init_images", "mask"])).mapFields(Struct.assign(units))
+    .annotate({ identifier: "Img2ImgWithoutImages" })
 ])
 export type AskedRequest = typeof AskedRequest.Type
 

@@ -32,6 +32,7 @@ import { isPath, notPath, RuntimeContext } from "../runner/RuntimeContext.ts"
 import { adapted } from "./adapted.ts"
 import * as batches from "./batches.ts"
 import { clipSkipWarnings } from "./clipSkip.ts"
+import { controlledBy, passControls } from "./controls.ts"
 import { enlarge } from "./enlarge.ts"
 import * as output from "./output.ts"
 import { latentShape, type PassEnv } from "./PassEnv.ts"
@@ -118,22 +119,33 @@ const sourceOf = Effect.fnUntraced(function*({ processing, source }: RunPlan) {
 
 const prepareFirst = Effect.fnUntraced(function*(run: RunPlan, env: PassEnv) {
   const levels = yield* levelsOf(run)
-  const pass = { env, run, plan: run, levels, process: processOf(env.model.noise, env.opts), stepsBefore: undefined }
+  const { model, residuals } = yield* controlledBy(env.model, run.controls)
+  const pass = {
+    env: { ...env, model },
+    run,
+    plan: run,
+    levels,
+    controls: passControls(run.controls, residuals, "first"),
+    process: processOf(model.noise, env.opts),
+    stepsBefore: undefined
+  }
   return yield* ready(pass, run.hires === undefined || env.opts.hires_fix_refiner_pass !== "second pass")
 })
 
 const prepareSecond = Effect.fnUntraced(function*(run: RunPlan, hires: HiresPlan, own: LoadedModel, first: ReadyPass) {
   const { env } = first
-  const model = hires.checkpoint === undefined
+  const other = hires.checkpoint === undefined
     ? own
     : yield* loadCompatible(hires.checkpoint, "hr_checkpoint_name", { ...env, model: own })
   // Another model walks its own levels, known now that it is loaded.
-  const plan = model === own ? hires : withLevels(hires, model, env.opts)
+  const plan = other === own ? hires : withLevels(hires, other, env.opts)
+  const { model, residuals } = yield* controlledBy(yield* adapted(other, plan.adapters), run.controls)
   const pass = {
-    env: { ...env, model: yield* adapted(model, plan.adapters) },
+    env: { ...env, model },
     run,
     plan,
     levels: yield* levelsOf(plan),
+    controls: passControls(run.controls, residuals, "second"),
     process: processOf(model.noise, env.opts),
     stepsBefore: promptSteps(first)
   }

@@ -54,6 +54,8 @@ export interface GuidedDenoiserOptions<E> {
   readonly mask?: LatentMask | undefined
   /** What the model reads of a source image, see `networkRows.NetworkRowsOptions`. */
   readonly source?: Float32Array | undefined
+  /** The ControlNets that the model follows, see `networkRows.NetworkRowsOptions`. */
+  readonly controls?: networkRows.NetworkRowsOptions["controls"]
   /** Tiles in which large latents are predicted, see `networkRows.NetworkRowsOptions`. */
   readonly tiles?: networkRows.NetworkRowsOptions["tiles"]
 }
@@ -95,6 +97,8 @@ export const make: <E>(
         withoutSource,
         seamless: options.seamless === true,
         source: options.source,
+        prompted: members.filter((member) => parts.includes(member)).length,
+        controls: options.controls,
         tiles: options.tiles
       })
     const together = negative !== undefined && areAlike(parts[0], negative)

@@ -9,13 +9,19 @@ import * as Effect from "effect/Effect"
 import * as Record from "effect/Record"
 import type * as Scope from "effect/Scope"
 import { latentLength, type LatentShape } from "../core/LatentShape.ts"
+import type { Raster } from "../core/Raster.ts"
+import { inTurns } from "../core/Work.ts"
 import type { NamedTensors, ScheduledConditioning } from "../model/Conditioner.ts"
 import type { DenoisingCall, DenoisingShape, LoadedModel } from "../model/LoadedModel.ts"
 import type { NetworkError } from "../model/ModelError.ts"
 import { sourceInput } from "../model/SourceChannels.ts"
 import { entryAt } from "../prompt/PromptSchedule.ts"
+import { type HintPart, writeHint } from "./hints.ts"
 import * as latentTiles from "./latentTiles.ts"
 import { rowsThatFit } from "./memory.ts"
+
+/** Pixels of a ControlNet's image for each latent value, on both sides. */
+const hintScale = 8
 
 export interface NetworkRows {
   /** What the network is to see: `[batch, channels, frames, height, width]` of variance 1. Write it before `run`. */
@@ -38,8 +44,24 @@ export interface NetworkRowsOptions {
   readonly source: Float32Array | undefined
   /** How many members, the last ones, see zeros in place of the source image; none when left out. */
   readonly withoutSource?: number | undefined
+  /** The first members that are parts of the prompt, without the negative one. */
+  readonly prompted: number
+  /** The ControlNets that the model follows, in their order. */
+  readonly controls?: ReadonlyArray<RowControl> | undefined
   /** Tiles, in latent values, in which larger latents are predicted; the whole at once when left out. */
   readonly tiles?: { readonly size: number; readonly overlap: number } | undefined
+}
+
+/** How a ControlNet acts on the rows of a call. */
+export interface RowControl {
+  /** The image to follow, eight pixels for each latent value on both sides. */
+  readonly image: Raster
+  /** What each residual is multiplied by while it acts. */
+  readonly scales: Float32Array
+  /** Whether it leaves the negative prompt alone. */
+  readonly isForPromptOnly: boolean
+  /** Whether it acts in the call that is about to be made. */
+  readonly isActing: () => boolean
 }
 
 export const make: (
@@ -86,12 +108,14 @@ const makeWhole = Effect.fnUntraced(function*(options: NetworkRowsOptions) {
   const size = batch * latentLength(shape)
   const texts = textWriter(call, options)
   if (source !== undefined) writeForAll(call.inputs[sourceInput], source, members.length - withoutSource)
+  yield* writeHints(call, options)
   const rows: NetworkRows = {
     input: call.sample.subarray(0, size),
     predictions: predictionsOf(call, members.length, size),
     run: (t, number) => {
       for (let member = 1; member < members.length; member++) call.sample.copyWithin(member * size, 0, size)
       texts(number)
+      writeScales(call, options)
       return call.run(t)
     }
   }
@@ -116,6 +140,7 @@ const makeTiled = Effect.fnUntraced(function*(options: NetworkRowsOptions, plan:
     predictions: members.map(() => new Float32Array(batch * latentLength(shape))),
     run: (t, number) => {
       texts(number)
+      writeScales(call, options)
       for (const prediction of rows.predictions) prediction.fill(0)
       return Effect.forEach(plan.tiles, (tile) =>
         Effect.suspend(() => {
@@ -125,7 +150,13 @@ const makeTiled = Effect.fnUntraced(function*(options: NetworkRowsOptions, plan:
             latentTiles.gather(sourcePart, source, sourcePlanes, plan, tile)
             writeForAll(call.inputs[sourceInput], sourcePart, members.length - withoutSource)
           }
-          return Effect.map(call.run(t), () => {
+          const cut = writeHints(call, options, {
+            top: (plan.grid.rows.starts[tile.row] ?? 0) * hintScale,
+            left: (plan.grid.columns.starts[tile.column] ?? 0) * hintScale,
+            height: plan.tile.height * hintScale,
+            width: plan.tile.width * hintScale
+          })
+          return Effect.map(Effect.andThen(cut, call.run(t)), () => {
             for (const [member, prediction] of rows.predictions.entries()) {
               latentTiles.scatterAdd(prediction, ofTile[member] ?? part, planes, plan, tile)
             }
@@ -142,6 +173,28 @@ const predictionsOf = ({ prediction }: DenoisingCall, members: number, size: num
 // A batch's values, for the first members. Buffers are zero where nothing was written.
 const writeForAll = (all: Float32Array | undefined, values: Float32Array, members: number): void => {
   for (let member = 0; member < members; member++) all?.set(values, member * values.length)
+}
+
+// Writes the images to follow, or a part of each, in turns with other fibers.
+const writeHints = (call: DenoisingCall, { controls = [] }: NetworkRowsOptions, part?: HintPart): Effect.Effect<void> =>
+  Effect.forEach(controls, ({ image }, i) => {
+    const hint = call.controls?.[i]?.hint
+    return hint === undefined ? Effect.void : inTurns(() => writeHint(hint, image, part))
+  }, { discard: true })
+
+// What multiplies the residuals in each row of the next call.
+const writeScales = (call: DenoisingCall, { batch, controls = [], members, prompted }: NetworkRowsOptions): void => {
+  for (const [i, { isActing, isForPromptOnly, scales }] of controls.entries()) {
+    const all = call.controls?.[i]?.scales
+    if (all === undefined) continue
+    const isOn = isActing()
+    for (let row = 0; row < members.length * batch; row++) {
+      const acts = isOn && (row < prompted * batch || !isForPromptOnly)
+      const place = row * scales.length
+      if (acts) all.set(scales, place)
+      else all.fill(0, place, place + scales.length)
+    }
+  }
 }
 
 // Writes each member's text of a call where it is not there yet.

@@ -21,6 +21,7 @@ import type { ProcessingRequest } from "../runner/ProcessingRequest.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 import { adapted } from "./adapted.ts"
 import { actingClipSkip } from "./clipSkip.ts"
+import { prepareControls } from "./controls.ts"
 import { drawSeeds } from "./drawSeeds.ts"
 import { findNetworks } from "./findNetworks.ts"
 import * as output from "./output.ts"
@@ -47,6 +48,16 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
     ? yield* preparePixels({ processing, source, opts, latentScale: model.latents.scale.space, size: settled })
     : undefined
 
+  const controls = yield* prepareControls(settled.controls, {
+    processing,
+    limits,
+    model,
+    source,
+    region: pixels?.mask?.region,
+    first: settled,
+    second: settled.hires
+  })
+
   // A folder that cannot be written is better known now than after all the work.
   yield* output.check(processing, opts)
   const networks = yield* findNetworks(model, settled, limits)
@@ -72,7 +83,7 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
     Effect.orElseSucceed(() => settled.clipSkip)
   )
   const facts = { ...seeds, model: { name: model.name, hash, vae }, networks, startedAt }
-  const planned = plan({ ...settled, clipSkip }, facts)
+  const planned = plan({ ...settled, controls, clipSkip }, facts)
   const ready: RunPlan = { ...planned, source: planned.source && { ...planned.source, pixels } }
   return ready
 })

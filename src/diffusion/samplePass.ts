@@ -12,6 +12,7 @@ import type { Conditioning } from "../model/Conditioner.ts"
 import { fits } from "../model/Embedding.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import { isEditing } from "../model/ModelInfo.ts"
+import { actsAt } from "../planning/controls.ts"
 import { heldByImages } from "../planning/memory.ts"
 import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
 import { floorTo } from "../planning/sizes.ts"
@@ -28,6 +29,7 @@ import { blend } from "../sampling/Guidance.ts"
 import type { NoiseProcess } from "../sampling/NoiseProcess.ts"
 import * as NoiseSchedule from "../sampling/NoiseSchedule.ts"
 import * as Samplers from "../sampling/Samplers.ts"
+import type { PassControl } from "./controls.ts"
 import * as GuidedDenoiser from "./GuidedDenoiser.ts"
 import { checkRow } from "./memory.ts"
 import * as networkRows from "./networkRows.ts"
@@ -49,6 +51,8 @@ export interface Refiner {
 export interface PromptedPass extends ReadingPass {
   readonly env: PassEnv
   readonly run: RunPlan
+  /** What the pass's ControlNets read; the model follows as many. */
+  readonly controls: ReadonlyArray<PassControl>
   /** The noise process that the levels are of. */
   readonly process: NoiseProcess
 }
@@ -137,7 +141,8 @@ export const samplePass: (options: SamplePassOptions) => Effect.Effect<Sampled, 
   const shape = latentShape(model, plan)
   const size = latentLength(shape)
   const { space } = model.latents.scale
-  const { denoiser, latest } = yield* makeDenoiser(options)
+  const progress: StepProgress = { done: 0, steps: 0 }
+  const { denoiser, latest } = yield* makeDenoiser(options, progress)
   const generator = RandomGenerator.kind(opts.randn_source)
   const seeds = batch.map(({ seed }) => seed)
   const noise = ImageNoise.make({
@@ -180,9 +185,15 @@ export const samplePass: (options: SamplePassOptions) => Effect.Effect<Sampled, 
     process,
     options: samplerOptions(processing, opts, sampler, start !== undefined),
     onStep: (step) =>
-      state.update({ samplingStep: step.step, samplingSteps: step.steps }).pipe(
-        Effect.andThen(noteStep(step)),
-        Effect.andThen(showPreview(step))
+      Effect.andThen(
+        Effect.sync(() => {
+          progress.done = step.step
+          progress.steps = step.steps
+        }),
+        state.update({ samplingStep: step.step, samplingSteps: step.steps }).pipe(
+          Effect.andThen(noteStep(step)),
+          Effect.andThen(showPreview(step))
+        )
       )
   }).pipe(
     Effect.map((latents): Sampled => ({ complete: true, latents })),
@@ -214,10 +225,17 @@ const samplerOptions = (
   fromImage
 })
 
+/** Steps of a pass that are made. */
+interface StepProgress {
+  done: number
+  steps: number
+}
+
 type Guided = GuidedDenoiser.GuidedDenoiser<SamplingStopped | ProcessingError>
 
 const makeDenoiser = Effect.fnUntraced(function*(
-  options: SamplePassOptions
+  options: SamplePassOptions,
+  progress: StepProgress
 ): Effect.fn.Return<Guided, ProcessingError, Scope.Scope> {
   const { env, levels: { calls }, process: { levels }, refiner } = options
   const scope = yield* Effect.scope
@@ -225,12 +243,12 @@ const makeDenoiser = Effect.fnUntraced(function*(
     env.state.progress,
     ({ interrupted, skipped }) => interrupted || skipped ? Effect.fail(new SamplingStopped()) : Effect.void
   )
-  const first = yield* denoiserOf(options, stopped)
+  const first = yield* denoiserOf(options, stopped, progress)
   if (refiner === undefined) return first
 
-  const refining = { ...options, env: { ...env, model: refiner.model }, source: undefined }
+  const refining = { ...options, env: { ...env, model: refiner.model }, source: undefined, controls: [] }
   const second = condition(refining).pipe(
-    Effect.flatMap((conditioning) => denoiserOf({ ...refining, conditioning }, stopped)),
+    Effect.flatMap((conditioning) => denoiserOf({ ...refining, conditioning }, stopped, progress)),
     Scope.provide(scope)
   )
   let call = 0
@@ -260,7 +278,8 @@ const makeDenoiser = Effect.fnUntraced(function*(
 
 const denoiserOf = Effect.fnUntraced(function*(
   options: SamplePassOptions,
-  gate: Effect.Effect<void, SamplingStopped>
+  gate: Effect.Effect<void, SamplingStopped>,
+  progress: StepProgress
 ) {
   const { env: { model, opts, seamless }, levels: { calls, sampler }, plan, process, run: { processing } } = options
   return yield* GuidedDenoiser.make({
@@ -282,7 +301,13 @@ const denoiserOf = Effect.fnUntraced(function*(
     },
     mask: options.mask,
     tiles: tilesOf(model, opts),
-    source: options.source
+    source: options.source,
+    controls: options.controls.map(({ image, scales, unit }) => ({
+      image,
+      scales,
+      isForPromptOnly: unit.control_mode === "control",
+      isActing: () => actsAt(unit, progress)
+    }))
   })
 })
 

@@ -63,6 +63,8 @@ export interface DenoisingCall {
   readonly inputs: Readonly<Record<string, Float32Array>>
   /** `[batch, channels, frames, height, width]`: what `noise.denoised` turns into clean latents. */
   readonly prediction: Float32Array
+  /** One for each ControlNet of the model, in their order; absent without any. */
+  readonly controls?: ReadonlyArray<ControlBuffers> | undefined
   /** Runs the network at a timestep, which may be fractional; the network's own number type decides. */
   readonly run: (t: number) => Effect.Effect<void, NetworkError>
 }
@@ -73,6 +75,23 @@ export interface VaeFile {
   readonly name: string
   /** First 10 hex digits of the file's SHA-256. */
   readonly hash: Effect.Effect<string, InvalidModelFile>
+}
+
+/** What a ControlNet reads in a call, next to what the denoising network does. */
+export interface ControlBuffers {
+  /** The image to follow, the same for all rows: `[3, height, width]` in pixels, RGB from 0 to 1. */
+  readonly hint: Float32Array
+  /**
+   * `[batch, residuals]`: what the residuals of each row are multiplied by before they are added. They are 0 to begin
+   * with; a ControlNet whose scales are all 0 is not run.
+   */
+  readonly scales: Float32Array
+}
+
+/** A ControlNet that a model follows. */
+export interface Control {
+  /** Residuals that it adds, from the first block on the way down to the middle, which is the last. */
+  readonly residuals: number
 }
 
 /** A model whose networks run in this process. */
@@ -105,6 +124,17 @@ export interface LoadedModel extends ModelInfo, Autoencoder {
    * fails with `InvalidModelFile`. Absent where weights cannot be adapted, as those of exported ONNX networks.
    */
   readonly adapted?: (uses: ReadonlyArray<AdapterUse>) => Effect.Effect<AdaptedModel, NetworkError, Scope.Scope>
+  /**
+   * The same model with ControlNets next to its denoising network, for as long as the scope. Each is opened when it is
+   * first used. A file that is no ControlNet, or one of another family, fails with `InvalidModelFile`. Absent where the
+   * network takes nothing from them, as exported ONNX networks.
+   */
+  readonly controlled?: (files: ReadonlyArray<string>) => Effect.Effect<ControlledModel, NetworkError, Scope.Scope>
+}
+
+/** A model that follows ControlNets. */
+export interface ControlledModel extends LoadedModel {
+  readonly controls: ReadonlyArray<Control>
 }
 
 /** A model with adapters over its weights. */

@@ -24,6 +24,21 @@ export type ModelSettings = Pick<
   "sd_prediction_type" | "sd_text_encoders" | "sd_vae" | "sd_vae_overrides_per_model_preferences"
 >
 
+/** A ControlNet that runs can name. */
+export interface ControlNetFile {
+  readonly name: string
+  /** The name with the first digits of the hash that sd-webui-controlnet shows. */
+  readonly title: string
+  readonly file: string
+}
+
+/** The ControlNets of this machine. */
+export interface ControlNets {
+  readonly list: Effect.Effect<ReadonlyArray<ControlNetFile>>
+  /** The one that a name or title means. */
+  readonly find: (name: string) => Effect.Effect<ControlNetFile | undefined>
+}
+
 export class Models extends Context.Service<Models, {
   /**
    * A model by its name, or the first one for an empty name, made of the files that the settings choose; by default
@@ -42,4 +57,6 @@ export class Models extends Context.Service<Models, {
   readonly embeddings?: Effect.Effect<ReadonlyArray<EmbeddingFile>>
   /** The VAEs that `sd_vae` may name; absent where none can be chosen. */
   readonly vaes?: Effect.Effect<ReadonlyArray<ListedVae>>
+  /** Absent where there can be none. */
+  readonly controlNets?: ControlNets
 }>()("serena/model/Models") {}

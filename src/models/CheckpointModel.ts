@@ -4,8 +4,9 @@
  * Which family it is, and what it predicts, its tensors say. A network is built and opened when it is first
  * used.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as FileSystem from "effect/FileSystem"
+import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -25,6 +26,7 @@ import { FileHashes, shortHash } from "./checkpoint/hashes.ts"
 import { predictionOf } from "./checkpoint/prediction.ts"
 import { readValues } from "./checkpoint/values.ts"
 import * as CheckpointTextEncoder from "./CheckpointTextEncoder.ts"
+import * as ControlNetworks from "./ControlNetworks.ts"
 import { familyNamed } from "./families.ts"
 import { fitting } from "./fitting.ts"
 import type { Graph, GraphOptions } from "./graph/Graph.ts"
@@ -66,7 +68,8 @@ export const make = Effect.fnUntraced(function*(
   if (contents.family === undefined) {
     return yield* invalid(`it holds no model, but a file of the kind "${contents.kind}"`)
   }
-  const plain = familyNamed(contents.family)
+  const { family: familyName } = contents
+  const plain = familyNamed(familyName)
   const unetWeights = yield* weightsOf(checkpoint, contents, "unet", "UNet")
   const vaeWeights = yield* weightsOf(checkpoint, contents, "vae", "VAE")
   const shapes = yield* fitting(file, () => ({ unet: unetShape(unetWeights), vae: autoencoderShape(vaeWeights) }))
@@ -84,15 +87,21 @@ export const make = Effect.fnUntraced(function*(
     plainAndSeamless(open, graphs, checkpoint, network, graph, background)
   // The attention of Stable Diffusion 2 leaves the range of float16.
   const precision = contents.family === "sd2" ? float32 : {}
-  const denoiserOf = (open: BuiltOpener, weights: Weights) =>
-    plainAndSeamless(
-      open,
-      graphs,
-      checkpoint,
-      "unet",
-      (options) => unet(weights, { ...unetSettings, ...options, ...precision }),
-      false
-    )
+  const denoiserOf = Effect.fnUntraced(function*(open: BuiltOpener, weights: Weights) {
+    const variant = (residuals: boolean) =>
+      plainAndSeamless(
+        open,
+        graphs,
+        checkpoint,
+        "unet",
+        (options) => unet(weights, { ...unetSettings, ...options, ...precision, residuals }),
+        false
+      )
+    const [alone, controlled] = [yield* variant(false), yield* variant(true)]
+    const variants: networkModel.Variants = (isSeamless, readsResiduals) =>
+      readsResiduals === true ? controlled(isSeamless) : alone(isSeamless)
+    return variants
+  })
   const denoiser = yield* denoiserOf(open, unetWeights)
   const decoder = yield* variants(
     "vae_decoder",
@@ -109,6 +118,9 @@ export const make = Effect.fnUntraced(function*(
       (options) => autoencoderKlEncoder(vaeWeights, { ...vaeSettings, ...options, ...float32 })
     )
     : undefined
+  const services = Context.pick(Networks, FileSystem.FileSystem, Path.Path)(
+    yield* Effect.context<Networks | FileSystem.FileSystem | Path.Path>()
+  )
   const hashes = yield* FileHashes
   const hash = yield* remembered(Effect.map(hashes.of(unetWeights.file), shortHash))
   const side = noise === family.noise || family.side !== 512 || contents.family !== "sd2" ? family.side : 768
@@ -159,13 +171,24 @@ export const make = Effect.fnUntraced(function*(
     ...withParts(textEncoders, networks.denoiser)
   }
 
+  const withControls =
+    (model: LoadedModel, denoiser: networkModel.Denoiser): NonNullable<LoadedModel["controlled"]> => (files) =>
+      ControlNetworks.controlled({
+        model,
+        family: familyName,
+        weights: unetWeights,
+        networks: { ...networks, denoiser },
+        latents
+      }, files).pipe(Effect.provideContext(services))
+
   const adapt = yield* adaptedParts.make({ file, unet: unetWeights, textEncoders, denoiser, denoiserOf })
   const adapted: NonNullable<LoadedModel["adapted"]> = Effect.fnUntraced(function*(uses) {
     const { strengths, textEncoders, variants, warnings } = yield* adapt(uses)
     const denoiser = { ...networks.denoiser, variants, strengths }
-    return { ...model, ...withParts(textEncoders, denoiser), adapted, adapterWarnings: warnings }
+    const own = { ...model, ...withParts(textEncoders, denoiser), adapted }
+    return { ...own, controlled: withControls(own, denoiser), adapterWarnings: warnings }
   })
-  return { ...model, adapted }
+  return { ...model, adapted, controlled: withControls(model, networks.denoiser) }
 })
 
 const weightsOf = (

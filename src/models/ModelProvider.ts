@@ -20,6 +20,7 @@ import * as Checkpoint from "./Checkpoint.ts"
 import { kinds } from "./checkpoint/contents.ts"
 import { FileHashes } from "./checkpoint/hashes.ts"
 import * as CheckpointModel from "./CheckpointModel.ts"
+import * as ControlNetFiles from "./ControlNetFiles.ts"
 import { loneNetwork } from "./findFiles.ts"
 import * as metrics from "./metrics.ts"
 import { hasWeights, type ModelFile, wantedBy } from "./ModelFile.ts"
@@ -223,7 +224,17 @@ export class ModelProvider extends Context.Service<ModelProvider, {
           unload: models.trim(0),
           resident: Effect.map(models.keys, (keys) => keys.map((key) => path.basename(key.split("\n")[0] ?? "")))
         })
-      ).pipe(Context.add(Models, Models.of({ load, vaes, ...namedFiles.make(library, services) })))
+      ).pipe(
+        Context.add(
+          Models,
+          Models.of({
+            load,
+            vaes,
+            ...namedFiles.make(library, services),
+            controlNets: ControlNetFiles.make(library, fs)
+          })
+        )
+      )
     })
   )
 }

@@ -11,12 +11,19 @@ import type { DenoisingShape, LoadedModel } from "../model/LoadedModel.ts"
 import type { NetworkError } from "../model/ModelError.ts"
 import { sourceInput } from "../model/SourceChannels.ts"
 import type { Strengths } from "./Adaptation.ts"
+import * as controlCalls from "./controlCalls.ts"
 import type { NetworkInfo } from "./Networks.ts"
 import type { Opened } from "./opening.ts"
 import * as TensorBuffer from "./TensorBuffer.ts"
 
-/** A network, or its seamless variant, which is opened separately. */
-export type Variants = (seamless: boolean | undefined) => Effect.Effect<Opened, NetworkError>
+/**
+ * A network, or its seamless variant, which is opened separately; of a denoising network also those that read residuals
+ * of ControlNets.
+ */
+export type Variants = (
+  seamless: boolean | undefined,
+  readsResiduals?: boolean
+) => Effect.Effect<Opened, NetworkError>
 
 /** Values of a call's inputs, by name. */
 export type Inputs = Readonly<Record<string, Float32Array>>
@@ -32,6 +39,7 @@ export interface Denoiser {
   readonly strengths?: Strengths | undefined
   /** Fills inputs of the network that follow from the conditioning's, before each run. */
   readonly derive?: ((inputs: Inputs, rows: number) => void) | undefined
+  readonly controls?: controlCalls.Controls | undefined
 }
 
 export interface Networks {
@@ -77,7 +85,7 @@ const dimsOf = (
 
 const denoising = (denoiser: Denoiser): LoadedModel["denoising"] =>
   Effect.fnUntraced(function*({ rowsAtOnce, ...shape }) {
-    const { batch: fixed, network, type } = yield* denoiser.variants(shape.seamless)
+    const { batch: fixed, network, type } = yield* denoiser.variants(shape.seamless, denoiser.controls !== undefined)
     const { channels, height, width } = shape
     const each = fixed ?? Math.min(rowsAtOnce ?? shape.batch, shape.batch)
     // A network of a fixed batch takes whole calls: what is too much in the last one is left as it is.
@@ -86,16 +94,28 @@ const denoising = (denoiser: Denoiser): LoadedModel["denoising"] =>
     const buffers = Record.map(dims, (dims, name) => TensorBuffer.make(type(name), dims))
     const strengths = Record.map(denoiser.strengths ?? {}, TensorBuffer.single)
     const prediction = TensorBuffer.make(type("out_sample"), [batch, channels, height, width])
-    const calls = yield* Effect.forEach(rangesOf(batch, each), ({ from, to }) => {
-      const timestep = TensorBuffer.make(type("timestep"), denoiser.timestepDims(network, to - from))
-      return Effect.map(
-        TensorBuffer.bind(network, {
-          inputs: { ...Record.map(buffers, (buffer) => TensorBuffer.rows(buffer, from, to)), timestep, ...strengths },
+    // What ControlNets read of latents that have a source image's channels behind them.
+    const latents = denoiser.channels === channels ? buffers["sample"] : TensorBuffer.make("float32", [
+      batch,
+      channels,
+      height,
+      width
+    ])
+    const controls = denoiser.controls && (yield* controlCalls.make(denoiser.controls, { ...shape, batch }, each))
+    const calls = yield* Effect.forEach(
+      rangesOf(batch, each),
+      Effect.fnUntraced(function*({ from, to }) {
+        const timestep = TensorBuffer.make(type("timestep"), denoiser.timestepDims(network, to - from))
+        const inputs = { ...Record.map(buffers, (buffer) => TensorBuffer.rows(buffer, from, to)), timestep }
+        const control = controls && latents &&
+          (yield* controls.bind({ from, to }, { ...inputs, sample: TensorBuffer.rows(latents, from, to) }))
+        const run = yield* TensorBuffer.bind(network, {
+          inputs: { ...inputs, ...strengths, ...control?.residuals },
           outputs: { out_sample: TensorBuffer.rows(prediction, from, to) }
-        }),
-        (run) => ({ run, timestep })
-      )
-    })
+        })
+        return { run: control === undefined ? run : Effect.andThen(control.run, run), timestep }
+      })
+    )
     const { sample: seen, ...read } = Record.map(buffers, ({ values }) => rowsOf(values, shape.batch, batch))
     const [sample, source] = apart(seen ?? new Float32Array(0), shape)
     const inputs = {
@@ -110,9 +130,11 @@ const denoising = (denoiser: Denoiser): LoadedModel["denoising"] =>
       sample,
       inputs,
       prediction: rowsOf(prediction.values, shape.batch, batch),
+      ...(controls && { controls: controls.buffers }),
       run: (t) =>
         Effect.suspend(() => {
           if (source !== undefined && seen !== undefined) join(seen, [sample, source], shape.batch)
+          if (source !== undefined && controls !== undefined) latents?.values.set(sample)
           denoiser.derive?.(inputs, shape.batch)
           return Effect.forEach(calls, ({ run, timestep }) =>
             Effect.suspend(() => {
@@ -163,9 +185,15 @@ const estimates = (
   return {
     denoising: Effect.fnUntraced(function*(shape) {
       if (isSmall(shape) && tokensOf(shape) <= chunkLength) return undefined
-      const { batch = shape.batch, network } = yield* denoiser.variants(shape.seamless)
+      const { batch = shape.batch, network } = yield* denoiser.variants(shape.seamless, denoiser.controls !== undefined)
       const strengths = Record.map(denoiser.strengths ?? {}, () => [])
-      return yield* network.estimate({ ...dimsOf(denoiser, network, { ...shape, batch }), ...strengths })
+      const inputs = { ...dimsOf(denoiser, network, { ...shape, batch }), ...strengths }
+      const { controls } = denoiser
+      if (controls === undefined) return yield* network.estimate(inputs)
+      const needs = yield* network.estimate({ ...inputs, ...controlCalls.residualSizes(controls, { ...shape, batch }) })
+      const { channels, height, width } = shape
+      const read = { ...inputs, sample: [batch, channels, height, width] }
+      return yield* controlCalls.estimate(controls, { ...shape, batch }, { needs, inputs: read })
     }),
     decode: Effect.fnUntraced(function*(shape) {
       if (isSmall(shape)) return undefined

@@ -78,6 +78,8 @@ export interface InfotextFacts {
   readonly familySettings?: ReadonlyArray<FamilySetting> | "all" | undefined
   /** Whether the image tiles without seams. */
   readonly tiling: boolean
+  /** A text for each ControlNet. Left out: none. */
+  readonly controls?: ReadonlyArray<string> | undefined
   readonly clipSkip: number
   /** As it stands behind `Version`. */
   readonly version: string
@@ -133,6 +135,7 @@ export const parametersOf = (about: InfotextFacts): ReadonlyArray<Pair> => {
     ...promptPairs(about),
     ...samplingPairs(about),
     ...refinerPairs(about),
+    ...(about.controls ?? []).map((text, i): Pair => [`ControlNet ${i}`, text]),
     ...ownPairs(about),
     ["Version", opts.add_version_to_infotext ? about.version : undefined]
   ]

@@ -9,6 +9,7 @@ import type { Seed } from "../core/Seed.ts"
 import type { InterpolationMode } from "../images/Resample.ts"
 import type { AdapterUse } from "../model/Adapter.ts"
 import type { Embedding } from "../model/Embedding.ts"
+import type { ControlUnit } from "../processing/ControlUnit.ts"
 import type { Processing } from "../processing/Processing.ts"
 import type { Sampler } from "../sampling/Sampler.ts"
 import type { Scheduler } from "../sampling/Schedules.ts"
@@ -99,12 +100,33 @@ export interface MaskPlan {
   readonly region: Region | undefined
 }
 
+/** A ControlNet that acts in a run. */
+export interface ControlPlan {
+  /** Place of its unit in the request. */
+  readonly index: number
+  /** Without its images. */
+  readonly unit: Omit<ControlUnit, "image" | "mask">
+  /** The ControlNet's name with its hash, where it is known. */
+  readonly title: string
+  /** Absent where another server has it. */
+  readonly ready: ReadyControl | undefined
+}
+
+/** A ControlNet's file, and the images that it follows. */
+export interface ReadyControl {
+  readonly file: string
+  /** In the sizes of both passes: RGB, and where it is transparent, hidden from the ControlNet. */
+  readonly first: Raster
+  readonly second: Raster | undefined
+}
+
 export interface RunPlan extends PassPlan {
   readonly runId: string
   readonly processing: Processing
   readonly hires: HiresPlan | undefined
   readonly refiner: RefinerPlan | undefined
   readonly source: SourcePlan | undefined
+  readonly controls: ReadonlyArray<ControlPlan>
   readonly seamless: boolean
   /** The text encoder's layer that acts, counted from the end: 1 is the last. */
   readonly clipSkip: number

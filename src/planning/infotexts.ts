@@ -9,6 +9,7 @@ import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Sampler } from "../sampling/Sampler.ts"
 import * as Schedules from "../sampling/Schedules.ts"
 import { version } from "../version.ts"
+import { unitText } from "./controls.ts"
 import * as InfotextWriter from "./InfotextWriter.ts"
 import type { ImagePlan, PassPlan, RunPlan } from "./RunPlan.ts"
 
@@ -128,6 +129,7 @@ const factsOf = (
     // Another model may be of any family.
     familySettings: hires?.checkpoint !== undefined || plan.refiner !== undefined ? "all" : settings ?? [],
     tiling: plan.seamless,
+    controls: plan.controls.map(unitText),
     clipSkip: plan.clipSkip,
     version: `serena-${version}`,
     ...(plan.refiner && { refiner: { name: plan.refiner.checkpoint, switchAt: plan.refiner.switchAt } })

@@ -10,6 +10,7 @@ import { isEditing, isInpainting, type ModelInfo } from "../model/ModelInfo.ts"
 import type { Limits } from "../processing/Limits.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import { exceeded, type Processing } from "../processing/Processing.ts"
+import { planControls, unitProblems, unitWarnings } from "./controls.ts"
 import { hiresSizeProblems, planHires, upscalerProblems } from "./hires.ts"
 import { infotextOf, infotextWarnings } from "./infotexts.ts"
 import { levelProblems, planLevels } from "./levels.ts"
@@ -111,6 +112,7 @@ export const outline = (inputs: OutlineInputs): Result.Result<Outline, PlanError
       ? []
       : hiresSizeProblems(hires, size, model, limits)),
     // Another server encodes images of any size that it accepts.
+    ...(server === undefined ? unitProblems(processing) : []),
     ...(processing._tag === "Img2Img" && source !== undefined && server === undefined
       ? sourceProblems(processing, source, limits)
       : [])
@@ -152,9 +154,10 @@ export const outline = (inputs: OutlineInputs): Result.Result<Outline, PlanError
     hires: second,
     refiner: planRefiner(processing),
     source: planned?.plan,
+    controls: planControls(processing),
     seamless: processing.tiling ?? opts.tiling,
     clipSkip: opts.CLIP_stop_at_last_layers,
-    warnings: [...prompts.warnings, ...(planned?.warnings ?? [])],
+    warnings: [...prompts.warnings, ...(planned?.warnings ?? []), ...unitWarnings(processing)],
     opts,
     usesBrackets: prompts.usesBrackets,
     loras: prompts.loras,

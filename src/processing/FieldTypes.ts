@@ -7,6 +7,198 @@ import type { Seed } from "../core/Seed.ts"
 import type { ImageBytes } from "./ImageBytes.ts"
 import type { SamplerName, SchedulerName } from "./SamplerName.ts"
 
+/** A ControlNet of a request: the image that the result follows, and how. */
+export interface ControlUnit {
+  /**
+   * Whether the unit acts.
+   *
+   * Default: `true`.
+   */
+  readonly enabled: boolean
+  /**
+   * The ControlNet, by its file's name, with or without the hash.
+   *
+   * Text, at most 1000 characters. Default: `""`.
+   */
+  readonly model: string
+  /**
+   * The image to follow.
+   *
+   * Default: the first init image.
+   */
+  readonly image?: ImageBytes | undefined
+  /**
+   * What the preprocessor inpaint_only hides of the image: white areas.
+   *
+   * Default: the request's mask.
+   */
+  readonly mask?: ImageBytes | undefined
+  /**
+   * What is made of the image before the ControlNet sees it: canny finds edges, none leaves it as it is.
+   *
+   * Text, at most 1000 characters. Default: `"none"`.
+   */
+  readonly module: string
+  /**
+   * How closely the result follows the image: 0 not at all.
+   *
+   * Number, 0 to 2. Default: `1`.
+   */
+  readonly weight: number
+  /**
+   * Share of the steps after which the unit begins to act.
+   *
+   * Number, 0 to 1. Default: `0`.
+   */
+  readonly guidance_start: number
+  /**
+   * Share of the steps after which it ceases to act.
+   *
+   * Number, 0 to 1. Default: `1`.
+   */
+  readonly guidance_end: number
+  /**
+   * What counts more where they disagree: prompt gives the deeper layers more weight than the others, control does
+   * so for the prompt and leaves the negative prompt alone.
+   *
+   * Default: `"balanced"`.
+   */
+  readonly control_mode: "balanced" | "prompt" | "control"
+  /**
+   * How an image of other proportions is brought to size: resize stretches it, crop cuts it, fill continues its
+   * edges.
+   *
+   * Default: `"crop"`.
+   */
+  readonly resize_mode: "resize" | "crop" | "fill"
+  /**
+   * Whether the preprocessor works at the size that the image will have.
+   *
+   * Default: `false`.
+   */
+  readonly pixel_perfect: boolean
+  /**
+   * The shorter side of the image that the preprocessor works on.
+   *
+   * Whole number, 64 to 2048, pixels. Default: 512.
+   */
+  readonly processor_res?: number | undefined
+  /**
+   * The preprocessor's first number: canny's lower threshold, for example.
+   *
+   * Number. Default: the preprocessor's own.
+   */
+  readonly threshold_a?: number | undefined
+  /**
+   * Its second number: canny's upper threshold.
+   *
+   * Number. Default: the preprocessor's own.
+   */
+  readonly threshold_b?: number | undefined
+  /**
+   * Accepted and ignored: the process option lowvram decides for all networks.
+   *
+   * Default: `false`.
+   */
+  readonly low_vram: boolean
+}
+
+/** The same with fields that may be omitted. */
+export interface ControlUnitInput {
+  /**
+   * Whether the unit acts.
+   *
+   * Default: `true`.
+   */
+  readonly enabled?: boolean
+  /**
+   * The ControlNet, by its file's name, with or without the hash.
+   *
+   * Text, at most 1000 characters. Default: `""`.
+   */
+  readonly model?: string
+  /**
+   * The image to follow.
+   *
+   * Default: the first init image.
+   */
+  readonly image?: ImageBytes | undefined
+  /**
+   * What the preprocessor inpaint_only hides of the image: white areas.
+   *
+   * Default: the request's mask.
+   */
+  readonly mask?: ImageBytes | undefined
+  /**
+   * What is made of the image before the ControlNet sees it: canny finds edges, none leaves it as it is.
+   *
+   * Text, at most 1000 characters. Default: `"none"`.
+   */
+  readonly module?: string
+  /**
+   * How closely the result follows the image: 0 not at all.
+   *
+   * Number, 0 to 2. Default: `1`.
+   */
+  readonly weight?: number
+  /**
+   * Share of the steps after which the unit begins to act.
+   *
+   * Number, 0 to 1. Default: `0`.
+   */
+  readonly guidance_start?: number
+  /**
+   * Share of the steps after which it ceases to act.
+   *
+   * Number, 0 to 1. Default: `1`.
+   */
+  readonly guidance_end?: number
+  /**
+   * What counts more where they disagree: prompt gives the deeper layers more weight than the others, control does
+   * so for the prompt and leaves the negative prompt alone.
+   *
+   * Default: `"balanced"`.
+   */
+  readonly control_mode?: "balanced" | "prompt" | "control"
+  /**
+   * How an image of other proportions is brought to size: resize stretches it, crop cuts it, fill continues its
+   * edges.
+   *
+   * Default: `"crop"`.
+   */
+  readonly resize_mode?: "resize" | "crop" | "fill"
+  /**
+   * Whether the preprocessor works at the size that the image will have.
+   *
+   * Default: `false`.
+   */
+  readonly pixel_perfect?: boolean
+  /**
+   * The shorter side of the image that the preprocessor works on.
+   *
+   * Whole number, 64 to 2048, pixels. Default: 512.
+   */
+  readonly processor_res?: number | undefined
+  /**
+   * The preprocessor's first number: canny's lower threshold, for example.
+   *
+   * Number. Default: the preprocessor's own.
+   */
+  readonly threshold_a?: number | undefined
+  /**
+   * Its second number: canny's upper threshold.
+   *
+   * Number. Default: the preprocessor's own.
+   */
+  readonly threshold_b?: number | undefined
+  /**
+   * Accepted and ignored: the process option lowvram decides for all networks.
+   *
+   * Default: `false`.
+   */
+  readonly low_vram?: boolean
+}
+
 /** The fields of both kinds of requests. */
 export interface RequestFields {
   /**
@@ -166,6 +358,12 @@ export interface RequestFields {
    * Number, 0 to 1. Default: 0.8.
    */
   readonly refiner_switch_at?: number | undefined
+  /**
+   * Images that the result follows, each by a ControlNet.
+   *
+   * Default: `[]`.
+   */
+  readonly control_units: ReadonlyArray<ControlUnit>
   /**
    * Settings for this request only.
    *
@@ -333,6 +531,12 @@ export interface RequestInput {
    * Number, 0 to 1. Default: 0.8.
    */
   readonly refiner_switch_at?: number | undefined
+  /**
+   * Images that the result follows, each by a ControlNet.
+   *
+   * Default: `[]`.
+   */
+  readonly control_units?: ReadonlyArray<ControlUnitInput>
   /**
    * Settings for this request only.
    *

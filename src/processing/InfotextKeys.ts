@@ -7,6 +7,7 @@ import type * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 import { type Described, fieldOf, fieldsOf, type FlagValue, takenBy } from "../core/Field.ts"
 import * as Seed from "../core/Seed.ts"
+import { unitWords } from "./ControlUnit.ts"
 import type * as Infotext from "./Infotext.ts"
 import { isOwn } from "./InfotextDefaults.ts"
 import { Options, OptionsPatch, OptionsSnapshot } from "./Options.ts"
@@ -25,6 +26,10 @@ const matching = (what: string, pattern: RegExp): Kind => ({
   what,
   read: (value) => pattern.test(String(value)) ? Number(value) : undefined
 })
+
+// Words as the keys of what they mean.
+const byWord = (words: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(words).map(([name, word]) => [word, name]))
 
 const text: Kind = { what: "a text", read: String }
 const list: Kind = { what: "a list", read: (value) => typeof value === "object" ? value : [String(value)] }
@@ -61,6 +66,50 @@ export interface Row {
   /** The infotext's key, or a value derived from several keys. */
   readonly key: string | ((said: Infotext.Fields) => Infotext.Field | undefined)
   readonly kind: Kind
+}
+
+/** Units of ControlNets, each a text of `Key: value` pairs; without their images. */
+const units: Kind = {
+  what: "a list of ControlNet units",
+  isOptional: true,
+  read: (value) => Array.isArray(value) ? value.map((text) => unitOf(String(text))) : undefined
+}
+
+/** The fields of a unit by the names that infotexts have for them. */
+const unitFields: Readonly<Record<string, Kind & { readonly field: string }>> = {
+  "module": { ...text, field: "module" },
+  "preprocessor": { ...text, field: "module" },
+  "model": { ...text, field: "model" },
+  "weight": { ...number, field: "weight" },
+  "processor res": { ...whole, field: "processor_res" },
+  "threshold a": { ...number, field: "threshold_a" },
+  "threshold b": { ...number, field: "threshold_b" },
+  "guidance start": { ...number, field: "guidance_start" },
+  "guidance end": { ...number, field: "guidance_end" },
+  "pixel perfect": { ...flag, field: "pixel_perfect" },
+  "low vram": { ...flag, field: "low_vram" },
+  "control mode": { ...oneOf(byWord(unitWords.control_mode)), field: "control_mode" },
+  "resize mode": { ...oneOf(byWord(unitWords.resize_mode)), field: "resize_mode" }
+}
+
+const unitOf = (said: string): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(
+    said.split(",").flatMap((pair) => {
+      const [, key = "", value = ""] = /^\s*([^:]*?)\s*:\s*(.*?)\s*$/s.exec(pair) ?? []
+      const known = Object.hasOwn(unitFields, key.toLowerCase()) ? unitFields[key.toLowerCase()] : undefined
+      // -1 stands for a number that the preprocessor does not have.
+      const read = known === undefined || Number(value) === -1 ? undefined : known.read(value)
+      return known === undefined || read === undefined ? [] : [[known.field, read]]
+    })
+  )
+
+/** Keys of units, from 0. */
+export const unitKey = /^ControlNet \d+$/
+
+// The texts of units, in their order.
+const unitsSaid = (said: Infotext.Fields): ReadonlyArray<string> | undefined => {
+  const texts = Object.entries(said).flatMap(([key, value]) => unitKey.test(key) ? [String(value)] : [])
+  return texts.length === 0 ? undefined : texts
 }
 
 const row = (name: string, key: Row["key"], kind: Kind): Row => ({ name, key, kind })
@@ -143,6 +192,7 @@ export const resizeModes = [
 
 // The fields whose rows are not plain.
 const otherRows: Readonly<Record<string, ReadonlyArray<Row>>> = {
+  control_units: [row("control_units", unitsSaid, units)],
   enable_hr: [row("enable_hr", asksForHires, flag)],
   hr_checkpoint_name: [plain("hr_checkpoint_name", unlessSame)],
   hr_sampler_name: [plain("hr_sampler_name", unlessSame)],

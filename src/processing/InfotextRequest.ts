@@ -62,8 +62,10 @@ export const readInfotext: (
     const isGiven = (name: string) => given[name] !== undefined && given[name] !== null
     const isOverridden = (name: string) => Predicate.isObject(overrides) && Object.hasOwn(overrides, name)
     const isUnknown = ({ name, value }: Said) => InfotextWarnings.isUnknownName(name, value, options.isKnown)
-    const fields = fieldsOf(said).filter((each) =>
-      Object.hasOwn(known, each.name) && !isGiven(each.name) && each.value !== null && !isUnknown(each)
+    const all = fieldsOf(said)
+    const fields = all.filter((each) =>
+      Object.hasOwn(known, each.name) && each.name !== "control_units" && !isGiven(each.name) && each.value !== null &&
+      !isUnknown(each)
     )
     const settings = settingsOf(said).filter(({ name, problem, value }) =>
       Object.hasOwn(OptionsPatch.fields, name) && (problem !== undefined || inForce[name] !== value) &&
@@ -73,6 +75,7 @@ export const readInfotext: (
     const decoded = yield* Effect.result(decode({
       ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
       ...values(fields),
+      ...unitsOf(all, given["control_units"]),
       override_settings: Predicate.isObject(overrides) ? { ...values(settings), ...overrides } : overrides
     }, options.limits))
     const fromText = new Map([
@@ -142,6 +145,14 @@ const read = (said: Infotext.Fields) => ({ key, kind, name }: Row): ReadonlyArra
   const value = kind.read(field)
   if (value !== undefined) return [{ name, value, written }]
   return kind.isOptional === true ? [] : [{ name, value, written, problem: kind.what }]
+}
+
+// Units need their images, so those of a text are taken where one of the same place is given: its fields come first.
+const unitsOf = (said: ReadonlyArray<Said>, given: unknown): { readonly control_units?: unknown } => {
+  const units = said.find(({ name }) => name === "control_units")?.value
+  return !Array.isArray(given) || !Array.isArray(units) ? {} : {
+    control_units: given.map((unit: unknown, i) => Predicate.isObject(unit) ? { ...units[i], ...unit } : unit)
+  }
 }
 
 const values = (said: ReadonlyArray<Said>): Readonly<Record<string, unknown>> =>

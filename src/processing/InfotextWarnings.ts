@@ -7,7 +7,7 @@ import { nearest } from "../core/Text.ts"
 import * as ExtraNetworks from "../prompt/ExtraNetworks.ts"
 import type * as Infotext from "./Infotext.ts"
 import { isOwn } from "./InfotextDefaults.ts"
-import { fieldRows, settingRows } from "./InfotextKeys.ts"
+import { fieldRows, settingRows, unitKey } from "./InfotextKeys.ts"
 import { listed } from "./JsonInfotext.ts"
 import { listedNetworks } from "./listedNetworks.ts"
 import { OptionsPatch } from "./Options.ts"
@@ -66,11 +66,13 @@ export const warningsOf = (made: {
       ]
       : []
   })
-  const grouped = groups.flatMap(({ isOf, sentence }) => {
+  const grouped = groups.flatMap(({ field, isOf, sentence }) => {
     const found = keys.filter(isOf)
-    return found.length === 0 ? [] : [{ found, sentence: sentence(listed(found, 5)) }]
+    return found.length === 0 || (field !== undefined && isGiven(field))
+      ? []
+      : [{ found, sentence: sentence(listed(found, 5)) }]
   })
-  const explained = new Set(grouped.flatMap(({ found }) => found))
+  const explained = new Set([...grouped.flatMap(({ found }) => found), ...keys.filter((key) => unitKey.test(key))])
   const left = new Set(
     keys.filter((key) => !takenKeys.has(key) && !explained.has(key) && !silent.has(key))
       .map((key) => key.replace(/-[12]$/, ""))
@@ -141,12 +143,22 @@ const starts = (...beginnings: ReadonlyArray<string>) => (key: string): boolean 
 interface Group {
   readonly isOf: (key: string) => boolean
   readonly sentence: (keys: string) => string
+  /** The field that gives again what the text lacks. */
+  readonly field?: string
 }
 
 const groups: ReadonlyArray<Group> = [
   {
-    isOf: (key) => /^ControlNet(?:-?\d+)?(?: |$)/.test(key),
-    sentence: (keys) => `ControlNet guided the image (${keys}). Serena has no ControlNet: the image will differ.`
+    isOf: (key) => unitKey.test(key),
+    field: "control_units",
+    sentence: (keys) =>
+      `ControlNet guided the image (${keys}). Give the image that it followed again (control_units, --control): ` +
+      "without it the image will differ."
+  },
+  {
+    isOf: (key) => /^ControlNet(?:-?\d+)?(?: |$)/.test(key) && !unitKey.test(key),
+    sentence: (keys) =>
+      `ControlNet guided the image (${keys}). It is written in a form that is not read: the image will differ.`
   },
   {
     isOf: starts("ADetailer"),

@@ -17,6 +17,7 @@ import { type Described, field, fieldsOf } from "../core/Field.ts"
 import { type Problem, problemsOf, unknownNames } from "../core/Problem.ts"
 import { type NamedStruct, withDefault } from "../core/Schemas.ts"
 import { Seed, toJson } from "../core/Seed.ts"
+import { ControlUnit, mostUnits } from "./ControlUnit.ts"
 import type * as FieldTypes from "./FieldTypes.ts"
 import { hiresSize } from "./HiresSize.ts"
 import { GivenImages, GivenMask, ImageBytes, ImageLimits, tooLarge } from "./ImageBytes.ts"
@@ -358,6 +359,14 @@ const shared = {
       infotext: "Refiner switch at"
     })
   ),
+  control_units: withDefault(Schema.Array(ControlUnit).check(Schema.isMaxLength(mostUnits)), []).pipe(
+    field({
+      title: "ControlNet",
+      description: "Images that the result follows, each by a ControlNet.",
+      group: "ControlNet",
+      unwritten: "each unit has a row of its own"
+    })
+  ),
   override_settings: withDefault(OptionsPatch, {}).pipe(
     field({
       title: "Override settings",
@@ -662,10 +671,23 @@ export const Processing = Schema.Union([Txt2Img, Img2Img])
 export type Processing = Txt2Img | Img2Img
 
 // Pure, here and below: bundles of pages that send requests leave out what decodes them.
-const decodeTxt2Img = /* @__PURE__ */ Schema.decodeUnknownEffect(Schema.toCodecJson(Txt2Img), { errors: "all" })
+const givenUnits = /* @__PURE__ */ withDefault(
+  Schema.Array(
+    ControlUnit.mapFields(Struct.assign({ image: Schema.optional(GivenMask), mask: Schema.optional(GivenMask) }))
+  ).check(Schema.isMaxLength(mostUnits)),
+  []
+)
+const decodeTxt2Img = /* @__PURE__ */ Schema.decodeUnknownEffect(
+  Schema.toCodecJson(Txt2Img.mapFields(Struct.assign({ control_units: givenUnits }))),
+  { errors: "all" }
+)
 const decodeImg2Img = /* @__PURE__ */ Schema.decodeUnknownEffect(
   Schema.toCodecJson(
-    Img2Img.mapFields(Struct.assign({ init_images: GivenImages, mask: Schema.optional(GivenMask) }))
+    Img2Img.mapFields(Struct.assign({
+      init_images: GivenImages,
+      mask: Schema.optional(GivenMask),
+      control_units: givenUnits
+    }))
   ),
   { errors: "all" }
 )
@@ -706,7 +728,10 @@ export const unknownFields = (
         known: Object.keys(OptionsPatch.fields),
         within: "override_settings."
       })
-      : [])
+      : []),
+    ...unitsOf(input).flatMap((unit, i) =>
+      unknownNames(unit, { what: "field", known: Object.keys(ControlUnit.fields), within: `control_units.${i}.` })
+    )
   ]
 }
 
@@ -733,13 +758,23 @@ export const dormantFields = (input: object): ReadonlySet<string> => {
   )
 }
 
-const imageFields = new Set(["init_images", "mask"])
+const imageFields = new Set(["init_images", "mask", "image"])
+
+const unitsOf = (input: object): ReadonlyArray<object> => {
+  const units: unknown = Reflect.get(input, "control_units")
+  return Array.isArray(units) ? units.slice(0, mostUnits).filter(Predicate.isObject) : []
+}
+
+const within = (place: string) => ({ message, path }: Problem): Problem => ({ path: `${place}.${path}`, message })
 
 // JSON can spell half of a surrogate pair, which is no character. Files and networks would get another one instead.
 // Images are base64, in which there is none.
 const illFormed = (input: object): ReadonlyArray<Problem> =>
   Object.entries(input).flatMap(([path, value]: readonly [string, unknown]) => {
     if (imageFields.has(path)) return []
+    if (path === "control_units") {
+      return unitsOf(input).flatMap((unit, i) => illFormed(unit).map(within(`control_units.${i}`)))
+    }
     const texts: ReadonlyArray<unknown> = Array.isArray(value) ? value : [value]
     return texts.every((text) => typeof text !== "string" || text.isWellFormed())
       ? []
@@ -756,7 +791,8 @@ const utf8 = new TextEncoder()
 export const exceeded = (processing: Processing, limits: Limits): ReadonlyArray<Problem> => {
   const problems = [
     ...exceededEach({ ...processing }, limits),
-    ...(processing._tag === "Img2Img" ? exceededImages(processing, limits) : exceededHires(processing, limits))
+    ...(processing._tag === "Img2Img" ? exceededImages(processing, limits) : exceededHires(processing, limits)),
+    ...exceededUnits(processing, limits)
   ]
   const { batch_size, height = 8, n_iter, width = 8 } = processing
   const second = secondPass(processing)
@@ -850,12 +886,20 @@ const exceededHires = (processing: Txt2Img, limits: Limits): ReadonlyArray<Probl
   ]
 }
 
+const largeImage = (path: string, { length }: Uint8Array, limits: Limits): ReadonlyArray<Problem> =>
+  length > limits.max_image_bytes ? [{ path, message: tooLarge(length, limits) }] : []
+
+const exceededUnits = ({ control_units }: Processing, limits: Limits): ReadonlyArray<Problem> =>
+  control_units.flatMap(({ image, mask }, i) => [
+    ...(image === undefined ? [] : largeImage(`control_units.${i}.image`, image, limits)),
+    ...(mask === undefined ? [] : largeImage(`control_units.${i}.mask`, mask, limits))
+  ])
+
 const exceededImages = (
   { batch_size, init_images, mask }: Img2Img,
   limits: Limits
 ): ReadonlyArray<Problem> => {
-  const problem = (path: string, { length }: Uint8Array): ReadonlyArray<Problem> =>
-    length > limits.max_image_bytes ? [{ path, message: tooLarge(length, limits) }] : []
+  const problem = (path: string, bytes: Uint8Array) => largeImage(path, bytes, limits)
   return [
     ...(init_images.length > batch_size
       ? [{ path: "init_images", message: `${init_images.length} images are too many for a batch of ${batch_size}` }]

@@ -65,6 +65,7 @@ export const prepare = Effect.fnUntraced(
       levels: undefined,
       adapters: [],
       hires: undefined,
+      controls: [],
       refiner: undefined,
       source: undefined,
       seamless: false,

@@ -29,6 +29,7 @@ const state: RunPlan = {
   levels: undefined,
   adapters: [],
   hires: undefined,
+  controls: [],
   refiner: undefined,
   source: undefined,
   seamless: false,

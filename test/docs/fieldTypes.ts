@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
 import { type Described, fieldOf } from "../../src/core/Field.ts"
 import { ProcessOptions } from "../../src/processing/CommandOptions.ts"
+import { ControlUnit } from "../../src/processing/ControlUnit.ts"
 import { Limits } from "../../src/processing/Limits.ts"
 import { Options, OptionsPatch, OptionsSnapshot } from "../../src/processing/Options.ts"
 import { Img2Img, Txt2Img } from "../../src/processing/Processing.ts"
@@ -35,6 +36,20 @@ const shared = Schema.Struct(
 ).annotate({ identifier: "RequestFields" })
 
 const all: ReadonlyArray<Written> = [
+  {
+    name: "ControlUnit",
+    description: "A ControlNet of a request: the image that the result follows, and how.",
+    struct: ControlUnit,
+    defaults: ControlUnit.make({}),
+    optional: "schema"
+  },
+  {
+    name: "ControlUnitInput",
+    description: "The same with fields that may be omitted.",
+    struct: ControlUnit,
+    defaults: ControlUnit.make({}),
+    optional: "make"
+  },
   {
     name: "RequestFields",
     description: "The fields of both kinds of requests.",
@@ -136,7 +151,7 @@ const named: Readonly<Record<string, string>> = {
   override_settings: "OptionsPatch"
 }
 
-const typeOf = (ast: SchemaAST.AST, name: string): string => {
+const typeOf = (ast: SchemaAST.AST, name: string, isInput: boolean): string => {
   switch (ast._tag) {
     case "String":
       return named[name] ?? "string"
@@ -151,13 +166,14 @@ const typeOf = (ast: SchemaAST.AST, name: string): string => {
     case "Literal":
       return JSON.stringify(ast.literal)
     case "Union":
-      return ast.types.map((member) => typeOf(member, name)).join(" | ")
+      return ast.types.map((member) => typeOf(member, name, isInput)).join(" | ")
     case "Declaration":
       return named[name] ?? "ImageBytes"
     case "Objects":
+      if (name === "control_units") return isInput ? "ControlUnitInput" : "ControlUnit"
       return named[name] ?? unknown(name, ast._tag)
     case "Arrays": {
-      const items = [...ast.elements, ...ast.rest].map((item) => typeOf(item, name))
+      const items = [...ast.elements, ...ast.rest].map((item) => typeOf(item, name, isInput))
       const [item = "never"] = items
       return ast.elements.length === 0 ? `ReadonlyArray<${item}>` : `readonly [${item}, ...Array<${item}>]`
     }
@@ -209,7 +225,7 @@ const written = ({ base, defaults, description, name, optional, struct }: Writte
     const { ast } = Schema.toType(schema)
     const { constructorDefault, isOptional = false } = ast.context ?? {}
     const mayOmit = isOptional || optional === "all" || (optional === "make" && constructorDefault !== undefined)
-    const line = `  readonly ${key}${mayOmit ? "?" : ""}: ${typeOf(ast, key)}`
+    const line = `  readonly ${key}${mayOmit ? "?" : ""}: ${typeOf(ast, key, optional === "make")}`
     const described = fieldOf(struct, key)
     const node = nodes.get(key)
     return described === undefined || node === undefined

@@ -8,7 +8,10 @@ const Node = Schema.Struct({
   type: Schema.optionalKey(Schema.String),
   enum: Schema.optionalKey(Schema.Array(Schema.Union([Schema.String, Schema.Finite]))),
   contentEncoding: Schema.optionalKey(Schema.String),
-  items: Schema.optionalKey(Schema.Struct({ contentEncoding: Schema.optionalKey(Schema.String) })),
+  items: Schema.optionalKey(Schema.Struct({
+    $ref: Schema.optionalKey(Schema.String),
+    contentEncoding: Schema.optionalKey(Schema.String)
+  })),
   minimum: Schema.optionalKey(Schema.Finite),
   maximum: Schema.optionalKey(Schema.Finite),
   minLength: Schema.optionalKey(Schema.Finite),
@@ -54,6 +57,7 @@ export const kind = (node: Node): string => {
   if (node.contentEncoding !== undefined) return "image file; in JSON as base64"
   switch (node.type) {
     case "array":
+      if (node.items?.$ref !== undefined) return "ControlNet units"
       return node.items?.contentEncoding === undefined ? "texts" : "one or more image files; in JSON as base64"
     case "integer":
       return `whole number${range(node)}`

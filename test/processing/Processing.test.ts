@@ -24,6 +24,7 @@ const shared = {
   cfg_scale: 7,
   batch_size: 1,
   n_iter: 1,
+  control_units: [],
   override_settings: {},
   denoising_strength: 0.75
 } as const

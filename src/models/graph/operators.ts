@@ -102,6 +102,13 @@ export const concat = (values: readonly [Value, ...ReadonlyArray<Value>], axis: 
   })
 }
 
+/** One column of `[n, m]`, as `[n, 1]`. */
+export const columnOf = (x: Value, column: number): Value =>
+  operator("Gather", [x, x.graph.constant("int64", [1], [column])], {
+    dims: [x.dims[0] ?? 1, 1],
+    attributes: { axis: { int: 1 } }
+  })
+
 /** Both halves of a value along its last axis. */
 export const halves = (x: Value): readonly [Value, Value] => {
   const size = over(x.dims.at(-1) ?? 1, 2)

@@ -17,6 +17,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import { randomUUID } from "node:crypto"
 import { type QueueFull, RunCancelled, ShuttingDown } from "../../contract/errors.ts"
 import type { AskedRequest } from "../../contract/Run.ts"
+import * as ControlUnit from "../../processing/ControlUnit.ts"
 import type { Processing } from "../../processing/Processing.ts"
 import type { Pipeline } from "../../runner/Pipeline.ts"
 import type { Processed } from "../../runner/Processed.ts"
@@ -198,9 +199,10 @@ const submit = Effect.fnUntraced(
 )
 
 const withoutImages = (processing: Processing): AskedRequest => {
-  if (processing._tag === "Txt2Img") return processing
+  const control_units = processing.control_units.map(ControlUnit.withoutImages)
+  if (processing._tag === "Txt2Img") return { ...processing, control_units }
   const { init_images: _, mask: __, ...asked } = processing
-  return asked
+  return { ...asked, control_units }
 }
 
 const occupy = <A, E, R>(shell: QueueShell.QueueShell, work: Effect.Effect<A, E, R>) =>

@@ -83,6 +83,7 @@ export class Generation extends Context.Service<Generation, {
         const filled: Record<string, unknown> = {}
         for (const { name, value } of InfotextRequest.fieldsOf(said)) {
           if (InfotextWarnings.isUnknownName(name, value, isKnown)) continue
+          if (name === "control_units") continue
           if (fields.has(name) && !(name in given) && value !== undefined && value !== null) filled[name] = value
         }
         const overrides = readDict(given["override_settings"]) ?? {}
