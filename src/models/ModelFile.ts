@@ -70,12 +70,14 @@ export const wantedBy = (written: string): Wanted => {
 
 /**
  * Whether a file has a name: its own with or without its ending, in any case, with the folders that it lies in or
- * without, or a LoRA's `ss_output_name`.
+ * without, or a LoRA's `ss_output_name`. A folder may be asked for as a checkpoint's file: clients of the webui know no
+ * other models.
  */
 export const isNamed = ({ file, metadata, name }: Pick<ModelFile, "file" | "metadata" | "name">, written: string) => {
-  const asked = written.trim().toLowerCase().replaceAll("\\", "/")
-  if (asked === "") return false
   const slashed = file.toLowerCase().replaceAll("\\", "/")
+  const given = written.trim().toLowerCase().replaceAll("\\", "/")
+  const asked = withoutEnding(slashed) === slashed ? given.replace(/\.(?:safetensors|ckpt)$/, "") : given
+  if (asked === "") return false
   return [name.toLowerCase(), metadata["ss_output_name"]?.toLowerCase()].includes(asked) ||
     [slashed, withoutEnding(slashed)].some((own) => own === asked || own.endsWith(`/${asked}`))
 }

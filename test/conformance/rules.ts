@@ -33,6 +33,7 @@ export const promptRules: ReadonlyArray<PromptRule> = [
   prompt("ExtraNetworks", "ExtraNetworks.lora", "Arguments of `<lora:...>`"),
   prompt("ExtraNetworks", "ExtraNetworks.hypernetwork", "Arguments of `<hypernet:...>`"),
   prompt("Composition", "Composition.split", "`AND`: parts with weights"),
+  prompt("Inversions", "Inversions.finder", "Names of embeddings: the longest that is there counts"),
   prompt("PromptSchedule", "PromptSchedule.make, with ten steps", "Schedules `[a:b:when]` and alternation `[a\\|b]`"),
   prompt("PromptSchedule", "PromptSchedule.make, in the second pass after ten steps", "Schedules in a hires pass"),
   prompt("PromptSchedule", "PromptSchedule.make, old scheduling", "Schedules with `use_old_scheduling`"),

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { LoadedModel } from "../../src/model/LoadedModel.ts"
 import { ModelNotFound } from "../../src/model/ModelError.ts"
-import { wantedBy } from "../../src/models/ModelFile.ts"
+import { isNamed, wantedBy } from "../../src/models/ModelFile.ts"
 import { ModelLibrary } from "../../src/models/ModelLibrary.ts"
 import { type ModelEntry, ModelProvider } from "../../src/models/ModelProvider.ts"
 import { CommandOptions, type CommandOptionsPatch } from "../../src/processing/CommandOptions.ts"
@@ -25,7 +25,10 @@ const entries = names.map((name): ModelEntry => ({
 export const layerTwoModels = (model: LoadedModel, cmdOpts?: CommandOptionsPatch) => {
   const provider = Layer.succeed(ModelProvider, {
     list: Effect.succeed(entries),
-    find: (written) => Effect.succeed(entries.find(({ name }) => name === wantedBy(written).name.toLowerCase())),
+    find: (written) => {
+      const { name: wanted } = wantedBy(written)
+      return Effect.succeed(entries.find(({ folder, name }) => isNamed({ file: folder, metadata: {}, name }, wanted)))
+    },
     load: (name) =>
       names.includes(name)
         ? Effect.succeed({ ...model, name })
