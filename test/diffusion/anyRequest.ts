@@ -115,7 +115,12 @@ const chosen: Readonly<Record<string, Arbitrary.Arbitrary<unknown>>> = {
   initial_noise_multiplier: oneOf(undefined, 0, 1, 1.4),
   image_cfg_scale: oneOf(undefined, undefined, 0, 1, 1.5),
 
+  // Their images come with the request, like init images.
+  control_units: oneOf([]),
+
   sd_model_checkpoint: oneOf("", "other", "inpainting"),
+  sd_vae: oneOf("Automatic", "None", "bright.safetensors"),
+  sd_text_encoders: oneOf("", "", "clip_l", "clip_l.safetensors, clip_g"),
   sigma_min: oneOf(0, 0.1),
   sigma_max: oneOf(0, 5, 20),
   rho: oneOf(0, 1, 5, 7),
