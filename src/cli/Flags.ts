@@ -60,9 +60,14 @@ export const flagFieldOf = (struct: Described, name: string, defaults: object = 
 
 /** The help of a flag: its field's description, unit and default, and how a switch is turned off. */
 export const helpOf = (field: FlagField): string => {
-  const { description, flag, shownDefault, unit, value } = field
+  const { description, example, flag, shownDefault, unit, value } = field
   const off = value === "switch" && field.isNegatable !== false ? `; --no-${flag} for off` : ""
-  return `${description.replace(/\.$/, "")} (${unit === undefined ? "" : `${unit}; `}default: ${shownDefault}${off})`
+  const before = [
+    ...(unit === undefined ? [] : [unit]),
+    ...(value === "parts" ? ["can be repeated"] : []),
+    ...(example === undefined ? [] : [`such as ${example}`])
+  ]
+  return `${description.replace(/\.$/, "")} (${[...before, `default: ${shownDefault}${off}`].join("; ")})`
 }
 
 export const toFlag = (field: FlagField): Flag.Flag<Option.Option<WrittenValue>> => {
@@ -73,6 +78,8 @@ export const toFlag = (field: FlagField): Flag.Flag<Option.Option<WrittenValue>>
     ? folders(field)
     : value === "folder"
     ? folder(field)
+    : value === "parts"
+    ? parts(field)
     : Flag.String(flag).pipe(
       Flag.withMetavar(value === "seed" ? "<integer>" : `<${value}>`),
       Flag.withDescription(helpOf(field)),
@@ -92,6 +99,15 @@ export const folder = (field: FlagField): Flag.Flag<Option.Option<string>> =>
 export const folders = (field: FlagField): Flag.Flag<Option.Option<ReadonlyArray<string>>> =>
   Flag.Directory(field.flag).pipe(
     Flag.withMetavar("<folder>"),
+    Flag.withDescription(helpOf(field)),
+    Flag.atLeast(0),
+    Flag.map((given) => given.length === 0 ? Option.none() : Option.some(given))
+  )
+
+// The flag of a list whose items have fields, one item each time it is given.
+const parts = (field: FlagField): Flag.Flag<Option.Option<ReadonlyArray<string>>> =>
+  Flag.String(field.flag).pipe(
+    Flag.withMetavar("<name=value,...>"),
     Flag.withDescription(helpOf(field)),
     Flag.atLeast(0),
     Flag.map((given) => given.length === 0 ? Option.none() : Option.some(given))

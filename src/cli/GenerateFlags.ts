@@ -8,6 +8,7 @@ import type * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { choicesOf, type Described } from "../core/Field.ts"
 import type { Problem } from "../core/Problem.ts"
@@ -19,6 +20,7 @@ import { Limits } from "../processing/Limits.ts"
 import { Options, OptionsSnapshot } from "../processing/Options.ts"
 import { decode as decodeProcessing, Img2Img, limitOf, type Processing, Txt2Img } from "../processing/Processing.ts"
 import type { Present } from "../runner/presentNetworks.ts"
+import { readUnits } from "./controlUnits.ts"
 import { readFile } from "./files.ts"
 import { byFlag, flagFieldOf, type FlagTable, notNumbers, tableOf, toFlag, toFlags, written } from "./Flags.ts"
 import * as ProcessFlags from "./ProcessFlags.ts"
@@ -34,6 +36,7 @@ export const tables = {
 const format = flagFieldOf(OptionsSnapshot, "samples_format", Options.defaults)
 const initImages = flagFieldOf(Img2Img, "init_images")
 const mask = flagFieldOf(Img2Img, "mask")
+const { flag: controlFlag } = flagFieldOf(Txt2Img, "control_units", Txt2Img.make({}))
 
 // Schemas whose fields have flags, with the flags.
 const described: ReadonlyArray<readonly [struct: Described, table: FlagTable]> = [
@@ -140,10 +143,13 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
   const setup = yield* Effect.result(ProcessFlags.decode(input))
   const limits = Result.match(setup, { onFailure: () => Limits.make({}), onSuccess: ({ cmdOpts }) => cmdOpts.limits })
   const set = settingsOf(input.set)
+  const { control_units: controls, ...flags } = written(input.request, table)
+  const given = Array.isArray(controls) ? yield* readUnits(controls, limits.max_image_bytes) : undefined
   const asked = {
     ...(input.image !== undefined && (yield* readImages(input, input.image, limits))),
     ...(Option.isSome(input.words) && { prompt: input.words.value }),
-    ...written(input.request, table),
+    ...flags,
+    ...(given !== undefined && { control_units: given.units }),
     override_settings: {
       ...set.settings,
       ...(Option.isSome(input.format) && { samples_format: String(input.format.value).toLowerCase() })
@@ -153,7 +159,11 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
     Result.match(setup, { onFailure: () => ({}), onSuccess: ({ cmdOpts }) => cmdOpts })
   ) ?? Effect.succeed(undefined)
   const processing = yield* Effect.result(decodeRequest(asked, below, original, limits))
-  const named = naming(table, asked.override_settings, Option.isSome(input.format))
+  const named = naming(table, {
+    settings: asked.override_settings,
+    hasFormat: Option.isSome(input.format),
+    units: given?.units.length ?? 0
+  })
   const problems = [
     ...(Option.isSome(input.words) && Option.isSome(input.request["prompt"] ?? Option.none())
       ? [{ path: "prompt", message: "it is given twice, with and without the flag" }]
@@ -163,6 +173,7 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
       typeof value === "string" && value.includes("\uFFFD") ? [{ path, message: "it is not valid UTF-8" }] : []
     ),
     ...notNumbers(input.request, table),
+    ...given?.problems ?? [],
     ...(Result.isFailure(processing)
       ? asChoices(asRanges(processing.failure.problems, valueIn(asked), mostOf(limits)), valueIn(asked))
       : []),
@@ -218,10 +229,12 @@ const decodeRequest = (
     })
 }
 
-const valueIn = (asked: { readonly override_settings: object }) => (path: string): unknown =>
-  path.startsWith(settingsPath)
-    ? Reflect.get(asked.override_settings, path.slice(settingsPath.length))
-    : Reflect.get(asked, path)
+const valueIn = (asked: { readonly override_settings: object }) => (path: string): unknown => {
+  if (path.startsWith(settingsPath)) return Reflect.get(asked.override_settings, path.slice(settingsPath.length))
+  let value: unknown = asked
+  for (const name of path.split(".")) value = Predicate.isObjectOrArray(value) ? Reflect.get(value, name) : undefined
+  return value
+}
 
 const mostOf = (limits: Limits) => (path: string): number | undefined => limitOf(path, limits)
 
@@ -230,8 +243,15 @@ const sourceOf = ({ original }: Below): string =>
 
 const settingsPath = "override_settings."
 
+interface GivenFlags {
+  readonly settings: Readonly<Record<string, unknown>>
+  readonly hasFormat: boolean
+  /** How many units of ControlNet. */
+  readonly units: number
+}
+
 // A setting that no flag names comes from the image of `--from`.
-const naming = (request: FlagTable, settings: Readonly<Record<string, unknown>>, hasFormat: boolean) => {
+const naming = (request: FlagTable, { hasFormat, settings, units }: GivenFlags) => {
   const ofField = byFlag({ ...ProcessFlags.table, ...request, init_images: initImages, mask })
   return (problem: Problem): Problem => {
     const { message, path } = problem
@@ -241,6 +261,12 @@ const naming = (request: FlagTable, settings: Readonly<Record<string, unknown>>,
       return Object.hasOwn(settings, setting)
         ? { path: "--set", message: `${setting}: ${message}` }
         : { path: "--from", message: `${message}; give another with --set ${setting}=value` }
+    }
+    const [, unit, part] = /^control_units\.(\d+)(?:\.(\w+))?$/.exec(path) ?? []
+    if (unit !== undefined) {
+      // Counted as in infotexts.
+      const where = [...(units > 1 ? [`ControlNet ${unit}`] : []), ...(part === undefined ? [] : [part])]
+      return { path: `--${controlFlag}`, message: [...where, message].join(": ") }
     }
     return path === "init_images.0" ? { path: "image", message } : ofField(problem)
   }

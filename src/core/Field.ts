@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 
 /**
  * What a flag takes on the command line. `names` are separated by commas; `folders` are given by as many flags; a
- * `seed` is an integer of 64 bits.
+ * `seed` is an integer of 64 bits; `parts` are `name=value` pairs, and each flag gives one item of a list.
  */
 export type FlagValue =
   | "text"
@@ -23,6 +23,7 @@ export type FlagValue =
   | "seed"
   | "number"
   | "switch"
+  | "parts"
 
 export interface Field {
   /** The label that people know. */
@@ -35,6 +36,8 @@ export interface Field {
   /** Name of its flag, without the hyphens. */
   readonly flag?: string | undefined
   readonly value?: FlagValue | undefined
+  /** A value of its flag, where help should show one. */
+  readonly example?: string | undefined
   /** What holds when it is omitted, for a field without a default value. */
   readonly otherwise?: string | undefined
   /** Key of its row in an infotext. */

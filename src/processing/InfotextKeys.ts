@@ -125,7 +125,8 @@ const kinds: Readonly<Record<FlagValue, Kind>> = {
   integer: whole,
   seed,
   number,
-  switch: flag
+  switch: flag,
+  parts: list
 }
 
 // Rows whose key is the one that the field's description names, and whose kind is the field's unless it is given.

@@ -364,6 +364,9 @@ const shared = {
       title: "ControlNet",
       description: "Images that the result follows, each by a ControlNet.",
       group: "ControlNet",
+      flag: "control",
+      value: "parts",
+      example: "image=pose.png,module=canny,model=NAME, also with mask, weight, start, end, mode and resize",
       unwritten: "each unit has a row of its own"
     })
   ),

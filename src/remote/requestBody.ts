@@ -4,6 +4,7 @@
 import * as Base64 from "effect/encoding/Base64"
 import { toJson } from "../core/Seed.ts"
 import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
+import { type ControlUnit, unitWords } from "../processing/ControlUnit.ts"
 import { Options, type OptionsSnapshot } from "../processing/Options.ts"
 
 type Fields = Readonly<Record<string, unknown>>
@@ -24,6 +25,15 @@ export const overridesOf = (opts: OptionsSnapshot, asked: object): Fields =>
     )
   )
 
+// A unit as an argument of the webui's script.
+const unitArgument = ({ control_mode, image, mask, resize_mode, ...unit }: ControlUnit): Fields => ({
+  ...unit,
+  control_mode: unitWords.control_mode[control_mode],
+  resize_mode: unitWords.resize_mode[resize_mode],
+  ...(image !== undefined && { image: Base64.encode(image) }),
+  ...(mask !== undefined && { mask: Base64.encode(mask) })
+})
+
 /** The path and body that ask for one batch of what was planned. `taskId` is the name of the request there. */
 export const requestBody = (
   plan: RunPlan,
@@ -34,7 +44,7 @@ export const requestBody = (
   }
 ): { readonly kind: "txt2img" | "img2img"; readonly body: Fields } => {
   const { height, processing, sampler, scheduler, width } = plan
-  const { _tag, override_settings, ...asked } = processing
+  const { _tag, control_units, override_settings, ...asked } = processing
   const shared = {
     ...asked,
     n_iter: 1,
@@ -46,6 +56,8 @@ export const requestBody = (
     height,
     override_settings: overridesOf(opts, override_settings),
     override_settings_restore_afterwards: true,
+    // A server without the script refuses its name.
+    ...(control_units.length > 0 && { alwayson_scripts: { ControlNet: { args: control_units.map(unitArgument) } } }),
     // Files are saved on this side. Without saving, no grid comes before the images.
     save_images: false,
     send_images: true,

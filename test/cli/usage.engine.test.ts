@@ -105,6 +105,38 @@ describe("serena", () => {
       }
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
+  it.live("names what is wrong with a ControlNet by its part", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const file = `${yield* temporaryFolder}/a, pose.png`
+      yield* fs.writeFileString(file, "xyz")
+      const control = (...flags: ReadonlyArray<string>) =>
+        serena(["txt2img", "cat", ...flags.flatMap((flag) => ["--control", flag])])
+      const [one, two, missing, large] = yield* all([
+        control("pose.png,wieght=1,weight=9,mode=balance,start=soon,end=2,pixel-perfect=maybe,end=1"),
+        control("weight=1", "module=canny,weight=-1"),
+        control(`image=${file}.not`),
+        serena(["txt2img", "cat", "--max-image-bytes", "2", "--control", `image=${file}`])
+      ])
+      for (const { code, stdout } of [one, two]) assert.deepStrictEqual({ code, stdout }, { code: 2, stdout: "" })
+      for (
+        const sentence of [
+          "\"pose.png\" has no name; write image=pose.png",
+          "it has no part named \"wieght\"; did you mean \"weight\"?",
+          "weight: 9 is out of range: 0 to 2",
+          "control_mode: \"balance\" is none of balanced, prompt, control",
+          "guidance_start: \"soon\" is not a number",
+          "guidance_end: 2 is out of range: 0 to 1",
+          "guidance_end: it is given twice",
+          "pixel_perfect: \"maybe\" is neither true nor false"
+        ]
+      ) assert.include(one.stderr, `--control: ${sentence}`)
+      assert.include(two.stderr, "--control: ControlNet 1: weight: -1 is out of range: 0 to 2")
+      assert.strictEqual(missing.code, 1)
+      assert.include(missing.stderr, `${file}.not: there is no such file`)
+      assert.include(large.stderr, `${file}: the file is larger than 2 bytes`)
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
   it.live("proposes the flag or command that an unknown one stands for", () =>
     Effect.gen(function*() {
       const flags = {

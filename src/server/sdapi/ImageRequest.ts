@@ -2,7 +2,8 @@
  * The bodies of `txt2img` and `img2img`: every field in the order of the webui's models, with its default.
  *
  * A field of Serena's requests is read by its description, with its default; what the webui has otherwise is written
- * out. Replies contain the request as it was read, so order and defaults matter; unknown fields are ignored.
+ * out. ControlNets are the arguments of a script there. Replies contain the request as it was read, so order and
+ * defaults matter; unknown fields are ignored.
  */
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -93,7 +94,7 @@ const both = {
 }
 
 const txt2img = {
-  ...Struct.map(Struct.omit(Txt2Img.fields, ["_tag"]), plain),
+  ...Struct.map(Struct.omit(Txt2Img.fields, ["_tag", "control_units"]), plain),
   ...both,
   denoising_strength: otherwise(FloatNumber.nullable, null),
   firstphase_width: otherwise(Int.nullable, 0),
@@ -105,7 +106,7 @@ const txt2img = {
 }
 
 const img2img = {
-  ...Struct.map(Struct.omit(Img2Img.fields, ["_tag"]), plain),
+  ...Struct.map(Struct.omit(Img2Img.fields, ["_tag", "control_units"]), plain),
   ...both,
   denoising_strength: otherwise(FloatNumber.required, new Float(0.75)),
   init_images: otherwise(ImageTexts.nullable, null),

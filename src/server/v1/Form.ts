@@ -40,6 +40,11 @@ const seeds: ReadonlySet<string> = new Set(
   fieldsOf(request).flatMap(([name, { value }]) => value === "seed" ? [name] : [])
 )
 
+/** Fields whose items are objects. */
+const objects: ReadonlySet<string> = new Set(
+  fieldsOf(request).flatMap(([name, { value }]) => value === "parts" ? [name] : [])
+)
+
 /** Fields that may be files. */
 const images: ReadonlySet<string> = new Set(
   fieldsOf(request).flatMap(([name, { value }]) => value === "file" ? [name] : [])
@@ -107,6 +112,6 @@ const valueOf = (name: string, text: string): unknown => {
   if (texts.has(name)) return text
   if (text.trim() === "") return null
   if (seeds.has(name)) return Seed.fromText(text) ?? text
-  if (lists.has(name) && !text.trimStart().startsWith("[")) return text
+  if (lists.has(name) && !objects.has(name) && !text.trimStart().startsWith("[")) return text
   return Result.getOrElse(JsonText.parse(text), () => text)
 }

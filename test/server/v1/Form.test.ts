@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Schema from "effect/Schema"
 import { fieldsOf } from "../../../src/core/Field.ts"
+import { ControlUnit } from "../../../src/processing/ControlUnit.ts"
 import { Limits } from "../../../src/processing/Limits.ts"
 import { decode, Img2Img, Txt2Img } from "../../../src/processing/Processing.ts"
 import { formSchema, readForm } from "../../../src/server/v1/Form.ts"
@@ -28,7 +29,8 @@ const requests = [
     hr_sampler_name: "8",
     hr_scheduler: "9",
     hr_prompt: "null",
-    hr_negative_prompt: "[]"
+    hr_negative_prompt: "[]",
+    control_units: [ControlUnit.make({ model: "a, b", weight: 0.5 }), ControlUnit.make({ module: "canny" })]
   }),
   Img2Img.make({
     init_images: [new Uint8Array([1, 2]), new Uint8Array([3])],
