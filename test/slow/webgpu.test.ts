@@ -64,7 +64,7 @@ describe("--device webgpu", () => {
       yield* isLikeProcessors(models, "tiny")
     }).pipe(Effect.provide(platform)))
 
-  it.live("makes the processor's image, within two levels, from a checkpoint in float16", () =>
+  it.live("makes the processor's image, within two levels, from a checkpoint", () =>
     Effect.gen(function*() {
       const models = yield* unpack("checkpoints/sd1-full-vocabulary.safetensors")
       yield* isLikeProcessors(models, "sd1-full-vocabulary")
