@@ -40,7 +40,7 @@ const isV1 = (path: string): boolean => /^\/v1(?:\/|$)/.test(path)
 const isOpenAi = (path: string): boolean => /^(?:\/v1\/images|\/openai)(?:\/|$)/.test(path)
 
 /** Whether a path is one of the webui's. */
-export const isUpstream = (path: string): boolean => /^\/(?:sdapi|internal|app_id)(?:\/|$)/.test(path)
+export const isUpstream = (path: string): boolean => /^\/(?:sdapi|controlnet|internal|app_id)(?:\/|$)/.test(path)
 
 /** The reply to a request for a path. */
 export const refusalResponse = (path: string, refusal: Refusal): HttpServerResponse.HttpServerResponse => {

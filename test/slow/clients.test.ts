@@ -134,6 +134,14 @@ describe("stable-diffusion-api 0.0.7", () => {
     assert.match(String(info), /^a red circle on a blue background\nSteps: 8, Sampler: Euler a/)
   })
 
+  it("finds edges for ControlNets, and lists what there is of them", async () => {
+    const image = only(await api.txt2img(circle))
+    const edges = await api.ControlNet.detect({ controlnet_module: "canny", controlnet_input_images: [image] })
+    assert.strictEqual((await only(edges).metadata()).width, 512)
+    assert.deepStrictEqual(await api.ControlNet.getModels(), [])
+    assert.include(await api.ControlNet.getModules(), "canny")
+  })
+
   it("is told clearly what it asks wrongly, as by the original", async () => {
     const image = only(await api.txt2img(circle))
     const scaling = { image, images: [image], name_list: ["a"], upscaler_1: "Lanczos" }
@@ -145,11 +153,9 @@ describe("stable-diffusion-api 0.0.7", () => {
     const unit = new ControlNetUnit({ model: "canny", module: "canny", input_image: image })
     const [status, text] = await refusal(api.txt2img({ ...circle, controlnet_units: [unit] }))
     assert.strictEqual(status, 422)
-    assert.match(text, /Script 'ControlNet' not found/)
-    assert.deepStrictEqual(await refusal(api.ControlNet.getModels()), [404, "{\"detail\":\"Not Found\"}"])
-    assert.deepStrictEqual(await refusal(api.ControlNet.getModules()), [404, "{\"detail\":\"Not Found\"}"])
-    const detection = api.ControlNet.detect({ controlnet_module: "canny", controlnet_input_images: [image] })
-    assert.deepStrictEqual(await refusal(detection), [404, "{\"detail\":\"Not Found\"}"])
+    assert.match(text, /"args",0,"model".*takes no ControlNet/)
+    const depth = api.ControlNet.detect({ controlnet_module: "depth", controlnet_input_images: [image] })
+    assert.deepStrictEqual((await refusal(depth))[0], 422)
     const [interrogation, words] = await refusal(api.interrogate(image, "clip"))
     assert.strictEqual(interrogation, 501)
     assert.match(words, /Interrogation is not available here/)

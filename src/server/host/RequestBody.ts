@@ -154,13 +154,16 @@ export function* readWork(bytes: Uint8Array, mostImageBytes: number): Parts<Outc
 
 /** Fields of both APIs that have images, and of the webui's scripts. */
 const imageFields: ReadonlySet<string> = new Set([
+  "controlnet_input_images",
+  "controlnet_masks",
   "data",
   "firstpass_image",
   "image",
   "init_images",
   "input_image",
   "latent_mask",
-  "mask"
+  "mask",
+  "mask_image"
 ])
 
 /** Shorter texts stay as they are. */

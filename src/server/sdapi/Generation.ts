@@ -13,6 +13,7 @@ import { CommandOptions } from "../../processing/CommandOptions.ts"
 import * as Infotext from "../../processing/Infotext.ts"
 import * as InfotextRequest from "../../processing/InfotextRequest.ts"
 import * as InfotextWarnings from "../../processing/InfotextWarnings.ts"
+import { InvalidProcessing } from "../../processing/InvalidProcessing.ts"
 import { Options } from "../../processing/Options.ts"
 import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
 import * as Processing from "../../processing/Processing.ts"
@@ -25,6 +26,7 @@ import { ModelTitles } from "../host/ModelTitles.ts"
 import { RunQueue } from "../host/RunQueue.ts"
 import { Settings } from "../host/Settings.ts"
 import { type ApiError, fromRun, problem, refuse } from "./ApiError.ts"
+import * as ControlNet from "./ControlNet.ts"
 import { readDict } from "./Fields.ts"
 import {
   decodeImg2Img,
@@ -58,7 +60,8 @@ export class Generation extends Context.Service<Generation, {
       const { limits } = yield* CommandOptions
       const decoder = yield* ImageDecoder
       const queue = yield* RunQueue
-      const read = (yield* RequestImages).read
+      const requestImages = yield* RequestImages
+      const { read } = requestImages
       const settings = yield* Settings
       const options = yield* Options
       const models = yield* Models
@@ -236,7 +239,11 @@ export class Generation extends Context.Service<Generation, {
         const scripted = script === undefined
           ? asked
           : yield* script(asked, { decode: unpack, multiple: yield* sizeMultipleOf(asked.override_settings) })
-        const processing = yield* Effect.mapError(Processing.decode(given(scripted), limits), fromRun)
+        const control_units = yield* Effect.provideService(ControlNet.unitsOf(request), RequestImages, requestImages)
+        const processing = yield* Effect.mapError(
+          Processing.decode(given({ ...scripted, control_units }), limits),
+          (error) => fromRun(withScriptPaths(error))
+        )
         // A client that disconnects cancels its run, unless the images are to be saved.
         const processed = yield* Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(
@@ -250,7 +257,7 @@ export class Generation extends Context.Service<Generation, {
                 Effect.onInterrupt(restore(result), () => request.save_images ? Effect.void : queue.cancel(run.id))
               )
           )
-        ).pipe(Effect.mapError(fromRun))
+        ).pipe(Effect.mapError((error) => fromRun(withScriptPaths(error))))
         yield* Effect.forkDetach(titles.learn(processed.state.model.name))
         const passedOver = unknownCheckpoint(request, processing, processed.state.model.name)
         const reply: Reply = {
@@ -279,6 +286,14 @@ export class Generation extends Context.Service<Generation, {
     })
   )
 }
+
+// What is wrong with a unit is wrong with an argument of the script.
+const withScriptPaths = <E extends Parameters<typeof fromRun>[0]>(error: E) =>
+  error._tag === "InvalidProcessing"
+    ? new InvalidProcessing({
+      problems: error.problems.map(({ message, path }) => ({ path: ControlNet.pathOf(path), message }))
+    })
+    : error
 
 // The request as the reply shows it: with images only if they are requested.
 const shown = (request: ImageRequest): ImageRequest =>

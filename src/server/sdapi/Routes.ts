@@ -25,6 +25,7 @@ import { ServerOptions } from "../host/ServerOptions.ts"
 import { Settings } from "../host/Settings.ts"
 import { type ApiError, fromRun, problem, refuse, unprocessable } from "./ApiError.ts"
 import { commandFlags } from "./commandFlags.ts"
+import * as ControlNet from "./ControlNet.ts"
 import * as Extras from "./Extras.ts"
 import { readDict, readFlag } from "./Fields.ts"
 import { Generation } from "./Generation.ts"
@@ -216,6 +217,16 @@ export const endpoints: ReadonlyArray<Endpoint> = [
   stop("/server-kill"),
   stop("/server-restart"),
   stop("/server-stop"),
+  endpoint("GET", "/controlnet/version", () => Effect.succeed({ version: 3 })),
+  endpoint("GET", "/controlnet/model_list", () => ControlNet.modelList),
+  endpoint(
+    "GET",
+    "/controlnet/module_list",
+    (request) => Effect.succeed(ControlNet.moduleList(readFlag(query(request).get("alias_names")) === true))
+  ),
+  endpoint("GET", "/controlnet/control_types", () => ControlNet.controlTypes),
+  endpoint("GET", "/controlnet/settings", () => Effect.succeed(ControlNet.settings)),
+  endpoint("POST", "/controlnet/detect", (request) => Effect.flatMap(readBody(request), ControlNet.detect)),
   endpoint("GET", "/app_id", () => Effect.succeed({ app_id: `serena-${version}` })),
   endpoint("GET", "/internal/ping", () => Effect.succeed({}), false),
   endpoint(

@@ -2,13 +2,14 @@
  * Scripts that a request can name. Names are titles, in any case.
  *
  * Of the webui's selectable scripts there is `SD upscale`. Its always-on scripts (`Seed`, `Sampler`, `Refiner`) are
- * represented by the request's own fields.
+ * represented by the request's own fields; the arguments of `ControlNet` become units.
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import type { Raster } from "../../core/Raster.ts"
 import { type ApiError, problem, refuse } from "./ApiError.ts"
-import { readDict, readFloat, readInt, readText } from "./Fields.ts"
+import * as ControlNet from "./ControlNet.ts"
+import { readFloat, readInt, readText } from "./Fields.ts"
 import { type ImageRequest, isImg2Img } from "./ImageRequest.ts"
 
 /** An argument of a script as `script-info` shows it. */
@@ -45,7 +46,7 @@ const upscaleArgs: ReadonlyArray<Argument> = [
   argument("Scale Factor", 2, { minimum: 1, maximum: 4, step: 0.05 })
 ]
 
-const alwaysOn = ["refiner", "sampler", "seed"] as const
+const alwaysOn = ["refiner", "sampler", "seed", ControlNet.script]
 
 const alwaysOnFor = (is_img2img: boolean): ReadonlyArray<ScriptInfo> =>
   alwaysOn.map((name) => ({ name, is_alwayson: true, is_img2img, args: [] }))
@@ -79,9 +80,9 @@ export type Script = (
 
 /** The script that a request names, if any. Fails for names that no script has. */
 export const find = Effect.fnUntraced(function*(request: ImageRequest): Effect.fn.Return<Script | undefined, ApiError> {
-  for (const [title, entry] of Object.entries(request.alwayson_scripts)) {
+  for (const title of Object.keys(request.alwayson_scripts)) {
     const name = title.toLowerCase()
-    if (alwaysOn.some((known) => known === name) || (name === "controlnet" && isIdle(entry))) continue
+    if (alwaysOn.includes(name)) continue
     if (name === "sd upscale") {
       return yield* refuse(422, "Cannot have a selectable script in the always on scripts params")
     }
@@ -94,16 +95,6 @@ export const find = Effect.fnUntraced(function*(request: ImageRequest): Effect.f
   }
   return sdUpscale(request.init_images?.[0] ?? "", request.script_args)
 })
-
-// Clients send ControlNet's entry even if it is not used.
-const isIdle = (entry: unknown): boolean => {
-  const args = readDict(entry)?.["args"]
-  return !Array.isArray(args) ||
-    args.every((unit) =>
-      unit === null || (Predicate.isObject(unit) && Reflect.get(unit, "enabled") === false) ||
-      (Predicate.isObject(unit) && Object.keys(unit).length === 0)
-    )
-}
 
 // Enlarges the image, then samples it in overlapping tiles of the requested size. The webui samples one tile after the
 // other; here each step covers all tiles, so that no seams appear.
