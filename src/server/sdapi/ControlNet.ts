@@ -121,7 +121,7 @@ const imageOf = Effect.fnUntraced(function*(
   unread: () => ApiError
 ): Effect.fn.Return<Uint8Array | undefined, ApiError, RequestImages> {
   if (value === undefined || value === null || value === "") return undefined
-  if (typeof value !== "string" && !(value instanceof Uint8Array)) return yield* Effect.fail(unread())
+  if (typeof value !== "string" && !(value instanceof Uint8Array)) return yield* unread()
   return yield* (yield* RequestImages).read(value)
 })
 
