@@ -30,7 +30,7 @@ const traced = async (environment: NodeJS.ProcessEnv) => {
       { cwd: home, env: { PATH, HOME: home, ...environment } }
     )
     const files = (await readdir(home, { recursive: true })).filter((file) =>
-      /\.\w+$/.test(file) && file !== "trace.txt"
+      /[^/]\.\w+$/.test(file) && file !== "trace.txt"
     )
     return { files, calls: (await readFile(trace, "utf8")).split("\n") }
   } finally {
@@ -38,13 +38,16 @@ const traced = async (environment: NodeJS.ProcessEnv) => {
   }
 }
 
+/** The model's hash, kept for later runs. */
+const isHash = (file: string): boolean => /^\.local\/share\/serena\/hashes\/[0-9a-f]{32}\.json$/.test(file)
+
 const isImage = (file: string): boolean => /^out\/\d{4}-\d{2}-\d{2}\/00000-\d+\.png$/.test(file)
 
 describe("A run of the command line", () => {
-  it("writes the image and params.txt only, opens no connection, and does not read the machine's id", async () => {
+  it("writes the image, params.txt and the model's hash only, opens no connection, and does not read the machine's id", async () => {
     const { calls, files } = await traced({})
-    assert.deepStrictEqual(files.filter((file) => !isImage(file)), ["out/params.txt"])
-    assert.strictEqual(files.filter(isImage).length, 1)
+    assert.deepStrictEqual(files.filter((file) => !isImage(file) && !isHash(file)), ["out/params.txt"])
+    assert.deepStrictEqual([files.filter(isImage).length, files.filter(isHash).length], [1, 1])
     assert.isAbove(calls.length, 100)
     assert.deepStrictEqual(calls.filter((call) => /\b(connect|sendto)\(/.test(call)), [])
     assert.deepStrictEqual(calls.filter((call) => /machine-id|Microsoft|\.onnxruntime/.test(call)), [])

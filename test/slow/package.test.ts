@@ -24,7 +24,9 @@ const page = (path: string): Page => {
   return found
 }
 
-const inClone = (commands: string) => shell(commands, { folder: clone, path: [nodeFolder], env: quick })
+// The data folder is the user's, not the project's.
+const inClone = (commands: string) =>
+  shell(commands, { folder: clone, path: [nodeFolder], env: { ...quick, SERENA_DATA_DIR: join(folder, "data") } })
 
 // No audits and funds, and no questions to the registry about what npm has in its cache.
 const quick = { npm_config_audit: "false", npm_config_fund: "false", npm_config_prefer_offline: "true" }
