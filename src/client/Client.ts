@@ -21,7 +21,16 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { Api } from "../contract/Api.ts"
-import type { Model, PngInfo, Sampler, Scheduler, ServerStatus, Style, Upscaler } from "../contract/Catalogue.ts"
+import type {
+  Model,
+  ModelFile,
+  PngInfo,
+  Sampler,
+  Scheduler,
+  ServerStatus,
+  Style,
+  Upscaler
+} from "../contract/Catalogue.ts"
 import type * as Errors from "../contract/errors.ts"
 import { RunCancelled, type RunError } from "../contract/errors.ts"
 import { type Done, isLast, type Run, type RunEvent, type RunList } from "../contract/Run.ts"
@@ -95,6 +104,12 @@ export interface Client {
   /** The bytes of the latest preview, a PNG file. */
   readonly preview: (id: string) => Reply<Uint8Array, Errors.RunNotFound | Errors.ImageNotFound>
   readonly models: Reply<ReadonlyArray<Model>>
+  /** Files in the models folders: all, those of a kind, or with a text in their names or trained words. */
+  readonly modelFiles: (
+    query?: { readonly kind?: string | undefined; readonly search?: string | undefined }
+  ) => Reply<ReadonlyArray<ModelFile>>
+  /** The bytes of the preview of such a file, by its id. */
+  readonly modelPreview: (id: string) => Reply<Uint8Array, Errors.PreviewNotFound>
   readonly samplers: Reply<ReadonlyArray<Sampler>>
   readonly schedulers: Reply<ReadonlyArray<Scheduler>>
   readonly upscalers: Reply<ReadonlyArray<Upscaler>>
@@ -251,6 +266,8 @@ export const make = Effect.fn("Client.make")(function*({ auth, fetch, url }: Cli
     extra: (id, index) => bytesOf(api.runs.extra({ params: { id, index } })),
     preview: (id) => bytesOf(api.runs.preview({ params: { id } })),
     models: ask(api.catalogue.models()),
+    modelFiles: (query = {}) => ask(api.catalogue.modelFiles({ query })),
+    modelPreview: (id) => bytesOf(api.catalogue.modelPreview({ params: { id } })),
     samplers: ask(api.catalogue.samplers()),
     schedulers: ask(api.catalogue.schedulers()),
     upscalers: ask(api.catalogue.upscalers()),

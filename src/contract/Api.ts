@@ -15,7 +15,7 @@ import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
 import { Limits } from "../processing/Limits.ts"
 import { OptionsPatch, OptionsSnapshot } from "../processing/Options.ts"
-import { Model, PngInfo, Sampler, Scheduler, ServerStatus, Style, Upscaler } from "./Catalogue.ts"
+import { Model, ModelFile, PngInfo, Sampler, Scheduler, ServerStatus, Style, Upscaler } from "./Catalogue.ts"
 import * as Errors from "./errors.ts"
 import { Run, RunList, RunRequest, SentEvent } from "./Run.ts"
 
@@ -129,6 +129,22 @@ export class Runs extends HttpApiGroup.make("runs").add(
 
 export class Catalogue extends HttpApiGroup.make("catalogue").add(
   HttpApiEndpoint.get("models", "/models", { success: Schema.Array(Model) }).annotateMerge(described("List models")),
+  HttpApiEndpoint.get("modelFiles", "/model-files", {
+    query: {
+      kind: Schema.optional(Schema.String),
+      search: Schema.optional(Schema.String)
+    },
+    success: Schema.Array(ModelFile)
+  }).annotateMerge(described(
+    "List files of models",
+    "Models, LoRAs, embeddings, VAEs, upscalers and others: all, those of a `kind`, or with a text in their names or " +
+      "trained words."
+  )),
+  HttpApiEndpoint.get("modelPreview", "/model-files/:id/preview", {
+    params: { id: Schema.String },
+    success: file,
+    error: Errors.PreviewNotFound
+  }).annotateMerge(described("Get the preview of a file", "The image next to it, such as `name.preview.png`.")),
   HttpApiEndpoint.get("samplers", "/samplers", { success: Schema.Array(Sampler) }).annotateMerge(
     described("List samplers")
   ),

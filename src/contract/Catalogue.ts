@@ -24,6 +24,29 @@ export const Model = Schema.Struct({
 }).annotate({ identifier: "Model" })
 export type Model = typeof Model.Type
 
+/** A file of weights in the models folders, or a folder that is one model. */
+export const ModelFile = Schema.Struct({
+  /** Identifies it for its preview, as long as it stays where it is. */
+  id: Schema.String,
+  /** The name that requests use: of a model, in `<lora:name:1>`, or of an embedding in a prompt. */
+  name: Schema.String,
+  /** `checkpoint`, `lora`, `embedding`, `vae`, `controlnet`, `upscaler` and others: what is in it. */
+  kind: Schema.String,
+  /** `sd1`, `sd2`, `sdxl` or `sdxl-refiner`; null where none or several fit. */
+  family: Schema.NullOr(Schema.String),
+  /** In bytes. */
+  size: Schema.Finite,
+  /** Whether it is part of the server. */
+  embedded: Schema.Boolean,
+  /** Words that a LoRA was trained on. */
+  trained_words: Schema.Array(Schema.String),
+  /** Whether an image such as `name.preview.png` lies next to it. */
+  has_preview: Schema.Boolean,
+  /** Why it cannot be used; null where it can. */
+  problem: Schema.NullOr(Schema.String)
+}).annotate({ identifier: "ModelFile" })
+export type ModelFile = typeof ModelFile.Type
+
 export const Sampler = Schema.Struct({
   name: Schema.String,
   aliases: Schema.Array(Schema.String),

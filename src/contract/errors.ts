@@ -121,6 +121,19 @@ export class ImageNotFound extends Schema.TaggedError<ImageNotFound>()("ImageNot
   }
 }
 
+/** No file in the models folders has this id, or it has no preview. */
+export class PreviewNotFound extends Schema.TaggedError<PreviewNotFound>()("PreviewNotFound", {
+  id: Schema.String
+}, { httpApiStatus: 404 }) {
+  static {
+    readableError(this)
+  }
+
+  override get message(): string {
+    return `The file "${this.id}" has no preview, or is there no more. List the files again.`
+  }
+}
+
 /** The queue is full. */
 export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
   waiting: Schema.Int,

@@ -13,6 +13,7 @@ import { HttpServer } from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import { Authentication } from "./host/Authentication.ts"
 import { Lifetime } from "./host/Lifetime.ts"
+import { ModelShelf } from "./host/ModelShelf.ts"
 import { ModelTitles } from "./host/ModelTitles.ts"
 import { RunQueue } from "./host/RunQueue.ts"
 import { ServerOptions } from "./host/ServerOptions.ts"
@@ -72,7 +73,7 @@ const layerSettings = Layer.unwrap(
 /** The services of all routes: authentication, queue, settings, model titles, lifetime. */
 const layerServices = Layer.mergeAll(Authentication.layer, Generation.layer, Lifetime.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(layerSettings, RequestImages.layer)),
-  Layer.provideMerge(Layer.mergeAll(layerQueue, ModelTitles.layer))
+  Layer.provideMerge(Layer.mergeAll(layerQueue, ModelShelf.layer, ModelTitles.layer))
 )
 
 /** The webui's API, health checks, and the middleware. */

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Client from "../client/Client.ts"
-import type { Model, PngInfo, Sampler, Scheduler, Style, Upscaler } from "../contract/Catalogue.ts"
+import type { Model, ModelFile, PngInfo, Sampler, Scheduler, Style, Upscaler } from "../contract/Catalogue.ts"
 import { type AskedRequest, type RunEvent, type RunImage, SentEvent } from "../contract/Run.ts"
 import { problemsOf } from "../core/Problem.ts"
 import type { Limits } from "../processing/Limits.ts"
@@ -18,6 +18,7 @@ export type {
   AskedRequest,
   Limits,
   Model,
+  ModelFile,
   OptionsSnapshot,
   PngInfo,
   RunEvent,
@@ -95,6 +96,7 @@ export const interrupt = (id: string) => ask((client) => client.interrupt(id))
 export const skip = (id: string) => ask((client) => client.skip(id))
 
 export const models = () => ask((client) => client.models)
+export const modelFiles = () => ask((client) => client.modelFiles())
 export const samplers = () => ask((client) => client.samplers)
 export const schedulers = () => ask((client) => client.schedulers)
 export const upscalers = () => ask((client) => client.upscalers)

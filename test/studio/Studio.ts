@@ -5,6 +5,7 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
 import { HttpServer } from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
@@ -19,6 +20,7 @@ import { ServerOptions } from "../../src/server/host/ServerOptions.ts"
 import * as StudioFiles from "../../src/server/host/StudioFiles.ts"
 import * as Server from "../../src/server/Server.ts"
 import * as Routes from "../../src/server/v1/Routes.ts"
+import { embedding, lora } from "../models/hub/files.ts"
 
 const names = ["chromium", "chromium-browser", "google-chrome"]
 
@@ -48,9 +50,24 @@ export interface Visited {
   readonly strangers: ReadonlyArray<string>
 }
 
+// A LoRA with a preview, and an embedding.
+const modelsDir = Effect.gen(function*() {
+  const fs = yield* FileSystem.FileSystem
+  const folder = yield* fs.makeTempDirectoryScoped()
+  yield* fs.writeFile(`${folder}/Soft light.safetensors`, lora())
+  yield* fs.writeFile(`${folder}/bad-hands.safetensors`, embedding)
+  const preview = new URL("../../docs/images/shapes.png", import.meta.url).pathname
+  yield* fs.copyFile(preview, `${folder}/Soft light.preview.png`)
+  return folder
+}).pipe(Effect.orDie)
+
 const layerServer = Server.layer(Layer.mergeAll(Routes.layer, StudioFiles.layer)).pipe(
   Layer.provideMerge(Layer.mergeAll(
-    Serena.layer({ options: { samples_save: false, show_progress_every_n_steps: 2 } }),
+    Layer.unwrap(Effect.map(modelsDir, (modelsDir) =>
+      Serena.layer({
+        cmdOpts: { modelsDir },
+        options: { samples_save: false, show_progress_every_n_steps: 2 }
+      }))).pipe(Layer.provide(NodeFileSystem.layer)),
     ImageDecoder.layer,
     ImageEncoder.layer,
     NodeFileSystem.layer,

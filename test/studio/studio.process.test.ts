@@ -99,6 +99,41 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       })
     }))
 
+  it.effect("finds models, LoRAs and embeddings by keys alone, and writes them into the prompts", () =>
+    Effect.gen(function*() {
+      const { visit } = yield* Studio
+      const { complaints, page } = yield* visit()
+      yield* Effect.promise(async () => {
+        const { keyboard } = page
+        const negative = page.getByRole("textbox", { name: "Negative prompt" })
+        await page.locator("summary", { hasText: "Models, LoRAs and embeddings" }).press("Enter")
+        await page.locator(".network[aria-pressed=true]", { hasText: "shapes-128" }).waitFor()
+        await prompt(page).focus()
+        await keyboard.type("a cat,")
+        await page.getByRole("radio", { name: "Models" }).focus()
+        await keyboard.press("ArrowRight")
+        const lora = button(page, "Soft light")
+        await lora.waitFor()
+        await page.waitForFunction(() => document.querySelector<HTMLImageElement>(".network img")?.naturalWidth)
+        for (const expected of ["a cat <lora:Soft light:1>", "a cat"]) {
+          await lora.press("Enter")
+          assert.strictEqual(await prompt(page).inputValue(), expected)
+          assert.strictEqual(await lora.getAttribute("aria-pressed"), String(expected.includes("lora")))
+        }
+        await page.getByRole("searchbox", { name: "Search files" }).focus()
+        await keyboard.type("hands")
+        await page.getByText("No LoRA has this text.").waitFor()
+        await negative.focus()
+        await keyboard.type("blurry")
+        await page.getByRole("radio", { name: "Embeddings" }).check()
+        await button(page, "bad-hands").press("Enter")
+        assert.strictEqual(await negative.inputValue(), "blurry, bad-hands")
+        await button(page, "bad-hands").press("Enter")
+        assert.strictEqual(await negative.inputValue(), "blurry")
+      })
+      assert.deepStrictEqual(complaints, [])
+    }))
+
   it.effect("shows a run live, and gives what it has when it is interrupted", () =>
     visiting(async (page) => {
       await prompt(page).fill("a large yellow star on a black background")

@@ -28,6 +28,15 @@ export const fileResponse = (
     })
 }
 
+/** The reply with the preview of a model. The image may be replaced, so clients keep it for a few minutes only. */
+export const previewResponse = (
+  { bytes, format }: Pick<ImageFile, "bytes" | "format">
+): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.uint8Array(bytes, {
+    contentType: types[format],
+    headers: { "cache-control": "private, max-age=300" }
+  })
+
 /** Shows a file inline and names it for saving: in ASCII, and in full (RFC 6266). */
 const disposition = (name: string): string => {
   const plain = name.replaceAll(/[^\x20-\x7e]|["\\%]/g, "_")

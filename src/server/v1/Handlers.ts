@@ -12,7 +12,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { Api } from "../../contract/Api.ts"
 import type { Style } from "../../contract/Catalogue.ts"
-import { ImageNotFound, RunNotFound, TooLarge } from "../../contract/errors.ts"
+import { ImageNotFound, PreviewNotFound, RunNotFound, TooLarge } from "../../contract/errors.ts"
 import type { Problem } from "../../core/Problem.ts"
 import { parametersOf, readMetadata } from "../../images/Metadata.ts"
 import { latentUpscaleModes } from "../../images/Resample.ts"
@@ -27,13 +27,14 @@ import * as Samplers from "../../sampling/Samplers.ts"
 import * as Schedules from "../../sampling/Schedules.ts"
 import { version } from "../../version.ts"
 import { jsonStream, listPieces } from "../host/jsonStream.ts"
+import { ModelShelf } from "../host/ModelShelf.ts"
 import { ModelTitles, openAiModels } from "../host/ModelTitles.ts"
 import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
 import { ServerOptions } from "../host/ServerOptions.ts"
 import { Settings } from "../host/Settings.ts"
 import { isActive, type Values } from "../host/SettingsPatch.ts"
 import { eventStream, previewPng } from "./EventStream.ts"
-import { fileResponse } from "./Files.ts"
+import { fileResponse, previewResponse } from "./Files.ts"
 import { RunEvents } from "./RunEvents.ts"
 import { runOf } from "./RunView.ts"
 import { readJson, Submission } from "./Submission.ts"
@@ -161,6 +162,7 @@ export const layerCatalogue = HttpApiBuilder.group(
     const options = yield* Options
     const settings = yield* Settings
     const styles = yield* StyleBook
+    const shelf = yield* ModelShelf
     const titles = yield* ModelTitles
     const models = Effect.provideService(openAiModels, ModelTitles, titles)
     const upscalers = yield* Upscalers
@@ -194,6 +196,15 @@ export const layerCatalogue = HttpApiBuilder.group(
             embedded
           }))
         }))
+      .handle("modelFiles", ({ query }) => shelf.list(query))
+      .handle(
+        "modelPreview",
+        ({ params: { id } }) =>
+          Effect.flatMap(shelf.preview(id), (preview) =>
+            preview === undefined
+              ? Effect.fail(new PreviewNotFound({ id }))
+              : Effect.succeed(previewResponse(preview)))
+      )
       .handle(
         "samplers",
         () => Effect.succeed(Samplers.all.map(({ aliases, name, options }) => ({ name, aliases, options })))

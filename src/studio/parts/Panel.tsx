@@ -8,6 +8,7 @@ import { alert } from "../state/problems.ts"
 import { generate, submitting } from "../state/runs.ts"
 import type { Kind } from "../state/ui.ts"
 import { Hires, MoreChoices, Variation } from "./Folds.tsx"
+import { Networks } from "./Networks.tsx"
 import { Seed } from "./Seed.tsx"
 import { Size } from "./Size.tsx"
 import { Inpainting, SourceSection, Strength } from "./SourceSection.tsx"
@@ -56,6 +57,7 @@ export const Panel = ({ kind }: { readonly kind: Kind }) => (
       <TextInput name="prompt" />
       <TextInput name="negative_prompt" isShort rows={2} />
       <Styles />
+      <Networks />
       {kind === "txt2img" ? null : <Strength />}
       <div class="row">
         <Select

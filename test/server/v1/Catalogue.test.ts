@@ -3,10 +3,13 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import { ModelFile } from "../../../src/contract/Catalogue.ts"
 import { Limits } from "../../../src/processing/Limits.ts"
 import { Options } from "../../../src/processing/Options.ts"
 import * as PlainEncoder from "../../../src/testing/PlainEncoder.ts"
 import { slopes } from "../../diffusion/pictures.ts"
+import { embedding, lora } from "../../models/hub/files.ts"
 import { listening, type ListeningOptions, posted, small } from "./listening.ts"
 
 const started = Effect.fnUntraced(function*(options?: ListeningOptions) {
@@ -60,6 +63,48 @@ describe("What there is to choose from", () => {
       assert.includeMembers(names(yield* get("/v1/upscalers")), ["None", "Lanczos", "Nearest"])
       assert.deepInclude(yield* get("/v1/limits"), { max_width: 2048, max_batch_size: 16 })
     }))
+
+  it.live("has the files of the models folders with their previews, by kind and by search", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const modelsDir = yield* fs.makeTempDirectoryScoped()
+      yield* fs.makeDirectory(`${modelsDir}/Lora`)
+      yield* fs.writeFile(`${modelsDir}/Lora/my style.safetensors`, lora())
+      yield* fs.writeFile(`${modelsDir}/cat.safetensors`, embedding)
+      yield* fs.writeFileString(`${modelsDir}/cat.png`, "<script>")
+      const png = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 1)
+      yield* fs.writeFile(`${modelsDir}/Lora/my style.preview.png`, png)
+      const { get, send } = yield* started({ cmdOpts: { modelsDir } })
+      const list = (query: string) =>
+        Effect.flatMap(get(`/v1/model-files${query}`), Schema.decodeUnknownEffect(Schema.Array(ModelFile)))
+      const [style] = yield* list("?kind=lora")
+      assert(style !== undefined)
+      assert.deepStrictEqual(style, {
+        id: style.id,
+        name: "my style",
+        kind: "lora",
+        family: "sd1",
+        size: lora().length,
+        embedded: false,
+        trained_words: [],
+        has_preview: true,
+        problem: null
+      })
+      assert.notInclude(JSON.stringify(yield* list("")), modelsDir)
+      const names = (query: string) => Effect.map(list(query), (files) => files.map(({ name }) => name).toSorted())
+      assert.deepStrictEqual(yield* names(""), ["cat", "my style", "shapes-128"])
+      assert.deepStrictEqual(yield* names("?search=STYLE"), ["my style"])
+      assert.deepStrictEqual(yield* names("?kind=lora&search=cat"), [])
+      const preview = yield* send(`/v1/model-files/${style.id}/preview`)
+      assert.deepStrictEqual([preview.status, preview.headers.get("content-type")], [200, "image/png"])
+      assert.deepStrictEqual(new Uint8Array(yield* Effect.promise(() => preview.arrayBuffer())), png)
+      // What is no image is not sent, whatever its name says.
+      const [cat] = yield* list("?kind=embedding")
+      for (const id of [cat?.id ?? "", "0123456789abcdef", "..%2F..%2Fetc"]) {
+        const missing = yield* send(`/v1/model-files/${id}/preview`)
+        assert.strictEqual(missing.status, 404)
+      }
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
 
   it.live("may be very many styles, which both APIs send whole", () =>
     Effect.gen(function*() {

@@ -1,0 +1,85 @@
+/**
+ * The files in the models folders as a client may see them: with an id in place of a path, and with their previews.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import { createHash } from "node:crypto"
+import type { ModelFile } from "../../contract/Catalogue.ts"
+import { listed } from "../../core/Problem.ts"
+import { type ModelFile as FoundFile, trainedWords } from "../../models/ModelFile.ts"
+import { ModelLibrary } from "../../models/ModelLibrary.ts"
+import { CommandOptions } from "../../processing/CommandOptions.ts"
+
+/** An image next to a file of weights. */
+export interface Preview {
+  readonly bytes: Uint8Array
+  readonly format: "png" | "jpg" | "webp"
+}
+
+export class ModelShelf extends Context.Service<ModelShelf, {
+  /** All files, or those of a kind, or with a text in their names or trained words; embedded models last. */
+  readonly list: (
+    query: { readonly kind?: string | undefined; readonly search?: string | undefined }
+  ) => Effect.Effect<ReadonlyArray<ModelFile>>
+  /** The preview of a file by its id; undefined without one, and for a file that is no PNG, JPEG or WebP image. */
+  readonly preview: (id: string) => Effect.Effect<Preview | undefined>
+}>()("serena/server/host/ModelShelf") {
+  static readonly layer: Layer.Layer<ModelShelf, never, CommandOptions | FileSystem.FileSystem | ModelLibrary> = Layer
+    .effect(
+      ModelShelf,
+      Effect.gen(function*() {
+        const fs = yield* FileSystem.FileSystem
+        const library = yield* ModelLibrary
+        const { limits: { max_image_bytes } } = yield* CommandOptions
+
+        const preview = Effect.fnUntraced(function*(id: string) {
+          const file = (yield* library.list).find((file) => idOf(file) === id)?.preview
+          if (file === undefined) return undefined
+          const { size } = yield* fs.stat(file)
+          if (Number(size) > max_image_bytes) return undefined
+          const bytes = yield* fs.readFile(file)
+          const format = formatOf(bytes)
+          return format === undefined ? undefined : { bytes, format }
+        })
+
+        return ModelShelf.of({
+          list: ({ kind, search = "" }) => {
+            const wanted = search.trim().toLowerCase()
+            return Effect.map(library.list, (files) =>
+              files
+                .filter((file) => kind === undefined || file.kind === kind)
+                .map(shownFile)
+                .filter(({ name, trained_words }) =>
+                  [name, ...trained_words].some((text) => text.toLowerCase().includes(wanted))
+                ))
+          },
+          preview: (id) => Effect.orElseSucceed(preview(id), () => undefined)
+        })
+      })
+    )
+}
+
+// Paths stay on the server.
+const idOf = ({ file }: Pick<FoundFile, "file">): string => createHash("sha256").update(file).digest("hex").slice(0, 16)
+
+const shownFile = (found: FoundFile): ModelFile => ({
+  id: idOf(found),
+  name: found.name,
+  kind: found.kind,
+  family: found.family ?? null,
+  size: found.size,
+  embedded: found.embedded,
+  trained_words: trainedWords(found.metadata),
+  has_preview: found.preview !== undefined,
+  problem: found.problems.length === 0 ? null : listed(found.problems)
+})
+
+// By its first bytes, whatever its name says.
+const formatOf = (bytes: Uint8Array): Preview["format"] | undefined => {
+  const head = Buffer.from(bytes.subarray(0, 12)).toString("latin1")
+  if (head.startsWith("\x89PNG\r\n\x1a\n")) return "png"
+  if (head.startsWith("\xff\xd8\xff")) return "jpg"
+  return head.startsWith("RIFF") && head.endsWith("WEBP") ? "webp" : undefined
+}
