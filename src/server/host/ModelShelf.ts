@@ -12,19 +12,13 @@ import { type ModelFile as FoundFile, trainedWords } from "../../models/ModelFil
 import { ModelLibrary } from "../../models/ModelLibrary.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 
-/** An image next to a file of weights. */
-export interface Preview {
-  readonly bytes: Uint8Array
-  readonly format: "png" | "jpg" | "webp"
-}
-
 export class ModelShelf extends Context.Service<ModelShelf, {
   /** All files, or those of a kind, or with a text in their names or trained words; embedded models last. */
   readonly list: (
     query: { readonly kind?: string | undefined; readonly search?: string | undefined }
   ) => Effect.Effect<ReadonlyArray<ModelFile>>
-  /** The preview of a file by its id; undefined without one, and for a file that is no PNG, JPEG or WebP image. */
-  readonly preview: (id: string) => Effect.Effect<Preview | undefined>
+  /** The file of a preview by its model's id; undefined without one, and for one over the limit of an image. */
+  readonly preview: (id: string) => Effect.Effect<Uint8Array | undefined>
 }>()("serena/server/host/ModelShelf") {
   static readonly layer: Layer.Layer<ModelShelf, never, CommandOptions | FileSystem.FileSystem | ModelLibrary> = Layer
     .effect(
@@ -39,9 +33,7 @@ export class ModelShelf extends Context.Service<ModelShelf, {
           if (file === undefined) return undefined
           const { size } = yield* fs.stat(file)
           if (Number(size) > max_image_bytes) return undefined
-          const bytes = yield* fs.readFile(file)
-          const format = formatOf(bytes)
-          return format === undefined ? undefined : { bytes, format }
+          return yield* fs.readFile(file)
         })
 
         return ModelShelf.of({
@@ -75,11 +67,3 @@ const shownFile = (found: FoundFile): ModelFile => ({
   has_preview: found.preview !== undefined,
   problem: found.problems.length === 0 ? null : listed(found.problems)
 })
-
-// By its first bytes, whatever its name says.
-const formatOf = (bytes: Uint8Array): Preview["format"] | undefined => {
-  const head = Buffer.from(bytes.subarray(0, 12)).toString("latin1")
-  if (head.startsWith("\x89PNG\r\n\x1a\n")) return "png"
-  if (head.startsWith("\xff\xd8\xff")) return "jpg"
-  return head.startsWith("RIFF") && head.endsWith("WEBP") ? "webp" : undefined
-}

@@ -2,6 +2,7 @@
  * Image files as replies. A finished image never changes, so clients may cache it forever.
  */
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as FileSignature from "../../images/FileSignature.ts"
 import type { ImageFile } from "../../runner/Processed.ts"
 import { hasTag } from "../host/EntityTag.ts"
 
@@ -28,14 +29,17 @@ export const fileResponse = (
     })
 }
 
-/** The reply with the preview of a model. The image may be replaced, so clients keep it for a few minutes only. */
-export const previewResponse = (
-  { bytes, format }: Pick<ImageFile, "bytes" | "format">
-): HttpServerResponse.HttpServerResponse =>
-  HttpServerResponse.uint8Array(bytes, {
-    contentType: types[format],
+/**
+ * The reply with the preview of a model; undefined for a file that is no PNG, JPEG or WebP image, whatever its name.
+ * The image may be replaced, so clients keep it for a few minutes only.
+ */
+export const previewResponse = (bytes: Uint8Array): HttpServerResponse.HttpServerResponse | undefined => {
+  const format = FileSignature.sniff(bytes)
+  return format !== "png" && format !== "jpeg" && format !== "webp" ? undefined : HttpServerResponse.uint8Array(bytes, {
+    contentType: `image/${format}`,
     headers: { "cache-control": "private, max-age=300" }
   })
+}
 
 /** Shows a file inline and names it for saving: in ASCII, and in full (RFC 6266). */
 const disposition = (name: string): string => {

@@ -200,10 +200,11 @@ export const layerCatalogue = HttpApiBuilder.group(
       .handle(
         "modelPreview",
         ({ params: { id } }) =>
-          Effect.flatMap(shelf.preview(id), (preview) =>
-            preview === undefined
-              ? Effect.fail(new PreviewNotFound({ id }))
-              : Effect.succeed(previewResponse(preview)))
+          Effect.gen(function*() {
+            const bytes = yield* shelf.preview(id)
+            const reply = bytes === undefined ? undefined : previewResponse(bytes)
+            return reply ?? (yield* new PreviewNotFound({ id }))
+          })
       )
       .handle(
         "samplers",
