@@ -66,7 +66,7 @@ const layerServer = Server.layer(Layer.mergeAll(Routes.layer, StudioFiles.layer)
     Layer.unwrap(Effect.map(modelsDir, (modelsDir) =>
       Serena.layer({
         cmdOpts: { modelsDir },
-        options: { samples_save: false, show_progress_every_n_steps: 2 }
+        options: { samples_save: false, show_progress_every_n_steps: 2, sd_model_checkpoint: "shapes-128" }
       }))).pipe(Layer.provide(NodeFileSystem.layer)),
     ImageDecoder.layer,
     ImageEncoder.layer,
