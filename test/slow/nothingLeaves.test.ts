@@ -44,7 +44,7 @@ const isHash = (file: string): boolean => /^\.local\/share\/serena\/hashes\/[0-9
 const isImage = (file: string): boolean => /^out\/\d{4}-\d{2}-\d{2}\/00000-\d+\.png$/.test(file)
 
 describe("A run of the command line", () => {
-  it("writes the image, params.txt and the model's hash only, opens no connection, and does not read the machine's id", async () => {
+  it("writes an image, params.txt and a hash only, connects to nothing, and reads no id of the machine", async () => {
     const { calls, files } = await traced({})
     assert.deepStrictEqual(files.filter((file) => !isImage(file) && !isHash(file)), ["out/params.txt"])
     assert.deepStrictEqual([files.filter(isImage).length, files.filter(isHash).length], [1, 1])
