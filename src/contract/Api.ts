@@ -187,6 +187,7 @@ export class Api extends HttpApi.make("serena")
   .middleware(ValidRequest)
   .middleware(SignedIn)
   .annotate(HttpApi.PayloadParseOptions, { errors: "all" })
+  .annotate(HttpApi.QueryParseOptions, { errors: "all", onExcessProperty: "error" })
   .annotateMerge(OpenApi.annotations({
     title: "Serena",
     description: "Image generation: `/v1` is Serena's own API, `/sdapi/v1` that of stable-diffusion-webui. " +

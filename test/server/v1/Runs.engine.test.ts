@@ -505,6 +505,7 @@ describe("An error", () => {
         const [path, init, sentence] of [
           ["/v1/runs/nobody", undefined, /No run has the id "nobody"/],
           ["/v1/runs?limit=0", undefined, /The request is invalid: limit/],
+          ["/v1/runs?limt=5", undefined, /The request is invalid: limt: /],
           [
             "/v1/runs",
             { method: "POST", body: "{\n  steps: 2}" },
