@@ -31,6 +31,18 @@ export const inTurns = <A>(work: () => Parts<A>): Effect.Effect<A> =>
     }
   })
 
+/**
+ * An effect to place between the steps of work that is made of effects: it gives other fibers their turn once this one
+ * has worked for as long as a turn. Effects that are done at once pause nothing by themselves.
+ */
+export const makePause: Effect.Effect<Effect.Effect<void>> = Effect.sync(() => {
+  let end = performance.now() + turn
+  const begin = Effect.sync(() => {
+    end = performance.now() + turn
+  })
+  return Effect.suspend(() => performance.now() < end ? Effect.void : Effect.andThen(Effect.yieldNow, begin))
+})
+
 /** The whole work without a pause. */
 export const atOnce = <A>(parts: Parts<A>): A => {
   for (;;) {

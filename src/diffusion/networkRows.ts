@@ -10,7 +10,7 @@ import * as Record from "effect/Record"
 import type * as Scope from "effect/Scope"
 import { latentLength, type LatentShape } from "../core/LatentShape.ts"
 import type { Raster } from "../core/Raster.ts"
-import { inTurns } from "../core/Work.ts"
+import { inTurns, type Parts } from "../core/Work.ts"
 import type { NamedTensors, ScheduledConditioning } from "../model/Conditioner.ts"
 import type { DenoisingCall, DenoisingShape, LoadedModel } from "../model/LoadedModel.ts"
 import type { NetworkError } from "../model/ModelError.ts"
@@ -114,9 +114,8 @@ const makeWhole = Effect.fnUntraced(function*(options: NetworkRowsOptions) {
     predictions: predictionsOf(call, members.length, size),
     run: (t, number) => {
       for (let member = 1; member < members.length; member++) call.sample.copyWithin(member * size, 0, size)
-      texts(number)
       writeScales(call, options)
-      return call.run(t)
+      return Effect.andThen(texts(number), call.run(t))
     }
   }
   return rows
@@ -139,10 +138,9 @@ const makeTiled = Effect.fnUntraced(function*(options: NetworkRowsOptions, plan:
     input: new Float32Array(batch * latentLength(shape)),
     predictions: members.map(() => new Float32Array(batch * latentLength(shape))),
     run: (t, number) => {
-      texts(number)
       writeScales(call, options)
       for (const prediction of rows.predictions) prediction.fill(0)
-      return Effect.forEach(plan.tiles, (tile) =>
+      const tiles = Effect.forEach(plan.tiles, (tile) =>
         Effect.suspend(() => {
           latentTiles.gather(part, rows.input, planes, plan, tile)
           writeForAll(call.sample, part, members.length)
@@ -162,6 +160,7 @@ const makeTiled = Effect.fnUntraced(function*(options: NetworkRowsOptions, plan:
             }
           })
         }), { discard: true })
+      return Effect.andThen(texts(number), tiles)
     }
   }
   return rows
@@ -197,22 +196,30 @@ const writeScales = (call: DenoisingCall, { batch, controls = [], members, promp
   }
 }
 
-// Writes each member's text of a call where it is not there yet.
+/** Numbers of a text that are written in one part. A text of many chunks has millions of them. */
+const textAtOnce = 2 ** 18
+
+// Writes each member's text of a call where it is not there yet, in turns with other fibers.
 const textWriter = (
   call: DenoisingCall,
   { batch, members }: NetworkRowsOptions
-): (number: number) => void => {
+): (number: number) => Effect.Effect<void> => {
   const written = members.map((): NamedTensors | undefined => undefined)
-  return (number) => {
+  function* writing(number: number): Parts<void> {
     for (const [member, { schedule, texts }] of members.entries()) {
       const text = texts[entryAt(schedule, number).index]
       if (text === undefined || written[member] === text) continue
       for (const [name, { values }] of Object.entries(text)) {
         for (let item = 0; item < batch; item++) {
-          call.inputs[name]?.set(values, (member * batch + item) * values.length)
+          const row = (member * batch + item) * values.length
+          for (let at = 0; at < values.length; at += textAtOnce) {
+            call.inputs[name]?.set(values.subarray(at, at + textAtOnce), row + at)
+            yield
+          }
         }
       }
       written[member] = text
     }
   }
+  return (number) => inTurns(() => writing(number))
 }

@@ -5,6 +5,7 @@
  * while sampling. Facts: stable-diffusion-webui 1.10.1, `prompt_parser.py`, `sd_hijack_clip.py`.
  */
 import * as Effect from "effect/Effect"
+import { inTurns, makePause, type Parts } from "../core/Work.ts"
 import type {
   Conditioner,
   Conditioning,
@@ -166,7 +167,10 @@ const encode = Effect.fnUntraced(function*(
     sides.push(yield* encodeBy(encoder, place === 0 ? clipSkip : 1, settings, encoding, vectors))
   }
   const widths = encoders.map(({ width }) => width)
-  return (encodings[0]?.texts ?? []).map((_, text) => concatenated(sides.map((side) => side[text] ?? nothing), widths))
+  return yield* Effect.forEach(
+    encodings[0]?.texts ?? [],
+    (_, text) => inTurns(() => concatenating(sides.map((side) => side[text] ?? nothing), widths))
+  )
 })
 
 const nothing: EncodedText = { values: new Float32Array(), pooled: new Float32Array() }
@@ -181,6 +185,8 @@ const encodeBy = Effect.fnUntraced(function*(
   vectors: ReadonlyMap<string, Omit<PlacedVectors, "at">>
 ) {
   const encoded = texts.map((): { values: Float32Array; pooled: Float32Array } => ({ ...nothing }))
+  // Chunks that were encoded before are there at once, and a long prompt can be thousands of the same.
+  const pause = yield* makePause
   for (let place = 0; place < chunkCount; place++) {
     const portion: Array<Emphasis.EncodedChunk> = []
     for (const [text, { chunks, repeats }] of texts.entries()) {
@@ -199,6 +205,7 @@ const encodeBy = Effect.fnUntraced(function*(
       portion.push({ values: part, weights: chunk.weights, repeats })
     }
     Emphasis.apply(portion, settings.emphasis)
+    yield* pause
   }
   return encoded
 })
@@ -213,8 +220,11 @@ const placedIn = (
     return known === undefined ? [] : [{ at, id: known.id, values: known.values.subarray(0, vectors * width) }]
   })
 
+/** Tokens that are copied in one part. */
+const tokensAtOnce = 1024
+
 // What the encoders made of one text as one, token by token; the last encoder's projection counts.
-const concatenated = (sides: ReadonlyArray<EncodedText>, widths: ReadonlyArray<number>): EncodedText => {
+function* concatenating(sides: ReadonlyArray<EncodedText>, widths: ReadonlyArray<number>): Parts<EncodedText> {
   const [first = nothing] = sides
   if (sides.length === 1) return first
   const context = widths.reduce((sum, width) => sum + width, 0)
@@ -224,6 +234,7 @@ const concatenated = (sides: ReadonlyArray<EncodedText>, widths: ReadonlyArray<n
   for (const [i, side] of sides.entries()) {
     const width = widths[i] ?? 0
     for (let token = 0; token < tokens; token++) {
+      if (token % tokensAtOnce === 0) yield
       values.set(side.values.subarray(token * width, (token + 1) * width), token * context + column)
     }
     column += width

@@ -34,7 +34,7 @@ export const fromImage = (raster: Raster, { round }: { readonly round: boolean }
   const { channels, data } = raster
   if (channels === 1) return make(raster, Uint8Array.from(data))
   const mask = new Uint8Array(raster.width * raster.height)
-  if (channels === 4 && hasTransparency(data)) {
+  if (isTranslucent(raster)) {
     for (let i = 0; i < mask.length; i++) {
       const alpha = data[i * 4 + 3] as number
       mask[i] = round ? (alpha > 128 ? 255 : 0) : alpha
@@ -49,8 +49,10 @@ export const fromImage = (raster: Raster, { round }: { readonly round: boolean }
   return make(raster, mask)
 }
 
-const hasTransparency = (rgba: Uint8Array): boolean => {
-  for (let i = 3; i < rgba.length; i += 4) if (rgba[i] !== 255) return true
+/** Whether an image has an alpha that is not opaque throughout. */
+export const isTranslucent = ({ channels, data }: Raster): boolean => {
+  if (channels !== 4) return false
+  for (let i = 3; i < data.length; i += 4) if (data[i] !== 255) return true
   return false
 }
 

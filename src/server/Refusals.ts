@@ -45,7 +45,7 @@ export const isUpstream = (path: string): boolean => /^\/(?:sdapi|controlnet|int
 /** The reply to a request for a path. */
 export const refusalResponse = (path: string, refusal: Refusal): HttpServerResponse.HttpServerResponse => {
   const response = isOpenAi(path)
-    ? OpenAi.errorResponse(OpenAi.refused(statuses[refusal._tag], refusal, refusal._tag))
+    ? OpenAi.errorResponse(OpenAi.refused(statuses[refusal._tag], refusal))
     : isV1(path)
     ? HttpServerResponse.jsonUnsafe({ ...encode(refusal), message: refusal.message }, {
       status: statuses[refusal._tag]

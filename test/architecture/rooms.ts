@@ -42,7 +42,7 @@ export const rooms: ReadonlyArray<Room> = [
   {
     path: "families",
     holds: "one file for each family of models: how it reads texts, what its latents and its noise are",
-    imports: ["model", "processing", "prompt", "sampling"]
+    imports: ["core", "model", "processing", "prompt", "sampling"]
   },
   {
     path: "images",

@@ -10,8 +10,8 @@ import { platform } from "../models/fixtures.ts"
 
 /**
  * The folder of SwiftShader, a Vulkan driver that needs no graphics card, and of a Vulkan loader. Chromium brings both,
- * and the tests of the studio need that anyway. A checkpoint's image takes minutes on it,
- * and is tried by hand.
+ * and the tests of the studio need that anyway. A checkpoint's image takes
+ * minutes on it, which no build server has time for.
  */
 const swiftShader = (): string => {
   const browser = process.env["CHROMIUM_PATH"]

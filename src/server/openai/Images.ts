@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { ImageDecoder } from "../../images/ImageDecoder.ts"
 import type { ImageEncoder } from "../../images/ImageEncoder.ts"
+import * as Masks from "../../images/Masks.ts"
 import { parametersOf, readMetadata } from "../../images/Metadata.ts"
 import * as ImageBytes from "../../processing/ImageBytes.ts"
 import * as Infotext from "../../processing/Infotext.ts"
@@ -67,23 +68,18 @@ const withMask = Effect.fnUntraced(function*({ fields, mask }: Asked, limits: Li
   if (mask === undefined) return fields
   const wrong = (message: string) => invalid([{ path: "mask", message }])
   const bytes = typeof mask !== "string" ? mask : yield* Effect.mapError(
-    Effect.fromResult(ImageBytes.fromBase64(mask.replace(/^\s*data:[^,]{0,200},/, ""), limits.max_image_bytes)),
+    Effect.fromResult(ImageBytes.fromBase64(mask, limits.max_image_bytes)),
     () => wrong("it is no base64 of a file within the limits")
   )
-  const { channels, data } = yield* Effect.mapError(
+  const raster = yield* Effect.mapError(
     Effect.flatMap(ImageDecoder, ({ decode }) => decode(bytes, limits)),
     ({ reason }) => wrong(reason)
   )
-  if (channels !== 4 || !hasTransparency(data)) {
+  if (!Masks.isTranslucent(raster)) {
     return yield* wrong("it has no transparent pixels, and those are the ones that are made anew")
   }
   return { inpainting_fill: 1, inpaint_full_res: false, ...fields, mask: bytes, inpainting_mask_invert: 1 }
 })
-
-const hasTransparency = (rgba: Uint8Array): boolean => {
-  for (let i = 3; i < rgba.length; i += 4) if (rgba[i] !== 255) return true
-  return false
-}
 
 /** The prompt in an image's own infotext; empty for an image without one. */
 export const promptOf = (bytes: Uint8Array): Effect.Effect<string> =>

@@ -3,7 +3,7 @@
  */
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Schema from "effect/Schema"
-import type { QueueFull, RunCancelled, ShuttingDown, TooLarge, UnknownHost } from "../../contract/errors.ts"
+import type { QueueFull, RunCancelled, ShuttingDown } from "../../contract/errors.ts"
 import { type Problem, sentence } from "../../core/Problem.ts"
 import { readableError } from "../../core/readableError.ts"
 import type { ModelNotFound } from "../../model/ModelError.ts"
@@ -89,19 +89,19 @@ export const unauthorized = ({ message }: Error): ImagesError =>
     reason: message
   })
 
-/** What refuses a request before any route sees it. */
-export const refused = (status: number, { message }: Error, code: string): ImagesError =>
+/** A refusal whose code is its name: `too_large` for `TooLarge`. */
+export const refused = (status: number, { _tag, message }: Error & { readonly _tag: string }): ImagesError =>
   new ImagesError({
     status,
     type: status >= 500 ? "server_error" : "invalid_request_error",
     param: null,
-    code,
+    code: _tag.replaceAll(/(?<=[a-z])[A-Z]/g, "_$&").toLowerCase(),
     reason: message
   })
 
 /** A refused submission. `paramOf` names the parameter of a field. */
 export const ofSubmission = (
-  error: SubmissionError | RunCancelled | UnknownHost,
+  error: SubmissionError | RunCancelled,
   paramOf: (field: string) => string
 ): ImagesError => {
   switch (error._tag) {
@@ -115,13 +115,10 @@ export const ofSubmission = (
     case "ShuttingDown":
       return unavailable(503, "shutting_down", error, retryAfterOf(error))
     case "TooLarge":
-      return refused(413, error, "too_large")
+      return refused(413, error)
     case "RunCancelled":
-      return refused(409, error, "cancelled")
-    case "UnknownHost":
-      return refused(421, error, "unknown_host")
+      return refused(409, error)
   }
 }
 
-const retryAfterOf = (error: QueueFull | ShuttingDown | TooLarge): number =>
-  error._tag === "QueueFull" ? error.retryAfter : 10
+const retryAfterOf = (error: QueueFull | ShuttingDown): number => error._tag === "QueueFull" ? error.retryAfter : 10

@@ -150,6 +150,8 @@ describe("POST /v1/images/generations", () => {
       ])
       assert.deepStrictEqual(answers.map(({ status }) => status), [400, 405, 404])
       for (const { body } of answers) assert.hasAllKeys(Object(body).error, ["message", "type", "param", "code"])
+      const codes = answers.map(({ body }) => Object(body).error.code)
+      assert.deepStrictEqual(codes, ["invalid_value", "method_not_allowed", "path_not_found"])
     }))
 })
 
