@@ -8,6 +8,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { type RunEvent, SentEvent } from "../../contract/Run.ts"
 import { ImageEncoder } from "../../images/ImageEncoder.ts"
@@ -70,11 +71,17 @@ const lineOf = Effect.fnUntraced(function*(logged: Logged, previews: boolean) {
   return yield* line
 })
 
+// An event wakes all of its readers at the same moment: so many go on before other fibers get their turn.
+const readersAtOnce = Semaphore.makeUnsafe(32)
+
 /** The reply. `previews` includes previews in the steps. */
 export const eventStream = Effect.fnUntraced(
   function*(events: Stream.Stream<Logged>, { previews }: { readonly previews: boolean }) {
     const services = yield* Effect.context<ImageEncoder>()
-    const written = Stream.mapEffect(events, (logged) => lineOf(logged, previews))
+    const written = Stream.mapEffect(
+      events,
+      (logged) => readersAtOnce.withPermits(1)(Effect.tap(lineOf(logged, previews), () => Effect.yieldNow))
+    )
     const alive = Stream.map(Stream.fromSchedule(Schedule.spaced(heartbeat)), () => stillAlive)
     return HttpServerResponse.stream(
       Stream.merge(written, alive, { haltStrategy: "left" }).pipe(Stream.provideContext(services)),
