@@ -4,28 +4,42 @@
  * The programs themselves are tried in test/examples at every change. The tests on the page about testing are run
  * there.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { cp } from "node:fs/promises"
+import { join } from "node:path"
 import { isForClone, isTried, pages, withoutInstallation } from "../docs/pages.ts"
 import { follow, installCheckout, inTemporaryFolder, nodeFolder } from "../docs/session.ts"
 import { names } from "../examples/pages.ts"
+import { ModelsDir } from "../models/wholeVocabulary.ts"
+
+/** Pages whose reader has a models folder. */
+const withModels = new Set(["docs/how-to/loras.md"])
 
 const followed = new Set(names.filter((name) => name !== "testing").map((name) => `docs/how-to/${name}.md`))
 const sections = pages().filter(({ path }) => followed.has(path)).flatMap(({ blocks, path }) =>
   [...Map.groupBy(blocks, ({ section }) => section)].flatMap(([section, blocks]) =>
-    blocks.some(isTried) ? [[`${path}, ${section}`, blocks] as const] : []
+    blocks.some(isTried) ? [{ title: `${path}, ${section}`, path, blocks }] : []
   )
 )
 
-describe("a reader who does what a how-to page says", () => {
-  it.each(sections)("sees what %s says", async (_, blocks) => {
-    const differences = await inTemporaryFolder(async (folder) =>
-      follow(blocks, {
-        folder,
-        path: [await installCheckout(folder), nodeFolder],
-        passedOver: isForClone,
-        mapped: withoutInstallation
-      })
-    )
-    assert.deepStrictEqual(differences, [])
-  })
+layer(ModelsDir.layer)("a reader who does what a how-to page says", (it) => {
+  for (const { blocks, path, title } of sections) {
+    it.effect(`sees what ${title} says`, () =>
+      Effect.gen(function*() {
+        const models = yield* ModelsDir
+        const differences = yield* Effect.promise(() =>
+          inTemporaryFolder(async (folder) => {
+            if (withModels.has(path)) await cp(models, join(folder, "models"), { recursive: true })
+            return follow(blocks, {
+              folder,
+              path: [await installCheckout(folder), nodeFolder],
+              passedOver: isForClone,
+              mapped: withoutInstallation
+            })
+          })
+        )
+        assert.deepStrictEqual(differences, [])
+      }))
+  }
 })
