@@ -21,15 +21,17 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { Api } from "../contract/Api.ts"
-import type {
-  Model,
-  ModelFile,
-  PngInfo,
-  Sampler,
-  Scheduler,
-  ServerStatus,
-  Style,
-  Upscaler
+import {
+  type Model,
+  type ModelFile,
+  type PngInfo,
+  type Preprocessor,
+  PreprocessRequest,
+  type Sampler,
+  type Scheduler,
+  type ServerStatus,
+  type Style,
+  type Upscaler
 } from "../contract/Catalogue.ts"
 import type * as Errors from "../contract/errors.ts"
 import { RunCancelled, type RunError } from "../contract/errors.ts"
@@ -113,6 +115,17 @@ export interface Client {
   readonly samplers: Reply<ReadonlyArray<Sampler>>
   readonly schedulers: Reply<ReadonlyArray<Scheduler>>
   readonly upscalers: Reply<ReadonlyArray<Upscaler>>
+  /** What can be made of an image before a ControlNet follows it. */
+  readonly preprocessors: Reply<ReadonlyArray<Preprocessor>>
+  /** What the preprocessor of a unit makes of the unit's image: the bytes of a PNG file. */
+  readonly preprocess: (unit: (typeof PreprocessRequest)["~type.make.in"]) => Reply<
+    Uint8Array,
+    | Errors.QueueFull
+    | Errors.ShuttingDown
+    | Errors.TooLarge
+    | (typeof Errors.ImageCodecError)["Type"]
+    | (typeof Errors.InvalidProcessing)["Type"]
+  >
   readonly styles: Reply<ReadonlyArray<Style>>
   readonly limits: Reply<Limits>
   readonly options: Reply<OptionsSnapshot>
@@ -271,6 +284,9 @@ export const make = Effect.fn("Client.make")(function*({ auth, fetch, url }: Cli
     samplers: ask(api.catalogue.samplers()),
     schedulers: ask(api.catalogue.schedulers()),
     upscalers: ask(api.catalogue.upscalers()),
+    preprocessors: ask(api.catalogue.preprocessors()),
+    preprocess: (unit) =>
+      Effect.suspend(() => bytesOf(api.catalogue.preprocess({ payload: PreprocessRequest.make(unit) }))),
     styles: ask(api.catalogue.styles()),
     limits: ask(api.catalogue.limits()),
     options: ask(api.catalogue.options()),

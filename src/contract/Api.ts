@@ -15,7 +15,18 @@ import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
 import { Limits } from "../processing/Limits.ts"
 import { OptionsPatch, OptionsSnapshot } from "../processing/Options.ts"
-import { Model, ModelFile, PngInfo, Sampler, Scheduler, ServerStatus, Style, Upscaler } from "./Catalogue.ts"
+import {
+  Model,
+  ModelFile,
+  PngInfo,
+  Preprocessor,
+  PreprocessRequest,
+  Sampler,
+  Scheduler,
+  ServerStatus,
+  Style,
+  Upscaler
+} from "./Catalogue.ts"
 import * as Errors from "./errors.ts"
 import { Run, RunList, RunRequest, SentEvent } from "./Run.ts"
 
@@ -152,6 +163,23 @@ export class Catalogue extends HttpApiGroup.make("catalogue").add(
     .annotateMerge(described("List schedulers")),
   HttpApiEndpoint.get("upscalers", "/upscalers", { success: Schema.Array(Upscaler) })
     .annotateMerge(described("List upscalers of latents and images")),
+  HttpApiEndpoint.get("preprocessors", "/preprocessors", { success: Schema.Array(Preprocessor) })
+    .annotateMerge(described("List preprocessors of ControlNets")),
+  HttpApiEndpoint.post("preprocess", "/preprocess", {
+    payload: PreprocessRequest,
+    success: HttpApiSchema.StreamUint8Array({ contentType: "image/png" }),
+    error: [
+      Errors.ImageCodecError,
+      Errors.InvalidProcessing,
+      Errors.QueueFull,
+      Errors.ShuttingDown,
+      Errors.TooLarge
+    ]
+  }).annotateMerge(described(
+    "Try a preprocessor",
+    "Returns what the preprocessor of a unit of `control_units` makes of the unit's image, as a PNG file. " +
+      "It waits for its turn between the runs."
+  )),
   HttpApiEndpoint.get("styles", "/styles", { success: Schema.Array(Style) }).annotateMerge(described("List styles")),
   HttpApiEndpoint.get("limits", "/limits", { success: Limits })
     .annotateMerge(described("Get the limits of a request")),

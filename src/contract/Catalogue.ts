@@ -2,6 +2,9 @@
  * The models, samplers and other choices of a server, its status, and the metadata of an image file.
  */
 import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
+import { ControlUnit } from "../processing/ControlUnit.ts"
+import { ImageBytes } from "../processing/ImageBytes.ts"
 import { AskedRequest } from "./Run.ts"
 
 export const Model = Schema.Struct({
@@ -13,6 +16,8 @@ export const Model = Schema.Struct({
   kind: Schema.Literal("checkpoint"),
   /** `sd1`, `sd2`, `sdxl` or `sdxl-refiner`; null where it is not known. */
   family: Schema.NullOr(Schema.String),
+  /** `inpainting` or `instruct-pix2pix`: what it reads besides latents; null for nothing, or where it is not known. */
+  variant: Schema.NullOr(Schema.String),
   /** Name of its file or folder. */
   file: Schema.String,
   /** First 10 hex digits of its SHA-256; null until it is known. */
@@ -72,6 +77,38 @@ export const Upscaler = Schema.Struct({
   scale: Schema.NullOr(Schema.Finite)
 }).annotate({ identifier: "Upscaler" })
 export type Upscaler = typeof Upscaler.Type
+
+/** A number of a preprocessor: `threshold_a` or `threshold_b` of a unit. */
+const Threshold = Schema.Struct({
+  label: Schema.String,
+  minimum: Schema.Finite,
+  maximum: Schema.Finite,
+  step: Schema.Finite,
+  /** What acts where a unit has none. */
+  value: Schema.Finite
+}).annotate({ identifier: "Threshold" })
+
+/** What can be made of an image before a ControlNet follows it. */
+export const Preprocessor = Schema.Struct({
+  /** The value of a unit's `module`. */
+  name: Schema.String,
+  /** As sd-webui-controlnet shows it. */
+  label: Schema.String,
+  /** Whether it works at a resolution, `processor_res`, and not on the image as it is. */
+  resized: Schema.Boolean,
+  threshold_a: Schema.NullOr(Threshold),
+  threshold_b: Schema.NullOr(Threshold)
+}).annotate({ identifier: "Preprocessor" })
+export type Preprocessor = typeof Preprocessor.Type
+
+/** A unit of a request, whose preprocessor is tried on its image. */
+export const PreprocessRequest = ControlUnit.mapFields(Struct.assign({
+  image: ImageBytes,
+  /** The size of the result, which counts for `pixel_perfect`; by default the image's own. */
+  width: Schema.optional(Schema.Int),
+  height: Schema.optional(Schema.Int)
+})).annotate({ identifier: "PreprocessRequest" })
+export type PreprocessRequest = typeof PreprocessRequest.Type
 
 export const Style = Schema.Struct({
   name: Schema.String,

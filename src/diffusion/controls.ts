@@ -122,7 +122,7 @@ const readyImages = Effect.fnUntraced(function*(
   const made = yield* Preprocessors.preprocessing(cut, {
     preprocessor,
     resolution: unit.pixel_perfect
-      ? perfectResolution(cut, first, unit.resize_mode)
+      ? Preprocessors.perfectResolution(cut, first, unit.resize_mode)
       : unit.processor_res ?? Preprocessors.usualResolution,
     a: unit.threshold_a,
     b: unit.threshold_b
@@ -145,13 +145,6 @@ const maskOf = Effect.fnUntraced(function*(
   const cut: Grey = { ...yield* RasterWork.cropping(mask, region), channels: 1 }
   return cut
 })
-
-/** The shorter side at which an image has as many pixels as what it is resized to. */
-export const perfectResolution = (from: Size, to: Size, mode: ControlUnit["resize_mode"]): number => {
-  const factors = [to.height / from.height, to.width / from.width]
-  const factor = mode === "fill" ? Math.min(...factors) : Math.max(...factors)
-  return Math.max(1, Math.round(factor * Math.min(from.height, from.width)))
-}
 
 /** What a pass reads of a ControlNet. */
 export interface PassControl {

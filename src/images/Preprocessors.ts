@@ -8,6 +8,7 @@ import type * as Effect from "effect/Effect"
 import type { Size } from "../core/Geometry.ts"
 import { type Grey, type Raster, toRgb } from "../core/Raster.ts"
 import { away, type Parts } from "../core/Work.ts"
+import type { ControlUnit } from "../processing/ControlUnit.ts"
 import { byLines, samplesOf } from "./Parts.ts"
 import { resizeInParts } from "./Resample.ts"
 
@@ -154,6 +155,16 @@ export const missing = (name: string): string => {
 /** The shorter side of what a preprocessor works on, unless a unit says another. */
 export const usualResolution = 512
 
+/** The shorter side at which an image has as many pixels as what it is resized to. */
+export const perfectResolution = (from: Size, to: Size, mode: ControlUnit["resize_mode"]): number => {
+  const factors = [to.height / from.height, to.width / from.width]
+  const factor = mode === "fill" ? Math.min(...factors) : Math.max(...factors)
+  return Math.max(1, Math.round(factor * Math.min(from.height, from.width)))
+}
+
+/** Most pixels of the longer side, which narrow strips would exceed by far. */
+const longest = 16_384
+
 /** How a preprocessor is used. */
 export interface Use {
   readonly preprocessor: Preprocessor
@@ -220,7 +231,10 @@ export function* preprocessInParts(given: Raster, use: Use, mask?: Grey): Parts<
 }
 
 function* atResolution(image: Raster, resolution: number): Parts<Raster> {
-  const factor = resolution / Math.min(image.width, image.height)
+  const factor = Math.min(
+    resolution / Math.min(image.width, image.height),
+    Math.max(1, longest / Math.max(image.width, image.height))
+  )
   const [width, height] = [Math.round(image.width * factor), Math.round(image.height * factor)]
   return factor === 1 ? image : yield* resizeInParts(image, width, height, factor > 1 ? "bicubic" : "box")
 }

@@ -17,7 +17,7 @@ import { Models, type ModelSettings } from "../model/Models.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import { Options } from "../processing/Options.ts"
 import * as Checkpoint from "./Checkpoint.ts"
-import { kinds } from "./checkpoint/contents.ts"
+import { kinds, type Variant } from "./checkpoint/contents.ts"
 import { FileHashes } from "./checkpoint/hashes.ts"
 import * as CheckpointModel from "./CheckpointModel.ts"
 import * as ControlNetFiles from "./ControlNetFiles.ts"
@@ -45,6 +45,8 @@ export interface ModelEntry {
   readonly format: ModelFile["format"]
   /** The family that it belongs to; undefined where that is not known. */
   readonly family: ModelFile["family"]
+  /** What its denoising network reads besides latents; undefined for nothing, and where that is not known. */
+  readonly variant: Variant | undefined
 }
 
 export class ModelProvider extends Context.Service<ModelProvider, {
@@ -239,10 +241,11 @@ export class ModelProvider extends Context.Service<ModelProvider, {
   )
 }
 
-const entryOf = ({ embedded, family, file, format, name }: ModelFile): ModelEntry => ({
+const entryOf = ({ contents, embedded, family, file, format, name }: ModelFile): ModelEntry => ({
   name,
   folder: file,
   embedded,
   format,
-  family
+  family,
+  variant: contents?.variant
 })

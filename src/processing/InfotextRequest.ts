@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { Problem } from "../core/Problem.ts"
+import { mostUnits } from "./ControlUnit.ts"
 import * as Infotext from "./Infotext.ts"
 import * as InfotextDefaults from "./InfotextDefaults.ts"
 import { fieldRows, type Row, settingRows } from "./InfotextKeys.ts"
@@ -22,6 +23,8 @@ export interface FromInfotextOptions extends Infotext.ParseOptions {
   /** Whether the request selects the image's model by its hash; off by default. */
   readonly swapModel?: boolean | undefined
   readonly limits?: Limits | undefined
+  /** Whether ControlNets that are not given are kept, though a text has no images for them; off by default. */
+  readonly keepsUnits?: boolean | undefined
   /** Whether a sampler, scheduler or upscaler of this name exists. Unknown names are ignored with a warning. */
   readonly isKnown?: InfotextWarnings.IsKnown | undefined
   /** What problems call the text: `the infotext` by default. */
@@ -75,7 +78,7 @@ export const readInfotext: (
     const decoded = yield* Effect.result(decode({
       ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
       ...values(fields),
-      ...unitsOf(all, given["control_units"]),
+      ...unitsOf(all, given["control_units"], options.keepsUnits),
       override_settings: Predicate.isObject(overrides) ? { ...values(settings), ...overrides } : overrides
     }, options.limits))
     const fromText = new Map([
@@ -147,11 +150,24 @@ const read = (said: Infotext.Fields) => ({ key, kind, name }: Row): ReadonlyArra
   return kind.isOptional === true ? [] : [{ name, value, written, problem: kind.what }]
 }
 
-// Units need their images, so those of a text are taken where one of the same place is given: its fields come first.
-const unitsOf = (said: ReadonlyArray<Said>, given: unknown): { readonly control_units?: unknown } => {
+/**
+ * The units of a request with what a text says of those in the same places: what is given comes first. Units need their
+ * images, so those of a text that are not given are left out, unless they are to be kept.
+ */
+export const unitsOf = (
+  said: ReadonlyArray<Said>,
+  given: unknown,
+  keepsAll = false
+): { readonly control_units?: ReadonlyArray<unknown> } => {
   const units = said.find(({ name }) => name === "control_units")?.value
-  return !Array.isArray(given) || !Array.isArray(units) ? {} : {
-    control_units: given.map((unit: unknown, i) => Predicate.isObject(unit) ? { ...units[i], ...unit } : unit)
+  if (!Array.isArray(units)) return {}
+  const own: ReadonlyArray<unknown> = Array.isArray(given) ? given : []
+  const count = keepsAll ? Math.max(own.length, Math.min(units.length, mostUnits)) : own.length
+  return count === 0 ? {} : {
+    control_units: Array.from({ length: count }, (_, i) => {
+      const unit = own[i] ?? {}
+      return Predicate.isObject(unit) ? { ...units[i], ...unit } : unit
+    })
   }
 }
 

@@ -5,6 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as http from "node:http"
 import { Client, Img2Img, InferenceError, Txt2Img } from "../../src/client/index.ts"
+import * as FileSignature from "../../src/images/FileSignature.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import { Faults, SavedImages, TestModel, TestRuntime } from "../../src/testing/index.ts"
 import { file, slopes } from "../diffusion/pictures.ts"
@@ -62,6 +63,12 @@ describe("A client", () => {
       assert.include((yield* client.samplers).map(({ name }) => name), "Euler a")
       assert.include((yield* client.schedulers).map(({ label }) => label), "Karras")
       assert.include((yield* client.upscalers).map(({ name }) => name), "Lanczos")
+      assert.include((yield* client.preprocessors).map(({ name }) => name), "canny")
+      const image = yield* file(slopes())
+      const map = yield* client.preprocess({ image, module: "canny", processor_res: 64 })
+      assert.strictEqual(FileSignature.sniff(map), "png")
+      const wrong = yield* Effect.flip(client.preprocess({ image, module: "nothing" }))
+      assert.strictEqual(wrong._tag === "InvalidProcessing" && wrong.problems[0]?.path, "module")
       assert.deepStrictEqual(yield* client.styles, [])
       assert.strictEqual((yield* client.limits).max_width, 2048)
       assert.strictEqual((yield* client.setOptions({ CLIP_stop_at_last_layers: 2 })).CLIP_stop_at_last_layers, 2)

@@ -113,3 +113,73 @@ describe("/controlnet", () => {
       assert.deepStrictEqual([unknown.status, unknown.body], [404, { detail: "Not Found" }])
     }))
 })
+
+/** A grey PNG file of a size, in base64. */
+const grey = (width: number, height: number) =>
+  Effect.promise(async () => {
+    const file = sharp({ create: { width, height, channels: 3, background: { r: 90, g: 90, b: 90 } } }).png()
+    return (await file.toBuffer()).toString("base64")
+  })
+
+describe("/v1/preprocess", () => {
+  const started = Effect.map(serving({ routes: "all" }), ({ url }) => {
+    const ask = (body: unknown) =>
+      Effect.promise(() =>
+        fetch(`${url}/v1/preprocess`, {
+          method: "POST",
+          body: JSON.stringify(body),
+          headers: { "content-type": "application/json" }
+        })
+      )
+    const made = Effect.fnUntraced(function*(unit: object) {
+      const reply = yield* ask(unit)
+      assert.deepStrictEqual([reply.status, reply.headers.get("content-type")], [200, "image/png"])
+      return yield* Effect.promise(async () => {
+        const { data, info } = await sharp(await reply.arrayBuffer()).raw().toBuffer({ resolveWithObject: true })
+        return { width: info.width, height: info.height, first: data[0] }
+      })
+    })
+    return { ask, made }
+  })
+
+  it.live("shows what the preprocessor of a unit makes of its image", () =>
+    Effect.gen(function*() {
+      const { made } = yield* started
+      const image = yield* grey(96, 64)
+      assert.deepStrictEqual(
+        yield* made({ image, module: "invert", model: "any", weight: 0.5, enabled: false }),
+        { width: 96, height: 64, first: 165 }
+      )
+      const canny = { image, module: "canny" }
+      assert.deepStrictEqual(yield* made({ ...canny, processor_res: 128 }), { width: 192, height: 128, first: 0 })
+      const perfect = yield* made({ ...canny, pixel_perfect: true, width: 192, height: 64 })
+      assert.deepStrictEqual(perfect, { width: 192, height: 128, first: 0 })
+      assert.strictEqual((yield* made({ image, module: "threshold", threshold_a: 100 })).first, 0)
+      assert.strictEqual((yield* made({ image, module: "threshold", threshold_a: 80 })).first, 255)
+      // However narrow an image is, its longer side stays within bounds.
+      const narrow = { image: yield* grey(2, 1024), module: "threshold", processor_res: 2048 }
+      assert.deepStrictEqual(yield* made(narrow), { width: 32, height: 16_384, first: 0 })
+    }))
+
+  it.live("says by field what is wrong", () =>
+    Effect.gen(function*() {
+      const { ask } = yield* started
+      const image = yield* grey(8, 8)
+      const wrong: ReadonlyArray<readonly [body: unknown, path: string, message: RegExp]> = [
+        [{ image, module: "openpose" }, "module", /needs a network of its own/],
+        [{ image, modul: "canny" }, "modul", /did you mean "module"/i],
+        [{ image, processor_res: 4 }, "processor_res", /64/],
+        [{ module: "canny" }, "image", /give the image/],
+        [{ image: "bm8gcGljdHVyZQ==" }, "image", /cannot be read as an image/],
+        [{ image, width: 1e6 }, "width", /limit/],
+        [[], "", /an object/]
+      ]
+      for (const [body, path, message] of wrong) {
+        const reply = yield* ask(body)
+        const refusal: unknown = yield* Effect.promise(() => reply.json())
+        assert.deepStrictEqual([reply.status, at(refusal, "_tag")], [422, "InvalidProcessing"], path)
+        assert.strictEqual(at(refusal, "problems", 0, "path"), path)
+        assert.match(String(at(refusal, "problems", 0, "message")), message)
+      }
+    }))
+})

@@ -19,7 +19,8 @@ const entries = names.map((name): ModelEntry => ({
   folder: `/models/${name}`,
   embedded: name === "first-model",
   format: "onnx",
-  family: undefined
+  family: undefined,
+  variant: undefined
 }))
 
 export const layerTwoModels = (model: LoadedModel, cmdOpts?: CommandOptionsPatch) => {

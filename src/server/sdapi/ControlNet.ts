@@ -6,14 +6,12 @@
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import { detectedMap } from "../../images/detectedMap.ts"
 import { ImageDecoder } from "../../images/ImageDecoder.ts"
-import { formatOf, ImageEncoder } from "../../images/ImageEncoder.ts"
 import * as Preprocessors from "../../images/Preprocessors.ts"
-import * as RasterWork from "../../images/RasterWork.ts"
 import { Models } from "../../model/Models.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import { mostUnits, unitWords } from "../../processing/ControlUnit.ts"
-import { Options } from "../../processing/Options.ts"
 import { RunQueue } from "../host/RunQueue.ts"
 import { type ApiError, fromRun, problem, refuse } from "./ApiError.ts"
 import {
@@ -257,14 +255,8 @@ const detected = Effect.fnUntraced(function*(
   mask: string | Uint8Array | undefined,
   use: Preprocessors.Use
 ) {
-  const { encode } = yield* ImageEncoder
-  const format = formatOf(yield* (yield* Options).snapshot)
-  const raster = yield* decoded(image)
-  const grey = mask === undefined || mask === "" || use.preprocessor.name !== "inpaint_only"
-    ? undefined
-    : yield* RasterWork.maskOf(yield* decoded(mask), { round: false, inverted: false })
-  const made = yield* Preprocessors.preprocessing(raster, use, grey)
-  return yield* Effect.mapError(encode({ raster: made, infotext: "" }, { ...format, format: "png" }), fromRun)
+  const hidden = mask === undefined || mask === "" ? undefined : yield* decoded(mask)
+  return yield* Effect.mapError(detectedMap(yield* decoded(image), use, hidden), fromRun)
 })
 
 const decoded = Effect.fnUntraced(function*(image: string | Uint8Array) {

@@ -15,6 +15,7 @@ import type { Style } from "../../contract/Catalogue.ts"
 import { ImageNotFound, PreviewNotFound, RunNotFound, TooLarge } from "../../contract/errors.ts"
 import type { Problem } from "../../core/Problem.ts"
 import { parametersOf, readMetadata } from "../../images/Metadata.ts"
+import * as Preprocessors from "../../images/Preprocessors.ts"
 import { latentUpscaleModes } from "../../images/Resample.ts"
 import { Upscalers } from "../../images/Upscalers.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
@@ -35,6 +36,7 @@ import { Settings } from "../host/Settings.ts"
 import { isActive, type Values } from "../host/SettingsPatch.ts"
 import { eventStream, previewPng } from "./EventStream.ts"
 import { fileResponse, previewResponse } from "./Files.ts"
+import { preprocess } from "./preprocess.ts"
 import { RunEvents } from "./RunEvents.ts"
 import { runOf } from "./RunView.ts"
 import { readJson, Submission } from "./Submission.ts"
@@ -185,11 +187,12 @@ export const layerCatalogue = HttpApiBuilder.group(
           }
           const { sd_model_checkpoint } = yield* options.snapshot
           const selected = yield* titles.ofName(sd_model_checkpoint)
-          return (yield* titles.list).map(({ embedded, family, fileName, folder, hash, name, title }) => ({
+          return (yield* titles.list).map(({ embedded, family, fileName, folder, hash, name, title, variant }) => ({
             name,
             title,
             kind: "checkpoint" as const,
             family: family ?? null,
+            variant: variant ?? null,
             file: fileName,
             hash: hash ?? null,
             selected: folder === selected?.folder,
@@ -223,6 +226,23 @@ export const layerCatalogue = HttpApiBuilder.group(
             scale: modelName === null ? null : scale
           }))
         ]))
+      .handle(
+        "preprocessors",
+        () =>
+          Effect.succeed(Preprocessors.all.map(({ a = null, b = null, isResized, label, name }) => ({
+            name,
+            label,
+            resized: isResized,
+            threshold_a: a,
+            threshold_b: b
+          })))
+      )
+      .handleRaw("preprocess", ({ request }) =>
+        Effect.map(
+          Effect.flatMap(readJson(request, max_body_bytes, limits), preprocess),
+          (png) =>
+            HttpServerResponse.uint8Array(png, { contentType: "image/png", headers: { "cache-control": "no-store" } })
+        ))
       .handle(
         "styles",
         () =>
@@ -268,6 +288,7 @@ export const layerCatalogue = HttpApiBuilder.group(
             opts,
             limits,
             swapModel: true,
+            keepsUnits: true,
             styles: (yield* styles.read).styles,
             isKnown: yield* knownNames
           }))

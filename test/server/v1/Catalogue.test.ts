@@ -37,6 +37,7 @@ describe("What there is to choose from", () => {
           title: "first-model",
           kind: "checkpoint",
           family: null,
+          variant: null,
           file: "first-model",
           hash: null,
           selected: false,
@@ -47,6 +48,7 @@ describe("What there is to choose from", () => {
           title: "second-model",
           kind: "checkpoint",
           family: null,
+          variant: null,
           file: "second-model",
           hash: null,
           selected: true,
@@ -56,6 +58,14 @@ describe("What there is to choose from", () => {
       assert.deepStrictEqual(yield* get("/v1/styles"), [
         { name: "Noir", prompt: "{prompt}, film noir", negative_prompt: "colour" }
       ])
+      const preprocessors = yield* get("/v1/preprocessors")
+      assert.deepStrictEqual(Array.isArray(preprocessors) ? preprocessors[2] : undefined, {
+        name: "canny",
+        label: "canny",
+        resized: true,
+        threshold_a: { label: "Low Threshold", minimum: 1, maximum: 255, step: 1, value: 100 },
+        threshold_b: { label: "High Threshold", minimum: 1, maximum: 255, step: 1, value: 200 }
+      })
       const names = (list: unknown) => Array.isArray(list) ? list.map((one: { readonly name: string }) => one.name) : []
       assert.includeMembers(names(yield* get("/v1/samplers")), ["Euler", "Euler a", "DPM++ 2M", "DDIM", "UniPC"])
       assert.includeMembers(names(yield* get("/v1/schedulers")), ["automatic", "karras", "beta"])
@@ -210,6 +220,31 @@ describe("/v1/png-info", () => {
         height: 72
       })
       assert.strictEqual((yield* ask("/v1/runs", posted(request))).status, 202)
+    }))
+
+  it.live("keeps the ControlNets of the text, whose images are given again", () =>
+    Effect.gen(function*() {
+      const { ask } = yield* started()
+      const infotext = "a cat\nSteps: 2, Sampler: Euler, CFG scale: 7, Seed: 3, Size: 64x64, " +
+        "ControlNet 0: \"Module: canny, Model: lines [d14c016b], Weight: 0.5, Resize Mode: Just Resize, " +
+        "Threshold A: 80, Guidance End: 0.75, Control Mode: Balanced\""
+      const body = new Uint8Array(yield* PlainEncoder.encode({ raster: slopes(), infotext }))
+      const { body: told } = yield* ask("/v1/png-info", { method: "POST", body })
+      assert.match(JSON.stringify(told), /Give the image that it followed again/)
+      const request = Predicate.hasProperty(told, "request") ? told.request : undefined
+      const [unit] = Predicate.hasProperty(request, "control_units") && Array.isArray(request.control_units)
+        ? request.control_units
+        : []
+      assert.deepInclude(unit, {
+        enabled: true,
+        module: "canny",
+        model: "lines [d14c016b]",
+        weight: 0.5,
+        resize_mode: "resize",
+        threshold_a: 80,
+        guidance_start: 0,
+        guidance_end: 0.75
+      })
     }))
 
   it.live("names the model by the name it has here, and says when there is none", () =>
