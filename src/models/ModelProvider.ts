@@ -88,14 +88,18 @@ export class ModelProvider extends Context.Service<ModelProvider, {
         yield* Effect.context<FileHashes | Networks | FileSystem.FileSystem | Path.Path>()
       )
 
-      // Folders of exported networks come before checkpoints, and the embedded models last.
-      const list = Effect.gen(function*() {
+      const checkFolders = Effect.gen(function*() {
         for (const folder of named) {
           const problem = yield* Effect.provideContext(folderProblem(folder), services)
           if (problem !== undefined) {
             return yield* new ModelNotFound({ model: "", searched: named, known: [], folderProblem: problem })
           }
         }
+      })
+
+      // Folders of exported networks come before checkpoints, and the embedded models last.
+      const list = Effect.gen(function*() {
+        yield* checkFolders
         const models = (yield* library.list).filter(isModel)
         const own = models.filter(({ embedded }) => !embedded)
         return [
@@ -172,9 +176,10 @@ export class ModelProvider extends Context.Service<ModelProvider, {
           if (!/\.onnx$/i.test(file)) return file
           return yield* new InvalidModelFile({ file, problems: [{ path: "", message: loneNetwork }] })
         }
-        const entries = yield* list
+        yield* checkFolders
         // A request for any model means one of the models folders, if there is one, and not the embedded one.
         if (name === "") {
+          const entries = yield* list
           const own = entries.find(({ embedded }) => !embedded)
           if (own !== undefined) return own.folder
           const folders = yield* library.folders
@@ -198,7 +203,7 @@ export class ModelProvider extends Context.Service<ModelProvider, {
         return yield* new ModelNotFound({
           model: name,
           searched: [...(yield* library.folders), ...(name === "" ? [] : [embeddedDir])],
-          known: entries.map((entry) => entry.name)
+          known: (yield* list).map((entry) => entry.name)
         })
       })
 

@@ -155,6 +155,14 @@ const sizeOf = Effect.fnUntraced(function*(file: string): Effect.fn.Return<numbe
   return Option.match(yield* Effect.option(fs.stat(file)), { onNone: () => 0, onSome: ({ size }) => Number(size) })
 })
 
+// A file's name with the size and time by which a change shows.
+const stampOf = Effect.fnUntraced(function*(file: string): Effect.fn.Return<string, never, Services> {
+  const fs = yield* FileSystem.FileSystem
+  const stat = Option.getOrUndefined(yield* Effect.option(fs.stat(file)))
+  const modified = stat === undefined ? 0 : Option.match(stat.mtime, { onNone: () => 0, onSome: Number })
+  return `${file} ${stat?.size ?? 0} ${modified}`
+})
+
 const weightsOf = Effect.fnUntraced(
   function*(candidate: Candidate, size: number): Effect.fn.Return<About, never, Services> {
     return yield* Effect.match(open(candidate), {
@@ -176,6 +184,8 @@ const weightsOf = Effect.fnUntraced(
 
 const mostRead = 8192
 
+const isUsable = ({ problems }: About): boolean => problems.length === 0
+
 /**
  * Searches folders. What was read of a file is remembered until its size or time changes; the folders themselves are
  * searched at each use, so that new files are found without a restart.
@@ -183,28 +193,38 @@ const mostRead = 8192
 export const makeFinder = () => {
   const read = new Map<string, About>()
 
-  const about = Effect.fnUntraced(function*(candidate: Candidate): Effect.fn.Return<About, never, Services> {
-    const fs = yield* FileSystem.FileSystem
-    const path = yield* Path.Path
-    if (candidate.format === "onnx") return yield* exportedFolder(candidate.file)
-    const stat = Option.getOrUndefined(yield* Effect.option(fs.stat(candidate.file)))
-    const size = Number(stat?.size ?? 0)
-    if (/\.onnx$/i.test(candidate.file)) {
-      const places = candidate.file.split(path.sep)
-      return places.some((place) => upscalerFolders.includes(place))
-        ? unread("upscaler", size)
-        : withProblem(loneNetwork, size)
-    }
-    // Several files make up the others: a change of one shows in no other.
-    if (candidate.format !== "file" || isIndex(candidate.file)) return yield* weightsOf(candidate, size)
-    const modified = stat === undefined ? 0 : Option.match(stat.mtime, { onNone: () => 0, onSome: Number })
-    const key = `${candidate.file}\n${size}\n${modified}`
+  const remembered = Effect.fnUntraced(function*<E, R>(
+    files: ReadonlyArray<string>,
+    about: Effect.Effect<About, E, R>,
+    isKept: (about: About) => boolean = () => true
+  ): Effect.fn.Return<About, E, R | Services> {
+    const key = (yield* Effect.forEach(files, stampOf)).join("\n")
     const known = read.get(key)
     if (known !== undefined) return known
-    const found = yield* weightsOf(candidate, size)
+    const found = yield* about
+    if (!isKept(found)) return found
     if (read.size >= mostRead) read.clear()
     read.set(key, found)
     return found
+  })
+
+  const about = Effect.fnUntraced(function*(candidate: Candidate): Effect.fn.Return<About, never, Services> {
+    const path = yield* Path.Path
+    const { file, format } = candidate
+    // Some files of many: a folder that has a problem is read anew, so that whatever is done about it shows.
+    if (format === "onnx") {
+      const telling = ["model_index.json", "unet/config.json", "unet/model.onnx", "vae_decoder/model.onnx"]
+      return yield* remembered(telling.map((name) => path.join(file, name)), exportedFolder(file), isUsable)
+    }
+    if (/\.onnx$/i.test(file)) {
+      const size = yield* sizeOf(file)
+      return file.split(path.sep).some((place) => upscalerFolders.includes(place))
+        ? unread("upscaler", size)
+        : withProblem(loneNetwork, size)
+    }
+    const weights = Effect.flatMap(sizeOf(file), (size) => weightsOf(candidate, size))
+    // Several files make up the others: a change of one shows in no other.
+    return yield* format !== "file" || isIndex(file) ? weights : remembered([file], weights)
   })
 
   /** Everything in these folders, the first folder first, each file once. */
