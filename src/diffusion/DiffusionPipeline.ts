@@ -95,10 +95,8 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
     }
     return { images, complete: isWhole }
   })
-  const generated: Generated = {
-    ...yield* batches.make(plan, makeBatch),
-    warnings: [...new Set([...plan.warnings, ...warnings])]
-  }
+  const made = yield* batches.make(plan, makeBatch)
+  const generated: Generated = { ...made, warnings: [...new Set([...made.warnings, ...warnings])] }
   return generated
 }, Effect.scoped)
 

@@ -2,9 +2,10 @@
  * Batch after batch: the files of one are written while the next one is made, so that what is finished waits for no
  * other. Where the images are made is the pipeline's affair.
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
+import { hashedPlan, type ImagePlan, type RunPlan } from "../planning/RunPlan.ts"
 import type { Generated, GeneratedImage } from "../runner/Processed.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 import * as output from "./output.ts"
@@ -26,6 +27,9 @@ export const textOf = ({ batches }: RunPlan, index: number): string =>
 /**
  * Makes all batches and writes their images, until the run is asked to end. A save that fails ends the run at once; a
  * file that has begun is finished, also when the run is interrupted or fails.
+ *
+ * What is written waits for the plan's hashes, and the next batch does not. A run that ends early waits for none: its
+ * images are written without those that are missing.
  */
 export const make = Effect.fnUntraced(function*<E, R>(
   plan: RunPlan,
@@ -38,6 +42,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
       finished.push(image)
       return state.update({ images: finished.flatMap(output.processedOf) })
     }))
+  const ended = yield* Deferred.make<RunPlan>()
+  const hashed = Effect.interruptible(Effect.raceFirst(hashedPlan(plan), Deferred.await(ended)))
   // The batch that is being written while the next one is made.
   let writing: Fiber.Fiber<ReadonlyArray<GeneratedImage>, output.WriteError> | undefined
   const joined = Effect.suspend(() => writing === undefined ? Effect.void : Fiber.join(writing))
@@ -57,7 +63,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
       )
       const { complete, images } = yield* Effect.raceFirst(made, Effect.andThen(joined, Effect.never))
       yield* joined
-      writing = yield* write(images).pipe(
+      writing = yield* Effect.flatMap(hashed, (plan) => write(images, plan)).pipe(
         Effect.withSpan("write", { attributes: { "serena.batch.index": index } }),
         Effect.uninterruptible,
         Effect.forkChild({ startImmediately: true })
@@ -68,10 +74,15 @@ export const make = Effect.fnUntraced(function*<E, R>(
     }
     yield* joined
   })
-  yield* Effect.onExit(all, () => writing === undefined ? Effect.void : Effect.asVoid(Fiber.await(writing)))
-  const generated: Omit<Generated, "warnings"> = {
+  yield* Effect.onExit(all, () =>
+    Effect.andThen(
+      Deferred.succeed(ended, plan),
+      writing === undefined ? Effect.void : Effect.asVoid(Fiber.await(writing))
+    ))
+  const generated: Generated = {
     images: finished,
-    interrupted: finished.length < plan.batches.flat().length || finished.some(({ complete }) => !complete)
+    interrupted: finished.length < plan.batches.flat().length || finished.some(({ complete }) => !complete),
+    warnings: (yield* hashedPlan(plan)).warnings
   }
   return generated
 })

@@ -10,7 +10,6 @@ import type { NetworkError } from "../model/ModelError.ts"
 import { Models } from "../model/Models.ts"
 import { missingEmbeddings, occurring } from "../planning/embeddings.ts"
 import type { Outline, PlannedNetworks } from "../planning/plan.ts"
-import type { NamedHash } from "../planning/RunPlan.ts"
 import type { Limits } from "../processing/Limits.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import * as Encoding from "../prompt/Encoding.ts"
@@ -19,19 +18,33 @@ import * as Inversions from "../prompt/Inversions.ts"
 import type { PromptSchedule } from "../prompt/PromptSchedule.ts"
 import { promptSteps, readNegative, readPrompt } from "./readPrompts.ts"
 
+/** A file that a prompt names, and its hash, which may take a while. */
+export interface HashedFile {
+  readonly name: string
+  readonly hash: Effect.Effect<string, NetworkError>
+}
+
+/** What was found, and the files whose hashes infotexts list. */
+export interface FoundNetworks extends PlannedNetworks {
+  readonly hashed: {
+    readonly adapters: ReadonlyArray<HashedFile>
+    readonly embeddings: ReadonlyArray<HashedFile>
+  }
+}
+
 /** Finds the files, and reads what is small. Names that nothing has are warned of, and left out. */
 export const findNetworks = Effect.fnUntraced(function*(
   model: LoadedModel,
   outline: Outline,
   limits: Limits
-): Effect.fn.Return<PlannedNetworks, NetworkError, Models> {
+): Effect.fn.Return<FoundNetworks, NetworkError, Models> {
   const adapters = yield* adaptersOf(model, outline)
   const embeddings = yield* embeddingsOf(model, outline, limits)
   return {
     first: adapters.first,
     hires: adapters.hires,
     embeddings: embeddings.found,
-    hashes: { adapters: adapters.hashes, embeddings: embeddings.hashes },
+    hashed: { adapters: adapters.hashed, embeddings: embeddings.hashed },
     warnings: [...adapters.warnings, ...embeddings.warnings]
   }
 })
@@ -40,7 +53,7 @@ const adaptersOf = Effect.fnUntraced(function*(model: LoadedModel, { loras }: Ou
   const { adapter = () => Effect.undefined } = yield* Models
   const names = new Set([...loras.first, ...loras.hires].map(({ name }) => name))
   const files = new Map<string, string>()
-  const hashes: Array<NamedHash> = []
+  const hashed: Array<HashedFile> = []
   const warnings: Array<string> = []
   for (const name of names) {
     const found = yield* adapter(name)
@@ -51,11 +64,11 @@ const adaptersOf = Effect.fnUntraced(function*(model: LoadedModel, { loras }: Ou
     } else {
       files.set(name, found.file)
       // One that does not act is not among the hashes.
-      if (model.adapted !== undefined) hashes.push({ name, hash: yield* found.hash })
+      if (model.adapted !== undefined) hashed.push({ name, hash: found.hash })
     }
   }
   const uses = (asked: ReadonlyArray<Lora>) => merged(asked.flatMap((lora) => useOf(lora, files.get(lora.name))))
-  return { first: uses(loras.first), hires: uses(loras.hires), hashes, warnings }
+  return { first: uses(loras.first), hires: uses(loras.hires), hashed, warnings }
 })
 
 const useOf = (
@@ -86,18 +99,15 @@ const embeddingsOf = Effect.fnUntraced(function*(model: LoadedModel, outline: Ou
   const texts = [outline, outline.hires].flatMap((pass) => pass === undefined ? [] : [pass.prompt, pass.negativePrompt])
   const warnings = missingEmbeddings(texts, known)
   const files = occurring(texts, known)
-  if (files.length === 0) return { found: [], hashes: [], warnings }
+  if (files.length === 0) return { found: [], hashed: [], warnings }
   const schedules = yield* schedulesOf(outline)
   const read = yield* Effect.forEach(files, (file) => Effect.map(file.read, (embedding) => ({ embedding, file })))
   const acting = read.filter(({ embedding }) => fits(embedding, model.textEncoders))
   const named = (known: ReadonlyArray<Read>) => namedIn({ schedules, known, model, opts: outline.opts, limits })
   const used = yield* named(acting)
   const unfit = yield* named(read.filter((each) => !acting.includes(each)))
-  const hashes = yield* Effect.forEach(
-    used,
-    ({ file }) => Effect.map(file.hash, (hash): NamedHash => ({ name: file.name, hash }))
-  )
-  return { found: [...used, ...unfit].map(({ embedding }) => embedding), hashes, warnings }
+  const hashed = used.map(({ file: { hash, name } }): HashedFile => ({ name, hash }))
+  return { found: [...used, ...unfit].map(({ embedding }) => embedding), hashed, warnings }
 })
 
 const schedulesOf = Effect.fnUntraced(function*({ hires, levels, opts, ...plan }: Outline) {

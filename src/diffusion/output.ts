@@ -9,7 +9,7 @@ import { formatFor, formatOf, ImageEncoder, type ImageFormat } from "../images/I
 import { type ImageCodecError, SaveError } from "../images/ImageError.ts"
 import { ImageStore } from "../images/ImageStore.ts"
 import * as RasterWork from "../images/RasterWork.ts"
-import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
+import { hashedPlan, type ImagePlan, type RunPlan } from "../planning/RunPlan.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Processing } from "../processing/Processing.ts"
 import type {
@@ -87,10 +87,13 @@ export const isWanted = (kind: ExtraKind, opts: OptionsSnapshot): boolean =>
 /** Writes the images of a run to files, in the order in which they are given. */
 export interface Writer {
   /**
-   * Encodes images, and saves them where the settings say so. An image whose sampling was interrupted is saved only
-   * when the settings ask for that.
+   * Encodes images, with the infotexts of the plan, and saves them where the settings say so. An image whose sampling
+   * was interrupted is saved only when the settings ask for that.
    */
-  readonly write: (images: ReadonlyArray<GeneratedImage>) => Effect.Effect<ReadonlyArray<GeneratedImage>, WriteError>
+  readonly write: (
+    images: ReadonlyArray<GeneratedImage>,
+    plan: RunPlan
+  ) => Effect.Effect<ReadonlyArray<GeneratedImage>, WriteError>
 }
 
 export type WriteError = ImageCodecError | SaveError
@@ -104,14 +107,14 @@ const withSaved = (saved: ReadonlyArray<string>) => (error: WriteError): WriteEr
  * each image as soon as its files are written.
  */
 export const makeWriter = Effect.fnUntraced(function*(
-  plan: RunPlan,
+  prepared: RunPlan,
   opts: OptionsSnapshot,
   onWritten: (image: GeneratedImage) => Effect.Effect<void> = () => Effect.void
 ) {
   const encoder = yield* ImageEncoder
   const store = yield* ImageStore
-  const { processing } = plan
-  const folder = folderOf(processing, opts)
+  const folder = folderOf(prepared.processing, opts)
+  const plannedTexts = textsOf(prepared)
   let hasSources = false
   let hasParams = false
   const saved: Array<string> = []
@@ -135,7 +138,7 @@ export const makeWriter = Effect.fnUntraced(function*(
       text: more.text
     })
 
-  const writeOne = Effect.fnUntraced(function*(image: GeneratedImage) {
+  const writeOne = Effect.fnUntraced(function*(image: GeneratedImage, plan: RunPlan) {
     const attributes = { "serena.image.index": image.index }
     const raster = rasterOf(image)
     const format = formatFor(raster, formatOf(opts))
@@ -176,27 +179,38 @@ export const makeWriter = Effect.fnUntraced(function*(
   })
 
   const writer: Writer = {
-    write: Effect.fnUntraced(function*(images) {
+    write: Effect.fnUntraced(function*(images, plan) {
       if (!hasSources) {
         hasSources = true
         yield* saveSources(plan, opts).pipe(Effect.provideService(ImageStore, store))
       }
+      const texts = textsOf(plan)
+      // A text that is not the plan's came with the image.
+      const textOf = ({ index, infotext }: GeneratedImage) =>
+        plannedTexts.get(index) === infotext ? texts.get(index) ?? infotext : infotext
       return yield* Effect.forEach(
         images,
-        (image) => image.written === undefined ? Effect.tap(writeOne(image), onWritten) : Effect.succeed(image)
+        (image) =>
+          image.written === undefined
+            ? Effect.tap(writeOne({ ...image, infotext: textOf(image) }, plan), onWritten)
+            : Effect.succeed(image)
       )
     }, Effect.mapError((error) => withSaved(saved)(error)))
   }
   return writer
 })
 
+const textsOf = ({ batches }: RunPlan): ReadonlyMap<number, string> =>
+  new Map(batches.flat().map(({ index, infotext }) => [index, infotext]))
+
 /** Pixels to files: writes what execute has not written, and the grid. */
-export const finalize = Effect.fn("finalize")(function*(plan: RunPlan, generated: Generated) {
+export const finalize = Effect.fn("finalize")(function*(prepared: RunPlan, generated: Generated) {
   const { opts, state: live } = yield* RuntimeContext
   yield* live.update({ activity: "saving", text: "" })
-  const { write } = yield* makeWriter(plan, opts)
+  const plan = yield* hashedPlan(prepared)
+  const { write } = yield* makeWriter(prepared, opts)
   const unwritten = generated.images.some(({ written }) => written === undefined)
-  const written = unwritten ? yield* write(generated.images) : generated.images
+  const written = unwritten ? yield* write(generated.images, plan) : generated.images
   const images = written.flatMap(processedOf)
   const saved = images.flatMap(({ path }) => path === undefined ? [] : [path])
   const whole = yield* Effect.mapError(makeGrid(plan, generated, opts), withSaved(saved))

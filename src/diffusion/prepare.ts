@@ -24,6 +24,7 @@ import { actingClipSkip } from "./clipSkip.ts"
 import { prepareControls } from "./controls.ts"
 import { drawSeeds } from "./drawSeeds.ts"
 import { findNetworks } from "./findNetworks.ts"
+import { hashesOf, unhashed } from "./hashes.ts"
 import * as output from "./output.ts"
 import { preparePixels, readSource } from "./readSource.ts"
 
@@ -66,11 +67,9 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
   const opening = Effect.flatMap(adapted(model, networks.first), ({ warm }) => warm)
   yield* forkInRun(Effect.ignore(Effect.all([Effect.scoped(opening), encoder.warm], { concurrency: 2 })))
 
-  const hash = opts.add_model_hash_to_info ? yield* model.hash : undefined
-  const vae = model.vae && {
-    name: model.vae.name,
-    hash: opts.add_vae_hash_to_info ? yield* model.vae.hash : undefined
-  }
+  // Files that were never hashed are read while the run samples.
+  const hashes = yield* Effect.cached(hashesOf(model, networks.hashed, opts))
+  yield* forkInRun(Effect.asVoid(hashes))
   const startedAt = yield* Clock.currentTimeMillis
   const seeds = yield* drawSeeds(processing)
   yield* state.update({
@@ -82,10 +81,21 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
     // A text encoder that does not open fails the run when it is needed.
     Effect.orElseSucceed(() => settled.clipSkip)
   )
-  const facts = { ...seeds, model: { name: model.name, hash, vae }, networks, startedAt }
-  const planned = plan({ ...settled, controls, clipSkip }, facts)
-  const ready: RunPlan = { ...planned, source: planned.source && { ...planned.source, pixels } }
-  return ready
+  const outlined = {
+    ...settled,
+    controls,
+    clipSkip,
+    source: settled.source && { ...settled.source, pixels }
+  }
+  const facts = { ...seeds, model: unhashed(model), networks, startedAt }
+  const planned: RunPlan = {
+    ...plan(outlined, facts),
+    hashed: yield* Effect.cached(Effect.map(hashes, ({ warnings, ...known }) => {
+      const whole = plan(outlined, { ...facts, ...known })
+      return { ...whole, warnings: [...whole.warnings, ...warnings] }
+    }))
+  }
+  return planned
 })
 
 // Both are read only for requests that name some.

@@ -3,6 +3,7 @@
  *
  * `execute` follows the plan to the letter, so the plan alone says which images will come out.
  */
+import * as Effect from "effect/Effect"
 import type { Region, Size } from "../core/Geometry.ts"
 import type { Grey, Raster } from "../core/Raster.ts"
 import type { Seed } from "../core/Seed.ts"
@@ -25,7 +26,10 @@ export interface ImagePlan {
   /** As infotexts show it: styles merged, comments cut. */
   readonly prompt: string
   readonly negativePrompt: string
-  /** The text that will be stored in the image, see `Infotext`. Empty where another server writes it. */
+  /**
+   * The text that will be stored in the image, see `Infotext`; without hashes until the plan has them. Empty where
+   * another server writes it.
+   */
   readonly infotext: string
 }
 
@@ -133,8 +137,13 @@ export interface RunPlan extends PassPlan {
   readonly model: PlannedModel
   /** Those that the prompts name, also if they do not fit the model. */
   readonly embeddings: ReadonlyArray<Embedding>
-  /** Hashes of what acts by name, as infotexts list them. */
+  /** Hashes of what acts by name, as infotexts list them; empty until the plan has them. */
   readonly hashes: NetworkHashes
+  /**
+   * The same plan with the hashes of its files, which are computed while the run samples. A file that cannot be hashed
+   * becomes a warning. Absent where the plan has all it will have.
+   */
+  readonly hashed?: Effect.Effect<RunPlan> | undefined
   /** Milliseconds since the epoch. */
   readonly startedAt: number
   /** Images that are sampled together, batch after batch. */
@@ -157,12 +166,15 @@ export interface NetworkHashes {
 /** The model of a run, as infotexts and file names show it. */
 export interface PlannedModel {
   readonly name: string
-  /** Absent where it is unknown, or not wanted. */
+  /** Absent where it is unknown, not wanted, or not computed yet. */
   readonly hash: string | undefined
-  /** The VAE, where it is another than its own; what is absent is unknown or not wanted. */
+  /** The VAE, where it is another than its own; what is absent is unknown, not wanted, or not computed yet. */
   readonly vae?: { readonly name: string | undefined; readonly hash: string | undefined } | undefined
   /** `undefined` where it is unknown. */
   readonly isInpainting: boolean | undefined
   /** `undefined` where it is unknown. */
   readonly isEditing: boolean | undefined
 }
+
+/** The plan with all hashes, for what is written. Waits where they are not computed yet. */
+export const hashedPlan = (plan: RunPlan): Effect.Effect<RunPlan> => plan.hashed ?? Effect.succeed(plan)

@@ -2,8 +2,8 @@
  * From a request to a `RunPlan`, as pure functions.
  *
  * `outline` settles all that a request and its surroundings decide, and names everything that is wrong with it at once.
- * `plan` adds what is drawn, measured or read only when the request is right: seeds, the time, the model's hash. Runs
- * in this process and runs on another server are planned alike; of what only the server knows, nothing is made up.
+ * `plan` adds what is drawn, measured or read only when the request is right: seeds, the time, hashes. Runs in this
+ * process and runs on another server are planned alike; of what only the server knows, nothing is made up.
  */
 import * as Result from "effect/Result"
 import { isEditing, isInpainting, type ModelInfo } from "../model/ModelInfo.ts"
@@ -18,7 +18,7 @@ import { hiresNames, resolvePlannedNames, type ServerNames } from "./names.ts"
 import { type PlanError, type Problems, toError, unknownName } from "./Problems.ts"
 import { type PassLoras, planPrompts, type StyleFacts, writtenPrompts } from "./prompts.ts"
 import { rowProblems } from "./rows.ts"
-import type { HiresPlan, ImagePlan, PassPlan, PlannedModel, RefinerPlan, RunPlan } from "./RunPlan.ts"
+import type { HiresPlan, ImagePlan, NetworkHashes, PassPlan, PlannedModel, RefinerPlan, RunPlan } from "./RunPlan.ts"
 import { imageSeeds, seedProblems, type Seeds } from "./seeds.ts"
 import { passSize, sizeProblems } from "./sizes.ts"
 import { planSource, type SourceFacts, sourceProblems, withBatchOf } from "./source.ts"
@@ -40,8 +40,8 @@ export interface OutlineInputs {
   readonly server?: ServerNames | undefined
 }
 
-/** All of a plan that does not depend on seeds, time and the model's hash. */
-export interface Outline extends Omit<RunPlan, "batches" | "embeddings" | "hashes" | "model" | "startedAt"> {
+/** All of a plan that does not depend on seeds, time and hashes. */
+export interface Outline extends Omit<RunPlan, "batches" | "embeddings" | "hashed" | "hashes" | "model" | "startedAt"> {
   readonly opts: OptionsSnapshot
   readonly usesBrackets: boolean
   /** LoRAs that the tags of each pass ask for, by name. */
@@ -57,12 +57,14 @@ export interface PlanFacts extends Seeds {
   readonly model: Omit<PlannedModel, "isEditing" | "isInpainting">
   /** What the prompts name; left out where another server reads them. */
   readonly networks?: PlannedNetworks | undefined
+  /** Left out until they are computed, and where another server reads the files. */
+  readonly hashes?: NetworkHashes | undefined
   /** Milliseconds since the epoch. */
   readonly startedAt: number
 }
 
 /** What the prompts of a run ask for by name, as it was found. */
-export interface PlannedNetworks extends Pick<RunPlan, "embeddings" | "hashes"> {
+export interface PlannedNetworks extends Pick<RunPlan, "embeddings"> {
   /** Adapters of each pass. */
   readonly first: PassPlan["adapters"]
   readonly hires: PassPlan["adapters"]
@@ -73,9 +75,10 @@ const noNetworks: PlannedNetworks = {
   first: [],
   hires: [],
   embeddings: [],
-  hashes: { adapters: [], embeddings: [] },
   warnings: []
 }
+
+const noHashes: NetworkHashes = { adapters: [], embeddings: [] }
 
 /** When a refiner takes over unless a request says so. */
 const defaultSwitch = 0.8
@@ -170,11 +173,11 @@ export const outline = (inputs: OutlineInputs): Result.Result<Outline, PlanError
 /** The plan of an outline: its batches with seeds and infotexts. */
 export const plan = (
   { isEditing, isInpainting, opts, settings, usesBrackets, ...rest }: Outline,
-  { model, networks = noNetworks, startedAt, ...seeds }: PlanFacts
+  { hashes = noHashes, model, networks = noNetworks, startedAt, ...seeds }: PlanFacts
 ): RunPlan => {
   const { loras: _, ...outline } = rest
   const { negativePrompt, processing, prompt } = outline
-  const { embeddings, first: adapters, hashes, hires } = networks
+  const { embeddings, first: adapters, hires } = networks
   const settled = {
     ...outline,
     adapters,

@@ -34,7 +34,7 @@ import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { stages } from "../runner/Lifecycle.ts"
 import { Pipeline } from "../runner/Pipeline.ts"
-import type { EncodedImage, Generated, GeneratedImage } from "../runner/Processed.ts"
+import type { EncodedImage, GeneratedImage } from "../runner/Processed.ts"
 import type { ProcessingRequest } from "../runner/ProcessingRequest.ts"
 import { RemoteServerError } from "../runner/RemoteServerError.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
@@ -137,12 +137,10 @@ const whileBusy = Schedule.exponential("200 millis").pipe(
 )
 
 const execute = Effect.fn("execute")(function*(plan: RunPlan, remote: Remote) {
-  const made = yield* batches.make(plan, (batch, index) => {
+  return yield* batches.make(plan, (batch, index) => {
     const taskId = plan.batches.length > 1 ? `${plan.runId}-${index + 1}` : plan.runId
     return makeBatch({ plan, index, batch, taskId }, remote)
   })
-  const generated: Generated = { ...made, warnings: plan.warnings }
-  return generated
 })
 
 const makeBatch = Effect.fnUntraced(function*(asked: Asked, remote: Remote) {

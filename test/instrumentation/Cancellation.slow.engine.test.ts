@@ -231,10 +231,14 @@ describe("a run that is interrupted", () => {
       return Effect.andThen(hanging.open, Effect.never)
     })
   }
-  const inHash: Hang = Effect.gen(function*() {
+  const inPrepare: Hang = Effect.gen(function*() {
     const hanging = yield* Latch.make()
     const hang = once(hanging)
-    return { model: (model) => ({ ...model, hash: Effect.andThen(hang, model.hash) }), hanging: hanging.await }
+    const fault: Faults.Fault = (pipeline) => ({
+      ...pipeline,
+      prepare: (request) => Effect.andThen(hang, pipeline.prepare(request))
+    })
+    return { faults: [fault], hanging: hanging.await }
   })
   const inHook = (hook: "onPrepare" | "onExecute" | "onFinalize"): Hang =>
     Effect.gen(function*() {
@@ -266,7 +270,7 @@ describe("a run that is interrupted", () => {
   const throughFinalize = [...throughExecute, "onExecute", "around:finalize:start", "around:finalize:end"]
 
   const places: ReadonlyArray<readonly [name: string, hang: Hang, hooks: ReadonlyArray<string>]> = [
-    ["prepare", inHash, ["around:prepare:start", "around:prepare:end"]],
+    ["prepare", inPrepare, ["around:prepare:start", "around:prepare:end"]],
     ["onPrepare", inHook("onPrepare"), ["around:prepare:start", "around:prepare:end", "onPrepare"]],
     ["the embedding", inModel("embed"), throughExecute],
     ["the encoding of a picture to begin with", inEncoding, throughExecute],

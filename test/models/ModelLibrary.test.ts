@@ -1,11 +1,14 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
+import { inTurns, WorkPlace } from "../../src/core/Work.ts"
 import { FileHashes, shortHash } from "../../src/models/checkpoint/hashes.ts"
 import { isNamed } from "../../src/models/ModelFile.ts"
 import { ModelLibrary } from "../../src/models/ModelLibrary.ts"
@@ -224,6 +227,34 @@ describe("the hashes of a file", () => {
       assert.lengthOf(yield* fs.readDirectory(`${folder}/hashes`), 1)
       yield* fs.utimes(file, new Date(), new Date(1e12))
       assert.isUndefined(yield* again)
+    }).pipe(Effect.provide(platform)))
+
+  it.effect("are computed to the end when a run that waits for them is cancelled, once for all who wait", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* folderWith({})
+      const file = `${folder}/large.safetensors`
+      yield* fs.writeFile(file, new Uint8Array(2 ** 21))
+      const [begun, gate] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      let works = 0
+      const slowly = Layer.succeed(WorkPlace, {
+        run: ({ parts }, args) =>
+          Effect.suspend(() => {
+            works++
+            return Effect.andThen(Deferred.succeed(begun, undefined), Deferred.await(gate))
+          }).pipe(Effect.andThen(inTurns(() => parts(...args))))
+      })
+      yield* Effect.gen(function*() {
+        const { known, of } = yield* FileHashes
+        const cancelled = yield* Effect.forkChild(of(file))
+        yield* Deferred.await(begun)
+        yield* Fiber.interrupt(cancelled)
+        const waiting = yield* Effect.forkChild(of(file))
+        yield* Deferred.succeed(gate, undefined)
+        const hashes = yield* Fiber.join(waiting)
+        assert.strictEqual(works, 1)
+        assert.deepStrictEqual(yield* known(file), hashes)
+      }).pipe(Effect.provide(Layer.provideMerge(FileHashes.layer(`${folder}/hashes`), slowly)))
     }).pipe(Effect.provide(platform)))
 
   it.effect("are whole in their folder when several write at once, and when one was killed while it wrote", () =>

@@ -2,10 +2,12 @@
  * Hashes of files, as the webui and Civitai write them: the SHA-256 of the whole file, and of a safetensors file's data
  * alone (AutoV3), which stays the same when its header is edited.
  *
- * A file is read once, 4 MB at a time, by a thread. Its hashes are kept in the data folder by path, size and time, each
- * in a file of its own that is written under another name first: several processes may write at once.
+ * A file is read once, 4 MB at a time, by a thread, in the background: reading goes on when a run that waits for it is
+ * cancelled. Hashes are kept in the data folder by path, size and time, each in a file of its own that is written under
+ * another name first: several processes may write at once.
  */
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
@@ -128,8 +130,8 @@ const Kept = Schema.fromJsonString(Schema.Struct({
 
 export class FileHashes extends Context.Service<FileHashes, {
   /**
-   * The hashes of a file, or of several that are read as one: kept ones, or computed now by a thread. Fails where one
-   * cannot be read, or changes meanwhile.
+   * The hashes of a file, or of several that are read as one: kept ones, or computed now by a thread, once for all who
+   * ask meanwhile. Fails where one cannot be read, or changes meanwhile.
    */
   readonly of: (...files: ReadonlyArray<string>) => Effect.Effect<Hashes, InvalidModelFile>
   /** The hashes that are kept of the files as they are now; undefined where they would have to be computed. */
@@ -144,7 +146,9 @@ export class FileHashes extends Context.Service<FileHashes, {
       Effect.gen(function*() {
         const fs = yield* FileSystem.FileSystem
         const path = yield* Path.Path
+        const scope = yield* Effect.scope
         const remembered = new Map<string, Hashes>()
+        const running = new Map<string, Deferred.Deferred<Hashes, InvalidModelFile>>()
         // One file is read at a time: disks are slower than a thread.
         const turn = yield* Semaphore.make(1)
 
@@ -187,13 +191,38 @@ export class FileHashes extends Context.Service<FileHashes, {
           const { as } = found
           const known = yield* kept(as)
           if (known !== undefined) return known
-          const hashes = yield* Effect.provideService(computed(files, found), FileSystem.FileSystem, fs)
-          yield* keep(as, hashes)
-          return hashes
+          return yield* inBackground(
+            keyOf(as),
+            computed(files, found).pipe(
+              Effect.provideService(FileSystem.FileSystem, fs),
+              Effect.tap((hashes) => keep(as, hashes)),
+              turn.withPermit
+            )
+          )
         })
 
+        // What has begun is finished, until the service ends: a run that is cancelled leaves its hash to the next one.
+        const inBackground = (
+          key: string,
+          work: Effect.Effect<Hashes, InvalidModelFile>
+        ): Effect.Effect<Hashes, InvalidModelFile> =>
+          Effect.uninterruptibleMask((restore) => {
+            const begun = running.get(key)
+            if (begun !== undefined) return restore(Deferred.await(begun))
+            const done = Deferred.makeUnsafe<Hashes, InvalidModelFile>()
+            running.set(key, done)
+            return work.pipe(
+              Effect.onExit((exit) => {
+                running.delete(key)
+                return Deferred.done(done, exit)
+              }),
+              Effect.forkIn(scope),
+              Effect.andThen(restore(Deferred.await(done)))
+            )
+          })
+
         return FileHashes.of({
-          of: (...files) => turn.withPermit(of(files)),
+          of: (...files) => of(files),
           known: (...files) =>
             Effect.orElseSucceed(Effect.flatMap(looked(files), ({ as }) => kept(as)), () => undefined)
         })
