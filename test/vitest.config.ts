@@ -9,7 +9,8 @@ import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config
  * - `X.test.ts` (project `unit`): no native modules, threads or processes. Types, `X.test-d.ts`, are checked here.
  * - `X.engine.test.ts` (project `engine`): native modules as well, in this process.
  * - `X.slow.engine.test.ts` (project `slow-engine`): the same, for those that take longest.
- * - `X.process.test.ts` and all of `test/slow` (project `process`): processes, browsers, installed packages, the clock.
+ * - `X.process.test.ts` and all of `test/slow` (project `process`): processes, browsers, installed packages.
+ * - `X.measured.test.ts` (project `measured`): processes whose time or memory is measured, one after the other.
  *
  * `npm test` runs unit and engine, `npm run test:slow` runs the others. `noNativeModules.ts` and `noProcesses.ts` make
  * a test fail that uses more than its name allows.
@@ -22,6 +23,7 @@ const project = (
 const engine = "test/**/*.engine.test.ts"
 const slowEngine = "test/**/*.slow.engine.test.ts"
 const process_ = "test/**/*.process.test.ts"
+const measured = "test/**/*.measured.test.ts"
 const slow = "test/slow/**"
 
 /** Tests of the engine in this process. */
@@ -49,7 +51,7 @@ export default defineConfig({
     projects: [
       project("unit", {
         include: ["test/**/*.test.ts"],
-        exclude: [engine, process_, slow],
+        exclude: [engine, process_, measured, slow],
         setupFiles: ["test/noProcesses.ts", "test/noNativeModules.ts"],
         // Files share modules, most of which are Effect's and take longer to load than the tests to run.
         isolate: false,
@@ -57,12 +59,13 @@ export default defineConfig({
       }),
       project("engine", { ...inProcess, include: [engine], exclude: [slowEngine] }),
       project("slow-engine", { ...inProcess, include: [slowEngine] }),
+      // Processes that the tests start use every processor.
       project("process", {
         include: [process_, `${slow}/*.test.ts`],
-        // Some measure the clock, and most start processes that use every processor.
-        maxWorkers: 1,
+        exclude: [measured],
         sequence: { groupOrder: 1 }
-      })
+      }),
+      project("measured", { include: [measured], maxWorkers: 1, sequence: { groupOrder: 2 } })
     ],
     coverage: {
       provider: "v8",

@@ -213,8 +213,8 @@ export const makeFinder = () => {
     const { file, format } = candidate
     // Some files of many: a folder that has a problem is read anew, so that whatever is done about it shows.
     if (format === "onnx") {
-      const telling = ["model_index.json", "unet/config.json", "unet/model.onnx", "vae_decoder/model.onnx"]
-      return yield* remembered(telling.map((name) => path.join(file, name)), exportedFolder(file), isUsable)
+      const signs = ["model_index.json", "unet/config.json", "unet/model.onnx", "vae_decoder/model.onnx"]
+      return yield* remembered(signs.map((name) => path.join(file, name)), exportedFolder(file), isUsable)
     }
     if (/\.onnx$/i.test(file)) {
       const size = yield* sizeOf(file)

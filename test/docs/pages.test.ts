@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { existsSync, statSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { dirname, join, normalize } from "node:path"
-import { pages, project } from "./pages.ts"
+import { followed, pages, project } from "./pages.ts"
 import { generatedFiles } from "./reference.ts"
 
 const all = pages()
@@ -12,6 +12,10 @@ describe("the pages", () => {
     for (const { language, place } of all.flatMap(({ blocks }) => blocks)) {
       assert.include(["ts", "sh", "text"], language, place)
     }
+  })
+
+  it("have something to follow besides the how-to pages", () => {
+    assert.isAbove(followed(all).flatMap(({ blocks }) => blocks).length, 20)
   })
 
   it("link to what there is", () => {

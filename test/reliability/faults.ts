@@ -103,7 +103,7 @@ export const faults = {
       tried: "2048x2048 pixels through the VAE at once, one image and four, on a server with `--max-memory` 900 MiB",
       times: 2,
       lost: "nothing; each is refused with the memory it needs, and the process stays below the limit",
-      file: "test/slow/boundedMemory.test.ts",
+      file: "test/slow/boundedMemory.measured.test.ts",
       title: "makes what fits within it, refuses the rest with numbers, and gives back what a large image took"
     },
     clock: {

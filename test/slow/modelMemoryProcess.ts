@@ -1,6 +1,7 @@
 /**
  * A process whose memory is measured: it uses models and prints a JSON array of numbers, in MiB.
- * `test/slow/modelMemory.test.ts` starts it, with `--expose-gc`, so that nothing but the models is in its memory.
+ * `test/slow/modelMemory.measured.test.ts` starts it, with `--expose-gc`, so that nothing but the models is in its
+ * memory.
  *
  * `switch DIR`: the resident size after each of 32 uses of the models in DIR, one after the other, one kept at a time.
  * `peak`: the peak size after denoising calls of 512 x 512 pixels, then after decoding such a picture; `peak-lowvram`
