@@ -124,27 +124,35 @@ const varints = (bytes: Uint8Array): ReadonlyArray<number> => {
 
 /** A field with an integer, down to -2^53. */
 export const integer = (number: number, value: number): Parts => [
-  Uint8Array.from([...digits(number * 8 + varint), ...digits(value)])
+  Buffer.from([...digits(number * 8 + varint), ...digits(value)])
 ]
 
 /** A field with a 32-bit float. */
 export const float = (number: number, value: number): Parts => [
-  Uint8Array.from(digits(number * 8 + fixed32)),
+  Buffer.from(digits(number * 8 + fixed32)),
   new Uint8Array(Float32Array.of(value).buffer)
 ]
 
 /** A field with a string. */
-export const string = (number: number, value: string): Parts => message(number, [new TextEncoder().encode(value)])
+export const string = (number: number, value: string): Parts => message(number, [Buffer.from(value)])
 
 /** A field with a nested message, or with bytes. */
 export const message = (number: number, value: Parts): Parts => {
   const length = value.reduce((sum, part) => sum + part.length, 0)
-  return [Uint8Array.from([...digits(number * 8 + lengthDelimited), ...digits(length)]), ...value]
+  return [Buffer.from([...digits(number * 8 + lengthDelimited), ...digits(length)]), ...value]
 }
 
 // Seven bits at a time, the lowest first; a negative number as 64-bit two's complement.
 const digits = (value: number): ReadonlyArray<number> => {
+  if (value >= 0 && value < 0x80) return [value]
   const bytes: Array<number> = []
+  // Most are small, and BigInt is slow.
+  if (value >= 0 && value <= 0x7FFF_FFFF) {
+    let rest = value
+    for (; rest > 0x7F; rest >>= 7) bytes.push((rest & 0x7F) | 0x80)
+    bytes.push(rest)
+    return bytes
+  }
   let rest = BigInt.asUintN(64, BigInt(value))
   for (; rest > 0x7Fn; rest >>= 7n) bytes.push(Number(rest & 0x7Fn) | 0x80)
   return [...bytes, Number(rest)]
