@@ -27,7 +27,7 @@ import { hasWeights, type ModelFile, wantedBy } from "./ModelFile.ts"
 import { byReason, folderProblem, isModel, isUnusable } from "./ModelFiles.ts"
 import * as ModelFolder from "./ModelFolder.ts"
 import { embeddedDir, ModelLibrary } from "./ModelLibrary.ts"
-import { assemble, choose, type ModelParts } from "./modelParts.ts"
+import { assemble, choose, keyOf, type ModelParts } from "./modelParts.ts"
 import * as namedFiles from "./namedFiles.ts"
 import { Networks } from "./Networks.ts"
 import * as OnnxModel from "./OnnxModel.ts"
@@ -154,9 +154,9 @@ export class ModelProvider extends Context.Service<ModelProvider, {
       })
       const models = yield* shared.make<LoadedModel, InvalidModelFile | InvalidModelFolder>(maxModels)
       const loaded = (parts: ModelParts) =>
-        models.get(
-          [parts.place, parts.vae, parts.prediction, ...parts.textEncoders].join("\n"),
-          read(parts).pipe(Effect.tap(metrics.loaded), Effect.provideContext(services))
+        Effect.flatMap(
+          Effect.provideContext(keyOf(parts), services),
+          (key) => models.get(key, read(parts).pipe(Effect.tap(metrics.loaded), Effect.provideContext(services)))
         )
 
       // A path that exists, with the hash of a title or without.

@@ -12,7 +12,7 @@ import { InvalidModelFile, ModelNotFound } from "../model/ModelError.ts"
 import type { ModelSettings } from "../model/Models.ts"
 import type { Checkpoint } from "./Checkpoint.ts"
 import { type Contents, contentsOf, kinds, type Part } from "./checkpoint/contents.ts"
-import { join } from "./checkpoint/sources.ts"
+import { filesOfFolder, join } from "./checkpoint/sources.ts"
 import type { StoredTensor, WeightSource } from "./checkpoint/WeightSource.ts"
 import { familyNamed } from "./families.ts"
 import { fitting } from "./fitting.ts"
@@ -37,6 +37,28 @@ export interface ModelParts {
 }
 
 type Services = FileSystem.FileSystem | Path.Path
+
+/**
+ * What a model of these parts is kept under: their paths, the model's own first, and their files as they are now. A
+ * checkpoint that was replaced by another file is another model.
+ */
+export const keyOf = Effect.fnUntraced(function*(
+  { place, prediction, textEncoders, vae }: ModelParts
+): Effect.fn.Return<string, never, Services> {
+  const fs = yield* FileSystem.FileSystem
+  const files = [place, ...(yield* filesOfFolder(place)).values(), vae, ...textEncoders]
+  const stamps = yield* Effect.forEach(
+    files,
+    (file) =>
+      file === undefined ? Effect.succeed("") : Effect.match(fs.stat(file), {
+        onFailure: () => file,
+        // A folder changes whenever anything else in it does.
+        onSuccess: ({ mtime, size, type }) =>
+          type === "File" ? `${file} ${size} ${Option.getOrUndefined(mtime)?.getTime()}` : file
+      })
+  )
+  return [place, prediction, ...stamps].join("\n")
+})
 
 /** What a part is called, and the kinds of the files that have it; those that have nothing else come first. */
 const vaes = { called: "VAE", setting: "sd_vae", kinds: ["vae", "checkpoint"] } as const
