@@ -35,6 +35,8 @@ export const ModelFile = Schema.Struct({
   id: Schema.String,
   /** The name that requests use: of a model, in `<lora:name:1>`, or of an embedding in a prompt. */
   name: Schema.String,
+  /** What a LoRA's tag is written with, by the setting `lora_preferred_name`; null for other kinds. */
+  tag: Schema.NullOr(Schema.String),
   /** `checkpoint`, `lora`, `embedding`, `vae`, `controlnet`, `upscaler` and others: what is in it. */
   kind: Schema.String,
   /** `sd1`, `sd2`, `sdxl` or `sdxl-refiner`; null where none or several fit. */

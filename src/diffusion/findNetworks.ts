@@ -39,7 +39,7 @@ export const findNetworks = Effect.fnUntraced(function*(
   limits: Limits
 ): Effect.fn.Return<FoundNetworks, NetworkError, Models> {
   const adapters = yield* adaptersOf(model, outline)
-  const embeddings = yield* embeddingsOf(model, outline, limits)
+  const embeddings = yield* embeddingsOf(model, outline, limits, adapters.embeddings)
   return {
     first: adapters.first,
     hires: adapters.hires,
@@ -49,11 +49,12 @@ export const findNetworks = Effect.fnUntraced(function*(
   }
 })
 
-const adaptersOf = Effect.fnUntraced(function*(model: LoadedModel, { loras }: Outline) {
+const adaptersOf = Effect.fnUntraced(function*(model: LoadedModel, { loras, opts }: Outline) {
   const { adapter = () => Effect.undefined } = yield* Models
   const names = new Set([...loras.first, ...loras.hires].map(({ name }) => name))
   const files = new Map<string, string>()
   const hashed: Array<HashedFile> = []
+  const embeddings: Array<Embedding> = []
   const warnings: Array<string> = []
   for (const name of names) {
     const found = yield* adapter(name)
@@ -64,11 +65,13 @@ const adaptersOf = Effect.fnUntraced(function*(model: LoadedModel, { loras }: Ou
     } else {
       files.set(name, found.file)
       // One that does not act is not among the hashes.
-      if (model.adapted !== undefined) hashed.push({ name, hash: found.hash })
+      if (model.adapted === undefined) continue
+      if (opts.lora_add_hashes_to_infotext) hashed.push({ name, hash: found.hash })
+      embeddings.push(...(yield* found.embeddings))
     }
   }
   const uses = (asked: ReadonlyArray<Lora>) => merged(asked.flatMap((lora) => useOf(lora, files.get(lora.name))))
-  return { first: uses(loras.first), hires: uses(loras.hires), hashed, warnings }
+  return { first: uses(loras.first), hires: uses(loras.hires), embeddings, hashed, warnings }
 })
 
 const useOf = (
@@ -94,19 +97,36 @@ const merged = (uses: ReadonlyArray<AdapterUse>): ReadonlyArray<AdapterUse> => {
   return [...each.values()]
 }
 
-const embeddingsOf = Effect.fnUntraced(function*(model: LoadedModel, outline: Outline, limits: Limits) {
-  const known = yield* (yield* Models).embeddings ?? Effect.succeed([])
+const embeddingsOf = Effect.fnUntraced(function*(
+  model: LoadedModel,
+  outline: Outline,
+  limits: Limits,
+  bundled: ReadonlyArray<Embedding>
+) {
+  const files = yield* (yield* Models).embeddings ?? Effect.succeed([])
+  // One in a file of its own counts more than one of its name in an adapter's.
+  const known = [
+    ...files,
+    ...bundled.map((embedding) => ({ name: embedding.name, read: Effect.succeed(embedding), hash: undefined }))
+      .filter(({ name }, i, all) => [...files, ...all.slice(0, i)].every((other) => other.name !== name))
+  ]
   const texts = [outline, outline.hires].flatMap((pass) => pass === undefined ? [] : [pass.prompt, pass.negativePrompt])
   const warnings = missingEmbeddings(texts, known)
-  const files = occurring(texts, known)
-  if (files.length === 0) return { found: [], hashed: [], warnings }
+  const named = occurring(texts, known)
+  if (named.length === 0) return { found: [], hashed: [], warnings }
   const schedules = yield* schedulesOf(outline)
-  const read = yield* Effect.forEach(files, (file) => Effect.map(file.read, (embedding) => ({ embedding, file })))
+  const read = yield* Effect.forEach(
+    named,
+    ({ hash, read }) => Effect.map(read, (embedding): Read => ({ embedding, hash }))
+  )
   const acting = read.filter(({ embedding }) => fits(embedding, model.textEncoders))
-  const named = (known: ReadonlyArray<Read>) => namedIn({ schedules, known, model, opts: outline.opts, limits })
-  const used = yield* named(acting)
-  const unfit = yield* named(read.filter((each) => !acting.includes(each)))
-  const hashed = used.map(({ file: { hash, name } }): HashedFile => ({ name, hash }))
+  const standing = (known: ReadonlyArray<Read>) => namedIn({ schedules, known, model, opts: outline.opts, limits })
+  const used = yield* standing(acting)
+  const unfit = yield* standing(read.filter((each) => !acting.includes(each)))
+  const isListed = outline.opts.textual_inversion_add_hashes_to_infotext
+  const hashed = used.flatMap(({ embedding: { name }, hash }): ReadonlyArray<HashedFile> =>
+    hash === undefined || !isListed ? [] : [{ name, hash }]
+  )
   return { found: [...used, ...unfit].map(({ embedding }) => embedding), hashed, warnings }
 })
 
@@ -125,7 +145,8 @@ const schedulesOf = Effect.fnUntraced(function*({ hires, levels, opts, ...plan }
 
 interface Read {
   readonly embedding: Embedding
-  readonly file: EmbeddingFile
+  /** Undefined for one in an adapter's file, which has no hash of its own. */
+  readonly hash: EmbeddingFile["hash"] | undefined
 }
 
 // Those whose names stand in the texts as tokens, in their order there.

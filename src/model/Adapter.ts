@@ -3,6 +3,7 @@
  */
 
 import type * as Effect from "effect/Effect"
+import type { Embedding } from "./Embedding.ts"
 import type { NetworkError } from "./ModelError.ts"
 
 /** An adapter with the strengths of one run. */
@@ -24,6 +25,8 @@ export interface AdapterFile {
   readonly file: string
   /** First 12 hex digits of its hash: the SHA-256, of safetensors files without their header (AutoV3). */
   readonly hash: Effect.Effect<string, NetworkError>
+  /** Embeddings in its file, which prompts may name where they name the adapter. */
+  readonly embeddings: Effect.Effect<ReadonlyArray<Embedding>, NetworkError>
   /** Why it cannot be used, as a clause; undefined where it can. */
   readonly problem: string | undefined
 }

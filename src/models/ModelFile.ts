@@ -82,6 +82,25 @@ export const isNamed = ({ file, metadata, name }: Pick<ModelFile, "file" | "meta
     [slashed, withoutEnding(slashed)].some((own) => own === asked || own.endsWith(`/${asked}`))
 }
 
+/**
+ * What files call themselves: a LoRA's `ss_output_name`, unless another file has it as a name, too, or it cannot stand
+ * in a tag; else the file's name.
+ */
+export const aliases = (
+  files: ReadonlyArray<Pick<ModelFile, "kind" | "metadata" | "name">>
+): (file: Pick<ModelFile, "metadata" | "name">) => string => {
+  const loras = files.filter(({ kind }) => kind === "lora")
+  const owners = Map.groupBy(
+    loras.flatMap((file) => [...new Set([file.metadata["ss_output_name"], file.name])].map((name) => ({ file, name }))),
+    ({ name }) => name?.toLowerCase()
+  )
+  return ({ metadata, name }) => {
+    const alias = metadata["ss_output_name"]
+    const isFree = alias !== undefined && owners.get(alias.toLowerCase())?.length === 1
+    return isFree && /^[^<>:\s][^<>:]*$/.test(alias) ? alias : name
+  }
+}
+
 /** Whether one of a file's hashes begins with these digits. */
 export const hasHash = ({ autoV3, sha256 }: Hashes, digits: string): boolean =>
   sha256.startsWith(digits) || autoV3?.startsWith(digits) === true

@@ -6,6 +6,7 @@ import type * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"
 import type { Embedding } from "../model/Embedding.ts"
 import type { InvalidModelFile } from "../model/ModelError.ts"
+import { bundledEmbedding } from "./checkpoint/adapterNames.ts"
 import { invalid } from "./checkpoint/openFile.ts"
 import { openFile } from "./checkpoint/sources.ts"
 import { readValues } from "./checkpoint/values.ts"
@@ -32,17 +33,38 @@ export const sizeOf = (
   }
 }
 
+type Services = FileSystem.FileSystem | Path.Path
+
 /** Reads an embedding's vectors. */
-export const read = Effect.fnUntraced(function*(
-  name: string,
+export const read = (name: string, file: string): Effect.Effect<Embedding, InvalidModelFile, Services> =>
+  Effect.flatMap(openFile(file), (source) => readFrom(name, file, source))
+
+/** Reads the embeddings in an adapter's file; most have none. */
+export const readBundled = Effect.fnUntraced(function*(
   file: string
-): Effect.fn.Return<Embedding, InvalidModelFile, FileSystem.FileSystem | Path.Path> {
+): Effect.fn.Return<ReadonlyArray<Embedding>, InvalidModelFile, Services> {
   const source = yield* openFile(file)
+  const tensors = [...source.tensors].flatMap(([whole, tensor]) => {
+    const found = bundledEmbedding(whole)
+    return found === undefined ? [] : [{ name: found.embedding, tensor: { ...tensor, name: found.tensor } }]
+  })
+  return yield* Effect.forEach(
+    Map.groupBy(tensors, ({ name }) => name),
+    ([name, own]) =>
+      readFrom(name, file, { ...source, tensors: new Map(own.map(({ tensor }) => [tensor.name, tensor])) })
+  )
+})
+
+const readFrom = Effect.fnUntraced(function*(
+  name: string,
+  file: string,
+  source: WeightSource
+): Effect.fn.Return<Embedding, InvalidModelFile, FileSystem.FileSystem> {
   const { vectors, widths } = sizeOf(source)
   const rows = yield* Effect.forEach(tensorsOf(source), readValues)
   const isWhole = vectors > 0 &&
     rows.every(({ length }, place) => length > 0 && length === vectors * (widths[place] ?? 0))
   if (!isWhole || rows.length === 0) return yield* invalid(file, "it holds no embedding")
-  const id = source.files.map(({ modified, path, size }) => `${path} ${size} ${modified}`).join(" ")
+  const id = [name, ...source.files.map(({ modified, path, size }) => `${path} ${size} ${modified}`)].join(" ")
   return { name, id, vectors, rows }
 })

@@ -28,6 +28,7 @@ export const make = (
         name: found.name,
         file: found.file,
         hash: Effect.map(hashes(found), ({ autoV3, sha256 }) => (autoV3 ?? sha256).slice(0, digits)),
+        embeddings: Effect.provideContext(embeddings.readBundled(found.file), services),
         problem: problemOf(found)
       }),
   embeddings: Effect.map(list, (files) => {

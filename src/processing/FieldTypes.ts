@@ -891,6 +891,13 @@ export interface OptionsSnapshot {
    */
   readonly sd_prediction_type: "Automatic" | "epsilon" | "v_prediction"
   /**
+   * What a LoRA's tag is written with: the name that the file states of itself, where no other file states the same,
+   * or the file's name. Both are read.
+   *
+   * Default: `"Alias from file"`.
+   */
+  readonly lora_preferred_name: "Alias from file" | "Filename"
+  /**
    * How weights in prompts act: None reads brackets as text, Ignore parses weights without applying them.
    *
    * Default: `"Original"`.
@@ -1426,6 +1433,18 @@ export interface OptionsSnapshot {
    */
   readonly add_vae_name_to_info: boolean
   /**
+   * Whether infotexts list the hashes of LoRAs.
+   *
+   * Default: `true`.
+   */
+  readonly lora_add_hashes_to_infotext: boolean
+  /**
+   * Whether infotexts list the hashes of embeddings.
+   *
+   * Default: `true`.
+   */
+  readonly textual_inversion_add_hashes_to_infotext: boolean
+  /**
    * Whether infotexts include Serena's version.
    *
    * Default: `true`.
@@ -1466,6 +1485,13 @@ export interface OptionsPatch {
    * Default: `"Automatic"`.
    */
   readonly sd_prediction_type?: "Automatic" | "epsilon" | "v_prediction"
+  /**
+   * What a LoRA's tag is written with: the name that the file states of itself, where no other file states the same,
+   * or the file's name. Both are read.
+   *
+   * Default: `"Alias from file"`.
+   */
+  readonly lora_preferred_name?: "Alias from file" | "Filename"
   /**
    * How weights in prompts act: None reads brackets as text, Ignore parses weights without applying them.
    *
@@ -2001,6 +2027,18 @@ export interface OptionsPatch {
    * Default: `true`.
    */
   readonly add_vae_name_to_info?: boolean
+  /**
+   * Whether infotexts list the hashes of LoRAs.
+   *
+   * Default: `true`.
+   */
+  readonly lora_add_hashes_to_infotext?: boolean
+  /**
+   * Whether infotexts list the hashes of embeddings.
+   *
+   * Default: `true`.
+   */
+  readonly textual_inversion_add_hashes_to_infotext?: boolean
   /**
    * Whether infotexts include Serena's version.
    *

@@ -71,6 +71,14 @@ const fields = {
       written: "unless default"
     })
   ),
+  lora_preferred_name: Schema.Literals(["Alias from file", "Filename"]).pipe(
+    field({
+      title: "Name of LoRAs in tags",
+      description: "What a LoRA's tag is written with: the name that the file states of itself, where no other file " +
+        "states the same, or the file's name. Both are read.",
+      group: "Model"
+    })
+  ),
 
   emphasis: Schema.Literals(["None", "Ignore", "Original", "No norm"]).pipe(
     field({
@@ -699,6 +707,20 @@ const fields = {
       group: "Infotext"
     })
   ),
+  lora_add_hashes_to_infotext: Schema.Boolean.pipe(
+    field({
+      title: "LoRA hashes in infotexts",
+      description: "Whether infotexts list the hashes of LoRAs.",
+      group: "Infotext"
+    })
+  ),
+  textual_inversion_add_hashes_to_infotext: Schema.Boolean.pipe(
+    field({
+      title: "Embedding hashes in infotexts",
+      description: "Whether infotexts list the hashes of embeddings.",
+      group: "Infotext"
+    })
+  ),
   add_version_to_infotext: Schema.Boolean.pipe(
     field({
       title: "Version in infotexts",
@@ -714,6 +736,7 @@ const defaults: OptionsSnapshot = Object.freeze({
   sd_vae_overrides_per_model_preferences: true,
   sd_text_encoders: "",
   sd_prediction_type: "Automatic",
+  lora_preferred_name: "Alias from file",
   emphasis: "Original",
   comma_padding_backtrack: 20,
   enable_prompt_comments: true,
@@ -803,6 +826,8 @@ const defaults: OptionsSnapshot = Object.freeze({
   add_model_name_to_info: true,
   add_vae_hash_to_info: true,
   add_vae_name_to_info: true,
+  lora_add_hashes_to_infotext: true,
+  textual_inversion_add_hashes_to_infotext: true,
   add_version_to_infotext: true
 })
 

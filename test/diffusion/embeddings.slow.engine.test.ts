@@ -2,11 +2,12 @@ import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { createHash } from "node:crypto"
-import { readFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Txt2Img } from "../../src/processing/Processing.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import * as Serena from "../../src/Serena.ts"
+import { numbers, renamed, saved, tensorsOf } from "../models/checkpoint/savedTensors.ts"
 import { ModelsDir } from "../models/wholeVocabulary.ts"
 
 const serena = Layer.unwrap(
@@ -38,6 +39,30 @@ layer(serena)("embeddings in prompts", (it) => {
       )
       assert.deepStrictEqual(yield* pixels("[my-cat:sootblack:1] far"), yield* pixels("[cat:black:1] far"))
       assert.deepStrictEqual(yield* pixels("a (embedding:my-cat.pt:1.1)"), yield* pixels("a (cat:1.1)"))
+    }))
+
+  it.effect("may lie in the file of a LoRA, and stand for their vectors where a tag names it", () =>
+    Effect.gen(function*() {
+      const folder = yield* ModelsDir
+      const contents = tensorsOf(new Uint8Array(readFileSync(join(folder, "embeddings/my-Cat.safetensors"))))
+      const module = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k"
+      const zeros = (...shape: readonly [number, number]) => numbers(shape, ...new Float32Array(shape[0] * shape[1]))
+      writeFileSync(
+        join(folder, "Lora/bundle.safetensors"),
+        saved({
+          [`${module}.lora_down.weight`]: zeros(1, 8),
+          [`${module}.lora_up.weight`]: zeros(16, 1),
+          ...renamed(contents, () => "bundle_emb.tabby.string_to_param.*"),
+          // One in a file of its own counts more.
+          "bundle_emb.sootblack.emb_params": zeros(1, 8)
+        })
+      )
+      const prompt = "a <lora:bundle:1> tabby, sootblack"
+      const { images: [image], warnings } = yield* run({ prompt })
+      assert.deepStrictEqual(warnings, [])
+      assert.match(image?.infotext ?? "", /Lora hashes: "bundle: [0-9a-f]{12}", TI hashes: "sootblack: [0-9a-f]{12}"/)
+      assert.deepStrictEqual(image?.pixels, yield* pixels("a cat, black"))
+      assert.notDeepEqual(yield* pixels("a tabby, sootblack"), image?.pixels)
     }))
 
   it.effect("count as as many tokens as they have vectors, and go into one chunk", () =>

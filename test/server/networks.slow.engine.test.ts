@@ -106,6 +106,9 @@ layer(Served.layer, { excludeTestServices: true })("a server with LoRAs", (it) =
         made.infotext,
         /, Lora hashes: "Fine Style: [0-9a-f]{12}, shape: [0-9a-f]{12}", TI hashes: "two words: [0-9a-f]{12}, my-Cat: /
       )
+      const without = { lora_add_hashes_to_infotext: false, textual_inversion_add_hashes_to_infotext: false }
+      const unlisted = yield* ask({ infotext: made.infotext, override_settings: without })
+      assert.notMatch(unlisted.infotext, /(Lora|TI) hashes/)
       const again = yield* ask({ infotext: made.infotext })
       assert.deepStrictEqual([again.infotext, again.warnings], [made.infotext, []])
       assert.isTrue(again.image.equals(made.image))

@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import type * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
 import type { InvalidModelFile } from "../../model/ModelError.ts"
-import { adapterOf } from "../checkpoint/adapterNames.ts"
+import { adapterOf, bundledEmbedding } from "../checkpoint/adapterNames.ts"
 import { invalid, openForReading } from "../checkpoint/openFile.ts"
 import { openFile } from "../checkpoint/sources.ts"
 import { toFloats } from "../checkpoint/values.ts"
@@ -75,6 +75,7 @@ const grouped = ({ tensors }: WeightSource) => {
   const groups = new Map<string, Group>()
   const unknown: Array<string> = []
   for (const [name, tensor] of tensors) {
+    if (bundledEmbedding(name) !== undefined) continue
     const spelling = spellingOf(name)
     if (spelling === undefined) {
       unknown.push(name)
@@ -121,7 +122,12 @@ const completed = Effect.fnUntraced(function*(
     limit: isKohyaOft ? own.alpha ?? 0 : own.alpha === undefined || own.alpha <= 0 ? Infinity : own.alpha,
     values
   })
-  if (blocks !== undefined && rotations.length === 0) problem ??= "its blocks are of a shape that is not read"
+  if (blocks !== undefined && rotations.length === 0) {
+    const size = blocks.shape.at(-1) ?? 0
+    problem ??= size > largestBlock
+      ? `its blocks have ${size} rows, and inverting more than ${largestBlock} would take too long`
+      : "its blocks are of a shape that is not read"
+  }
   return {
     network,
     name,

@@ -107,12 +107,19 @@ const changeOf = (
   if (own.problem !== undefined) return own.problem
   const weight = weightChangeOf(own, ranks, shape)
   if (typeof weight === "string") return weight
-  const bias = own.tensors.get("diffBias")
+  const bias = biasChangeOf(own, weight)
   if (weight === undefined && bias === undefined) return "its tensors make up no change that is known"
-  if (bias !== undefined && count(bias.shape) !== shape[0]) {
-    return `it has ${count(bias.shape)} numbers for the bias of ${shape[0]}`
+  if (bias !== undefined && count(bias.tensor.shape) !== shape[0]) {
+    return `it has ${count(bias.tensor.shape)} numbers for the bias of ${shape[0]}`
   }
   return { strength, file, weight, bias }
+}
+
+// A bias of LoRA's second half goes through the same scale as its product.
+const biasChangeOf = ({ tensors }: AdapterLayer, weight: WeightChange | undefined): LayerChange["bias"] => {
+  const [whole, up] = [tensors.get("diffBias"), tensors.get("upBias")]
+  if (whole !== undefined) return { tensor: whole, scale: 1 }
+  return up && { tensor: up, scale: weight?.kind === "added" ? weight.scale : 1 }
 }
 
 const weightChangeOf = (

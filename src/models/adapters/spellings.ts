@@ -8,6 +8,7 @@
 /** The role of a tensor in the change of its layer. */
 export type Role =
   | "up"
+  | "upBias"
   | "middle"
   | "down"
   | "alpha"
@@ -37,6 +38,7 @@ export interface Spelling {
 const peft = String.raw`(?:\.[A-Za-z]\w*)?`
 
 const roles: ReadonlyArray<readonly [role: Role, ends: RegExp]> = [
+  ["upBias", new RegExp(String.raw`\.lora_B${peft}\.bias$`)],
   ["up", new RegExp(String.raw`\.(?:lora_up|lora\.up|lora_linear_layer\.up|lora_B${peft}?)(?:\.weight)?$`)],
   ["down", new RegExp(String.raw`\.(?:lora_down|lora\.down|lora_linear_layer\.down|lora_A${peft}?)(?:\.weight)?$`)],
   ["middle", /\.lora_mid(?:\.weight)?$/],

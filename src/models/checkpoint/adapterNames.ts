@@ -19,6 +19,14 @@ const algorithms: ReadonlyArray<readonly [name: string, ends: RegExp]> = [
   ["GLoRA", /\.(a1|b1)\.weight$/]
 ]
 
+/** The embedding in an adapter's file that a tensor is of (`bundle_emb.NAME.`), and its name in a file of its own. */
+export const bundledEmbedding = (
+  name: string
+): { readonly embedding: string; readonly tensor: string } | undefined => {
+  const [, embedding, tensor] = /^bundle_emb\.([^.]+)\.(.+)$/.exec(name) ?? []
+  return embedding === undefined || tensor === undefined ? undefined : { embedding, tensor }
+}
+
 /** Other families by names of modules that only they have. */
 const transformers: ReadonlyArray<readonly [name: string, modules: RegExp]> = [
   ["Flux", /double_blocks[._]\d|single_blocks[._]\d|single_transformer_blocks[._]\d/],

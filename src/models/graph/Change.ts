@@ -66,8 +66,8 @@ export interface LayerChange {
   readonly strength: string
   readonly file: SourceFile | undefined
   readonly weight?: WeightChange | undefined
-  /** Added to the bias, `[o]`. */
-  readonly bias?: StoredTensor | undefined
+  /** Added to the bias, `[o]`, times a number. */
+  readonly bias?: { readonly tensor: StoredTensor; readonly scale: number } | undefined
 }
 
 /** Rows and columns of a matrix. */

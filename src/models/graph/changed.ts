@@ -34,7 +34,8 @@ export const changedWeight = (base: Value, changes: ReadonlyArray<LayerChange>):
 export const changedBias = (graph: Graph, base: Value | undefined, changes: ReadonlyArray<LayerChange>): Value => {
   const sum = changes.reduce((sum, change) => {
     if (change.bias === undefined) return sum
-    const own = multiply(stored(graph, change, change.bias, [count(change.bias)]), graph.strength(change.strength))
+    const { scale, tensor } = change.bias
+    const own = multiply(stored(graph, change, tensor, [count(tensor)]), factor(graph, change, scale))
     return sum === undefined ? own : add(sum, own)
   }, base)
   if (sum === undefined) throw graph.unfit("has no bias")

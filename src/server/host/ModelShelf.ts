@@ -8,14 +8,19 @@ import * as Layer from "effect/Layer"
 import { createHash } from "node:crypto"
 import type { ModelFile } from "../../contract/Catalogue.ts"
 import { listed } from "../../core/Problem.ts"
-import { type ModelFile as FoundFile, trainedWords } from "../../models/ModelFile.ts"
+import { aliases, type ModelFile as FoundFile, trainedWords } from "../../models/ModelFile.ts"
 import { ModelLibrary } from "../../models/ModelLibrary.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
+import type { OptionsSnapshot } from "../../processing/Options.ts"
 
 export class ModelShelf extends Context.Service<ModelShelf, {
-  /** All files, or those of a kind, or with a text in their names or trained words; embedded models last. */
+  /**
+   * All files, or those of a kind, or with a text in their names or trained words; embedded models last. Tags are
+   * written with the names that the settings prefer.
+   */
   readonly list: (
-    query: { readonly kind?: string | undefined; readonly search?: string | undefined }
+    query: { readonly kind?: string | undefined; readonly search?: string | undefined },
+    settings: Pick<OptionsSnapshot, "lora_preferred_name">
   ) => Effect.Effect<ReadonlyArray<ModelFile>>
   /** The file of a preview by its model's id; undefined without one, and for one over the limit of an image. */
   readonly preview: (id: string) => Effect.Effect<Uint8Array | undefined>
@@ -37,15 +42,17 @@ export class ModelShelf extends Context.Service<ModelShelf, {
         })
 
         return ModelShelf.of({
-          list: ({ kind, search = "" }) => {
+          list: ({ kind, search = "" }, { lora_preferred_name }) => {
             const wanted = search.trim().toLowerCase()
-            return Effect.map(library.list, (files) =>
-              files
+            return Effect.map(library.list, (files) => {
+              const tagOf = lora_preferred_name === "Filename" ? ({ name }: FoundFile) => name : aliases(files)
+              return files
                 .filter((file) => kind === undefined || file.kind === kind)
-                .map(shownFile)
-                .filter(({ name, trained_words }) =>
-                  [name, ...trained_words].some((text) => text.toLowerCase().includes(wanted))
-                ))
+                .map((file) => shownFile(file, tagOf))
+                .filter(({ name, tag, trained_words }) =>
+                  [name, tag ?? "", ...trained_words].some((text) => text.toLowerCase().includes(wanted))
+                )
+            })
           },
           preview: (id) => Effect.orElseSucceed(preview(id), () => undefined)
         })
@@ -56,9 +63,10 @@ export class ModelShelf extends Context.Service<ModelShelf, {
 // Paths stay on the server.
 const idOf = ({ file }: Pick<FoundFile, "file">): string => createHash("sha256").update(file).digest("hex").slice(0, 16)
 
-const shownFile = (found: FoundFile): ModelFile => ({
+const shownFile = (found: FoundFile, tagOf: (file: FoundFile) => string): ModelFile => ({
   id: idOf(found),
   name: found.name,
+  tag: found.kind === "lora" ? tagOf(found) : null,
   kind: found.kind,
   family: found.family ?? null,
   size: found.size,

@@ -199,7 +199,10 @@ export const layerCatalogue = HttpApiBuilder.group(
             embedded
           }))
         }))
-      .handle("modelFiles", ({ query }) => shelf.list(query))
+      .handle(
+        "modelFiles",
+        ({ query }) => Effect.flatMap(options.snapshot, (settings) => shelf.list(query, settings))
+      )
       .handle(
         "modelPreview",
         ({ params: { id } }) =>

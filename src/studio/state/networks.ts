@@ -60,9 +60,9 @@ addEventListener("focusin", ({ target }) => {
 })
 
 // What the prompt has of a file: a tag with any weight, or the name as words of their own.
-const patternOf = ({ kind, name }: api.ModelFile): RegExp =>
+const patternOf = ({ kind, name, tag }: api.ModelFile): RegExp =>
   kind === "lora"
-    ? new RegExp(`\\s*<(?:lora|lyco):${escaped(name)}(?::[^>]*)?>`, "gi")
+    ? new RegExp(`\\s*<(?:lora|lyco):(?:${escaped(name)}|${escaped(tag ?? name)})(?::[^>]*)?>`, "gi")
     : new RegExp(`(?:^|,)\\s*${escaped(name)}(?=\\s*(?:,|$))`, "gi")
 
 /** Whether a file is in use: the chosen model, a LoRA or embedding of the prompts. */
@@ -93,6 +93,6 @@ export const use = async (file: api.ModelFile) => {
         ? { prompt: without(prompt) }
         : { prompt: without(prompt), negative_prompt: without(negative_prompt) }
     )
-  } else if (file.kind === "lora") change({ prompt: append(prompt, `<lora:${file.name}:1>`, " ") })
+  } else if (file.kind === "lora") change({ prompt: append(prompt, `<lora:${file.tag ?? file.name}:1>`, " ") })
   else change({ [field]: append(form.value[field], file.name, ", ") })
 }

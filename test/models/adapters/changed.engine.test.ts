@@ -115,6 +115,20 @@ layer(layerModels())("a weight with an adapter's change in it", (it) => {
       expect(found, sum(weight, times(up, down), 0.5))
     }))
 
+  it.effect("has the bias of LoRA's second half, which goes through the same scale", () =>
+    Effect.gen(function*() {
+      const bias = tensor(12, 6)
+      const found = yield* used(weight, {
+        "lora_A.weight": down,
+        "lora_B.weight": up,
+        "lora_B.bias": bias,
+        alpha: { shape: [], values: [6] }
+      }, 0.5)
+      // Each input alone gives its column and the bias.
+      const columns = { shape: [6, 4], values: Array.from({ length: 24 }, (_, i) => bias.values[i >> 2] ?? 0) }
+      expect(found, sum(weight, sum(times(up, down), columns), 0.5 * 2))
+    }))
+
   it.effect("leaves inputs that it does not know as they are: an inputs' layer of nine channels", () =>
     Effect.gen(function*() {
       const nine = tensor(4, 6, 9, 1, 1)
@@ -193,6 +207,10 @@ layer(layerModels())("a weight with an adapter's change in it", (it) => {
         [{ "lora_up.weight": up }, /make up no change/],
         [{ oft_blocks: tensor(3, 2, 2, 2) }, /it turns 4 rows, where the layer has 6/],
         [{ oft_blocks: tensor(3, 2, 3) }, /its blocks are of a shape that is not read/],
+        [
+          { oft_blocks: { shape: [1, 640, 640], values: new Float32Array(640 ** 2) } },
+          /blocks have 640 rows, and .* 512/
+        ],
         [{ ...lora, diff_b: tensor(3, 5) }, /it has 5 numbers for the bias of 6/]
       ]
       for (const [tensors, reason] of cases) {

@@ -12,6 +12,8 @@ describe("names in adapter files", () => {
     ["oft_unet_conv_in.oft_blocks", "unet", "conv_in", "blocks"],
     [`unet.${attention}.to_q.lora_A.weight`, "unet", `${attention}.to_q`, "down"],
     [`unet.${attention}.to_q.lora_B.default.weight`, "unet", `${attention}.to_q`, "up"],
+    [`unet.${attention}.to_q.lora_B.bias`, "unet", `${attention}.to_q`, "upBias"],
+    [`unet.${attention}.to_q.lora_B.default.bias`, "unet", `${attention}.to_q`, "upBias"],
     [`unet.${attention}.to_q.lora_magnitude_vector`, "unet", `${attention}.to_q`, "magnitude"],
     [`base_model.model.${attention}.to_out.0.lora_A.weight`, "unet", `${attention}.to_out.0`, "down"],
     [`unet.${attention}.to_q.lora.up.weight`, "unet", `${attention}.to_q`, "up"],

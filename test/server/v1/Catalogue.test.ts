@@ -9,6 +9,7 @@ import { Limits } from "../../../src/processing/Limits.ts"
 import { Options } from "../../../src/processing/Options.ts"
 import * as PlainEncoder from "../../../src/testing/PlainEncoder.ts"
 import { slopes } from "../../diffusion/pictures.ts"
+import { safetensors } from "../../models/checkpoint/safetensorsFile.ts"
 import { embedding, lora } from "../../models/hub/files.ts"
 import { listening, type ListeningOptions, posted, small } from "./listening.ts"
 
@@ -92,6 +93,7 @@ describe("What there is to choose from", () => {
       assert.deepStrictEqual(style, {
         id: style.id,
         name: "my style",
+        tag: "my style",
         kind: "lora",
         family: "sd1",
         size: lora().length,
@@ -114,6 +116,37 @@ describe("What there is to choose from", () => {
         const missing = yield* send(`/v1/model-files/${id}/preview`)
         assert.strictEqual(missing.status, 404)
       }
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live("names LoRAs in tags as they call themselves, or by their files where a setting or another file has it", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const modelsDir = yield* fs.makeTempDirectoryScoped()
+      const module = "lora_unet_mid_block_attentions_0_proj_in"
+      const halves = {
+        [`${module}.lora_down.weight`]: { shape: [1, 2], values: [1, 2] },
+        [`${module}.lora_up.weight`]: { shape: [2, 1], values: [1, 2] }
+      }
+      const named = { a: "Fine Style", b: "twice", c: "Twice", d: "a", e: "<odd>", f: undefined }
+      for (const [name, alias] of Object.entries(named)) {
+        const about = alias === undefined ? {} : { ss_output_name: alias }
+        yield* fs.writeFile(`${modelsDir}/${name}.safetensors`, safetensors(halves, about))
+      }
+      const tags = Effect.fnUntraced(function*(opts: ListeningOptions["opts"], query = "") {
+        const { get } = yield* started({ cmdOpts: { modelsDir }, opts })
+        const files = yield* Schema.decodeUnknownEffect(Schema.Array(ModelFile))(yield* get(`/v1/model-files${query}`))
+        return files.map(({ tag }) => tag)
+      })
+      assert.deepStrictEqual(yield* tags({}), ["Fine Style", "b", "c", "d", "e", "f", null])
+      assert.deepStrictEqual(yield* tags({}, "?search=fine"), ["Fine Style"])
+      assert.deepStrictEqual(yield* tags({ lora_preferred_name: "Filename" }, "?kind=lora"), [
+        "a",
+        "b",
+        "c",
+        "d",
+        "e",
+        "f"
+      ])
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
   it.live("may be very many styles, which both APIs send whole", () =>
