@@ -125,9 +125,12 @@ export const as = (type: "F16" | "BF16" | "F8_E4M3" | "F8_E5M2", tensor: SavedTe
   return { ...tensor, type, bytes }
 }
 
-/** All tensors in another element type. */
-export const allAs = (type: Parameters<typeof as>[0], tensors: SavedTensors): SavedTensors =>
-  Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, as(type, tensor)]))
+/** Each tensor as another, by its place in the file. */
+export const mapped = (
+  tensors: SavedTensors,
+  change: (tensor: SavedTensor, place: number) => SavedTensor
+): SavedTensors =>
+  Object.fromEntries(Object.entries(tensors).map(([name, tensor], place) => [name, change(tensor, place)]))
 
 const float32 = (values: Float32Array, shape: ReadonlyArray<number>): SavedTensor => ({
   type: "F32",
