@@ -7,7 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
-import { randomUUID } from "node:crypto"
+import { createHash } from "node:crypto"
 import { fileURLToPath } from "node:url"
 import type { Problem } from "../core/Problem.ts"
 import type { ClipReading } from "../families/Family.ts"
@@ -64,10 +64,17 @@ export const read = Effect.fnUntraced(function*(
     )
     files[file] = inSharedMemory(text)
   }
-  const source: tokens.Source = { key: randomUUID(), config, files }
+  const source: tokens.Source = { key: keyOf(config, files), config, files }
   const opened = yield* tokens.open(source)
   return "start" in opened ? make(source, opened, padding) : yield* invalid(opened)
 })
+
+// Tokenizers of the same files and configuration are one: most checkpoints share CLIP's.
+const keyOf = (config: Place["config"], files: tokens.Source["files"]): string => {
+  const hash = createHash("sha256").update(JSON.stringify(config))
+  for (const bytes of Object.values(files)) hash.update(bytes)
+  return hash.digest("hex")
+}
 
 const inSharedMemory = (text: string): Uint8Array => {
   const bytes = Buffer.from(text)

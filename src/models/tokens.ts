@@ -11,7 +11,7 @@ import type { TokenizerConfig } from "./configFiles.ts"
 
 /** The files of a tokenizer. They come along with each call, in memory that both threads see. */
 export interface Source {
-  /** Its name among the tokenizers that stay open in the thread. */
+  /** Its name among the tokenizers that stay open in the thread: the same for the same files and configuration. */
   readonly key: string
   readonly config: typeof TokenizerConfig.Type
   /** Texts in UTF-8: `tokenizer.json`, or `vocab.json` and `merges.txt`. */
@@ -48,11 +48,12 @@ export const encode = (source: Source, texts: ReadonlyArray<string>) =>
   away({ module, parts: encodeWork, lane: "prompts" }, [source, texts], always)
 
 export function* openWork(source: Source): Parts<NamedIds | ReadonlyArray<FileProblem>> {
-  const definition = yield* define(source)
-  if (Result.isFailure(definition)) return definition.failure
   const { config: { bos_token, eos_token, pad_token } } = source
+  const known = kept.get(source.key)
+  const definition = known === undefined ? yield* define(source) : Result.succeed({})
+  if (Result.isFailure(definition)) return definition.failure
   try {
-    const bpe = new Bpe(definition.success, source.config)
+    const bpe = known ?? new Bpe(definition.success, source.config)
     keep(source, bpe)
     const id = (token: string | { readonly content: string }): number => {
       const content = typeof token === "string" ? token : token.content
@@ -89,6 +90,7 @@ const mostKept = 4
 const kept = new Map<string, Bpe>()
 
 const keep = ({ key }: Source, bpe: Bpe) => {
+  kept.delete(key)
   kept.set(key, bpe)
   for (const oldest of kept.keys()) {
     if (kept.size <= mostKept) return
