@@ -36,6 +36,8 @@ import {
 import type * as Errors from "../contract/errors.ts"
 import { RunCancelled, type RunError } from "../contract/errors.ts"
 import { type Done, isLast, type Run, type RunEvent, type RunList } from "../contract/Run.ts"
+import { problemsOf } from "../core/Problem.ts"
+import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { Limits } from "../processing/Limits.ts"
 import type { OptionsPatch, OptionsSnapshot } from "../processing/Options.ts"
 import type { Processing } from "../processing/Processing.ts"
@@ -124,7 +126,7 @@ export interface Client {
     | Errors.ShuttingDown
     | Errors.TooLarge
     | (typeof Errors.ImageCodecError)["Type"]
-    | (typeof Errors.InvalidProcessing)["Type"]
+    | InvalidProcessing
   >
   readonly styles: Reply<ReadonlyArray<Style>>
   readonly limits: Reply<Limits>
@@ -286,7 +288,10 @@ export const make = Effect.fn("Client.make")(function*({ auth, fetch, url }: Cli
     upscalers: ask(api.catalogue.upscalers()),
     preprocessors: ask(api.catalogue.preprocessors()),
     preprocess: (unit) =>
-      Effect.suspend(() => bytesOf(api.catalogue.preprocess({ payload: PreprocessRequest.make(unit) }))),
+      Effect.mapError(
+        PreprocessRequest.makeEffect(unit, { parseOptions: { errors: "all" } }),
+        (issue) => new InvalidProcessing({ problems: problemsOf(issue) })
+      ).pipe(Effect.flatMap((payload) => bytesOf(api.catalogue.preprocess({ payload })))),
     styles: ask(api.catalogue.styles()),
     limits: ask(api.catalogue.limits()),
     options: ask(api.catalogue.options()),

@@ -40,6 +40,16 @@ export {
   RunStatus
 } from "../contract/Run.ts"
 /** Models, samplers and the other choices. */
-export { Model, PngInfo, Sampler, Scheduler, ServerStatus, Style, Upscaler } from "../contract/Catalogue.ts"
+export {
+  Model,
+  PngInfo,
+  Preprocessor,
+  PreprocessRequest,
+  Sampler,
+  Scheduler,
+  ServerStatus,
+  Style,
+  Upscaler
+} from "../contract/Catalogue.ts"
 /** The contract itself. */
 export { Api } from "../contract/Api.ts"

@@ -17,12 +17,14 @@ import { generate, resume } from "./state/runs.ts"
 import { restore } from "./state/source.ts"
 import { receive } from "./state/transfer.ts"
 import { announcement, isKind, tab, toast } from "./state/ui.ts"
+import { follow, restoreUnits } from "./state/units.ts"
 
 const onPaste = (event: ClipboardEvent) => {
   const file = [...event.clipboardData?.files ?? []].find(({ type }) => type.startsWith("image/"))
   if (file === undefined) return
   event.preventDefault()
-  void receive(file)
+  const unit = event.target instanceof Element ? event.target.closest("[data-unit]")?.getAttribute("data-unit") : null
+  void (typeof unit === "string" ? follow(unit, file, file.name) : receive(file))
 }
 
 const onKey = (event: KeyboardEvent) => {
@@ -35,6 +37,7 @@ export const App = () => {
   useEffect(() => {
     void load()
     void restore()
+    void restoreUnits()
     void refresh().catch(() => undefined)
     resume()
     addEventListener("paste", onPaste)

@@ -7,7 +7,17 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Client from "../client/Client.ts"
-import type { Model, ModelFile, PngInfo, Sampler, Scheduler, Style, Upscaler } from "../contract/Catalogue.ts"
+import type {
+  Model,
+  ModelFile,
+  PngInfo,
+  Preprocessor,
+  PreprocessRequest,
+  Sampler,
+  Scheduler,
+  Style,
+  Upscaler
+} from "../contract/Catalogue.ts"
 import { type AskedRequest, type RunEvent, type RunImage, SentEvent } from "../contract/Run.ts"
 import { problemsOf } from "../core/Problem.ts"
 import type { Limits } from "../processing/Limits.ts"
@@ -21,6 +31,7 @@ export type {
   ModelFile,
   OptionsSnapshot,
   PngInfo,
+  Preprocessor,
   RunEvent,
   RunImage,
   Sampler,
@@ -96,10 +107,13 @@ export const interrupt = (id: string) => ask((client) => client.interrupt(id))
 export const skip = (id: string) => ask((client) => client.skip(id))
 
 export const models = () => ask((client) => client.models)
-export const modelFiles = () => ask((client) => client.modelFiles())
+export const modelFiles = (kind?: string) => ask((client) => client.modelFiles(kind === undefined ? {} : { kind }))
 export const samplers = () => ask((client) => client.samplers)
 export const schedulers = () => ask((client) => client.schedulers)
 export const upscalers = () => ask((client) => client.upscalers)
+export const preprocessors = () => ask((client) => client.preprocessors)
+export const preprocess = (unit: (typeof PreprocessRequest)["~type.make.in"]) =>
+  ask((client) => client.preprocess(unit))
 export const styles = () => ask((client) => client.styles)
 export const limits = () => ask((client) => client.limits)
 export const options = () => ask((client) => client.options)

@@ -15,12 +15,18 @@ import { delimiter, join } from "node:path"
 import { type BrowserContextOptions, chromium, type Page } from "playwright-core"
 import { ImageDecoder } from "../../src/images/ImageDecoder.ts"
 import { ImageEncoder } from "../../src/images/ImageEncoder.ts"
+import { openSafetensors } from "../../src/models/checkpoint/openFile.ts"
+import type { WeightSource } from "../../src/models/checkpoint/WeightSource.ts"
 import * as Serena from "../../src/Serena.ts"
 import { ServerOptions } from "../../src/server/host/ServerOptions.ts"
 import * as StudioFiles from "../../src/server/host/StudioFiles.ts"
 import * as Server from "../../src/server/Server.ts"
 import * as Routes from "../../src/server/v1/Routes.ts"
+import { unpack } from "../models/checkpoint/data.ts"
+import { madeControlNet } from "../models/checkpoint/madeControlNet.ts"
+import { safetensors } from "../models/checkpoint/safetensorsFile.ts"
 import { embedding, lora } from "../models/hub/files.ts"
+import { numbersOf } from "../models/networks/references.ts"
 
 const names = ["chromium", "chromium-browser", "google-chrome"]
 
@@ -50,10 +56,28 @@ export interface Visited {
   readonly strangers: ReadonlyArray<string>
 }
 
-// A LoRA with a preview, and an embedding.
+// A checkpoint that edits images as instruct-pix2pix does: its first layer reads eight channels.
+const editing = ({ tensors }: WeightSource) =>
+  safetensors(Object.fromEntries(
+    [...tensors.values()].map((tensor) => {
+      const values = numbersOf(tensor)
+      const [out = 0, , ...rest] = tensor.shape
+      return [
+        tensor.name,
+        tensor.name === "model.diffusion_model.input_blocks.0.0.weight"
+          ? { shape: [out, 8, ...rest], values: Float32Array.from({ length: 2 * values.length }, () => 0.01) }
+          : { shape: tensor.shape, values }
+      ]
+    })
+  ))
+
+// A LoRA with a preview, an embedding, two checkpoints, and a ControlNet for one of them.
 const modelsDir = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
-  const folder = yield* fs.makeTempDirectoryScoped()
+  const folder = yield* unpack("checkpoints/sd1-full-vocabulary.safetensors")
+  const checkpoint = yield* openSafetensors(`${folder}/checkpoints/sd1-full-vocabulary.safetensors`)
+  yield* fs.writeFile(`${folder}/edges.safetensors`, madeControlNet(checkpoint))
+  yield* fs.writeFile(`${folder}/edits.safetensors`, editing(checkpoint))
   yield* fs.writeFile(`${folder}/Soft light.safetensors`, lora())
   yield* fs.writeFile(`${folder}/bad-hands.safetensors`, embedding)
   const preview = new URL("../../docs/images/shapes.png", import.meta.url).pathname

@@ -47,6 +47,16 @@ const latest = (page: Page): Promise<Uint8Array> =>
     return [...new Uint8Array(await (await fetch(run.status.images[0].url)).arrayBuffer())]
   }).then((bytes) => Uint8Array.from(bytes))
 
+/** Sets the server's model; the page shows it once it is loaded again. */
+const choose = async (page: Page, sd_model_checkpoint: string) => {
+  const status = await page.evaluate(async (body) => {
+    const headers = { "content-type": "application/json" }
+    return (await fetch("v1/options", { method: "PATCH", body, headers })).status
+  }, JSON.stringify({ sd_model_checkpoint }))
+  assert.strictEqual(status, 200)
+  await page.reload()
+}
+
 const tabs = ["Text to image", "Image to image", "Inpaint", "PNG info", "Settings"]
 
 layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the studio", (it) => {
@@ -132,6 +142,100 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
         assert.strictEqual(await negative.inputValue(), "blurry")
       })
       assert.deepStrictEqual(complaints, [])
+    }))
+
+  it.effect("follows an image by a ControlNet, by keys alone, and brings its settings back", () =>
+    visiting(async (page) => {
+      const { keyboard } = page
+      const unit = page.getByRole("region", { name: "ControlNet 1" })
+      await choose(page, "sd1-full-vocabulary")
+      for (const name of ["Width", "Height"]) await number(page, name).fill("64")
+      await number(page, "Sampling steps").fill("2")
+      const listed = page.waitForResponse(/model-files\?kind=controlnet/)
+      await page.locator("summary", { hasText: "ControlNet" }).press("Enter")
+      await listed
+      await button(page, "Add a ControlNet").press("Enter")
+      await keyboard.press("Control+Enter")
+      await problem(page, "Choose the image to follow.").waitFor()
+
+      // Pasted where the focus is.
+      await button(unit, "Choose a file").focus()
+      const ring = await sharp({ create: { width: 96, height: 64, channels: 3, background: "black" } })
+        .composite([{
+          input: Buffer.from("<svg width='96' height='64'><circle cx='40' cy='30' r='20' fill='#fb3'/></svg>")
+        }])
+        .png().toBuffer()
+      await page.evaluate((data) => {
+        const clipboardData = new DataTransfer()
+        clipboardData.items.add(new File([new Uint8Array(data)], "circle.png", { type: "image/png" }))
+        document.activeElement?.dispatchEvent(
+          new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true })
+        )
+      }, [...ring])
+      await unit.getByRole("img", { name: "Image to follow, circle.png" }).waitFor()
+      assert.strictEqual(await problem(page, "Choose the image to follow.").count(), 0)
+
+      await unit.getByRole("combobox", { name: "Preprocessor" }).focus()
+      await keyboard.type("canny")
+      await keyboard.press("Tab")
+      await keyboard.press("Enter")
+      const map = unit.getByRole("img", { name: "What canny makes of the image" })
+      await map.waitFor()
+      await page.waitForFunction(() =>
+        document.querySelector<HTMLImageElement>(".pair img + img")?.naturalHeight === 512
+      )
+      await unit.getByRole("switch", { name: "Pixel Perfect" }).press("Space")
+      assert.strictEqual(await map.count(), 0)
+      assert.strictEqual(await unit.getByRole("spinbutton", { name: "Preprocessor resolution" }).count(), 0)
+      await unit.getByRole("spinbutton", { name: "High Threshold" }).focus()
+      await keyboard.type("150")
+      await unit.getByRole("spinbutton", { name: "Control weight" }).press("Control+a")
+      await keyboard.type("0.8")
+      assert.deepStrictEqual(await serious(page), [])
+      const request = await submitted(page, () => keyboard.press("Control+Enter"))
+      assert.deepStrictEqual(request["control_units"], [{
+        enabled: true,
+        model: "edges",
+        module: "canny",
+        image: ring.toString("base64"),
+        weight: 0.8,
+        guidance_start: 0,
+        guidance_end: 1,
+        control_mode: "balanced",
+        resize_mode: "crop",
+        pixel_perfect: true,
+        threshold_b: 150,
+        low_vram: false
+      }])
+      await gallery(page).first().waitFor()
+
+      await page.reload()
+      await unit.getByRole("img", { name: "Image to follow, circle.png" }).waitFor()
+      await page.setViewportSize({ width: 360, height: 780 })
+      assert.isAtMost(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0)
+      await button(unit, "Remove ControlNet 1").press("Enter")
+      assert.strictEqual(await unit.count(), 0)
+      await dropFile(page, await latest(page), "made.png")
+      await page.getByText(/Give the image that it followed again/).waitFor()
+      await button(page, "Use these settings").press("Enter")
+      await page.getByText("Give the images of its ControlNets again.").waitFor()
+      assert.strictEqual(await unit.getByRole("combobox", { name: "Model" }).inputValue(), "edges")
+      assert.strictEqual(await unit.getByRole("spinbutton", { name: "Control weight" }).inputValue(), "0.8")
+      assert.strictEqual(await unit.getByRole("spinbutton", { name: "High Threshold" }).inputValue(), "150")
+      await button(unit, "Use the last image").press("Enter")
+      await unit.getByRole("img", { name: "Image to follow, the last image" }).waitFor()
+      await choose(page, "shapes-128")
+    }))
+
+  it.effect("asks how closely the image is followed where a model edits images, and only there", () =>
+    visiting(async (page) => {
+      const scale = number(page, "Image CFG scale")
+      for (const [model, count] of [["edits", 1], ["shapes-128", 0]] as const) {
+        await choose(page, model)
+        await tab(page, "Image to image").click()
+        await page.locator(".model-choice option:checked", { hasText: model }).waitFor({ state: "attached" })
+        assert.strictEqual(await scale.count(), count)
+      }
     }))
 
   it.effect("shows a run live, and gives what it has when it is interrupted", () =>

@@ -17,6 +17,16 @@ import {
 } from "../state/form.ts"
 import { described, Field } from "./Field.tsx"
 
+/** What a control shows and changes: a field of the form, or of one of its parts. */
+export interface Bound<A> {
+  /** The path of the field, by which its problem is found. */
+  readonly name: string
+  readonly label: string
+  readonly hint?: string | undefined
+  readonly value: A
+  readonly set: (value: A) => void
+}
+
 interface Common {
   /** Replaces the field's description; null for no hint. */
   readonly hint?: string | null | undefined
@@ -34,21 +44,22 @@ export const readNumber = (text: string): number | null => {
   return text.trim() === "" || !Number.isFinite(value) ? null : value
 }
 
-interface NumberProps extends Common {
-  readonly name: NumberField
-  readonly min?: number | undefined
-  readonly max?: number | undefined
+interface NumberLook {
   readonly step?: number | undefined
   readonly placeholder?: string | undefined
   /** Bounds of a slider next to the number; no slider without them. */
   readonly slider?: readonly [from: number, to: number] | undefined
+  /** Where the slider stands while there is no number: what acts then. */
+  readonly otherwise?: number | undefined
   /** Shown next to the number. */
   readonly children?: ComponentChildren
 }
 
-export const NumberInput = ({ children, hint: ownHint, name, placeholder, slider, step = 1 }: NumberProps) => {
-  const { hint, label } = shownOf(name, ownHint)
-  const value = form.value[name]
+export const NumberControl = (
+  { children, of: { hint, label, name, set, value }, otherwise, placeholder, slider, step = 1 }: NumberLook & {
+    readonly of: Bound<number | null>
+  }
+) => {
   const own = useRef<HTMLInputElement>(null)
   // What is typed stays as it is, `7.` on the way to `7.5` too: the text changes only when its number is another one.
   useLayoutEffect(() => {
@@ -63,10 +74,10 @@ export const NumberInput = ({ children, hint: ownHint, name, placeholder, slider
       type="number"
       inputMode={step < 1 ? "decimal" : "numeric"}
       step={step}
-      placeholder={placeholder}
+      placeholder={placeholder ?? otherwise?.toString()}
       autoComplete="off"
       {...described(name, hint !== undefined)}
-      onInput={({ currentTarget }) => change({ [name]: readNumber(currentTarget.value) })}
+      onInput={({ currentTarget }) => set(readNumber(currentTarget.value))}
     />
   )
   if (slider === undefined) {
@@ -77,7 +88,7 @@ export const NumberInput = ({ children, hint: ownHint, name, placeholder, slider
     )
   }
   const [from, to] = slider
-  const at = Math.min(to, Math.max(from, value ?? from))
+  const at = Math.min(to, Math.max(from, value ?? otherwise ?? from))
   return (
     <Field name={name} label={label} hint={hint}>
       <div class="with-slider">
@@ -91,13 +102,21 @@ export const NumberInput = ({ children, hint: ownHint, name, placeholder, slider
           step={step}
           value={at}
           style={{ "--done": `${(at - from) / (to - from) * 100}%` }}
-          onInput={({ currentTarget }) => change({ [name]: Number(currentTarget.value) })}
+          onInput={({ currentTarget }) => set(Number(currentTarget.value))}
         />
         {input}
       </div>
     </Field>
   )
 }
+
+/** A number of the form. */
+export const NumberInput = ({ hint, name, ...look }: Common & NumberLook & { readonly name: NumberField }) => (
+  <NumberControl
+    of={{ name, ...shownOf(name, hint), value: form.value[name], set: (value) => change({ [name]: value }) }}
+    {...look}
+  />
+)
 
 /** A seed of the form, with all of its digits; null if the input is empty, and any other text as it is. */
 export const readSeed = (text: string): SeedText | null => {
@@ -136,29 +155,43 @@ interface Choice {
   readonly label: string
 }
 
-export const Select = ({ choices, hint: ownHint, name }: Common & {
-  readonly name: TextField
+export const SelectControl = ({ children, choices, of: { hint, label, name, set, value } }: {
+  readonly of: Bound<string>
   readonly choices: ReadonlyArray<Choice>
+  /** Shown next to the choice. */
+  readonly children?: ComponentChildren
 }) => {
-  const { hint, label } = shownOf(name, ownHint)
-  const value = form.value[name]
   const all = choices.some((choice) => choice.value === value) ? choices : [...choices, { value, label: value }]
+  const select = (
+    <select
+      id={`field-${name}`}
+      class="input"
+      value={value}
+      {...described(name, hint !== undefined)}
+      onChange={({ currentTarget }) => set(currentTarget.value)}
+    >
+      {all.map((choice) => (
+        <option key={choice.value} value={choice.value} selected={choice.value === value}>{choice.label}</option>
+      ))}
+    </select>
+  )
   return (
     <Field name={name} label={label} hint={hint}>
-      <select
-        id={`field-${name}`}
-        class="input"
-        value={value}
-        {...described(name, hint !== undefined)}
-        onChange={({ currentTarget }) => change({ [name]: currentTarget.value })}
-      >
-        {all.map((choice) => (
-          <option key={choice.value} value={choice.value} selected={choice.value === value}>{choice.label}</option>
-        ))}
-      </select>
+      {children === undefined ? select : <div class="with-button">{select}{children}</div>}
     </Field>
   )
 }
+
+/** A choice of the form. */
+export const Select = ({ choices, hint, name }: Common & {
+  readonly name: TextField
+  readonly choices: ReadonlyArray<Choice>
+}) => (
+  <SelectControl
+    of={{ name, ...shownOf(name, hint), value: form.value[name], set: (value) => change({ [name]: value }) }}
+    choices={choices}
+  />
+)
 
 /** A choice among a few values, all visible. */
 export const Choices = ({ choices, hint: ownHint, name }: Common & {
@@ -189,23 +222,22 @@ export const Choices = ({ choices, hint: ownHint, name }: Common & {
   )
 }
 
-export const Switch = ({ hint: ownHint, name }: Common & { readonly name: FlagField }) => {
-  const { hint, label } = shownOf(name, ownHint)
-  return (
-    <label class="switch">
-      <input
-        type="checkbox"
-        role="switch"
-        checked={form.value[name]}
-        onChange={({ currentTarget }) => change({ [name]: currentTarget.checked })}
-      />
-      <span>
-        {label}
-        {hint === undefined ? null : <span class="hint">{hint}</span>}
-      </span>
-    </label>
-  )
-}
+export const SwitchControl = ({ of: { hint, label, set, value } }: { readonly of: Bound<boolean> }) => (
+  <label class="switch">
+    <input type="checkbox" role="switch" checked={value} onChange={({ currentTarget }) => set(currentTarget.checked)} />
+    <span>
+      {label}
+      {hint === undefined ? null : <span class="hint">{hint}</span>}
+    </span>
+  </label>
+)
+
+/** A switch of the form. */
+export const Switch = ({ hint, name }: Common & { readonly name: FlagField }) => (
+  <SwitchControl
+    of={{ name, ...shownOf(name, hint), value: form.value[name], set: (value) => change({ [name]: value }) }}
+  />
+)
 
 /** A text; its hint is the placeholder. */
 export const TextInput = ({ aside, isShort = false, name, rows = 3 }: {

@@ -1,18 +1,33 @@
 /**
- * The overlay with three drop targets, shown while a file is dragged over the page. A file dropped elsewhere goes
- * to the open tab if that takes an init image, or else to PNG info.
+ * The overlay with drop targets, shown while a file is dragged over the page: three, and one for each ControlNet of the
+ * form. A file dropped elsewhere goes to the open tab if that takes an init image, or else to PNG info.
  */
 import { useSignal } from "@preact/signals"
 import { useEffect } from "preact/hooks"
 import { Icon, type IconName } from "../controls/Icon.tsx"
 import { viewed } from "../state/gallery.ts"
 import { inspect, receive, startFrom } from "../state/transfer.ts"
+import { isKind, tab } from "../state/ui.ts"
+import { follow, units } from "../state/units.ts"
 
-const places: ReadonlyArray<{ readonly id: string; readonly icon: IconName; readonly label: string }> = [
+interface Place {
+  readonly id: string
+  readonly icon: IconName
+  readonly label: string
+}
+
+const places: ReadonlyArray<Place> = [
   { id: "info", icon: "info", label: "Read infotext" },
   { id: "img2img", icon: "image", label: "Use as init image" },
   { id: "inpaint", icon: "mask", label: "Inpaint" }
 ]
+
+const unitPrefix = "unit "
+
+const placesOfUnits = (): ReadonlyArray<Place> =>
+  isKind(tab.value)
+    ? units.value.map(({ id }, i) => ({ id: unitPrefix + id, icon: "lines", label: `Follow in ControlNet ${i + 1}` }))
+    : []
 
 const hasFile = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") === true
 
@@ -46,6 +61,7 @@ export const DropVeil = () => {
       event.preventDefault()
       const place = placeOf(event)
       if (place === "img2img" || place === "inpaint") void startFrom(file, file.name, place)
+      else if (place?.startsWith(unitPrefix) === true) void follow(place.slice(unitPrefix.length), file, file.name)
       else if (place === "info") void inspect(file, file.name)
       else void receive(file)
     }
@@ -63,7 +79,7 @@ export const DropVeil = () => {
   if (!isDragging.value) return null
   return (
     <div class="drop-veil" aria-hidden="true">
-      {places.map(({ icon, id, label }) => (
+      {[...places, ...placesOfUnits()].map(({ icon, id, label }) => (
         <div key={id} data-place={id} class={over.value === id ? "over" : ""}>
           <Icon name={icon} />
           {label}

@@ -7,6 +7,7 @@ import { limits, load, samplers, schedulers, unavailable } from "../state/catalo
 import { alert } from "../state/problems.ts"
 import { generate, submitting } from "../state/runs.ts"
 import type { Kind } from "../state/ui.ts"
+import { ControlNets } from "./ControlNets.tsx"
 import { Hires, MoreChoices, Variation } from "./Folds.tsx"
 import { Networks } from "./Networks.tsx"
 import { Seed } from "./Seed.tsx"
@@ -82,6 +83,7 @@ export const Panel = ({ kind }: { readonly kind: Kind }) => (
       <div class="folds">
         {kind === "inpaint" ? <Inpainting /> : null}
         {kind === "txt2img" ? <Hires /> : null}
+        <ControlNets kind={kind} />
         <Variation />
         <MoreChoices kind={kind} />
       </div>

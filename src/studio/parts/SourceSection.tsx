@@ -6,6 +6,8 @@ import { FileButton } from "../controls/FileButton.tsx"
 import { Fold } from "../controls/Fold.tsx"
 import { Icon } from "../controls/Icon.tsx"
 import { Choices, NumberInput, Select, Switch } from "../controls/inputs.tsx"
+import { selectedModel } from "../state/catalogue.ts"
+import { form } from "../state/form.ts"
 import { clearProblems } from "../state/problems.ts"
 import { drop, source } from "../state/source.ts"
 import { startFrom } from "../state/transfer.ts"
@@ -66,6 +68,9 @@ export const Strength = () => (
       slider={[0, 1]}
       step={0.01}
     />
+    {selectedModel.value?.variant === "instruct-pix2pix" || form.value.image_cfg_scale !== null
+      ? <NumberInput name="image_cfg_scale" slider={[0, 3]} step={0.05} otherwise={1} />
+      : null}
     <Select
       name="resize_mode"
       hint={null}

@@ -2,6 +2,7 @@
  * Labels and hints of the form and of the settings, from the descriptions of their fields.
  */
 import { fieldOf } from "../../core/Field.ts"
+import { ControlUnit } from "../../processing/ControlUnit.ts"
 import { OptionsSnapshot } from "../../processing/Options.ts"
 import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
 import type { Form } from "./form.ts"
@@ -24,6 +25,9 @@ export const labelOf = (name: keyof Form): Label =>
   own[name] ?? (name === "hr_denoising_strength"
     ? described(Txt2Img, "denoising_strength")
     : described(requests, name))
+
+/** Label and hint of a field of a ControlNet's unit. */
+export const unitLabelOf = (name: keyof ControlUnit): Label => described(ControlUnit, name)
 
 /** Label and hint of a setting. */
 export const settingLabelOf = (name: keyof OptionsSnapshot): Label => described(OptionsSnapshot, name)

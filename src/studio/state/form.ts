@@ -132,8 +132,8 @@ const isLike = (value: unknown, like: unknown): boolean =>
 
 const isSeedField = (name: string): boolean => name === "seed" || name === "subseed"
 
-// The stored values that still have their field's type.
-const revive = (value: unknown): Form =>
+/** The defaults, and over them the stored values that still have their field's type. */
+export const revived = <A extends object>(defaults: A, value: unknown): A =>
   isRecord(value)
     ? {
       ...defaults,
@@ -145,7 +145,7 @@ const revive = (value: unknown): Form =>
     }
     : defaults
 
-export const form = kept("form", revive)
+export const form = kept("form", (value) => revived(defaults, value))
 
 /** Changes some fields and clears their problems. */
 export const change = (patch: Partial<Form>) => {

@@ -13,6 +13,7 @@ export const alert = signal<string | undefined>(undefined)
 // Fields of the API that have another name in the form.
 const formName = (path: string, kind: string): string => {
   const [name = ""] = path.split(".")
+  if (name === "control_units") return path
   if (name === "mask_blur_x" || name === "mask_blur_y") return "mask_blur"
   if (name === "denoising_strength" && kind === "txt2img") return "hr_denoising_strength"
   return name

@@ -7,6 +7,7 @@ import { defaults, type Form, form, mayBeEmpty, type SeedText } from "./form.ts"
 import { painted, source } from "./source.ts"
 import { isEmpty, toPng } from "./strokes.ts"
 import type { Kind } from "./ui.ts"
+import { askedUnits } from "./units.ts"
 
 const bytesOf = async (blob: Blob): Promise<Uint8Array> => new Uint8Array(await blob.arrayBuffer())
 
@@ -79,7 +80,8 @@ export const build = async (kind: Kind): Promise<Asked> => {
     }
   }
   problems.push(...missing(names))
-  return { request: { ...pick(names), ...request }, problems }
+  const units = await askedUnits(kind !== "txt2img")
+  return { request: { ...pick(names), ...request, ...units.request }, problems: [...problems, ...units.problems] }
 }
 
 /**

@@ -6,6 +6,7 @@ import * as blobs from "./blobs.ts"
 import { kept } from "./persist.ts"
 import { isOperation, type Operation } from "./strokes.ts"
 
+/** An image of the form. */
 export interface Source {
   readonly name: string
   readonly blob: Blob
@@ -21,7 +22,8 @@ export const source = signal<Source | undefined>(undefined)
 export const painted = kept("mask", (value) => Array.isArray(value) ? value.filter(isOperation) : [])
 export const undone = signal<ReadonlyArray<Operation>>([])
 
-const read = async (blob: Blob, name: string): Promise<Source | undefined> => {
+/** Reads an image file; undefined if the browser cannot. */
+export const read = async (blob: Blob, name: string): Promise<Source | undefined> => {
   try {
     const bitmap = await createImageBitmap(blob)
     const { height, width } = bitmap

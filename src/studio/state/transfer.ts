@@ -8,6 +8,7 @@ import { fileOf, type GalleryImage, viewed } from "./gallery.ts"
 import { formOf } from "./request.ts"
 import * as source from "./source.ts"
 import { go, say, tab } from "./ui.ts"
+import { applyUnits, isLackingImage } from "./units.ts"
 
 const unreadable = "The browser cannot read this file as an image. Use a PNG, JPEG or WebP file."
 const lost = "The server no longer has this image, and this browser has no copy."
@@ -76,9 +77,13 @@ export const reuse = async (image: GalleryImage) => {
 export const apply = (request: api.AskedRequest, seed?: SeedText, subseed?: SeedText) => {
   const next = formOf(request, seed, subseed)
   change({ ...next, styles: next.styles, n_iter: 1, batch_size: 1 })
+  applyUnits(request.control_units)
   viewed.value = undefined
   go(request._tag === "Txt2Img" ? "txt2img" : tab.value === "inpaint" ? "inpaint" : "img2img")
-  say("The form has the settings of this image.")
+  say(
+    "The form has the settings of this image." +
+      (isLackingImage() ? " Give the images of its ControlNets again." : "")
+  )
 }
 
 export const useSeed = (seed: SeedText) => {
