@@ -113,6 +113,39 @@ describe("a hostile file of torch", () => {
       assert.match(result._tag === "Failure" ? result.failure.message : "", message)
     }))
 
+  it.effect("whose pickle alone is changed anywhere is refused with the typed error, or has its tensors within it", () =>
+    Effect.gen(function*() {
+      let state = 20261129
+      const random = (below: number): number => {
+        state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+        return Math.floor(state / 2 ** 32 * below)
+      }
+      const source = pickle(
+        op.dict(op.text("state_dict"), op.dict(op.text("w"), tensor(weights), op.text("n"), op.int(7)))
+      )
+      let refused = 0
+      for (let i = 0; i < 500; i++) {
+        const bytes = Buffer.from(source)
+        for (let edits = 1 + random(3); edits > 0; edits--) bytes[random(bytes.length)] = random(256)
+        const from = random(bytes.length)
+        const torn = [
+          bytes,
+          bytes.subarray(0, from),
+          Buffer.concat([bytes.subarray(0, from), bytes]),
+          Buffer.concat([bytes.subarray(0, from), bytes.subarray(random(bytes.length))])
+        ]
+        const file = zip({ "a/data.pkl": torn[random(4)] ?? bytes, "a/data/0": weights.bytes })
+        const result = yield* Effect.result(opened(file))
+        if (result._tag === "Failure") {
+          assert.instanceOf(result.failure, InvalidModelFile)
+          refused++
+          continue
+        }
+        for (const { length, offset } of result.success.tensors.values()) assert.isAtMost(offset + length, file.length)
+      }
+      assert.isAtLeast(refused, 250)
+    }))
+
   it.effect("of any mutation is refused with the typed error or has its tensors within the file", () =>
     Effect.gen(function*() {
       let state = 20261129

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import { InvalidModelFile } from "../../../src/model/ModelError.ts"
+import { contentsOf } from "../../../src/models/checkpoint/contents.ts"
 import { checkUnchanged, openSafetensors, readSafetensors } from "../../../src/models/checkpoint/openFile.ts"
 import { largestHeader, mostTensors } from "../../../src/models/checkpoint/safetensorsHeader.ts"
 import { contents, matching, unpack } from "./data.ts"
@@ -182,6 +183,125 @@ describe("a safetensors file", () => {
       }
       assert.isAtLeast(refused, 600)
     }))
+})
+
+interface Entry {
+  dtype: unknown
+  shape: unknown
+  data_offsets: unknown
+}
+
+describe("a safetensors file with one lie", () => {
+  const odd: ReadonlyArray<unknown> = [
+    -1,
+    0,
+    1,
+    1.5,
+    2 ** 31,
+    2 ** 53,
+    1e308,
+    null,
+    true,
+    "4",
+    "",
+    [],
+    [0],
+    [-1],
+    [2 ** 40, 2 ** 40],
+    Array(40).fill(1),
+    {},
+    { dtype: "F16" }
+  ]
+  const types = ["F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "I64", "U8", "BOOL", "f16", "F4", "C64", "\u0000"]
+  const lies: Readonly<Record<string, (entry: Entry, pick: <A>(all: ReadonlyArray<A>) => A) => void>> = {
+    dtype: (entry, pick) => entry.dtype = pick<unknown>([...types, ...odd]),
+    shape: (entry, pick) => entry.shape = pick(odd),
+    offsets: (entry, pick) => entry.data_offsets = pick(odd),
+    begin: (entry, pick) => entry.data_offsets = [pick(odd), 8],
+    end: (entry, pick) => entry.data_offsets = [0, pick(odd)]
+  }
+
+  it.effect.each([...Object.keys(lies), "name", "text", "bytes", "length", "end of file"])(
+    "about %s is refused with the typed error, or all of its tensors lie in it and it is known by them",
+    (about) =>
+      Effect.gen(function*() {
+        let state = 20261129
+        const random = (below: number): number => {
+          state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+          return Math.floor(state / 2 ** 32 * below)
+        }
+        const pick = <A>(all: ReadonlyArray<A>): A => {
+          const one = all[random(all.length)]
+          return one === undefined ? assert.fail("there is nothing to pick") : one
+        }
+        const source = contents("embeddings/sdxl-clip-l-clip-g.safetensors")
+        const length = Number(new DataView(source.buffer).getBigUint64(0, true))
+        const own = new TextDecoder().decode(source.subarray(8, 8 + length))
+        const data = source.subarray(8 + length)
+        let refused = 0
+        for (let i = 0; i < 80; i++) {
+          const header: Record<string, Entry> = JSON.parse(own)
+          const name = pick(Object.keys(header))
+          const entry = header[name] ?? assert.fail(name)
+          lies[about]?.(entry, pick)
+          let text = JSON.stringify(header)
+          if (about === "name") {
+            const others = [
+              "__proto__",
+              "constructor",
+              "",
+              "__metadata__",
+              "\u0000",
+              "\ud800",
+              "a".repeat(5000),
+              "../../x"
+            ]
+            text = text.replace(
+              JSON.stringify(name),
+              pick([JSON.stringify(pick(others)), `${JSON.stringify(name)}:{},"a"`])
+            )
+          }
+          if (about === "text") {
+            const at = random(text.length)
+            const added = [
+              "[".repeat(20_000),
+              "{\"a\":".repeat(20_000),
+              "\"",
+              "\\",
+              "\\u12",
+              "1e999",
+              text,
+              "\u0000",
+              "//"
+            ]
+            text = text.slice(0, at) + pick(added) + text.slice(at)
+          }
+          const written = new TextEncoder().encode(text)
+          // What UTF-8 never has: lone halves, surrogates, more than a number of Unicode.
+          const broken = [[0xff], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0x80]]
+          if (about === "bytes") written.set(pick(broken).slice(0, 4), random(written.length - 4))
+          const whole = new Uint8Array(8 + written.length + data.length)
+          const lengths = [0, 1, 8, written.length - 1, written.length + 1, whole.length, 2 ** 31, 2 ** 52]
+          const stated = about === "length" ? pick(lengths) : written.length
+          new DataView(whole.buffer).setBigUint64(0, BigInt(stated), true)
+          whole.set(written, 8)
+          whole.set(data, 8 + written.length)
+          const end = about === "end of file" ? random(whole.length) : whole.length
+          const result = yield* Effect.result(opened(whole.slice(0, end)))
+          if (result._tag === "Failure") {
+            refused++
+            assert.instanceOf(result.failure, InvalidModelFile)
+            assert.lengthOf(result.failure.problems, 1)
+            assert.isBelow(result.failure.message.length, 500)
+            continue
+          }
+          const { tensors } = result.success
+          for (const { length, offset } of tensors.values()) assert.isAtMost(offset + length, end)
+          assert.isString(contentsOf(tensors).kind)
+        }
+        assert.isAtLeast(refused, 40)
+      })
+  )
 })
 
 describe("a file on disk", () => {

@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import { InvalidModelFile } from "../../../src/model/ModelError.ts"
 import { join, openFile, openFolder, weightsIn, withPrefix } from "../../../src/models/checkpoint/sources.ts"
 import { unpack } from "./data.ts"
 
@@ -55,6 +56,65 @@ describe("weights in several files", () => {
       assert.match(yield* refusal({ a: 1 }), /weight_map.a/)
       yield* fs.writeFileString(index, "[".repeat(100_000))
       assert.match((yield* Effect.flip(openFile(index))).message, /cannot be used/)
+    }).pipe(Effect.provide(platform)))
+
+  it.effect("are refused with the typed error under any index, or all of its tensors are in its shards", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* unpack("folders/sd1-folder/unet/*")
+      const unet = `${folder}/folders/sd1-folder/unet`
+      const index = `${unet}/diffusion_pytorch_model.safetensors.index.json`
+      const own = yield* fs.readFileString(index)
+      const { weight_map }: { weight_map: Record<string, unknown> } = JSON.parse(own)
+      const [first = "", second = ""] = Object.keys(weight_map)
+      let state = 20261129
+      const random = (below: number): number => {
+        state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+        return Math.floor(state / 2 ** 32 * below)
+      }
+      const withMap = (changes: Readonly<Record<string, unknown>>) =>
+        JSON.stringify({ metadata: null, weight_map: { ...weight_map, ...changes } })
+      const lies: ReadonlyArray<string> = [
+        "",
+        "null",
+        "[]",
+        "{}",
+        "{\"weight_map\":[]}",
+        "{\"weight_map\":null}",
+        `{"a":${"[".repeat(50_000)}`,
+        ...[
+          null,
+          1,
+          {},
+          "",
+          ".",
+          "..",
+          "/etc/passwd",
+          "a/b",
+          "..\\x",
+          "\u0000",
+          "diffusion_pytorch_model.safetensors.index.json"
+        ]
+          .map((shard) => withMap({ [first]: shard })),
+        withMap({ more: weight_map[first] }),
+        withMap({ [first]: weight_map[second], [second]: "x".repeat(300) }),
+        withMap({ ["__proto__x"]: "gone.safetensors" }),
+        ...Array.from({ length: 20 }, () => own.slice(0, random(own.length))),
+        ...Array.from({ length: 20 }, () => {
+          const at = random(own.length)
+          return own.slice(0, at) + String.fromCharCode(random(0x200)) + own.slice(at + random(9))
+        })
+      ]
+      let refused = 0
+      for (const lie of lies) {
+        yield* fs.writeFileString(index, lie)
+        const result = yield* Effect.result(openFile(index))
+        if (result._tag === "Failure") {
+          assert.instanceOf(result.failure, InvalidModelFile)
+          refused++
+        } else assert.strictEqual(result.success.tensors.size, Object.keys(weight_map).length, lie.slice(0, 200))
+      }
+      assert.isAtLeast(refused, 36)
     }).pipe(Effect.provide(platform)))
 
   it.effect("join into one source, the later in place of the earlier", () =>

@@ -19,6 +19,8 @@ export interface Served {
   readonly stalls?: Array<number>
   /** Whether ranges are ignored. */
   readonly noRanges?: boolean
+  /** Whether ranges are refused, with status 416. */
+  readonly refusesRanges?: boolean
   /** Headers of the answer with the file. */
   readonly headers?: Readonly<Record<string, string>>
   /** Where the hub redirects to in place of the storage. */
@@ -27,7 +29,8 @@ export interface Served {
 
 export interface Repository {
   readonly files: Readonly<Record<string, Served>>
-  readonly access?: "gated" | "private"
+  /** `refused`: its terms are accepted by nobody. */
+  readonly access?: "gated" | "private" | "refused"
 }
 
 export interface Request {
@@ -74,11 +77,11 @@ const listening = (listener: RequestListener): Effect.Effect<string, never, Scop
 
 // Sends a file, or the rest that a range asks for.
 const send = (served: Served, headers: IncomingHttpHeaders, response: ServerResponse, etag: string) => {
-  const { bytes, cuts = [], headers: own = {}, noRanges = false, stalls = [] } = served
+  const { bytes, cuts = [], headers: own = {}, noRanges = false, refusesRanges = false, stalls = [] } = served
   const from = Number(/^bytes=(\d+)-$/.exec(headers.range ?? "")?.[1] ?? 0)
   const isSame = headers["if-range"] === undefined || headers["if-range"] === (own["etag"] ?? etag)
   const isRange = headers.range !== undefined && !noRanges && isSame
-  if (isRange && from >= bytes.length) {
+  if (isRange && (refusesRanges || from >= bytes.length)) {
     response.writeHead(416, { "content-range": `bytes */${bytes.length}` }).end()
     return
   }
@@ -145,6 +148,7 @@ export const start = Effect.fnUntraced(function*(
       return json(page, isSecond ? {} : { link: `<${endpoint}${pathname}?recursive=true&cursor=2>; rel="next"` })
     }
     if (repository.access === "gated" && !isKnown) return refuse(401, "GatedRepo")
+    if (repository.access === "refused") return refuse(isKnown ? 403 : 401, "GatedRepo")
     const file = repository.files[decodeURIComponent(path)]
     if (file === undefined) return refuse(404, "EntryNotFound")
     if (!file.isLarge) return send(file, headers, response, `"${digestOf(file)}"`)

@@ -3,9 +3,11 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodePath from "@effect/platform-node/NodePath"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
+import * as TestClock from "effect/testing/TestClock"
 import { pull, type PullProgress } from "../../../src/models/hub/pull.ts"
 import { parse } from "../../../src/models/hub/reference.ts"
 import { embedding, lora } from "./files.ts"
@@ -164,6 +166,54 @@ describe("pull", () => {
       }
     }).pipe(Effect.provide(layer)))
 
+  it.live("starts over where a server refuses the rest, and fetches nothing of what has arrived whole", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* temporaryFolder
+      const server = yield* start({ "owner/name": { files: { "a.safetensors": large(lora()) } } }, {
+        "/b.safetensors": { bytes: lora(1), cuts: [0, 3000], refusesRanges: true, headers: { etag: "\"b\"" } }
+      })
+      const ranges = (name: string) =>
+        server.requests.filter(({ path }) => path.includes(name)).map(({ headers }) => headers.range)
+      yield* fetch(server, `${server.storage}/b.safetensors`, folder)
+      assert.deepStrictEqual(ranges("/b."), [undefined, undefined, "bytes=3000-", undefined])
+      assert.deepStrictEqual(yield* fs.readFile(`${folder}/b.safetensors`), lora(1))
+
+      const stop = ({ received, size }: PullProgress) => received === size ? Effect.die("stopped") : Effect.void
+      yield* Effect.exit(fetch(server, "owner/name", folder, { report: stop }))
+      const before = ranges("/xet/").length
+      assert.isTrue((yield* fetch(server, "owner/name", folder)).isVerified)
+      assert.lengthOf(ranges("/xet/"), before)
+      assert.deepStrictEqual(yield* fs.readFile(`${folder}/a.safetensors`), lora())
+    }).pipe(Effect.provide(layer)))
+
+  // Passes time, in which other work goes on, until an effect has ended.
+  const whileTimePasses = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {
+    const fiber = yield* Effect.forkChild(effect)
+    while (fiber.pollUnsafe() === undefined) {
+      yield* TestClock.adjust("1 second")
+      yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))
+    }
+    return yield* Fiber.join(fiber)
+  })
+
+  it.effect("goes on where a server stopped sending for a minute, and gives it up where it does so again and again", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* temporaryFolder
+      const server = yield* start({
+        "owner/name": { files: { "a.safetensors": large(lora(), { stalls: [0, 3000] }) } },
+        "owner/deaf": { files: { "b.safetensors": large(lora(1), { stalls: Array.from({ length: 9 }, () => 0) }) } }
+      })
+      yield* whileTimePasses(fetch(server, "owner/name", folder))
+      assert.deepStrictEqual(yield* fs.readFile(`${folder}/a.safetensors`), lora())
+      assert.include(server.requests.map(({ headers }) => headers.range), "bytes=3000-")
+      assert.match(
+        yield* whileTimePasses(failing(server, "owner/deaf", folder)),
+        /^owner\/deaf: the server sends nothing any more. Run the command again to continue$/
+      )
+    }).pipe(Effect.provide(layer)))
+
   it.live("removes what has another checksum, and never continues a file of other content", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
@@ -260,6 +310,7 @@ describe("pull", () => {
       const server = yield* start({
         "owner/gated": gated,
         "owner/private": { ...gated, access: "private" },
+        "owner/refused": { ...gated, access: "refused" },
         "owner/several": { files: { "a.safetensors": large(lora()), "b.safetensors": large(lora(1)) } },
         "owner/leads": { files: { "a.safetensors": large(lora(), { location: "http://192.0.2.1/a" }) } },
         "owner/huge": {
@@ -286,6 +337,10 @@ describe("pull", () => {
         assert.match(message, expected, what)
         assert.notInclude(message, "secret")
       }
+      assert.match(
+        yield* failing(server, "owner/refused", folder, { token }),
+        /^owner\/refused: the account of HF_TOKEN has no access. Accept the terms at http:.*\/owner\/refused, or use an/
+      )
       assert.isTrue((yield* fetch(server, "owner/gated", folder, { token })).isNew)
       assert.match(yield* failing(server, "owner/private", folder, { token: "hf_other" }), /HF_TOKEN may not read it/)
     }).pipe(Effect.provide(layer)))
