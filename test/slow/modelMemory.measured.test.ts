@@ -4,6 +4,7 @@ import * as FileSystem from "effect/FileSystem"
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
+import { checkpoint, saved } from "../models/checkpoint/savedTensors.ts"
 import { embedded, platform } from "../models/fixtures.ts"
 
 const script = fileURLToPath(new URL("./modelMemoryProcess.ts", import.meta.url))
@@ -37,6 +38,17 @@ describe("memory", () => {
       const settled = median(sizes.slice(8, 16))
       assert.isBelow(settled - second, 40, sizes.map(Math.round).join(" "))
       assert.isBelow(median(sizes.slice(24)) - settled, 15, sizes.map(Math.round).join(" "))
+    }).pipe(Effect.provide(platform)))
+
+  it.live("of a checkpoint is given back when another takes its place", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const dir = yield* fs.makeTempDirectoryScoped()
+      for (const name of ["a", "b"]) yield* fs.writeFile(`${dir}/${name}.safetensors`, saved(checkpoint("sd15")))
+      const sizes = yield* measured("checkpoints", dir)
+      assert.lengthOf(sizes, 6)
+      // Each takes some 25 MiB in addition to its file, which is mapped: three that stayed would take 80.
+      assert.isBelow((sizes[5] ?? NaN) - (sizes[2] ?? NaN), 60, sizes.map(Math.round).join(" "))
     }).pipe(Effect.provide(platform)))
 
   it.live("for decoding 512 x 512 pixels is little more than for denoising them, and none with little memory", () =>

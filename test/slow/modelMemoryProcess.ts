@@ -4,11 +4,13 @@
  * memory.
  *
  * `switch DIR`: the resident size after each of 32 uses of the models in DIR, one after the other, one kept at a time.
+ * `checkpoints DIR`: the memory of its own (RssAnon) after each of 6 uses of the checkpoints in DIR.
  * `peak`: the peak size after denoising calls of 512 x 512 pixels, then after decoding such a picture; `peak-lowvram`
  * the same with the command option `lowvram`.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"
+import { readFileSync } from "node:fs"
 import type { LatentShape } from "../../src/core/LatentShape.ts"
 import type { LoadedModel } from "../../src/model/LoadedModel.ts"
 import { ModelProvider } from "../../src/models/ModelProvider.ts"
@@ -37,21 +39,25 @@ const collected = Effect.suspend(() => {
   return Effect.sleep(50)
 })
 
-const switching = Effect.gen(function*() {
-  const { list, load } = yield* ModelProvider
-  const names = (yield* list).filter(({ embedded }) => !embedded).map(({ name }) => name)
-  const size = { channels: 4, frames: 1, height: 16, width: 16 }
-  const sizes: Array<number> = []
-  for (let i = 0; i < 32; i++) {
-    yield* Effect.scoped(Effect.gen(function*() {
-      const model = yield* load(names[i % names.length] ?? "")
-      yield* model.decode(yield* denoise(model, size, 2), size)
-    }))
-    yield* collected
-    sizes.push(process.memoryUsage.rss() / 2 ** 20)
-  }
-  return sizes
-})
+/** Memory of the process that is no file's, which a mapped checkpoint is. */
+const own = () => Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1]) / 1024
+
+const switching = (uses: number, side: number, measure: () => number) =>
+  Effect.gen(function*() {
+    const { list, load } = yield* ModelProvider
+    const names = (yield* list).filter(({ embedded }) => !embedded).map(({ name }) => name)
+    const size = { channels: 4, frames: 1, height: side, width: side }
+    const sizes: Array<number> = []
+    for (let i = 0; i < uses; i++) {
+      yield* Effect.scoped(Effect.gen(function*() {
+        const model = yield* load(names[i % names.length] ?? "")
+        yield* model.decode(yield* denoise(model, size, 2), size)
+      }))
+      yield* collected
+      sizes.push(measure())
+    }
+    return sizes
+  })
 
 const peak = Effect.gen(function*() {
   const model = yield* (yield* ModelProvider).load("")
@@ -62,7 +68,10 @@ const peak = Effect.gen(function*() {
   return [before, process.resourceUsage().maxRSS / 1024]
 }).pipe(Effect.scoped)
 
-const program = (mode === "switch" ? switching : peak).pipe(
+const rss = () => process.memoryUsage.rss() / 2 ** 20
+const measured = mode === "switch" ? switching(32, 16, rss) : mode === "checkpoints" ? switching(6, 8, own) : peak
+
+const program = measured.pipe(
   Effect.flatMap((numbers) => Effect.sync(() => process.stdout.write(JSON.stringify(numbers)))),
   Effect.provide(layerModels({ modelsDir, maxModels: 1, threads: 2, lowvram: mode === "peak-lowvram" }))
 )
