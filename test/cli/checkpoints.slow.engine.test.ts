@@ -33,7 +33,13 @@ describe("a checkpoint in a models folder", () => {
       }
       const made = Effect.fnUntraced(function*(...args: ReadonlyArray<string>) {
         const { code, stderr, stdout } = yield* serena([
-          ...["txt2img", ...args, "--models-dir", folder, "--outdir", `${folder}/out`, "--quiet"]
+          "txt2img",
+          ...args,
+          "--models-dir",
+          folder,
+          "--outdir",
+          `${folder}/out`,
+          "--quiet"
         ])
         assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
         const [image = ""] = lines(stdout)

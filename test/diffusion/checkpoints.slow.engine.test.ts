@@ -200,4 +200,18 @@ layer(serena)("a checkpoint", (it) => {
       )
       assert.deepStrictEqual(again.pixels, made.pixels)
     }))
+
+  it.effect("takes LoRAs, and exported networks none, which a run says", () =>
+    Effect.gen(function*() {
+      const folder = yield* Folder
+      writeFileSync(join(folder, "sd1-kohya.safetensors"), contents("adapters/sd1-kohya.safetensors"))
+      const prompt = "a red star<lora:sd1-kohya:1>"
+      const { images: [image], warnings } = yield* processImages(
+        Txt2Img.make({ ...small, ...settings("shapes-128"), prompt, steps: 1 })
+      )
+      assert.deepStrictEqual(warnings, [
+        "shapes-128 takes no LoRAs, as its networks are exported: sd1-kohya was left out."
+      ])
+      assert.notInclude(image?.infotext, "Lora hashes")
+    }))
 })
