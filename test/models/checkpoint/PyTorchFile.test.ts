@@ -113,7 +113,7 @@ describe("a hostile file of torch", () => {
       assert.match(result._tag === "Failure" ? result.failure.message : "", message)
     }))
 
-  it.effect("whose pickle alone is changed anywhere is refused with the typed error, or has its tensors within it", () =>
+  it.effect("whose pickle is changed anywhere is refused with the typed error, or has its tensors within it", () =>
     Effect.gen(function*() {
       let state = 20261129
       const random = (below: number): number => {

@@ -197,7 +197,7 @@ describe("pull", () => {
     return yield* Fiber.join(fiber)
   })
 
-  it.effect("goes on where a server stopped sending for a minute, and gives it up where it does so again and again", () =>
+  it.effect("goes on where a server stopped sending for a minute, and gives it up where that repeats", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const folder = yield* temporaryFolder
