@@ -100,6 +100,7 @@ const controlUnit = Schema.Struct({
       description: "The shorter side of the image that the preprocessor works on.",
       group: "ControlNet",
       unit: "pixels",
+      value: "integer",
       otherwise: "512"
     })
   ),
@@ -108,6 +109,7 @@ const controlUnit = Schema.Struct({
       title: "Threshold A",
       description: "The preprocessor's first number: canny's lower threshold, for example.",
       group: "ControlNet",
+      value: "number",
       otherwise: "the preprocessor's own"
     })
   ),
@@ -116,6 +118,7 @@ const controlUnit = Schema.Struct({
       title: "Threshold B",
       description: "Its second number: canny's upper threshold.",
       group: "ControlNet",
+      value: "number",
       otherwise: "the preprocessor's own"
     })
   ),

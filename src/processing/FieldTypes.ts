@@ -1342,6 +1342,12 @@ export interface OptionsSnapshot {
    */
   readonly return_mask_composite: boolean
   /**
+   * Whether replies of /sdapi/v1 end without the maps that ControlNets followed.
+   *
+   * Default: `false`.
+   */
+  readonly control_net_no_detectmap: boolean
+  /**
    * Folder for all images; empty for one folder per kind.
    *
    * Default: `""`.
@@ -1936,6 +1942,12 @@ export interface OptionsPatch {
    * Default: `false`.
    */
   readonly return_mask_composite?: boolean
+  /**
+   * Whether replies of /sdapi/v1 end without the maps that ControlNets followed.
+   *
+   * Default: `false`.
+   */
+  readonly control_net_no_detectmap?: boolean
   /**
    * Folder for all images; empty for one folder per kind.
    *

@@ -627,6 +627,13 @@ const fields = {
       group: "Saving images"
     })
   ),
+  control_net_no_detectmap: Schema.Boolean.pipe(
+    field({
+      title: "Leave out detected maps",
+      description: "Whether replies of /sdapi/v1 end without the maps that ControlNets followed.",
+      group: "Saving images"
+    })
+  ),
   outdir_samples: Schema.String.pipe(
     field({
       title: "Directory for images",
@@ -811,6 +818,7 @@ const defaults: OptionsSnapshot = Object.freeze({
   save_mask_composite: false,
   return_mask: false,
   return_mask_composite: false,
+  control_net_no_detectmap: false,
   outdir_samples: "",
   outdir_txt2img_samples: "outputs/txt2img-images",
   outdir_img2img_samples: "outputs/img2img-images",

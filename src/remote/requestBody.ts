@@ -11,7 +11,7 @@ type Fields = Readonly<Record<string, unknown>>
 
 // Settings of this side: what becomes of the files, and what is shown meanwhile.
 const ours =
-  /^(?:samples_|grid_|n_rows$|save_|outdir_|directories_|return_grid$|jpeg_|webp_|live_previews|show_progress)/
+  /^(?:samples_|grid_|n_rows$|save_|outdir_|directories_|return_grid$|jpeg_|webp_|live_previews|show_progress|control_net_)/
 
 /**
  * What of the settings goes along: those that the request names, and those that are not as they come. A server that
@@ -30,6 +30,8 @@ const unitArgument = ({ control_mode, image, mask, resize_mode, ...unit }: Contr
   ...unit,
   control_mode: unitWords.control_mode[control_mode],
   resize_mode: unitWords.resize_mode[resize_mode],
+  // The images alone come back.
+  save_detected_map: false,
   ...(image !== undefined && { image: Base64.encode(image) }),
   ...(mask !== undefined && { mask: Base64.encode(mask) })
 })

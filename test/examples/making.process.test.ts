@@ -81,6 +81,23 @@ it.live("LoRAs act at the strengths of their tags", () =>
     ])
   }).pipe(Effect.provide(ModelsDir.layer)))
 
+it.live("images are followed as closely as the weight of a ControlNet says", () =>
+  Effect.gen(function*() {
+    const folder = yield* folderWith("controlnet")
+    const models = yield* ModelsDir
+    yield* Effect.promise(() => cp(models, join(folder, "models"), { recursive: true }))
+    const { stdout: [follow] } = yield* runEach(folder, ["follow.mts"])
+    const unit = "ControlNet 0: \"Module: canny, Model: edges"
+    assert.deepStrictEqual(follow, [
+      "weight 0: the same image",
+      "no ControlNet",
+      "weight 0.5: a different image",
+      unit,
+      "weight 1: a different image",
+      unit
+    ])
+  }).pipe(Effect.provide(ModelsDir.layer)))
+
 it.live("files have the names and formats that are asked for, and tell how they were made", () =>
   Effect.gen(function*() {
     const { stdout: [files, again] } = yield* runEach(yield* folderWith("output"), ["files.mts", "again.mts"])

@@ -11,6 +11,7 @@ import { join } from "node:path"
 import { openSafetensors } from "../../src/models/checkpoint/openFile.ts"
 import { readValues } from "../../src/models/checkpoint/values.ts"
 import { unpack } from "./checkpoint/data.ts"
+import { madeControlNet } from "./checkpoint/madeControlNet.ts"
 import { safetensors, type Written } from "./checkpoint/safetensorsFile.ts"
 import { op, pickle, tensor, zip } from "./checkpoint/torchFile.ts"
 
@@ -32,7 +33,7 @@ const query = "lora_te_text_model_encoder_layers_0_self_attn_q_proj"
 /**
  * The folder. Checkpoints: `sd1-full-vocabulary`, and `other` with other weights. LoRAs: `style`, whose own name is
  * "Fine Style", of the denoising network and the text encoder; `shape` of the denoising network. Embeddings: `my-Cat`,
- * `two words` and `sootblack`, whose vectors are words' own; `wide`, which does not fit.
+ * `two words` and `sootblack`, whose vectors are words' own; `wide`, which does not fit. ControlNet: `edges`.
  */
 export class ModelsDir extends Context.Service<ModelsDir, string>()("test/ModelsDir") {
   static readonly layer = Layer.effect(
@@ -43,7 +44,9 @@ export class ModelsDir extends Context.Service<ModelsDir, string>()("test/Models
       mkdirSync(join(folder, "embeddings"))
       mkdirSync(join(folder, "Lora"))
       const file = join(folder, "checkpoints/sd1-full-vocabulary.safetensors")
-      const { tensors } = yield* openSafetensors(file)
+      const source = yield* openSafetensors(file)
+      const { tensors } = source
+      write("edges.safetensors", madeControlNet(source))
       const table = tensors.get("cond_stage_model.transformer.text_model.embeddings.token_embedding.weight")
       const first = tensors.get("model.diffusion_model.input_blocks.0.0.weight")
       if (table === undefined || first === undefined) return yield* Effect.die("the checkpoint has other names")

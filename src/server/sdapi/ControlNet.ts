@@ -6,12 +6,15 @@
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import type { Raster } from "../../core/Raster.ts"
 import { detectedMap } from "../../images/detectedMap.ts"
 import { ImageDecoder } from "../../images/ImageDecoder.ts"
+import { ImageEncoder, type ImageFormat } from "../../images/ImageEncoder.ts"
 import * as Preprocessors from "../../images/Preprocessors.ts"
 import { Models } from "../../model/Models.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import { mostUnits, unitWords } from "../../processing/ControlUnit.ts"
+import type { Processed } from "../../runner/Processed.ts"
 import { RunQueue } from "../host/RunQueue.ts"
 import { type ApiError, fromRun, problem, refuse } from "./ApiError.ts"
 import {
@@ -40,15 +43,17 @@ const place = ["body", "alwayson_scripts", script, "args"]
 /** The place in a body of what is wrong with a unit: that of an argument. */
 export const pathOf = (path: string): string => path.replace(/^control_units\b/, place.slice(1).join("."))
 
-/** The units that a request gives as arguments, as Serena's requests have them. */
-export const unitsOf = Effect.fnUntraced(function*(
-  { alwayson_scripts }: ImageRequest
-): Effect.fn.Return<ReadonlyArray<Unit>, ApiError, RequestImages> {
+const argumentsOf = ({ alwayson_scripts }: Pick<ImageRequest, "alwayson_scripts">): ReadonlyArray<unknown> => {
   const entry = Object.entries(alwayson_scripts).find(([title]) => title.toLowerCase() === script)?.[1]
   const args = readDict(entry)?.["args"]
-  if (!Array.isArray(args)) return []
-  const given: ReadonlyArray<unknown> = args
-  const units = yield* Effect.forEach(given, (unit, i) => unitOf(unit, i))
+  return Array.isArray(args) ? args : []
+}
+
+/** The units that a request gives as arguments, as Serena's requests have them. */
+export const unitsOf = Effect.fnUntraced(function*(
+  request: Pick<ImageRequest, "alwayson_scripts">
+): Effect.fn.Return<ReadonlyArray<Unit>, ApiError, RequestImages> {
+  const units = yield* Effect.forEach(argumentsOf(request), (unit, i) => unitOf(unit, i))
   // Clients send empty units up to the number that there may be.
   const last = units.findLastIndex((unit) => unit["enabled"] !== false)
   return units.slice(0, last + 1)
@@ -110,6 +115,33 @@ const unitOf = Effect.fnUntraced(function*(
     threshold_b: threshold_b === -1 ? undefined : threshold_b
   }
   return Object.fromEntries(Object.entries(whole).filter(([, value]) => value !== undefined))
+})
+
+/**
+ * The files of the maps that the units of a run followed, in the size of its last pass, without those of units that do
+ * not want theirs. Half of the alpha stands for what is hidden.
+ */
+export const mapsOf = Effect.fnUntraced(function*(
+  request: Pick<ImageRequest, "alwayson_scripts">,
+  { state: { controls } }: Pick<Processed, "state">,
+  format: ImageFormat
+) {
+  const { encode } = yield* ImageEncoder
+  const args = argumentsOf(request)
+  const wanted = controls.flatMap(({ index, ready }) =>
+    ready === undefined || readFlag(readDict(args[index])?.["save_detected_map"]) === false
+      ? []
+      : [ready.second ?? ready.first]
+  )
+  return yield* Effect.forEach(wanted, (map) =>
+    map.channels === 4
+      ? encode({ raster: halfSeen(map), infotext: "" }, { ...format, format: "png" })
+      : encode({ raster: map, infotext: "" }, format))
+})
+
+const halfSeen = (map: Raster): Raster => ({
+  ...map,
+  data: map.data.map((value, i) => i % 4 === 3 ? 255 - ((255 - value) >> 1) : value)
 })
 
 const readName = (value: unknown): string | undefined => typeof value === "string" ? value : undefined

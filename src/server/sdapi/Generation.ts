@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { Described } from "../../core/Field.ts"
 import { ImageDecoder } from "../../images/ImageDecoder.ts"
+import { formatOf, ImageEncoder } from "../../images/ImageEncoder.ts"
 import { Upscalers } from "../../images/Upscalers.ts"
 import { Models } from "../../model/Models.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
@@ -20,6 +21,7 @@ import * as Processing from "../../processing/Processing.ts"
 import { StyleBook } from "../../processing/StyleBook.ts"
 import { knownNames } from "../../runner/knownNames.ts"
 import { withPresentNetworks } from "../../runner/presentNetworks.ts"
+import type { Processed } from "../../runner/Processed.ts"
 import * as Samplers from "../../sampling/Samplers.ts"
 import * as Schedules from "../../sampling/Schedules.ts"
 import { ModelTitles } from "../host/ModelTitles.ts"
@@ -59,6 +61,7 @@ export class Generation extends Context.Service<Generation, {
     Effect.gen(function*() {
       const { limits } = yield* CommandOptions
       const decoder = yield* ImageDecoder
+      const encoder = yield* ImageEncoder
       const queue = yield* RunQueue
       const requestImages = yield* RequestImages
       const { read } = requestImages
@@ -71,7 +74,14 @@ export class Generation extends Context.Service<Generation, {
       const upscalers = yield* Upscalers
 
       // Fills the fields that the request leaves out from its infotext.
-      const withInfotext = Effect.fnUntraced(function*(body: unknown, text: string, fields: ReadonlySet<string>) {
+      const withInfotext = Effect.fnUntraced(function*(
+        body: unknown,
+        { fields, hasUnits, text }: {
+          readonly text: string
+          readonly fields: ReadonlySet<string>
+          readonly hasUnits: boolean
+        }
+      ) {
         const given = readDict(body) ?? {}
         const present = yield* Effect.provideService(withPresentNetworks(text), Models, models)
         const parsed = yield* Infotext.parsing(present.text, { styles: (yield* styles.read).styles })
@@ -84,7 +94,8 @@ export class Generation extends Context.Service<Generation, {
           Effect.provideService(Models, models)
         )
         const filled: Record<string, unknown> = {}
-        for (const { name, value } of InfotextRequest.fieldsOf(said)) {
+        const saidFields = InfotextRequest.fieldsOf(said)
+        for (const { name, value } of saidFields) {
           if (InfotextWarnings.isUnknownName(name, value, isKnown)) continue
           if (name === "control_units") continue
           if (fields.has(name) && !(name in given) && value !== undefined && value !== null) filled[name] = value
@@ -100,11 +111,12 @@ export class Generation extends Context.Service<Generation, {
         const warnings = InfotextWarnings.warningsOf({
           parsed,
           kind: fields.has("init_images") ? "Img2Img" : "Txt2Img",
-          isGiven: (name) => name in given || name in overrides,
+          isGiven: (name) => name === "control_units" ? hasUnits : name in given || name in overrides,
           isKnown
         })
         return {
           body: { ...given, ...filled, override_settings: { ...unsaid, ...overrides } },
+          said: saidFields,
           warnings: [...present.warnings, ...warnings]
         }
       })
@@ -228,20 +240,42 @@ export class Generation extends Context.Service<Generation, {
         }
       })
 
+      const unitsOf = (request: ImageRequest) =>
+        Effect.provideService(ControlNet.unitsOf(request), RequestImages, requestImages)
+
+      // After the images, as sd-webui-controlnet has them, unless the settings leave them out.
+      const mapsOf = Effect.fnUntraced(
+        function*(request: ImageRequest, processed: Processed) {
+          const chosen = Options.patched(yield* options.snapshot, processed.state.processing.override_settings)
+          return !request.send_images || chosen.control_net_no_detectmap
+            ? []
+            : yield* ControlNet.mapsOf(request, processed, formatOf(chosen))
+        },
+        Effect.provideService(ImageEncoder, encoder),
+        Effect.mapError(fromRun)
+      )
+
       const unpack = Effect.fnUntraced(function*(image: string | Uint8Array) {
         const bytes = yield* read(image)
         return yield* Effect.mapError(decoder.decode(bytes, limits), fromRun)
       })
 
-      const run = Effect.fnUntraced(function*(request: ImageRequest, warnings: ReadonlyArray<string> = []) {
+      const run = Effect.fnUntraced(function*(
+        request: ImageRequest,
+        { said, warnings }: {
+          readonly said: ReadonlyArray<InfotextRequest.Said>
+          readonly warnings: ReadonlyArray<string>
+        } = { said: [], warnings: [] }
+      ) {
         const script = yield* Scripts.find(request)
         const asked = isImg2Img(request) ? yield* ofImg2Img(request) : yield* ofTxt2Img(request)
         const scripted = script === undefined
           ? asked
           : yield* script(asked, { decode: unpack, multiple: yield* sizeMultipleOf(asked.override_settings) })
-        const control_units = yield* Effect.provideService(ControlNet.unitsOf(request), RequestImages, requestImages)
+        const control_units = yield* unitsOf(request)
+        const asking = { ...scripted, control_units, ...InfotextRequest.unitsOf(said, control_units) }
         const processing = yield* Effect.mapError(
-          Processing.decode(given({ ...scripted, control_units }), limits),
+          Processing.decode(given(asking), limits),
           (error) => fromRun(withScriptPaths(error))
         )
         // A client that disconnects cancels its run, unless the images are to be saved.
@@ -260,8 +294,10 @@ export class Generation extends Context.Service<Generation, {
         ).pipe(Effect.mapError((error) => fromRun(withScriptPaths(error))))
         yield* Effect.forkDetach(titles.learn(processed.state.model.name))
         const passedOver = unknownCheckpoint(request, processing, processed.state.model.name)
+        const images = replyImages(processed).map(({ bytes }) => bytes)
+        const maps = script === undefined ? yield* mapsOf(request, processed) : []
         const reply: Reply = {
-          images: request.send_images ? replyImages(processed).map(({ bytes }) => bytes) : [],
+          images: request.send_images ? [...images, ...maps] : [],
           parameters: shown(request),
           info: info(request, processed, [...warnings, ...passedOver, ...processed.warnings])
         }
@@ -275,8 +311,9 @@ export class Generation extends Context.Service<Generation, {
         Effect.fnUntraced(function*(body: unknown) {
           const request = yield* decode(body)
           if (request.infotext === null || request.infotext === "") return yield* run(request)
-          const filled = yield* withInfotext(body, request.infotext, fields)
-          return yield* run(yield* decode(filled.body), filled.warnings)
+          const hasUnits = (yield* unitsOf(request)).length > 0
+          const { body: filled, ...rest } = yield* withInfotext(body, { text: request.infotext, fields, hasUnits })
+          return yield* run(yield* decode(filled), rest)
         })
 
       return Generation.of({
