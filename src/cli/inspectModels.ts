@@ -15,6 +15,9 @@ import { predictionOf } from "../models/checkpoint/prediction.ts"
 import type { WeightSource } from "../models/checkpoint/WeightSource.ts"
 import { isNamed, type ModelFile, open, trainedWords } from "../models/ModelFile.ts"
 import { ModelLibrary } from "../models/ModelLibrary.ts"
+import { optimisedOf } from "../models/optimise.ts"
+import { cacheIn } from "../models/optimisedFiles.ts"
+import { CommandOptions } from "../processing/CommandOptions.ts"
 import { UnusableFile } from "./failures.ts"
 import { layerLibrary } from "./listModels.ts"
 import type * as ProcessFlags from "./ProcessFlags.ts"
@@ -42,18 +45,22 @@ export const showModel = Effect.fn("showModel")(function*(name: string, { json, 
     const found = files.filter((file) => isNamed(file, name))
     const one = found.length > 0 ? undefined : yield* library.find(kinds, name)
     const named = one === undefined ? found : [one]
-    if (named.length === 0) {
-      const folders = yield* library.folders
-      const like = nearest(name, files.map((file) => file.name))
-      const hint = like === undefined ? "" : ` Did you mean "${like}"?`
-      const where = folders.length === 0 ? "nothing that came with Serena" : `nothing in ${folders.join(" and ")}`
-      return yield* new UnusableFile({ file: name, reason: `${where} has this name or hash.${hint}` })
-    }
+    if (named.length === 0) return yield* notFound(name)
     for (const file of named) {
       const about = yield* aboutFile(file)
       yield* Console.log(json ? JSON.stringify(about) : shown(about))
     }
   }).pipe(Effect.provide(layer))
+})
+
+/** Fails with where a name was looked for, and the name that is nearest. */
+export const notFound = Effect.fnUntraced(function*(name: string) {
+  const library = yield* ModelLibrary
+  const folders = yield* library.folders
+  const like = nearest(name, (yield* library.list).map((file) => file.name))
+  const hint = like === undefined ? "" : ` Did you mean "${like}"?`
+  const where = folders.length === 0 ? "nothing that came with Serena" : `nothing in ${folders.join(" and ")}`
+  return yield* new UnusableFile({ file: name, reason: `${where} has this name or hash.${hint}` })
 })
 
 const aboutFile = Effect.fnUntraced(function*(file: ModelFile) {
@@ -85,10 +92,17 @@ const aboutFile = Effect.fnUntraced(function*(file: ModelFile) {
     parts: contents === undefined || source === undefined ? [] : groupsOf(contents, source),
     tensors: source?.tensors.size ?? 0,
     ignored: contents?.ignored ?? [],
+    optimized: yield* optimizedOf(file),
     metadata,
     problems
   }
   return about
+})
+
+const optimizedOf = Effect.fnUntraced(function*({ file }: ModelFile) {
+  const { dataDir } = yield* CommandOptions
+  const networks = dataDir === undefined ? [] : yield* optimisedOf(cacheIn(dataDir), file)
+  return networks.map(({ isValid, network, size }) => ({ network, size, valid: isValid }))
 })
 
 interface About extends Pick<Contents, "ignored" | "precision" | "why"> {
@@ -107,6 +121,7 @@ interface About extends Pick<Contents, "ignored" | "precision" | "why"> {
   readonly trainedWords: ReadonlyArray<string>
   readonly parts: ReadonlyArray<{ readonly network: string; readonly prefix: string; readonly tensors: number }>
   readonly tensors: number
+  readonly optimized: ReadonlyArray<{ readonly network: string; readonly size: number; readonly valid: boolean }>
   readonly metadata: Readonly<Record<string, string>>
   readonly problems: ModelFile["problems"]
 }
@@ -146,6 +161,12 @@ const shown = (about: About): string => {
       [
         "ignored",
         `${names.length}: ${reason}${reason === "unknown" ? ` (${names.slice(0, 5).join(", ")})` : ""}`
+      ] as const
+    ),
+    ...about.optimized.map(({ network, size, valid }) =>
+      [
+        "optimized",
+        `${network}: ${fileSize(size)}${valid ? "" : ", of an earlier file, version or processor: not used"}`
       ] as const
     ),
     ...Object.entries(metadata).map(([key, value]) =>

@@ -23,14 +23,18 @@ export interface ListOptions extends ProcessFlags.Places {
   readonly names: boolean
 }
 
-/** The library of the folders that a command names. */
-export const layerLibrary = Effect.fnUntraced(function*({ dataDir, modelsDir }: ProcessFlags.Places) {
-  const found = yield* ProcessFlags.findPlaces({
+/** The folders that a command names, or the usual ones. `keeps` is whether the data folder has to be writable. */
+export const findPlaces = ({ dataDir, modelsDir }: ProcessFlags.Places, keeps = false) =>
+  ProcessFlags.findPlaces({
     modelsDir: Option.getOrUndefined(modelsDir),
     dataDir: Option.getOrUndefined(dataDir)
-  }).pipe(Effect.mapError((problems) => new InvalidOptions({ problems: problems.map(byFlag(ProcessFlags.table)) })))
-  return Serena.layer({ cmdOpts: found })
-})
+  }, keeps).pipe(
+    Effect.mapError((problems) => new InvalidOptions({ problems: problems.map(byFlag(ProcessFlags.table)) }))
+  )
+
+/** The library of the folders that a command names. */
+export const layerLibrary = (places: ProcessFlags.Places) =>
+  Effect.map(findPlaces(places), (found) => Serena.layer({ cmdOpts: found }))
 
 /** Prints what is in the models folders, and what is wrong with it. Headers are read, and no network is opened. */
 export const listModels = Effect.fn("listModels")(

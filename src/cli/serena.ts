@@ -202,6 +202,33 @@ const pull = Command.make(
   ])
 )
 
+const optimize = Command.make(
+  "optimize",
+  {
+    name: Argument.String("name").pipe(Argument.withDescription("Name, title or hash of a checkpoint")),
+    ...ProcessFlags.places,
+    remove: Flag.Boolean("remove").pipe(
+      Flag.withoutNegation,
+      Flag.withDescription("Take the checkpoint's optimised networks away"),
+      Flag.withDefault(false)
+    ),
+    json: ProcessFlags.json("Print one line of JSON"),
+    quiet: ProcessFlags.quiet
+  },
+  Effect.fnUntraced(function*({ name, ...options }) {
+    const { optimizeModel } = yield* Effect.promise(() => import("./optimizeModel.ts"))
+    yield* optimizeModel(name, options)
+  }, logDefects)
+).pipe(
+  Command.withDescription(
+    "Keep a checkpoint's networks in the form that this processor computes fastest; takes several times its size on disk"
+  ),
+  Command.withExamples([
+    { command: "serena models optimize my-model" },
+    { command: "serena models optimize my-model --remove", description: "Give the disk space back" }
+  ])
+)
+
 const models = Command.make(
   "models",
   {
@@ -218,7 +245,7 @@ const models = Command.make(
     yield* listModels(input)
   }, logDefects)
 ).pipe(
-  Command.withSubcommands([show, verify, pull]),
+  Command.withSubcommands([show, verify, pull, optimize]),
   Command.withDescription("List the installed models"),
   Command.withExamples([
     { command: "serena models" },

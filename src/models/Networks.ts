@@ -25,6 +25,7 @@ import { CommandOptions } from "../processing/CommandOptions.ts"
 import type { GraphFile, GraphOptions } from "./graph/Graph.ts"
 import * as metrics from "./metrics.ts"
 import type { Command, NetworkInfo, Reply, Request, Sessions, SharedTensor } from "./networkProtocol.ts"
+import { cacheIn } from "./optimisedFiles.ts"
 
 export type { NetworkInfo, SharedTensor, TensorType } from "./networkProtocol.ts"
 
@@ -69,6 +70,8 @@ export interface OpenOptions {
 export interface BuiltNetwork {
   /** The file of the weights, for messages. */
   readonly file: string
+  /** What it is in a model, such as `unet`. */
+  readonly name?: string | undefined
   readonly graph: GraphFile
 }
 
@@ -88,6 +91,14 @@ export class Networks extends Context.Service<Networks, {
    * devices compute in float16, where they can, from an optimised copy of the graph.
    */
   readonly graphs: Effect.Effect<Pick<GraphOptions, "arithmetic" | "optimised">, NetworkThreadDied>
+  /**
+   * Writes what onnxruntime makes of a graph for this processor: the ONNX file `to`, and its weights next to it. Where
+   * it lies in the folder of optimised networks, `open` then opens it in place of the graph.
+   */
+  readonly optimise: (
+    network: BuiltNetwork,
+    to: string
+  ) => Effect.Effect<void, NetworkLoadError | NetworkThreadDied>
 }>()("serena/models/Networks") {
   /** Networks in a worker thread of this process, on the device that the command options name. */
   static readonly layer: Layer.Layer<Networks, never, CommandOptions> = Layer.effect(
@@ -130,7 +141,8 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
   never,
   CommandOptions | Scope.Scope
 > {
-  const { device, lowvram, maxMemory, threads } = yield* CommandOptions
+  const { dataDir, device, lowvram, maxMemory, threads } = yield* CommandOptions
+  const cache = dataDir === undefined || device !== "cpu" ? undefined : cacheIn(dataDir)
   const countSessions = yield* metrics.sessions
   const foreground: Lane = { turn: yield* Semaphore.make(1), threads, thread: undefined }
   const background: Lane = { turn: yield* Semaphore.make(1), threads: 1, thread: undefined }
@@ -162,6 +174,21 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
       }))
     )
 
+  const optionsOf = (lane: Lane) => ({
+    cache,
+    provider: device,
+    threads: lane.threads,
+    alone: lowvram,
+    maxMemory: maxMemory === 0 ? undefined : maxMemory * 2 ** 20
+  })
+
+  const optimise: Networks["Service"]["optimise"] = ({ file, graph }, to) =>
+    Effect.asVoid(ask(
+      threadOf(foreground),
+      { op: "optimise", to, options: { ...optionsOf(foreground), file, graph, seamless: false } },
+      ({ reason }) => new NetworkLoadError({ file, reason })
+    ))
+
   const open: Networks["Service"]["open"] = Effect.fnUntraced(function*(opened, options = {}) {
     const { file, graph } = typeof opened === "string" ? { file: opened, graph: undefined } : opened
     const lane = options.background === true && !lowvram ? background : foreground
@@ -174,15 +201,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
         const on = threadOf(lane)
         const reply = yield* ask(on, {
           op: "open",
-          options: {
-            file,
-            graph,
-            provider: device,
-            threads: lane.threads,
-            seamless: options.seamless === true,
-            alone: lowvram,
-            maxMemory: maxMemory === 0 ? undefined : maxMemory * 2 ** 20
-          }
+          options: { ...optionsOf(lane), file, graph, seamless: options.seamless === true }
         }, unloaded)
         return { on, network: reply.value, info: reply.info ?? { inputs: [], outputs: [] } }
       }),
@@ -206,7 +225,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
     return { ...info, file, isOpen: on.isAlive, bind, estimate }
   })
 
-  return Networks.of({ open, graphs })
+  return Networks.of({ open, graphs, optimise })
 })
 
 // Calls that wait for each other.

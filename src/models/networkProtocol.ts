@@ -27,6 +27,8 @@ export interface OpenOptions {
   readonly file: string
   /** A graph that was built here; it says where its weights are. */
   readonly graph?: GraphFile | undefined
+  /** The folder of optimised networks; undefined where none is to be used. */
+  readonly cache?: string | undefined
   /** onnxruntime's name of the execution provider. */
   readonly provider: string
   /** Threads one call may use; 0 lets onnxruntime decide. */
@@ -43,6 +45,8 @@ export interface OpenOptions {
 
 export type Command =
   | { readonly op: "open"; readonly options: OpenOptions }
+  /** Writes the optimised network of a graph that was built here: the ONNX file `to`, and its weights next to it. */
+  | { readonly op: "optimise"; readonly options: OpenOptions; readonly to: string }
   | { readonly op: "close"; readonly network: number }
   | {
     readonly op: "bind"

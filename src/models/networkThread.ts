@@ -9,8 +9,8 @@
  * `Networks` only.
  */
 import { statSync } from "node:fs"
-import { readFile } from "node:fs/promises"
-import { dirname, parse, resolve } from "node:path"
+import { open, readFile } from "node:fs/promises"
+import { dirname, join, parse, resolve } from "node:path"
 import { parentPort } from "node:worker_threads"
 import { InferenceSession, Tensor } from "onnxruntime-node"
 import type { MemoryEstimate } from "../model/LoadedModel.ts"
@@ -24,6 +24,7 @@ import { count } from "./onnx/shapes.ts"
 import { skeleton } from "./onnx/skeleton.ts"
 import { sketched, slicedAttention } from "./onnx/slicedAttention.ts"
 import { type InputDims, withOverhead, workingMemory } from "./onnx/workingMemory.ts"
+import { fileNames, findOptimised } from "./optimisedFiles.ts"
 import { seamless } from "./seamless.ts"
 
 // onnxruntime takes bytes of half precision as a Float16Array where the language has one, and its native part then
@@ -97,19 +98,29 @@ const formOf = (options: OpenOptions, isSliced: boolean): Form => ({
 
 type Opening = Pick<Form, "isSliced" | "options">
 
+const sessionOptions = ({ provider, threads }: OpenOptions) => ({
+  executionProviders: provider === "cpu" ? ["cpu"] : [provider, "cpu"],
+  ...(threads > 0 && { intraOpNumThreads: threads }),
+  interOpNumThreads: 1,
+  // A pattern is a second copy of the largest call's working memory, that is never freed. It makes no call faster.
+  enableMemPattern: false,
+  // Errors come back as exceptions; printing them as well would only disturb the terminal.
+  logSeverityLevel: 4 as const
+})
+
 const create = async ({ isSliced, options: opening }: Opening): Promise<InferenceSession> => {
-  const { file, graph, provider, seamless: isSeamless, threads } = opening
-  const options = {
-    executionProviders: provider === "cpu" ? ["cpu"] : [provider, "cpu"],
-    ...(threads > 0 && { intraOpNumThreads: threads }),
-    interOpNumThreads: 1,
-    // A pattern is a second copy of the largest call's working memory, that is never freed. It makes no call faster.
-    enableMemPattern: false,
-    // Errors come back as exceptions; printing them as well would only disturb the terminal.
-    logSeverityLevel: 4
-  } as const
+  const { cache, file, graph, provider, seamless: isSeamless } = opening
+  const options = sessionOptions(opening)
   if (graph !== undefined) {
     checkUnchanged(opening)
+    const saved = cache === undefined ? undefined : findOptimised(cache, file, graph)
+    if (saved !== undefined) {
+      try {
+        return await InferenceSession.create(saved, { ...options, graphOptimizationLevel: "disabled" })
+      } catch {
+        // One that does not load stands for nothing: the graph itself is opened.
+      }
+    }
     return await InferenceSession.create(graph.bytes, {
       ...options,
       // Any optimisation copies the weights, see `Graph`. Graphics cards compile the graph, and hold a copy anyway.
@@ -125,6 +136,32 @@ const create = async ({ isSliced, options: opening }: Opening): Promise<Inferenc
     // The folder of weights in external files.
     extra: { session: { model_external_initializers_file_folder_path: dirname(resolve(file)) } }
   })
+}
+
+// Writes what onnxruntime makes of a graph for this processor. It could write weights as its kernels pack them as well,
+// for 2 to 5 % of a step, but version 1.30 crashes where it reads some of these again.
+const optimise = async (opening: OpenOptions, to: string) => {
+  const { file, graph } = opening
+  if (graph === undefined) throw new Error("only graphs that are built here are optimised")
+  checkUnchanged(opening)
+  const session = await InferenceSession.create(graph.bytes, {
+    ...sessionOptions(opening),
+    graphOptimizationLevel: "all",
+    optimizedModelFilePath: to,
+    extra: {
+      session: {
+        model_external_initializers_file_folder_path: parse(resolve(file)).root,
+        optimized_model_external_initializers_file_name: fileNames.weights,
+        optimized_model_external_initializers_min_size_in_bytes: "1024"
+      }
+    }
+  })
+  await session.release()
+  // On the disk before its folder gets its name: a machine that loses power keeps no name of what is not there.
+  for (const name of Object.values(fileNames)) {
+    const written = await open(join(dirname(to), name), "a")
+    await written.sync().finally(() => written.close())
+  }
 }
 
 // A file that is shorter than it was when it was mapped would end the process at the next access (SIGBUS).
@@ -355,6 +392,10 @@ const perform = async (
       const session = await sessionOf(network, network.whole)
       networks.set(++opened, network)
       return { value: opened, info: info(session) }
+    }
+    case "optimise": {
+      await optimise(command.options, command.to)
+      return { value: 0 }
     }
     case "close": {
       const network = known(networks, command.network)

@@ -81,7 +81,7 @@ export const builtOpener = Effect.gen(function*() {
   const open: BuiltOpener = ({ model, network }, build, options) =>
     remembered(
       build.pipe(
-        Effect.flatMap((built) => networks.open(built, options)),
+        Effect.flatMap((built) => networks.open({ ...built, name: network }, options)),
         Effect.map((network): Opened => ({ network, type: typesOf(network), batch: undefined })),
         openedWithin(scope),
         Effect.withSpan("model.load", { attributes: { "serena.model": model, "serena.network": network } })

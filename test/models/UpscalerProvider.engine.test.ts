@@ -48,9 +48,9 @@ const counted = () => {
     Effect.acquireRelease(Effect.sync(() => now[what]++), () => Effect.sync(() => now[what]--))
   const layer = Layer.effect(
     Networks,
-    Effect.map(Networks, ({ graphs, open }) =>
+    Effect.map(Networks, ({ open, ...others }) =>
       Networks.of({
-        graphs,
+        ...others,
         open: (file, options) =>
           Effect.map(Effect.tap(open(file, options), held("open")), (network) => ({
             ...network,

@@ -107,10 +107,10 @@ layer(References.layer.pipe(Layer.provideMerge(layerModels())))("a checkpoint wi
 
   it.effect("opens networks once for the same files, and gives back those that were not used of late", () =>
     Effect.gen(function*() {
-      const { graphs, open } = yield* Networks
+      const { open, ...others } = yield* Networks
       const counts = { opened: 0, closed: 0 }
       const counting = Networks.of({
-        graphs,
+        ...others,
         open: (...args) =>
           Effect.tap(open(...args), () => {
             counts.opened++

@@ -24,6 +24,7 @@ const slowNetworks = Effect.gen(function*() {
   const begun = yield* Latch.make()
   const networks = Networks.of({
     graphs: Effect.succeed({}),
+    optimise: () => Effect.void,
     open: (opened) => {
       const file = typeof opened === "string" ? opened : opened.file
       const network: Network = {
