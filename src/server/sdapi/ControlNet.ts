@@ -238,7 +238,8 @@ export const controlTypes = Effect.map(titles, (all) => {
 /** `GET /controlnet/settings`. */
 export const settings = { control_net_unit_count: mostUnits }
 
-const DetectRequest = Schema.Struct({
+/** The body of `POST /controlnet/detect`. */
+export const DetectRequest = Schema.Struct({
   controlnet_module: otherwise(Text.required, "none"),
   controlnet_input_images: otherwise(ImageTexts.required, []),
   controlnet_masks: otherwise(ImageTexts.nullable, null),
@@ -247,7 +248,7 @@ const DetectRequest = Schema.Struct({
   controlnet_threshold_b: otherwise(FloatNumber.required, new Float(-1))
 })
 
-const decodeDetect = decoder(DetectRequest)
+export const decodeDetect = decoder(DetectRequest)
 
 /** Largest number of images of one request. */
 const maxImages = 100

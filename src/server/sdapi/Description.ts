@@ -1,5 +1,6 @@
 /**
- * The webui's API (`/sdapi/v1`) as OpenAPI paths: every endpoint with the fields that it reads.
+ * The webui's API (`/sdapi/v1`) and ControlNet's (`/controlnet`) as OpenAPI paths: every endpoint with the fields that
+ * it reads.
  *
  * Fields, types and defaults are those of the request schemas. Replies are described as far as clients rely on them.
  */
@@ -11,6 +12,7 @@ import type * as SchemaAST from "effect/SchemaAST"
 import { type Described, fieldOf } from "../../core/Field.ts"
 import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
 import type { Access } from "../host/ServerOptions.ts"
+import * as ControlNet from "./ControlNet.ts"
 import { decodeImg2Img, decodeTxt2Img, Img2ImgRequest, Txt2ImgRequest } from "./ImageRequest.ts"
 import { Float } from "./PythonJson.ts"
 import { type Endpoint, endpoints } from "./Routes.ts"
@@ -53,7 +55,7 @@ const made = object({
 })
 
 const descriptions = (
-  fields: { readonly txt2img: Json; readonly img2img: Json }
+  fields: { readonly txt2img: Json; readonly img2img: Json; readonly detect: Json }
 ): Readonly<Record<string, Description>> => ({
   "POST /txt2img": { summary: "Text-to-image", body: fields.txt2img, reply: made },
   "POST /img2img": { summary: "Image-to-image", body: fields.img2img, reply: made },
@@ -106,6 +108,25 @@ const descriptions = (
   "GET /memory": {
     summary: "Get the memory in use",
     reply: object({ ram: { type: "object" }, cuda: { type: "object" } })
+  },
+  "GET /controlnet/version": { summary: "Get the version of the API", reply: object({ version: { type: "integer" } }) },
+  "GET /controlnet/model_list": { summary: "List ControlNets", reply: object({ model_list: list(text) }) },
+  "GET /controlnet/module_list": {
+    summary: "List preprocessors with their numbers",
+    reply: object({ module_list: list(text), module_detail: { type: "object" } })
+  },
+  "GET /controlnet/control_types": {
+    summary: "List preprocessors and ControlNets by control type",
+    reply: object({ control_types: { type: "object" } })
+  },
+  "GET /controlnet/settings": {
+    summary: "Get how many units a request may have",
+    reply: object({ control_net_unit_count: { type: "integer" } })
+  },
+  "POST /controlnet/detect": {
+    summary: "Show what a preprocessor makes of images",
+    body: fields.detect,
+    reply: object({ images: list({ type: "string", description: "A PNG file in bare base64." }), info: text })
   },
   "GET /scripts": { summary: "List scripts", reply: object({ txt2img: list(text), img2img: list(text) }) }
 })
@@ -195,14 +216,23 @@ const refusalsOf = (
   ...(method === "POST" ? [403, 413] : []),
   ...(body ? [400, 422] : []),
   ...(path.endsWith("/progress") ? [422] : []),
-  ...(/\/(?:txt2img|img2img|extra-\w+-images?)$/.test(path) ? [404, 409, 429, 503] : [])
+  ...(/\/(?:txt2img|img2img|extra-\w+-images?)$/.test(path) ? [404, 409, 429, 503] : []),
+  ...(path.endsWith("/detect") ? [429, 503] : [])
 ]
 
 // What is answered with 501, or is there only on servers that clients may stop.
 const isMissing = ({ path }: Endpoint): boolean => /\/(?:interrogate|create\/\w+|train\/\w+|server-\w+)$/.test(path)
 
 const parametersOf = ({ path }: Endpoint): Array<OpenApi.OpenAPISpecParameter> =>
-  /\/(?:progress|interrupt|skip)$/.test(path)
+  path.endsWith("/module_list") ?
+    [{
+      name: "alias_names",
+      in: "query",
+      required: false,
+      schema: { type: "boolean" },
+      description: "Whether to list what people see in place of names."
+    }] :
+    /\/(?:progress|interrupt|skip)$/.test(path)
     ? [
       ...(path.endsWith("/progress")
         ? [{
@@ -228,13 +258,14 @@ export const paths = (access: Access): Effect.Effect<OpenApi.OpenAPISpecPaths> =
   Effect.gen(function*() {
     const known = descriptions({
       txt2img: fieldsOf(Txt2ImgRequest, Txt2Img, { ...(yield* decodeTxt2Img({})) }),
-      img2img: fieldsOf(Img2ImgRequest, Img2Img, { ...(yield* decodeImg2Img({})) })
+      img2img: fieldsOf(Img2ImgRequest, Img2Img, { ...(yield* decodeImg2Img({})) }),
+      detect: fieldsOf(ControlNet.DetectRequest, { fields: {} }, { ...(yield* ControlNet.decodeDetect({})) })
     })
     const result: OpenApi.OpenAPISpecPaths = {}
     for (const endpoint of endpoints) {
       const { guarded, method, path } = endpoint
-      if (!path.startsWith("/sdapi/v1/") || isMissing(endpoint)) continue
-      const short = path.slice("/sdapi/v1".length)
+      if (!/^\/(?:sdapi\/v1|controlnet)\//.test(path) || isMissing(endpoint)) continue
+      const short = path.replace(/^\/sdapi\/v1/, "")
       const { body, reply = anything, summary = short.slice(1).replaceAll("-", " ") }: Partial<Description> =
         known[`${method} ${short}`] ?? {}
       const failures = refusalsOf(endpoint, body !== undefined, access)

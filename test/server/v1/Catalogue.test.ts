@@ -321,7 +321,10 @@ describe("The description of the API", () => {
         "/v1/options",
         "/sdapi/v1/txt2img",
         "/sdapi/v1/progress",
-        "/sdapi/v1/sd-models"
+        "/sdapi/v1/sd-models",
+        "/v1/preprocess",
+        "/controlnet/model_list",
+        "/controlnet/detect"
       ])
       assert.include(text, "multipart/form-data")
       for (const [, name] of text.matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
@@ -344,6 +347,7 @@ describe("The description of the API", () => {
         `"steps":{"anyOf":[{"type":"integer"},{"type":"null"}],"default":50,"title":"Sampling steps","description":"`
       )
       assert.include(text, `"send_images":{"type":"boolean","default":true}`)
+      assert.include(text, `"controlnet_processor_res":{"type":"integer","default":512}`)
     }))
 
   it.live("has every field of the replies to errors, and says which statuses a path has", () =>
@@ -374,6 +378,7 @@ describe("The description of the API", () => {
         "500",
         "503"
       ])
+      assert.includeMembers(statuses("/controlnet/detect", "post"), ["200", "422", "429", "503"])
       assert.deepStrictEqual(statuses("/v1/runs/{id}", "get"), ["200", "400", "404", "421", "500"])
     }))
 
