@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import { page, prose, table } from "../docs/markdown.ts"
 import { countCases } from "./cases.ts"
 import { guidance, prediction } from "./guidance.ts"
+import { layouts, proof as networks, unmeasured } from "./layouts.ts"
 import { type Measurement, type Proof, scientific } from "./Measurement.ts"
 import { noise } from "./noise.ts"
 import { deviations, embedded, families, infotextRules, promptRules } from "./rules.ts"
@@ -26,7 +27,8 @@ export const proofs = (measured: Effect.Success<typeof measurements>): ReadonlyA
     proof
   ),
   brownian,
-  embedded
+  embedded,
+  networks
 ]
 
 const brownian: Proof = { file: "test/sampling/Brownian.test.ts", title: "Brownian noise" }
@@ -34,10 +36,14 @@ const brownian: Proof = { file: "test/sampling/Brownian.test.ts", title: "Browni
 /** The command that makes the contact sheet of all samplers. */
 export const contactSheetCommand = "serena contact-sheet --out docs/images/samplers.png"
 
-/** The whole page. `count` returns the number of cases in a test. */
+/**
+ * The whole page. `count` returns the number of cases in a test. Without `layouts` the table of checkpoints has no
+ * deviations: to measure them, their networks have to run.
+ */
 export const conformancePage = (
   measured: Effect.Success<typeof measurements>,
-  count: (proof: Proof) => number
+  count: (proof: Proof) => number,
+  layouts: ReadonlyArray<Measurement> = unmeasured
 ): string =>
   page(
     "# Conformance",
@@ -113,6 +119,14 @@ export const conformancePage = (
       "The networks of the embedded model match PyTorch's output for the same weights within 1e-3 " +
         `(${link(embedded)}).`
     ),
+    "## Checkpoints",
+    prose(
+      "UNets and VAEs that are built from checkpoints, in each layout that people have, and what torch computed from the " +
+        "same files; very small networks with all parts of real ones. A tolerance is sixteen times the error that single " +
+        "precision causes in torch itself, or a 100,000th of the largest value. The same test compares text encoders, ControlNets, upscalers and " +
+        "tiny autoencoders."
+    ),
+    measurementTable("layout", layouts),
     "## Reproduction",
     prose(
       "An infotext, read with the init images and the mask given again, makes the same bytes on the same machine. " +
@@ -147,7 +161,7 @@ export const currentPage = Effect.gen(function*() {
   const count = yield* Effect.promise(() =>
     countCases([...promptRules, ...infotextRules].map(({ proof }) => proof.file))
   )
-  return conformancePage(yield* measurements, count)
+  return conformancePage(yield* measurements, count, yield* layouts)
 })
 
 const measurementTable = (what: string, rows: ReadonlyArray<Measurement>): string =>
