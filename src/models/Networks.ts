@@ -17,6 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import { createHash } from "node:crypto"
 import { Worker } from "node:worker_threads"
 import * as WorkerCalls from "../core/WorkerCalls.ts"
 import type { MemoryEstimate } from "../model/LoadedModel.ts"
@@ -26,6 +27,7 @@ import type { GraphFile, GraphOptions } from "./graph/Graph.ts"
 import * as metrics from "./metrics.ts"
 import type { Command, NetworkInfo, Reply, Request, Sessions, SharedTensor } from "./networkProtocol.ts"
 import { cacheIn } from "./optimisedFiles.ts"
+import * as shared from "./shared.ts"
 
 export type { NetworkInfo, SharedTensor, TensorType } from "./networkProtocol.ts"
 
@@ -189,7 +191,24 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
       ({ reason }) => new NetworkLoadError({ file, reason })
     ))
 
+  // The same graph of the same files is opened once, for models that differ in other networks, such as their VAE.
+  const graphsOpen = yield* shared.make<Network, NetworkLoadError | NetworkThreadDied>(0)
+
   const open: Networks["Service"]["open"] = Effect.fnUntraced(function*(opened, options = {}) {
+    if (typeof opened === "string") return yield* openAlone(opened, options)
+    const own = lowvram || options.background !== true ? foreground : background
+    const thread = threadOf(own)
+    const key = [
+      own === background,
+      options.seamless === true,
+      thread.id,
+      createHash("sha1").update(opened.graph.bytes).digest("hex"),
+      ...opened.graph.files.map(({ modified, path, size }) => `${path} ${size} ${modified}`)
+    ]
+    return yield* graphsOpen.get(key.join("\n"), openAlone(opened, options))
+  })
+
+  const openAlone: Networks["Service"]["open"] = Effect.fnUntraced(function*(opened, options = {}) {
     const { file, graph } = typeof opened === "string" ? { file: opened, graph: undefined } : opened
     const lane = options.background === true && !lowvram ? background : foreground
     const unloaded = ({ device, reason }: Refused) =>
@@ -236,6 +255,8 @@ interface Lane {
 }
 
 interface Thread {
+  /** Differs from those of the threads before it. */
+  readonly id: string
   readonly isAlive: () => boolean
   readonly ask: (command: Command) => Effect.Effect<Ok, Refused | NetworkThreadDied>
   readonly end: Effect.Effect<void>
@@ -260,6 +281,7 @@ const startThread = (spawn: () => Worker, countSessions: (change: number) => voi
   })
 
   return {
+    id: `${worker.threadId}`,
     isAlive: calls.isAlive,
     end: calls.end,
     ask: (command) =>

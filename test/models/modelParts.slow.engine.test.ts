@@ -3,6 +3,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -54,6 +55,11 @@ const save = (file: string, { tensors }: WeightSource, rename: (name: string) =>
 const below = (prefix: string, instead = "") => (name: string) =>
   name.startsWith(prefix) ? instead + name.slice(prefix.length) : undefined
 
+const sessionsOpen = Effect.map(Metric.snapshot, (all) => {
+  const gauge = all.find(({ id }) => id === "serena_network_sessions_open")
+  return gauge?.type === "Gauge" ? Number(gauge.state.value) : NaN
+})
+
 layer(layerAll)("the parts of a model", (it) => {
   const load = Effect.fnUntraced(function*(name: string, settings: OptionsPatch = {}) {
     const chosen: ModelSettings = Options.patched(Options.defaults, settings)
@@ -86,6 +92,22 @@ layer(layerAll)("the parts of a model", (it) => {
       }
       for (const sd_vae of ["None", "Automatic", ""]) assert.isUndefined((yield* load("sd15", { sd_vae })).vae)
       assert.strictEqual(yield* decoded(yield* load("sd15", { sd_vae: "None" })), yield* decoded(own))
+    }))
+
+  it.effect("that stay the same are not opened again when another is exchanged", () =>
+    Effect.gen(function*() {
+      const predict = Effect.fnUntraced(function*(model: LoadedModel) {
+        const inputs = { encoder_hidden_states: [77, model.textEncoders[0].width] }
+        yield* (yield* model.denoising({ ...shape, height: 8, width: 8, batch: 1, inputs })).run(500)
+      }, Effect.scoped)
+      const [own, other] = [yield* load("sd15"), yield* load("sd15", { sd_vae: "diffusers" })]
+      assert.notStrictEqual(own, other)
+      yield* predict(own)
+      const before = yield* sessionsOpen
+      yield* predict(other)
+      assert.strictEqual(yield* sessionsOpen, before)
+      yield* decoded(other)
+      assert.strictEqual(yield* sessionsOpen, before + 1)
     }))
 
   it.effect("are exchanged in a diffusers folder as well", () =>
