@@ -89,10 +89,8 @@ const make = Effect.fnUntraced(function*(cache: string, file: string, { json, qu
     Effect.catchTag("PlatformError", (error) => unwritten(file)(error))
   )
   const size = made.reduce((sum, network) => sum + network.size, 0)
-  if (json) yield* Console.log(JSON.stringify({ file, networks: made.map(shown), size }))
-  else {for (const { isNew, network, size } of made) {
-      yield* Console.log(`${network}  ${fileSize(size)}${isNew ? "" : "  (was there)"}`)
-    }}
+  const lines = made.map(({ isNew, network, size }) => `${network}  ${fileSize(size)}${isNew ? "" : "  (was there)"}`)
+  yield* Console.log(json ? JSON.stringify({ file, networks: made.map(shown), size }) : lines.join("\n"))
 })
 
 const shown = ({ isNew, network, size }: MadeNetwork) => ({ network, size, new: isNew })

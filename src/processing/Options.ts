@@ -76,7 +76,7 @@ const fields = {
       title: "Name of LoRAs in tags",
       description: "What a LoRA's tag is written with: the name that the file states of itself, where no other file " +
         "states the same, or the file's name. Both are read.",
-      group: "Model"
+      group: "Extra networks"
     })
   ),
 

@@ -6,7 +6,7 @@ import { settingsOf } from "../../src/processing/InfotextRequest.ts"
 import { Options, OptionsSnapshot } from "../../src/processing/Options.ts"
 import { Img2Img, Txt2Img } from "../../src/processing/Processing.ts"
 
-const ofFiles = new Set(["Saving images", "Directories", "Infotext", "Live previews"])
+const ofFiles = new Set(["Saving images", "Directories", "Infotext", "Live previews", "Extra networks"])
 const groupOf = (name: string) => fieldOf(OptionsSnapshot, name)?.group ?? ""
 
 describe("the keys of infotexts", () => {

@@ -14,7 +14,7 @@ import { names } from "../examples/pages.ts"
 import { ModelsDir } from "../models/wholeVocabulary.ts"
 
 /** Pages whose reader has a models folder. */
-const withModels = new Set(["docs/how-to/loras.md"])
+const withModels = new Set(["docs/how-to/controlnet.md", "docs/how-to/loras.md"])
 
 const followed = new Set(names.filter((name) => name !== "testing").map((name) => `docs/how-to/${name}.md`))
 const sections = pages().filter(({ path }) => followed.has(path)).flatMap(({ blocks, path }) =>
