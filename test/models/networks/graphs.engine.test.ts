@@ -125,15 +125,17 @@ layer(layerModels())("graphs", (it) => {
       const fs = yield* FileSystem.FileSystem
       const file = yield* written({ weight: float32([2, 2], inRows) })
       const graph = linearGraph(yield* weightsOf(file)).file()
-      const network = yield* (yield* Networks).open({ file, graph })
-      const [x, y] = [TensorBuffer.make("float32", [1, 1, 2]), TensorBuffer.make("float32", [1, 1, 2])]
-      const run = yield* TensorBuffer.bind(network, { inputs: { x }, outputs: { y } })
-      yield* run
-      yield* fs.truncate(file, 0)
-      const error = yield* Effect.flip(run)
-      assert.strictEqual(error._tag, "NetworkLoadError")
-      assert.include(error.message, "was changed after it was read; load the model again")
+      const open = (yield* Networks).open({ file, graph })
+      yield* Effect.scoped(Effect.gen(function*() {
+        const [x, y] = [TensorBuffer.make("float32", [1, 1, 2]), TensorBuffer.make("float32", [1, 1, 2])]
+        const run = yield* TensorBuffer.bind(yield* open, { inputs: { x }, outputs: { y } })
+        yield* run
+        yield* fs.truncate(file, 0)
+        const error = yield* Effect.flip(run)
+        assert.strictEqual(error._tag, "NetworkLoadError")
+        assert.include(error.message, "was changed after it was read; load the model again")
+      }))
       yield* fs.remove(file)
-      assert.include((yield* Effect.flip((yield* Networks).open({ file, graph }))).message, "was removed")
+      assert.include((yield* Effect.flip(open)).message, "was removed")
     }).pipe(Effect.scoped))
 })
