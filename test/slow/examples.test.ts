@@ -6,6 +6,7 @@
  */
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
 import { cp } from "node:fs/promises"
 import { join } from "node:path"
 import { isForClone, isTried, pages, withoutInstallation } from "../docs/pages.ts"
@@ -22,6 +23,9 @@ const sections = pages().filter(({ path }) => followed.has(path)).flatMap(({ blo
     blocks.some(isTried) ? [{ title: `${path}, ${section}`, path, blocks }] : []
   )
 )
+
+// A section stands for itself. Images take all processors, so more at once are only slower.
+const places = Semaphore.makeUnsafe(2)
 
 layer(ModelsDir.layer)("a reader who does what a how-to page says", (it) => {
   for (const { blocks, path, title } of sections) {
@@ -40,6 +44,6 @@ layer(ModelsDir.layer)("a reader who does what a how-to page says", (it) => {
           })
         )
         assert.deepStrictEqual(differences, [])
-      }))
+      }).pipe(places.withPermits(1)), { concurrent: true })
   }
 })

@@ -4,7 +4,7 @@
  *     npm run bench:checkpoint -- [--size 512] [--rounds 5] [--sdxl] [--optimised] [--sd15 FILE] [--json]
  *
  * Random checkpoints are written to the temporary folder first and removed at the end: 2.1 GB of Stable Diffusion 1.5,
- * with `--sdxl` 6.9 GB of SDXL as well; `--optimised` takes 5 GB of disk and of memory more. The sides of a step have a
+ * with `--sdxl` 6.9 GB of SDXL as well; `--optimised` takes 9 GB of disk and 5 GB of memory more. The sides of a step have a
  * process each and are asked in turn: a machine that slows down slows all of them. Linux only.
  */
 import { execFileSync, fork } from "node:child_process"
@@ -105,43 +105,57 @@ const start = async (kind: string, file: string) => {
   }
 }
 
-/** Steps of all sides in turn; ratios are those of neighbours. */
+/** What Serena's step is compared with: the ratio is that of `over` to `under`. */
+interface Compared {
+  readonly name: string
+  readonly other: string
+  readonly isOver: boolean
+  readonly aim: number
+}
+
+const size = `${given.size} x ${given.size}, 2 rows`
+const compared: ReadonlyArray<Compared> = [
+  { name: `step, ${size}, beside a bare session`, other: "bare", isOver: false, aim: 1.01 },
+  { name: "step with three LoRAs, beside one without", other: "loras", isOver: true, aim: 1.15 },
+  ...(given.optimised
+    ? [
+      { name: "step, beside the saved optimised model", other: "optimised", isOver: false, aim: 1.2 },
+      { name: "step after `serena models optimize`, beside one before", other: "kept", isOver: true, aim: 1 }
+    ]
+    : [])
+]
+
+/** Steps of Serena and of each other side in turn; ratios are those of neighbours. */
 const steps = async (file: string) => {
   const serena = await start("serena", file)
-  const others = [await start("bare", file), ...(given.optimised ? [await start("optimised", file)] : [])]
+  const peaks: Array<number> = []
   try {
-    for (const { step } of [serena, ...others]) await step()
-    const ratios: ReadonlyArray<Record<"time" | "processors", Array<number>>> = others.map(() => ({
-      time: [],
-      processors: []
-    }))
-    const peaks: Array<number> = []
-    let before = await serena.step()
-    for (let round = 0; round < Number(given.rounds); round++) {
-      for (const [place, { step }] of others.entries()) {
-        const base = await step()
-        const after = await serena.step()
-        for (const  of of["time", "processors"] as const) {
-          ratios[place]?.[of].push((before[of] + after[of]) / 2 / base[of])
+    await serena.step()
+    for (const { aim, isOver, name, other } of compared) {
+      const side = await start(other, file)
+      const ratios = { time: new Array<number>(), processors: new Array<number>() }
+      try {
+        await side.step()
+        let before = await serena.step()
+        for (let round = 0; round < Number(given.rounds); round++) {
+          const [its, after] = [await side.step(), await serena.step()]
+          for (const  of of["time", "processors"] as const) {
+            const ratio = (before[of] + after[of]) / 2 / its[of]
+            ratios[of].push(isOver ? 1 / ratio : ratio)
+          }
+          peaks.push(after.peak)
+          before = after
         }
-        peaks.push(after.peak)
-        before = after
+      } finally {
+        side.child.kill()
       }
-    }
-    const [bare, optimised] = ratios
-    const size = `${given.size} x ${given.size}, 2 rows`
-    if (bare) {
-      figure(`step, ${size}, beside a bare session`, "", bare.time, 1.01)
-      figure("  by processor time", "", bare.processors, 1.01)
-    }
-    if (optimised) {
-      figure("step, beside the saved optimised model", "", optimised.time, 1.2)
-      figure("  by processor time", "", optimised.processors, 1.2)
+      figure(name, "", ratios.time, aim)
+      figure("  by processor time", "", ratios.processors, aim)
     }
     const { activations } = serena.opened
     figure("peak of private memory in a step, beside its values", "", peaks.map((peak) => peak / activations), 1.3)
   } finally {
-    for (const { child } of [serena, ...others]) child.kill()
+    serena.child.kill()
   }
 }
 

@@ -2,29 +2,37 @@
  * One side of `npm run bench:checkpoint`, in a process of its own: it opens the UNet of a checkpoint, says what that
  * took, and then runs one step with two rows for each message.
  *
- *     side.ts serena|bare|optimised FILE SIDE
+ *     side.ts serena|loras|kept|bare|optimised FILE SIDE
  *
- * `serena` opens and runs it as runs do; `bare` gives the same graph to onnxruntime and does nothing else; `optimised`
- * runs the model that onnxruntime saves of it with all optimisations, which is the fastest form known and as large as
- * the weights in float32. SIDE is that of the latents.
+ * `serena` opens and runs it as runs do, `loras` with three LoRAs of rank 16 over all projections of its attention,
+ * `kept` from what `serena models optimize` keeps of it; `bare` gives the same graph to onnxruntime and does nothing
+ * else; `optimised` runs the model that onnxruntime saves of it with all optimisations, which is the fastest form known
+ * and as large as the weights in float32. SIDE is that of the latents.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Scope from "effect/Scope"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, realpathSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { InferenceSession, Tensor } from "onnxruntime-node"
+import * as AdapterFile from "../../../src/models/adapters/AdapterFile.ts"
+import { fitted, strengthOf } from "../../../src/models/adapters/fitted.ts"
 import { openSafetensors } from "../../../src/models/checkpoint/openFile.ts"
 import { Weights } from "../../../src/models/graph/Weights.ts"
 import { Networks } from "../../../src/models/Networks.ts"
+import { unetLayers } from "../../../src/models/networks/layerNames.ts"
 import { unet } from "../../../src/models/networks/unet.ts"
 import { unetShape } from "../../../src/models/networks/unetShape.ts"
 import { workingMemory } from "../../../src/models/onnx/workingMemory.ts"
+import { saveOptimised } from "../../../src/models/optimise.ts"
+import { cacheIn } from "../../../src/models/optimisedFiles.ts"
 import * as TensorBuffer from "../../../src/models/TensorBuffer.ts"
 import { CommandOptions } from "../../../src/processing/CommandOptions.ts"
+import { writeLoras } from "./loras.ts"
 import { mebibytes } from "./status.ts"
 
 /** What a side says once it is open; sizes in MiB, times in milliseconds. */
@@ -46,15 +54,32 @@ const threads = 2
 const [, , kind = "", file = "", sideText = "64"] = process.argv
 const side = Number(sideText)
 
+const folder = realpathSync(mkdtempSync(join(tmpdir(), "serena-bench-")))
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
+
+const loras = 3
+
+const withLoras = Effect.fnUntraced(function*(weights: Weights) {
+  const layers = unetLayers(weights)
+  const files = writeLoras(layers, folder, loras)
+  const adapters = yield* Effect.forEach(
+    files,
+    (name) => Effect.map(AdapterFile.open(name), (opened) => ({ name, opened, ranks: undefined }))
+  )
+  return weights.changed(fitted(adapters, new Map([["unet", layers]])).changes.get("unet") ?? new Map())
+})
+
 const graphOf = Effect.gen(function*() {
-  const weights = Weights.of(yield* openSafetensors(file), "model.diffusion_model.")
+  const own = Weights.of(yield* openSafetensors(file), "model.diffusion_model.")
+  const weights = kind === "loras" ? yield* withLoras(own) : own
   const { adm, context, inputs: channels } = unetShape(weights)
   const graph = unet(weights)
   const dims: Readonly<Record<string, ReadonlyArray<number>>> = {
     sample: [2, channels, side, side],
     timestep: [1],
     encoder_hidden_states: [2, 77, context],
-    ...(adm > 0 && { y: [2, adm] })
+    ...(adm > 0 && { y: [2, adm] }),
+    ...(kind === "loras" && Object.fromEntries(Array.from({ length: loras }, (_, i) => [strengthOf(i), []])))
   }
   return { dims, graph }
 })
@@ -90,8 +115,6 @@ const bare = Effect.gen(function*() {
 
 const optimised = Effect.gen(function*() {
   const { dims, graph } = yield* graphOf
-  const folder = mkdtempSync(join(tmpdir(), "serena-bench-"))
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
   const saved = join(folder, "model.onnx")
   yield* Effect.promise(async () => {
     const session = await InferenceSession.create(graph.file().bytes, {
@@ -134,7 +157,9 @@ const runOf = (session: InferenceSession, dims: Dims) => {
 
 const serena = Effect.gen(function*() {
   const { dims, graph } = yield* graphOf
-  const network = yield* (yield* Networks).open({ file, graph: graph.file() })
+  const built = { file, graph: graph.file() }
+  if (kind === "kept") yield* saveOptimised(cacheIn(folder), built)
+  const network = yield* (yield* Networks).open(built)
   const inputs = Object.fromEntries(
     Object.entries(dims).map(([name, dims]) => [name, TensorBuffer.make("float32", dims)])
   )
@@ -145,19 +170,21 @@ const serena = Effect.gen(function*() {
 })
 
 const runtime = ManagedRuntime.make(Layer.merge(
-  Networks.layer.pipe(Layer.provide(CommandOptions.layer({ threads }))),
-  NodeFileSystem.layer
+  Networks.layer.pipe(Layer.provide(CommandOptions.layer({ threads, dataDir: folder }))),
+  Layer.merge(NodeFileSystem.layer, NodePath.layer)
 ))
 const scope = Scope.makeUnsafe()
 
 const before = { time: performance.now(), held: mebibytes("RssAnon") }
 const opened = await runtime.runPromise(
   Scope.provide(scope)(
-    kind === "serena" ? serena : Effect.map(kind === "bare" ? bare : optimised, ({ dims, graph, session }) => ({
-      dims,
-      graph,
-      run: runOf(session, dims)
-    }))
+    kind !== "bare" && kind !== "optimised" ?
+      serena :
+      Effect.map(kind === "bare" ? bare : optimised, ({ dims, graph, session }) => ({
+        dims,
+        graph,
+        run: runOf(session, dims)
+      }))
   )
 )
 const said: Opened = {
