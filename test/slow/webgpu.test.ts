@@ -5,13 +5,13 @@ import { existsSync, realpathSync } from "node:fs"
 import { dirname } from "node:path"
 import sharp from "sharp"
 import { lines, serena, temporaryFolder } from "../cli/process.ts"
+import { unpack } from "../models/checkpoint/data.ts"
 import { families, write as writeFamily } from "../models/families.ts"
 import { platform } from "../models/fixtures.ts"
 
 /**
  * The folder of SwiftShader, a Vulkan driver that needs no graphics card, and of a Vulkan loader. Chromium brings both,
- * and the tests of the studio need that anyway. A checkpoint's image takes
- * minutes on it, which no build server has time for.
+ * and the tests of the studio need that anyway. SwiftShader knows no float16, so graphs are built in float32 for it.
  */
 const swiftShader = (): string => {
   const browser = process.env["CHROMIUM_PATH"]
@@ -62,5 +62,11 @@ describe("--device webgpu", () => {
       const models = yield* (yield* FileSystem.FileSystem).makeTempDirectoryScoped()
       yield* writeFamily(`${models}/tiny`, families.sd1)
       yield* isLikeProcessors(models, "tiny")
+    }).pipe(Effect.provide(platform)))
+
+  it.live("makes the processor's image, within two levels, from a checkpoint", () =>
+    Effect.gen(function*() {
+      const models = yield* unpack("checkpoints/sd1-full-vocabulary.safetensors")
+      yield* isLikeProcessors(models, "sd1-full-vocabulary")
     }).pipe(Effect.provide(platform)))
 })

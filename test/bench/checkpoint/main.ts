@@ -139,9 +139,9 @@ const steps = async (file: string) => {
         let before = await serena.step()
         for (let round = 0; round < Number(given.rounds); round++) {
           const [its, after] = [await side.step(), await serena.step()]
-          for (const  of of["time", "processors"] as const) {
-            const ratio = (before[of] + after[of]) / 2 / its[of]
-            ratios[of].push(isOver ? 1 / ratio : ratio)
+          for (const figure of ["time", "processors"] as const) {
+            const ratio = (before[figure] + after[figure]) / 2 / its[figure]
+            ratios[figure].push(isOver ? 1 / ratio : ratio)
           }
           peaks.push(after.peak)
           before = after
