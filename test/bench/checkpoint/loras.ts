@@ -1,5 +1,5 @@
 /**
- * LoRAs of random weights for a checkpoint's UNet: every projection of its attention, of rank 16, as most files have it.
+ * LoRAs of random weights for a checkpoint's UNet: all projections of its attention, of rank 16, as in most files.
  */
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"

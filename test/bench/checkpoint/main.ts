@@ -4,8 +4,8 @@
  *     npm run bench:checkpoint -- [--size 512] [--rounds 5] [--sdxl] [--optimised] [--sd15 FILE] [--json]
  *
  * Random checkpoints are written to the temporary folder first and removed at the end: 2.1 GB of Stable Diffusion 1.5,
- * with `--sdxl` 6.9 GB of SDXL as well; `--optimised` takes 9 GB of disk and 5 GB of memory more. The sides of a step have a
- * process each and are asked in turn: a machine that slows down slows all of them. Linux only.
+ * with `--sdxl` 6.9 GB of SDXL as well; `--optimised` takes 9 GB of disk and 5 GB of memory more. The sides of a step
+ * have a process each and are asked in turn: a machine that slows down slows all of them. Linux only.
  */
 import { execFileSync, fork } from "node:child_process"
 import { once } from "node:events"
