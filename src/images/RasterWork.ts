@@ -9,7 +9,7 @@ import { crop, type Raster, toRgb } from "../core/Raster.ts"
 import { away, type Parts } from "../core/Work.ts"
 import { grid, type GridOptions } from "./Grid.ts"
 import * as Masks from "./Masks.ts"
-import { samplesOf } from "./Parts.ts"
+import { eachPixel, samplesOf } from "./Parts.ts"
 
 const { url: module } = import.meta
 
@@ -84,6 +84,17 @@ export function* blendWork(a: Raster, b: Raster, weight: number): Parts<Raster> 
     data[i] = Math.round((a.data[i] as number) * (1 - weight) + (b.data[i] as number) * weight)
   }
   return { ...a, data }
+}
+
+/** An RGBA image whose hidden parts are half seen: every alpha is halfway between what it was and opaque. */
+export const halfSeen = (raster: Raster): Effect.Effect<Raster> =>
+  away({ module, parts: halfSeenWork }, [raster], samplesOf(raster) * effort)
+
+export function* halfSeenWork(raster: Raster): Parts<Raster> {
+  return yield* eachPixel(raster, 4, (lines) => ({
+    ...lines,
+    data: lines.data.map((value, i) => i % 4 === 3 ? 255 - ((255 - value) >> 1) : value)
+  }))
 }
 
 /** An image cut, or widened with black, around its centre. */

@@ -191,17 +191,18 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
       ({ reason }) => new NetworkLoadError({ file, reason })
     ))
 
+  const laneOf = ({ background: isApart = false }: OpenOptions) => isApart && !lowvram ? background : foreground
+
   // The same graph of the same files is opened once, for models that differ in other networks, such as their VAE.
   const graphsOpen = yield* shared.make<Network, NetworkLoadError | NetworkThreadDied>(0)
 
   const open: Networks["Service"]["open"] = Effect.fnUntraced(function*(opened, options = {}) {
     if (typeof opened === "string") return yield* openAlone(opened, options)
-    const own = lowvram || options.background !== true ? foreground : background
-    const thread = threadOf(own)
+    const lane = laneOf(options)
     const key = [
-      own === background,
+      lane === background,
       options.seamless === true,
-      thread.id,
+      threadOf(lane).id,
       createHash("sha1").update(opened.graph.bytes).digest("hex"),
       ...opened.graph.files.map(({ modified, path, size }) => `${path} ${size} ${modified}`)
     ]
@@ -210,7 +211,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
 
   const openAlone: Networks["Service"]["open"] = Effect.fnUntraced(function*(opened, options = {}) {
     const { file, graph } = typeof opened === "string" ? { file: opened, graph: undefined } : opened
-    const lane = options.background === true && !lowvram ? background : foreground
+    const lane = laneOf(options)
     const unloaded = ({ device, reason }: Refused) =>
       new NetworkLoadError({ file, reason, ...(device !== undefined && { device }) })
     const failed = ({ failed, reason }: Refused) =>

@@ -6,11 +6,11 @@
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import type { Raster } from "../../core/Raster.ts"
 import { detectedMap } from "../../images/detectedMap.ts"
 import { ImageDecoder } from "../../images/ImageDecoder.ts"
 import { ImageEncoder, type ImageFormat } from "../../images/ImageEncoder.ts"
 import * as Preprocessors from "../../images/Preprocessors.ts"
+import * as RasterWork from "../../images/RasterWork.ts"
 import { Models } from "../../model/Models.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import { mostUnits, unitWords } from "../../processing/ControlUnit.ts"
@@ -135,13 +135,11 @@ export const mapsOf = Effect.fnUntraced(function*(
   )
   return yield* Effect.forEach(wanted, (map) =>
     map.channels === 4
-      ? encode({ raster: halfSeen(map), infotext: "" }, { ...format, format: "png" })
+      ? Effect.flatMap(
+        RasterWork.halfSeen(map),
+        (raster) => encode({ raster, infotext: "" }, { ...format, format: "png" })
+      )
       : encode({ raster: map, infotext: "" }, format))
-})
-
-const halfSeen = (map: Raster): Raster => ({
-  ...map,
-  data: map.data.map((value, i) => i % 4 === 3 ? 255 - ((255 - value) >> 1) : value)
 })
 
 const readName = (value: unknown): string | undefined => typeof value === "string" ? value : undefined

@@ -80,7 +80,7 @@ export const eventStream = Effect.fnUntraced(
     const services = yield* Effect.context<ImageEncoder>()
     const written = Stream.mapEffect(
       events,
-      (logged) => readersAtOnce.withPermits(1)(Effect.tap(lineOf(logged, previews), () => Effect.yieldNow))
+      (logged) => Effect.tap(lineOf(logged, previews), () => readersAtOnce.withPermits(1)(Effect.yieldNow))
     )
     const alive = Stream.map(Stream.fromSchedule(Schedule.spaced(heartbeat)), () => stillAlive)
     return HttpServerResponse.stream(

@@ -203,10 +203,10 @@ const UnitCard = ({ kind, ...placed }: Placed & { readonly kind: Kind }) => {
       <NumberControl of={bound(placed, "weight", unit.weight)()} slider={[0, 2]} step={0.05} />
       <div class="row">
         <NumberControl
-          of={bound(placed, "guidance_start", unit.guidance_start)({ label: "Starting step" })}
+          of={bound(placed, "guidance_start", unit.guidance_start)({ label: "Start (0 to 1)" })}
           step={0.05}
         />
-        <NumberControl of={bound(placed, "guidance_end", unit.guidance_end)({ label: "Ending step" })} step={0.05} />
+        <NumberControl of={bound(placed, "guidance_end", unit.guidance_end)({ label: "End (0 to 1)" })} step={0.05} />
       </div>
       <SelectControl of={bound(placed, "control_mode", unit.control_mode)()} choices={controlModes} />
       <SelectControl of={bound(placed, "resize_mode", unit.resize_mode)()} choices={resizeModes} />
