@@ -160,6 +160,11 @@ export const rooms: ReadonlyArray<Room> = [
     imports: ["core", "processing", "runner"]
   },
   {
+    path: "runs",
+    holds: "runs as they are kept: records and their events, the order of the queue, the stores of both and of files",
+    imports: ["contract", "core", "processing", "runner"]
+  },
+  {
     path: "client",
     holds: "a typed client of `/v1`, for browsers and programs",
     imports: ["contract", "core", "processing", "runner"]
@@ -188,12 +193,23 @@ export const rooms: ReadonlyArray<Room> = [
   {
     path: "server/sdapi",
     holds: "`/sdapi/v1`, as stable-diffusion-webui answers it",
-    imports: ["contract", "core", "images", "model", "models", "processing", "runner", "sampling", "server/host"]
+    imports: [
+      "contract",
+      "core",
+      "images",
+      "model",
+      "models",
+      "processing",
+      "runner",
+      "runs",
+      "sampling",
+      "server/host"
+    ]
   },
   {
     path: "server/openai",
     holds: "OpenAI's image API, over `/v1`'s submission",
-    imports: ["contract", "core", "images", "model", "processing", "runner", "server/host", "server/v1"]
+    imports: ["contract", "core", "images", "model", "processing", "runner", "runs", "server/host", "server/v1"]
   },
   {
     path: "server",

@@ -1,0 +1,62 @@
+/**
+ * Files of runs by the hash of their bytes: the images of requests, and the results.
+ *
+ * Equal bytes are kept once. `RunRecord` names the blobs that a run needs; what no run names any more is swept.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { readableError } from "../core/readableError.ts"
+import type { BlobHash } from "./RunRecord.ts"
+
+/** A blob cannot be written or read. */
+export class BlobError extends Schema.TaggedError<BlobError>()("BlobError", {
+  /** What was tried, such as `write` or `read`. */
+  action: Schema.Literals(["read", "remove", "write"]),
+  /** The folder, or the address of the bucket. */
+  where: Schema.String,
+  reason: Schema.String
+}) {
+  static {
+    readableError(this)
+  }
+
+  override get message(): string {
+    return `A file of a run could not be ${
+      this.action === "write" ? "written" : this.action === "read" ? "read" : "removed"
+    } (${this.where}): ${this.reason}. Correct that and try again.`
+  }
+}
+
+/** Nothing is kept under this hash. */
+export class BlobMissing extends Schema.TaggedError<BlobMissing>()("BlobMissing", { hash: Schema.String }) {
+  static {
+    readableError(this)
+  }
+
+  override get message(): string {
+    return `The file ${this.hash} of a run is gone: it was removed outside of Serena, or the folder is another. Restore it from a backup, or retry the run.`
+  }
+}
+
+export interface PutOptions {
+  /** Whether the bytes may be lost with the process: for runs whose client waits. False by default. */
+  readonly fleeting?: boolean | undefined
+}
+
+export class BlobStore extends Context.Service<BlobStore, {
+  /** Keeps bytes: they are safe on the disk (or in the bucket) when it returns. */
+  readonly put: (bytes: Uint8Array, options?: PutOptions) => Effect.Effect<BlobHash, BlobError>
+  /** Bytes that were kept, whole: their hash is checked. */
+  readonly get: (hash: BlobHash) => Effect.Effect<Uint8Array, BlobError | BlobMissing>
+  readonly has: (hash: BlobHash) => Effect.Effect<boolean, BlobError>
+  /** Removes blobs. Those that are not there count as removed. */
+  readonly remove: (hashes: Iterable<BlobHash>) => Effect.Effect<void, BlobError>
+  /**
+   * Removes what `isNeeded` denies and nobody has put for an hour: the run that will name it may not be written yet.
+   * Returns how many blobs and bytes went.
+   */
+  readonly sweep: (
+    isNeeded: (hashes: ReadonlyArray<BlobHash>) => Effect.Effect<ReadonlySet<BlobHash>>
+  ) => Effect.Effect<{ readonly blobs: number; readonly bytes: number }, BlobError>
+}>()("serena/runs/BlobStore") {}

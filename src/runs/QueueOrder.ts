@@ -1,0 +1,71 @@
+/**
+ * The order of the queue: who waits for whom.
+ *
+ * Clients share the queue fairly by self-clocked fair queueing (Golestani, "A self-clocked fair queueing scheme for
+ * broadband applications", 1994, section III): a run's place is the finish tag of its work, `max(clock, place of the
+ * client's last run) + cost`, where the clock is the place of the run that was taken last. The least place goes first,
+ * within the highest priority.
+ *
+ * So the runs of one client keep their order. A run of another client waits for at most as much work of each of the
+ * others as it costs itself: small runs pass large ones, but never more of them than one large run's work.
+ */
+import type { Needs, RunRecord } from "./RunRecord.ts"
+
+/** The place of a new run. `clock`: place of the run that was taken last. `last`: of the client's last queued run. */
+export const placeOf = (
+  cost: number,
+  { clock, last }: { readonly clock: number; readonly last: number | undefined }
+): number => Math.max(clock, last ?? 0) + Math.max(cost, leastCost)
+
+/** So that places differ. */
+const leastCost = 1e-6
+
+/** What a worker offers, see `Worker`. */
+interface Offer {
+  readonly id: string
+  readonly models: ReadonlyArray<string> | undefined
+  readonly loaded: ReadonlyArray<string>
+  readonly labels: ReadonlyArray<string>
+}
+
+/** Whether a worker has what a run needs. */
+export const canServe = ({ labels, models }: Pick<Offer, "labels" | "models">, needs: Needs): boolean =>
+  (needs.model === "" || models === undefined || models.includes(needs.model)) &&
+  needs.labels.every((label) => labels.includes(label))
+
+/** Needs as one text, the same for the same needs. */
+export const needsKey = ({ labels, model }: Needs): string => JSON.stringify([model, ...labels.toSorted()])
+
+/** How many of the first runs `choose` looks at. */
+export const window = 16
+
+/** Milliseconds for which a run is left to a worker that has its model loaded, by default. */
+export const preferFor = 2000
+
+/**
+ * Which of the first runs a worker takes; undefined to leave them to others for now.
+ *
+ * @param first Queued runs that the worker can serve, the next one first.
+ * @param loadedElsewhere Models that are loaded in other workers that take runs.
+ * @param now Milliseconds since the epoch.
+ */
+export const choose = <R extends Pick<RunRecord, "needs" | "submittedAt">>(
+  first: ReadonlyArray<R>,
+  worker: Pick<Offer, "loaded">,
+  { loadedElsewhere, now }: { readonly loadedElsewhere: ReadonlySet<string>; readonly now: number }
+): R | undefined =>
+  first.find(({ needs: { model }, submittedAt }) =>
+    model === "" || worker.loaded.includes(model) || !loadedElsewhere.has(model) ||
+    Math.abs(now - submittedAt) >= preferFor
+  )
+
+/** The size of the work: steps of a million pixels, over all passes and images. */
+export const costOf = (
+  { batch_size, height = 512, n_iter, steps, width = 512 }: {
+    readonly batch_size: number
+    readonly n_iter: number
+    readonly steps: number
+    readonly width?: number | undefined
+    readonly height?: number | undefined
+  }
+): number => steps * batch_size * n_iter * width * height / 1e6
