@@ -6,8 +6,15 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { createHash } from "node:crypto"
 import { readableError } from "../core/readableError.ts"
 import type { BlobHash } from "./RunRecord.ts"
+
+/** The name of bytes: their SHA-256 in hexadecimal. */
+export const hashOf = (bytes: Uint8Array): BlobHash => createHash("sha256").update(bytes).digest("hex")
+
+/** Milliseconds after its last `put` for which a blob is not swept. */
+export const sweepAfter = 3_600_000
 
 /** A blob cannot be written or read. */
 export class BlobError extends Schema.TaggedError<BlobError>()("BlobError", {
@@ -53,7 +60,8 @@ export class BlobStore extends Context.Service<BlobStore, {
   /** Removes blobs. Those that are not there count as removed. */
   readonly remove: (hashes: Iterable<BlobHash>) => Effect.Effect<void, BlobError>
   /**
-   * Removes what `isNeeded` denies and nobody has put for an hour: the run that will name it may not be written yet.
+   * Removes what `isNeeded` denies, if it was last put more than an hour ago: the run that will name a newer one may
+   * not be written yet.
    * Returns how many blobs and bytes went.
    */
   readonly sweep: (

@@ -1,0 +1,8 @@
+import { describe } from "@effect/vitest"
+import * as TestClock from "effect/testing/TestClock"
+import * as MemoryBlobStore from "../../src/runs/MemoryBlobStore.ts"
+import { blobContract } from "./blobContract.ts"
+
+describe("a store of files in memory", () => {
+  blobContract(MemoryBlobStore.layer, TestClock.adjust("2 hours"))
+})
