@@ -137,6 +137,7 @@ export const apply = (
         ...run,
         state: "queued",
         place: event.place,
+        startedAt: null,
         endedAt: null,
         strikes: 0,
         worker: null,
