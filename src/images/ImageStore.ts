@@ -5,18 +5,16 @@
  * it is written under a temporary name, synced, and then linked to the first free name. The temporary files of
  * processes that were killed meanwhile are removed when the folder is next checked or written to.
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type * as PlatformError from "effect/PlatformError"
-import { randomBytes } from "node:crypto"
+import { atomicWrites, cleaning } from "../core/atomicWrites.ts"
 import { makeFolder } from "../core/makeFolder.ts"
 import * as ProcessIdentity from "../core/ProcessIdentity.ts"
-import { codeOf, reasonOf } from "../core/WriteFailure.ts"
+import { reasonOf } from "../core/WriteFailure.ts"
 import { SaveError } from "./ImageError.ts"
 
 /** A file to be saved. For `directory` and `name` see `FileNames`. */
@@ -57,93 +55,6 @@ export class ImageStore extends Context.Service<ImageStore, {
   )
 }
 
-/** Milliseconds after which a temporary file of another machine is left over: one is written within seconds. */
-const longestWrite = 3_600_000
-
-/** Whether a temporary file was left by a process that has ended, as when it was killed. */
-const isAbandoned = Effect.fnUntraced(function*(name: string, modified: Effect.Effect<Date | undefined>) {
-  const [, pid, place = "", started] = /^\.([1-9]\d*)-([0-9a-f]{8})-(\d+)-[\w-]+\.partial$/.exec(name) ?? []
-  if (pid === undefined) return false
-  const status = yield* ProcessIdentity.statusOf({ pid: Number(pid), place, started: Number(started) })
-  if (status !== "unknown") return status === "ended"
-  const time = yield* modified
-  return time !== undefined && time.getTime() < (yield* Clock.currentTimeMillis) - longestWrite
-})
-
-// Removes the temporary files that ended processes left in a folder, once for each folder. What cannot be read or
-// removed is left alone.
-const cleaning = (fs: FileSystem.FileSystem, path: Path.Path) => {
-  const cleaned = new Set<string>()
-  return Effect.fnUntraced(function*(dir: string) {
-    if (cleaned.has(dir)) return
-    cleaned.add(dir)
-    const names = yield* Effect.orElseSucceed(fs.readDirectory(dir), () => [])
-    for (const name of names) {
-      if (!name.endsWith(".partial")) continue
-      const file = path.join(dir, name)
-      const modified = Effect.map(
-        Effect.option(fs.stat(file)),
-        (stat) => Option.getOrUndefined(Option.flatMap(stat, ({ mtime }) => mtime))
-      )
-      const abandoned = Effect.provideService(isAbandoned(name, modified), FileSystem.FileSystem, fs)
-      if (yield* abandoned) yield* Effect.ignore(fs.remove(file, { force: true }))
-    }
-  })
-}
-
-// Writes files whole or not at all.
-const atomicWrites = (fs: FileSystem.FileSystem, path: Path.Path, own: ProcessIdentity.ProcessIdentity) => {
-  const sync = (file: string) => Effect.scoped(Effect.flatMap(fs.open(file, { flag: "r" }), (opened) => opened.sync))
-
-  // Writes a file under a temporary name, and removes it after use if it is still there.
-  const withTemporary = Effect.fnUntraced(function*<A>(
-    dir: string,
-    bytes: Uint8Array,
-    use: (temporary: string) => Effect.Effect<A, PlatformError.PlatformError>
-  ) {
-    // Not of `Random`: processes that are given the same seed would take the same name.
-    const random = yield* Effect.sync(() => randomBytes(9).toString("base64url"))
-    const temporary = path.join(dir, `.${own.pid}-${own.place}-${own.started}-${random}.partial`)
-    return yield* Effect.gen(function*() {
-      yield* Effect.scoped(Effect.gen(function*() {
-        const file = yield* fs.open(temporary, { flag: "wx" })
-        yield* file.writeAll(bytes)
-        yield* file.sync
-      }))
-      return yield* use(temporary)
-    }).pipe(Effect.ensuring(Effect.ignore(fs.remove(temporary, { force: true }))))
-  })
-
-  // Gives a file its final name if that is free. Hard links never replace a file. Where the file system has none, the
-  // name is taken first, then the file moved.
-  const claim = (temporary: string, file: string) =>
-    fs.link(temporary, file).pipe(
-      Effect.catchIf(hasNoLinks, () =>
-        fs.writeFile(file, new Uint8Array(), { flag: "wx" }).pipe(
-          Effect.andThen(Effect.onError(fs.rename(temporary, file), () => Effect.ignore(fs.remove(file))))
-        )),
-      Effect.as(true),
-      Effect.catchIf(isTaken, () => Effect.succeed(false))
-    )
-
-  // A text is claimed before its image: an image is never seen without it.
-  const claimBoth = (
-    temporary: string,
-    file: string,
-    text: { readonly file: string; readonly bytes: Uint8Array }
-  ) =>
-    Effect.gen(function*() {
-      const isFree = yield* withTemporary(path.dirname(text.file), text.bytes, (other) => claim(other, text.file))
-      if (!isFree) return false
-      const remove = Effect.ignore(fs.remove(text.file))
-      const isSaved = yield* Effect.onError(claim(temporary, file), () => remove)
-      if (!isSaved) yield* remove
-      return isSaved
-    })
-
-  return { sync, withTemporary, claim, claimBoth }
-}
-
 // Refuses names that lead out of a folder.
 const insideOf = (path: Path.Path) => {
   const isOutside = (folder: string, file: string): boolean => {
@@ -162,7 +73,11 @@ const make = Effect.gen(function*() {
   const path = yield* Path.Path
   const { claim, claimBoth, sync, withTemporary } = atomicWrites(fs, path, yield* ProcessIdentity.current)
   const stayInside = insideOf(path)
-  const clean = cleaning(fs, path)
+  const cleanOut = cleaning(fs, path)
+  const cleaned = new Set<string>()
+  // Once for each folder.
+  const clean = (dir: string) =>
+    Effect.suspend(() => cleaned.has(dir) ? Effect.void : cleanOut(cleaned.add(dir) && dir))
 
   // A folder with those in it, such as those of days.
   const cleanAll = Effect.fnUntraced(function*(folder: string) {
@@ -251,9 +166,3 @@ const nextNumber = (prefix: string, names: Iterable<string>): number => {
   }
   return next
 }
-
-const isTaken = (error: PlatformError.PlatformError): boolean => error.reason._tag === "AlreadyExists"
-
-// What a link fails with where the file system has none.
-const hasNoLinks = (error: PlatformError.PlatformError): boolean =>
-  ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EXDEV", "EMLINK"].includes(codeOf(error) ?? "")

@@ -22,7 +22,7 @@ export const blobContract = <R, E>(
   age: Effect.Effect<void, unknown, R>
 ): void => {
   const test = <A, E2>(name: string, trial: Effect.Effect<A, E2, BlobStore | R>) =>
-    it.effect(name, () => Effect.provide(trial, layer))
+    it.live(name, () => Effect.provide(trial, layer))
 
   test(
     "gives back what was put, under the SHA-256 of its bytes",
