@@ -6,7 +6,8 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import { BlobStore } from "../../src/runs/BlobStore.ts"
 import * as FolderBlobStore from "../../src/runs/FolderBlobStore.ts"
-import { blobContract, bytesOf } from "./blobContract.ts"
+import { blobContract } from "./blobContract.ts"
+import { bytesOf } from "./numberedBytes.ts"
 
 /** The folder of the store. */
 class Folder extends Context.Service<Folder, string>()("Folder") {

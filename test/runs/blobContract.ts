@@ -4,12 +4,9 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import { BlobStore, hashOf } from "../../src/runs/BlobStore.ts"
 import type { BlobHash } from "../../src/runs/RunRecord.ts"
+import { bytesOf } from "./numberedBytes.ts"
 
 const none: Effect.Effect<ReadonlySet<BlobHash>> = Effect.succeed(new Set<BlobHash>())
-
-/** Bytes that differ for each `salt`. */
-export const bytesOf = (salt: number, length = 1000): Uint8Array =>
-  Uint8Array.from({ length }, (_, i) => (i * 7 + salt * 13 + (i >> 8)) % 256)
 
 /**
  * The tests of a store.
