@@ -92,6 +92,25 @@ export interface Places {
 /** `--models-dir` and `--data-dir` alone. */
 export const places = { modelsDir: folders(modelsDirField), dataDir: folder(dataDirField) }
 
+const machineTable: FlagTable = Object.fromEntries(
+  ["device", "threads", "maxMemory"].flatMap((name) => {
+    const field = processTable[name]
+    return field === undefined ? [] : [[name, field]]
+  })
+)
+
+/** `--device`, `--threads` and `--max-memory` alone. */
+export const machine = toFlags(machineTable)
+
+/** Decodes them. Fails with every problem, by field name. That the device is not on this machine is none. */
+export const decodeMachine = Effect.fnUntraced(function*(
+  given: Written
+): Effect.fn.Return<Pick<ProcessOptions, "device" | "maxMemory" | "threads">, ReadonlyArray<Problem>> {
+  const decoded = yield* problemsFrom(decodeProcess(inLowerCase(written(given, machineTable), "device")))
+  const problems = [...notNumbers(given, machineTable), ...(Result.isFailure(decoded) ? decoded.failure : [])]
+  return Result.isFailure(decoded) || problems.length > 0 ? yield* Effect.fail(problems) : decoded.success
+})
+
 /** The flags, for a command's configuration. */
 export const config = {
   process: toFlags(processTable),

@@ -25,6 +25,17 @@ export class UnusableFile extends Schema.TaggedError<UnusableFile>()("UnusableFi
   }
 }
 
+/** A machine on which Serena does not work as it is asked to. */
+export class UnfitMachine extends Schema.TaggedError<UnfitMachine>()("UnfitMachine", { problems: Schema.Int }) {
+  static {
+    readableError(this)
+  }
+
+  override get message(): string {
+    return this.problems === 1 ? "There is 1 problem." : `There are ${this.problems} problems.`
+  }
+}
+
 /** A run that a signal ended early. */
 export class Stopped extends Schema.TaggedError<Stopped>()("Stopped", {
   signal: Schema.Literals(["SIGINT", "SIGTERM"]),
@@ -36,7 +47,7 @@ export class Stopped extends Schema.TaggedError<Stopped>()("Stopped", {
 }
 
 /** Every way in which a command can fail. */
-export type CommandError = CliError.CliError | ProcessingError | PullError | UnusableFile | Stopped
+export type CommandError = CliError.CliError | ProcessingError | PullError | UnfitMachine | UnusableFile | Stopped
 
 /** Exit codes: 1 for a failure, 2 for bad usage, 128 plus the signal's number for a stop. */
 export const exitCode = (error: CommandError): number => {
@@ -118,7 +129,9 @@ const otherNames: Readonly<Record<string, ReadonlyArray<string>>> = {
 
 /** Names that other programs give to commands, and the command or flag that does the same here. */
 const otherCommands: Readonly<Record<string, string>> = {
+  check: "doctor",
   create: "txt2img",
+  diagnose: "doctor",
   draw: "txt2img",
   gen: "txt2img",
   generate: "txt2img",

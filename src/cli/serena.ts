@@ -289,9 +289,37 @@ const info = Command.make(
   ])
 )
 
+const doctor = Command.make(
+  "doctor",
+  {
+    ...ProcessFlags.places,
+    machine: ProcessFlags.machine,
+    database: Flag.String("database").pipe(
+      Flag.withMetavar("<url>"),
+      Flag.withDescription("PostgreSQL database of runs to look at too, such as postgres://user@host/serena"),
+      Flag.optional
+    ),
+    json: ProcessFlags.json("Print one line of JSON for each finding")
+  },
+  Effect.fnUntraced(function*(options) {
+    const { examine } = yield* Effect.promise(() => import("./doctor.ts"))
+    yield* examine(options)
+  }, logDefects)
+).pipe(
+  Command.withDescription("Check this machine, say what is wrong and what to do, and change nothing"),
+  Command.withExamples([
+    { command: "serena doctor" },
+    {
+      command: "serena doctor --device cuda --models-dir ~/models",
+      description: "With the flags that a server will have"
+    },
+    { command: "serena doctor --database postgres://serena@db.example/serena", description: "Of a cluster" }
+  ])
+)
+
 const root = Command.make("serena").pipe(
   Command.withDescription("Generate images with Stable Diffusion models, on this machine"),
-  Command.withSubcommands([txt2img, img2img, models, samplers, info, demo, contactSheet, serve]),
+  Command.withSubcommands([txt2img, img2img, models, samplers, info, demo, contactSheet, serve, doctor]),
   Command.withExamples([
     { command: "serena demo", description: "A first image" },
     { command: "serena txt2img --help", description: "Every flag" },

@@ -3,14 +3,13 @@
  * groups it runs in leave (both versions, those of containers included), what the limit on its address space leaves,
  * and what `--max-memory` leaves.
  */
-import { readFileSync } from "node:fs"
 import { join } from "node:path"
+import { type Controller, groupFolders, type ReadSystemFile, readSystemFile } from "../core/controlGroups.ts"
 import type { MemoryLimit } from "../model/LoadedModel.ts"
 
 /** What is known of the process and its surroundings. */
 export interface Surroundings {
-  /** The text of a file below `/proc` or `/sys`; undefined where there is none. */
-  readonly read: (path: string) => string | undefined
+  readonly read: ReadSystemFile
   /** Bytes that the process has in memory, mapped files included. */
   readonly resident: number
   /** Bytes that the machine has free, where `/proc` does not say. */
@@ -46,20 +45,12 @@ export const heldIn = ({ read, resident }: Pick<Surroundings, "read" | "resident
   return anonymous === undefined ? resident : anonymous + (kilobytes(status, "RssShmem") ?? 0)
 }
 
-const read = (path: string): string | undefined => {
-  try {
-    return readFileSync(path, "utf8")
-  } catch {
-    return undefined
-  }
-}
-
 /** The memory available to this process. */
 export const available = (most: number | undefined): Available =>
-  availableIn({ read, resident: process.memoryUsage.rss(), free: process.availableMemory() }, most)
+  availableIn({ read: readSystemFile, resident: process.memoryUsage.rss(), free: process.availableMemory() }, most)
 
 /** What this process holds, as `heldIn` counts it. */
-export const held = (): number => heldIn({ read, resident: process.memoryUsage.rss() })
+export const held = (): number => heldIn({ read: readSystemFile, resident: process.memoryUsage.rss() })
 
 // A row such as `MemAvailable:   22689 kB`, in bytes.
 const kilobytes = (text: string | undefined, name: string): number | undefined => {
@@ -68,7 +59,7 @@ const kilobytes = (text: string | undefined, name: string): number | undefined =
 }
 
 /** Where the memory controller of a version has its groups, and how its files are named. */
-const versions = [
+const versions: ReadonlyArray<Controller & { readonly limit: string; readonly used: string }> = [
   {
     roots: ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"],
     line: /^0::(.*)$/m,
@@ -83,16 +74,10 @@ const versions = [
   }
 ]
 
-// What each group on the way up leaves that has a limit. Within a container the group's own path may not be there: then
-// the container's group is the root.
-const controlGroups = (read: Surroundings["read"]): ReadonlyArray<number> => {
-  const membership = read("/proc/self/cgroup") ?? ""
-  return versions.flatMap(({ limit, line, roots, used }) => {
-    const [, path] = line.exec(membership) ?? []
-    if (path === undefined) return []
-    const names = path.split("/").filter((name) => name !== "")
-    const folders = names.map((_, i) => join("/", ...names.slice(0, names.length - i)))
-    return roots.flatMap((root) => [...folders, ""].map((folder) => join(root, folder))).flatMap((folder) => {
+// What each group on the way up leaves that has a limit.
+const controlGroups = (read: ReadSystemFile): ReadonlyArray<number> =>
+  versions.flatMap(({ limit, used, ...controller }) =>
+    groupFolders(read, controller).flatMap((folder) => {
       const most = Number(read(join(folder, limit))?.trim() ?? NaN)
       const taken = Number(read(join(folder, used))?.trim() ?? NaN)
       if (!Number.isFinite(most) || !Number.isFinite(taken)) return []
@@ -100,8 +85,7 @@ const controlGroups = (read: Surroundings["read"]): ReadonlyArray<number> => {
       const stat = read(join(folder, "memory.stat")) ?? ""
       return [most - Math.max(0, taken - pagesIn(stat, "inactive_file") - pagesIn(stat, "active_file"))]
     })
-  })
-}
+  )
 
 // Version 1 has a group's own pages first, then those of the groups below it as well.
 const pagesIn = (stat: string, name: string): number => {
@@ -110,7 +94,7 @@ const pagesIn = (stat: string, name: string): number => {
 }
 
 // What `ulimit -v` leaves: half of it, as onnxruntime's allocator reserves up to twice the addresses that it uses.
-const addressSpace = (read: Surroundings["read"]): ReadonlyArray<number> => {
+const addressSpace = (read: ReadSystemFile): ReadonlyArray<number> => {
   const [, most] = /^Max address space\s+(\d+)/m.exec(read("/proc/self/limits") ?? "") ?? []
   const taken = kilobytes(read("/proc/self/status"), "VmSize")
   return most === undefined || taken === undefined ? [] : [(Number(most) - taken) / 2]

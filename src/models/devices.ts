@@ -11,6 +11,9 @@ import type { ProcessOptions } from "../processing/CommandOptions.ts"
 
 type Device = ProcessOptions["device"]
 
+/** Every device of the command options. */
+export const all: ReadonlyArray<Device> = ["cpu", "cuda", "dml", "coreml", "webgpu"]
+
 /** What decides. */
 export interface Machine {
   readonly platform: NodeJS.Platform

@@ -94,7 +94,8 @@ const realPath = Effect.fnUntraced(function*(name: string) {
   return yield* Effect.catch(fs.realPath(file), () => Effect.map(folder, (dir) => path.join(dir, path.basename(file))))
 })
 
-const read = Effect.fnUntraced(function*(file: string) {
+/** The settings in a file, which are not validated; none if there is no file. */
+export const read = Effect.fnUntraced(function*(file: string) {
   const fs = yield* FileSystem.FileSystem
   const bytes = yield* fs.readFile(file).pipe(
     Effect.catchIf(isMissing, () => Effect.succeed(new TextEncoder().encode("{}"))),

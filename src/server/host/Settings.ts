@@ -115,6 +115,15 @@ const change = Effect.fnUntraced(
   Effect.uninterruptible
 )
 
+/**
+ * Reads a file as a server does that starts with it, and changes nothing. Fails with every problem named. That a model
+ * is not there is none: the server takes the first one then.
+ */
+export const checkFile = Effect.fn("Settings.checkFile")(function*(file: string, inactive: Values) {
+  const { divided } = SettingsState.ofFile(yield* OptionsFile.read(file), inactive)
+  yield* decode(SettingsState.withModel(divided, Option.some(""), []))
+})
+
 const load = Effect.fnUntraced(
   function*(shell: Shell, file: string, values: Values, flagged: ReadonlySet<string>) {
     const read = SettingsState.ofFile(values, shell.inactive)
