@@ -6,7 +6,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { hashedPlan, type ImagePlan, type RunPlan } from "../planning/RunPlan.ts"
-import type { Generated, GeneratedImage } from "../runner/Processed.ts"
+import { extraImagesOf, type Generated, type GeneratedImage, processedOf } from "../runner/Processed.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 import * as output from "./output.ts"
 
@@ -28,6 +28,9 @@ export const textOf = ({ batches }: RunPlan, index: number): string =>
  * Makes all batches and writes their images, until the run is asked to end. A save that fails ends the run at once; a
  * file that has begun is finished, also when the run is interrupted or fails.
  *
+ * A batch that an earlier attempt at the run has finished is not made again: its images are in the result as they are.
+ * Of one that it has not finished, they take the places of those that are made again.
+ *
  * What is written waits for the plan's hashes, and the next batch does not. A run that ends early waits for none: its
  * images are written without those that are missing.
  */
@@ -36,11 +39,17 @@ export const make = Effect.fnUntraced(function*<E, R>(
   makeBatch: (batch: ReadonlyArray<ImagePlan>, index: number) => Effect.Effect<MadeBatch, E, R>
 ) {
   const { opts, state } = yield* RuntimeContext
-  const finished: Array<GeneratedImage> = []
+  const planned = plan.batches.flat()
+  const before = new Map(
+    state.finished.filter(({ index }) => index < planned.length).map((image) => [image.index, image])
+  )
+  const written = new Map(before)
+  const inOrder = () => [...written.values()].toSorted((a, b) => a.index - b.index)
   const { write } = yield* output.makeWriter(plan, opts, (image) =>
     Effect.suspend(() => {
-      finished.push(image)
-      return state.update({ images: finished.flatMap(output.processedOf) })
+      written.set(image.index, image)
+      const images = inOrder()
+      return state.update({ images: images.flatMap(processedOf), extraImages: images.flatMap(extraImagesOf) })
     }))
   const ended = yield* Deferred.make<RunPlan>()
   const hashed = Effect.interruptible(Effect.raceFirst(hashedPlan(plan), Deferred.await(ended)))
@@ -51,6 +60,10 @@ export const make = Effect.fnUntraced(function*<E, R>(
     for (const [index, batch] of plan.batches.entries()) {
       const { interrupted, stopping } = yield* state.progress
       if (interrupted || stopping) break
+      if (batch.every((image) => before.has(image.index))) {
+        yield* state.update({ passesDone: (index + 1) * passesOf(plan), samplingStep: 0 })
+        continue
+      }
       yield* state.update({
         activity: "sampling",
         text: textOf(plan, index),
@@ -63,7 +76,10 @@ export const make = Effect.fnUntraced(function*<E, R>(
       )
       const { complete, images } = yield* Effect.raceFirst(made, Effect.andThen(joined, Effect.never))
       yield* joined
-      writing = yield* Effect.flatMap(hashed, (plan) => write(images, plan)).pipe(
+      writing = yield* Effect.flatMap(
+        hashed,
+        (plan) => write(images.map((image) => before.get(image.index) ?? image), plan)
+      ).pipe(
         Effect.withSpan("write", { attributes: { "serena.batch.index": index } }),
         Effect.uninterruptible,
         Effect.forkChild({ startImmediately: true })
@@ -79,9 +95,10 @@ export const make = Effect.fnUntraced(function*<E, R>(
       Deferred.succeed(ended, plan),
       writing === undefined ? Effect.void : Effect.asVoid(Fiber.await(writing))
     ))
+  const images = inOrder()
   const generated: Generated = {
-    images: finished,
-    interrupted: finished.length < plan.batches.flat().length || finished.some(({ complete }) => !complete),
+    images,
+    interrupted: images.length < planned.length || images.some(({ complete }) => !complete),
     warnings: (yield* hashedPlan(plan)).warnings
   }
   return generated

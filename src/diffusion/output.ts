@@ -12,15 +12,16 @@ import * as RasterWork from "../images/RasterWork.ts"
 import { hashedPlan, type ImagePlan, type RunPlan } from "../planning/RunPlan.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Processing } from "../processing/Processing.ts"
-import type {
-  EncodedImage,
-  ExtraImage,
-  ExtraKind,
-  Generated,
-  GeneratedImage,
-  Processed,
-  ProcessedImage,
-  WrittenImage
+import {
+  type EncodedImage,
+  type ExtraImage,
+  extraImagesOf,
+  type ExtraKind,
+  type Generated,
+  type GeneratedImage,
+  type Processed,
+  processedOf,
+  type WrittenImage
 } from "../runner/Processed.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 
@@ -103,8 +104,8 @@ const withSaved = (saved: ReadonlyArray<string>) => (error: WriteError): WriteEr
   error._tag === "SaveError" ? new SaveError({ ...error, saved }) : error
 
 /**
- * Makes the writer of a run. Init images are saved first, and `params.txt` with the first image. `onWritten` is given
- * each image as soon as its files are written.
+ * Makes the writer of a run. Init images are saved first, and `params.txt` with the first image, unless an earlier
+ * attempt at the run has done so. `onWritten` is given each image as soon as its files are written.
  */
 export const makeWriter = Effect.fnUntraced(function*(
   prepared: RunPlan,
@@ -115,9 +116,10 @@ export const makeWriter = Effect.fnUntraced(function*(
   const store = yield* ImageStore
   const folder = folderOf(prepared.processing, opts)
   const plannedTexts = textsOf(prepared)
-  let hasSources = false
-  let hasParams = false
-  const saved: Array<string> = []
+  const { state: { finished } } = yield* RuntimeContext
+  const saved = finished.flatMap(({ written }) => written?.file.path ?? [])
+  let hasSources = finished.length > 0
+  let hasParams = saved.length > 0
 
   const encode = (raster: Raster, infotext: string, format: ImageFormat) =>
     Effect.map(
@@ -218,19 +220,11 @@ export const finalize = Effect.fn("finalize")(function*(prepared: RunPlan, gener
   const processed: Processed = {
     ...generated,
     images,
-    extraImages: [...whole, ...written.flatMap(({ written }) => written?.extraImages ?? [])],
+    extraImages: [...whole, ...written.flatMap(extraImagesOf)],
     state: plan
   }
   return processed
 })
-
-/** An image with its file. Files that came along are among the extra images, if they are wanted. */
-export const processedOf = (generated: GeneratedImage): ReadonlyArray<ProcessedImage> => {
-  const { file: _, written, ...image } = generated
-  return written === undefined
-    ? []
-    : [{ ...image, extras: image.extras.map(({ kind, raster }) => ({ kind, raster })), ...written.file }]
-}
 
 const isBefore = (kind: ExtraKind): boolean => kind === "before highres fix" || kind === "before color correction"
 

@@ -27,6 +27,12 @@ export const seedProblems = (processing: Processing): Problems => {
     : [{ path, message: `${counted} is over ${largest}, the largest for ${batch_size * n_iter} images` }]
 }
 
+/** Seeds of the first image, from those of another. */
+export const firstSeeds = (processing: Processing, { seed, subseed }: Seeds, index: number): Seeds => ({
+  seed: isVaried(processing) ? seed : Seed.plus(seed, -index),
+  subseed: Seed.plus(subseed, -index)
+})
+
 /** Seeds of an image: with a variation, the variation seed alone changes from image to image. */
 export const imageSeeds = (processing: Processing, { seed, subseed }: Seeds, index: number): Seeds => ({
   seed: isVaried(processing) ? seed : Seed.plus(seed, index),

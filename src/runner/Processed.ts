@@ -75,3 +75,14 @@ export interface Processed extends Generated {
   /** The plan that was executed: seeds, prompts, sampler, size. */
   readonly state: RunPlan
 }
+
+/** An image with its file; none where it is not written. Files that came along are among the extra images. */
+export const processedOf = (generated: GeneratedImage): ReadonlyArray<ProcessedImage> => {
+  const { file: _, written, ...image } = generated
+  return written === undefined
+    ? []
+    : [{ ...image, extras: image.extras.map(({ kind, raster }) => ({ kind, raster })), ...written.file }]
+}
+
+/** The additional images of an image that are returned. */
+export const extraImagesOf = ({ written }: GeneratedImage): ReadonlyArray<ExtraImage> => written?.extraImages ?? []

@@ -3,18 +3,29 @@
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import type { GeneratedImage } from "./Processed.ts"
 
 export interface ProcessingRequest<out Processing> {
   readonly processing: Processing
   readonly runId: string
+  /**
+   * Images that an earlier attempt at the same run has finished, with their files. A batch that they fill is not made
+   * again; of one that they do not fill, they keep their files. Seeds that the request leaves to chance are theirs.
+   */
+  readonly finished?: ReadonlyArray<GeneratedImage> | undefined
+}
+
+/** What a caller may choose of a run besides its request. */
+export interface RunOptions extends Omit<ProcessingRequest<unknown>, "processing" | "runId"> {
+  readonly runId?: string | undefined
 }
 
 /** Wraps `processing` for the runner, with a new run id unless one is given. */
 export const make = Effect.fnUntraced(function*<Processing>(
   processing: Processing,
-  options?: { readonly runId?: string | undefined }
+  { runId, ...options }: RunOptions = {}
 ): Effect.fn.Return<ProcessingRequest<Processing>> {
-  return { processing, runId: options?.runId ?? (yield* freshRunId) }
+  return { ...options, processing, runId: runId ?? (yield* freshRunId) }
 })
 
 const freshRunId = Effect.gen(function*() {

@@ -9,7 +9,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
-import type { ProcessedImage } from "./Processed.ts"
+import { type ExtraImage, extraImagesOf, type GeneratedImage, type ProcessedImage, processedOf } from "./Processed.ts"
 
 /** A preview: a small image of the current latents. */
 export interface Preview {
@@ -43,12 +43,16 @@ export interface RunProgress {
   readonly preview: Preview | undefined
   /** The images that are finished, with their files. */
   readonly images: ReadonlyArray<ProcessedImage>
+  /** Their masks and composites, as far as the settings ask to return them. */
+  readonly extraImages: ReadonlyArray<ExtraImage>
   /** True once the run is over, however it ended. */
   readonly ended: boolean
 }
 
 export interface RunState {
   readonly runId: string
+  /** Images that earlier attempts at this run have finished, in the order of their `index`, with their files. */
+  readonly finished: ReadonlyArray<GeneratedImage>
   /** The newest value. */
   readonly progress: Effect.Effect<RunProgress>
   /**
@@ -66,7 +70,13 @@ export interface RunState {
   readonly stop: Effect.Effect<void>
 }
 
-export const make = Effect.fnUntraced(function*(runId: string): Effect.fn.Return<RunState> {
+/** The state of a run that begins, or that goes on after images of an earlier attempt. */
+export const make = Effect.fnUntraced(function*(
+  runId: string,
+  images: ReadonlyArray<GeneratedImage> = []
+): Effect.fn.Return<RunState> {
+  const finished = images.filter(({ complete, written }) => complete && written !== undefined)
+    .toSorted((a, b) => a.index - b.index)
   let current: RunProgress = {
     runId,
     activity: "waiting",
@@ -80,7 +90,8 @@ export const make = Effect.fnUntraced(function*(runId: string): Effect.fn.Return
     skipped: false,
     stopping: false,
     preview: undefined,
-    images: [],
+    images: finished.flatMap(processedOf),
+    extraImages: finished.flatMap(extraImagesOf),
     ended: false
   }
   // One place for all readers: a later value takes it from an earlier one that not every reader has read yet.
@@ -90,6 +101,7 @@ export const make = Effect.fnUntraced(function*(runId: string): Effect.fn.Return
     Effect.suspend(() => PubSub.publish(latest, current = { ...current, ...change }))
   return {
     runId,
+    finished,
     progress: Effect.sync(() => current),
     changes: Stream.takeUntil(Stream.fromPubSub(latest), ({ ended }) => ended),
     update,

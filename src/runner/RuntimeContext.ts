@@ -90,7 +90,7 @@ export class CaptureContext extends Context.Service<CaptureContext, {
         const options = yield* Options
         const runs = yield* Runs
         return CaptureContext.of({
-          capture: Effect.fnUntraced(function*({ processing, runId }) {
+          capture: Effect.fnUntraced(function*({ finished, processing, runId }) {
             // Options of a program without types can be anything: every run fails before it begins.
             yield* CommandOptions.check(cmdOpts)
             const snapshot = yield* options.snapshot
@@ -103,7 +103,7 @@ export class CaptureContext extends Context.Service<CaptureContext, {
               if (isPath(part)) return yield* notPath(`override_settings.${name}`)
             }
             const opts = Options.patched(snapshot, processing.override_settings)
-            const state = yield* RunState.make(runId)
+            const state = yield* RunState.make(runId, finished)
             yield* runs.enter(state)
             // However the run ends, including when its model fails to load.
             yield* Effect.addFinalizer(() => state.update({ ended: true }))

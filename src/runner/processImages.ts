@@ -20,7 +20,7 @@ import { CaptureContext, RuntimeContext } from "./RuntimeContext.ts"
  */
 export const processImages: (
   processing: Processing,
-  options?: { readonly runId?: string | undefined }
+  options?: ProcessingRequest.RunOptions
 ) => Effect.Effect<Processed, ProcessingError, CaptureContext | Pipeline | RunnerHooks> = Effect.fn("serena.run")(
   function*(processing, options) {
     const request = yield* ProcessingRequest.make(processing, options)

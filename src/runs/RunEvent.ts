@@ -15,7 +15,11 @@ export const Taken = Schema.TaggedStruct("Taken", { worker: Schema.String, attem
 /** It is further than before. */
 export const Progressed = Schema.TaggedStruct("Progressed", { progress: Moment })
 /** Images whose files are whole: a batch, or the part of it that is written. */
-export const ImagesMade = Schema.TaggedStruct("ImagesMade", { images: Schema.Array(StoredImage) })
+export const ImagesMade = Schema.TaggedStruct("ImagesMade", {
+  images: Schema.Array(StoredImage),
+  /** Their masks and composites. */
+  extras: Schema.Array(StoredExtra)
+})
 /** Someone asks for it to end, or to go on with its next batch. */
 export const Wished = Schema.TaggedStruct("Wished", { wish: Wish })
 /** The worker has done what was asked, and the run goes on. */
@@ -63,6 +67,12 @@ export interface Logged {
   readonly event: RunEvent
 }
 
+// What is not made again: an image whose sampling was interrupted is, and so are grids.
+const finished = ({ extras, images }: RunRecord): Pick<RunRecord, "extras" | "images"> => {
+  const complete = images.filter(({ complete }) => complete)
+  return { images: complete, extras: extras.filter(({ index }) => complete.some((image) => image.index === index)) }
+}
+
 /**
  * The record after an event; `undefined` when the event does not fit: a run that has ended does not go on, one that
  * executes is not taken, and a worker that has lost the run reports in vain.
@@ -99,6 +109,7 @@ export const apply = (
       return added.length === 0 ? undefined : {
         ...run,
         images: [...run.images, ...added].toSorted((a, b) => a.index - b.index),
+        extras: [...run.extras, ...event.extras.filter(({ index }) => added.some((image) => image.index === index))],
         strikes: 0
       }
     }
@@ -111,12 +122,10 @@ export const apply = (
     case "Returned": {
       if (run.state !== "running") return undefined
       if (run.wish === "cancel" || run.bound !== null) return ended("cancelled")
-      // An image whose sampling was interrupted is made again.
-      const images = run.images.filter(({ complete }) => complete)
       return {
         ...run,
+        ...finished(run),
         state: "queued",
-        images,
         strikes: run.strikes + (event.lost ? 1 : 0),
         wish: null,
         progress: null
@@ -135,14 +144,13 @@ export const apply = (
     case "Retried":
       return run.state !== "failed" && run.state !== "cancelled" && run.state !== "interrupted" ? undefined : {
         ...run,
+        ...finished(run),
         state: "queued",
         place: event.place,
         startedAt: null,
         endedAt: null,
         strikes: 0,
         worker: null,
-        images: run.images.filter(({ complete }) => complete),
-        extras: [],
         warnings: [],
         error: null
       }

@@ -26,6 +26,7 @@ describe("RunState", () => {
         stopping: false,
         preview: undefined,
         images: [],
+        extraImages: [],
         ended: false
       })
     }))
