@@ -50,6 +50,7 @@ export type RequestError =
   | Errors.ForeignOrigin
   | Errors.InternalError
   | Errors.InvalidRequest
+  | Errors.RunsUnavailable
   | Errors.Unauthorized
   | Errors.UnknownHost
 

@@ -38,7 +38,13 @@ export class SignedIn extends HttpApiMiddleware.Service<SignedIn>()("serena/cont
 
 /** Reports the problems of a path, query or body, and what refuses or fails a request of any path. */
 export class ValidRequest extends HttpApiMiddleware.Service<ValidRequest>()("serena/contract/ValidRequest", {
-  error: [Errors.InvalidRequest, Errors.ForeignOrigin, Errors.UnknownHost, Errors.InternalError]
+  error: [
+    Errors.InvalidRequest,
+    Errors.ForeignOrigin,
+    Errors.UnknownHost,
+    Errors.RunsUnavailable,
+    Errors.InternalError
+  ]
 }) {}
 
 const run = { id: Schema.String }

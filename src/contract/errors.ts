@@ -177,6 +177,19 @@ export class SettingsNotSaved extends Schema.TaggedError<SettingsNotSaved>()("Se
   }
 }
 
+/** Runs cannot be kept or read at the moment. The server's log has the details. */
+export class RunsUnavailable extends Schema.TaggedError<RunsUnavailable>()("RunsUnavailable", {
+  reason: Schema.String
+}, { httpApiStatus: 503 }) {
+  static {
+    readableError(this)
+  }
+
+  override get message(): string {
+    return `The server cannot keep or read runs at the moment: ${this.reason} Nothing was accepted; retry later.`
+  }
+}
+
 /** A body, a part of a form or an image over the server's size limit. */
 export class TooLarge extends Schema.TaggedError<TooLarge>()("TooLarge", {
   what: Schema.String,
@@ -215,8 +228,38 @@ export class RunCancelled extends Schema.TaggedError<RunCancelled>()("RunCancell
   }
 }
 
+/** The process that executed the run died with it, again and again. */
+export class WorkerLost extends Schema.TaggedError<WorkerLost>()("WorkerLost", {
+  /** The last one. */
+  worker: Schema.String,
+  times: Schema.Int
+}, { httpApiStatus: 500 }) {
+  static {
+    readableError(this)
+  }
+
+  override get message(): string {
+    return `The process that executed the run ended ${this.times} times without finishing a batch of it, last ${this.worker}. Its log may say why; memory is the usual reason: ask for a smaller size or batch, then retry the run.`
+  }
+}
+
+/** The images that came with the request of a run cannot be read any more. */
+export class RequestLost extends Schema.TaggedError<RequestLost>()("RequestLost", {
+  reason: Schema.String
+}, { httpApiStatus: 500 }) {
+  static {
+    readableError(this)
+  }
+
+  override get message(): string {
+    return `The images of the request cannot be read: ${this.reason} Submit the request again.`
+  }
+}
+
 /** How a run can fail. */
-export const RunError = Schema.Union([Errors.ProcessingError, InternalError]).annotate({ identifier: "RunError" })
+export const RunError = Schema.Union([Errors.ProcessingError, InternalError, RequestLost, WorkerLost]).annotate({
+  identifier: "RunError"
+})
 export type RunError = typeof RunError.Type
 
 /** Errors of requests with their statuses in `/v1`. */

@@ -11,6 +11,7 @@ import * as Scope from "effect/Scope"
 import { ImageEncoder } from "../images/ImageEncoder.ts"
 import { Upscalers } from "../images/Upscalers.ts"
 import { requireLoaded } from "../model/LoadedModel.ts"
+import { drawSeeds } from "../planning/drawSeeds.ts"
 import { latentMode } from "../planning/hires.ts"
 import { outline, plan } from "../planning/plan.ts"
 import type { StyleFacts } from "../planning/prompts.ts"
@@ -22,7 +23,6 @@ import { RuntimeContext } from "../runner/RuntimeContext.ts"
 import { adapted } from "./adapted.ts"
 import { actingClipSkip } from "./clipSkip.ts"
 import { prepareControls } from "./controls.ts"
-import { drawSeeds } from "./drawSeeds.ts"
 import { findNetworks } from "./findNetworks.ts"
 import { hashesOf, unhashed } from "./hashes.ts"
 import * as output from "./output.ts"
@@ -71,7 +71,7 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
   const hashes = yield* Effect.cached(hashesOf(model, networks.hashed, opts))
   yield* forkInRun(Effect.asVoid(hashes))
   const startedAt = yield* Clock.currentTimeMillis
-  const seeds = yield* drawSeeds(processing)
+  const seeds = yield* drawSeeds(processing, state.finished[0])
   yield* state.update({
     activity: "preparing",
     passCount: processing.n_iter * (settled.hires === undefined ? 1 : 2),

@@ -20,13 +20,13 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as Raster from "../core/Raster.ts"
 import * as batches from "../diffusion/batches.ts"
-import { drawSeeds } from "../diffusion/drawSeeds.ts"
 import * as output from "../diffusion/output.ts"
 import { decodeSource, factsOf } from "../diffusion/readSource.ts"
 import * as FileSignature from "../images/FileSignature.ts"
 import { ImageDecoder } from "../images/ImageDecoder.ts"
 import type { ImageEncoder } from "../images/ImageEncoder.ts"
 import type { ImageStore } from "../images/ImageStore.ts"
+import { drawSeeds } from "../planning/drawSeeds.ts"
 import { areKnown, type ServerNames } from "../planning/names.ts"
 import { outline, plan } from "../planning/plan.ts"
 import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
@@ -87,7 +87,7 @@ const prepare = Effect.fn("prepare")(
     }))
     const { processing } = settled
     yield* output.check(processing, opts)
-    const seeds = yield* drawSeeds(processing)
+    const seeds = yield* drawSeeds(processing, state.finished[0])
     yield* state.update({
       activity: "preparing",
       passCount: processing.n_iter * (settled.hires === undefined ? 1 : 2),

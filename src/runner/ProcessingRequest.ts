@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { GeneratedImage } from "./Processed.ts"
 
 export interface ProcessingRequest<out Processing> {
@@ -13,6 +14,8 @@ export interface ProcessingRequest<out Processing> {
    * again; of one that they do not fill, they keep their files. Seeds that the request leaves to chance are theirs.
    */
   readonly finished?: ReadonlyArray<GeneratedImage> | undefined
+  /** The settings that hold for it; those of this process when it has none. */
+  readonly settings?: OptionsSnapshot | undefined
 }
 
 /** What a caller may choose of a run besides its request. */

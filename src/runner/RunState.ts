@@ -111,11 +111,14 @@ export const make = Effect.fnUntraced(function*(
   }
 })
 
+/** What `fraction` counts. */
+type Counted = Pick<RunProgress, "passCount" | "passesDone" | "samplingStep" | "samplingSteps">
+
 /**
  * The share of the run that is done, 0 to 1, as stable-diffusion-webui counts it: finished passes, the current one's
  * steps, and 0.01 for having begun.
  */
-export const fraction = ({ passCount, passesDone, samplingStep, samplingSteps }: RunProgress): number => {
+export const fraction = ({ passCount, passesDone, samplingStep, samplingSteps }: Counted): number => {
   if (passCount === 0) return 0
   const steps = samplingSteps === 0 ? 0 : samplingStep / samplingSteps / passCount
   return Math.min(1, 0.01 + passesDone / passCount + steps)
@@ -126,7 +129,7 @@ export const fraction = ({ passCount, passesDone, samplingStep, samplingSteps }:
  *
  * `now` is in milliseconds since the epoch.
  */
-export const eta = (progress: RunProgress, now: number): number => {
+export const eta = (progress: Counted & Pick<RunProgress, "timeStarted">, now: number): number => {
   const done = fraction(progress)
   if (done === 0) return 0
   const elapsed = Math.max(0, now - progress.timeStarted) / 1000

@@ -90,10 +90,10 @@ export class CaptureContext extends Context.Service<CaptureContext, {
         const options = yield* Options
         const runs = yield* Runs
         return CaptureContext.of({
-          capture: Effect.fnUntraced(function*({ finished, processing, runId }) {
+          capture: Effect.fnUntraced(function*({ finished, processing, runId, settings }) {
             // Options of a program without types can be anything: every run fails before it begins.
             yield* CommandOptions.check(cmdOpts)
-            const snapshot = yield* options.snapshot
+            const snapshot = settings ?? (yield* options.snapshot)
             yield* Options.decode(snapshot)
             yield* checkRequest(processing, cmdOpts.limits)
             const { sd_model_checkpoint: wanted } = processing.override_settings

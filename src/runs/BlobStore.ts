@@ -57,7 +57,10 @@ export class BlobStore extends Context.Service<BlobStore, {
   /** Bytes that were kept, whole: their hash is checked. */
   readonly get: (hash: BlobHash) => Effect.Effect<Uint8Array, BlobError | BlobMissing>
   readonly has: (hash: BlobHash) => Effect.Effect<boolean, BlobError>
-  /** Removes blobs. Those that are not there count as removed. */
+  /**
+   * Removes blobs. Those that are not there count as removed; on a disk or in a bucket, those that someone has put
+   * within the last hour stay until a sweep: another process may be about to name them.
+   */
   readonly remove: (hashes: Iterable<BlobHash>) => Effect.Effect<void, BlobError>
   /**
    * Removes what `isNeeded` denies, if it was last put more than an hour ago: the run that will name a newer one may

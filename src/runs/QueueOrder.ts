@@ -9,6 +9,8 @@
  * So the runs of one client keep their order. A run of another client waits for at most as much work of each of the
  * others as it costs itself: small runs pass large ones, but never more of them than one large run's work.
  */
+import { WorkerLost } from "../contract/errors.ts"
+import type { RunEvent } from "./RunEvent.ts"
 import type { Needs, RunRecord } from "./RunRecord.ts"
 
 /** The place of a new run. `clock`: place of the run that was taken last. `last`: of the client's last queued run. */
@@ -69,3 +71,47 @@ export const costOf = (
     readonly height?: number | undefined
   }
 ): number => steps * batch_size * n_iter * width * height / 1e6
+
+type Placed = Pick<RunRecord, "id" | "place" | "priority">
+
+/** Orders queued runs, the next one first. */
+export const compare = (a: Placed, b: Placed): number =>
+  b.priority - a.priority || a.place - b.place || (a.id < b.id ? -1 : 1)
+
+/**
+ * Where a queued run goes: before another one, or to the end of its own priority. Undefined when it does not wait, or
+ * the other one does not.
+ *
+ * @param queued All queued runs, the next one first.
+ */
+export const moved = (
+  queued: ReadonlyArray<Placed>,
+  id: string,
+  before: string | undefined
+): Pick<RunRecord, "place" | "priority"> | undefined => {
+  const run = queued.find((other) => other.id === id)
+  const others = queued.filter((other) => other.id !== id)
+  if (run === undefined) return undefined
+  if (before === undefined) {
+    const last = others.findLast(({ priority }) => priority === run.priority)
+    return { priority: run.priority, place: Math.max(run.place, (last?.place ?? run.place) + leastCost) }
+  }
+  const at = others.findIndex((other) => other.id === before)
+  const next = others[at]
+  if (next === undefined) return undefined
+  const previous = others[at - 1]
+  const from = previous?.priority === next.priority ? previous.place : next.place - 1
+  return { priority: next.priority, place: (from + next.place) / 2 }
+}
+
+/** What becomes of a run whose worker is no more. */
+export const afterLoss = (
+  { strikes, worker }: Pick<RunRecord, "strikes" | "worker">,
+  { lost, maxStrikes }: { readonly lost: boolean; readonly maxStrikes: number }
+): RunEvent =>
+  lost && strikes + 1 >= maxStrikes
+    ? { _tag: "Failed", error: new WorkerLost({ worker: worker ?? "", times: strikes + 1 }) }
+    : { _tag: "Returned", lost }
+
+/** Largest number of seconds after which a client is asked to retry. */
+export const longestRetry = 3600

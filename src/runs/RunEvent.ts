@@ -6,7 +6,7 @@
  */
 import * as Schema from "effect/Schema"
 import { RunError } from "../contract/errors.ts"
-import { isEnded, Moment, type RunRecord, StoredExtra, StoredImage, Wish } from "./RunRecord.ts"
+import { isEnded, Moment, noImages, type RunRecord, StoredExtra, StoredImage, Wish } from "./RunRecord.ts"
 
 /** The run was accepted. The first event of every run. */
 export const Submitted = Schema.TaggedStruct("Submitted", {})
@@ -86,7 +86,17 @@ export const apply = (
   { at, attempt }: { readonly at: number; readonly attempt?: number | undefined }
 ): RunRecord | undefined => {
   if (attempt !== undefined && (run.state !== "running" || run.attempt !== attempt)) return undefined
-  const ended = (state: RunRecord["state"]): RunRecord => ({ ...run, state, endedAt: at, wish: null, progress: null })
+  const ended = (state: RunRecord["state"]): RunRecord => ({
+    ...run,
+    state,
+    endedAt: at,
+    wish: null,
+    progress: null,
+    images: run.keep ? run.images : [],
+    extras: run.keep ? run.extras : [],
+    // Those of a run that has not done all may be asked for again.
+    sent: run.keep && state !== "done" ? run.sent : noImages
+  })
   switch (event._tag) {
     case "Submitted":
       return undefined
@@ -134,7 +144,11 @@ export const apply = (
     case "Done":
       return run.state !== "running"
         ? undefined
-        : { ...ended(event.interrupted ? "interrupted" : "done"), extras: event.extras, warnings: event.warnings }
+        : {
+          ...ended(event.interrupted ? "interrupted" : "done"),
+          extras: run.keep ? event.extras : [],
+          warnings: event.warnings
+        }
     case "Failed":
       return isEnded(run) ? undefined : { ...ended("failed"), error: event.error }
     case "Cancelled":
@@ -142,18 +156,20 @@ export const apply = (
     case "Moved":
       return run.state !== "queued" ? undefined : { ...run, priority: event.priority, place: event.place }
     case "Retried":
-      return run.state !== "failed" && run.state !== "cancelled" && run.state !== "interrupted" ? undefined : {
-        ...run,
-        ...finished(run),
-        state: "queued",
-        place: event.place,
-        startedAt: null,
-        endedAt: null,
-        strikes: 0,
-        worker: null,
-        warnings: [],
-        error: null
-      }
+      return !run.keep || run.state !== "failed" && run.state !== "cancelled" && run.state !== "interrupted" ?
+        undefined :
+        {
+          ...run,
+          ...finished(run),
+          state: "queued",
+          place: event.place,
+          startedAt: null,
+          endedAt: null,
+          strikes: 0,
+          worker: null,
+          warnings: [],
+          error: null
+        }
     case "Marked":
       return { ...run, starred: event.starred, tags: event.tags }
   }

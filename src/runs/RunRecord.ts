@@ -112,6 +112,8 @@ export const RunRecord = Schema.Struct({
   client: Schema.String,
   request: AskedRequest,
   sent: SentImages,
+  /** Seeds for those that the request leaves to chance: every attempt makes the same images. */
+  seeds: Schema.Struct({ seed: Seed, subseed: Seed }),
   /** Settings of the process that accepted the run, which hold wherever it executes. */
   settings: Schema.Record(Schema.String, Schema.Unknown),
   needs: Needs,

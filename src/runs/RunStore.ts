@@ -32,6 +32,15 @@ export class RunStoreError extends Schema.TaggedError<RunStoreError>()("RunStore
   }
 }
 
+/** Milliseconds between two signs of life of a worker. */
+export const beatEvery = 2000
+
+/** Milliseconds of silence after which a worker is lost, and its runs begin elsewhere. */
+export const lostAfter = 10_000
+
+/** Most `Progressed` events in the log of a run: the latest ones. */
+export const mostProgress = 256
+
 /** A run to be accepted. The store gives it its place. */
 export type NewRun = Pick<
   RunRecord,
@@ -41,6 +50,7 @@ export type NewRun = Pick<
   | "client"
   | "request"
   | "sent"
+  | "seeds"
   | "settings"
   | "needs"
   | "bound"
@@ -110,6 +120,14 @@ export interface Keep {
   readonly runs: number
 }
 
+/** A small image of an executing run, as a PNG file. */
+export interface StoredPreview {
+  readonly step: number
+  readonly width: number
+  readonly height: number
+  readonly png: Uint8Array
+}
+
 export interface RunStoreService {
   /**
    * Accepts a run, or finds the one that has the same key; `isNew` says which. Fails when `queue` runs wait already.
@@ -167,8 +185,20 @@ export interface RunStoreService {
   ) => Effect.Effect<ReadonlyArray<RunRecord>, RunStoreError>
   /** Those of the blobs that a run names. */
   readonly named: (hashes: ReadonlyArray<BlobHash>) => Effect.Effect<ReadonlySet<BlobHash>, RunStoreError>
+  /** Milliseconds between two `Progressed` events of a run at least: as many as the store takes without being felt. */
+  readonly progressEvery: number
   /** Ids of runs that have changed, from now on; an empty text means that any may have. */
   readonly changes: Stream.Stream<string>
+  /**
+   * The latest previews, where other processes than the one that executes a run show them: then a worker sets them
+   * twice a second at most. Undefined for a store of one process.
+   */
+  readonly previews:
+    | undefined
+    | {
+      readonly set: (id: string, preview: StoredPreview) => Effect.Effect<void, RunStoreError>
+      readonly get: (id: string) => Effect.Effect<Option.Option<StoredPreview>, RunStoreError>
+    }
   /** The database for people, without a password. */
   readonly where: string
 }

@@ -11,6 +11,10 @@ import * as Fiber from "effect/Fiber"
 import * as HttpRouter from "effect/http/HttpRouter"
 import { HttpServer } from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
+import type { BlobStore } from "../runs/BlobStore.ts"
+import * as MemoryBlobStore from "../runs/MemoryBlobStore.ts"
+import * as MemoryRunStore from "../runs/MemoryRunStore.ts"
+import type { RunStore } from "../runs/RunStore.ts"
 import { Authentication } from "./host/Authentication.ts"
 import { Lifetime } from "./host/Lifetime.ts"
 import { ModelShelf } from "./host/ModelShelf.ts"
@@ -57,10 +61,22 @@ const drainAtEnd = Effect.gen(function*() {
 /** The queue with the bounds of the server options. */
 const layerQueue = Layer.unwrap(
   Effect.map(
-    ServerOptions,
-    ({ concurrency, max_run_seconds: maxRunSeconds, queue }) => RunQueue.layer({ concurrency, maxRunSeconds, queue })
+    Effect.all([ServerOptions, ModelTitles]),
+    ([{ concurrency, max_run_seconds: maxRunSeconds, queue }, titles]) =>
+      RunQueue.layer({
+        concurrency,
+        maxRunSeconds,
+        queue,
+        // Titles show the hash of a model once it has been used.
+        made: ({ state }) => titles.learn(state.model.name)
+      })
   )
 )
+
+/** Where runs and their files are kept. */
+export type Stores = Layer.Layer<BlobStore | RunStore>
+
+const inMemory: Stores = Layer.mergeAll(MemoryBlobStore.layer, MemoryRunStore.layer)
 
 const layerSettings = Layer.unwrap(
   Effect.map(
@@ -73,7 +89,8 @@ const layerSettings = Layer.unwrap(
 /** The services of all routes: authentication, queue, settings, model titles, lifetime. */
 const layerServices = Layer.mergeAll(Authentication.layer, Generation.layer, Lifetime.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(layerSettings, RequestImages.layer)),
-  Layer.provideMerge(Layer.mergeAll(layerQueue, ModelShelf.layer, ModelTitles.layer))
+  Layer.provideMerge(Layer.mergeAll(layerQueue, ModelShelf.layer)),
+  Layer.provideMerge(ModelTitles.layer)
 )
 
 /** The webui's API, health checks, and the middleware. */
@@ -83,8 +100,9 @@ const layerOwn = Layer.mergeAll(Middleware.layer, Sdapi.layer, health)
  * Listens for requests and answers them.
  *
  * @param routes Further routes for the same router.
+ * @param stores Where runs are kept; in memory unless given.
  */
-export const layer = <E = never, R = never>(routes?: Layer.Layer<never, E, R>) =>
+export const layer = <E = never, R = never>(routes?: Layer.Layer<never, E, R>, stores: Stores = inMemory) =>
   Layer.unwrap(Effect.sync(() =>
     Layer.effect(
       HttpServer,
@@ -106,6 +124,7 @@ export const layer = <E = never, R = never>(routes?: Layer.Layer<never, E, R>) =
       }))
     ).pipe(
       Layer.provide(NodeHttpServer.layerHttpServices),
-      Layer.provideMerge(layerServices)
+      Layer.provideMerge(layerServices),
+      Layer.provideMerge(Layer.fresh(stores))
     )
   ))

@@ -173,7 +173,7 @@ export const rooms: ReadonlyArray<Room> = [
   {
     path: "server/host",
     holds: "what both HTTP APIs stand on: the run queue, settings, authentication, the studio's files",
-    imports: ["contract", "core", "models", "processing", "runner"]
+    imports: ["contract", "core", "images", "models", "planning", "processing", "runner", "runs"]
   },
   {
     path: "server/v1",
@@ -186,6 +186,7 @@ export const rooms: ReadonlyArray<Room> = [
       "planning",
       "processing",
       "runner",
+      "runs",
       "sampling",
       "server/host"
     ]
@@ -220,6 +221,7 @@ export const rooms: ReadonlyArray<Room> = [
       "models",
       "processing",
       "runner",
+      "runs",
       "server/host",
       "server/openai",
       "server/sdapi",

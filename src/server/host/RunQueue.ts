@@ -1,23 +1,24 @@
 /**
- * The runs of a server: those that wait, execute and have ended.
+ * The runs of a server, as its HTTP APIs see them: those that wait, execute and have ended.
  *
  * A run belongs to this service, not to the HTTP request that submitted it: a handler that is interrupted because its
- * client disconnected cancels the run or leaves it alone. Runs execute in the order of submission, `concurrency` at a
- * time. `QueueState` decides, `QueueShell` executes, and this service is what the HTTP APIs see of both.
+ * client disconnected cancels the run or leaves it alone. `RunStore` keeps the runs and orders them, `Dispatcher`
+ * executes them, in this process or in others.
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import * as SubscriptionRef from "effect/SubscriptionRef"
 import { randomUUID } from "node:crypto"
-import { type QueueFull, RunCancelled, ShuttingDown } from "../../contract/errors.ts"
+import { hostname } from "node:os"
+import { QueueFull, RunCancelled, RunsUnavailable, ShuttingDown } from "../../contract/errors.ts"
 import type { AskedRequest } from "../../contract/Run.ts"
-import * as ControlUnit from "../../processing/ControlUnit.ts"
+import type { ImageDecoder } from "../../images/ImageDecoder.ts"
+import { drawSeeds } from "../../planning/drawSeeds.ts"
+import { Options, OptionsPatch, type OptionsSnapshot } from "../../processing/Options.ts"
 import type { Processing } from "../../processing/Processing.ts"
 import type { Pipeline } from "../../runner/Pipeline.ts"
 import type { Processed } from "../../runner/Processed.ts"
@@ -25,15 +26,36 @@ import type { RunnerHooks } from "../../runner/RunnerHooks.ts"
 import type { Runs } from "../../runner/Runs.ts"
 import type { RunProgress } from "../../runner/RunState.ts"
 import type { CaptureContext } from "../../runner/RuntimeContext.ts"
-import { type HeldImage, heldOf, type HeldResult, type RunFailure } from "./HeldResult.ts"
-import * as QueueShell from "./QueueShell.ts"
-import * as QueueState from "./QueueState.ts"
+import { type BlobError, BlobStore } from "../../runs/BlobStore.ts"
+import { Dispatcher, type DispatcherOptions, type RunFailure } from "../../runs/Dispatcher.ts"
+import { costOf } from "../../runs/QueueOrder.ts"
+import type { Logged } from "../../runs/RunEvent.ts"
+import {
+  type BlobHash,
+  isEnded,
+  type RunRecord,
+  type StoredExtra,
+  type StoredImage,
+  type Wish
+} from "../../runs/RunRecord.ts"
+import { type Keep, type ListQuery, RunStore, type RunStoreError, type Worker } from "../../runs/RunStore.ts"
+import { shortPaths } from "../../runs/shownErrors.ts"
+import { keepSent, withoutImages } from "../../runs/stored.ts"
+import { version } from "../../version.ts"
+
+export type { RunFailure } from "../../runs/Dispatcher.ts"
+
+/** How a run ended. */
+export type Ending =
+  | { readonly _tag: "Done"; readonly interrupted: boolean }
+  | { readonly _tag: "Failed"; readonly error: string }
+  | { readonly _tag: "Cancelled" }
 
 export type QueuedStatus =
   /** `ahead`: how many runs execute or wait before it. */
   | { readonly _tag: "Queued"; readonly ahead: number }
   | { readonly _tag: "Running"; readonly progress: RunProgress | undefined }
-  | QueueState.Ending
+  | Ending
 
 /** A run at one moment. */
 export interface QueuedRun {
@@ -46,262 +68,368 @@ export interface QueuedRun {
   readonly submittedAt: number
   readonly startedAt: number | undefined
   readonly endedAt: number | undefined
+  readonly record: RunRecord
 }
 
 /** A run that was accepted. */
 export interface Submitted {
   readonly run: QueuedRun
+  /** False for one that was submitted before with the same key. */
+  readonly isNew: boolean
+  /** Its result, while it executes in this process. */
   readonly result: Effect.Effect<Processed, RunFailure>
+}
+
+/** What is kept of a result: the files and their texts. */
+export interface StoredResult {
+  readonly images: ReadonlyArray<StoredImage>
+  readonly extraImages: ReadonlyArray<StoredExtra>
+  readonly interrupted: boolean
+  readonly warnings: ReadonlyArray<string>
 }
 
 export interface SubmitOptions {
   readonly taskId?: string | undefined
-  /** Whether the result is held for `result`, within the bounds. Off by default. */
+  /** Whether the run and its images are kept. Off by default: then its client waits in this process. */
   readonly keep?: boolean | undefined
+  /** Two submissions with one key are one run. */
+  readonly key?: string | undefined
+  /** Whose run it is: clients take turns. */
+  readonly client?: string | undefined
+  readonly priority?: number | undefined
+  /** Labels that its worker must have. */
+  readonly labels?: ReadonlyArray<string> | undefined
 }
 
-export interface RunQueueOptions extends Partial<QueueState.QueueBounds> {
+export interface RunQueueOptions {
+  /** Most runs that execute at once; 1 by default. */
+  readonly concurrency?: number | undefined
+  /** Most runs that wait; 32 by default. */
+  readonly queue?: number | undefined
   /** Seconds after which a run is asked to end and return what it has. Never by default, or with 0. */
   readonly maxRunSeconds?: number | undefined
+  /** Workers that a run may cost without finishing a batch; 3 by default. */
+  readonly maxStrikes?: number | undefined
+  /** Ended runs that are kept: 100 for ten minutes, with 256 MiB of files, by default. */
+  readonly keep?: Partial<Keep> | undefined
+  /** What this process is known by among the workers. */
+  readonly worker?: Partial<Omit<Worker, "draining" | "loaded" | "slots">> | undefined
+  readonly loaded?: Effect.Effect<ReadonlyArray<string>> | undefined
+  /** What is done after each run that has made its images, without holding it up. */
+  readonly made?: ((processed: Processed) => Effect.Effect<void>) | undefined
+  /** Whether the queue outlives this process: then nothing that waits is cancelled at its end. */
+  readonly outlives?: boolean | undefined
 }
 
-const defaultBounds: QueueState.QueueBounds = {
-  concurrency: 1,
-  queue: 32,
-  keepRuns: 100,
-  keepFor: 600_000,
-  keepBytes: 256 * 2 ** 20
-}
+const defaultKeep: Keep = { runs: 100, time: 600_000, bytes: 256 * 2 ** 20 }
 
 export class RunQueue extends Context.Service<RunQueue, {
   /** Accepts a run. Fails at once when the queue is full or the server shuts down. */
   readonly submit: (
     processing: Processing,
     options?: SubmitOptions
-  ) => Effect.Effect<Submitted, QueueFull | ShuttingDown>
+  ) => Effect.Effect<Submitted, QueueFull | RunsUnavailable | ShuttingDown>
   /**
-   * Does other work in a place of the queue, when its turn comes. It is no run: no list shows it. Interruption gives
-   * the place back.
+   * Does other work in a place of the queue, when its turn comes: before runs that wait. It is no run: no list shows
+   * it. Interruption gives the place back.
    */
-  readonly occupy: <A, E, R>(work: Effect.Effect<A, E, R>) => Effect.Effect<A, E | QueueFull | ShuttingDown, R>
-  /** The result of a run. None for an unknown run, or one whose result is not held any more. */
-  readonly result: (id: string) => Effect.Effect<Option.Option<HeldResult>, RunFailure>
+  readonly occupy: <A, E, R>(
+    work: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | QueueFull | RunsUnavailable | ShuttingDown, R>
+  /** Waits for the result of a run. None for an unknown run, or one whose result is not kept. */
+  readonly result: (id: string) => Effect.Effect<Option.Option<StoredResult>, RunFailure | RunsUnavailable>
   /**
    * The images of a run that are finished: so far, of its result, or what it had made before it failed or was
-   * cancelled. They are held as long as a result.
+   * cancelled. They are kept as long as the run.
    */
-  readonly images: (id: string) => Effect.Effect<ReadonlyArray<HeldImage>>
+  readonly images: (id: string) => Effect.Effect<ReadonlyArray<StoredImage>, RunsUnavailable>
+  /** The bytes of a file of a run; none for one that is gone. */
+  readonly file: (hash: BlobHash) => Effect.Effect<Option.Option<Uint8Array>, RunsUnavailable>
   /** Removes a waiting run, or ends an executing one after the network call in flight. There is no result. */
-  readonly cancel: (id: string) => Effect.Effect<boolean>
+  readonly cancel: (id: string) => Effect.Effect<boolean, RunsUnavailable>
   /** Asks an executing run to end after its current step and return what it has. Cancels a waiting one. */
-  readonly interrupt: (id: string) => Effect.Effect<boolean>
+  readonly interrupt: (id: string) => Effect.Effect<boolean, RunsUnavailable>
   /** Asks an executing run to continue with its next batch. */
-  readonly skip: (id: string) => Effect.Effect<boolean>
+  readonly skip: (id: string) => Effect.Effect<boolean, RunsUnavailable>
   /** The executing run that started first. */
-  readonly current: Effect.Effect<Option.Option<QueuedRun>>
+  readonly current: Effect.Effect<Option.Option<QueuedRun>, RunsUnavailable>
   /** The progress of the run that executes or executed last, without its images. */
   readonly last: Effect.Effect<RunProgress | undefined>
-  /** All known runs: ended, executing, waiting, each in order. */
-  readonly list: Effect.Effect<ReadonlyArray<QueuedRun>>
+  /** Known runs in order of submission, the latest 1000 of them. */
+  readonly list: Effect.Effect<ReadonlyArray<QueuedRun>, RunsUnavailable>
+  /** A page of runs, newest first. */
+  readonly page: (query: ListQuery) => Effect.Effect<
+    { readonly runs: ReadonlyArray<QueuedRun>; readonly next: string | undefined },
+    RunsUnavailable
+  >
   /** Finds a run by its id, or by the client's name for it, where the newest one wins. */
-  readonly get: (id: string) => Effect.Effect<Option.Option<QueuedRun>>
+  readonly get: (id: string) => Effect.Effect<Option.Option<QueuedRun>, RunsUnavailable>
+  /** What has happened to a run after the event with a number. */
+  readonly events: (id: string, after: number) => Effect.Effect<ReadonlyArray<Logged>, RunsUnavailable>
   /** A run now and after every change until it ends. A slow reader gets the latest state only. */
-  readonly watch: (id: string) => Stream.Stream<QueuedRun>
+  readonly watch: (id: string) => Stream.Stream<QueuedRun, RunsUnavailable>
   /** Whether runs are accepted. */
   readonly accepting: Effect.Effect<boolean>
   /**
-   * Accepts nothing more and cancels waiting runs. Executing runs have `grace` milliseconds; after that they are asked
-   * to end with what they have. Returns when none executes.
+   * Accepts nothing more. A queue that ends with the process cancels waiting runs. Executing runs have `grace`
+   * milliseconds; after that they are asked to end with what they have, or go back to a queue that outlives the
+   * process. Returns when none executes.
    */
   readonly drain: (grace: number) => Effect.Effect<void>
 }>()("serena/server/host/RunQueue") {
   static readonly layer = (
     options: RunQueueOptions = {}
-  ): Layer.Layer<RunQueue, never, CaptureContext | Pipeline | RunnerHooks | Runs> =>
-    Layer.effect(RunQueue, make(options))
+  ): Layer.Layer<
+    RunQueue,
+    never,
+    BlobStore | CaptureContext | ImageDecoder | Options | Pipeline | RunnerHooks | Runs | RunStore
+  > => Layer.effect(RunQueue, make(options)).pipe(Layer.provide(Dispatcher.layer(dispatcherOf(options))))
 }
 
-type KnownRun = QueueState.KnownRun & { readonly request: AskedRequest }
+const dispatcherOf = (options: RunQueueOptions): DispatcherOptions => ({
+  slots: options.concurrency ?? 1,
+  maxRunSeconds: options.maxRunSeconds ?? 0,
+  maxStrikes: options.maxStrikes ?? 3,
+  made: options.made ?? (() => Effect.void),
+  keep: { ...defaultKeep, ...options.keep },
+  outlives: options.outlives ?? false,
+  worker: {
+    id: randomUUID(),
+    name: `${hostname()}:${process.pid}`,
+    models: undefined,
+    labels: [],
+    version,
+    ...options.worker
+  },
+  loaded: options.loaded ?? Effect.succeed([])
+})
 
-/** Whether it is a run, and not other work. */
-const isRun = <K extends QueueState.KnownRun>(known: K): known is K & { readonly request: AskedRequest } =>
-  known.request !== undefined
+interface Shell {
+  readonly store: RunStore["Service"]
+  readonly blobs: BlobStore["Service"]
+  readonly dispatcher: Dispatcher["Service"]
+  readonly options: Options["Service"]
+  readonly queue: number
+  readonly outlives: boolean
+  closed: boolean
+}
 
-const make = Effect.fnUntraced(function*({ maxRunSeconds = 0, ...given }: RunQueueOptions) {
-  const shell = yield* QueueShell.make({ ...defaultBounds, ...given }, maxRunSeconds)
-  yield* expiring(shell)
-  const viewed = (run: KnownRun | undefined) => run === undefined ? Effect.succeedNone : Effect.asSome(view(shell, run))
+const make = Effect.fnUntraced(function*({ outlives = false, queue = 32 }: RunQueueOptions) {
+  const shell: Shell = {
+    store: yield* RunStore,
+    blobs: yield* BlobStore,
+    dispatcher: yield* Dispatcher,
+    options: yield* Options,
+    queue,
+    outlives,
+    closed: false
+  }
+  const { blobs, dispatcher, store } = shell
+  const viewed = Option.match({
+    onNone: () => Effect.succeedNone,
+    onSome: (run: RunRecord) => Effect.asSome(view(shell, run))
+  })
 
   return RunQueue.of({
-    submit: (processing, options) => submit(shell, processing, options),
-    occupy: (work) => occupy(shell, work),
-    result: (id) => Effect.suspend(() => resultOf(shell, id)),
-    images: (id) => Effect.suspend(() => imagesOf(shell, id)),
-    cancel: (key) => cancel(shell, key),
+    submit: (processing, options) =>
+      Effect.catchTags(submit(shell, processing, options), { RunStoreError: unavailable, BlobError: unavailable }),
+    occupy: (work) =>
+      Effect.andThen(Effect.catchTag(admit(shell), "RunStoreError", unavailable), dispatcher.occupy(work)),
+    result: (key) => Effect.catchTag(resultOf(shell, key), "RunStoreError", unavailable),
+    images: (key) =>
+      store.get(key).pipe(
+        Effect.map(Option.match({ onNone: () => [], onSome: ({ images }) => images })),
+        Effect.catchTag("RunStoreError", unavailable)
+      ),
+    file: (hash) =>
+      Effect.asSome(blobs.get(hash)).pipe(
+        Effect.catchTags({ BlobMissing: () => Effect.succeedNone, BlobError: unavailable })
+      ),
+    cancel: (key) => asked(shell, key, "cancel"),
     interrupt: (key) => asked(shell, key, "interrupt"),
     skip: (key) => asked(shell, key, "skip"),
-    current: Effect.suspend(() => viewed(shell.state.executing.find(isRun))),
-    last: Effect.sync(() => shell.last),
-    list: Effect.suspend(() => Effect.forEach(QueueState.all(shell.state).filter(isRun), (run) => view(shell, run))),
-    get: (key) => Effect.suspend(() => viewed(find(shell, key))),
-    watch: (key) => Stream.suspend(() => watch(shell, key)),
-    accepting: Effect.sync(() => shell.state.accepting),
+    current: store.list({ states: ["running"], limit: mostListed }).pipe(
+      Effect.flatMap(({ runs }) => viewed(Option.fromUndefinedOr(runs.toSorted(byStart)[0]))),
+      Effect.catchTag("RunStoreError", unavailable)
+    ),
+    last: dispatcher.last,
+    list: store.list({ limit: mostListed }).pipe(
+      Effect.flatMap(({ runs }) => Effect.forEach(runs.toReversed(), (run) => view(shell, run))),
+      Effect.catchTag("RunStoreError", unavailable)
+    ),
+    page: (query) =>
+      store.list(query).pipe(
+        Effect.flatMap(({ next, runs }) =>
+          Effect.map(Effect.forEach(runs, (run) => view(shell, run)), (runs) => ({ next, runs }))
+        ),
+        Effect.catchTag("RunStoreError", unavailable)
+      ),
+    get: (key) => Effect.catchTag(Effect.flatMap(store.get(key), viewed), "RunStoreError", unavailable),
+    events: (id, after) => Effect.catchTag(store.read(id, after), "RunStoreError", unavailable),
+    watch: (key) =>
+      Stream.catchTag(watch(shell, key), "RunStoreError", (error) => Stream.fromEffect(unavailable(error))),
+    accepting: Effect.sync(() => !shell.closed),
     drain: (grace) => drain(shell, grace)
   })
 })
 
-const find = ({ state }: QueueShell.QueueShell, key: string): KnownRun | undefined => {
-  const known = QueueState.find(state, key)
-  return known !== undefined && isRun(known) ? known : undefined
-}
+// What has failed is for the log; clients learn that it has.
+const unavailable = (error: BlobError | RunStoreError) =>
+  Effect.andThen(
+    Effect.logError("Runs cannot be kept or read", error.message),
+    Effect.fail(new RunsUnavailable({ reason: shortPaths(error.message) }))
+  )
 
-const view = Effect.fnUntraced(function*(shell: QueueShell.QueueShell, run: KnownRun) {
-  const { id, request, submittedAt, taskId } = run
+const mostListed = 1000
+
+const byStart = (a: RunRecord, b: RunRecord): number => (a.startedAt ?? 0) - (b.startedAt ?? 0)
+
+const view = Effect.fnUntraced(function*(shell: Shell, record: RunRecord) {
+  const { endedAt, id, request, startedAt, submittedAt, taskId } = record
   const seen: QueuedRun = {
     id,
-    taskId,
+    taskId: taskId ?? undefined,
     request,
-    status: yield* statusOf(shell, run),
+    status: yield* statusOf(shell, record),
     submittedAt,
-    startedAt: "startedAt" in run ? run.startedAt : undefined,
-    endedAt: "endedAt" in run ? run.endedAt : undefined
+    startedAt: startedAt ?? undefined,
+    endedAt: endedAt ?? undefined,
+    record
   }
   return seen
 })
 
-const statusOf = Effect.fnUntraced(function*({ runs, state }: QueueShell.QueueShell, run: QueueState.KnownRun) {
-  if ("ending" in run) return run.ending
-  const ahead = QueueState.position(state, run.id)
-  if (ahead !== undefined) return { _tag: "Queued", ahead } satisfies QueuedStatus
-  const live = yield* runs.get(run.id)
-  const progress = Option.isSome(live) ? yield* live.value.progress : undefined
-  return { _tag: "Running", progress } satisfies QueuedStatus
+const statusOf = Effect.fnUntraced(function*({ dispatcher, store }: Shell, run: RunRecord) {
+  switch (run.state) {
+    case "queued":
+      return { _tag: "Queued", ahead: (yield* store.ahead(run.id)) ?? 0 } satisfies QueuedStatus
+    case "running":
+      return {
+        _tag: "Running",
+        progress: (yield* dispatcher.progress(run.id)) ?? progressOf(run)
+      } satisfies QueuedStatus
+    case "done":
+    case "interrupted":
+      return { _tag: "Done", interrupted: run.state === "interrupted" } satisfies QueuedStatus
+    case "failed":
+      return { _tag: "Failed", error: run.error?.message ?? "" } satisfies QueuedStatus
+    case "cancelled":
+      return { _tag: "Cancelled" } satisfies QueuedStatus
+  }
 })
 
+// The progress of a run that executes elsewhere.
+const progressOf = ({ id, progress }: RunRecord): RunProgress | undefined => {
+  if (progress === null) return undefined
+  const { previewStep: _, ...rest } = progress
+  return { ...rest, runId: id, preview: undefined, images: [], extraImages: [], ended: false }
+}
+
 const submit = Effect.fnUntraced(
-  function*(shell: QueueShell.QueueShell, processing: Processing, { keep = false, taskId }: SubmitOptions = {}) {
-    const waiting = {
-      id: randomUUID(),
-      taskId,
-      request: withoutImages(processing),
-      submittedAt: yield* Clock.currentTimeMillis
-    }
-    const next = QueueState.submit(shell.state, waiting, shell.bounds)
-    if (Result.isFailure(next)) return yield* next.failure
-    const handle = yield* QueueShell.handleOf(processing, keep)
-    shell.handles.set(waiting.id, handle)
-    shell.state = next.success
-    yield* QueueShell.pump(shell)
-    const run = yield* view(shell, find(shell, waiting.id) ?? waiting)
-    return { run, result: Deferred.await(handle.outcome) }
+  function*(
+    shell: Shell,
+    processing: Processing,
+    { client = "", keep = false, key, labels = [], priority = 0, taskId }: SubmitOptions = {}
+  ) {
+    const { blobs, dispatcher, store } = shell
+    if (shell.closed) return yield* new ShuttingDown()
+    const id = randomUUID()
+    const snapshot = yield* shell.options.snapshot
+    const seeds = yield* drawSeeds(processing)
+    const result = yield* dispatcher.expect(id)
+    const accepted = yield* dispatcher.keeping(Effect.gen(function*() {
+      const sent = yield* Effect.provideService(keepSent(processing, { fleeting: !keep }), BlobStore, blobs)
+      return yield* store.submit({
+        id,
+        taskId: taskId ?? null,
+        key: key ?? null,
+        client,
+        request: withoutImages(processing),
+        sent,
+        seeds,
+        settings: changedSettings(snapshot),
+        needs: { model: processing.override_settings.sd_model_checkpoint ?? snapshot.sd_model_checkpoint, labels },
+        bound: keep ? null : dispatcher.workerId,
+        keep,
+        priority,
+        cost: costOf(processing)
+      }, { queue: shell.queue + (yield* dispatcher.room) })
+    })).pipe(Effect.tapError(() => dispatcher.forget(id)))
+    if (!accepted.isNew) yield* dispatcher.forget(id)
+    yield* dispatcher.pump
+    const run = yield* view(shell, Option.getOrElse(yield* store.get(accepted.run.id), () => accepted.run))
+    return { run, isNew: accepted.isNew, result }
   },
   Effect.uninterruptible
 )
 
-const withoutImages = (processing: Processing): AskedRequest => {
-  const control_units = processing.control_units.map(ControlUnit.withoutImages)
-  if (processing._tag === "Txt2Img") return { ...processing, control_units }
-  const { init_images: _, mask: __, ...asked } = processing
-  return { ...asked, control_units }
-}
-
-const occupy = <A, E, R>(shell: QueueShell.QueueShell, work: Effect.Effect<A, E, R>) =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function*() {
-      const submittedAt = yield* Clock.currentTimeMillis
-      const id = randomUUID()
-      const place = { id, taskId: undefined, request: undefined, submittedAt }
-      const next = QueueState.submit(shell.state, place, shell.bounds)
-      if (Result.isFailure(next)) return yield* next.failure
-      const turn = yield* Deferred.make<void, ShuttingDown>()
-      shell.turns.set(id, turn)
-      shell.state = next.success
-      yield* QueueShell.pump(shell)
-      return yield* Effect.ensuring(
-        restore(Effect.andThen(Deferred.await(turn), work)),
-        QueueShell.leave(shell, id)
-      )
-    })
-  )
-
-const resultOf = (
-  { handles, state }: QueueShell.QueueShell,
-  key: string
-): Effect.Effect<Option.Option<HeldResult>, RunFailure> => {
-  const run = QueueState.find(state, key)
-  if (run === undefined) return Effect.succeedNone
-  if ("ending" in run) return run.outcome === undefined ? Effect.succeedNone : Effect.asSome(run.outcome)
-  const outcome = handles.get(run.id)?.outcome
-  return outcome === undefined ? Effect.succeedNone : Effect.asSome(Effect.map(Deferred.await(outcome), heldOf))
-}
-
-const imagesOf = (
-  { handles, state }: QueueShell.QueueShell,
-  key: string
-): Effect.Effect<ReadonlyArray<HeldImage>> => {
-  const run = QueueState.find(state, key)
-  if (run === undefined) return Effect.succeed([])
-  if ("ending" in run) return Effect.succeed(QueueState.imagesOf(run))
-  const handle = handles.get(run.id)
-  return handle === undefined ? Effect.succeed([]) : QueueShell.finishedBy(handle)
-}
-
-const cancel = (shell: QueueShell.QueueShell, key: string) =>
-  QueueShell.end(shell, key, (id) => new RunCancelled({ id }))
-
-const asked = Effect.fnUntraced(function*(shell: QueueShell.QueueShell, key: string, wish: QueueShell.Wish) {
-  const run = QueueState.find(shell.state, key)
-  if (run === undefined || "ending" in run) return false
-  if (QueueState.position(shell.state, run.id) === undefined) {
-    return yield* Effect.as(QueueShell.ask(shell, run.id, wish), true)
-  }
-  return wish === "interrupt" ? yield* cancel(shell, run.id) : false
-})
-
-// An executing run changes with its live progress, the others when they move.
-const watch = (shell: QueueShell.QueueShell, key: string): Stream.Stream<QueuedRun> => {
-  const id = QueueState.find(shell.state, key)?.id
-  if (id === undefined) return Stream.empty
-  const seen = Stream.suspend(() => {
-    const run = find(shell, id)
-    return run === undefined ? Stream.empty : Stream.fromEffect(view(shell, run))
-  })
-  const executing = Stream.concat(
-    seen,
-    Stream.flatMap(
-      shell.runs.watch(id),
-      (progress) => Stream.map(seen, (run): QueuedRun => ({ ...run, status: { _tag: "Running", progress } }))
+// Settings that are not the defaults, as JSON.
+const changedSettings = (snapshot: OptionsSnapshot): Readonly<Record<string, unknown>> => {
+  const defaults: Readonly<Record<string, unknown>> = encodeSettings(Options.defaults)
+  return Object.fromEntries(
+    Object.entries(encodeSettings(snapshot)).filter(([name, value]) =>
+      JSON.stringify(value) !== JSON.stringify(defaults[name])
     )
   )
-  const phase = shell.handles.get(id)?.phase
-  return phase === undefined ? seen : SubscriptionRef.changes(phase).pipe(
-    Stream.switchMap((phase) => phase === "running" ? executing : seen),
-    Stream.takeUntil(({ endedAt }) => endedAt !== undefined)
-  )
 }
 
-const drain = Effect.fnUntraced(function*(shell: QueueShell.QueueShell, grace: number) {
-  shell.state = QueueState.close(shell.state)
-  for (const { id } of shell.state.waiting) {
-    const turn = shell.turns.get(id)
-    yield* turn === undefined
-      ? QueueShell.end(shell, id, () => new ShuttingDown())
-      : Deferred.fail(turn, new ShuttingDown())
-  }
-  const isQuiet = () => shell.state.executing.length === 0
-  if (isQuiet()) return
-  const quiet = Stream.runHead(Stream.filter(SubscriptionRef.changes(shell.executing), isQuiet))
-  if (Option.isSome(yield* Effect.timeoutOption(quiet, grace))) return
-  yield* Effect.forEach(shell.state.executing, ({ id }) => QueueShell.ask(shell, id, "interrupt"))
-  yield* quiet
+const encodeSettings = Schema.encodeSync(OptionsPatch)
+
+// Other work counts as waiting, like runs.
+const admit = Effect.fnUntraced(function*({ closed, dispatcher, queue, store }: Shell) {
+  if (closed) return yield* new ShuttingDown()
+  const waiting = (yield* store.counts).queued + (yield* dispatcher.othersWaiting)
+  if ((yield* dispatcher.room) <= 0 && waiting >= queue) return yield* new QueueFull({ waiting, retryAfter: 1 })
 })
 
-// Age is looked at on a clock, so that a quiet server does not hold on to what it would have forgotten.
-const expiring = (shell: QueueShell.QueueShell) =>
-  Effect.sleep(Math.min(60_000, Math.max(1000, shell.bounds.keepFor / 10))).pipe(
-    Effect.andThen(Effect.map(Clock.currentTimeMillis, (now) => {
-      shell.state = QueueState.expire(shell.state, now, shell.bounds)
-    })),
-    Effect.forever,
-    Effect.forkScoped
+const resultOf = Effect.fnUntraced(function*(shell: Shell, key: string) {
+  const known = Option.getOrUndefined(yield* shell.store.get(key))
+  if (known === undefined) return Option.none()
+  const ended = isEnded(known) ? known : yield* Effect.map(
+    Stream.runLast(watch(shell, known.id)),
+    (last) => Option.getOrUndefined(last)?.record
   )
+  if (ended === undefined) return Option.none()
+  if (ended.state === "cancelled") return yield* shell.closed ? new ShuttingDown() : new RunCancelled({ id: ended.id })
+  if (ended.error !== null) return yield* ended.error
+  const { extras: extraImages, images, keep, state, warnings } = ended
+  const result: StoredResult = { images, extraImages, interrupted: state === "interrupted", warnings }
+  return keep ? Option.some(result) : Option.none()
+})
+
+const asked = Effect.fnUntraced(function*({ store }: Shell, key: string, wish: Wish) {
+  const run = Option.getOrUndefined(yield* store.get(key))
+  if (run === undefined || isEnded(run)) return false
+  const after = yield* store.append(run.id, [{ _tag: "Wished", wish }])
+  return Option.isSome(after) || run.state === "running"
+}, Effect.catchTag("RunStoreError", unavailable))
+
+// A run whose live progress is here changes with it, others when the store says so.
+const watch = (shell: Shell, key: string): Stream.Stream<QueuedRun, RunStoreError> =>
+  Stream.unwrap(Effect.map(
+    shell.store.get(key),
+    Option.match({
+      onNone: () => Stream.empty,
+      onSome: ({ id }) =>
+        Stream.concat(
+          Stream.succeed(id),
+          Stream.filter(shell.store.changes, (changed) => changed === id || changed === "")
+        ).pipe(
+          Stream.buffer({ capacity: 1, strategy: "sliding" }),
+          Stream.mapEffect(() => shell.store.get(id)),
+          Stream.takeWhile(Option.isSome),
+          Stream.mapEffect(({ value }) => view(shell, value)),
+          Stream.takeUntil(({ endedAt }) => endedAt !== undefined)
+        )
+    })
+  ))
+
+const drain = Effect.fnUntraced(function*(shell: Shell, grace: number) {
+  const { dispatcher, outlives, store } = shell
+  shell.closed = true
+  const draining = yield* Effect.forkChild(dispatcher.drain(grace), { startImmediately: true })
+  const waiting = yield* Effect.orElseSucceed(store.queued(100_000), () => [])
+  const ending = waiting.filter(({ bound }) => bound === dispatcher.workerId || (bound === null && !outlives))
+  yield* Effect.forEach(ending, ({ id }) => Effect.ignore(store.append(id, [{ _tag: "Cancelled" }])), { discard: true })
+  yield* Fiber.join(draining)
+})

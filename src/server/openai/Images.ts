@@ -17,12 +17,12 @@ import * as ImageBytes from "../../processing/ImageBytes.ts"
 import * as Infotext from "../../processing/Infotext.ts"
 import type { Limits } from "../../processing/Limits.ts"
 import type { Preview } from "../../runner/RunState.ts"
-import type { HeldImage, HeldResult } from "../host/HeldResult.ts"
+import type { StoredImage } from "../../runs/RunRecord.ts"
 import { jsonStream } from "../host/jsonStream.ts"
-import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
+import { type QueuedRun, RunQueue, type StoredResult } from "../host/RunQueue.ts"
 import { previewPng } from "../v1/EventStream.ts"
 import { Submission } from "../v1/Submission.ts"
-import { failed, type ImagesError, invalid, ofSubmission, shown } from "./ImagesError.ts"
+import { failed, invalid, ofSubmission, shown } from "./ImagesError.ts"
 import { type Asked, paramOf, type ReplyOptions } from "./ImagesRequest.ts"
 
 /** Where the images of a run are served, without the image's index. */
@@ -42,20 +42,27 @@ export const reply = Effect.fn("openai.images")(function*(asked: Asked, limits: 
     Effect.gen(function*() {
       const run = yield* Effect.mapError(restore(submitFields(fields)), (error) => ofSubmission(error, paramOf))
       if (asked.reply.stream) return yield* streamed(run, asked.reply, created)
-      const result = yield* Effect.onInterrupt(restore(resultOf(run.id)), () => queue.cancel(run.id))
-      return jsonStream(pieces(result, asked.reply, { created, run: run.id, url: urlOf(run.id) }))
+      const result = yield* Effect.onInterrupt(restore(resultOf(run.id)), () => Effect.ignore(queue.cancel(run.id)))
+      const images = yield* asked.reply.inline
+        ? Effect.forEach(result.images, withBytes)
+        : Effect.succeed(result.images)
+      return jsonStream(pieces({ ...result, images }, asked.reply, { created, run: run.id, url: urlOf(run.id) }))
     })
   )
 })
 
+const gone = Effect.fail(failed(new Error("The server no longer holds the images of the run. Run it again.")))
+
 const resultOf = Effect.fnUntraced(function*(id: string) {
   const result = yield* Effect.flatMap(RunQueue, (queue) => queue.result(id)).pipe(
     Effect.mapError((error) =>
-      error._tag === "RunCancelled" || error._tag === "ShuttingDown" ? ofSubmission(error, paramOf) : failed(error)
+      error._tag === "RunCancelled" || error._tag === "RunsUnavailable" || error._tag === "ShuttingDown"
+        ? ofSubmission(error, paramOf)
+        : failed(error)
     )
   )
   return yield* Option.match(result, {
-    onNone: () => Effect.fail(failed(new Error("The server no longer holds the images of the run. Run it again."))),
+    onNone: () => gone,
     onSome: Effect.succeed
   })
 })
@@ -94,6 +101,21 @@ export const promptOf = (bytes: Uint8Array): Effect.Effect<string> =>
     Effect.orElseSucceed(() => "")
   )
 
+/** An image with its file. */
+interface ReadImage extends StoredImage {
+  readonly file: Uint8Array
+}
+
+const withBytes = Effect.fnUntraced(function*(image: StoredImage) {
+  const file = yield* Effect.mapError(
+    Effect.flatMap(RunQueue, (queue) => queue.file(image.blob)),
+    (error) => ofSubmission(error, paramOf)
+  )
+  if (Option.isNone(file)) return yield* gone
+  const read: ReadImage = { ...image, file: file.value }
+  return read
+})
+
 /** Nothing is charged for, so nothing is counted. */
 const usage = {
   total_tokens: 0,
@@ -114,7 +136,7 @@ const bytesAtOnce = 3 * 2 ** 14
 
 // The reply's JSON, piece by piece: images of many megabytes would hold up other requests.
 function* pieces(
-  { images, warnings }: HeldResult,
+  { images, warnings }: Omit<StoredResult, "images"> & { readonly images: ReadonlyArray<StoredImage | ReadImage> },
   options: ReplyOptions,
   { created, run, url }: { readonly created: number; readonly run: string; readonly url: string }
 ): Generator<string> {
@@ -124,10 +146,10 @@ function* pieces(
   for (const [i, image] of images.entries()) {
     if (i > 0) yield ","
     yield `{"serena":${JSON.stringify(ofSerena(image))},`
-    if (options.inline) {
+    if ("file" in image) {
       yield `"b64_json":"`
-      for (let at = 0; at < image.bytes.length; at += bytesAtOnce) {
-        yield Base64.encode(image.bytes.subarray(at, at + bytesAtOnce))
+      for (let at = 0; at < image.file.length; at += bytesAtOnce) {
+        yield Base64.encode(image.file.subarray(at, at + bytesAtOnce))
       }
       yield `"}`
     } else yield `"url":${JSON.stringify(`${url}/${image.index}`)}}`
@@ -136,7 +158,10 @@ function* pieces(
 }
 
 // Seeds of more than 53 bits are written as text, as everywhere in Serena's JSON.
-const ofSerena = ({ infotext, seed }: HeldImage) => ({ seed: typeof seed === "bigint" ? String(seed) : seed, infotext })
+const ofSerena = ({ infotext, seed }: StoredImage) => ({
+  seed: typeof seed === "bigint" ? String(seed) : seed,
+  infotext
+})
 
 const utf8 = new TextEncoder()
 
@@ -156,23 +181,24 @@ const streamed = Effect.fnUntraced(function*(run: QueuedRun, options: ReplyOptio
     preview: undefined
   }
 
-  const completed = (image: HeldImage) =>
-    event(`${name}.completed`, {
-      b64_json: Base64.encode(image.bytes),
-      created_at: created,
-      ...about(options, image),
-      usage,
-      serena: ofSerena(image)
-    })
-  const newImages = (images: ReadonlyArray<HeldImage>) => {
-    const fresh = images.slice(sent.images).map(completed)
+  const completed = (image: StoredImage) =>
+    Effect.map(withBytes(image), ({ file }) =>
+      event(`${name}.completed`, {
+        b64_json: Base64.encode(file),
+        created_at: created,
+        ...about(options, image),
+        usage,
+        serena: ofSerena(image)
+      }))
+  const newImages = Effect.fnUntraced(function*(images: ReadonlyArray<StoredImage>) {
+    const fresh = yield* Effect.forEach(images.slice(sent.images), completed)
     if (fresh.length > 0) Object.assign(sent, { images: images.length, partial: 0 })
     return fresh
-  }
-  const lines = Effect.fnUntraced(function*({ status }: QueuedRun) {
+  })
+  const lines = Effect.fnUntraced(function*({ record: { images }, status }: QueuedRun) {
     if (status._tag !== "Running" || status.progress === undefined) return []
-    const { images, preview } = status.progress
-    const lines = newImages(images)
+    const { preview } = status.progress
+    const lines = yield* newImages(images)
     // The last preview of a batch stays until the next batch has one.
     const isOld = preview === undefined || lines.length > 0 || preview.pixels === sent.preview?.pixels
     sent.preview = preview
@@ -187,13 +213,17 @@ const streamed = Effect.fnUntraced(function*(run: QueuedRun, options: ReplyOptio
       })
     ]
   })
-  const rest = Effect.match(resultOf(run.id), {
-    onFailure: (error: ImagesError) => [event("error", { error: shown(error) })],
-    onSuccess: ({ images }) => newImages(images)
-  })
-  const replies = Stream.concat(Stream.mapEffect(queue.watch(run.id), lines), Stream.fromEffect(rest)).pipe(
+  const rest = Effect.flatMap(resultOf(run.id), ({ images }) => newImages(images))
+  const replies = Stream.concat(
+    queue.watch(run.id).pipe(
+      Stream.mapEffect(lines),
+      Stream.mapError((error) => error._tag === "RunsUnavailable" ? ofSubmission(error, paramOf) : error)
+    ),
+    Stream.fromEffect(rest)
+  ).pipe(
+    Stream.catch((error) => Stream.succeed([event("error", { error: shown(error) })])),
     Stream.flattenIterable,
-    Stream.ensuring(queue.cancel(run.id)),
+    Stream.ensuring(Effect.ignore(queue.cancel(run.id))),
     Stream.provideContext(services)
   )
   return HttpServerResponse.stream(replies, {

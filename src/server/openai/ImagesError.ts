@@ -3,7 +3,7 @@
  */
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Schema from "effect/Schema"
-import type { QueueFull, RunCancelled, ShuttingDown } from "../../contract/errors.ts"
+import type { QueueFull, RunCancelled, RunsUnavailable, ShuttingDown } from "../../contract/errors.ts"
 import { type Problem, sentence } from "../../core/Problem.ts"
 import { readableError } from "../../core/readableError.ts"
 import type { ModelNotFound } from "../../model/ModelError.ts"
@@ -101,7 +101,7 @@ export const refused = (status: number, { _tag, message }: Error & { readonly _t
 
 /** A refused submission. `paramOf` names the parameter of a field. */
 export const ofSubmission = (
-  error: SubmissionError | RunCancelled,
+  error: RunCancelled | SubmissionError,
   paramOf: (field: string) => string
 ): ImagesError => {
   switch (error._tag) {
@@ -112,6 +112,8 @@ export const ofSubmission = (
       return unknownModel(error)
     case "QueueFull":
       return unavailable(429, "rate_limit_exceeded", error, retryAfterOf(error))
+    case "RunsUnavailable":
+      return unavailable(503, "runs_unavailable", error, retryAfterOf(error))
     case "ShuttingDown":
       return unavailable(503, "shutting_down", error, retryAfterOf(error))
     case "TooLarge":
@@ -121,4 +123,5 @@ export const ofSubmission = (
   }
 }
 
-const retryAfterOf = (error: QueueFull | ShuttingDown): number => error._tag === "QueueFull" ? error.retryAfter : 10
+const retryAfterOf = (error: QueueFull | RunsUnavailable | ShuttingDown): number =>
+  error._tag === "QueueFull" ? error.retryAfter : 10

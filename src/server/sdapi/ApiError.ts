@@ -3,12 +3,18 @@
  * sentence. Neither contains a stack.
  */
 import * as Schema from "effect/Schema"
-import type { QueueFull, RunCancelled, SettingsNotSaved, ShuttingDown } from "../../contract/errors.ts"
+import type {
+  QueueFull,
+  RunCancelled,
+  RunError,
+  RunsUnavailable,
+  SettingsNotSaved,
+  ShuttingDown
+} from "../../contract/errors.ts"
 import type { Problem } from "../../core/Problem.ts"
 import { readableError } from "../../core/readableError.ts"
-import type { ProcessingError } from "../../runner/ProcessingError.ts"
+import { shortPaths } from "../../runs/shownErrors.ts"
 import type { NotAuthenticated } from "../host/Authentication.ts"
-import { shortPaths } from "../host/shownErrors.ts"
 
 /** A problem of a request in the form of FastAPI. */
 export const Detail = Schema.Struct({
@@ -93,7 +99,7 @@ export const invalidImage = (reason: string): Refused => refuse(500, "Invalid en
 
 /** The error of a run, or of a change of settings, in the form of this API. */
 export const fromRun = (
-  error: ProcessingError | RunCancelled | QueueFull | SettingsNotSaved | ShuttingDown
+  error: QueueFull | RunCancelled | RunError | RunsUnavailable | SettingsNotSaved | ShuttingDown
 ): ApiError => {
   const errors = shortPaths(error.message)
   switch (error._tag) {
@@ -122,6 +128,8 @@ export const fromRun = (
       })
     case "ShuttingDown":
       return refuse(503, "Server is shutting down", { errors, headers: { "retry-after": "10" } })
+    case "RunsUnavailable":
+      return refuse(503, "Runs are unavailable", { errors, headers: { "retry-after": "10" } })
     case "RunCancelled":
       return refuse(409, "The job was cancelled", { errors })
     default:

@@ -276,7 +276,11 @@ export const detect = Effect.fn("controlnet.detect")(function*(body: unknown) {
   const made = yield* occupy(
     Effect.forEach(images, (image, i) => detected(image, asked.controlnet_masks?.[i], use))
   ).pipe(
-    Effect.mapError((error) => error._tag === "QueueFull" || error._tag === "ShuttingDown" ? fromRun(error) : error)
+    Effect.mapError((error) =>
+      error._tag === "QueueFull" || error._tag === "RunsUnavailable" || error._tag === "ShuttingDown"
+        ? fromRun(error)
+        : error
+    )
   )
   return { images: made, info: "Success" }
 })

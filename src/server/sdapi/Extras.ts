@@ -76,7 +76,10 @@ const inQueue = Effect.fnUntraced(function*<A, R>(work: Effect.Effect<A, ApiErro
   const { occupy } = yield* RunQueue
   return yield* Effect.mapError(
     occupy(work),
-    (error) => error._tag === "QueueFull" || error._tag === "ShuttingDown" ? fromRun(error) : error
+    (error) =>
+      error._tag === "QueueFull" || error._tag === "RunsUnavailable" || error._tag === "ShuttingDown"
+        ? fromRun(error)
+        : error
   )
 })
 

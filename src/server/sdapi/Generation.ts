@@ -292,7 +292,6 @@ export class Generation extends Context.Service<Generation, {
               )
           )
         ).pipe(Effect.mapError((error) => fromRun(withScriptPaths(error))))
-        yield* Effect.forkDetach(titles.learn(processed.state.model.name))
         const passedOver = unknownCheckpoint(request, processing, processed.state.model.name)
         const images = replyImages(processed).map(({ bytes }) => bytes)
         const maps = script === undefined ? yield* mapsOf(request, processed) : []

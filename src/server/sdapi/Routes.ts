@@ -7,6 +7,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import type * as Path from "effect/Path"
 import * as os from "node:os"
+import type { RunsUnavailable } from "../../contract/errors.ts"
 import type { ImageDecoder } from "../../images/ImageDecoder.ts"
 import type { ImageEncoder } from "../../images/ImageEncoder.ts"
 import type { Upscalers } from "../../images/Upscalers.ts"
@@ -75,14 +76,21 @@ const json = (value: unknown) =>
     ? jsonStream(pieces(value))
     : HttpServerResponse.text(write(value ?? null), { contentType: "application/json" })
 
-type Answer = Effect.Effect<unknown, ApiError, Services>
+type Answer = Effect.Effect<unknown, ApiError | RunsUnavailable, Services>
 
 const endpoint = (
   method: "GET" | "POST",
   path: `/${string}`,
   answer: (request: HttpServerRequest.HttpServerRequest) => Answer,
   guarded = true
-): Endpoint => ({ method, path, guarded, answer: (request) => Effect.map(answer(request), json) })
+): Endpoint => ({
+  method,
+  path,
+  guarded,
+  answer: (request) => Effect.mapBoth(answer(request), { onSuccess: json, onFailure: answerable })
+})
+
+const answerable = (error: ApiError | RunsUnavailable) => error._tag === "RunsUnavailable" ? fromRun(error) : error
 
 const get = (path: `/${string}`, answer: Answer) => endpoint("GET", `/sdapi/v1${path}`, () => answer)
 // Constant replies are serialized once.

@@ -13,7 +13,7 @@ import * as Stream from "effect/Stream"
 import { type RunEvent, SentEvent } from "../../contract/Run.ts"
 import { ImageEncoder } from "../../images/ImageEncoder.ts"
 import type * as RunState from "../../runner/RunState.ts"
-import type { Logged } from "./RunLog.ts"
+import type { Entry } from "./RunLog.ts"
 
 /** Interval of the heartbeat. */
 const heartbeat = "15 seconds"
@@ -33,7 +33,7 @@ export const previewPng = Effect.fnUntraced(function*({ height, pixels, width }:
 
 const written = new WeakMap<Uint8Array, Uint8Array>()
 
-const withPreview = Effect.fnUntraced(function*({ event, preview }: Logged): Effect.fn.Return<
+const withPreview = Effect.fnUntraced(function*({ event, preview }: Entry): Effect.fn.Return<
   RunEvent,
   never,
   ImageEncoder
@@ -47,7 +47,7 @@ const withPreview = Effect.fnUntraced(function*({ event, preview }: Logged): Eff
 
 const utf8 = new TextEncoder()
 
-const write = Effect.fnUntraced(function*(logged: Logged, previews: boolean) {
+const write = Effect.fnUntraced(function*(logged: Entry, previews: boolean) {
   const event = previews ? yield* withPreview(logged) : logged.event
   const sent = yield* Effect.orDie(encode({ id: String(logged.id), event: event._tag.toLowerCase(), data: event }))
   return utf8.encode(Sse.encoder.write({ _tag: "Event", id: sent.id, event: sent.event, data: sent.data }))
@@ -57,12 +57,12 @@ const stillAlive = utf8.encode(": alive\n\n")
 
 /** Lines of events that have readers, with their previews and without. */
 const lines = {
-  plain: new WeakMap<Logged, Effect.Effect<Uint8Array, never, ImageEncoder>>(),
-  previews: new WeakMap<Logged, Effect.Effect<Uint8Array, never, ImageEncoder>>()
+  plain: new WeakMap<Entry, Effect.Effect<Uint8Array, never, ImageEncoder>>(),
+  previews: new WeakMap<Entry, Effect.Effect<Uint8Array, never, ImageEncoder>>()
 }
 
 // An event is written once for all of its readers, who share the bytes. One who leaves does not end it for the others.
-const lineOf = Effect.fnUntraced(function*(logged: Logged, previews: boolean) {
+const lineOf = Effect.fnUntraced(function*(logged: Entry, previews: boolean) {
   const known = lines[previews ? "previews" : "plain"]
   const found = known.get(logged)
   if (found !== undefined) return yield* found
@@ -76,7 +76,7 @@ const readersAtOnce = Semaphore.makeUnsafe(32)
 
 /** The reply. `previews` includes previews in the steps. */
 export const eventStream = Effect.fnUntraced(
-  function*(events: Stream.Stream<Logged>, { previews }: { readonly previews: boolean }) {
+  function*(events: Stream.Stream<Entry>, { previews }: { readonly previews: boolean }) {
     const services = yield* Effect.context<ImageEncoder>()
     const written = Stream.mapEffect(
       events,

@@ -3,7 +3,7 @@
  */
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as FileSignature from "../../images/FileSignature.ts"
-import type { ImageFile } from "../../runner/Processed.ts"
+import type { EncodedImage } from "../../runner/Processed.ts"
 import { hasTag } from "../host/EntityTag.ts"
 
 const types = { png: "image/png", jpg: "image/jpeg", webp: "image/webp" } as const
@@ -16,7 +16,7 @@ const types = { png: "image/png", jpg: "image/jpeg", webp: "image/webp" } as con
  * @param known The request's `If-None-Match`.
  */
 export const fileResponse = (
-  { bytes, format, path }: ImageFile,
+  { bytes, format, path }: EncodedImage & { readonly path: string | null },
   { known, name, tag }: { readonly tag: string; readonly name: string; readonly known: string | undefined }
 ): HttpServerResponse.HttpServerResponse => {
   const etag = `"${tag}"`

@@ -1,6 +1,7 @@
 /**
  * The handlers of `/v1`.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as HttpEffect from "effect/http/HttpEffect"
@@ -58,7 +59,7 @@ export const layerRuns = HttpApiBuilder.group(
       const run = yield* queue.get(id)
       return Option.isSome(run) ? run.value : yield* new RunNotFound({ id })
     })
-    const view = (run: QueuedRun) => Effect.map(events.statusOf(run), (status) => runOf(run, status))
+    const view = (run: QueuedRun) => Effect.map(Clock.currentTimeMillis, (now) => runOf(run, now))
     const asked =
       (wish: "cancel" | "interrupt" | "skip") => ({ params }: { readonly params: { readonly id: string } }) =>
         Effect.gen(function*() {
@@ -74,7 +75,7 @@ export const layerRuns = HttpApiBuilder.group(
           Effect.tapError((error) => {
             const seconds = error._tag === "QueueFull"
               ? error.retryAfter
-              : error._tag === "ShuttingDown"
+              : error._tag === "ShuttingDown" || error._tag === "RunsUnavailable"
               ? 10
               : undefined
             return seconds === undefined ? Effect.void : retryAfter(seconds)
@@ -83,14 +84,9 @@ export const layerRuns = HttpApiBuilder.group(
       .handle("list", ({ query }) =>
         Effect.gen(function*() {
           const { before, limit = pageLength } = query
-          const newest = (yield* queue.list).toSorted((a, b) => b.submittedAt - a.submittedAt || order(b, a))
-          const start = before === undefined ? 0 : newest.findIndex(({ id }) => id === before) + 1
-          if (before !== undefined && start === 0) return yield* new RunNotFound({ id: before })
-          const page = newest.slice(start, start + limit)
-          return {
-            runs: yield* Effect.forEach(page, view),
-            next: start + limit < newest.length ? page.at(-1)?.id ?? null : null
-          }
+          if (before !== undefined) yield* find(before)
+          const { next = null, runs } = yield* queue.page({ before, limit })
+          return { runs: yield* Effect.forEach(runs, view), next }
         }))
       .handle("get", ({ params }) => Effect.flatMap(find(params.id), view))
       .handle("cancel", asked("cancel"))
@@ -99,8 +95,7 @@ export const layerRuns = HttpApiBuilder.group(
       .handle("events", ({ headers, params, query }) =>
         Effect.gen(function*() {
           const { id } = yield* find(params.id)
-          yield* events.follow
-          const stream = events.after(id, numberOf(headers["last-event-id"] ?? query.last_event_id))
+          const stream = yield* events.after(id, numberOf(headers["last-event-id"] ?? query.last_event_id))
           // An EventSource reconnects after the end of a stream too; 204 stops it.
           return Option.isNone(stream)
             ? HttpServerResponse.empty({ status: 204 })
@@ -109,25 +104,26 @@ export const layerRuns = HttpApiBuilder.group(
       .handle("image", ({ params }) =>
         Effect.gen(function*() {
           const run = yield* find(params.id)
-          const image = (yield* queue.images(run.id)).find(({ index }) => index === params.index)
-          if (image === undefined) {
+          const image = run.record.images.find(({ index }) => index === params.index)
+          const bytes = image === undefined ? Option.none() : yield* queue.file(image.blob)
+          if (image === undefined || Option.isNone(bytes)) {
             return yield* new ImageNotFound({ id: params.id, image: `images/${params.index}` })
           }
           const tag = `${run.id}-images-${params.index}`
-          return fileResponse(image, { tag, name: `${params.index}-${image.seed}`, known: yield* known })
+          const file = { ...image, bytes: bytes.value }
+          return fileResponse(file, { tag, name: `${params.index}-${image.seed}`, known: yield* known })
         }))
       .handle("extra", ({ params }) =>
         Effect.gen(function*() {
           const run = yield* find(params.id)
-          // Only a run with a result has some.
-          const result = run.status._tag === "Done" ? yield* Effect.option(queue.result(run.id)) : Option.none()
-          const extra = Option.getOrUndefined(Option.flatten(result))?.extraImages[params.index]
-          if (extra === undefined) {
+          const extra = run.record.extras[params.index]
+          const bytes = extra === undefined ? Option.none() : yield* queue.file(extra.blob)
+          if (extra === undefined || Option.isNone(bytes)) {
             return yield* new ImageNotFound({ id: params.id, image: `extras/${params.index}` })
           }
           const tag = `${run.id}-extras-${params.index}`
-          const name = `${extra.kind.replaceAll(" ", "-")}${extra.index === undefined ? "" : `-${extra.index}`}`
-          return fileResponse(extra, { tag, name, known: yield* known })
+          const name = `${extra.kind.replaceAll(" ", "-")}${extra.index === null ? "" : `-${extra.index}`}`
+          return fileResponse({ ...extra, bytes: bytes.value }, { tag, name, known: yield* known })
         }))
       .handle("preview", ({ params }) =>
         Effect.gen(function*() {
@@ -143,11 +139,6 @@ export const layerRuns = HttpApiBuilder.group(
         }))
   })
 )
-
-// Of runs submitted in the same millisecond, the one further down the queue is newer.
-const order = (a: QueuedRun, b: QueuedRun): number => placeOf(a) - placeOf(b)
-const placeOf = ({ startedAt, status }: QueuedRun): number =>
-  status._tag === "Queued" ? Number.MAX_SAFE_INTEGER - 1e6 + status.ahead : startedAt ?? 0
 
 const retryAfter = (seconds: number) =>
   HttpEffect.appendPreResponseHandler((_, response) =>

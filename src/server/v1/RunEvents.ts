@@ -1,144 +1,113 @@
 /**
- * The event logs of the runs, so that clients can disconnect and resume.
+ * The logs of the runs that someone reads, so that clients can disconnect and resume.
  *
- * Each run has a `RunLog`. Readers read at their own pace; one that falls behind by more than the log holds continues
- * with the oldest event in it.
+ * Each of these runs has one `RunLog` for all of its readers, fed from the store as long as there is one. Readers read
+ * at their own pace; one that falls behind by more than the log holds continues with the oldest event in it.
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
+import * as RcMap from "effect/RcMap"
 import type * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import { isLast, type RunStatus } from "../../contract/Run.ts"
-import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
+import type { RunsUnavailable } from "../../contract/errors.ts"
+import { isLast } from "../../contract/Run.ts"
+import { RunStore } from "../../runs/RunStore.ts"
+import { RunQueue } from "../host/RunQueue.ts"
 import * as RunLog from "./RunLog.ts"
-import { endOf, imageOf, liveStatusOf } from "./RunView.ts"
 
 export class RunEvents extends Context.Service<RunEvents, {
-  /** Starts a log for every run of the queue that has none, and drops the logs of discarded runs. */
-  readonly follow: Effect.Effect<void>
-  /** The events of a run after the one with a number; none when that was the last. */
-  readonly after: (id: string, number: number) => Option.Option<Stream.Stream<RunLog.Logged>>
-  /** The status of a run. */
-  readonly statusOf: (run: QueuedRun) => Effect.Effect<RunStatus>
+  /** The events of a run after the one with a number; none when that was the last, or for an unknown run. */
+  readonly after: (
+    id: string,
+    number: number
+  ) => Effect.Effect<Option.Option<Stream.Stream<RunLog.Entry>>, RunsUnavailable>
 }>()("serena/server/v1/RunEvents") {
-  static readonly layer: Layer.Layer<RunEvents, never, RunQueue> = Layer.effect(
+  static readonly layer: Layer.Layer<RunEvents, never, RunQueue | RunStore> = Layer.effect(
     RunEvents,
     Effect.gen(function*() {
-      const shell: Shell = {
-        queue: yield* RunQueue,
-        scope: yield* Effect.scope,
-        lock: yield* Semaphore.make(1),
-        entries: new Map()
-      }
-      // Also on a clock, so that a quiet server drops the logs of discarded runs.
-      yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep("1 minute"), follow(shell))))
+      const services = yield* Effect.context<RunQueue | RunStore>()
+      const tails = yield* RcMap.make({
+        lookup: (id: string) => Effect.provideContext(follow(id), services),
+        idleTimeToLive: "5 seconds"
+      })
       return RunEvents.of({
-        follow: follow(shell),
-        after: (id, number) => Option.flatMap(Option.fromUndefinedOr(shell.entries.get(id)), reader(number)),
-        statusOf: (run) => statusOf(shell, run)
+        after: Effect.fnUntraced(function*(id, number) {
+          const peek = Effect.map(RcMap.get(tails, id), ({ log }) => log)
+          const { entries } = yield* Effect.scoped(peek)
+          const last = entries.at(-1)
+          if (last === undefined || (isLast(last.event) && last.seq <= number)) return Option.none()
+          return Option.some(Stream.unwrap(Effect.map(Effect.orDie(RcMap.get(tails, id)), reader(number))))
+        })
       })
     })
   )
 }
 
 /** The log of a run, and how readers learn of its changes. */
-interface Entry {
+interface Tail {
   log: RunLog.RunLog
   readonly changed: PubSub.PubSub<void>
 }
 
-interface Shell {
-  readonly queue: RunQueue["Service"]
-  /** Ends the fibers that follow the runs. */
-  readonly scope: Scope.Scope
-  /** Held while a log changes. */
-  readonly lock: Semaphore.Semaphore
-  /** By the id of the run. */
-  readonly entries: Map<string, Entry>
-}
-
-// Runs submitted through `/sdapi/v1` are logged too: the others move up when they end.
-const follow = Effect.fnUntraced(function*(shell: Shell) {
-  const all = yield* shell.queue.list
-  const known = new Set(all.map(({ id }) => id))
-  for (const id of shell.entries.keys()) if (!known.has(id)) shell.entries.delete(id)
-  for (const run of all) if (!shell.entries.has(run.id)) yield* begin(shell, run)
-}, Effect.uninterruptible)
-
-const begin = Effect.fnUntraced(function*(shell: Shell, run: QueuedRun) {
-  const entry: Entry = { log: RunLog.empty, changed: yield* PubSub.sliding<void>({ capacity: 1, replay: 1 }) }
-  shell.entries.set(run.id, entry)
-  yield* note(shell, entry, run)
-  if (run.endedAt !== undefined) return
-  yield* Stream.runForEach(shell.queue.watch(run.id), (now) => note(shell, entry, now)).pipe(
-    Effect.andThen(Effect.suspend(() => moveUp(shell))),
-    Effect.forkIn(shell.scope)
+// Reads the log of a run, and goes on reading until the scope closes or the run ends.
+const follow = Effect.fnUntraced(function*(
+  id: string
+): Effect.fn.Return<Tail, RunsUnavailable, RunQueue | RunStore | Scope.Scope> {
+  const { changes } = yield* RunStore
+  const tail: Tail = {
+    log: RunLog.empty,
+    changed: yield* PubSub.sliding<void>({ capacity: 1, replay: 1 })
+  }
+  // Subscribed before the first look, so that nothing is missed in between.
+  const changed = yield* PubSub.sliding<void>({ capacity: 1, replay: 1 })
+  yield* Effect.forkScoped(Stream.runForEach(changes, () => PubSub.publish(changed, undefined)), {
+    startImmediately: true
+  })
+  yield* extend(tail, id)
+  yield* Stream.fromPubSub(changed).pipe(
+    Stream.takeWhile(() => !RunLog.isEnded(tail.log)),
+    Stream.runForEach(() =>
+      Effect.catch(extend(tail, id), (error) => Effect.logDebug("Events could not be read yet", error.message))
+    ),
+    Effect.forkScoped
   )
+  return tail
 })
 
-// Logs what has changed in a run.
-const note = Effect.fnUntraced(
-  function*(shell: Shell, entry: Entry, run: QueuedRun) {
-    if (RunLog.isEnded(entry.log)) return
-    const next = run.endedAt === undefined
-      ? liveLog(entry.log, run, yield* Clock.currentTimeMillis)
-      : RunLog.ended(entry.log, yield* outcome(shell, run))
-    if (next === entry.log) return
-    entry.log = next
-    yield* PubSub.publish(entry.changed, undefined)
-  },
-  (effect, { lock }) => lock.withPermits(1)(effect)
-)
-
-const liveLog = (log: RunLog.RunLog, run: QueuedRun, now: number): RunLog.RunLog => {
-  const status = liveStatusOf(run, now)
-  if (status._tag === "Queued") return RunLog.queued(log, status)
-  const live = run.status._tag === "Running" ? run.status.progress : undefined
-  const images = (live?.images ?? []).map((image) => imageOf(run.id, image))
-  return RunLog.executing(log, { progress: status.progress, images, preview: live?.preview })
-}
-
-const outcome = Effect.fnUntraced(function*({ queue }: Shell, run: QueuedRun) {
-  return endOf(run, yield* Effect.exit(queue.result(run.id)), yield* queue.images(run.id))
+// Every change of the queue can be one of a waiting run's place.
+const extend = Effect.fnUntraced(function*(tail: Tail, id: string) {
+  const queue = yield* RunQueue
+  const news = yield* queue.events(id, tail.log.seq)
+  const isWaiting = tail.log.entries.at(-1)?.event._tag === "Queued"
+  if (news.length === 0 && !isWaiting) return
+  const run = Option.getOrUndefined(yield* queue.get(id))
+  if (run === undefined) return
+  const { record, status } = run
+  const ahead = status._tag === "Queued" ? status.ahead : 0
+  const preview = status._tag === "Running" ? status.progress?.preview : undefined
+  const extended = RunLog.extended(tail.log, news, { record, ahead, preview })
+  const next = status._tag === "Queued" ? RunLog.moved(extended, ahead) : extended
+  if (next.order === tail.log.order) {
+    tail.log = next
+    return
+  }
+  tail.log = next
+  yield* PubSub.publish(tail.changed, undefined)
 })
 
-// Notes the new positions of waiting runs.
-const moveUp = (shell: Shell) =>
-  Effect.forEach(
-    shell.entries,
-    Effect.fnUntraced(function*([id, entry]) {
-      if (entry.log.last?.event._tag !== "Queued") return
-      const run = Option.getOrUndefined(yield* shell.queue.get(id))
-      if (run?.status._tag === "Queued") yield* note(shell, entry, run)
-    }),
-    { discard: true }
+// The events after the one with a number, as they come.
+const reader = (number: number) => (tail: Tail): Stream.Stream<RunLog.Entry> => {
+  const read = { id: number, order: 0 }
+  const unread = Stream.suspend(() => {
+    const entries = RunLog.after(tail.log, read)
+    read.order = entries.at(-1)?.order ?? read.order
+    return Stream.fromIterable(entries)
+  })
+  return Stream.fromPubSub(tail.changed).pipe(
+    Stream.flatMap(() => unread),
+    Stream.takeUntil(({ event }) => isLast(event))
   )
-
-// The events after the one with a number, as they come; none when the log has ended before.
-const reader = (number: number) => (entry: Entry): Option.Option<Stream.Stream<RunLog.Logged>> => {
-  const { last } = entry.log
-  if (last === undefined || (RunLog.isEnded(entry.log) && last.id <= number)) return Option.none()
-  return Option.some(Stream.suspend(() => {
-    let read = number
-    const unread = Stream.suspend(() => {
-      const events = RunLog.after(entry.log, read)
-      read = events.at(-1)?.id ?? read
-      return Stream.fromIterable(events)
-    })
-    return Stream.fromPubSub(entry.changed).pipe(
-      Stream.flatMap(() => unread),
-      Stream.takeUntil(({ event }) => isLast(event))
-    )
-  }))
 }
-
-const statusOf = Effect.fnUntraced(function*(shell: Shell, run: QueuedRun) {
-  if (run.endedAt === undefined) return liveStatusOf(run, yield* Clock.currentTimeMillis)
-  const log = shell.entries.get(run.id)?.log
-  return (log === undefined ? undefined : RunLog.endOf(log)) ?? (yield* outcome(shell, run))
-})

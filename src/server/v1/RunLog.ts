@@ -1,108 +1,131 @@
 /**
- * The log of a run's events as an immutable value, and the transitions between its states.
+ * The log of a run as its clients read it: the events of `/v1` that the events of its record stand for.
  *
- * Events are numbered from 1. A log holds the last ones only, and of the previews, which are large, only the latest,
- * until the run ends. An image is logged once, when its file is finished. A transition that adds no event returns the
- * log itself. `RunEvents` is the shell that follows the runs.
+ * Of the previews, which are large, only the latest is there, until the run ends. `RunEvents` is the shell that follows
+ * the runs.
  */
-import { isLast, type Progress, type RunEvent, type RunImage, type RunStatus } from "../../contract/Run.ts"
+import { isLast, type RunEvent } from "../../contract/Run.ts"
 import type * as RunState from "../../runner/RunState.ts"
+import type { Logged } from "../../runs/RunEvent.ts"
+import type { RunRecord } from "../../runs/RunRecord.ts"
+import { endOf, imageOf, progressOf, waiting } from "./RunView.ts"
 
 /** An event with its number and the preview that is new in it. */
-export interface Logged {
+export interface Entry {
+  /** Number of the event of the record that it stands for. */
+  readonly seq: number
+  /** The number that a client continues after: one who read only a part of what an event stands for reads all of it. */
   readonly id: number
+  /** Counts the entries of a log in this process from 1. */
+  readonly order: number
   readonly event: RunEvent
   readonly preview: RunState.Preview | undefined
 }
 
 export interface RunLog {
   /** The last events, oldest first. */
-  readonly events: ReadonlyArray<Logged>
-  readonly last: Logged | undefined
+  readonly entries: ReadonlyArray<Entry>
+  /** Number of the last event of the record that is in it. */
+  readonly seq: number
+  readonly order: number
   readonly lastPreview: RunState.Preview | undefined
-  readonly lastProgress: Progress | undefined
-  /** Indices of the images that are logged. */
-  readonly images: ReadonlySet<number>
 }
 
-/** How a run ended. */
-export type End = Extract<RunStatus, { readonly _tag: "Done" | "Failed" | "Cancelled" }>
+/** Largest number of entries in a log. */
+export const maxEntries = 256
 
-/** A moment of a run that executes. */
-export interface Moment {
-  readonly progress: Progress
-  /** The images that are finished. */
-  readonly images: ReadonlyArray<RunImage>
-  /** The latest preview, new or not. */
+export const empty: RunLog = { entries: [], seq: 0, order: 0, lastPreview: undefined }
+
+/** What is known of a run besides its log. */
+export interface Facts {
+  readonly record: RunRecord
+  /** How many runs are ahead of it while it waits. */
+  readonly ahead: number
+  /** Its latest preview. */
   readonly preview: RunState.Preview | undefined
 }
 
-/** Largest number of events in the log of a run. */
-export const maxEvents = 256
-
-export const empty: RunLog = {
-  events: [],
-  last: undefined,
-  lastPreview: undefined,
-  lastProgress: undefined,
-  images: new Set()
+/** Appends what the events of a run stand for. */
+export const extended = (log: RunLog, logged: ReadonlyArray<Logged>, facts: Facts): RunLog => {
+  // What came before a retry belongs to the earlier run.
+  const begin = logged.findLastIndex(({ event }) => event._tag === "Retried")
+  const known = begin === -1 ? log : { ...log, entries: [] }
+  const news = logged.slice(Math.max(0, begin))
+  const end = news.findLastIndex(({ event }) => isEnd(event))
+  // A wish ends only a run that waits, and that is then the last of its events.
+  return news.filter(({ event }, i) => event._tag !== "Wished" || i > end)
+    .reduce((log, one) => extend(log, one, facts), known)
 }
 
-/** Logs the place of a run in the queue, if it has changed. */
-export const queued = (log: RunLog, status: Extract<RunStatus, { readonly _tag: "Queued" }>): RunLog => {
-  const last = log.last?.event
-  return isEnded(log) || (last?._tag === "Queued" && last.position === status.position) ? log : append(log, status)
+const isEnd = ({ _tag }: Logged["event"]): boolean => _tag === "Done" || _tag === "Failed" || _tag === "Cancelled"
+
+const extend = (log: RunLog, { at, event, seq }: Logged, { ahead, preview, record }: Facts): RunLog => {
+  const next = { ...log, seq }
+  if (isEnded(log)) return next
+  switch (event._tag) {
+    case "Submitted":
+    case "Returned":
+    case "Retried":
+      return append(next, { _tag: "Queued", position: ahead })
+    case "Taken":
+      return append(next, { _tag: "Step", progress: waiting, preview: null })
+    case "Progressed": {
+      const isNew = preview !== undefined && preview !== log.lastPreview && event.progress.previewStep === preview.step
+      const step: RunEvent = { _tag: "Step", progress: progressOf(event.progress, at), preview: null }
+      return isNew ? append({ ...next, lastPreview: preview }, step, { preview }) : append(next, step)
+    }
+    case "ImagesMade":
+      return event.images.reduce<RunLog>(
+        (log, image, i) =>
+          append(log, { _tag: "Image", image: imageOf(record.id, image) }, {
+            id: i < event.images.length - 1 ? seq - 1 : seq
+          }),
+        next
+      )
+    case "Done":
+    case "Failed":
+    case "Cancelled":
+    case "Wished": {
+      // A wish ends a run that waits.
+      const end = endOf(record)
+      if (end === undefined) return next
+      return append({ ...next, entries: next.entries.map(withoutPreview), lastPreview: undefined }, end)
+    }
+    case "Marked":
+    case "Moved":
+    case "WishHeard":
+      return next
+  }
 }
 
-/** Logs the images of a moment that are new, and the moment if it differs from the last one. */
-export const executing = (log: RunLog, { images, preview, progress }: Moment): RunLog => {
-  if (isEnded(log)) return log
-  const imaged = appendImages(log, images)
-  if (log.lastProgress !== undefined && isSameMoment(log.lastProgress, progress)) return imaged
-  const latest = { ...imaged, lastProgress: progress, lastPreview: preview }
-  const isNew = preview !== log.lastPreview
-  return append(latest, { _tag: "Step", progress, preview: null }, isNew ? preview : undefined)
+/** Appends the place of a waiting run, if it has changed. */
+export const moved = (log: RunLog, ahead: number): RunLog => {
+  const last = log.entries.at(-1)?.event
+  return last?._tag !== "Queued" || last.position === ahead ? log : append(log, { _tag: "Queued", position: ahead })
 }
 
-/** Logs the images of the result that are new, then the end. Previews are dropped. */
-export const ended = (log: RunLog, end: End): RunLog => {
-  if (isEnded(log)) return log
-  const imaged = appendImages(log, end.images)
-  return append({ ...imaged, events: imaged.events.map(withoutPreview), lastPreview: undefined }, end)
+/** Whether the last event of the run is in it. */
+export const isEnded = ({ entries }: RunLog): boolean => {
+  const last = entries.at(-1)
+  return last !== undefined && isLast(last.event)
 }
 
-/** Whether the last event of the run is logged. */
-export const isEnded = ({ last }: RunLog): boolean => last !== undefined && isLast(last.event)
+/** The entries after the one with a number, of those that are new to a reader who has read up to `order`. */
+export const after = (
+  { entries }: RunLog,
+  { id, order }: { readonly id: number; readonly order: number }
+): ReadonlyArray<Entry> => entries.filter((entry) => entry.order > order && entry.seq > id)
 
-/** The events after the one with a number. */
-export const after = ({ events }: RunLog, number: number): ReadonlyArray<Logged> =>
-  events.filter(({ id }) => id > number)
-
-/** How the run ended; `undefined` before its last event is logged. */
-export const endOf = ({ last }: RunLog): End | undefined => {
-  const event = last?.event
-  return event?._tag === "Done" || event?._tag === "Failed" || event?._tag === "Cancelled" ? event : undefined
-}
-
-const append = (log: RunLog, event: RunEvent, preview?: RunState.Preview): RunLog => {
-  const last: Logged = { id: (log.last?.id ?? 0) + 1, event, preview }
+const append = (
+  log: RunLog,
+  event: RunEvent,
+  { id = log.seq, preview }: Partial<Pick<Entry, "id" | "preview">> = {}
+): RunLog => {
+  const { seq } = log
+  const order = log.order + 1
   // The new preview replaces the previous one.
-  const before = preview === undefined ? log.events : log.events.map(withoutPreview)
-  return { ...log, last, events: [...before, last].slice(-maxEvents) }
+  const before = preview === undefined ? log.entries : log.entries.map(withoutPreview)
+  return { ...log, order, entries: [...before, { seq, id, order, event, preview }].slice(-maxEntries) }
 }
 
-const appendImages = (log: RunLog, images: ReadonlyArray<RunImage>): RunLog => {
-  const added = images.filter(({ index }) => !log.images.has(index))
-  return added.length === 0 ? log : added.reduce<RunLog>(
-    (log, image) => append(log, { _tag: "Image", image }),
-    { ...log, images: new Set([...log.images, ...added.map(({ index }) => index)]) }
-  )
-}
-
-const withoutPreview = (logged: Logged): Logged =>
-  logged.preview === undefined ? logged : { ...logged, preview: undefined }
-
-// The estimated time left is not compared: it changes without an event.
-const isSameMoment = (a: Progress, b: Progress): boolean =>
-  a.job === b.job && a.text === b.text && a.batch === b.batch && a.batches === b.batches && a.step === b.step &&
-  a.steps === b.steps && a.interrupted === b.interrupted && a.preview_step === b.preview_step
+const withoutPreview = (entry: Entry): Entry => entry.preview === undefined ? entry : { ...entry, preview: undefined }

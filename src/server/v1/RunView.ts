@@ -1,18 +1,15 @@
 /**
  * Runs and their results as `/v1` shows them.
  */
-import * as Cause from "effect/Cause"
-import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import { InternalError } from "../../contract/errors.ts"
 import type { Progress, Run, RunExtra, RunImage, RunStatus } from "../../contract/Run.ts"
-import type { ExtraImage } from "../../runner/Processed.ts"
 import * as RunState from "../../runner/RunState.ts"
-import type { HeldImage, HeldResult, RunFailure } from "../host/HeldResult.ts"
+import type { Moment, RunRecord, StoredExtra, StoredImage } from "../../runs/RunRecord.ts"
+import { momentOf } from "../../runs/stored.ts"
 import type { QueuedRun } from "../host/RunQueue.ts"
 
 /** The progress of a run. `now` is in milliseconds since the epoch. */
-const progressOf = (progress: RunState.RunProgress, now: number): Progress => ({
+export const progressOf = (progress: Moment, now: number): Progress => ({
   job: progress.activity,
   text: progress.text,
   batch: progress.passesDone,
@@ -22,10 +19,11 @@ const progressOf = (progress: RunState.RunProgress, now: number): Progress => ({
   fraction: RunState.fraction(progress),
   eta: RunState.eta(progress, now),
   interrupted: progress.interrupted,
-  preview_step: progress.preview?.step ?? null
+  preview_step: progress.previewStep
 })
 
-const waiting: Progress = {
+/** The progress of a run that has begun and reported nothing yet. */
+export const waiting: Progress = {
   job: "waiting",
   text: "",
   batch: 0,
@@ -39,7 +37,7 @@ const waiting: Progress = {
 }
 
 /** An image whose file is finished. */
-export const imageOf = (id: string, image: HeldImage): RunImage => ({
+export const imageOf = (id: string, image: StoredImage): RunImage => ({
   index: image.index,
   url: `/v1/runs/${id}/images/${image.index}`,
   seed: image.seed,
@@ -48,61 +46,56 @@ export const imageOf = (id: string, image: HeldImage): RunImage => ({
   width: image.width,
   height: image.height,
   format: image.format,
-  bytes: image.bytes.length,
+  bytes: image.bytes,
   complete: image.complete
 })
 
-const extraOf = (id: string) => (extra: ExtraImage, position: number): RunExtra => ({
+const extraOf = (id: string) => (extra: StoredExtra, position: number): RunExtra => ({
   url: `/v1/runs/${id}/extras/${position}`,
   kind: extra.kind,
-  index: extra.index ?? null,
+  index: extra.index,
   format: extra.format,
-  bytes: extra.bytes.length
+  bytes: extra.bytes
 })
 
-/** The ending of a run. Images that are no longer held are not among its own. */
+/** The ending of a run; undefined before it has ended. */
 export const endOf = (
-  { id, status }: Pick<QueuedRun, "id" | "status">,
-  exit: Exit.Exit<Option.Option<HeldResult>, RunFailure>,
-  finished: ReadonlyArray<HeldImage>
-): Extract<RunStatus, { readonly _tag: "Done" | "Failed" | "Cancelled" }> => {
-  const images = finished.map((image) => imageOf(id, image))
-  if (status._tag === "Cancelled") return { _tag: "Cancelled", images }
-  if (Exit.isFailure(exit)) {
-    const error = Option.getOrElse(Cause.findErrorOption(exit.cause), () => new InternalError())
-    // A run that never started because of a shutdown counts as cancelled.
-    return error._tag === "RunCancelled" || error._tag === "ShuttingDown"
-      ? { _tag: "Cancelled", images }
-      : { _tag: "Failed", error, message: error.message, images }
-  }
-  const processed = Option.getOrUndefined(exit.value)
-  return {
-    _tag: "Done",
-    interrupted: status._tag === "Done" && status.interrupted,
-    images,
-    extras: (processed?.extraImages ?? []).map(extraOf(id)),
-    warnings: processed?.warnings ?? []
+  { error, extras, id, images: made, state, warnings }: RunRecord
+): Extract<RunStatus, { readonly _tag: "Done" | "Failed" | "Cancelled" }> | undefined => {
+  const images = made.map((image) => imageOf(id, image))
+  switch (state) {
+    case "queued":
+    case "running":
+      return undefined
+    case "cancelled":
+      return { _tag: "Cancelled", images }
+    case "failed": {
+      const reason = error ?? new InternalError()
+      return { _tag: "Failed", error: reason, message: reason.message, images }
+    }
+    case "done":
+    case "interrupted":
+      return { _tag: "Done", interrupted: state === "interrupted", images, extras: extras.map(extraOf(id)), warnings }
   }
 }
 
-/** The status of a run that has not ended. */
-export const liveStatusOf = (
-  { status }: QueuedRun,
-  now: number
-): Extract<RunStatus, { readonly _tag: "Queued" | "Running" }> =>
-  status._tag === "Queued"
+/** The status of a run at a moment, in milliseconds since the epoch. */
+export const statusOf = ({ record, status }: QueuedRun, now: number): RunStatus =>
+  endOf(record) ?? (status._tag === "Queued"
     ? { _tag: "Queued", position: status.ahead }
     : {
       _tag: "Running",
-      progress: status._tag === "Running" && status.progress !== undefined ? progressOf(status.progress, now) : waiting
-    }
+      progress: status._tag === "Running" && status.progress !== undefined
+        ? progressOf(momentOf(status.progress), now)
+        : waiting
+    })
 
-export const runOf = (run: QueuedRun, status: RunStatus): Run => ({
+export const runOf = (run: QueuedRun, now: number): Run => ({
   id: run.id,
   task_id: run.taskId ?? null,
   submitted_at: run.submittedAt,
   started_at: run.startedAt ?? null,
   ended_at: run.endedAt ?? null,
   request: run.request,
-  status
+  status: statusOf(run, now)
 })

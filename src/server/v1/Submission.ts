@@ -10,7 +10,13 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import { InvalidRequest, type QueueFull, type ShuttingDown, TooLarge } from "../../contract/errors.ts"
+import {
+  InvalidRequest,
+  type QueueFull,
+  type RunsUnavailable,
+  type ShuttingDown,
+  TooLarge
+} from "../../contract/errors.ts"
 import type { Problem } from "../../core/Problem.ts"
 import { ModelNotFound } from "../../model/ModelError.ts"
 import { resolveNames } from "../../planning/names.ts"
@@ -26,13 +32,13 @@ import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
 import { ServerOptions } from "../host/ServerOptions.ts"
 import { Settings } from "../host/Settings.ts"
 import { readForm } from "./Form.ts"
-import { RunEvents } from "./RunEvents.ts"
 
 export type SubmissionError =
   | InvalidProcessing
   | InvalidRequest
   | ModelNotFound
   | QueueFull
+  | RunsUnavailable
   | ShuttingDown
   | TooLarge
 
@@ -44,17 +50,15 @@ export class Submission extends Context.Service<Submission, {
   static readonly layer: Layer.Layer<
     Submission,
     never,
-    CommandOptions | RunQueue | ModelTitles | RunEvents | ServerOptions | Settings
+    CommandOptions | RunQueue | ModelTitles | ServerOptions | Settings
   > = Layer.effect(
     Submission,
     Effect.gen(function*() {
       const { limits } = yield* CommandOptions
       const { max_body_bytes } = yield* ServerOptions
-      const events = yield* RunEvents
       const queue = yield* RunQueue
       const settings = yield* Settings
       const titles = yield* ModelTitles
-      const scope = yield* Effect.scope
 
       // Only a listed model is loaded: a name is never a path.
       const modelNamed = Effect.fnUntraced(function*(written: unknown) {
@@ -109,18 +113,7 @@ export class Submission extends Context.Service<Submission, {
 
       const submitDecoded = Effect.fnUntraced(function*(body: unknown, wrongFiles: ReadonlyArray<Problem>) {
         const { processing, taskId } = yield* decode(body, wrongFiles)
-        const { run } = yield* queue.submit(processing, { taskId, keep: true }).pipe(
-          Effect.tap(() => events.follow),
-          // The hash of a model is known once the model has been used.
-          Effect.tap(({ result }) =>
-            result.pipe(
-              Effect.flatMap(({ state }) => titles.learn(state.model.name)),
-              Effect.ignore,
-              Effect.forkIn(scope)
-            )
-          ),
-          Effect.uninterruptible
-        )
+        const { run } = yield* queue.submit(processing, { taskId, keep: true })
         return run
       })
 

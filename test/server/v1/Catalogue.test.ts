@@ -379,7 +379,7 @@ describe("The description of the API", () => {
         "503"
       ])
       assert.includeMembers(statuses("/controlnet/detect", "post"), ["200", "422", "429", "503"])
-      assert.deepStrictEqual(statuses("/v1/runs/{id}", "get"), ["200", "400", "404", "421", "500"])
+      assert.deepStrictEqual(statuses("/v1/runs/{id}", "get"), ["200", "400", "404", "421", "500", "503"])
     }))
 
   it.live("holds for long errors, which are compressed: they have their message too", () =>

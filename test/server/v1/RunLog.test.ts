@@ -1,142 +1,162 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import type { Progress, RunImage } from "../../../src/contract/Run.ts"
 import type { Preview } from "../../../src/runner/RunState.ts"
+import { apply, type Logged, type RunEvent } from "../../../src/runs/RunEvent.ts"
+import type { Moment, RunRecord } from "../../../src/runs/RunRecord.ts"
 import * as RunLog from "../../../src/server/v1/RunLog.ts"
+import { queuedRun, storedImage } from "../../runs/records.ts"
 
-const progressAt = (step: number, eta = 0): Progress => ({
-  job: "sampling",
+const momentAt = (step: number, previewStep: number | null = null): Moment => ({
+  activity: "sampling",
   text: "",
-  batch: 0,
-  batches: 1,
-  step,
-  steps: 20,
-  fraction: step / 20,
-  eta,
+  passesDone: 0,
+  passCount: 1,
+  samplingStep: step,
+  samplingSteps: 20,
+  timeStarted: 0,
   interrupted: false,
-  preview_step: null
+  skipped: false,
+  stopping: false,
+  previewStep
 })
-
-const imagesUpTo = (count: number): ReadonlyArray<RunImage> =>
-  Array.from({ length: count }, (_, index) => ({
-    index,
-    url: `/v1/runs/a/images/${index}`,
-    seed: index,
-    subseed: 1,
-    infotext: "",
-    width: 8,
-    height: 8,
-    format: "png",
-    bytes: 1,
-    complete: true
-  }))
 
 const previewAt = (step: number): Preview => ({ step, width: 1, height: 1, pixels: new Uint8Array(3) })
 
-const moment = (step: number, more: Partial<RunLog.Moment> = {}): RunLog.Moment => ({
-  progress: progressAt(step),
-  images: [],
-  preview: undefined,
-  ...more
-})
-
-const done = (count: number): RunLog.End => ({
-  _tag: "Done",
-  interrupted: false,
-  images: imagesUpTo(count),
-  extras: [],
-  warnings: []
-})
-
-const upTo = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
-
 const Command = Schema.Union([
-  Schema.TaggedStruct("Queued", { position: upTo(2) }),
-  Schema.TaggedStruct("Executing", { step: upTo(2), made: upTo(1), previews: Schema.Boolean }),
-  Schema.TaggedStruct("Ended", { made: upTo(2) })
+  Schema.TaggedStruct("Taken", {}),
+  Schema.TaggedStruct("Progressed", { previews: Schema.Boolean }),
+  Schema.TaggedStruct("ImagesMade", { count: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 3 })) }),
+  Schema.TaggedStruct("Wished", { wish: Schema.Literals(["interrupt", "skip", "cancel"]) }),
+  Schema.TaggedStruct("Returned", { lost: Schema.Boolean }),
+  Schema.TaggedStruct("Done", {}),
+  Schema.TaggedStruct("Cancelled", {}),
+  Schema.TaggedStruct("Retried", {}),
+  Schema.TaggedStruct("Marked", {})
 ])
 
-const namesOf = (log: RunLog.RunLog) => log.events.map(({ event }) => event._tag)
+/** Everything that has happened to a run, as its reader meets it. */
+interface Story {
+  run: RunRecord
+  preview: Preview | undefined
+  readonly logged: Array<Logged>
+  made: number
+}
+
+const begin = (): Story => ({
+  run: queuedRun("a"),
+  preview: undefined,
+  logged: [{ seq: 1, at: 0, event: { _tag: "Submitted" } }],
+  made: 0
+})
+
+const eventOf = (story: Story, command: typeof Command.Type): RunEvent => {
+  switch (command._tag) {
+    case "Taken":
+      return { ...command, worker: "w", attempt: story.run.attempt + 1 }
+    case "Progressed":
+      return { _tag: "Progressed", progress: momentAt(story.logged.length, story.preview?.step ?? null) }
+    case "ImagesMade":
+      return {
+        _tag: "ImagesMade",
+        images: Array.from({ length: command.count }, (_, i) => storedImage(story.made + i)),
+        extras: []
+      }
+    case "Done":
+      return { _tag: "Done", interrupted: false, extras: [], warnings: [] }
+    case "Retried":
+      return { _tag: "Retried", place: 1 }
+    case "Marked":
+      return { _tag: "Marked", starred: true, tags: [] }
+    default:
+      return command
+  }
+}
+
+const happen = (story: Story, command: typeof Command.Type) => {
+  if (command._tag === "Progressed" && command.previews) story.preview = previewAt(story.logged.length)
+  const event = eventOf(story, command)
+  const at = story.logged.length
+  const after = apply(story.run, event, { at })
+  if (after === undefined) return
+  story.run = after
+  if (command._tag === "ImagesMade") story.made += command.count
+  story.logged.push({ seq: story.logged.length + 1, at, event })
+}
+
+const factsOf = ({ preview, run }: Story): RunLog.Facts => ({
+  record: run,
+  ahead: 0,
+  preview: run.state === "running" ? preview : undefined
+})
 
 describe("RunLog", () => {
   it.prop(
-    "numbers every event, logs each image and each moment once, holds the latest preview only, and ends with the run",
+    "has each image once, one preview at most, numbers that never go back, and the end last, however it is read",
     [Schema.Array(Command)],
     ([commands]) => {
-      let log = RunLog.empty
-      let made = 0
-      let preview: Preview | undefined
-      for (const command of commands) {
-        const before = log
-        switch (command._tag) {
-          case "Queued":
-            log = RunLog.queued(log, command)
-            break
-          case "Executing":
-            made += command.made
-            if (command.previews) preview = previewAt(command.step)
-            log = RunLog.executing(log, moment(command.step, { images: imagesUpTo(made), preview }))
-            break
-          case "Ended":
-            made += command.made
-            log = RunLog.ended(log, done(made))
-        }
-        if (RunLog.isEnded(before)) {
-          assert.strictEqual(log, before)
-          continue
-        }
-        const added = RunLog.after(log, before.last?.id ?? 0).map(({ event }) => event)
-        if (added.length === 0) assert.strictEqual(log, before)
-        // What is logged stays as it is, but for its preview.
-        const events = log.events.map(({ event }) => event)
-        assert.deepStrictEqual(events, [...before.events.map(({ event }) => event), ...added])
-        assert.deepStrictEqual(log.events.map(({ id }) => id), events.map((_, i) => i + 1))
-        const images = events.flatMap((event) => event._tag === "Image" ? [event.image] : [])
-        if (command._tag !== "Queued") assert.deepStrictEqual(images, imagesUpTo(made))
-        for (const event of added) assert.notDeepEqual(event, before.last?.event)
-        const held = log.events.flatMap(({ preview }) => preview === undefined ? [] : [preview])
-        assert.isAtMost(held.length, 1)
-        if (held.length === 1) assert.strictEqual(held[0], log.lastPreview)
-        assert.strictEqual(RunLog.isEnded(log), command._tag === "Ended")
-        if (command._tag === "Ended") {
-          assert.lengthOf(held, 0)
-          assert.deepStrictEqual(RunLog.endOf(log), done(made))
-        }
+      const story = begin()
+      let log = RunLog.extended(RunLog.empty, story.logged, factsOf(story))
+      let read = story.logged.length
+      const seen: Array<RunLog.Entry> = [...log.entries]
+      for (const [i, command] of commands.entries()) {
+        happen(story, command)
+        // A reader may meet several events at once.
+        if (i % 3 === 1) continue
+        const before = log.order
+        log = RunLog.extended(log, story.logged.slice(read), factsOf(story))
+        read = story.logged.length
+        seen.push(...RunLog.after(log, { id: 0, order: before }))
+        assert.isAtMost(log.entries.filter(({ preview }) => preview !== undefined).length, 1)
       }
+      log = RunLog.extended(log, story.logged.slice(read), factsOf(story))
+      const whole = RunLog.extended(RunLog.empty, story.logged, { ...factsOf(story), preview: undefined })
+      assert.deepStrictEqual(
+        log.entries.map(({ event, id }) => [id, event]),
+        whole.entries.map(({ event, id }) => [
+          id,
+          event
+        ])
+      )
+      const images = whole.entries.flatMap(({ event }) => event._tag === "Image" ? [event.image.index] : [])
+      assert.deepStrictEqual(images, [...new Set(images)])
+      const ids = seen.map(({ id }) => id)
+      assert.deepStrictEqual(ids, ids.toSorted((a, b) => a - b))
+      assert.strictEqual(RunLog.isEnded(whole), story.run.endedAt !== null)
+      const ends = whole.entries.filter(({ event }) => ["Cancelled", "Done", "Failed"].includes(event._tag))
+      assert.lengthOf(ends, story.run.endedAt === null ? 0 : 1)
+      if (ends.length === 1) assert.strictEqual(whole.entries.at(-1), ends[0])
     },
-    { arbitrary: { runs: 300 } }
+    { arbitrary: { runs: 500 } }
   )
 
-  it("logs a place in the queue again only when it has changed", () => {
-    const positions = [2, 2, 1, 1]
-    const log = positions.reduce((log, position) => RunLog.queued(log, { _tag: "Queued", position }), RunLog.empty)
-    assert.deepStrictEqual(log.events.map(({ event }) => event), [
+  it("has a place in the queue again only when it has changed", () => {
+    const story = begin()
+    const first = RunLog.extended(RunLog.empty, story.logged, { ...factsOf(story), ahead: 2 })
+    const log = [2, 1, 1].reduce(RunLog.moved, first)
+    assert.deepStrictEqual(log.entries.map(({ event }) => event), [
       { _tag: "Queued", position: 2 },
       { _tag: "Queued", position: 1 }
     ])
+    assert.deepStrictEqual(RunLog.after(log, { id: 0, order: 1 }), log.entries.slice(1))
   })
 
-  it("logs no moment again because only the estimated time left has changed, but the images that came with it", () => {
-    const first = RunLog.executing(RunLog.empty, moment(1))
-    assert.strictEqual(RunLog.executing(first, moment(1, { progress: progressAt(1, 5) })), first)
-    const imaged = RunLog.executing(first, moment(1, { progress: progressAt(1, 5), images: imagesUpTo(1) }))
-    assert.deepStrictEqual(namesOf(imaged), ["Step", "Image"])
+  it("repeats the images of an event to one who has read only some of them", () => {
+    const story = begin()
+    happen(story, { _tag: "Taken" })
+    happen(story, { _tag: "ImagesMade", count: 3 })
+    const log = RunLog.extended(RunLog.empty, story.logged, factsOf(story))
+    const images = log.entries.filter(({ event }) => event._tag === "Image")
+    assert.lengthOf(images, 3)
+    assert.deepStrictEqual(RunLog.after(log, { id: images[0]?.id ?? 0, order: 0 }), images)
+    assert.deepStrictEqual(RunLog.after(log, { id: images[2]?.id ?? 0, order: 0 }), [])
   })
 
-  it("brings a preview with the moment in which it is new", () => {
-    const preview = previewAt(1)
-    const log = [1, 2, 3].reduce((log, step) => RunLog.executing(log, moment(step, { preview })), RunLog.empty)
-    assert.deepStrictEqual(log.events.map(({ preview }) => preview), [preview, undefined, undefined])
-    const newer = RunLog.executing(log, moment(4, { preview: previewAt(4) }))
-    assert.deepStrictEqual(newer.events.map(({ preview }) => preview?.step), [undefined, undefined, undefined, 4])
-  })
-
-  it("holds the last events of a long run, under their numbers", () => {
-    const count = RunLog.maxEvents + 10
-    const log = Array.from({ length: count }, (_, step) => step)
-      .reduce((log, step) => RunLog.executing(log, moment(step)), RunLog.empty)
-    assert.lengthOf(log.events, RunLog.maxEvents)
-    assert.strictEqual(log.events[0]?.id, 11)
-    assert.deepStrictEqual(RunLog.after(log, count - 2).map(({ id }) => id), [count - 1, count])
+  it("holds the last entries of a long run, with the number of each", () => {
+    const story = begin()
+    happen(story, { _tag: "Taken" })
+    for (let step = 0; step < RunLog.maxEntries + 10; step++) happen(story, { _tag: "Progressed", previews: false })
+    const { entries } = RunLog.extended(RunLog.empty, story.logged, factsOf(story))
+    assert.lengthOf(entries, RunLog.maxEntries)
+    assert.deepStrictEqual(entries.map(({ id }) => id), story.logged.slice(-RunLog.maxEntries).map(({ seq }) => seq))
   })
 })

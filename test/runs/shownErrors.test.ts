@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { shortPaths, shownError } from "../../../src/server/host/shownErrors.ts"
-import { everyError } from "../../runner/everyError.ts"
+import { shortPaths, shownError } from "../../src/runs/shownErrors.ts"
+import { everyError } from "../runner/everyError.ts"
 
 const absolute = /(?:^|[\s"'(])(?:\/|[a-zA-Z]:\\)\w/
 

@@ -2,8 +2,8 @@
  * Errors as clients see them: without the folders of this machine. The log has them in full.
  */
 import * as Schema from "effect/Schema"
-import type { ProcessingError } from "../../runner/ProcessingError.ts"
-import * as Errors from "../../runner/ProcessingError.ts"
+import type { ProcessingError } from "../runner/ProcessingError.ts"
+import * as Errors from "../runner/ProcessingError.ts"
 
 // Errors about the request hold the client's own words only.
 const aboutRequest: ReadonlySet<ProcessingError["_tag"]> = new Set([

@@ -4,9 +4,9 @@
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Seed from "../core/Seed.ts"
-import { firstSeeds, isVaried, largestRandomSeed, type Seeds } from "../planning/seeds.ts"
 import type { Processing } from "../processing/Processing.ts"
-import { RuntimeContext } from "../runner/RuntimeContext.ts"
+import type { ImagePlan } from "./RunPlan.ts"
+import { firstSeeds, isVaried, largestRandomSeed, type Seeds } from "./seeds.ts"
 
 const drawn = (seed: Seed.Seed, known: Seed.Seed | undefined): Effect.Effect<Seed.Seed> =>
   seed !== -1
@@ -16,14 +16,15 @@ const drawn = (seed: Seed.Seed, known: Seed.Seed | undefined): Effect.Effect<See
     : Effect.succeed(known)
 
 /**
- * Seed and variation seed of a request, drawn where it names none: the variation seed last, and only where it acts. A
- * run that goes on keeps those that were drawn when it began.
+ * Seed and variation seed of a request, drawn where it names none: the variation seed last, and only where it acts.
+ *
+ * @param made An image that an earlier attempt at the run has made: then the seeds are those that it was made with.
  */
 export const drawSeeds = Effect.fnUntraced(function*(
-  processing: Processing
-): Effect.fn.Return<Seeds, never, RuntimeContext> {
-  const { state: { finished: [image] } } = yield* RuntimeContext
-  const known = image && firstSeeds(processing, image, image.index)
+  processing: Processing,
+  made?: Pick<ImagePlan, "index" | "seed" | "subseed">
+): Effect.fn.Return<Seeds> {
+  const known = made && firstSeeds(processing, made, made.index)
   const seed = yield* drawn(Seed.settled(processing.seed), known?.seed)
   const given = Seed.settled(processing.subseed)
   const subseed = isVaried(processing) ? yield* drawn(given, known?.subseed) : given === -1 ? 0 : given

@@ -1,0 +1,501 @@
+/**
+ * Executes queued runs in this process, as many at once as it has slots.
+ *
+ * It takes a run from the `RunStore`, makes its images with `processImages`, and reports to the store what comes of it:
+ * progress, images as their batches are finished, and the end. What others wish of the run comes from the store too. A
+ * report of a run that the store has given to another worker changes nothing, and ends the work on it.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import { InternalError, RequestLost, RunCancelled, type RunError, ShuttingDown } from "../contract/errors.ts"
+import type { ImageDecoder } from "../images/ImageDecoder.ts"
+import { Options } from "../processing/Options.ts"
+import type { Pipeline } from "../runner/Pipeline.ts"
+import type { Processed } from "../runner/Processed.ts"
+import { processImages } from "../runner/processImages.ts"
+import type { ProcessingError } from "../runner/ProcessingError.ts"
+import type { RunnerHooks } from "../runner/RunnerHooks.ts"
+import { Runs } from "../runner/Runs.ts"
+import type { RunProgress, RunState } from "../runner/RunState.ts"
+import type { CaptureContext } from "../runner/RuntimeContext.ts"
+import { type BlobError, BlobStore } from "./BlobStore.ts"
+import { finishedOf } from "./finished.ts"
+import type { RunEvent } from "./RunEvent.ts"
+import { type BlobHash, blobsOf, type Moment, type RunRecord } from "./RunRecord.ts"
+import { beatEvery, type Keep, RunStore, type RunStoreError, type Worker } from "./RunStore.ts"
+import { shownError } from "./shownErrors.ts"
+import { keepExtras, keepImages, momentOf, processingOf } from "./stored.ts"
+
+/** How a run that executes in this process can end without a result. */
+export type RunFailure = RunError | RunCancelled | ShuttingDown
+
+export interface DispatcherOptions {
+  /** Runs that execute at once; 0 to execute none. */
+  readonly slots: number
+  /** Seconds after which a run is asked to end and return what it has; never with 0. */
+  readonly maxRunSeconds: number
+  /** Workers that a run may cost without finishing a batch. */
+  readonly maxStrikes: number
+  /** What the process is known by. */
+  readonly worker: Omit<Worker, "draining" | "loaded" | "slots">
+  /** What is kept of ended runs. */
+  readonly keep: Keep
+  /** Whether others, or this process when it starts again, can take what it gives back. */
+  readonly outlives: boolean
+  /** Models that are loaded now. */
+  readonly loaded: Effect.Effect<ReadonlyArray<string>>
+  /** What is done after each run that has made its images, without holding it up. */
+  readonly made: (processed: Processed) => Effect.Effect<void>
+}
+
+/** A run that executes here. */
+interface Execution {
+  readonly run: RunRecord
+  /** Why it will have ended, once someone has asked for that. */
+  end: "cancelled" | "given back" | "lost" | undefined
+  fiber: Fiber.Fiber<unknown, unknown> | undefined
+  live: RunState | undefined
+  /** The progress that the record has. */
+  moment: Moment | undefined
+  /** Indices of the images that the record has. */
+  readonly reported: Set<number>
+}
+
+interface Shell extends DispatcherOptions {
+  readonly store: RunStore["Service"]
+  readonly blobs: BlobStore["Service"]
+  readonly runs: Runs["Service"]
+  readonly services: Context.Context<BlobStore | CaptureContext | ImageDecoder | Pipeline | RunnerHooks>
+  readonly scope: Scope.Scope
+  readonly executing: Map<string, Execution>
+  /** Those who wait in this process for the result of a run. */
+  readonly waiting: Map<string, Deferred.Deferred<Processed, RunFailure>>
+  /** Other work that waits for a slot. */
+  readonly turns: Array<Deferred.Deferred<void, ShuttingDown>>
+  /** Slots that other work has. */
+  occupied: number
+  /** Held while a run is taken, so that no more begin than there are slots. */
+  readonly taking: Semaphore.Semaphore
+  /** Held while files are removed. */
+  readonly files: Semaphore.Semaphore
+  /** How many runs and other works execute. */
+  readonly busy: SubscriptionRef.SubscriptionRef<number>
+  draining: boolean
+  last: RunProgress | undefined
+}
+
+export class Dispatcher extends Context.Service<Dispatcher, {
+  /** The id of this process as a worker. */
+  readonly workerId: string
+  /** Slots that nothing occupies, less the other work that waits for one. */
+  readonly room: Effect.Effect<number>
+  /** Begins what can begin. */
+  readonly pump: Effect.Effect<void>
+  /** The result of a run that executes here, to be asked for before it is submitted. */
+  readonly expect: (id: string) => Effect.Effect<Effect.Effect<Processed, RunFailure>>
+  /** Waits for no result of a run any more: it was not accepted. */
+  readonly forget: (id: string) => Effect.Effect<void>
+  /** The live progress of a run that executes here. */
+  readonly progress: (id: string) => Effect.Effect<RunProgress | undefined>
+  /** The progress of the run that executes or executed here last, without its images. */
+  readonly last: Effect.Effect<RunProgress | undefined>
+  /** Lets no file of a run be removed meanwhile: for what is kept before its run is submitted. */
+  readonly keeping: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** How many units of other work wait. */
+  readonly othersWaiting: Effect.Effect<number>
+  /** Does other work in a slot, before queued runs. Interruption gives the slot back. */
+  readonly occupy: <A, E, R>(work: Effect.Effect<A, E, R>) => Effect.Effect<A, E | ShuttingDown, R>
+  /** Whether it takes runs. */
+  readonly accepting: Effect.Effect<boolean>
+  /**
+   * Takes no more runs. Executing ones have `grace` milliseconds. Where others can take them, they go back to the
+   * queue after the batch in work, or without it when the time is up; those whose client waits here, and all where no
+   * other process can, are then asked to end with what they have. Returns when none executes.
+   */
+  readonly drain: (grace: number) => Effect.Effect<void>
+}>()("serena/runs/Dispatcher") {
+  static readonly layer = (
+    options: DispatcherOptions
+  ): Layer.Layer<
+    Dispatcher,
+    never,
+    BlobStore | CaptureContext | ImageDecoder | Pipeline | RunnerHooks | Runs | RunStore
+  > => Layer.effect(Dispatcher, make(options))
+}
+
+const make = Effect.fnUntraced(function*(options: DispatcherOptions) {
+  const shell: Shell = {
+    ...options,
+    store: yield* RunStore,
+    blobs: yield* BlobStore,
+    runs: yield* Runs,
+    services: yield* Effect.context<BlobStore | CaptureContext | ImageDecoder | Pipeline | RunnerHooks>(),
+    scope: yield* Effect.scope,
+    executing: new Map(),
+    waiting: new Map(),
+    turns: [],
+    occupied: 0,
+    taking: yield* Semaphore.make(1),
+    files: yield* Semaphore.make(1),
+    busy: yield* SubscriptionRef.make(0),
+    draining: false,
+    last: undefined
+  }
+  yield* Effect.addFinalizer(() => Effect.ignore(shell.store.leave(shell.worker.id)))
+  yield* beat(shell)
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(beatEvery), beat(shell))))
+  yield* Effect.forkScoped(hear(shell), { startImmediately: true })
+  const pruneEvery = Math.min(60_000, Math.max(1000, shell.keep.time / 10))
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(pruneEvery), prune(shell))))
+  yield* Effect.forkScoped(pump(shell), { startImmediately: true })
+
+  return Dispatcher.of({
+    workerId: options.worker.id,
+    room: Effect.sync(() => free(shell) - shell.turns.length),
+    pump: pump(shell),
+    expect: Effect.fnUntraced(function*(id) {
+      const deferred = yield* Deferred.make<Processed, RunFailure>()
+      shell.waiting.set(id, deferred)
+      return Deferred.await(deferred)
+    }),
+    forget: (id) => Effect.sync(() => shell.waiting.delete(id)),
+    progress: (id) =>
+      Effect.flatMap(shell.runs.get(id), (live) => Option.isSome(live) ? live.value.progress : Effect.undefined),
+    last: Effect.sync(() => shell.last),
+    keeping: (effect) => shell.files.withPermits(1)(effect),
+    othersWaiting: Effect.sync(() => shell.turns.length),
+    occupy: (work) => occupy(shell, work),
+    accepting: Effect.sync(() => !shell.draining),
+    drain: (grace) => drain(shell, grace)
+  })
+})
+
+const free = ({ executing, occupied, slots }: Shell): number => slots - executing.size - occupied
+
+const workerOf = Effect.fnUntraced(function*({ draining, loaded, slots, worker }: Shell) {
+  const now: Worker = { ...worker, slots, draining, loaded: yield* loaded }
+  return now
+})
+
+// A store that fails for a while is asked again: the loops that ask live as long as the process.
+const patiently = (what: string, shell: Shell, effect: Effect.Effect<void, BlobError | RunStoreError>) =>
+  Effect.catch(
+    effect,
+    (error) => Effect.annotateLogs(Effect.logWarning(what, error.message), { worker: shell.worker.name })
+  )
+
+// Says that this process lives, gives back what lost workers had, and ends the work on runs that it has lost itself.
+const beat = (shell: Shell) =>
+  patiently(
+    "The database of runs does not answer",
+    shell,
+    Effect.gen(function*() {
+      const { executing, maxStrikes, store } = shell
+      const mine = new Map(executing)
+      const held = yield* store.beat(yield* workerOf(shell))
+      for (const [id, execution] of mine) {
+        if (held.has(id) || executing.get(id) !== execution) continue
+        execution.end ??= "lost"
+        if (execution.fiber !== undefined) yield* Effect.forkIn(Fiber.interrupt(execution.fiber), shell.scope)
+      }
+      yield* store.reclaim({ maxStrikes })
+      yield* pump(shell)
+    })
+  )
+
+// Follows the changes of the store: wishes for executing runs, ends of others that are waited for, and new runs.
+const hear = (shell: Shell) =>
+  Stream.runForEach(shell.store.changes, (id) =>
+    patiently(
+      "A change of the queue could not be read",
+      shell,
+      Effect.gen(function*() {
+        const concerned = id === "" ? [...shell.executing.keys(), ...shell.waiting.keys()] : [id]
+        for (const one of concerned) {
+          if (!shell.executing.has(one) && !shell.waiting.has(one)) continue
+          const run = Option.getOrUndefined(yield* shell.store.get(one))
+          if (run === undefined) continue
+          const execution = shell.executing.get(one)
+          if (execution !== undefined) yield* heed(shell, execution, run)
+          else if (run.state !== "queued" && run.state !== "running") yield* settle(shell, run)
+        }
+        yield* pump(shell)
+      })
+    ))
+
+// Passes a wish on to the run that executes.
+const heed = Effect.fnUntraced(function*(shell: Shell, execution: Execution, { attempt, wish }: RunRecord) {
+  if (wish === null || attempt !== execution.run.attempt) return
+  if (wish === "cancel") {
+    execution.end ??= "cancelled"
+    if (execution.fiber !== undefined) yield* Effect.forkIn(Fiber.interrupt(execution.fiber), shell.scope)
+    return
+  }
+  // Heard again when it has a live state.
+  if (execution.live === undefined) return
+  yield* execution.live[wish]
+  yield* shell.store.append(execution.run.id, [{ _tag: "WishHeard" }], { attempt })
+})
+
+// The end of a run that did not execute here, for those who wait here.
+const settle = Effect.fnUntraced(function*({ draining, waiting }: Shell, run: RunRecord) {
+  const deferred = waiting.get(run.id)
+  waiting.delete(run.id)
+  if (deferred === undefined) return
+  yield* Deferred.fail(
+    deferred,
+    run.error ?? (draining ? new ShuttingDown() : new RunCancelled({ id: run.id }))
+  )
+})
+
+// Other work goes before queued runs: it is short, and its client waits.
+const pump = (shell: Shell): Effect.Effect<void> =>
+  shell.taking.withPermits(1)(
+    Effect.gen(function*() {
+      while (!shell.draining && free(shell) > 0) {
+        const turn = shell.turns.shift()
+        if (turn !== undefined) {
+          shell.occupied++
+          yield* Deferred.succeed(turn, undefined)
+          continue
+        }
+        const run = yield* Effect.catch(
+          Effect.flatMap(workerOf(shell), shell.store.take),
+          (error) => Effect.as(Effect.logWarning("No run could be taken", error.message), Option.none<RunRecord>())
+        )
+        if (Option.isNone(run)) break
+        yield* execute(shell, run.value)
+      }
+      yield* SubscriptionRef.set(shell.busy, shell.executing.size + shell.occupied)
+    })
+  ).pipe(Effect.uninterruptible)
+
+const execute = Effect.fnUntraced(function*(shell: Shell, run: RunRecord) {
+  const execution: Execution = {
+    run,
+    end: undefined,
+    fiber: undefined,
+    live: undefined,
+    moment: undefined,
+    reported: new Set(run.images.map(({ index }) => index))
+  }
+  shell.executing.set(run.id, execution)
+  const work = Effect.gen(function*() {
+    yield* Effect.forkChild(follow(shell, execution), { startImmediately: true })
+    if (shell.maxRunSeconds > 0) {
+      const late = Effect.suspend(() => execution.live?.interrupt ?? Effect.void)
+      yield* Effect.forkChild(Effect.andThen(Effect.sleep(shell.maxRunSeconds * 1000), late))
+    }
+    const processing = yield* Effect.mapError(processingOf(run), ({ message }) => new RequestLost({ reason: message }))
+    const settings = Options.patched(Options.defaults, yield* Options.decode(run.settings))
+    return yield* processImages(processing, { runId: run.id, settings, finished: yield* finishedOf(run) })
+  }).pipe(
+    Effect.provideContext(shell.services),
+    Effect.onExit((exit) => report(shell, execution, exit)),
+    // A fiber that has ended still has its result.
+    Effect.asVoid
+  )
+  execution.fiber = yield* Effect.forkIn(work, shell.scope)
+})
+
+// Reports the progress of a run and its images, as they come, and passes on what was wished before it began.
+const follow = (shell: Shell, execution: Execution) => {
+  const { run: { attempt, id } } = execution
+  const { runs, store } = shell
+  return Stream.runForEach(runs.watch(id), (progress) =>
+    patiently(
+      "The progress of a run could not be written",
+      shell,
+      Effect.gen(function*() {
+        shell.last = { ...progress, images: [], preview: undefined }
+        if (execution.live === undefined) {
+          execution.live = Option.getOrUndefined(yield* runs.get(id))
+          const run = Option.getOrUndefined(yield* store.get(id))
+          if (run !== undefined) yield* heed(shell, execution, run)
+        }
+        if (progress.ended) return
+        const images = yield* imagesMade(execution, progress)
+        const moment = momentOf(progress)
+        const isNew = JSON.stringify(moment) !== JSON.stringify(execution.moment)
+        if (images.length === 0 && !isNew) return
+        execution.moment = moment
+        const news: ReadonlyArray<RunEvent> = isNew ? [{ _tag: "Progressed", progress: moment }] : []
+        yield* store.append(id, [...images, ...news], { attempt })
+        if (store.progressEvery > 0) yield* Effect.sleep(store.progressEvery)
+      }).pipe(
+        Effect.catchTag("BlobError", (error) => Effect.logWarning("An image could not be kept yet", error.message)),
+        Effect.provideContext(shell.services)
+      )
+    ))
+}
+
+// The event of images that are finished and not yet reported, whose files are kept now.
+const imagesMade = Effect.fnUntraced(function*(
+  { reported, run }: Execution,
+  { extraImages, images }: Pick<RunProgress, "extraImages" | "images">
+) {
+  const fresh = images.filter(({ index }) => !reported.has(index))
+  if (fresh.length === 0) return []
+  const theirs = extraImages.filter(({ index }) => fresh.some((image) => image.index === index))
+  const event: RunEvent = {
+    _tag: "ImagesMade",
+    images: yield* keepImages(fresh, { fleeting: !run.keep }),
+    extras: yield* keepExtras(theirs, { fleeting: !run.keep })
+  }
+  for (const { index } of fresh) reported.add(index)
+  return [event]
+})
+
+const untilItAnswers = Schedule.spaced("1 second")
+
+/** How often a process that ends still tries to write the end of a run. */
+const triesAtEnd = 10
+
+// The end of a run, for the store and for those who wait here.
+const report = Effect.fnUntraced(
+  function*(shell: Shell, execution: Execution, exit: Exit.Exit<Processed, ProcessingError | RequestLost>) {
+    const { run } = execution
+    if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) {
+      yield* Effect.annotateLogs(Effect.logError("run failed", exit.cause), { "run.id": run.id })
+    }
+    if (execution.end !== "lost") {
+      // Whatever keeps the store from answering, the images are there to be written.
+      const goesOn = () => execution.end !== "lost" && (!shell.draining || triesLeft-- > 0)
+      let triesLeft = triesAtEnd
+      yield* reported(shell, execution, exit).pipe(
+        Effect.tapError((error) => Effect.logWarning("The end of a run could not be written yet", error.message)),
+        Effect.retry(Schedule.while(untilItAnswers, () => Effect.sync(goesOn))),
+        Effect.ignore
+      )
+    }
+    shell.executing.delete(run.id)
+    // What is in memory stays within its bounds at once.
+    if (!shell.outlives) yield* prune(shell)
+    if (Exit.isSuccess(exit)) yield* Effect.forkIn(shell.made(exit.value), shell.scope)
+    const deferred = shell.waiting.get(run.id)
+    shell.waiting.delete(run.id)
+    if (deferred !== undefined) yield* Deferred.done(deferred, outcomeOf(execution, exit, shell.draining))
+    yield* Effect.forkIn(pump(shell), shell.scope, { startImmediately: true })
+  }
+)
+
+const reported = Effect.fnUntraced(
+  function*(shell: Shell, execution: Execution, exit: Exit.Exit<Processed, ProcessingError | RequestLost>) {
+    const { store } = shell
+    const { live, run: { attempt, id } } = execution
+    const made = Exit.isSuccess(exit) ? exit.value : live === undefined ? undefined : yield* live.progress
+    const images = made === undefined ? [] : yield* imagesMade(execution, made)
+    const end = yield* endOf(execution, exit)
+    yield* store.append(id, images, { attempt })
+    const before = Option.getOrUndefined(yield* store.get(id))
+    const after = Option.getOrUndefined(yield* store.append(id, [end], { attempt }))
+    if (before !== undefined && after !== undefined) {
+      const kept = blobsOf(after)
+      yield* dropFiles(shell, [...blobsOf(before)].filter((hash) => !kept.has(hash)))
+    }
+  },
+  (effect, { services }) => Effect.provideContext(effect, services)
+)
+
+const endOf = Effect.fnUntraced(
+  function*({ end, run }: Execution, exit: Exit.Exit<Processed, ProcessingError | RequestLost>) {
+    if (Exit.isSuccess(exit)) {
+      const { extraImages, interrupted, warnings } = exit.value
+      // Stopped after a batch: others go on with the rest.
+      if (end === "given back" && interrupted) return { _tag: "Returned", lost: false } satisfies RunEvent
+      const extras = yield* run.keep ? keepExtras(extraImages, {}) : Effect.succeed([])
+      return { _tag: "Done", interrupted, extras, warnings } satisfies RunEvent
+    }
+    if (end === "given back") return { _tag: "Returned", lost: false } satisfies RunEvent
+    if (end === "cancelled" || Cause.hasInterruptsOnly(exit.cause)) return { _tag: "Cancelled" } satisfies RunEvent
+    return { _tag: "Failed", error: errorOf(exit.cause) } satisfies RunEvent
+  }
+)
+
+// Errors refer to the frames of the run until their stacks are read; what is stored of them is data only.
+const errorOf = (cause: Cause.Cause<ProcessingError | RequestLost>): RunError => {
+  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+  return error === undefined ? new InternalError() : error._tag === "RequestLost" ? error : shownError(error)
+}
+
+const outcomeOf = (
+  { end, run: { id } }: Execution,
+  exit: Exit.Exit<Processed, ProcessingError | RequestLost>,
+  draining: boolean
+): Exit.Exit<Processed, RunFailure> => {
+  if (Exit.isSuccess(exit)) return exit
+  return end !== undefined || Cause.hasInterruptsOnly(exit.cause)
+    ? Exit.fail(draining && end !== "cancelled" ? new ShuttingDown() : new RunCancelled({ id }))
+    : Exit.fail(errorOf(exit.cause))
+}
+
+// Removes those of the blobs that no run names.
+const dropFiles = ({ blobs, files, store }: Shell, hashes: ReadonlyArray<BlobHash>) =>
+  hashes.length === 0 ? Effect.void : files.withPermits(1)(
+    Effect.flatMap(store.named(hashes), (named) => blobs.remove(hashes.filter((hash) => !named.has(hash))))
+  )
+
+// Removes ended runs beyond the bounds with their files. On a clock too, so that a quiet server forgets what it should
+// not hold on to.
+const prune = (shell: Shell) =>
+  patiently(
+    "Old runs could not be removed",
+    shell,
+    Effect.gen(function*() {
+      const { blobs, keep, outlives, store } = shell
+      const removed = yield* store.prune({ keep })
+      yield* dropFiles(shell, removed.flatMap((run) => Array.from(blobsOf(run))))
+      if (outlives) yield* blobs.sweep((hashes) => Effect.orElseSucceed(store.named(hashes), () => new Set(hashes)))
+    })
+  )
+
+const occupy = <A, E, R>(shell: Shell, work: Effect.Effect<A, E, R>) =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      if (shell.draining) return yield* new ShuttingDown()
+      const turn = yield* Deferred.make<void, ShuttingDown>()
+      shell.turns.push(turn)
+      yield* pump(shell)
+      const leave = Effect.suspend(() => {
+        const place = shell.turns.indexOf(turn)
+        if (place === -1) shell.occupied--
+        else shell.turns.splice(place, 1)
+        return pump(shell)
+      })
+      return yield* Effect.ensuring(restore(Effect.andThen(Deferred.await(turn), work)), leave)
+    })
+  )
+
+const drain = Effect.fnUntraced(function*(shell: Shell, grace: number) {
+  shell.draining = true
+  for (const turn of shell.turns.splice(0)) {
+    shell.occupied++
+    yield* Deferred.fail(turn, new ShuttingDown())
+  }
+  yield* beat(shell)
+  const isQuiet = () => shell.executing.size + shell.occupied === 0
+  if (isQuiet()) return
+  const quiet = Stream.runHead(Stream.filter(SubscriptionRef.changes(shell.busy), isQuiet))
+  for (const execution of shell.executing.values()) {
+    if (!shell.outlives || execution.run.bound !== null) continue
+    execution.end ??= "given back"
+    if (execution.live !== undefined) yield* execution.live.stop
+  }
+  if (Option.isSome(yield* Effect.timeoutOption(quiet, grace))) return
+  for (const { end, fiber, live } of shell.executing.values()) {
+    if (end === "given back" && fiber !== undefined) yield* Effect.forkIn(Fiber.interrupt(fiber), shell.scope)
+    else if (live !== undefined) yield* live.interrupt
+  }
+  yield* quiet
+})
