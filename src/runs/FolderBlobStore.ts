@@ -104,15 +104,20 @@ const make = Effect.fnUntraced(function*({ fleeting = "memory", folder }: Folder
     return stat !== undefined && time !== undefined && time <= moment ? Number(stat.size) : undefined
   })
 
-  // The file is moved aside rather than removed: it may have been put again since it was looked at. Returns its bytes.
-  const removeIfOld = Effect.fnUntraced(function*(hash: BlobHash, moment: number) {
-    if ((yield* sizeIfOld(fileOf(hash), moment)) === undefined) return undefined
-    const aside = temporaryIn(dirOf(hash))
-    yield* fs.rename(fileOf(hash), aside)
-    const size = yield* sizeIfOld(aside, moment)
-    yield* size === undefined ? fs.rename(aside, fileOf(hash)) : fs.remove(aside, { force: true })
-    return size
-  }, Effect.uninterruptible)
+  // The file is moved aside rather than removed: it may have been put again since it was looked at. Returns its bytes;
+  // undefined when it stays, or was not there.
+  const removeIfOld = Effect.fnUntraced(
+    function*(hash: BlobHash, moment: number) {
+      if ((yield* sizeIfOld(fileOf(hash), moment)) === undefined) return undefined
+      const aside = temporaryIn(dirOf(hash))
+      yield* fs.rename(fileOf(hash), aside)
+      const size = yield* sizeIfOld(aside, moment)
+      yield* size === undefined ? fs.rename(aside, fileOf(hash)) : fs.remove(aside, { force: true })
+      return size
+    },
+    Effect.uninterruptible,
+    Effect.catchIf(isMissing, () => Effect.undefined)
+  )
 
   const sweepFolder = Effect.fnUntraced(
     function*(
@@ -133,7 +138,7 @@ const make = Effect.fnUntraced(function*({ fleeting = "memory", folder }: Folder
         const needed = yield* isNeeded(asked)
         for (const hash of asked) {
           if (needed.has(hash)) continue
-          const size = yield* Effect.catchIf(removeIfOld(hash, moment), isMissing, () => Effect.undefined)
+          const size = yield* removeIfOld(hash, moment)
           if (size === undefined) continue
           swept.blobs += 1
           swept.bytes += size
@@ -154,7 +159,8 @@ const make = Effect.fnUntraced(function*({ fleeting = "memory", folder }: Folder
     remove: Effect.fnUntraced(function*(hashes) {
       const all = [...hashes]
       yield* memory.remove(all)
-      yield* Effect.forEach(all, (hash) => fs.remove(fileOf(hash), { force: true }), { discard: true }).pipe(
+      const moment = (yield* Clock.currentTimeMillis) - sweepAfter
+      yield* Effect.forEach(all, (hash) => removeIfOld(hash, moment), { discard: true }).pipe(
         Effect.mapError(failing("remove"))
       )
     }),

@@ -5,5 +5,5 @@ import * as MemoryBlobStore from "../../src/runs/MemoryBlobStore.ts"
 import { blobContract } from "./blobContract.ts"
 
 describe("a store of files in memory", () => {
-  blobContract(MemoryBlobStore.layer.pipe(Layer.provideMerge(TestClock.layer())), TestClock.adjust("2 hours"))
+  blobContract(MemoryBlobStore.layer.pipe(Layer.provideMerge(TestClock.layer())), TestClock.adjust("2 hours"), false)
 })

@@ -13,10 +13,12 @@ const none: Effect.Effect<ReadonlySet<BlobHash>> = Effect.succeed(new Set<BlobHa
  *
  * @param layer A store that is empty when the layer is built.
  * @param age Makes every blob of that store look as if it had been put two hours ago.
+ * @param isShared Whether other processes may use the same store.
  */
 export const blobContract = <R, E>(
   layer: Layer.Layer<BlobStore | R, E>,
-  age: Effect.Effect<void, unknown, R>
+  age: Effect.Effect<void, unknown, R>,
+  isShared: boolean
 ): void => {
   const test = <A, E2>(name: string, trial: Effect.Effect<A, E2, BlobStore | R>) =>
     it.live(name, () => Effect.provide(trial, layer))
@@ -86,6 +88,7 @@ export const blobContract = <R, E>(
       const kept = yield* blobs.put(bytesOf(5))
       const gone = yield* blobs.put(bytesOf(6))
       const fleeting = yield* blobs.put(bytesOf(7), { fleeting: true })
+      yield* age
       yield* blobs.remove([gone, fleeting, hashOf(bytesOf(8))])
       yield* blobs.remove([gone])
       assert.isTrue(yield* blobs.has(kept))
@@ -93,6 +96,9 @@ export const blobContract = <R, E>(
       assert.isFalse(yield* blobs.has(fleeting))
       assert.strictEqual(yield* blobs.put(bytesOf(6)), gone)
       assert.isTrue(yield* blobs.has(gone))
+      yield* blobs.remove([gone])
+      // Another process may have put it, and be about to name it.
+      assert.strictEqual(yield* blobs.has(gone), isShared)
     })
   )
 
