@@ -10,17 +10,17 @@ import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
 import { QueueFull } from "../contract/errors.ts"
+import { accepted } from "./accepted.ts"
 import * as ListQuery from "./listQuery.ts"
 import * as QueueOrder from "./QueueOrder.ts"
 import { apply, type Logged, type RunEvent } from "./RunEvent.ts"
-import { blobsOf, format, isEnded, type RunRecord, sizeOf } from "./RunRecord.ts"
+import { blobsOf, isEnded, type RunRecord, sizeOf } from "./RunRecord.ts"
 import {
   type Counts,
   type Keep,
   type KnownWorker,
   lostAfter,
   mostProgress,
-  type NewRun,
   RunStore,
   type RunStoreService,
   type Worker
@@ -75,7 +75,7 @@ const make = (memory: Memory): RunStoreService => {
       if (known !== undefined) return { run: known, isNew: false }
       const waiting = queuedOf(memory)
       if (waiting.length >= bounds.queue) return yield* full(memory, waiting.length)
-      const run = accepted(memory, asked, yield* now)
+      const run = accepted(asked, { place: newPlace(memory, asked), submittedAt: yield* now })
       entries.set(run.id, { run, log: [{ seq: 1, at: run.submittedAt, event: { _tag: "Submitted" } }], seq: 1 })
       yield* announce(run.id)
       return { run, isNew: true }
@@ -186,27 +186,6 @@ const newPlace = (memory: Memory, { client, cost }: Pick<RunRecord, "client" | "
   const own = queuedOf(memory).filter((run) => run.client === client).map(({ place }) => place)
   return QueueOrder.placeOf(cost, { clock: memory.clock, last: own.length === 0 ? undefined : Math.max(...own) })
 }
-
-const accepted = (memory: Memory, asked: NewRun, submittedAt: number): RunRecord => ({
-  ...asked,
-  format,
-  place: newPlace(memory, asked),
-  state: "queued",
-  submittedAt,
-  startedAt: null,
-  endedAt: null,
-  attempt: 0,
-  strikes: 0,
-  worker: null,
-  wish: null,
-  progress: null,
-  images: [],
-  extras: [],
-  warnings: [],
-  error: null,
-  starred: false,
-  tags: []
-})
 
 const full = (memory: Memory, waiting: number) => {
   const seconds = Math.ceil((memory.pace ?? 0) / 1000 * (waiting + 1))

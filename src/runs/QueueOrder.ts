@@ -47,17 +47,19 @@ export const preferFor = 2000
 /**
  * Which of the first runs a worker takes; undefined to leave them to others for now.
  *
+ * A bound run is never left to others: no other worker may take it.
+ *
  * @param first Queued runs that the worker can serve, the next one first.
  * @param loadedElsewhere Models that are loaded in other workers that take runs.
  * @param now Milliseconds since the epoch.
  */
-export const choose = <R extends Pick<RunRecord, "needs" | "submittedAt">>(
+export const choose = <R extends Pick<RunRecord, "bound" | "needs" | "submittedAt">>(
   first: ReadonlyArray<R>,
   worker: Pick<Offer, "loaded">,
   { loadedElsewhere, now }: { readonly loadedElsewhere: ReadonlySet<string>; readonly now: number }
 ): R | undefined =>
-  first.find(({ needs: { model }, submittedAt }) =>
-    model === "" || worker.loaded.includes(model) || !loadedElsewhere.has(model) ||
+  first.find(({ bound, needs: { model }, submittedAt }) =>
+    bound !== null || model === "" || worker.loaded.includes(model) || !loadedElsewhere.has(model) ||
     Math.abs(now - submittedAt) >= preferFor
   )
 
