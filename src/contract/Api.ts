@@ -28,7 +28,7 @@ import {
   Upscaler
 } from "./Catalogue.ts"
 import * as Errors from "./errors.ts"
-import { Run, RunList, RunRequest, SentEvent } from "./Run.ts"
+import { QueuePatch, QueueStatus, Run, RunIds, RunList, RunPatch, RunRequest, SentEvent } from "./Run.ts"
 
 /** Requires sign-in if the server was started with users. */
 export class SignedIn extends HttpApiMiddleware.Service<SignedIn>()("serena/contract/SignedIn", {
@@ -79,11 +79,56 @@ export class Runs extends HttpApiGroup.make("runs").add(
   HttpApiEndpoint.get("list", "/runs", {
     query: {
       limit: Schema.optional(pageLength),
-      before: Schema.optional(Schema.String)
+      before: Schema.optional(Schema.String),
+      /** Words that the prompt or the negative prompt holds. */
+      search: Schema.optional(Schema.String),
+      state: Schema.optional(Schema.Literals(["queued", "running", "done", "interrupted", "failed", "cancelled"])),
+      model: Schema.optional(Schema.String),
+      starred: Schema.optional(Schema.Literals(["true", "false"])),
+      tag: Schema.optional(Schema.String),
+      /** Milliseconds since the epoch: submitted at or after, and before. */
+      from: Schema.optional(Schema.Finite),
+      to: Schema.optional(Schema.Finite)
     },
     success: RunList,
     error: Errors.RunNotFound
-  }).annotateMerge(described("List runs", "Newest first, 20 per page by default.")),
+  }).annotateMerge(described(
+    "List runs",
+    "Newest first, 20 per page by default: all that are kept, or those with words in their prompts, of a state, a " +
+      "model, a tag or a time."
+  )),
+  HttpApiEndpoint.patch("update", "/runs/:id", {
+    params: run,
+    payload: RunPatch,
+    success: Run,
+    error: Errors.RunNotFound
+  }).annotateMerge(described(
+    "Sort a run",
+    "Stars it, tags it, or puts it to another place in the queue. Starred runs are kept until someone removes them."
+  )),
+  HttpApiEndpoint.post("retry", "/runs/:id/retry", {
+    params: run,
+    success: Run,
+    error: Errors.RunNotFound
+  }).annotateMerge(described(
+    "Retry a run",
+    "Puts a run that has failed, was cancelled or interrupted into the queue again, under its id. Images that it had " +
+      "finished are not made again. Any other run stays unchanged."
+  )),
+  HttpApiEndpoint.post("remove", "/runs/remove", {
+    payload: RunIds,
+    success: RunIds
+  }).annotateMerge(described(
+    "Remove runs",
+    "Removes ended runs from the history, with their files there; images in output folders stay. Returns the ids of " +
+      "those that were removed."
+  )),
+  HttpApiEndpoint.get("queue", "/queue", { success: QueueStatus }).annotateMerge(
+    described("Get the queue", "Whether it is paused, what waits, and which processes execute runs.")
+  ),
+  HttpApiEndpoint.patch("setQueue", "/queue", { payload: QueuePatch, success: QueueStatus }).annotateMerge(
+    described("Pause or resume the queue", "Executing runs go on. A pause outlasts a restart of the server.")
+  ),
   HttpApiEndpoint.get("get", "/runs/:id", {
     params: run,
     success: Run,

@@ -10,11 +10,25 @@ import { ControlUnit } from "../processing/ControlUnit.ts"
 import { Img2Img, Txt2Img } from "../processing/Processing.ts"
 import { RunError } from "./errors.ts"
 
+/** A client's own name or key for a run. */
+export const RunName = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(200))
+
+export const Priority = Schema.Int.check(Schema.isBetween({ minimum: -100, maximum: 100 }))
+
+/** A label of workers, or a tag of runs. */
+export const Label = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(100))
+
 const runOptions = {
   /** Whether the server saves the images to its disk. By default its settings decide. */
   save: Schema.optional(Schema.Boolean),
   /** The client's own name for the run, which finds it like its id. */
-  task_id: Schema.optional(Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(200)))
+  task_id: Schema.optional(RunName),
+  /** A second submission with the same key returns the run of the first, like the header `Idempotency-Key`. */
+  idempotency_key: Schema.optional(RunName),
+  /** Runs of a higher priority go first. 0 by default. */
+  priority: Schema.optional(Priority),
+  /** Labels that the worker of the run must have, such as `gpu`. None by default. */
+  requires: Schema.optional(Schema.Array(Label))
 }
 
 /** A request with the options of its run. Fields and defaults are those of `Processing`. */
@@ -136,6 +150,12 @@ export const Run = Schema.Struct({
   submitted_at: milliseconds,
   started_at: Schema.NullOr(milliseconds),
   ended_at: Schema.NullOr(milliseconds),
+  priority: Schema.Int,
+  /** How often it has begun: more than once after its worker was lost, or gave it back. */
+  attempts: Schema.Int,
+  /** Whether it was starred: then it is kept until someone removes it. */
+  starred: Schema.Boolean,
+  tags: Schema.Array(Schema.String),
   request: AskedRequest,
   status: RunStatus
 }).annotate({ identifier: "Run" })
@@ -148,6 +168,52 @@ export const RunList = Schema.Struct({
   next: Schema.NullOr(Schema.String)
 }).annotate({ identifier: "RunList" })
 export type RunList = typeof RunList.Type
+
+/** What changes in a run: what is left out stays. */
+export const RunPatch = Schema.Struct({
+  starred: Schema.optional(Schema.Boolean),
+  tags: Schema.optional(Schema.Array(Label).check(Schema.isMaxLength(50))),
+  /** Puts a waiting run before another one by its id; null puts it at the end of its priority. */
+  before: Schema.optional(Schema.NullOr(Schema.String))
+}).annotate({ identifier: "RunPatch" })
+export type RunPatch = typeof RunPatch.Type
+
+/** The ids of runs. */
+export const RunIds = Schema.Struct({ ids: Schema.Array(Schema.String).check(Schema.isMaxLength(1000)) })
+  .annotate({ identifier: "RunIds" })
+
+/** A process that executes runs. */
+export const QueueWorker = Schema.Struct({
+  /** Machine and process. */
+  name: Schema.String,
+  version: Schema.String,
+  labels: Schema.Array(Schema.String),
+  /** Models that are loaded now. */
+  loaded: Schema.Array(Schema.String),
+  /** How many runs it executes at once. */
+  slots: Schema.Int,
+  /** Whether it takes no more runs. */
+  draining: Schema.Boolean,
+  started_at: milliseconds,
+  /** Its last sign of life. */
+  seen_at: milliseconds,
+  /** Ids of the runs that it executes. */
+  runs: Schema.Array(Schema.String)
+}).annotate({ identifier: "QueueWorker" })
+
+/** The queue as a whole. */
+export const QueueStatus = Schema.Struct({
+  /** While it is paused, executing runs go on and no further one begins. */
+  paused: Schema.Boolean,
+  queued: Schema.Int,
+  running: Schema.Int,
+  /** When the oldest waiting run was submitted; null without one. */
+  oldest: Schema.NullOr(milliseconds),
+  workers: Schema.Array(QueueWorker)
+}).annotate({ identifier: "QueueStatus" })
+export type QueueStatus = typeof QueueStatus.Type
+
+export const QueuePatch = Schema.Struct({ paused: Schema.Boolean }).annotate({ identifier: "QueuePatch" })
 
 /** A small image of the latents being sampled. */
 export const Preview = Schema.Struct({

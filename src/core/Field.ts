@@ -32,7 +32,7 @@ export interface Field {
   readonly description: string
   /** Fields of one group stand together. */
   readonly group: string
-  readonly unit?: "pixels" | "bytes" | "MiB" | "seconds" | "tokens" | undefined
+  readonly unit?: "pixels" | "bytes" | "MiB" | "days" | "seconds" | "tokens" | undefined
   /** Name of its flag, without the hyphens. */
   readonly flag?: string | undefined
   readonly value?: FlagValue | undefined

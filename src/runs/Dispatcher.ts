@@ -49,10 +49,9 @@ export interface DispatcherOptions {
   readonly maxStrikes: number
   /** What the process is known by. */
   readonly worker: Omit<Worker, "draining" | "loaded" | "slots">
-  /** What is kept of ended runs. */
+  /** What is kept of ended runs by a store that outlives the process, and by one that does not. */
   readonly keep: Keep
-  /** Whether others, or this process when it starts again, can take what it gives back. */
-  readonly outlives: boolean
+  readonly keepInMemory: Keep
   /** Models that are loaded now. */
   readonly loaded: Effect.Effect<ReadonlyArray<string>>
   /** What is done after each run that has made its images, without holding it up. */
@@ -110,6 +109,8 @@ export class Dispatcher extends Context.Service<Dispatcher, {
   readonly progress: (id: string) => Effect.Effect<RunProgress | undefined>
   /** The progress of the run that executes or executed here last, without its images. */
   readonly last: Effect.Effect<RunProgress | undefined>
+  /** Removes ended runs with their files. Returns the ids of those that were removed. */
+  readonly remove: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>, BlobError | RunStoreError>
   /** Lets no file of a run be removed meanwhile: for what is kept before its run is submitted. */
   readonly keeping: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** How many units of other work wait. */
@@ -156,7 +157,7 @@ const make = Effect.fnUntraced(function*(options: DispatcherOptions) {
   yield* beat(shell)
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(beatEvery), beat(shell))))
   yield* Effect.forkScoped(hear(shell), { startImmediately: true })
-  const pruneEvery = Math.min(60_000, Math.max(1000, shell.keep.time / 10))
+  const pruneEvery = Math.min(60_000, Math.max(1000, keepOf(shell).time / 10))
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(pruneEvery), prune(shell))))
   yield* Effect.forkScoped(pump(shell), { startImmediately: true })
 
@@ -173,6 +174,11 @@ const make = Effect.fnUntraced(function*(options: DispatcherOptions) {
     progress: (id) =>
       Effect.flatMap(shell.runs.get(id), (live) => Option.isSome(live) ? live.value.progress : Effect.undefined),
     last: Effect.sync(() => shell.last),
+    remove: Effect.fnUntraced(function*(ids) {
+      const removed = yield* shell.store.prune({ ids })
+      yield* dropFiles(shell, removed.flatMap((run) => Array.from(blobsOf(run))))
+      return removed.map(({ id }) => id)
+    }),
     keeping: (effect) => shell.files.withPermits(1)(effect),
     othersWaiting: Effect.sync(() => shell.turns.length),
     occupy: (work) => occupy(shell, work),
@@ -180,6 +186,8 @@ const make = Effect.fnUntraced(function*(options: DispatcherOptions) {
     drain: (grace) => drain(shell, grace)
   })
 })
+
+const keepOf = ({ keep, keepInMemory, store }: Shell): Keep => store.outlives ? keep : keepInMemory
 
 const free = ({ executing, occupied, slots }: Shell): number => slots - executing.size - occupied
 
@@ -381,7 +389,7 @@ const report = Effect.fnUntraced(
     }
     shell.executing.delete(run.id)
     // What is in memory stays within its bounds at once.
-    if (!shell.outlives) yield* prune(shell)
+    if (!shell.store.outlives) yield* prune(shell)
     if (Exit.isSuccess(exit)) yield* Effect.forkIn(shell.made(exit.value), shell.scope)
     const deferred = shell.waiting.get(run.id)
     shell.waiting.delete(run.id)
@@ -453,10 +461,12 @@ const prune = (shell: Shell) =>
     "Old runs could not be removed",
     shell,
     Effect.gen(function*() {
-      const { blobs, keep, outlives, store } = shell
-      const removed = yield* store.prune({ keep })
+      const { blobs, store } = shell
+      const removed = yield* store.prune({ keep: keepOf(shell) })
       yield* dropFiles(shell, removed.flatMap((run) => Array.from(blobsOf(run))))
-      if (outlives) yield* blobs.sweep((hashes) => Effect.orElseSucceed(store.named(hashes), () => new Set(hashes)))
+      if (store.outlives) {
+        yield* blobs.sweep((hashes) => Effect.orElseSucceed(store.named(hashes), () => new Set(hashes)))
+      }
     })
   )
 
@@ -488,7 +498,7 @@ const drain = Effect.fnUntraced(function*(shell: Shell, grace: number) {
   if (isQuiet()) return
   const quiet = Stream.runHead(Stream.filter(SubscriptionRef.changes(shell.busy), isQuiet))
   for (const execution of shell.executing.values()) {
-    if (!shell.outlives || execution.run.bound !== null) continue
+    if (!shell.store.outlives || execution.run.bound !== null) continue
     execution.end ??= "given back"
     if (execution.live !== undefined) yield* execution.live.stop
   }

@@ -68,6 +68,7 @@ const make = (memory: Memory): RunStoreService => {
     entries.get(key) ?? [...entries.values()].findLast(({ run }) => run.taskId === key)
   return {
     where: "memory",
+    outlives: false,
     progressEvery: 0,
     previews: undefined,
     submit: Effect.fnUntraced(function*(asked, bounds) {

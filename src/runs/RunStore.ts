@@ -185,6 +185,8 @@ export interface RunStoreService {
   ) => Effect.Effect<ReadonlyArray<RunRecord>, RunStoreError>
   /** Those of the blobs that a run names. */
   readonly named: (hashes: ReadonlyArray<BlobHash>) => Effect.Effect<ReadonlySet<BlobHash>, RunStoreError>
+  /** Whether the runs outlive this process. */
+  readonly outlives: boolean
   /** Milliseconds between two `Progressed` events of a run at least: as many as the store takes without being felt. */
   readonly progressEvery: number
   /** Ids of runs that have changed, from now on; an empty text means that any may have. */

@@ -23,6 +23,7 @@ import {
   UnknownHost
 } from "../contract/errors.ts"
 import * as AllowedHosts from "./host/AllowedHosts.ts"
+import { Caller, callerOf } from "./host/Caller.ts"
 import * as Cors from "./host/Cors.ts"
 import { RunQueue } from "./host/RunQueue.ts"
 import { ServerOptions, type ServerSettings } from "./host/ServerOptions.ts"
@@ -160,6 +161,7 @@ export const layer = HttpRouter.use((router) =>
         const early = earlyReply(request, { allowsHost, cors, options })
         return yield* (early === undefined ? handler : Effect.succeed(early)).pipe(
           Effect.provideService(HttpIncomingMessage.MaxBodySize, limit),
+          Effect.provideService(Caller, callerOf(request)),
           Effect.catchCauseIf(isMissingRoute, () => Effect.sync(() => fallback(request, methods))),
           withDefectReply(pathOf(request.url)),
           Effect.flatMap((response) =>

@@ -11,6 +11,7 @@ import * as Fiber from "effect/Fiber"
 import * as HttpRouter from "effect/http/HttpRouter"
 import { HttpServer } from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
+import { ModelProvider } from "../models/ModelProvider.ts"
 import type { BlobStore } from "../runs/BlobStore.ts"
 import * as MemoryBlobStore from "../runs/MemoryBlobStore.ts"
 import * as MemoryRunStore from "../runs/MemoryRunStore.ts"
@@ -61,12 +62,15 @@ const drainAtEnd = Effect.gen(function*() {
 /** The queue with the bounds of the server options. */
 const layerQueue = Layer.unwrap(
   Effect.map(
-    Effect.all([ServerOptions, ModelTitles]),
-    ([{ concurrency, max_run_seconds: maxRunSeconds, queue }, titles]) =>
+    Effect.all([ServerOptions, ModelTitles, ModelProvider]),
+    ([{ concurrency, keep_bytes, keep_days, max_attempts, max_run_seconds: maxRunSeconds, queue }, titles, models]) =>
       RunQueue.layer({
         concurrency,
         maxRunSeconds,
+        maxStrikes: max_attempts,
         queue,
+        keep: { time: keep_days * 86_400_000, bytes: keep_bytes, runs: Infinity },
+        loaded: models.resident,
         // Titles show the hash of a model once it has been used.
         made: ({ state }) => titles.learn(state.model.name)
       })

@@ -15,7 +15,7 @@ import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
 import { QueueFull, RunCancelled, RunsUnavailable, ShuttingDown } from "../../contract/errors.ts"
-import type { AskedRequest } from "../../contract/Run.ts"
+import type { AskedRequest, QueueStatus } from "../../contract/Run.ts"
 import type { ImageDecoder } from "../../images/ImageDecoder.ts"
 import { drawSeeds } from "../../planning/drawSeeds.ts"
 import { Options, OptionsPatch, type OptionsSnapshot } from "../../processing/Options.ts"
@@ -110,17 +110,18 @@ export interface RunQueueOptions {
   readonly maxRunSeconds?: number | undefined
   /** Workers that a run may cost without finishing a batch; 3 by default. */
   readonly maxStrikes?: number | undefined
-  /** Ended runs that are kept: 100 for ten minutes, with 256 MiB of files, by default. */
-  readonly keep?: Partial<Keep> | undefined
+  /** Ended runs that are kept by a store that outlives the process. */
+  readonly keep?: Keep | undefined
+  /** Ended runs that are kept in memory: 100 for ten minutes, with 256 MiB of files, by default. */
+  readonly keepInMemory?: Partial<Keep> | undefined
   /** What this process is known by among the workers. */
   readonly worker?: Partial<Omit<Worker, "draining" | "loaded" | "slots">> | undefined
   readonly loaded?: Effect.Effect<ReadonlyArray<string>> | undefined
   /** What is done after each run that has made its images, without holding it up. */
   readonly made?: ((processed: Processed) => Effect.Effect<void>) | undefined
-  /** Whether the queue outlives this process: then nothing that waits is cancelled at its end. */
-  readonly outlives?: boolean | undefined
 }
 
+const keepAll: Keep = { runs: Infinity, time: Infinity, bytes: Infinity }
 const defaultKeep: Keep = { runs: 100, time: 600_000, bytes: 256 * 2 ** 20 }
 
 export class RunQueue extends Context.Service<RunQueue, {
@@ -151,6 +152,21 @@ export class RunQueue extends Context.Service<RunQueue, {
   readonly interrupt: (id: string) => Effect.Effect<boolean, RunsUnavailable>
   /** Asks an executing run to continue with its next batch. */
   readonly skip: (id: string) => Effect.Effect<boolean, RunsUnavailable>
+  /** Puts an ended run that has no whole result into the queue again. False for any other. */
+  readonly retry: (id: string) => Effect.Effect<boolean, RunsUnavailable>
+  /** Puts a waiting run before another one, or at the end of its priority. */
+  readonly move: (id: string, before: string | undefined) => Effect.Effect<boolean, RunsUnavailable>
+  /** Stars and tags a run: what is left out stays. */
+  readonly mark: (
+    id: string,
+    marks: { readonly starred?: boolean | undefined; readonly tags?: ReadonlyArray<string> | undefined }
+  ) => Effect.Effect<boolean, RunsUnavailable>
+  /** Removes ended runs with their files. Returns the ids of those that were removed. */
+  readonly remove: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>, RunsUnavailable>
+  /** Pauses the queue, or lets it go on. */
+  readonly pause: (paused: boolean) => Effect.Effect<void, RunsUnavailable>
+  /** What waits, and which processes execute runs. */
+  readonly status: Effect.Effect<QueueStatus, RunsUnavailable>
   /** The executing run that started first. */
   readonly current: Effect.Effect<Option.Option<QueuedRun>, RunsUnavailable>
   /** The progress of the run that executes or executed last, without its images. */
@@ -191,8 +207,8 @@ const dispatcherOf = (options: RunQueueOptions): DispatcherOptions => ({
   maxRunSeconds: options.maxRunSeconds ?? 0,
   maxStrikes: options.maxStrikes ?? 3,
   made: options.made ?? (() => Effect.void),
-  keep: { ...defaultKeep, ...options.keep },
-  outlives: options.outlives ?? false,
+  keep: options.keep ?? keepAll,
+  keepInMemory: { ...defaultKeep, ...options.keepInMemory },
   worker: {
     id: randomUUID(),
     name: `${hostname()}:${process.pid}`,
@@ -210,18 +226,16 @@ interface Shell {
   readonly dispatcher: Dispatcher["Service"]
   readonly options: Options["Service"]
   readonly queue: number
-  readonly outlives: boolean
   closed: boolean
 }
 
-const make = Effect.fnUntraced(function*({ outlives = false, queue = 32 }: RunQueueOptions) {
+const make = Effect.fnUntraced(function*({ queue = 32 }: RunQueueOptions) {
   const shell: Shell = {
     store: yield* RunStore,
     blobs: yield* BlobStore,
     dispatcher: yield* Dispatcher,
     options: yield* Options,
     queue,
-    outlives,
     closed: false
   }
   const { blobs, dispatcher, store } = shell
@@ -248,6 +262,19 @@ const make = Effect.fnUntraced(function*({ outlives = false, queue = 32 }: RunQu
     cancel: (key) => asked(shell, key, "cancel"),
     interrupt: (key) => asked(shell, key, "interrupt"),
     skip: (key) => asked(shell, key, "skip"),
+    retry: (id) =>
+      store.retry(id).pipe(
+        Effect.tap(() => dispatcher.pump),
+        Effect.map(Option.isSome),
+        Effect.catchTag("RunStoreError", unavailable)
+      ),
+    move: (id, before) => Effect.catchTag(store.move(id, before), "RunStoreError", unavailable),
+    mark: (id, marks) => Effect.catchTag(mark(shell, id, marks), "RunStoreError", unavailable),
+    remove: (ids) =>
+      dispatcher.remove(ids).pipe(Effect.catchTags({ RunStoreError: unavailable, BlobError: unavailable })),
+    pause: (paused) =>
+      Effect.andThen(Effect.catchTag(store.pause(paused), "RunStoreError", unavailable), dispatcher.pump),
+    status: Effect.catchTag(status(shell), "RunStoreError", unavailable),
     current: store.list({ states: ["running"], limit: mostListed }).pipe(
       Effect.flatMap(({ runs }) => viewed(Option.fromUndefinedOr(runs.toSorted(byStart)[0]))),
       Effect.catchTag("RunStoreError", unavailable)
@@ -404,6 +431,40 @@ const asked = Effect.fnUntraced(function*({ store }: Shell, key: string, wish: W
   return Option.isSome(after) || run.state === "running"
 }, Effect.catchTag("RunStoreError", unavailable))
 
+const mark = Effect.fnUntraced(function*(
+  { store }: Shell,
+  id: string,
+  marks: { readonly starred?: boolean | undefined; readonly tags?: ReadonlyArray<string> | undefined }
+) {
+  const run = Option.getOrUndefined(yield* store.get(id))
+  if (run === undefined) return false
+  const { starred = run.starred, tags = run.tags } = marks
+  return Option.isSome(yield* store.append(id, [{ _tag: "Marked", starred, tags: [...new Set(tags)] }]))
+})
+
+const status = Effect.fnUntraced(function*({ store }: Shell) {
+  const { oldest = null, queued, running } = yield* store.counts
+  const workers = yield* store.workers
+  const seen: QueueStatus = {
+    paused: yield* store.paused,
+    queued,
+    running,
+    oldest,
+    workers: workers.map(({ draining, labels, loaded, name, runs, seenAt, slots, startedAt, version }) => ({
+      name,
+      version,
+      labels,
+      loaded,
+      slots,
+      draining,
+      started_at: startedAt,
+      seen_at: seenAt,
+      runs
+    }))
+  }
+  return seen
+})
+
 // A run whose live progress is here changes with it, others when the store says so.
 const watch = (shell: Shell, key: string): Stream.Stream<QueuedRun, RunStoreError> =>
   Stream.unwrap(Effect.map(
@@ -425,11 +486,11 @@ const watch = (shell: Shell, key: string): Stream.Stream<QueuedRun, RunStoreErro
   ))
 
 const drain = Effect.fnUntraced(function*(shell: Shell, grace: number) {
-  const { dispatcher, outlives, store } = shell
+  const { dispatcher, store } = shell
   shell.closed = true
   const draining = yield* Effect.forkChild(dispatcher.drain(grace), { startImmediately: true })
   const waiting = yield* Effect.orElseSucceed(store.queued(100_000), () => [])
-  const ending = waiting.filter(({ bound }) => bound === dispatcher.workerId || (bound === null && !outlives))
+  const ending = waiting.filter(({ bound }) => bound === dispatcher.workerId || (bound === null && !store.outlives))
   yield* Effect.forEach(ending, ({ id }) => Effect.ignore(store.append(id, [{ _tag: "Cancelled" }])), { discard: true })
   yield* Fiber.join(draining)
 })

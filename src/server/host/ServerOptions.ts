@@ -206,6 +206,66 @@ export const ServerSettings = Schema.Struct({
       value: "integer"
     })
   ),
+  database: Schema.optional(Schema.NonEmptyString).pipe(
+    field({
+      title: "Database of runs",
+      description:
+        "Where runs are kept: a SQLite file, the address of a PostgreSQL database (postgres://user@host/name), " +
+        "or memory, which ends with the server.",
+      group: "Runs",
+      flag: "database",
+      value: "text",
+      otherwise: "runs.sqlite in the data folder"
+    })
+  ),
+  blobs: Schema.optional(Schema.NonEmptyString).pipe(
+    field({
+      title: "Files of runs",
+      description: "Where the images of runs are kept: a folder, or a bucket of S3 (s3://bucket/prefix).",
+      group: "Runs",
+      flag: "blobs",
+      value: "text",
+      otherwise: "the folder blobs in the data folder"
+    })
+  ),
+  keep_days: withDefault(whole(0, 36_500), 30).pipe(
+    field({
+      title: "Keep for",
+      description: "How long ended runs and their files are kept. Starred runs stay.",
+      group: "Runs",
+      unit: "days",
+      flag: "keep-days",
+      value: "integer"
+    })
+  ),
+  keep_bytes: withDefault(whole(0, 2 ** 50), 10 * 2 ** 30).pipe(
+    field({
+      title: "Keep up to",
+      description: "Most bytes of files of ended runs that are kept; the oldest go first.",
+      group: "Runs",
+      unit: "bytes",
+      flag: "keep-bytes",
+      value: "integer"
+    })
+  ),
+  max_attempts: withDefault(whole(1, 1000), 3).pipe(
+    field({
+      title: "Attempts",
+      description: "How many processes a run may end without finishing a batch before it fails.",
+      group: "Runs",
+      flag: "max-attempts",
+      value: "integer"
+    })
+  ),
+  durable_sdapi: withDefault(Schema.Boolean, false).pipe(
+    field({
+      title: "Keep runs of /sdapi/v1",
+      description: "Keep runs of /sdapi/v1 like those of /v1: they go on without their client, and after a restart.",
+      group: "Runs",
+      flag: "durable-sdapi",
+      value: "switch"
+    })
+  ),
   options_file: Schema.optional(Schema.NonEmptyString).pipe(
     field({
       title: "Settings file",

@@ -24,8 +24,10 @@ import { withPresentNetworks } from "../../runner/presentNetworks.ts"
 import type { Processed } from "../../runner/Processed.ts"
 import * as Samplers from "../../sampling/Samplers.ts"
 import * as Schedules from "../../sampling/Schedules.ts"
+import { Caller } from "../host/Caller.ts"
 import { ModelTitles } from "../host/ModelTitles.ts"
 import { RunQueue } from "../host/RunQueue.ts"
+import { ServerOptions } from "../host/ServerOptions.ts"
 import { Settings } from "../host/Settings.ts"
 import { type ApiError, fromRun, problem, refuse } from "./ApiError.ts"
 import * as ControlNet from "./ControlNet.ts"
@@ -60,6 +62,7 @@ export class Generation extends Context.Service<Generation, {
     Generation,
     Effect.gen(function*() {
       const { limits } = yield* CommandOptions
+      const { durable_sdapi } = yield* ServerOptions
       const decoder = yield* ImageDecoder
       const encoder = yield* ImageEncoder
       const queue = yield* RunQueue
@@ -278,17 +281,20 @@ export class Generation extends Context.Service<Generation, {
           Processing.decode(given(asking), limits),
           (error) => fromRun(withScriptPaths(error))
         )
+        const client = yield* Caller
+        const isDurable = request.durable ?? durable_sdapi
+        const isKept = isDurable || request.save_images
         // A client that disconnects cancels its run, unless the images are to be saved.
         const processed = yield* Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(
-            queue.submit(processing, { taskId: request.force_task_id ?? undefined }),
+            queue.submit(processing, { taskId: request.force_task_id ?? undefined, client, keep: isDurable }),
             ({ result, run }) =>
               // Lasting settings are changed only once the request has been accepted. It ends if they cannot be.
               Effect.andThen(
                 request.override_settings_restore_afterwards === false
                   ? Effect.tapError(settings.set(request.override_settings ?? {}), () => queue.cancel(run.id))
                   : Effect.void,
-                Effect.onInterrupt(restore(result), () => request.save_images ? Effect.void : queue.cancel(run.id))
+                Effect.onInterrupt(restore(result), () => isKept ? Effect.void : Effect.ignore(queue.cancel(run.id)))
               )
           )
         ).pipe(Effect.mapError((error) => fromRun(withScriptPaths(error))))

@@ -84,6 +84,7 @@ const both = {
   firstpass_image: anything,
   comments: anything,
   force_task_id: words,
+  durable: otherwise(Flag.nullable, null),
   sampler_index: otherwise(Text.required, "Euler"),
   script_name: words,
   script_args: otherwise(List.required, []),
@@ -182,6 +183,7 @@ const txt2imgOrder = [
   "hr_prompt",
   "hr_negative_prompt",
   "force_task_id",
+  "durable",
   "sampler_index",
   ...scripts
 ] as const
@@ -203,6 +205,7 @@ const img2imgOrder = [
   "initial_noise_multiplier",
   "latent_mask",
   "force_task_id",
+  "durable",
   "sampler_index",
   "include_init_images",
   ...scripts

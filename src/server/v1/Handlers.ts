@@ -83,12 +83,34 @@ export const layerRuns = HttpApiBuilder.group(
         ))
       .handle("list", ({ query }) =>
         Effect.gen(function*() {
-          const { before, limit = pageLength } = query
-          if (before !== undefined) yield* find(before)
-          const { next = null, runs } = yield* queue.page({ before, limit })
+          const { limit = pageLength, starred, state, ...others } = query
+          if (query.before !== undefined) yield* find(query.before)
+          const { next = null, runs } = yield* queue.page({
+            ...others,
+            limit,
+            states: state === undefined ? undefined : [state],
+            starred: starred === undefined ? undefined : starred === "true"
+          })
           return { runs: yield* Effect.forEach(runs, view), next }
         }))
       .handle("get", ({ params }) => Effect.flatMap(find(params.id), view))
+      .handle("update", ({ params, payload }) =>
+        Effect.gen(function*() {
+          const { id } = yield* find(params.id)
+          const { before, starred, tags } = payload
+          if (starred !== undefined || tags !== undefined) yield* queue.mark(id, { starred, tags })
+          if (before !== undefined) yield* queue.move(id, before ?? undefined)
+          return yield* view(yield* find(id))
+        }))
+      .handle("retry", ({ params }) =>
+        Effect.gen(function*() {
+          const { id } = yield* find(params.id)
+          yield* queue.retry(id)
+          return yield* view(yield* find(id))
+        }))
+      .handle("remove", ({ payload }) => Effect.map(queue.remove(payload.ids), (ids) => ({ ids })))
+      .handle("queue", () => queue.status)
+      .handle("setQueue", ({ payload }) => Effect.andThen(queue.pause(payload.paused), queue.status))
       .handle("cancel", asked("cancel"))
       .handle("interrupt", asked("interrupt"))
       .handle("skip", asked("skip"))

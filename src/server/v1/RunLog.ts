@@ -4,7 +4,7 @@
  * Of the previews, which are large, only the latest is there, until the run ends. `RunEvents` is the shell that follows
  * the runs.
  */
-import { isLast, type RunEvent } from "../../contract/Run.ts"
+import { isLast as isEnd, type RunEvent } from "../../contract/Run.ts"
 import type * as RunState from "../../runner/RunState.ts"
 import type { Logged } from "../../runs/RunEvent.ts"
 import type { RunRecord } from "../../runs/RunRecord.ts"
@@ -51,20 +51,24 @@ export const extended = (log: RunLog, logged: ReadonlyArray<Logged>, facts: Fact
   const begin = logged.findLastIndex(({ event }) => event._tag === "Retried")
   const known = begin === -1 ? log : { ...log, entries: [] }
   const news = logged.slice(Math.max(0, begin))
-  const end = news.findLastIndex(({ event }) => isEnd(event))
-  // A wish ends only a run that waits, and that is then the last of its events.
-  return news.filter(({ event }, i) => event._tag !== "Wished" || i > end)
-    .reduce((log, one) => extend(log, one, facts), known)
+  const last = news.findLastIndex(({ event }) => decides(event))
+  return news.reduce((log, one, i) => extend(log, one, i >= last, facts), known)
 }
 
-const isEnd = ({ _tag }: Logged["event"]): boolean => _tag === "Done" || _tag === "Failed" || _tag === "Cancelled"
+// Whether an event can put a run into another state.
+const decides = ({ _tag }: Logged["event"]): boolean =>
+  _tag !== "ImagesMade" && _tag !== "Marked" && _tag !== "Moved" && _tag !== "Progressed" && _tag !== "WishHeard"
 
-const extend = (log: RunLog, { at, event, seq }: Logged, { ahead, preview, record }: Facts): RunLog => {
+const extend = (
+  log: RunLog,
+  { at, event, seq }: Logged,
+  isLast: boolean,
+  { ahead, preview, record }: Facts
+): RunLog => {
   const next = { ...log, seq }
   if (isEnded(log)) return next
   switch (event._tag) {
     case "Submitted":
-    case "Returned":
     case "Retried":
       return append(next, { _tag: "Queued", position: ahead })
     case "Taken":
@@ -82,20 +86,28 @@ const extend = (log: RunLog, { at, event, seq }: Logged, { ahead, preview, recor
           }),
         next
       )
+    case "Wished":
+    case "Returned": {
+      // Such an event ends a run that waits, or was to be cancelled.
+      if (isLast && endOf(record) !== undefined) return appendEnd(next, record)
+      return event._tag === "Wished" ? next : append(next, { _tag: "Queued", position: ahead })
+    }
     case "Done":
     case "Failed":
     case "Cancelled":
-    case "Wished": {
-      // A wish ends a run that waits.
-      const end = endOf(record)
-      if (end === undefined) return next
-      return append({ ...next, entries: next.entries.map(withoutPreview), lastPreview: undefined }, end)
-    }
+      return appendEnd(next, record)
     case "Marked":
     case "Moved":
     case "WishHeard":
       return next
   }
+}
+
+const appendEnd = (log: RunLog, record: RunRecord): RunLog => {
+  const end = endOf(record)
+  return end === undefined
+    ? log
+    : append({ ...log, entries: log.entries.map(withoutPreview), lastPreview: undefined }, end)
 }
 
 /** Appends the place of a waiting run, if it has changed. */
@@ -107,7 +119,7 @@ export const moved = (log: RunLog, ahead: number): RunLog => {
 /** Whether the last event of the run is in it. */
 export const isEnded = ({ entries }: RunLog): boolean => {
   const last = entries.at(-1)
-  return last !== undefined && isLast(last.event)
+  return last !== undefined && isEnd(last.event)
 }
 
 /** The entries after the one with a number, of those that are new to a reader who has read up to `order`. */

@@ -96,6 +96,10 @@ export const runOf = (run: QueuedRun, now: number): Run => ({
   submitted_at: run.submittedAt,
   started_at: run.startedAt ?? null,
   ended_at: run.endedAt ?? null,
+  priority: run.record.priority,
+  attempts: run.record.attempt,
+  starred: run.record.starred,
+  tags: run.record.tags,
   request: run.request,
   status: statusOf(run, now)
 })

@@ -5,11 +5,13 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import {
   InvalidRequest,
   type QueueFull,
@@ -17,18 +19,21 @@ import {
   type ShuttingDown,
   TooLarge
 } from "../../contract/errors.ts"
-import type { Problem } from "../../core/Problem.ts"
+import { Label, Priority, RunName } from "../../contract/Run.ts"
+import { type Problem, problemsOf } from "../../core/Problem.ts"
 import { ModelNotFound } from "../../model/ModelError.ts"
 import { resolveNames } from "../../planning/names.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import { InvalidProcessing } from "../../processing/InvalidProcessing.ts"
 import type { Limits } from "../../processing/Limits.ts"
 import * as Processing from "../../processing/Processing.ts"
+import { withoutImages } from "../../runs/stored.ts"
+import { Caller, scopedKey } from "../host/Caller.ts"
 import * as JsonText from "../host/JsonText.ts"
 import { ModelTitles } from "../host/ModelTitles.ts"
 import { isForm } from "../host/MultipartForm.ts"
 import * as RequestBody from "../host/RequestBody.ts"
-import { type QueuedRun, RunQueue } from "../host/RunQueue.ts"
+import { type QueuedRun, RunQueue, type SubmitOptions } from "../host/RunQueue.ts"
 import { ServerOptions } from "../host/ServerOptions.ts"
 import { Settings } from "../host/Settings.ts"
 import { readForm } from "./Form.ts"
@@ -88,7 +93,7 @@ export class Submission extends Context.Service<Submission, {
         if (!isFields(body)) {
           return yield* new InvalidProcessing({ problems: [{ path: "", message: "Expected an object with fields" }] })
         }
-        const { override_settings, save, task_id, ...given } = body
+        const { idempotency_key, override_settings, priority, requires, save, task_id, ...given } = body
         const { overrides, problems: wrongSettings } = yield* overridesOf(override_settings)
         const fields: Record<string, unknown> = {
           ...given,
@@ -103,25 +108,47 @@ export class Submission extends Context.Service<Submission, {
         const decoded = yield* Effect.result(Processing.decode(fields, limits, ownNames))
         const problems = [
           ...wrongFiles,
-          ...optionProblems(save, task_id),
+          ...optionProblems({ idempotency_key, priority, requires, save, task_id }),
           ...wrongSettings,
           ...(Result.isFailure(decoded) ? decoded.failure.problems : nameProblems(decoded.success))
         ]
         if (Result.isFailure(decoded) || problems.length > 0) return yield* new InvalidProcessing({ problems })
-        return { processing: decoded.success, taskId: typeof task_id === "string" ? task_id : undefined }
+        const options: SubmitOptions = {
+          taskId: typeof task_id === "string" ? task_id : undefined,
+          key: typeof idempotency_key === "string" ? idempotency_key : undefined,
+          priority: typeof priority === "number" ? priority : undefined,
+          labels: Array.isArray(requires) ? requires.map(String) : undefined
+        }
+        return { processing: decoded.success, options }
       })
 
-      const submitDecoded = Effect.fnUntraced(function*(body: unknown, wrongFiles: ReadonlyArray<Problem>) {
-        const { processing, taskId } = yield* decode(body, wrongFiles)
-        const { run } = yield* queue.submit(processing, { taskId, keep: true })
-        return run
-      })
+      const submitDecoded = Effect.fnUntraced(
+        function*(body: unknown, wrongFiles: ReadonlyArray<Problem>, header?: string) {
+          const { options, processing } = yield* decode(body, wrongFiles)
+          const client = yield* Caller
+          const { key = header, ...others } = options
+          const { isNew, run } = yield* queue.submit(processing, {
+            ...others,
+            client,
+            keep: true,
+            key: key === undefined ? undefined : scopedKey(client, key)
+          })
+          if (isNew || Equal.equals(run.request, withoutImages(processing))) return run
+          const message = `it was used for another request, the run ${run.id}; take a new key`
+          return yield* new InvalidProcessing({ problems: [{ path: "idempotency_key", message }] })
+        }
+      )
 
       const submit = Effect.fn("v1.submit")(function*(request: HttpServerRequest.HttpServerRequest) {
         const { fields, problems } = isForm(request)
           ? yield* readForm(request, limits, max_body_bytes)
           : { fields: yield* readJson(request, max_body_bytes, limits), problems: [] }
-        return yield* submitDecoded(fields, problems)
+        const header = request.headers["idempotency-key"]
+        if (header !== undefined && !isName(header)) {
+          const message = "Expected a header Idempotency-Key of 1 to 200 characters"
+          return yield* new InvalidRequest({ problems: [{ path: "", message }] })
+        }
+        return yield* submitDecoded(fields, problems, header)
       })
       return Submission.of({ submit, submitFields: (fields) => submitDecoded(fields, []) })
     })
@@ -179,7 +206,7 @@ const englishWords: Readonly<Record<Exclude<JsonText.JsonFault, "depth">, string
 const within = (place: string) => ({ message, path }: Problem): Problem => ({ path: `${place}.${path}`, message })
 
 // What a body has besides the fields of its request.
-const ownNames = ["save", "task_id"]
+const ownNames = ["idempotency_key", "priority", "requires", "save", "task_id"]
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -190,14 +217,23 @@ const checkpoints = ["refiner_checkpoint", "hr_checkpoint_name"] as const
 const hasInitImages = ({ _tag, init_images }: Fields): boolean =>
   (_tag === undefined || _tag === null) && init_images !== undefined && init_images !== null
 
-const optionProblems = (save: unknown, taskId: unknown): ReadonlyArray<Problem> => [
-  ...(save === undefined || save === null || typeof save === "boolean"
-    ? []
-    : [{ path: "save", message: "Expected true or false" }]),
-  ...(taskId === undefined || taskId === null || (typeof taskId === "string" && taskId !== "" && taskId.length <= 200)
-    ? []
-    : [{ path: "task_id", message: "Expected a string of 1 to 200 characters" }])
-]
+const isName = Schema.is(RunName)
+
+const decodeOptions = Schema.decodeUnknownResult(
+  Schema.Struct({
+    save: Schema.optional(Schema.NullOr(Schema.Boolean)),
+    task_id: Schema.optional(Schema.NullOr(RunName)),
+    idempotency_key: Schema.optional(Schema.NullOr(RunName)),
+    priority: Schema.optional(Schema.NullOr(Priority)),
+    requires: Schema.optional(Schema.NullOr(Schema.Array(Label).check(Schema.isMaxLength(50))))
+  }),
+  { errors: "all" }
+)
+
+const optionProblems = (options: Fields): ReadonlyArray<Problem> => {
+  const decoded = decodeOptions(options)
+  return Result.isFailure(decoded) ? problemsOf(decoded.failure.issue) : []
+}
 
 // The settings for a request's `save`.
 const saving = (save: unknown): Fields =>

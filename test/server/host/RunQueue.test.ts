@@ -231,7 +231,7 @@ describe("RunQueue", () => {
         yield* run(6, false)
         yield* run(7, false)
         assert.lengthOf(yield* queue.list, 5)
-      }).pipe(Effect.provide(layer({ keep: { bytes: size * 2.5, runs: 5 } })))
+      }).pipe(Effect.provide(layer({ keepInMemory: { bytes: size * 2.5, runs: 5 } })))
     }))
 
   it.live("lets go of init images and pixels when a run ends, whether its result is kept or not", () =>

@@ -160,7 +160,7 @@ describe("GET /v1/runs/{id}/events", () => {
       const first = yield* submit({ ...small, steps: 150 })
       assert.strictEqual(first.request._tag, "Txt2Img")
       if (first.request._tag !== "Txt2Img") return
-      const other = yield* queue.submit(first.request)
+      const other = yield* queue.submit(first.request, { client: "address:127.0.0.1" })
       const { id } = yield* submit(small)
       const response = yield* send(`/v1/runs/${id}/events`)
       const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
