@@ -5,10 +5,9 @@ import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 import { ImageDecoder } from "../../src/images/ImageDecoder.ts"
 import { Img2Img, Txt2Img } from "../../src/processing/Processing.ts"
-import type { ImageFile, Processed } from "../../src/runner/Processed.ts"
-import { BlobStore } from "../../src/runs/BlobStore.ts"
+import type { Processed } from "../../src/runner/Processed.ts"
 import * as MemoryBlobStore from "../../src/runs/MemoryBlobStore.ts"
-import type { StoredExtra, StoredImage } from "../../src/runs/RunRecord.ts"
+import { keepExtras, keepImages } from "../../src/runs/stored.ts"
 import { file, rectangle, slopes } from "../diffusion/pictures.ts"
 
 const int = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
@@ -57,25 +56,11 @@ export const requestOf = Effect.fnUntraced(function*(one: Case, { saves, size }:
   return Img2Img.make({ ...shared, ...mask, init_images: [yield* file(slopes())] })
 })
 
-const put = Effect.fnUntraced(function*({ bytes, format, path }: ImageFile) {
-  const blob = yield* BlobStore.use(({ put }) => put(bytes))
-  return { blob, bytes: bytes.length, format, path: path ?? null }
-})
-
 /** The first images of a run and what belongs to them, as its record has them. */
 export const kept = Effect.fnUntraced(function*({ extraImages, images }: Processed, count: number) {
   const first = images.slice(0, count)
-  return {
-    id: "r1",
-    images: yield* Effect.forEach(first, (image) => {
-      const facts = Struct.omit(image, ["extras", "pixels"])
-      return Effect.map(put(image), (file): StoredImage => ({ ...facts, ...file }))
-    }),
-    extras: yield* Effect.forEach(
-      extraImages.filter(({ index }) => index !== undefined && index < first.length),
-      (extra) => Effect.map(put(extra), (file): StoredExtra => ({ ...extra, index: extra.index ?? null, ...file }))
-    )
-  }
+  const theirs = extraImages.filter(({ index }) => index !== undefined && index < first.length)
+  return { id: "r1", images: yield* keepImages(first, {}), extras: yield* keepExtras(theirs, {}) }
 })
 
 /** What a run shows: without the pixels of masks, of which only the files are kept, and without paths. */
