@@ -1,0 +1,69 @@
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import { RunStore } from "../../src/runs/RunStore.ts"
+import * as SqlRunStore from "../../src/runs/SqlRunStore.ts"
+import { freePort } from "../server/sockets.ts"
+import { newRun, newWorker } from "./newRun.ts"
+import { postgres } from "./postgres.ts"
+
+const open = (url: string) =>
+  Effect.map(
+    Layer.build(Layer.fresh(SqlRunStore.layerPostgres({ url: Redacted.make(url) }))),
+    Context.get(RunStore)
+  )
+
+const bounds = { queue: 100 }
+
+describe("runs in PostgreSQL, whose server fails", () => {
+  it.live("are kept over a server that is killed and started again, and commands wait for it", () =>
+    Effect.gen(function*() {
+      const server = yield* postgres
+      const address = yield* server.database
+      const store = yield* open(address)
+      yield* store.submit(newRun("a"), bounds)
+      assert.isTrue(Option.isSome(yield* store.take(newWorker("w"))))
+      for (const [id, end] of [["b", server.kill], ["c", server.stop]] as const) {
+        yield* end
+        const waiting = yield* Effect.forkChild(
+          Effect.retry(store.submit(newRun(id), bounds), { while: ({ _tag }) => _tag === "RunStoreError" }),
+          { startImmediately: true }
+        )
+        yield* server.start
+        assert.isTrue((yield* Fiber.join(waiting)).isNew)
+      }
+      const { runs } = yield* store.list({ limit: 10 })
+      assert.deepStrictEqual(runs.map(({ id, state }) => `${id} ${state}`), ["c queued", "b queued", "a running"])
+
+      // Notifications come again too: at the latest from the next look.
+      const heard = yield* Effect.forkChild(Stream.runHead(store.changes), { startImmediately: true })
+      const other = yield* open(address)
+      yield* other.append("b", [{ _tag: "Cancelled" }])
+      assert.isTrue(Option.isSome(yield* Fiber.join(heard)))
+
+      yield* server.stop
+      const error = yield* Effect.flip(store.list({ limit: 1 }))
+      assert.strictEqual(error.where, address.replace(":password@", "@"))
+      assert.include(error.message, "Check that PostgreSQL runs at this address")
+      yield* server.start
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.live("are refused with a clear error, without the password, where the address is wrong", () =>
+    Effect.gen(function*() {
+      const server = yield* postgres
+      const messageOf = (url: string) => Effect.map(Effect.flip(Effect.scoped(open(url))), ({ message }) => message)
+      const wrong = yield* messageOf(server.url("postgres").replace(":password@", ":secret@"))
+      assert.include(wrong, "it refuses the password. Correct user and password")
+      const missing = yield* messageOf(server.url("nowhere"))
+      assert.include(missing, "it has no such database. Make the database with createdb")
+      const unreachable = yield* messageOf(`postgres://anna:secret@127.0.0.1:${yield* freePort}/runs`)
+      assert.include(unreachable, "nothing listens there. Check that PostgreSQL runs")
+      for (const message of [wrong, missing, unreachable]) assert.notInclude(message, "secret")
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+})
