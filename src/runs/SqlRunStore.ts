@@ -612,6 +612,8 @@ const make = Effect.fnUntraced(function*(database: Database) {
       )
     )
 
+  // SQLite would look into every queued row otherwise.
+  const byOrder = sql.literal(isPostgres ? "" : "INDEXED BY runs_order")
   const ahead: RunStoreService["ahead"] = (id) =>
     reading(Effect.gen(function*() {
       const [row] = yield* sql<Candidate>`SELECT id, priority, place FROM runs WHERE id = ${id} AND state = 'queued'`
@@ -619,7 +621,7 @@ const make = Effect.fnUntraced(function*(database: Database) {
       return countOf(
         yield* sql<{ readonly count: number }>`SELECT CAST((
           SELECT count(*) FROM runs WHERE state = 'running') + (
-          SELECT count(*) FROM runs WHERE state = 'queued' AND (priority > ${row.priority} OR
+          SELECT count(*) FROM runs ${byOrder} WHERE state = 'queued' AND (priority > ${row.priority} OR
             (priority = ${row.priority} AND (place, id) < (${row.place}, ${row.id})))) AS integer) AS count`
       )
     }))
@@ -864,6 +866,7 @@ const make = Effect.fnUntraced(function*(database: Database) {
 
   return RunStore.of({
     where: failures.where,
+    outlives: true,
     progressEvery: database.progressEvery,
     previews: isPostgres ? { set: setPreview, get: getPreview } : undefined,
     submit,
