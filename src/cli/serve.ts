@@ -65,6 +65,8 @@ const settingsFile = Effect.fnUntraced(function*(dataDir: string | undefined) {
   return dataDir === undefined ? undefined : path.join(dataDir, "settings.json")
 })
 
+const wrong = (path: string, message: string) => Effect.fail(new InvalidOptions({ problems: [{ path, message }] }))
+
 /** The command. */
 export const serve = Command.make(
   "serve",
@@ -93,12 +95,11 @@ export const serve = Command.make(
       hooks: telemetry.hooks
     }).pipe(
       Effect.provide(telemetry.layer),
-      Effect.catchTag("ServeError", ({ cause }) =>
-        Effect.fail(
-          new InvalidOptions({
-            problems: [{ path: "--port", message: cause instanceof Error ? cause.message : String(cause) }]
-          })
-        ))
+      Effect.catchTags({
+        ServeError: ({ cause }) => wrong("--port", cause instanceof Error ? cause.message : String(cause)),
+        RunStoreError: ({ message }) => wrong("--database", message),
+        BlobError: ({ message }) => wrong("--blobs", message)
+      })
     )
   }, logDefects)
 ).pipe(

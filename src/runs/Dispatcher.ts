@@ -209,9 +209,14 @@ const beat = (shell: Shell) =>
     "The database of runs does not answer",
     shell,
     Effect.gen(function*() {
-      const { executing, maxStrikes, store } = shell
+      const { executing, maxStrikes, store, taking } = shell
       const mine = new Map(executing)
-      const held = yield* store.beat(yield* workerOf(shell))
+      const held = yield* taking.withPermits(1)(Effect.gen(function*() {
+        const held = yield* store.beat(yield* workerOf(shell))
+        // A run that was taken, but whose record never arrived here.
+        for (const id of held) if (!executing.has(id)) yield* store.append(id, [{ _tag: "Returned", lost: false }])
+        return held
+      }))
       for (const [id, execution] of mine) {
         if (held.has(id) || executing.get(id) !== execution) continue
         execution.end ??= "lost"

@@ -865,8 +865,8 @@ const make = Effect.fnUntraced(function*(database: Database) {
   yield* Effect.forkScoped(database.watch(publish))
 
   return RunStore.of({
-    where: failures.where,
     outlives: true,
+    where: failures.where,
     progressEvery: database.progressEvery,
     previews: isPostgres ? { set: setPreview, get: getPreview } : undefined,
     submit,

@@ -13,8 +13,6 @@ import { HttpServer } from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import { ModelProvider } from "../models/ModelProvider.ts"
 import type { BlobStore } from "../runs/BlobStore.ts"
-import * as MemoryBlobStore from "../runs/MemoryBlobStore.ts"
-import * as MemoryRunStore from "../runs/MemoryRunStore.ts"
 import type { RunStore } from "../runs/RunStore.ts"
 import { Authentication } from "./host/Authentication.ts"
 import { Lifetime } from "./host/Lifetime.ts"
@@ -30,6 +28,7 @@ import { Generation } from "./sdapi/Generation.ts"
 import { RequestImages } from "./sdapi/RequestImages.ts"
 import * as Sdapi from "./sdapi/Router.ts"
 import { upstreamSettings } from "./sdapi/upstreamSettings.ts"
+import { layerMemory } from "./stores.ts"
 
 const health = HttpRouter.use((router) =>
   Effect.gen(function*() {
@@ -77,11 +76,6 @@ const layerQueue = Layer.unwrap(
   )
 )
 
-/** Where runs and their files are kept. */
-export type Stores = Layer.Layer<BlobStore | RunStore>
-
-const inMemory: Stores = Layer.mergeAll(MemoryBlobStore.layer, MemoryRunStore.layer)
-
 const layerSettings = Layer.unwrap(
   Effect.map(
     ServerOptions,
@@ -106,7 +100,10 @@ const layerOwn = Layer.mergeAll(Middleware.layer, Sdapi.layer, health)
  * @param routes Further routes for the same router.
  * @param stores Where runs are kept; in memory unless given.
  */
-export const layer = <E = never, R = never>(routes?: Layer.Layer<never, E, R>, stores: Stores = inMemory) =>
+export const layer = <E = never, R = never, SE = never, SR = never>(
+  routes?: Layer.Layer<never, E, R>,
+  stores?: Layer.Layer<BlobStore | RunStore, SE, SR>
+) =>
   Layer.unwrap(Effect.sync(() =>
     Layer.effect(
       HttpServer,
@@ -129,6 +126,6 @@ export const layer = <E = never, R = never>(routes?: Layer.Layer<never, E, R>, s
     ).pipe(
       Layer.provide(NodeHttpServer.layerHttpServices),
       Layer.provideMerge(layerServices),
-      Layer.provideMerge(Layer.fresh(stores))
+      Layer.provideMerge(Layer.fresh(stores ?? layerMemory))
     )
   ))

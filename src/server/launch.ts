@@ -17,6 +17,7 @@ import { emptyFolders, unusableModels } from "../models/ModelFiles.ts"
 import type { CommandOptions } from "../processing/CommandOptions.ts"
 import { Options, type OptionsPatch } from "../processing/Options.ts"
 import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
+import { RunStore } from "../runs/RunStore.ts"
 import * as Serena from "../Serena.ts"
 import { Lifetime } from "./host/Lifetime.ts"
 import { ModelTitles } from "./host/ModelTitles.ts"
@@ -25,6 +26,7 @@ import * as StudioFiles from "./host/StudioFiles.ts"
 import * as OpenAi from "./openai/Routes.ts"
 import * as Reference from "./Reference.ts"
 import * as Server from "./Server.ts"
+import * as Stores from "./stores.ts"
 import * as V1 from "./v1/Routes.ts"
 
 export interface LaunchOptions {
@@ -40,7 +42,10 @@ export interface LaunchOptions {
 
 /** The server with the models, files and image codecs of this machine. */
 export const layer = ({ cmdOpts, hooks = [], options, server }: Omit<LaunchOptions, "logJson">) =>
-  Server.layer(Layer.mergeAll(V1.layer, OpenAi.layer, Reference.layer, StudioFiles.layer)).pipe(
+  Server.layer(
+    Layer.mergeAll(V1.layer, OpenAi.layer, Reference.layer, StudioFiles.layer),
+    Stores.layer({ database: server.database, blobs: server.blobs, dataDir: cmdOpts.dataDir })
+  ).pipe(
     Layer.provideMerge(Layer.mergeAll(
       Serena.layer({ cmdOpts, options, hooks: RunnerHooks.layer(...hooks) }),
       ImageDecoder.layer,
@@ -65,10 +70,12 @@ export const launch = Effect.fn("launch")(
     const settings = options_file === undefined
       ? "Settings are in memory only and end with the server."
       : `Settings are kept in ${Context.get(context, Path.Path).resolve(options_file)}`
+    const { outlives, where } = Context.get(context, RunStore)
+    const runs = outlives ? `Runs are kept in ${where}` : "Runs are in memory only and end with the server."
     yield* Effect.provideContext(warnOfModels, context)
     // Heard from here on: who reads the next line may send one at once.
     const stopped = yield* Effect.forkScoped(signal, { startImmediately: true })
-    yield* Console.log(`Serena listens on ${scheme}://${host}:${port}\n${settings}`)
+    yield* Console.log(`Serena listens on ${scheme}://${host}:${port}\n${settings}\n${runs}`)
     // Model titles show a hash once it is known.
     const { sd_model_checkpoint } = yield* Context.get(context, Options).snapshot
     yield* Effect.forkScoped(Context.get(context, ModelTitles).learn(sd_model_checkpoint))
