@@ -64,7 +64,7 @@ export const helpOf = (field: FlagField): string => {
   const off = value === "switch" && field.isNegatable !== false ? `; --no-${flag} for off` : ""
   const before = [
     ...(unit === undefined ? [] : [unit]),
-    ...(value === "parts" ? ["can be repeated"] : []),
+    ...(value === "parts" || value === "words" ? ["can be repeated"] : []),
     ...(example === undefined ? [] : [`such as ${example}`])
   ]
   return `${description.replace(/\.$/, "")} (${[...before, `default: ${shownDefault}${off}`].join("; ")})`
@@ -79,7 +79,9 @@ export const toFlag = (field: FlagField): Flag.Flag<Option.Option<WrittenValue>>
     : value === "folder"
     ? folder(field)
     : value === "parts"
-    ? parts(field)
+    ? repeated(field, "<name=value,...>")
+    : value === "words"
+    ? repeated(field, "<text>")
     : Flag.String(flag).pipe(
       Flag.withMetavar(value === "seed" ? "<integer>" : `<${value}>`),
       Flag.withDescription(helpOf(field)),
@@ -104,10 +106,10 @@ export const folders = (field: FlagField): Flag.Flag<Option.Option<ReadonlyArray
     Flag.map((given) => given.length === 0 ? Option.none() : Option.some(given))
   )
 
-// The flag of a list whose items have fields, one item each time it is given.
-const parts = (field: FlagField): Flag.Flag<Option.Option<ReadonlyArray<string>>> =>
+// The flag of a list, one item each time it is given.
+const repeated = (field: FlagField, metavar: string): Flag.Flag<Option.Option<ReadonlyArray<string>>> =>
   Flag.String(field.flag).pipe(
-    Flag.withMetavar("<name=value,...>"),
+    Flag.withMetavar(metavar),
     Flag.withDescription(helpOf(field)),
     Flag.atLeast(0),
     Flag.map((given) => given.length === 0 ? Option.none() : Option.some(given))

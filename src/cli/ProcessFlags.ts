@@ -117,9 +117,24 @@ export const config = {
   limits: toFlags(limitsTable)
 } satisfies Command.Command.Config
 
+/** Without those that only set settings: a worker makes its runs with the settings that they came with. */
+export const workerConfig = {
+  process: toFlags(Object.fromEntries(
+    Object.entries(processTable).filter(([name]) => name !== "sd_model_checkpoint" && name !== "outdir")
+  )),
+  limits: toFlags(limitsTable)
+} satisfies Command.Command.Config
+
 /** `--json`, with its description for a command. */
 export const json = (description: string) =>
   Flag.Boolean("json").pipe(Flag.withoutNegation, Flag.withDescription(description), Flag.withDefault(false))
+
+/** `--log-json`. */
+export const logJson = Flag.Boolean("log-json").pipe(
+  Flag.withoutNegation,
+  Flag.withDescription("Write the log as lines of JSON (default: off)"),
+  Flag.withDefault(false)
+)
 
 /** `--quiet`. */
 export const quiet = Flag.Boolean("quiet").pipe(

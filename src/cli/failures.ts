@@ -153,7 +153,8 @@ const otherCommands: Readonly<Record<string, string>> = {
   ui: "serve",
   version: "--version",
   web: "serve",
-  webui: "serve"
+  webui: "serve",
+  work: "worker"
 }
 
 /** Names that a command has, to propose one for an unknown one. */

@@ -35,6 +35,7 @@ import * as GenerateFlags from "./GenerateFlags.ts"
 import { helpText } from "./help.ts"
 import * as ProcessFlags from "./ProcessFlags.ts"
 import { serve } from "./serve.ts"
+import { worker } from "./worker.ts"
 
 // Runs what the flags ask for; an image named by `--from` provides the rest.
 const generateImages = Effect.fnUntraced(function*(input: GenerateFlags.Input, defaults?: Partial<Processing>) {
@@ -319,7 +320,7 @@ const doctor = Command.make(
 
 const root = Command.make("serena").pipe(
   Command.withDescription("Generate images with Stable Diffusion models, on this machine"),
-  Command.withSubcommands([txt2img, img2img, models, samplers, info, demo, contactSheet, serve, doctor]),
+  Command.withSubcommands([txt2img, img2img, models, samplers, info, demo, contactSheet, serve, worker, doctor]),
   Command.withExamples([
     { command: "serena demo", description: "A first image" },
     { command: "serena txt2img --help", description: "Every flag" },

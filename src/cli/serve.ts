@@ -36,11 +36,7 @@ const config = {
   insecure: on("insecure"),
   api_server_stop: on("api_server_stop"),
   ...ProcessFlags.config,
-  log_json: Flag.Boolean("log-json").pipe(
-    Flag.withoutNegation,
-    Flag.withDescription("Write the log as lines of JSON (default: off)"),
-    Flag.withDefault(false)
-  )
+  log_json: ProcessFlags.logJson
 } satisfies Command.Command.Config
 
 type Input = Command.Command.Config.Infer<typeof config>

@@ -8,8 +8,8 @@
 import * as Schema from "effect/Schema"
 
 /**
- * What a flag takes on the command line. `names` are separated by commas; `folders` are given by as many flags; a
- * `seed` is an integer of 64 bits; `parts` are `name=value` pairs, and each flag gives one item of a list.
+ * What a flag takes on the command line. `names` are separated by commas; `folders` and `words` are given by as many
+ * flags; a `seed` is an integer of 64 bits; `parts` are `name=value` pairs, and each flag gives one item of a list.
  */
 export type FlagValue =
   | "text"
@@ -24,6 +24,7 @@ export type FlagValue =
   | "number"
   | "switch"
   | "parts"
+  | "words"
 
 export interface Field {
   /** The label that people know. */

@@ -126,7 +126,8 @@ const kinds: Readonly<Record<FlagValue, Kind>> = {
   seed,
   number,
   switch: flag,
-  parts: list
+  parts: list,
+  words: list
 }
 
 // Rows whose key is the one that the field's description names, and whose kind is the field's unless it is given.

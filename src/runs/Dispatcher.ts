@@ -18,6 +18,8 @@ import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import { randomUUID } from "node:crypto"
+import { hostname } from "node:os"
 import { InternalError, RequestLost, RunCancelled, type RunError, ShuttingDown } from "../contract/errors.ts"
 import type { ImageDecoder } from "../images/ImageDecoder.ts"
 import { Options } from "../processing/Options.ts"
@@ -29,6 +31,7 @@ import type { RunnerHooks } from "../runner/RunnerHooks.ts"
 import { Runs } from "../runner/Runs.ts"
 import type { RunProgress, RunState } from "../runner/RunState.ts"
 import type { CaptureContext } from "../runner/RuntimeContext.ts"
+import { version } from "../version.ts"
 import { type BlobError, BlobStore } from "./BlobStore.ts"
 import { finishedOf } from "./finished.ts"
 import type { RunEvent } from "./RunEvent.ts"
@@ -41,22 +44,37 @@ import { keepExtras, keepImages, momentOf, processingOf } from "./stored.ts"
 export type RunFailure = RunError | RunCancelled | ShuttingDown
 
 export interface DispatcherOptions {
-  /** Runs that execute at once; 0 to execute none. */
+  /** Runs that execute at once. */
   readonly slots: number
+  /** Whether it takes the runs of others too: a front end executes only those whose client waits there. */
+  readonly takesAny: boolean
+  /** Whether runs save their images in the folders that the settings name, on this machine. */
+  readonly saves: boolean
   /** Seconds after which a run is asked to end and return what it has; never with 0. */
   readonly maxRunSeconds: number
   /** Workers that a run may cost without finishing a batch. */
   readonly maxStrikes: number
   /** What the process is known by. */
-  readonly worker: Omit<Worker, "draining" | "loaded" | "slots">
-  /** What is kept of ended runs by a store that outlives the process, and by one that does not. */
-  readonly keep: Keep
+  readonly worker: Omit<Worker, "draining" | "loaded" | "models" | "slots">
+  /** What is kept of ended runs by a store that outlives the process; undefined for one that others prune. */
+  readonly keep: Keep | undefined
+  /** What is kept by a store that ends with the process. */
   readonly keepInMemory: Keep
+  /** Models that it has now; undefined for all. */
+  readonly models: Effect.Effect<ReadonlyArray<string> | undefined>
   /** Models that are loaded now. */
   readonly loaded: Effect.Effect<ReadonlyArray<string>>
   /** What is done after each run that has made its images, without holding it up. */
   readonly made: (processed: Processed) => Effect.Effect<void>
 }
+
+/** What this process is known by, unless it is given labels. */
+export const thisWorker = (): DispatcherOptions["worker"] => ({
+  id: randomUUID(),
+  name: `${hostname()}:${process.pid}`,
+  labels: [],
+  version
+})
 
 /** A run that executes here. */
 interface Execution {
@@ -95,8 +113,9 @@ interface Shell extends DispatcherOptions {
 }
 
 export class Dispatcher extends Context.Service<Dispatcher, {
-  /** The id of this process as a worker. */
+  /** The id of this process as a worker, and its name for people. */
   readonly workerId: string
+  readonly name: string
   /** Slots that nothing occupies, less the other work that waits for one. */
   readonly room: Effect.Effect<number>
   /** Begins what can begin. */
@@ -157,12 +176,16 @@ const make = Effect.fnUntraced(function*(options: DispatcherOptions) {
   yield* beat(shell)
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(beatEvery), beat(shell))))
   yield* Effect.forkScoped(hear(shell), { startImmediately: true })
-  const pruneEvery = Math.min(60_000, Math.max(1000, keepOf(shell).time / 10))
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(pruneEvery), prune(shell))))
+  const kept = keepOf(shell)
+  if (kept !== undefined) {
+    const pruneEvery = Math.min(60_000, Math.max(1000, kept.time / 10))
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(pruneEvery), prune(shell, kept))))
+  }
   yield* Effect.forkScoped(pump(shell), { startImmediately: true })
 
   return Dispatcher.of({
     workerId: options.worker.id,
+    name: options.worker.name,
     room: Effect.sync(() => free(shell) - shell.turns.length),
     pump: pump(shell),
     expect: Effect.fnUntraced(function*(id) {
@@ -187,12 +210,18 @@ const make = Effect.fnUntraced(function*(options: DispatcherOptions) {
   })
 })
 
-const keepOf = ({ keep, keepInMemory, store }: Shell): Keep => store.outlives ? keep : keepInMemory
+const keepOf = ({ keep, keepInMemory, store }: Shell): Keep | undefined => store.outlives ? keep : keepInMemory
 
 const free = ({ executing, occupied, slots }: Shell): number => slots - executing.size - occupied
 
-const workerOf = Effect.fnUntraced(function*({ draining, loaded, slots, worker }: Shell) {
-  const now: Worker = { ...worker, slots, draining, loaded: yield* loaded }
+const workerOf = Effect.fnUntraced(function*({ draining, loaded, models, slots, takesAny, worker }: Shell) {
+  const now: Worker = {
+    ...worker,
+    slots: takesAny ? slots : 0,
+    draining,
+    models: yield* models,
+    loaded: yield* loaded
+  }
   return now
 })
 
@@ -310,8 +339,11 @@ const execute = Effect.fnUntraced(function*(shell: Shell, run: RunRecord) {
       const late = Effect.suspend(() => execution.live?.interrupt ?? Effect.void)
       yield* Effect.forkChild(Effect.andThen(Effect.sleep(shell.maxRunSeconds * 1000), late))
     }
-    const processing = yield* Effect.mapError(processingOf(run), ({ message }) => new RequestLost({ reason: message }))
+    const asked = yield* Effect.mapError(processingOf(run), ({ message }) => new RequestLost({ reason: message }))
     const settings = Options.patched(Options.defaults, yield* Options.decode(run.settings))
+    const processing = shell.saves
+      ? asked
+      : { ...asked, override_settings: { ...asked.override_settings, ...savesNothing } }
     return yield* processImages(processing, { runId: run.id, settings, finished: yield* finishedOf(run) })
   }).pipe(
     Effect.provideContext(shell.services),
@@ -321,6 +353,8 @@ const execute = Effect.fnUntraced(function*(shell: Shell, run: RunRecord) {
   )
   execution.fiber = yield* Effect.forkIn(work, shell.scope)
 })
+
+const savesNothing = { samples_save: false, save_init_img: false }
 
 // Reports the progress of a run and its images, as they come, and passes on what was wished before it began.
 const follow = (shell: Shell, execution: Execution) => {
@@ -336,6 +370,7 @@ const follow = (shell: Shell, execution: Execution) => {
           execution.live = Option.getOrUndefined(yield* runs.get(id))
           const run = Option.getOrUndefined(yield* store.get(id))
           if (run !== undefined) yield* heed(shell, execution, run)
+          if (execution.end === "given back" && execution.live !== undefined) yield* execution.live.stop
         }
         if (progress.ended) return
         const images = yield* imagesMade(execution, progress)
@@ -394,7 +429,7 @@ const report = Effect.fnUntraced(
     }
     shell.executing.delete(run.id)
     // What is in memory stays within its bounds at once.
-    if (!shell.store.outlives) yield* prune(shell)
+    if (!shell.store.outlives) yield* prune(shell, shell.keepInMemory)
     if (Exit.isSuccess(exit)) yield* Effect.forkIn(shell.made(exit.value), shell.scope)
     const deferred = shell.waiting.get(run.id)
     shell.waiting.delete(run.id)
@@ -461,13 +496,13 @@ const dropFiles = ({ blobs, files, store }: Shell, hashes: ReadonlyArray<BlobHas
 
 // Removes ended runs beyond the bounds with their files. On a clock too, so that a quiet server forgets what it should
 // not hold on to.
-const prune = (shell: Shell) =>
+const prune = (shell: Shell, keep: Keep) =>
   patiently(
     "Old runs could not be removed",
     shell,
     Effect.gen(function*() {
       const { blobs, store } = shell
-      const removed = yield* store.prune({ keep: keepOf(shell) })
+      const removed = yield* store.prune({ keep })
       yield* dropFiles(shell, removed.flatMap((run) => Array.from(blobsOf(run))))
       if (store.outlives) {
         yield* blobs.sweep((hashes) => Effect.orElseSucceed(store.named(hashes), () => new Set(hashes)))

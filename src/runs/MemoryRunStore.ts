@@ -195,9 +195,13 @@ const full = (memory: Memory, waiting: number) => {
 
 const nextFor = (memory: Memory, worker: Worker, now: number): Entry | undefined => {
   const first = queuedOf(memory)
-    .filter(({ bound, needs }) => (bound === null || bound === worker.id) && QueueOrder.canServe(worker, needs))
+    .filter(({ bound, needs }) =>
+      (bound === null ? worker.slots > 0 : bound === worker.id) && QueueOrder.canServe(worker, needs)
+    )
     .slice(0, QueueOrder.window)
-  const others = [...memory.workers.values()].filter(({ draining, id }) => id !== worker.id && !draining)
+  const others = [...memory.workers.values()].filter(({ draining, id, slots }) =>
+    id !== worker.id && !draining && slots > 0
+  )
   const loadedElsewhere = new Set(others.flatMap(({ loaded }) => loaded))
   const chosen = QueueOrder.choose(first, worker, { loadedElsewhere, now })
   return chosen === undefined ? undefined : memory.entries.get(chosen.id)

@@ -70,7 +70,7 @@ export interface Worker {
   /** Models that are loaded now, which it gives back sooner. */
   readonly loaded: ReadonlyArray<string>
   readonly labels: ReadonlyArray<string>
-  /** How many runs it executes at once; 0 for a process that takes none. */
+  /** How many runs it executes at once; 0 for a process that takes only those that are bound to it. */
   readonly slots: number
   /** Whether it takes no more. */
   readonly draining: boolean

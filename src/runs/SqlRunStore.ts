@@ -475,8 +475,8 @@ const make = Effect.fnUntraced(function*(database: Database) {
 
   // The first queued runs that a worker can serve, the next one first.
   const candidates = Effect.fnUntraced(function*(worker: Worker) {
-    const kinds = (yield* kindsOf(worker.id)).filter(({ needs }) =>
-      Option.exists(needsOf(needs), (needs) => QueueOrder.canServe(worker, needs))
+    const kinds = (yield* kindsOf(worker.id)).filter(({ bound, needs }) =>
+      (bound !== "" || worker.slots > 0) && Option.exists(needsOf(needs), (needs) => QueueOrder.canServe(worker, needs))
     )
     const found: Array<Candidate> = []
     for (const part of chunks(kinds, 100)) {

@@ -9,11 +9,9 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { HttpServer } from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import * as Path from "effect/Path"
 import { ImageDecoder } from "../images/ImageDecoder.ts"
 import { ImageEncoder } from "../images/ImageEncoder.ts"
-import { emptyFolders, unusableModels } from "../models/ModelFiles.ts"
 import type { CommandOptions } from "../processing/CommandOptions.ts"
 import { Options, type OptionsPatch } from "../processing/Options.ts"
 import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
@@ -24,6 +22,7 @@ import { ModelTitles } from "./host/ModelTitles.ts"
 import { ServerOptions, type ServerSettings } from "./host/ServerOptions.ts"
 import * as StudioFiles from "./host/StudioFiles.ts"
 import * as OpenAi from "./openai/Routes.ts"
+import { layerLog, signal, warnOfModels } from "./process.ts"
 import * as Reference from "./Reference.ts"
 import * as Server from "./Server.ts"
 import * as Stores from "./stores.ts"
@@ -85,32 +84,5 @@ export const launch = Effect.fn("launch")(
     )
   },
   Effect.scoped,
-  // Each entry is one line, so that a request takes one line.
-  (effect, { logJson }) => Effect.provide(effect, Logger.layer([logJson ? Logger.consoleJson : textLines]))
+  (effect, { logJson }) => Effect.provide(effect, layerLog(logJson))
 )
-
-// What is in the models folders and does not load, or that nothing is.
-const warnOfModels = Effect.gen(function*() {
-  const empty = yield* emptyFolders
-  if (empty !== undefined) yield* Effect.logWarning(empty)
-  for (const { message, path } of yield* unusableModels) yield* Effect.logWarning(`Not used: ${path} (${message}).`)
-})
-
-const textLines = Logger.withConsoleError(Logger.formatLogFmt)
-
-// Milliseconds in which signals count as one: npm forwards the Ctrl-C that the terminal also sends to this process.
-const samePress = 200
-
-// The first signal. Later ones have their default effect.
-const signal = Effect.callback<void>((resume) => {
-  const silence = () => {
-    process.off("SIGINT", listen)
-    process.off("SIGTERM", listen)
-  }
-  const listen = () => {
-    resume(Effect.void)
-    setTimeout(silence, samePress).unref()
-  }
-  process.on("SIGINT", listen)
-  process.on("SIGTERM", listen)
-})

@@ -257,7 +257,7 @@ describe("serena", () => {
   it.live("says what a device that is not there needs", () =>
     Effect.gen(function*() {
       const [device, system] = process.platform === "win32" ? ["CoreML", "macOS"] : ["DML", "Windows"]
-      for (const command of ["txt2img", "serve"]) {
+      for (const command of ["txt2img", "serve", "worker"]) {
         const { code, stderr, stdout } = yield* serena([command, "--device", device ?? ""])
         assert.deepStrictEqual({ code, stdout }, { code: 2, stdout: "" })
         assert.lengthOf(lines(stderr), 1)
@@ -290,7 +290,7 @@ describe("serena", () => {
   it.live("wraps its help at the width of the terminal, and names the flags that turn something off", () =>
     Effect.gen(function*() {
       for (const columns of [50, 80, 120]) {
-        for (const command of ["", "txt2img", "img2img", "serve", "models", "contact-sheet"]) {
+        for (const command of ["", "txt2img", "img2img", "serve", "worker", "models", "contact-sheet"]) {
           const { stdout } = yield* withEnvironment({ COLUMNS: String(columns) })(
             serena([command, "--help"].filter((word) => word !== ""))
           )

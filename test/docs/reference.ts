@@ -13,6 +13,7 @@ import { Img2Img, Txt2Img } from "../../src/processing/Processing.ts"
 import * as Samplers from "../../src/sampling/Samplers.ts"
 import * as Schedules from "../../src/sampling/Schedules.ts"
 import { ServerSettings } from "../../src/server/host/ServerOptions.ts"
+import { WorkerSettings } from "../../src/server/host/WorkerOptions.ts"
 import { floors, rooms } from "../architecture/rooms.ts"
 import { serena, withEnvironment } from "../cli/command.ts"
 import { reliabilityPage } from "../reliability/page.ts"
@@ -168,7 +169,10 @@ const optionsPage = (): string => {
     sections(ProcessOptions, ProcessOptions.make({})),
     "## Server: `ServerOptions`",
     "Flags of `serena serve`, and options of `ServerOptions.layer`.",
-    sections(ServerSettings, ServerSettings.make({}))
+    sections(ServerSettings, ServerSettings.make({})),
+    "## Worker",
+    "Flags of `serena worker`.",
+    sections(WorkerSettings, WorkerSettings.make({}))
   )
 }
 

@@ -13,10 +13,10 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
-import { hostname } from "node:os"
 import { QueueFull, RunCancelled, RunsUnavailable, ShuttingDown } from "../../contract/errors.ts"
 import type { AskedRequest, QueueStatus } from "../../contract/Run.ts"
 import type { ImageDecoder } from "../../images/ImageDecoder.ts"
+import { wantedBy, withoutEnding } from "../../models/ModelFile.ts"
 import { drawSeeds } from "../../planning/drawSeeds.ts"
 import { Options, OptionsPatch, type OptionsSnapshot } from "../../processing/Options.ts"
 import type { Processing } from "../../processing/Processing.ts"
@@ -27,7 +27,7 @@ import type { Runs } from "../../runner/Runs.ts"
 import type { RunProgress } from "../../runner/RunState.ts"
 import type { CaptureContext } from "../../runner/RuntimeContext.ts"
 import { type BlobError, BlobStore } from "../../runs/BlobStore.ts"
-import { Dispatcher, type DispatcherOptions, type RunFailure } from "../../runs/Dispatcher.ts"
+import { Dispatcher, type DispatcherOptions, type RunFailure, thisWorker } from "../../runs/Dispatcher.ts"
 import { costOf } from "../../runs/QueueOrder.ts"
 import type { Logged } from "../../runs/RunEvent.ts"
 import {
@@ -38,10 +38,9 @@ import {
   type StoredImage,
   type Wish
 } from "../../runs/RunRecord.ts"
-import { type Keep, type ListQuery, RunStore, type RunStoreError, type Worker } from "../../runs/RunStore.ts"
+import { type Keep, type ListQuery, RunStore, type RunStoreError } from "../../runs/RunStore.ts"
 import { shortPaths } from "../../runs/shownErrors.ts"
 import { keepSent, withoutImages } from "../../runs/stored.ts"
-import { version } from "../../version.ts"
 
 export type { RunFailure } from "../../runs/Dispatcher.ts"
 
@@ -112,10 +111,16 @@ export interface RunQueueOptions {
   readonly maxStrikes?: number | undefined
   /** Ended runs that are kept by a store that outlives the process. */
   readonly keep?: Keep | undefined
+  /** Whether this process executes the runs of others too, or only those whose client waits here; true by default. */
+  readonly takesAny?: boolean | undefined
+  /** Whether runs save their images in the folders of this machine; true by default. */
+  readonly saves?: boolean | undefined
   /** Ended runs that are kept in memory: 100 for ten minutes, with 256 MiB of files, by default. */
   readonly keepInMemory?: Partial<Keep> | undefined
   /** What this process is known by among the workers. */
-  readonly worker?: Partial<Omit<Worker, "draining" | "loaded" | "slots">> | undefined
+  readonly worker?: Partial<DispatcherOptions["worker"]> | undefined
+  /** Models that this process has; undefined for all. */
+  readonly models?: Effect.Effect<ReadonlyArray<string>> | undefined
   readonly loaded?: Effect.Effect<ReadonlyArray<string>> | undefined
   /** What is done after each run that has made its images, without holding it up. */
   readonly made?: ((processed: Processed) => Effect.Effect<void>) | undefined
@@ -209,14 +214,10 @@ const dispatcherOf = (options: RunQueueOptions): DispatcherOptions => ({
   made: options.made ?? (() => Effect.void),
   keep: options.keep ?? keepAll,
   keepInMemory: { ...defaultKeep, ...options.keepInMemory },
-  worker: {
-    id: randomUUID(),
-    name: `${hostname()}:${process.pid}`,
-    models: undefined,
-    labels: [],
-    version,
-    ...options.worker
-  },
+  takesAny: options.takesAny ?? true,
+  saves: options.saves ?? true,
+  worker: { ...thisWorker(), ...options.worker },
+  models: options.models ?? Effect.undefined,
   loaded: options.loaded ?? Effect.succeed([])
 })
 
@@ -375,7 +376,10 @@ const submit = Effect.fnUntraced(
         sent,
         seeds,
         settings: changedSettings(snapshot),
-        needs: { model: processing.override_settings.sd_model_checkpoint ?? snapshot.sd_model_checkpoint, labels },
+        needs: {
+          model: modelNamed(processing.override_settings.sd_model_checkpoint ?? snapshot.sd_model_checkpoint),
+          labels
+        },
         bound: keep ? null : dispatcher.workerId,
         keep,
         priority,
@@ -389,6 +393,9 @@ const submit = Effect.fnUntraced(
   },
   Effect.uninterruptible
 )
+
+// The name by which workers know a model that is asked for by its title or file.
+const modelNamed = (written: string): string => withoutEnding(wantedBy(written).name)
 
 // Settings that are not the defaults, as JSON.
 const changedSettings = (snapshot: OptionsSnapshot): Readonly<Record<string, unknown>> => {

@@ -1,0 +1,78 @@
+/**
+ * A worker as a process: it takes runs from a database that it shares with servers, makes their images, and puts them
+ * where all of them find them. It listens nowhere.
+ */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as Console from "effect/Console"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import { ImageDecoder } from "../images/ImageDecoder.ts"
+import type { CommandOptions } from "../processing/CommandOptions.ts"
+import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
+import { Dispatcher, thisWorker } from "../runs/Dispatcher.ts"
+import { RunStore } from "../runs/RunStore.ts"
+import * as Serena from "../Serena.ts"
+import { offeredModels } from "./host/offeredModels.ts"
+import type { WorkerSettings } from "./host/WorkerOptions.ts"
+import { layerLog, signal, warnOfModels } from "./process.ts"
+import * as Stores from "./stores.ts"
+
+export interface WorkOptions {
+  readonly worker: WorkerSettings
+  readonly cmdOpts: Partial<CommandOptions["Service"]>
+  /** Observers of every run. */
+  readonly hooks?: ReadonlyArray<HookSet> | undefined
+  /** Whether lines of the log are JSON. */
+  readonly logJson: boolean
+}
+
+/** The worker with the models of this machine. */
+const layer = ({ cmdOpts, hooks = [], worker }: WorkOptions) =>
+  Layer.unwrap(Effect.map(offeredModels, ({ loaded, models }) =>
+    Dispatcher.layer({
+      slots: worker.concurrency,
+      takesAny: true,
+      saves: !Stores.isShared(worker.database),
+      maxRunSeconds: worker.max_run_seconds,
+      maxStrikes: worker.max_attempts,
+      worker: { ...thisWorker(), labels: worker.labels },
+      models,
+      loaded,
+      // Servers remove old runs: they know how long each is kept.
+      keep: undefined,
+      keepInMemory: { runs: 0, time: 0, bytes: 0 },
+      made: () => Effect.void
+    }))).pipe(
+      Layer.provideMerge(Stores.layer({ database: worker.database, blobs: worker.blobs, dataDir: cmdOpts.dataDir })),
+      Layer.provideMerge(Layer.mergeAll(
+        Serena.layer({ cmdOpts, hooks: RunnerHooks.layer(...hooks) }),
+        ImageDecoder.layer,
+        NodeFileSystem.layer,
+        NodePath.layer
+      ))
+    )
+
+/**
+ * Takes runs until a signal. Then it finishes the batch in work, gives the rest of its run back for others, and ends.
+ */
+export const work = Effect.fn("work")(
+  function*(options: WorkOptions) {
+    const context = yield* Layer.build(layer(options))
+    const { drain, name } = Context.get(context, Dispatcher)
+    yield* Effect.provideContext(warnOfModels, context)
+    // Heard from here on: who reads the next line may send one at once.
+    const stopped = yield* Effect.forkScoped(signal, { startImmediately: true })
+    yield* Console.log(`Worker ${name} takes runs from ${Context.get(context, RunStore).where}`)
+    yield* Fiber.join(stopped)
+    const { grace } = options.worker
+    yield* Console.error(
+      `Stopping. The batch in work has ${grace} seconds to finish; a second signal exits at once.`
+    )
+    yield* drain(grace * 1000)
+  },
+  Effect.scoped,
+  (effect, { logJson }) => Effect.provide(effect, layerLog(logJson))
+)

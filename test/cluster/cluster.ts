@@ -1,0 +1,91 @@
+/** Servers and workers as processes of their own, which share a database and a folder. */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { type Options, start, temporaryFolder } from "../cli/process.ts"
+import { postgres } from "../runs/postgres.ts"
+
+const RunReply = Schema.Struct({
+  id: Schema.String,
+  attempts: Schema.Int,
+  status: Schema.Struct({
+    _tag: Schema.String,
+    images: Schema.optional(Schema.Array(Schema.Struct({ url: Schema.String, infotext: Schema.String }))),
+    error: Schema.optional(Schema.String)
+  })
+})
+export type RunReply = typeof RunReply.Type
+
+const decodeRun = Schema.decodeUnknownEffect(RunReply)
+
+const headers = { "content-type": "application/json" }
+
+/** A server's replies to what a client of `/v1` asks. */
+export const clientOf = (url: string) => {
+  const request = (method: string, path: string, body?: object) =>
+    Effect.promise((signal) =>
+      fetch(url + path, { method, signal, ...(body !== undefined && { headers, body: JSON.stringify(body) }) })
+    )
+  const runOf = (reply: Response) => Effect.flatMap(Effect.promise(() => reply.json()), decodeRun)
+  const get = (id: string) => Effect.flatMap(request("GET", `/v1/runs/${id}`), runOf)
+  const eventsUntil = (id: string, pattern: RegExp) =>
+    Effect.promise(async (signal) => {
+      const { body } = await fetch(`${url}/v1/runs/${id}/events`, { signal })
+      let text = ""
+      for await (const chunk of body?.pipeThrough(new TextDecoderStream()) ?? []) {
+        text += chunk
+        if (pattern.test(text)) return text
+      }
+      throw new Error(`the events ended without ${pattern}:\n${text}`)
+    })
+  return {
+    request,
+    submit: (fields: object) => Effect.flatMap(request("POST", "/v1/runs", fields), runOf),
+    get,
+    /** Waits until the events of a run have said something that fits, and gives them. */
+    eventsUntil,
+    /** Waits for the end of a run. */
+    end: (id: string) => Effect.andThen(eventsUntil(id, /^event: (?:done|failed|cancelled)$/m), get(id)),
+    /** The bytes of the images of a run that is done. */
+    images: ({ status: { images = [] } }: RunReply) =>
+      Effect.forEach(
+        images,
+        ({ url: path }) =>
+          Effect.flatMap(request("GET", path), (reply) =>
+            Effect.promise(async () => Buffer.from(await reply.arrayBuffer()).toString("base64")))
+      )
+  }
+}
+
+/** Where the processes of a cluster meet. */
+export interface Places {
+  readonly database: string
+  readonly blobs: string
+}
+
+const flagsOf = ({ blobs, database }: Places) => ["--database", database, "--blobs", blobs]
+
+/** `serena worker`, once it takes runs. */
+export const worker = Effect.fnUntraced(function*(
+  places: Places,
+  flags: ReadonlyArray<string> = [],
+  options?: Options
+) {
+  const running = yield* start(["worker", ...flagsOf(places), ...flags], options)
+  yield* running.printed(/^Worker .* takes runs from /m)
+  return running
+})
+
+/** `serena serve` on a port of its own. */
+export const server = Effect.fnUntraced(function*(
+  places: Places,
+  flags: ReadonlyArray<string> = [],
+  options?: Options
+) {
+  const running = yield* start(["serve", "--port", "0", ...flagsOf(places), ...flags], options)
+  return { ...running, ...clientOf(yield* running.printed(/http:\S+/)) }
+})
+
+/** A PostgreSQL server, and what makes the places of a cluster on it. */
+export const clusters = Effect.map(postgres, ({ database }) => ({
+  places: Effect.all({ database, blobs: temporaryFolder })
+}))
