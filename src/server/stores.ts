@@ -2,7 +2,7 @@
  * Where a server keeps its runs and their files, from its options.
  */
 import * as Effect from "effect/Effect"
-import type * as FileSystem from "effect/FileSystem"
+import * as FileSystem from "effect/FileSystem"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
@@ -38,23 +38,35 @@ export const layerMemory: Layer.Layer<BlobStore | RunStore> = Layer.mergeAll(
 export const layer = (
   places: Places
 ): StoresLayer =>
-  Layer.unwrap(Effect.map(Path.Path, (path): StoresLayer => {
+  Layer.unwrap(Effect.gen(function*() {
+    const fs = yield* FileSystem.FileSystem
+    const path = yield* Path.Path
     const { database, dataDir } = places
     const inData = (name: string) => dataDir === undefined ? undefined : path.join(dataDir, name)
     const file = isShared(database) || database === "memory" ? undefined : database ?? inData("runs.sqlite")
     const folder = places.blobs ?? (database === "memory" ? undefined : inData("blobs"))
     if (database === "memory" || (database === undefined && file === undefined)) {
-      return folder === undefined ? layerMemory : Layer.merge(MemoryRunStore.layer, layerBlobs(folder, false))
+      const layer: StoresLayer = folder === undefined
+        ? layerMemory
+        : Layer.merge(MemoryRunStore.layer, layerBlobs(folder, false))
+      return layer
     }
     if (folder === undefined) {
       return Layer.effect(RunStore, Effect.fail(withoutFolder(database ?? "")))
         .pipe(Layer.merge(MemoryBlobStore.layer))
     }
-    const runs = file === undefined
-      ? SqlRunStore.layerPostgres({ url: Redacted.make(database ?? "") })
-      : SqlRunStore.layerSqlite({ file: path.resolve(file) })
-    return Layer.merge(runs, layerBlobs(folder, isShared(database)))
+    const files = layerBlobs(folder, isShared(database))
+    if (file === undefined) {
+      return Layer.merge(SqlRunStore.layerPostgres({ url: Redacted.make(database ?? "") }), files)
+    }
+    const kept = Layer.merge(SqlRunStore.layerSqlite({ file: path.resolve(file) }), files)
+    // What is there already is not left aside, and what was asked for is not replaced.
+    const size = yield* Effect.orElseSucceed(Effect.map(fs.stat(file), ({ size }) => size), () => 0n)
+    return database === undefined && size === 0n ? Layer.catch(kept, inMemory) : kept
   }))
+
+const inMemory = ({ message }: BlobError | RunStoreError): StoresLayer =>
+  Layer.unwrap(Effect.as(Effect.logWarning(`Runs are in memory only and end with the server. ${message}`), layerMemory))
 
 type StoresLayer = Layer.Layer<BlobStore | RunStore, BlobError | RunStoreError, FileSystem.FileSystem | Path.Path>
 
