@@ -10,6 +10,8 @@ import { readableError } from "../core/readableError.ts"
 import { nearest } from "../core/Text.ts"
 import type { PullError } from "../models/hub/PullError.ts"
 import type { ProcessingError } from "../runner/ProcessingError.ts"
+import type { BlobError } from "../runs/BlobStore.ts"
+import type { RunStoreError } from "../runs/RunStore.ts"
 
 /** A file on the command line that cannot be used. */
 export class UnusableFile extends Schema.TaggedError<UnusableFile>()("UnusableFile", {
@@ -36,6 +38,15 @@ export class UnfitMachine extends Schema.TaggedError<UnfitMachine>()("UnfitMachi
   }
 }
 
+/** What a command asked of kept runs cannot be done. */
+export class RunsCommandError extends Schema.TaggedError<RunsCommandError>()("RunsCommandError", {
+  message: Schema.String
+}) {
+  static {
+    readableError(this)
+  }
+}
+
 /** A run that a signal ended early. */
 export class Stopped extends Schema.TaggedError<Stopped>()("Stopped", {
   signal: Schema.Literals(["SIGINT", "SIGTERM"]),
@@ -47,7 +58,16 @@ export class Stopped extends Schema.TaggedError<Stopped>()("Stopped", {
 }
 
 /** Every way in which a command can fail. */
-export type CommandError = CliError.CliError | ProcessingError | PullError | UnfitMachine | UnusableFile | Stopped
+export type CommandError =
+  | BlobError
+  | CliError.CliError
+  | ProcessingError
+  | PullError
+  | RunsCommandError
+  | RunStoreError
+  | Stopped
+  | UnfitMachine
+  | UnusableFile
 
 /** Exit codes: 1 for a failure, 2 for bad usage, 128 plus the signal's number for a stop. */
 export const exitCode = (error: CommandError): number => {
@@ -136,14 +156,17 @@ const otherCommands: Readonly<Record<string, string>> = {
   gen: "txt2img",
   generate: "txt2img",
   help: "--help",
+  history: "runs",
   i2i: "img2img",
   image: "txt2img",
   imagine: "txt2img",
   inpaint: "img2img",
+  jobs: "runs",
   list: "models",
   ls: "models",
   metadata: "info",
   "png-info": "info",
+  queue: "runs",
   run: "txt2img",
   schedulers: "samplers",
   server: "serve",
@@ -210,8 +233,12 @@ const useImg2img = "The image to start from is the first argument of img2img, be
 const unhyphened = (name: string, flags: ReadonlyArray<string>): string | undefined =>
   flags.find((flag) => flag.length > 4 && name.replaceAll("-", "").startsWith(flag.replaceAll("-", "")))
 
-const commandLike = (name: string, { commands }: Names): string | undefined =>
-  ownOf(otherCommands, name.toLowerCase()) ?? nearest(name.replaceAll("_", "-"), commands)
+const commandLike = (name: string, { command, commands }: Names): string | undefined => {
+  const meant = ownOf(otherCommands, name.toLowerCase())
+  return meant !== undefined && (meant.startsWith("--") || meant === command || commands.includes(meant))
+    ? meant
+    : nearest(name.replaceAll("_", "-"), commands)
+}
 
 /** A usage error in one sentence, with the names of the command that was used. */
 export const usage = (error: CliError.NonShowHelpErrors, names: Names): string => {

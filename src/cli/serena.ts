@@ -34,6 +34,7 @@ import { type CommandError, exitCode, logDefects, type Names, report, reportDefe
 import * as GenerateFlags from "./GenerateFlags.ts"
 import { helpText } from "./help.ts"
 import * as ProcessFlags from "./ProcessFlags.ts"
+import { runs } from "./runs.ts"
 import { serve } from "./serve.ts"
 import { worker } from "./worker.ts"
 
@@ -320,7 +321,7 @@ const doctor = Command.make(
 
 const root = Command.make("serena").pipe(
   Command.withDescription("Generate images with Stable Diffusion models, on this machine"),
-  Command.withSubcommands([txt2img, img2img, models, samplers, info, demo, contactSheet, serve, worker, doctor]),
+  Command.withSubcommands([txt2img, img2img, models, samplers, info, demo, contactSheet, serve, worker, runs, doctor]),
   Command.withExamples([
     { command: "serena demo", description: "A first image" },
     { command: "serena txt2img --help", description: "Every flag" },

@@ -34,6 +34,7 @@ import type { CaptureContext } from "../runner/RuntimeContext.ts"
 import { version } from "../version.ts"
 import { type BlobError, BlobStore } from "./BlobStore.ts"
 import { finishedOf } from "./finished.ts"
+import { removeUnnamed } from "./removeUnnamed.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import { type BlobHash, blobsOf, type Moment, type RunRecord } from "./RunRecord.ts"
 import { beatEvery, type Keep, RunStore, type RunStoreError, type Worker } from "./RunStore.ts"
@@ -490,9 +491,7 @@ const outcomeOf = (
 
 // Removes those of the blobs that no run names.
 const dropFiles = ({ blobs, files, store }: Shell, hashes: ReadonlyArray<BlobHash>) =>
-  hashes.length === 0 ? Effect.void : files.withPermits(1)(
-    Effect.flatMap(store.named(hashes), (named) => blobs.remove(hashes.filter((hash) => !named.has(hash))))
-  )
+  files.withPermits(1)(removeUnnamed({ blobs, store }, hashes))
 
 // Removes ended runs beyond the bounds with their files. On a clock too, so that a quiet server forgets what it should
 // not hold on to.

@@ -88,6 +88,8 @@ export interface KnownWorker extends Worker {
 
 /** Which runs to list, newest submission first. */
 export interface ListQuery {
+  /** How their ids begin. */
+  readonly idBegins?: string | undefined
   readonly states?: ReadonlyArray<State> | undefined
   /** Words that the prompt or the negative prompt holds, in any case. */
   readonly search?: string | undefined

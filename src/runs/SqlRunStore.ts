@@ -593,6 +593,7 @@ const make = Effect.fnUntraced(function*(database: Database) {
     }))
 
   const conditionsOf = (query: ListQuery): ReadonlyArray<Fragment> => [
+    ...(query.idBegins === undefined ? [] : [sql`substr(id, 1, ${query.idBegins.length}) = ${plain(query.idBegins)}`]),
     ...(query.states === undefined ? [] : [query.states.length === 0 ? sql`1 = 0` : sql.in("state", query.states)]),
     ...(query.model === undefined ? [] : [sql`model = ${plain(query.model)}`]),
     ...(query.client === undefined ? [] : [sql`client = ${plain(query.client)}`]),

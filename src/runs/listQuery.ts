@@ -6,9 +6,10 @@ import type { ListQuery } from "./RunStore.ts"
 
 /** Whether a run is one of those that a query asks for, apart from its page. */
 export const matches = (query: ListQuery) => (run: RunRecord): boolean => {
-  const { client, from, model, search = "", starred, states, tag, to } = query
+  const { client, from, idBegins = "", model, search = "", starred, states, tag, to } = query
   const text = `${run.request.prompt}\n${run.request.negative_prompt}`.toLowerCase()
-  return (states === undefined || states.includes(run.state)) &&
+  return run.id.startsWith(idBegins) &&
+    (states === undefined || states.includes(run.state)) &&
     (model === undefined || run.needs.model === model) &&
     (client === undefined || run.client === client) &&
     (starred === undefined || run.starred === starred) &&

@@ -241,6 +241,7 @@ export const rooms: ReadonlyArray<Room> = [
       "models/hub",
       "processing",
       "runner",
+      "runs",
       "sampling",
       "server",
       "server/host",

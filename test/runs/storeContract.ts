@@ -330,6 +330,8 @@ export const storeContract = <R, E>(
       assert.deepStrictEqual(yield* listed({ states: ["done"] }), ["a"])
       assert.deepStrictEqual(yield* listed({ states: ["queued", "running"] }), ["c", "b"])
       assert.deepStrictEqual(yield* listed({ states: [] }), [])
+      assert.deepStrictEqual(yield* listed({ idBegins: "b" }), ["b"])
+      assert.deepStrictEqual(yield* listed({ idBegins: "%" }), [])
       assert.deepStrictEqual(yield* listed({ model: "m" }), ["c"])
       assert.deepStrictEqual(yield* listed({ client: "ben" }), ["b"])
       assert.deepStrictEqual(yield* listed({ starred: true }), ["a"])
