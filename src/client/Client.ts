@@ -35,7 +35,15 @@ import {
 } from "../contract/Catalogue.ts"
 import type * as Errors from "../contract/errors.ts"
 import { RunCancelled, type RunError } from "../contract/errors.ts"
-import { type Done, isLast, type Run, type RunEvent, type RunList } from "../contract/Run.ts"
+import {
+  type Done,
+  isLast,
+  type QueueStatus,
+  type Run,
+  type RunEvent,
+  type RunList,
+  type RunPatch
+} from "../contract/Run.ts"
 import { problemsOf } from "../core/Problem.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { Limits } from "../processing/Limits.ts"
@@ -72,6 +80,21 @@ export interface SubmitOptions {
   readonly taskId?: string | undefined
 }
 
+/** Which runs to list. Times are milliseconds since the epoch: submitted at or after `from`, and before `to`. */
+export interface ListQuery {
+  /** 1 to 100, 20 by default. */
+  readonly limit?: number | undefined
+  readonly before?: string | undefined
+  /** Words that the prompt or the negative prompt holds. */
+  readonly search?: string | undefined
+  readonly state?: "queued" | "running" | "done" | "interrupted" | "failed" | "cancelled" | undefined
+  readonly model?: string | undefined
+  readonly starred?: boolean | undefined
+  readonly tag?: string | undefined
+  readonly from?: number | undefined
+  readonly to?: number | undefined
+}
+
 /** An event with its number, from which a later reader can continue. */
 export interface NumberedEvent {
   readonly id: string
@@ -83,10 +106,17 @@ export interface Client {
   readonly submit: (processing: Processing, options?: SubmitOptions) => Effect.Effect<Run, SubmitError>
   /** Finds a run by its id or task id. */
   readonly run: (id: string) => Reply<Run, Errors.RunNotFound>
-  /** A page of the runs, newest first. For the next page, pass this one's `next` as `before`. */
-  readonly list: (
-    page?: { readonly limit?: number | undefined; readonly before?: string | undefined }
-  ) => Reply<RunList, Errors.RunNotFound>
+  /** A page of the runs that fit, newest first. For the next page, pass this one's `next` as `before`. */
+  readonly list: (query?: ListQuery) => Reply<RunList, Errors.RunNotFound>
+  /** Stars or tags a run, or moves it in the queue. */
+  readonly update: (id: string, patch: RunPatch) => Reply<Run, Errors.RunNotFound>
+  /** Puts a run that failed, was cancelled or interrupted into the queue again, under its id. */
+  readonly retry: (id: string) => Reply<Run, Errors.RunNotFound>
+  /** Removes ended runs with their files from the history, and returns the ids of those that were removed. */
+  readonly remove: (ids: ReadonlyArray<string>) => Reply<ReadonlyArray<string>>
+  readonly queue: Reply<QueueStatus>
+  /** Pauses or resumes the queue. */
+  readonly setQueue: (patch: { readonly paused: boolean }) => Reply<QueueStatus>
   readonly cancel: (id: string) => Reply<Run, Errors.RunNotFound>
   /** Ends a run after its current step, with the images it has. */
   readonly interrupt: (id: string) => Reply<Run, Errors.RunNotFound>
@@ -273,7 +303,15 @@ export const make = Effect.fn("Client.make")(function*({ auth, fetch, url }: Cli
   const client: Client = {
     submit,
     run: (id) => ask(api.runs.get({ params: { id } })),
-    list: (page = {}) => ask(api.runs.list({ query: page })),
+    list: ({ starred, ...query } = {}) =>
+      ask(api.runs.list({
+        query: { ...query, ...(starred !== undefined && { starred: starred ? "true" as const : "false" as const }) }
+      })),
+    update: (id, payload) => ask(api.runs.update({ params: { id }, payload })),
+    retry: (id) => ask(api.runs.retry({ params: { id } })),
+    remove: (ids) => Effect.map(ask(api.runs.remove({ payload: { ids } })), ({ ids }) => ids),
+    queue: ask(api.runs.queue()),
+    setQueue: (payload) => ask(api.runs.setQueue({ payload })),
     cancel: (id) => ask(api.runs.cancel({ params: { id } })),
     interrupt: (id) => ask(api.runs.interrupt({ params: { id } })),
     skip: (id) => ask(api.runs.skip({ params: { id } })),

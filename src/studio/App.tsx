@@ -3,20 +3,22 @@
  */
 import { useEffect } from "preact/hooks"
 import { DropVeil } from "./parts/DropVeil.tsx"
+import { Gallery } from "./parts/Gallery.tsx"
+import { Notices } from "./parts/Notices.tsx"
 import { Panel } from "./parts/Panel.tsx"
 import { PngInfoPage } from "./parts/PngInfoPage.tsx"
-import { Results } from "./parts/Results.tsx"
 import { SettingsPage } from "./parts/SettingsPage.tsx"
 import { SourceSection } from "./parts/SourceSection.tsx"
 import { Stage } from "./parts/Stage.tsx"
 import { Top } from "./parts/Top.tsx"
 import { Viewer } from "./parts/Viewer.tsx"
 import { load } from "./state/catalogue.ts"
-import { refresh } from "./state/gallery.ts"
+import { begin, leave, viewed } from "./state/gallery.ts"
+import { onVisibility, poll } from "./state/queue.ts"
 import { generate, resume } from "./state/runs.ts"
 import { restore } from "./state/source.ts"
 import { receive } from "./state/transfer.ts"
-import { announcement, isKind, tab, toast } from "./state/ui.ts"
+import { announcement, isKind, tab } from "./state/ui.ts"
 import { follow, restoreUnits } from "./state/units.ts"
 
 const onPaste = (event: ClipboardEvent) => {
@@ -38,13 +40,18 @@ export const App = () => {
     void load()
     void restore()
     void restoreUnits()
-    void refresh().catch(() => undefined)
+    void begin()
+    void poll()
     resume()
     addEventListener("paste", onPaste)
     addEventListener("keydown", onKey)
+    addEventListener("pagehide", leave)
+    document.addEventListener("visibilitychange", onVisibility)
     return () => {
       removeEventListener("paste", onPaste)
       removeEventListener("keydown", onKey)
+      removeEventListener("pagehide", leave)
+      document.removeEventListener("visibilitychange", onVisibility)
     }
   }, [])
   const name = tab.value
@@ -67,7 +74,7 @@ export const App = () => {
                 <div class={name === "inpaint" ? "main-area paints" : "main-area"}>
                   {name === "inpaint" ? <SourceSection kind="inpaint" /> : null}
                   <Stage />
-                  <Results />
+                  <Gallery />
                 </div>
               </>
             )
@@ -79,7 +86,7 @@ export const App = () => {
       <Viewer />
       <DropVeil />
       <div class="unseen" role="status">{announcement}</div>
-      <div class="toast" role="status">{toast}</div>
+      {viewed.value === undefined ? <Notices /> : null}
     </div>
   )
 }

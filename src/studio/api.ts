@@ -18,7 +18,15 @@ import type {
   Style,
   Upscaler
 } from "../contract/Catalogue.ts"
-import { type AskedRequest, type RunEvent, type RunImage, SentEvent } from "../contract/Run.ts"
+import {
+  type AskedRequest,
+  type QueueStatus,
+  type Run,
+  type RunEvent,
+  type RunImage,
+  type RunPatch,
+  SentEvent
+} from "../contract/Run.ts"
 import { problemsOf } from "../core/Problem.ts"
 import type { Limits } from "../processing/Limits.ts"
 import { InvalidOptions, OptionsPatch, type OptionsSnapshot } from "../processing/Options.ts"
@@ -32,6 +40,8 @@ export type {
   OptionsSnapshot,
   PngInfo,
   Preprocessor,
+  QueueStatus,
+  Run,
   RunEvent,
   RunImage,
   Sampler,
@@ -70,6 +80,8 @@ const fieldOf: Readonly<Record<string, string>> = {
   ModelNotFound: "sd_model_checkpoint"
 }
 
+const noAnswer = "The server does not answer. Check that it is running, and try again."
+
 /** An error of the API, or its JSON together with its message. */
 export const failureOf = (
   error: unknown,
@@ -77,6 +89,7 @@ export const failureOf = (
 ): ApiFailure => {
   const { _tag, problems }: Readonly<Record<string, unknown>> = isRecord(error) ? error : {}
   const tag = typeof _tag === "string" ? _tag : ""
+  if (tag === "ConnectionError") return new ApiFailure(tag, noAnswer)
   const field = fieldOf[tag]
   if (Array.isArray(problems)) return new ApiFailure(tag, message, problems.filter(isProblem))
   return new ApiFailure(tag, message, field === undefined ? [] : [{ path: field, message }])
@@ -100,7 +113,15 @@ export const submit = (request: Readonly<Record<string, unknown>>) =>
       Effect.flatMap((processing) => client.submit(processing))
     )
   )
-export const listRuns = () => ask(({ list }) => list({ limit: 100 }))
+export const listRuns = (query: Client.ListQuery) => ask(({ list }) => list(query))
+export const updateRun = (id: string, patch: RunPatch) => ask((client) => client.update(id, patch))
+export const retry = (id: string) => ask((client) => client.retry(id))
+export const removeRuns = (ids: ReadonlyArray<string>) => ask((client) => client.remove(ids))
+/** Removes runs while the page is being left. */
+export const removeRunsLeaving = (ids: ReadonlyArray<string>) =>
+  navigator.sendBeacon("v1/runs/remove", new Blob([JSON.stringify({ ids })], { type: "application/json" }))
+export const queue = () => ask((client) => client.queue)
+export const pauseQueue = (paused: boolean) => ask((client) => client.setQueue({ paused }))
 export const getRun = (id: string) => ask(({ run }) => run(id))
 export const cancel = (id: string) => ask((client) => client.cancel(id))
 export const interrupt = (id: string) => ask((client) => client.interrupt(id))

@@ -13,6 +13,7 @@ import type * as Scope from "effect/Scope"
 import { existsSync } from "node:fs"
 import { delimiter, join } from "node:path"
 import { type BrowserContextOptions, chromium, type Page } from "playwright-core"
+import { isLast, type RunList } from "../../src/contract/Run.ts"
 import { ImageDecoder } from "../../src/images/ImageDecoder.ts"
 import { ImageEncoder } from "../../src/images/ImageEncoder.ts"
 import { openSafetensors } from "../../src/models/checkpoint/openFile.ts"
@@ -101,9 +102,23 @@ const layerServer = Server.layer(Layer.mergeAll(Routes.layer, StudioFiles.layer)
   Layer.provideMerge(Logger.layer([]))
 )
 
+/** Ends and removes all runs of a server. */
+const clear = async (url: string) => {
+  const { runs }: RunList = await (await fetch(`${url}v1/runs?limit=100`)).json()
+  if (runs.length === 0) return
+  for (const { id, status } of runs) {
+    if (isLast(status)) continue
+    await fetch(`${url}v1/runs/${id}`, { method: "DELETE" })
+    await (await fetch(`${url}v1/runs/${id}/events`)).text()
+  }
+  const body = JSON.stringify({ ids: runs.map(({ id }) => id) })
+  await fetch(`${url}v1/runs/remove`, { method: "POST", body, headers: { "content-type": "application/json" } })
+  await clear(url)
+}
+
 export class Studio extends Context.Service<Studio, {
   readonly url: string
-  /** Opens the page in a browser of its own, which remembers nothing. */
+  /** Opens the page in a browser of its own, which remembers nothing, on a server without runs. */
   readonly visit: (options?: BrowserContextOptions) => Effect.Effect<Visited, never, Scope.Scope>
 }>()("serena/test/Studio") {
   static readonly layer = Layer.effect(
@@ -126,6 +141,7 @@ export class Studio extends Context.Service<Studio, {
           )
           return yield* Effect.promise(async () => {
             context.setDefaultTimeout(patience)
+            await clear(url)
             const page = await context.newPage()
             const complaints: Array<string> = []
             const strangers: Array<string> = []

@@ -10,6 +10,8 @@ export const button = (page: Page | Locator, name: string | RegExp): Locator =>
   page.getByRole("button", { name, exact: typeof name === "string" })
 export const tab = (page: Page, name: string): Locator => page.getByRole("tab", { name })
 export const gallery = (page: Page): Locator => page.getByRole("region", { name: "Images" }).getByRole("listitem")
+/** What opens an image of the gallery, by its place from 0. */
+export const opener = (page: Page, place: number): Locator => gallery(page).nth(place).locator("button.open")
 /** A sentence that stands beside a field. */
 export const problem = (page: Page, sentence: string): Locator => page.locator("[data-problem]").getByText(sentence)
 export const generate = (page: Page): Locator => button(page, /^Generate/)

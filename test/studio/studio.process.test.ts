@@ -14,6 +14,7 @@ import {
   generate,
   generateImage,
   number,
+  opener,
   problem,
   prompt,
   seed,
@@ -456,7 +457,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
     visiting(async (page) => {
       await generateImage(page, "a red circle")
       await generateImage(page, "a blue square")
-      await gallery(page).first().getByRole("button").focus()
+      await opener(page, 0).focus()
       await page.keyboard.press("Enter")
       const dialog = page.getByRole("dialog", { name: "Image viewer" })
       await dialog.getByText("1 of 2").waitFor()
@@ -471,7 +472,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       await page.keyboard.press("Escape")
       await dialog.waitFor({ state: "hidden" })
 
-      await gallery(page).nth(1).getByRole("button").click()
+      await opener(page, 1).click()
       await button(dialog, "Reuse all settings").click()
       await page.getByText("The form has the settings of this image.").waitFor()
       assert.strictEqual(await prompt(page).inputValue(), "a red circle")
@@ -563,7 +564,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
         await generate(page).click()
         await problem(page, "100000 is over the limit of 150.").waitFor()
         await check("an error")
-        await gallery(page).first().getByRole("button").click()
+        await opener(page, 0).click()
         await page.getByRole("dialog").waitFor()
         await check("large view")
         await page.keyboard.press("Escape")

@@ -9,7 +9,7 @@ import { Fold } from "../controls/Fold.tsx"
 import { Icon } from "../controls/Icon.tsx"
 import { type Bound, NumberControl, SelectControl, SwitchControl } from "../controls/inputs.tsx"
 import { unitLabelOf } from "../state/fields.ts"
-import { mine } from "../state/gallery.ts"
+import { newest } from "../state/gallery.ts"
 import { problems } from "../state/problems.ts"
 import { source } from "../state/source.ts"
 import type { Kind } from "../state/ui.ts"
@@ -79,7 +79,7 @@ const Followed = ({ kind, place, unit }: Placed & { readonly kind: Kind }) => {
             </p>
             <div class="actions">
               <FileButton label="Choose a file" onFile={take} />
-              {mine.value.length === 0
+              {newest.value === undefined
                 ? null
                 : (
                   <button type="button" class="button" onClick={() => void followLast(unit.id)}>

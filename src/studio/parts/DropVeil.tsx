@@ -5,7 +5,7 @@
 import { useSignal } from "@preact/signals"
 import { useEffect } from "preact/hooks"
 import { Icon, type IconName } from "../controls/Icon.tsx"
-import { viewed } from "../state/gallery.ts"
+import { closeViewer } from "../state/gallery.ts"
 import { inspect, receive, startFrom } from "../state/transfer.ts"
 import { isKind, tab } from "../state/ui.ts"
 import { follow, units } from "../state/units.ts"
@@ -43,7 +43,7 @@ export const DropVeil = () => {
     const onEnter = (event: DragEvent) => {
       if (!hasFile(event)) return
       event.preventDefault()
-      viewed.value = undefined
+      closeViewer()
       isDragging.value = true
     }
     const onOver = (event: DragEvent) => {

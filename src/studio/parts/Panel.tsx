@@ -53,7 +53,6 @@ export const Panel = ({ kind }: { readonly kind: Kind }) => (
     }}
   >
     <div class="panel-scroll">
-      <Unavailable />
       {kind === "img2img" ? <SourceSection kind="img2img" /> : null}
       <TextInput name="prompt" />
       <TextInput name="negative_prompt" isShort rows={2} />
@@ -87,9 +86,10 @@ export const Panel = ({ kind }: { readonly kind: Kind }) => (
         <Variation />
         <MoreChoices kind={kind} />
       </div>
-      <Alert />
     </div>
     <div class="panel-foot">
+      <Unavailable />
+      <Alert />
       <button type="submit" class="button main" aria-disabled={submitting.value}>
         <Icon name="spark" />
         Generate

@@ -6,9 +6,11 @@ import { Shown } from "../controls/Shown.tsx"
 import { selectedModel } from "../state/catalogue.ts"
 import { change } from "../state/form.ts"
 import { type GalleryImage, stagedImages, view } from "../state/gallery.ts"
-import { activities, type Activity, cancel, current, interrupt, skip, warnings } from "../state/runs.ts"
+import { isPaused } from "../state/queue.ts"
+import { type Activity, cancel, current, interrupt, skip, warnings } from "../state/runs.ts"
 import { download, reuse, send } from "../state/transfer.ts"
 import { tab } from "../state/ui.ts"
+import { Queue } from "./Queue.tsx"
 
 const shapes = [
   "a red circle on a blue background",
@@ -111,7 +113,11 @@ const RunProgress = ({ run }: { readonly run: Activity }) => {
     : wish === "cancel"
     ? "Cancelling"
     : position !== undefined
-    ? position === 0 ? "Starting" : `In the queue, ${position} ahead`
+    ? isPaused.value
+      ? "The queue is paused"
+      : position === 0
+      ? "Starting"
+      : `In the queue, ${position} ahead`
     : progress === undefined
     ? "Starting"
     : progress.text === "" || progress.text.startsWith("Batch")
@@ -172,30 +178,6 @@ const RunProgress = ({ run }: { readonly run: Activity }) => {
   )
 }
 
-const Waiting = () => {
-  const others = activities.value.filter((activity) => activity !== current.value)
-  if (others.length === 0) return null
-  return (
-    <ul class="waiting" aria-label="Other runs">
-      {others.map(({ id, position, prompt, wish }) => (
-        <li key={id}>
-          <span class="prompt">{prompt === "" ? "No prompt" : prompt}</span>
-          <span class="muted">{position === undefined ? "running" : `${position} ahead`}</span>
-          <button
-            type="button"
-            class="button quiet low"
-            disabled={wish !== undefined}
-            aria-label={`Cancel "${prompt}"`}
-            onClick={() => void cancel(id)}
-          >
-            Cancel
-          </button>
-        </li>
-      ))}
-    </ul>
-  )
-}
-
 const Caption = ({ image }: { readonly image: GalleryImage }) => (
   <div class="caption">
     <span class="facts-line">
@@ -248,7 +230,7 @@ export const Stage = () => {
                   type="button"
                   class="stage-image"
                   aria-label={`Open: ${image.prompt}`}
-                  onClick={() => view(made, image)}
+                  onClick={() => view(image, "stage")}
                 >
                   <Shown image={image} isLarge />
                 </button>
@@ -257,7 +239,7 @@ export const Stage = () => {
           )}
       </div>
       {run !== undefined ? <RunProgress run={run} /> : null}
-      <Waiting />
+      <Queue />
       {run === undefined && first !== undefined && made.length === 1 ? <Caption image={first} /> : null}
       {run === undefined && warnings.value.length > 0
         ? <div class="warnings">{warnings.value.map((warning) => <p key={warning}>{warning}</p>)}</div>

@@ -4,7 +4,7 @@
 import { useEffect, useRef } from "preact/hooks"
 import { Icon } from "../controls/Icon.tsx"
 import { models, selectedModel, setOptions } from "../state/catalogue.ts"
-import { go, isDark, say, tab, tabs, toggleTheme } from "../state/ui.ts"
+import { complain, go, isDark, say, tab, tabs, toggleTheme } from "../state/ui.ts"
 
 export const Logo = () => (
   <svg viewBox="0 0 32 32" aria-hidden="true" focusable="false">
@@ -39,7 +39,7 @@ const onTabKey = (event: KeyboardEvent) => {
 const chooseModel = (name: string) => {
   setOptions({ sd_model_checkpoint: name }).then(
     () => say(`The model is now ${name}.`),
-    (error: unknown) => say(error instanceof Error ? error.message : String(error))
+    (error: unknown) => complain(error instanceof Error ? error.message : String(error))
   )
 }
 

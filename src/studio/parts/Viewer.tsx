@@ -1,39 +1,58 @@
 /**
- * The viewer: the arrow keys go through the images, Escape closes it.
+ * The viewer: the arrow keys go through the images, F fills the screen, S stars, Delete removes, Escape closes it.
  */
 import { useEffect, useRef } from "preact/hooks"
+import type { Run } from "../api.ts"
 import { Icon } from "../controls/Icon.tsx"
 import { Shown } from "../controls/Shown.tsx"
-import { forget, type GalleryImage, mine, viewed } from "../state/gallery.ts"
+import { addTag, closeViewer, type GalleryImage, remove, removeTag, star, step, viewed } from "../state/gallery.ts"
 import { copyImage, copyText, download, reuse, send, useSeed } from "../state/transfer.ts"
-import { say } from "../state/ui.ts"
-
-const move = (by: number) => {
-  const now = viewed.value
-  if (now === undefined) return
-  const at = now.at + by
-  if (at >= 0 && at < now.images.length) viewed.value = { ...now, at }
-}
-
-const close = () => {
-  viewed.value = undefined
-}
+import { complain } from "../state/ui.ts"
+import { Notices } from "./Notices.tsx"
 
 // The tab is opened synchronously within the click, or the browser blocks it as a pop-up.
 const openInTab = (image: GalleryImage) => {
   const opened = open(image.url, "_blank")
-  if (opened === null) say("The browser blocked the new tab.")
+  if (opened === null) complain("The browser blocked the new tab.")
 }
 
-const remove = (image: GalleryImage) => {
-  forget(image)
-  const now = viewed.value
-  if (now === undefined) return
-  const images = now.images.filter(({ key }) => key !== image.key)
-  viewed.value = images.length === 0 ? undefined : { images, at: Math.min(now.at, images.length - 1) }
-}
+const Tags = ({ run }: { readonly run: Run }) => (
+  <div class="field">
+    <h3>Tags</h3>
+    {run.tags.length === 0 ? null : (
+      <ul class="tags">
+        {run.tags.map((tag) => (
+          <li key={tag} class="tag">
+            {tag}
+            <button
+              type="button"
+              class="button quiet square"
+              aria-label={`Remove the tag ${tag}`}
+              onClick={() => void removeTag(run, tag)}
+            >
+              <Icon name="close" />
+            </button>
+          </li>
+        ))}
+      </ul>
+    )}
+    <form
+      class="with-button"
+      onSubmit={(event) => {
+        event.preventDefault()
+        const input = event.currentTarget.elements.namedItem("tag")
+        if (!(input instanceof HTMLInputElement) || input.value.trim() === "") return
+        void addTag(run, input.value.trim())
+        input.value = ""
+      }}
+    >
+      <input class="input" name="tag" aria-label="New tag" maxLength={100} list="known-tags" autocomplete="off" />
+      <button type="submit" class="button">Add tag</button>
+    </form>
+  </div>
+)
 
-const Actions = ({ image }: { readonly image: GalleryImage }) => (
+const Actions = ({ image, run }: { readonly image: GalleryImage; readonly run: Run }) => (
   <div class="actions">
     <button type="button" class="button main" onClick={() => void reuse(image)}>
       <Icon name="reuse" />
@@ -63,47 +82,64 @@ const Actions = ({ image }: { readonly image: GalleryImage }) => (
       <Icon name="dice" />
       Use seed
     </button>
-    {mine.value.some(({ key }) => key === image.key)
-      ? (
-        <button type="button" class="button" onClick={() => remove(image)}>
-          <Icon name="clear" />
-          Remove from this browser
-        </button>
-      )
-      : null}
+    <button type="button" class="button" aria-pressed={run.starred} onClick={() => void star(run)}>
+      <Icon name="star" />
+      {run.starred ? "Starred" : "Star"}
+    </button>
+    <button type="button" class="button" onClick={() => remove(run)}>
+      <Icon name="clear" />
+      Remove
+    </button>
   </div>
 )
 
+/** Shows the image alone on the whole screen, or in the page again. */
+const fill = async (picture: HTMLElement | null) => {
+  try {
+    await (document.fullscreenElement === null ? picture?.requestFullscreen() : document.exitFullscreen())
+  } catch {
+    complain("The browser does not allow this page to fill the screen.")
+  }
+}
+
 export const Viewer = () => {
   const dialog = useRef<HTMLDialogElement>(null)
+  const picture = useRef<HTMLDivElement>(null)
   const now = viewed.value
-  const image = now?.images[now.at]
-  const isOpen = image !== undefined
+  const isOpen = now !== undefined
   useEffect(() => {
     if (isOpen && dialog.current?.open === false) dialog.current.showModal()
     if (!isOpen && dialog.current?.open === true) dialog.current.close()
   }, [isOpen])
+  const onKeyDown = ({ altKey, ctrlKey, key, metaKey, target }: KeyboardEvent) => {
+    if (now === undefined || altKey || ctrlKey || metaKey || target instanceof HTMLInputElement) return
+    const acts: Readonly<Record<string, () => void>> = {
+      ArrowLeft: () => step(-1),
+      ArrowRight: () => step(1),
+      Delete: () => remove(now.run),
+      f: () => void fill(picture.current),
+      s: () => void star(now.run)
+    }
+    acts[key.length === 1 ? key.toLowerCase() : key]?.()
+  }
   return (
     <dialog
       ref={dialog}
       class="viewer"
       aria-label="Image viewer"
-      onClose={close}
-      onKeyDown={({ key }) => {
-        if (key === "ArrowLeft") move(-1)
-        if (key === "ArrowRight") move(1)
-      }}
+      onClose={closeViewer}
+      onKeyDown={onKeyDown}
     >
-      {now === undefined || image === undefined ? null : (
+      {now === undefined ? null : (
         <>
-          <div class="viewer-image">
-            <Shown key={image.key} image={image} isLarge />
+          <div ref={picture} class="viewer-image">
+            <Shown key={now.image.key} image={now.image} isLarge />
             <button
               type="button"
               class="button square viewer-step back"
               aria-label="Previous image"
               disabled={now.at === 0}
-              onClick={() => move(-1)}
+              onClick={() => step(-1)}
             >
               <Icon name="back" />
             </button>
@@ -111,8 +147,8 @@ export const Viewer = () => {
               type="button"
               class="button square viewer-step on"
               aria-label="Next image"
-              disabled={now.at === now.images.length - 1}
-              onClick={() => move(1)}
+              disabled={now.at === now.all.length - 1}
+              onClick={() => step(1)}
             >
               <Icon name="on" />
             </button>
@@ -120,30 +156,33 @@ export const Viewer = () => {
           <div class="viewer-side">
             <div class="viewer-head">
               <h2>
-                {now.at + 1} of {now.images.length}
+                {now.at + 1} of {now.all.length}
+                {now.hasMore ? "+" : ""}
               </h2>
               <button
                 type="button"
                 class="button quiet square"
                 aria-label="Close"
                 title="Close (Escape)"
-                onClick={close}
+                onClick={closeViewer}
               >
                 <Icon name="close" />
               </button>
             </div>
-            <Actions image={image} />
+            <Actions image={now.image} run={now.run} />
+            <Tags run={now.run} />
             <div class="field">
               <div class="field-head">
                 <h3>Infotext</h3>
-                <button type="button" class="button quiet low" onClick={() => void copyText(image.infotext)}>
+                <button type="button" class="button quiet low" onClick={() => void copyText(now.image.infotext)}>
                   <Icon name="copy" />
                   Copy
                 </button>
               </div>
-              <pre class="infotext" tabIndex={0} aria-label="Infotext">{image.infotext}</pre>
+              <pre class="infotext" tabIndex={0} aria-label="Infotext">{now.image.infotext}</pre>
             </div>
           </div>
+          <Notices />
         </>
       )}
     </dialog>

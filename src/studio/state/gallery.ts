@@ -1,13 +1,14 @@
 /**
- * The gallery's images: those generated in this browser, and those that the server still has.
+ * The gallery: the runs that the server keeps, newest first, loaded page by page.
  */
 import { computed, signal } from "@preact/signals"
 import { toJson } from "../../core/Seed.ts"
 import * as api from "../api.ts"
-import { isRecord, type RunImage } from "../api.ts"
+import { ApiFailure, type RunImage } from "../api.ts"
 import * as blobs from "./blobs.ts"
-import { isSeed, type SeedText } from "./form.ts"
-import { kept } from "./persist.ts"
+import type { SeedText } from "./form.ts"
+import { forget, keptInTab } from "./persist.ts"
+import { complain, offerUndo } from "./ui.ts"
 
 export interface GalleryImage {
   /** `{run}/{index}`. */
@@ -23,49 +24,126 @@ export interface GalleryImage {
   readonly format: string
   readonly complete: boolean
   readonly prompt: string
-  /** Milliseconds since the epoch. */
-  readonly madeAt: number
 }
 
-/** Most images that this browser keeps. */
-const most = 200
-
-const isGalleryImage = (value: unknown): value is GalleryImage =>
-  isRecord(value) &&
-  ["key", "run", "url", "infotext", "format", "prompt"].every((name) => typeof value[name] === "string") &&
-  ["index", "width", "height", "madeAt"].every((name) => typeof value[name] === "number") &&
-  isSeed(value["seed"]) && isSeed(value["subseed"]) &&
-  typeof value["complete"] === "boolean"
-
-/** Newest first. */
-export const mine = kept("images", (value) => Array.isArray(value) ? value.filter(isGalleryImage).slice(0, most) : [])
-export const theirs = signal<ReadonlyArray<GalleryImage>>([])
-
-export type Shelf = "mine" | "server"
-export const shelf = kept<Shelf>("shelf", (value) => value === "server" ? "server" : "mine")
-export const shelved = computed(() => shelf.value === "mine" ? mine.value : theirs.value)
-
-/** Keys of the images on the stage: those of the run that ended last. */
-export const staged = kept(
-  "staged",
-  (value): ReadonlyArray<string> => Array.isArray(value) ? value.filter((key) => typeof key === "string") : []
-)
-export const stagedImages = computed(() => mine.value.filter(({ key }) => staged.value.includes(key)))
-
-/** The viewer: its images, and the index of the one shown. */
-export const viewed = signal<{ readonly images: ReadonlyArray<GalleryImage>; readonly at: number } | undefined>(
-  undefined
-)
-
-export const view = (images: ReadonlyArray<GalleryImage>, image: GalleryImage) => {
-  viewed.value = { images, at: Math.max(0, images.findIndex(({ key }) => key === image.key)) }
+/** A place of the gallery: an image, or a run that failed. */
+export interface Tile {
+  readonly key: string
+  readonly run: api.Run
+  readonly image: GalleryImage | undefined
 }
 
-const galleryImageOf = (run: string, prompt: string, madeAt: number) => (image: RunImage): GalleryImage => ({
-  key: `${run}/${image.index}`,
-  run,
-  prompt,
-  madeAt,
+/** What the gallery shows. Empty texts stand for everything; days are `YYYY-MM-DD`. */
+export interface Filters {
+  readonly search: string
+  readonly model: string
+  readonly tag: string
+  readonly starred: boolean
+  readonly from: string
+  readonly to: string
+}
+
+export const everything: Filters = { search: "", model: "", tag: "", starred: false, from: "", to: "" }
+
+export const filters = signal(everything)
+export const isFiltered = computed(() => filters.value !== everything)
+
+const runs = signal<ReadonlyArray<api.Run>>([])
+// Where the next page begins: null after the last one, undefined before the first.
+const next = signal<string | null | undefined>(undefined)
+/** Whether there is more to load. */
+export const hasMore = computed(() => next.value !== null)
+/** Why the gallery could not be loaded. */
+export const unavailable = signal<string | undefined>(undefined)
+// Runs that were removed, and can still come back.
+const removed = signal<ReadonlySet<string>>(new Set())
+
+/** The run on the stage: the last of this browser tab. */
+const staged = signal<api.Run | undefined>(undefined)
+const stagedId = keptInTab("staged", (value) => typeof value === "string" ? value : "")
+
+const pageLength = 50
+
+// The beginning of a day, in milliseconds since the epoch.
+const dayOf = (text: string, later = 0): number | undefined => {
+  const [year = 0, month = 0, day = 0] = text.split("-").map(Number)
+  return text === "" ? undefined : new Date(year, month - 1, day + later).getTime()
+}
+
+const page = (before?: string) => {
+  const { from, model, search, starred, tag, to } = filters.value
+  const said = (text: string) => text.trim() === "" ? undefined : text.trim()
+  return api.listRuns({
+    limit: pageLength,
+    before,
+    search: said(search),
+    model: said(model),
+    tag: said(tag),
+    starred: starred ? true : undefined,
+    from: dayOf(from),
+    to: dayOf(to, 1)
+  })
+}
+
+// Answers to earlier questions are not shown.
+let asked = 0
+let isLoading = false
+
+const loading = async (before: string | undefined, use: (list: Awaited<ReturnType<typeof page>>) => void) => {
+  const mine = ++asked
+  isLoading = true
+  try {
+    const list = await page(before)
+    if (mine !== asked) return
+    use(list)
+    unavailable.value = undefined
+  } catch (error) {
+    if (mine === asked) unavailable.value = messageOf(error)
+  } finally {
+    if (mine === asked) isLoading = false
+  }
+}
+
+/** Loads the newest runs again. Older ones that were loaded stay. */
+export const refresh = () =>
+  loading(undefined, (list) => {
+    const ids = new Set(list.runs.map(({ id }) => id))
+    const last = list.runs.at(-1)
+    const known = runs.value
+    // Without a common run there may be others between the new ones and those that were loaded.
+    const isJoined = last !== undefined && known.some(({ id }) => ids.has(id))
+    const older = list.next === null || !isJoined
+      ? []
+      : known.filter(({ id, submitted_at }) => !ids.has(id) && submitted_at <= last.submitted_at)
+    runs.value = [...list.runs, ...older]
+    if (older.length === 0) next.value = list.next
+  })
+
+/** Loads the next page, if there is one. */
+export const more = async () => {
+  if (isLoading || next.value === null || unavailable.value !== undefined) return
+  if (next.value === undefined) return refresh()
+  await loading(next.value, (list) => {
+    const ids = new Set(runs.value.map(({ id }) => id))
+    runs.value = [...runs.value, ...list.runs.filter(({ id }) => !ids.has(id))]
+    next.value = list.next
+  })
+}
+
+/** Shows other runs. */
+export const filter = (patch: Partial<Filters>) => {
+  const wanted = { ...filters.value, ...patch }
+  filters.value = JSON.stringify(wanted) === JSON.stringify(everything) ? everything : wanted
+  return loading(undefined, (list) => {
+    runs.value = list.runs
+    next.value = list.next
+  })
+}
+
+const imageOf = ({ id, request }: api.Run) => (image: RunImage): GalleryImage => ({
+  key: `${id}/${image.index}`,
+  run: id,
+  prompt: request.prompt,
   index: image.index,
   // Relative to the page, so that it works behind a proxy with a path prefix.
   url: image.url.replace(/^\//, ""),
@@ -78,46 +156,146 @@ const galleryImageOf = (run: string, prompt: string, madeAt: number) => (image: 
   complete: image.complete
 })
 
-/** Adds a run's images to the gallery, puts them on the stage, and stores copies of the files. */
-export const add = (run: string, prompt: string, images: ReadonlyArray<RunImage>) => {
-  const made = images.map(galleryImageOf(run, prompt, Date.now()))
-  const keys = new Set(made.map(({ key }) => key))
-  mine.value = [...made, ...mine.value.filter(({ key }) => !keys.has(key))].slice(0, most)
-  staged.value = made.map(({ key }) => key)
-  void keep(made)
-}
+const imagesOf = (run: api.Run): ReadonlyArray<GalleryImage> =>
+  "images" in run.status ? run.status.images.map(imageOf(run)) : []
 
-const keep = async (made: ReadonlyArray<GalleryImage>) => {
-  for (const { key, url } of made) {
-    const response = await fetch(url).catch(() => undefined)
-    if (response?.ok === true) await blobs.put(`image/${key}`, await response.blob())
+const tilesOf = (run: api.Run): ReadonlyArray<Tile> => [
+  ...imagesOf(run).map((image) => ({ key: image.key, run, image })),
+  ...run.status._tag === "Failed" ? [{ key: `${run.id}/failed`, run, image: undefined }] : []
+]
+
+/** Newest run first, the images of each in their order. */
+export const tiles = computed(() => runs.value.filter(({ id }) => !removed.value.has(id)).flatMap(tilesOf))
+const images = computed(() => tiles.value.flatMap(({ image }) => image === undefined ? [] : [image]))
+
+export const stagedImages = computed(() => {
+  const run = staged.value
+  return run === undefined || removed.value.has(run.id) ? [] : imagesOf(run)
+})
+
+/** The newest image, preferably of this browser tab. */
+export const newest = computed(() => stagedImages.value[0] ?? images.value[0])
+
+/** Tags of the runs that were loaded. */
+export const knownTags = computed(() => [...new Set(runs.value.flatMap(({ tags }) => tags))].toSorted())
+
+/** Puts a run's images on the stage. */
+export const stage = async (id: string) => {
+  try {
+    staged.value = await api.getRun(id)
+    stagedId.value = id
+  } catch (error) {
+    if (error instanceof ApiFailure && error.tag === "RunNotFound") stagedId.value = ""
   }
-  const known = new Set(mine.value.map(({ key }) => `image/${key}`))
-  await blobs.sweep("image/", (key) => known.has(key))
 }
 
-/** Removes an image from this browser; the server's file stays. */
-export const forget = (image: GalleryImage) => {
-  mine.value = mine.value.filter(({ key }) => key !== image.key)
-  void blobs.remove(`image/${image.key}`)
-}
-
-export const forgetAll = () => {
-  mine.value = []
-  staged.value = []
+/** Loads the gallery and the stage, and drops the copies of images that earlier versions kept in the browser. */
+export const begin = () => {
+  forget(["images", "shelf", "staged", "runs"])
   void blobs.sweep("image/", () => false)
+  if (stagedId.value !== "") void stage(stagedId.value)
+  return refresh()
 }
 
-/** An image's file: the server's, or this browser's copy. */
+/** The viewer: whose images it goes through, and the key of the one shown. */
+const viewing = signal<{ readonly of: "gallery" | "stage"; readonly key: string } | undefined>(undefined)
+
+/** The image in the viewer, its run, and those around it. */
+export const viewed = computed(() => {
+  const now = viewing.value
+  if (now === undefined) return undefined
+  const all = now.of === "stage" ? stagedImages.value : images.value
+  const at = all.findIndex(({ key }) => key === now.key)
+  const image = all[at]
+  if (image === undefined) return undefined
+  const run = runs.value.find(({ id }) => id === image.run) ?? staged.value
+  return run === undefined ? undefined : { all, at, image, run, hasMore: now.of === "gallery" && hasMore.value }
+})
+
+export const view = (image: GalleryImage, of: "gallery" | "stage") => {
+  viewing.value = { of, key: image.key }
+}
+
+/** Shows the image so many places further on. */
+export const step = (by: number) => {
+  const now = viewed.value
+  const of = viewing.value?.of
+  if (now === undefined || of === undefined) return
+  if (of === "gallery" && now.at + by > now.all.length - 3) void more()
+  const image = now.all[now.at + by]
+  if (image !== undefined) viewing.value = { of, key: image.key }
+}
+
+export const closeViewer = () => {
+  viewing.value = undefined
+}
+
+const replace = (run: api.Run) => {
+  runs.value = runs.value.map((known) => known.id === run.id ? run : known)
+  if (staged.value?.id === run.id) staged.value = run
+}
+
+const messageOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
+
+const mark = async (run: api.Run, patch: { readonly starred?: boolean; readonly tags?: ReadonlyArray<string> }) => {
+  replace({ ...run, ...patch })
+  try {
+    replace(await api.updateRun(run.id, patch))
+  } catch (error) {
+    replace(run)
+    complain(messageOf(error))
+  }
+}
+
+/** Stars a run, or takes its star away. A starred run is kept until someone removes it. */
+export const star = (run: api.Run) => mark(run, { starred: !run.starred })
+export const addTag = (run: api.Run, tag: string) => mark(run, { tags: [...new Set([...run.tags, tag])] })
+export const removeTag = (run: api.Run, tag: string) => mark(run, { tags: run.tags.filter((known) => known !== tag) })
+
+const without = (id: string) => {
+  removed.value = new Set([...removed.value].filter((known) => known !== id))
+}
+
+const endRemoval = async (id: string) => {
+  try {
+    await api.removeRuns([id])
+    runs.value = runs.value.filter((run) => run.id !== id)
+    if (staged.value?.id === id) staged.value = undefined
+  } catch (error) {
+    complain(messageOf(error))
+  }
+  without(id)
+}
+
+/** Removes a run with its images. Until the offer to undo it is gone, the server keeps it. */
+export const remove = (run: api.Run) => {
+  const now = viewed.value
+  if (now?.run.id === run.id) {
+    const others = (image: GalleryImage) => image.run !== run.id
+    const beside = now.all.slice(now.at).find(others) ?? now.all.slice(0, now.at).findLast(others)
+    const of = viewing.value?.of
+    viewing.value = beside === undefined || of === undefined ? undefined : { of, key: beside.key }
+  }
+  removed.value = new Set([...removed.value, run.id])
+  const count = imagesOf(run).length
+  offerUndo(
+    count === 0
+      ? "The run is removed."
+      : count === 1
+      ? "The image is removed."
+      : `${count} images of a run are removed.`,
+    () => without(run.id),
+    () => void endRemoval(run.id)
+  )
+}
+
+/** Removes what waits to be removed, as the page is being left. */
+export const leave = () => {
+  if (removed.value.size > 0) api.removeRunsLeaving([...removed.value])
+}
+
+/** An image's file; undefined if the server no longer has it. */
 export const fileOf = async (image: GalleryImage): Promise<Blob | undefined> => {
   const response = await fetch(image.url).catch(() => undefined)
-  return response?.ok === true ? response.blob() : blobs.get(`image/${image.key}`)
-}
-
-/** Loads the images that the server has. */
-export const refresh = async () => {
-  const { runs } = await api.listRuns()
-  theirs.value = runs.flatMap(({ ended_at, id, request, status }) =>
-    "images" in status ? status.images.map(galleryImageOf(id, request.prompt, ended_at ?? 0)) : []
-  )
+  return response?.ok === true ? response.blob() : undefined
 }

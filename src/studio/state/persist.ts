@@ -1,28 +1,43 @@
 /**
- * Signals stored in the browser's local storage, which persist across reloads.
+ * Signals stored in the browser, which persist across reloads.
  */
 import { effect, type Signal, signal } from "@preact/signals"
 
-const read = (key: string): unknown => {
+// A browser may refuse its storage altogether: then even its name throws.
+const read = (storage: () => Storage, key: string): unknown => {
   try {
-    return JSON.parse(localStorage.getItem(`serena.${key}`) ?? "null")
+    return JSON.parse(storage().getItem(`serena.${key}`) ?? "null")
   } catch {
     return null
   }
 }
 
 // Without storage (a private window, a full disk) the values last until the page is closed.
-const write = (key: string, value: unknown) => {
+const write = (storage: () => Storage, key: string, value: unknown) => {
   try {
-    localStorage.setItem(`serena.${key}`, JSON.stringify(value))
+    storage().setItem(`serena.${key}`, JSON.stringify(value))
   } catch {
     return
   }
 }
 
-/** A signal whose initial value is what `revive` reads from storage. */
-export const kept = <A>(key: string, revive: (value: unknown) => A): Signal<A> => {
-  const value = signal(revive(read(key)))
-  effect(() => write(key, value.value))
+const keptIn = (storage: () => Storage) => <A>(key: string, revive: (value: unknown) => A): Signal<A> => {
+  const value = signal(revive(read(storage, key)))
+  effect(() => write(storage, key, value.value))
   return value
+}
+
+/** A signal whose initial value is what `revive` reads from storage. */
+export const kept = keptIn(() => localStorage)
+
+/** The same for this browser tab alone: other tabs have a value of their own. */
+export const keptInTab = keptIn(() => sessionStorage)
+
+/** Forgets values of earlier versions. */
+export const forget = (keys: ReadonlyArray<string>) => {
+  try {
+    for (const key of keys) localStorage.removeItem(`serena.${key}`)
+  } catch {
+    return
+  }
 }

@@ -1,5 +1,5 @@
 /**
- * The runs that this page submitted. It follows them to their end, also after a reload.
+ * The runs that this browser tab submitted. It follows them to their end, also after a reload.
  */
 import { computed, signal } from "@preact/signals"
 import { toJson } from "../../core/Seed.ts"
@@ -8,10 +8,11 @@ import { ApiFailure, failureOf, isRecord, type RunEvent } from "../api.ts"
 import { learnSize, selectedModel } from "./catalogue.ts"
 import { form, lastSeed } from "./form.ts"
 import * as gallery from "./gallery.ts"
-import { kept } from "./persist.ts"
+import { keptInTab } from "./persist.ts"
 import { clearAll, showFailure, showProblems } from "./problems.ts"
+import * as queue from "./queue.ts"
 import { build } from "./request.ts"
-import { announcement, isKind, type Kind, say, tab } from "./ui.ts"
+import { announcement, complain, isKind, type Kind, say, tab, trouble } from "./ui.ts"
 
 type StepEvent = Extract<RunEvent, { readonly _tag: "Step" }>
 
@@ -38,7 +39,7 @@ const isActivity = (value: unknown): value is Pick<Activity, "id" | "kind" | "pr
   (value["kind"] === "txt2img" || value["kind"] === "img2img" || value["kind"] === "inpaint")
 
 // Without previews, which are too large to store.
-const known = kept("runs", (value) => Array.isArray(value) ? value.filter(isActivity) : [])
+const known = keptInTab("known", (value) => Array.isArray(value) ? value.filter(isActivity) : [])
 
 export const activities = signal<ReadonlyArray<Activity>>([])
 /** The run on the stage: the first that executes, or else waits. */
@@ -74,18 +75,25 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
     wish: undefined,
     isLost: false
   }]
-  const fail = (failure: ApiFailure) => {
+  const fail = (failure: ApiFailure, isKept = false) => {
     end(id)
     announcement.value = `The run failed. ${failure.message}`
-    showFailure(failure, kind)
+    if (failure.problems.length > 0) showFailure(failure, kind)
+    else {complain(
+        `The run failed. ${failure.message}`,
+        isKept
+          ? { label: "Retry", act: () => void again(id) }
+          : undefined
+      )}
   }
   const show = (images: ReadonlyArray<api.RunImage>) => {
-    if (images.length > 0) gallery.add(id, prompt, images)
-    void gallery.refresh().catch(() => undefined)
+    if (images.length > 0) void gallery.stage(id)
+    void gallery.refresh()
+    void queue.poll()
   }
   api.follow(id, {
     lost: (isLost) => update(id, { isLost }),
-    gone: fail,
+    gone: (failure) => fail(failure),
     event: (event) => {
       switch (event._tag) {
         case "Queued":
@@ -117,7 +125,7 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
         }
         case "Failed":
           show(event.images)
-          return fail(failureOf(event.error, event.message))
+          return fail(failureOf(event.error, event.message), true)
         case "Cancelled":
           end(id)
           show(event.images)
@@ -153,6 +161,7 @@ export const generate = async () => {
       ? `In the queue, ${status.position} ahead.`
       : "Generating."
     follow(started, status._tag === "Queued" ? status.position : undefined)
+    void queue.poll()
   } catch (error) {
     showFailure(asFailure(error), kind)
   } finally {
@@ -166,7 +175,7 @@ const ask = async (id: string, wish: "interrupt" | "skip" | "cancel", send: (id:
     await send(id)
   } catch (error) {
     update(id, { wish: undefined })
-    say(asFailure(error).message)
+    complain(asFailure(error).message)
   }
 }
 
@@ -176,6 +185,26 @@ export const cancel = (id: string) => ask(id, "cancel", api.cancel)
 export const skip = async (id: string) => {
   await ask(id, "skip", api.skip)
   update(id, { wish: undefined })
+}
+
+/** Puts a run that has failed into the queue again. */
+export const again = async (id: string) => {
+  trouble.value = undefined
+  try {
+    const { request } = await api.retry(id)
+    const started = {
+      id,
+      kind: request._tag === "Txt2Img" ? "txt2img" as const : "img2img" as const,
+      prompt: request.prompt,
+      ownSize: false
+    }
+    known.value = [...known.value, started]
+    follow(started)
+    void gallery.refresh()
+    void queue.poll()
+  } catch (error) {
+    complain(asFailure(error).message)
+  }
 }
 
 /** Follows the runs that were active before a reload. */

@@ -4,14 +4,14 @@
 import { signal } from "@preact/signals"
 import * as api from "../api.ts"
 import { change, form, type SeedText } from "./form.ts"
-import { fileOf, type GalleryImage, viewed } from "./gallery.ts"
+import { closeViewer, fileOf, type GalleryImage } from "./gallery.ts"
 import { formOf } from "./request.ts"
 import * as source from "./source.ts"
-import { go, say, tab } from "./ui.ts"
+import { complain, go, say, tab } from "./ui.ts"
 import { applyUnits, isLackingImage } from "./units.ts"
 
 const unreadable = "The browser cannot read this file as an image. Use a PNG, JPEG or WebP file."
-const lost = "The server no longer has this image, and this browser has no copy."
+const lost = "The server no longer has this image."
 
 /** The file on the PNG info tab, with its metadata. */
 export interface Inspected {
@@ -38,7 +38,7 @@ export const inspect = async (blob: Blob, name: string) => {
 
 /** Uses a file as the init image. */
 export const startFrom = async (blob: Blob, name: string, to: "img2img" | "inpaint") => {
-  if (!await source.take(blob, name)) return say(unreadable)
+  if (!await source.take(blob, name)) return complain(unreadable)
   go(to)
 }
 
@@ -54,8 +54,8 @@ export const fileName = ({ format, index, run, seed }: GalleryImage): string =>
 
 export const send = async (image: GalleryImage, to: "img2img" | "inpaint") => {
   const file = await fileOf(image)
-  if (file === undefined) return say(lost)
-  viewed.value = undefined
+  if (file === undefined) return complain(lost)
+  closeViewer()
   await startFrom(file, fileName(image), to)
 }
 
@@ -65,10 +65,10 @@ export const reuse = async (image: GalleryImage) => {
     const { request } = await api.getRun(image.run)
     apply(request, image.seed, image.subseed)
   } catch {
-    // The server has discarded the run; the image file still contains its infotext.
+    // The run may be gone while the browser still has its file, which contains the infotext.
     const file = await fileOf(image)
     const info = file === undefined ? undefined : await api.pngInfo(file).catch(() => undefined)
-    if (info?.request === undefined || info.request === null) return say(lost)
+    if (info?.request === undefined || info.request === null) return complain(lost)
     apply(info.request)
   }
 }
@@ -78,7 +78,7 @@ export const apply = (request: api.AskedRequest, seed?: SeedText, subseed?: Seed
   const next = formOf(request, seed, subseed)
   change({ ...next, styles: next.styles, n_iter: 1, batch_size: 1 })
   applyUnits(request.control_units)
-  viewed.value = undefined
+  closeViewer()
   go(request._tag === "Txt2Img" ? "txt2img" : tab.value === "inpaint" ? "inpaint" : "img2img")
   say(
     "The form has the settings of this image." +
@@ -96,7 +96,7 @@ export const copyText = async (text: string) => {
     await navigator.clipboard.writeText(text)
     say("Copied.")
   } catch {
-    say("The browser does not allow this page to copy. Select the text and copy it.")
+    complain("The browser does not allow this page to copy. Select the text and copy it.")
   }
 }
 
@@ -112,18 +112,18 @@ const toPng = async (blob: Blob): Promise<Blob> => {
 
 export const copyImage = async (image: GalleryImage) => {
   const file = await fileOf(image)
-  if (file === undefined) return say(lost)
+  if (file === undefined) return complain(lost)
   try {
     await navigator.clipboard.write([new ClipboardItem({ "image/png": await toPng(file) })])
     say("Image copied.")
   } catch {
-    say("The browser does not allow this page to copy images. Download the image instead.")
+    complain("The browser does not allow this page to copy images. Download the image instead.")
   }
 }
 
 export const download = async (image: GalleryImage) => {
   const file = await fileOf(image)
-  if (file === undefined) return say(lost)
+  if (file === undefined) return complain(lost)
   const url = URL.createObjectURL(file)
   const link = document.createElement("a")
   link.href = url

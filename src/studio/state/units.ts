@@ -9,7 +9,7 @@ import * as api from "../api.ts"
 import * as blobs from "./blobs.ts"
 import { selectedModel } from "./catalogue.ts"
 import { form, revived } from "./form.ts"
-import { fileOf, mine } from "./gallery.ts"
+import { fileOf, newest } from "./gallery.ts"
 import { kept } from "./persist.ts"
 import { clearProblems, problems, showFailure } from "./problems.ts"
 import { read, type Source, source } from "./source.ts"
@@ -136,9 +136,9 @@ export const follow = async (id: string, blob: Blob, name: string) => {
   await blobs.put(`unit/${id}`, new File([blob], name, { type: blob.type }))
 }
 
-/** Gives a unit the newest image of this browser. */
+/** Gives a unit the newest image. */
 export const followLast = async (id: string) => {
-  const [last] = mine.value
+  const last = newest.value
   const file = last === undefined ? undefined : await fileOf(last)
   if (file === undefined) return say("There is no image yet, or the server has it no more.")
   await follow(id, file, "the last image")
