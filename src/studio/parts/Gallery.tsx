@@ -219,7 +219,9 @@ const Grid = () => {
   const all = rows.value.rows
   const last = all.at(-1)
   const height = last === undefined ? 0 : last.top + last.height
-  const visible = all.filter((row) =>
+  // The first rows are always there, however far below the form.
+  const visible = all.filter((row, i) =>
+    i < 3 ||
     (row.top + row.height > top - margin && row.top < top + windowHeight + margin + 200) ||
     row.cells.some(({ item }) => item.key === reached.value)
   )
@@ -267,10 +269,10 @@ const Grid = () => {
       f: () => tile.image === undefined ? undefined : view(tile.image, "gallery"),
       Delete: () => {
         const others = ({ run }: Tile) => run.id !== tile.run.id
-        const beside = list.slice(at).find(others) ?? list.slice(0, at).findLast(others)
+        const neighbour = list.slice(at).find(others) ?? list.slice(0, at).findLast(others)
         remove(tile.run)
-        wanted.current = beside?.key
-        reached.value = beside?.key ?? ""
+        wanted.current = neighbour?.key
+        reached.value = neighbour?.key ?? ""
       }
     }
     const act = acts[event.key.length === 1 ? event.key.toLowerCase() : event.key]

@@ -16,7 +16,7 @@ const Entry = ({ children, run }: { readonly run: api.Run; readonly children?: p
         {status._tag === "Running"
           ? `${Math.round(100 * status.progress.fraction)} %`
           : status._tag === "Queued"
-          ? `${status.position} ahead`
+          ? status.position === 0 ? "next" : `${status.position} ahead`
           : ""}
       </span>
       {children}

@@ -94,9 +94,9 @@ const Actions = ({ image, run }: { readonly image: GalleryImage; readonly run: R
 )
 
 /** Shows the image alone on the whole screen, or in the page again. */
-const fill = async (picture: HTMLElement | null) => {
+const fill = async (frame: HTMLElement | null) => {
   try {
-    await (document.fullscreenElement === null ? picture?.requestFullscreen() : document.exitFullscreen())
+    await (document.fullscreenElement === null ? frame?.requestFullscreen() : document.exitFullscreen())
   } catch {
     complain("The browser does not allow this page to fill the screen.")
   }
@@ -104,7 +104,7 @@ const fill = async (picture: HTMLElement | null) => {
 
 export const Viewer = () => {
   const dialog = useRef<HTMLDialogElement>(null)
-  const picture = useRef<HTMLDivElement>(null)
+  const frame = useRef<HTMLDivElement>(null)
   const now = viewed.value
   const isOpen = now !== undefined
   useEffect(() => {
@@ -117,7 +117,7 @@ export const Viewer = () => {
       ArrowLeft: () => step(-1),
       ArrowRight: () => step(1),
       Delete: () => remove(now.run),
-      f: () => void fill(picture.current),
+      f: () => void fill(frame.current),
       s: () => void star(now.run)
     }
     acts[key.length === 1 ? key.toLowerCase() : key]?.()
@@ -132,7 +132,7 @@ export const Viewer = () => {
     >
       {now === undefined ? null : (
         <>
-          <div ref={picture} class="viewer-image">
+          <div ref={frame} class="viewer-image">
             <Shown key={now.image.key} image={now.image} isLarge />
             <button
               type="button"

@@ -272,9 +272,9 @@ export const remove = (run: api.Run) => {
   const now = viewed.value
   if (now?.run.id === run.id) {
     const others = (image: GalleryImage) => image.run !== run.id
-    const beside = now.all.slice(now.at).find(others) ?? now.all.slice(0, now.at).findLast(others)
+    const neighbour = now.all.slice(now.at).find(others) ?? now.all.slice(0, now.at).findLast(others)
     const of = viewing.value?.of
-    viewing.value = beside === undefined || of === undefined ? undefined : { of, key: beside.key }
+    viewing.value = neighbour === undefined || of === undefined ? undefined : { of, key: neighbour.key }
   }
   removed.value = new Set([...removed.value, run.id])
   const count = imagesOf(run).length

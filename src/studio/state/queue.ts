@@ -1,5 +1,5 @@
 /**
- * The server's queue: what executes and what waits, whoever submitted it. It is asked for while the page is seen.
+ * The server's queue: what executes and what waits, of all clients. It is asked for while the page is seen.
  */
 import { computed, signal } from "@preact/signals"
 import * as api from "../api.ts"
