@@ -88,6 +88,8 @@ interface Execution {
   moment: Moment | undefined
   /** Indices of the images that the record has. */
   readonly reported: Set<number>
+  /** Held while images are reported. */
+  readonly reporting: Semaphore.Semaphore
 }
 
 interface Shell extends DispatcherOptions {
@@ -331,7 +333,8 @@ const execute = Effect.fnUntraced(function*(shell: Shell, run: RunRecord) {
     fiber: undefined,
     live: undefined,
     moment: undefined,
-    reported: new Set(run.images.map(({ index }) => index))
+    reported: new Set(run.images.map(({ index }) => index)),
+    reporting: yield* Semaphore.make(1)
   }
   shell.executing.set(run.id, execution)
   const work = Effect.gen(function*() {
@@ -359,7 +362,7 @@ const savesNothing = { samples_save: false, save_init_img: false }
 
 // Reports the progress of a run and its images, as they come, and passes on what was wished before it began.
 const follow = (shell: Shell, execution: Execution) => {
-  const { run: { attempt, id } } = execution
+  const { run: { id } } = execution
   const { runs, store } = shell
   return Stream.runForEach(runs.watch(id), (progress) =>
     patiently(
@@ -374,13 +377,11 @@ const follow = (shell: Shell, execution: Execution) => {
           if (execution.end === "given back" && execution.live !== undefined) yield* execution.live.stop
         }
         if (progress.ended) return
-        const images = yield* imagesMade(execution, progress)
         const moment = momentOf(progress)
         const isNew = JSON.stringify(moment) !== JSON.stringify(execution.moment)
-        if (images.length === 0 && !isNew) return
+        if (!isNew && progress.images.every(({ index }) => execution.reported.has(index))) return
         execution.moment = moment
-        const news: ReadonlyArray<RunEvent> = isNew ? [{ _tag: "Progressed", progress: moment }] : []
-        yield* store.append(id, [...images, ...news], { attempt })
+        yield* reportMade(shell, execution, progress, isNew ? [{ _tag: "Progressed", progress: moment }] : [])
         if (store.progressEvery > 0) yield* Effect.sleep(store.progressEvery)
       }).pipe(
         Effect.catchTag("BlobError", (error) => Effect.logWarning("An image could not be kept yet", error.message)),
@@ -389,22 +390,26 @@ const follow = (shell: Shell, execution: Execution) => {
     ))
 }
 
-// The event of images that are finished and not yet reported, whose files are kept now.
-const imagesMade = Effect.fnUntraced(function*(
-  { reported, run }: Execution,
-  { extraImages, images }: Pick<RunProgress, "extraImages" | "images">
-) {
-  const fresh = images.filter(({ index }) => !reported.has(index))
-  if (fresh.length === 0) return []
-  const theirs = extraImages.filter(({ index }) => fresh.some((image) => image.index === index))
-  const event: RunEvent = {
-    _tag: "ImagesMade",
-    images: yield* keepImages(fresh, { fleeting: !run.keep }),
-    extras: yield* keepExtras(theirs, { fleeting: !run.keep })
-  }
-  for (const { index } of fresh) reported.add(index)
-  return [event]
-})
+// Appends what is finished and not yet in the record, whose files are kept now, and other news. One at a time: two would
+// report the same images. What could not be written is reported the next time.
+const reportMade = (
+  { store }: Shell,
+  { reported, reporting, run: { attempt, id, keep } }: Execution,
+  { extraImages, images }: Pick<RunProgress, "extraImages" | "images">,
+  news: ReadonlyArray<RunEvent> = []
+) =>
+  reporting.withPermits(1)(Effect.uninterruptible(Effect.gen(function*() {
+    const fresh = images.filter(({ index }) => !reported.has(index))
+    const theirs = extraImages.filter(({ index }) => fresh.some((image) => image.index === index))
+    const made: ReadonlyArray<RunEvent> = fresh.length === 0 ? [] : [{
+      _tag: "ImagesMade",
+      images: yield* keepImages(fresh, { fleeting: !keep }),
+      extras: yield* keepExtras(theirs, { fleeting: !keep })
+    }]
+    if (made.length + news.length === 0) return
+    yield* store.append(id, [...made, ...news], { attempt })
+    for (const { index } of fresh) reported.add(index)
+  })))
 
 const untilItAnswers = Schedule.spaced("1 second")
 
@@ -444,9 +449,8 @@ const reported = Effect.fnUntraced(
     const { store } = shell
     const { live, run: { attempt, id } } = execution
     const made = Exit.isSuccess(exit) ? exit.value : live === undefined ? undefined : yield* live.progress
-    const images = made === undefined ? [] : yield* imagesMade(execution, made)
+    if (made !== undefined) yield* reportMade(shell, execution, made)
     const end = yield* endOf(execution, exit)
-    yield* store.append(id, images, { attempt })
     const before = Option.getOrUndefined(yield* store.get(id))
     const after = Option.getOrUndefined(yield* store.append(id, [end], { attempt }))
     if (before !== undefined && after !== undefined) {
