@@ -179,6 +179,7 @@ const make = Effect.fnUntraced(function*(options: DispatcherOptions) {
   yield* beat(shell)
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(beatEvery), beat(shell))))
   yield* Effect.forkScoped(hear(shell), { startImmediately: true })
+  yield* Effect.forkScoped(Stream.runForEach(shell.store.offers, () => pump(shell)), { startImmediately: true })
   const kept = keepOf(shell)
   if (kept !== undefined) {
     const pruneEvery = Math.min(60_000, Math.max(1000, kept.time / 10))
@@ -259,7 +260,7 @@ const beat = (shell: Shell) =>
     })
   )
 
-// Follows the changes of the store: wishes for executing runs, ends of others that are waited for, and new runs.
+// Follows the changes of the store: wishes for executing runs, and ends of others that are waited for.
 const hear = (shell: Shell) =>
   Stream.runForEach(shell.store.changes, (id) =>
     patiently(
@@ -275,7 +276,6 @@ const hear = (shell: Shell) =>
           if (execution !== undefined) yield* heed(shell, execution, run)
           else if (run.state !== "queued" && run.state !== "running") yield* settle(shell, run)
         }
-        yield* pump(shell)
       })
     ))
 

@@ -170,7 +170,9 @@ const make = (memory: Memory): RunStoreService => {
         const all = new Set([...entries.values()].flatMap(({ run }) => Array.from(blobsOf(run))))
         return new Set(hashes.filter((hash) => all.has(hash)))
       }),
-    changes: Stream.fromPubSub(changed)
+    changes: Stream.fromPubSub(changed),
+    // Taking costs nothing here.
+    offers: Stream.map(Stream.fromPubSub(changed), () => undefined)
   }
 }
 

@@ -193,6 +193,8 @@ export interface RunStoreService {
   readonly progressEvery: number
   /** Ids of runs that have changed, from now on; an empty text means that any may have. */
   readonly changes: Stream.Stream<string>
+  /** Whenever a run may wait that did not wait before, from now on. */
+  readonly offers: Stream.Stream<void>
   /**
    * The latest previews, where other processes than the one that executes a run show them: then a worker sets them
    * twice a second at most. Undefined for a store of one process.

@@ -131,9 +131,10 @@ export const layerPostgres = (
         begin: {},
         isBounded: true,
         progressEvery: 500,
-        notify: (id) =>
+        notify: (id, isOffer) =>
           Effect.asVoid(
-            sql`SELECT pg_notify(${channel}, ${sender} || ' ' || nextval('run_changes') || ' ' || ${id})`
+            sql`SELECT pg_notify(${channel}, ${sender} || ' ' || nextval('run_changes') || ' ' ||
+              ${isOffer ? "offer" : "change"} || ' ' || ${id})`
           ),
         watch: (publish) => {
           const listen = Effect.scoped(Effect.gen(function*() {
@@ -141,9 +142,9 @@ export const layerPostgres = (
             yield* publish("")
             while (true) {
               const { payload } = yield* Queue.take(notifications)
-              const [from, number, id = ""] = payload.split(" ")
+              const [from, number, kind, id = ""] = payload.split(" ")
               heard = Math.max(heard, Number(number))
-              if (from !== sender) yield* publish(id)
+              if (from !== sender) yield* publish(id, kind === "offer")
             }
           })).pipe(
             Effect.catchCause((cause) => Effect.logDebug("the notifications of the database have stopped", cause)),
@@ -196,9 +197,9 @@ interface Database extends StoreOptions {
   readonly isBounded: boolean
   readonly progressEvery: number
   /** Within a transaction: announces a change to other processes. */
-  readonly notify: (id: string) => Effect.Effect<void, SqlError>
+  readonly notify: (id: string, isOffer: boolean) => Effect.Effect<void, SqlError>
   /** Publishes the changes that others make, for ever. */
-  readonly watch: (publish: (id: string) => Effect.Effect<unknown>) => Effect.Effect<void>
+  readonly watch: (publish: (id: string, isOffer?: boolean) => Effect.Effect<unknown>) => Effect.Effect<void>
 }
 
 const StoredWorker = Schema.Struct({
@@ -267,7 +268,10 @@ const make = Effect.fnUntraced(function*(database: Database) {
   const process = yield* Effect.orDie(encodeProcess(self))
   const scope = yield* Scope.Scope
   const changed = yield* PubSub.sliding<string>(4096)
-  const publish = (id: string) => PubSub.publish(changed, id)
+  const offered = yield* PubSub.sliding<void>(1)
+  // What may be anything may be an offer too.
+  const publish = (id: string, isOffer = id === "") =>
+    Effect.andThen(PubSub.publish(changed, id), isOffer ? PubSub.publish(offered, undefined) : Effect.void)
   const isPostgres = sql.onDialectOrElse({ pg: () => true, orElse: () => false })
 
   // Interruption does not wait for what is stuck.
@@ -308,7 +312,8 @@ const make = Effect.fnUntraced(function*(database: Database) {
     ? Effect.map(sql<{ readonly now: number }>`SELECT ${clock} AS now`, ([row]) => row?.now ?? 0)
     : Clock.currentTimeMillis
 
-  const announce = (id: string) => Effect.andThen(database.notify(id), sql.afterCommit(Effect.asVoid(publish(id))))
+  const announce = (id: string, isOffer = id === "") =>
+    Effect.andThen(database.notify(id, isOffer), sql.afterCommit(Effect.asVoid(publish(id, isOffer))))
 
   const decoded = (rows: ReadonlyArray<Pick<Stored, "record">>): ReadonlyArray<RunRecord> =>
     rows.flatMap(({ record }) => Option.toArray(decodeRecord(record)))
@@ -364,7 +369,7 @@ const make = Effect.fnUntraced(function*(database: Database) {
       )`
     }
     if (isPostgres && isEnded(run)) yield* sql`DELETE FROM run_previews WHERE run_id = ${run.id}`
-    yield* announce(run.id)
+    yield* announce(run.id, run.state === "queued" && before.state !== "queued")
     return run
   })
 
@@ -431,7 +436,7 @@ const make = Effect.fnUntraced(function*(database: Database) {
         yield* sql`INSERT INTO runs ${sql.insert({ ...row, ...yield* columnsOf(run, 1) })}`
         yield* log(run.id, [{ seq: 1, at: submittedAt, event: { _tag: "Submitted" } }], run.id)
         yield* name(run.id, [...blobsOf(run)])
-        yield* announce(run.id)
+        yield* announce(run.id, true)
         return { run, isNew: true }
       })
     )
@@ -899,7 +904,8 @@ const make = Effect.fnUntraced(function*(database: Database) {
     workers,
     prune,
     named,
-    changes: Stream.fromPubSub(changed)
+    changes: Stream.fromPubSub(changed),
+    offers: Stream.fromPubSub(offered)
   })
 })
 

@@ -63,9 +63,13 @@ const follow = Effect.fnUntraced(function*(
   }
   // Subscribed before the first look, so that nothing is missed in between.
   const changed = yield* PubSub.sliding<void>({ capacity: 1, replay: 1 })
-  yield* Effect.forkScoped(Stream.runForEach(changes, () => PubSub.publish(changed, undefined)), {
-    startImmediately: true
-  })
+  // Every change of the queue can be one of a waiting run's place.
+  const concerns = (changed: string) =>
+    changed === id || changed === "" || tail.log.entries.at(-1)?.event._tag === "Queued"
+  yield* Effect.forkScoped(
+    Stream.runForEach(Stream.filter(changes, concerns), () => PubSub.publish(changed, undefined)),
+    { startImmediately: true }
+  )
   yield* extend(tail, id)
   yield* Stream.fromPubSub(changed).pipe(
     Stream.takeWhile(() => !RunLog.isEnded(tail.log)),
@@ -77,7 +81,7 @@ const follow = Effect.fnUntraced(function*(
   return tail
 })
 
-// Every change of the queue can be one of a waiting run's place.
+// Reads what has happened since.
 const extend = Effect.fnUntraced(function*(tail: Tail, id: string) {
   const queue = yield* RunQueue
   const news = yield* queue.events(id, tail.log.seq)
