@@ -78,6 +78,12 @@ export interface SubmitOptions {
   readonly save?: boolean | undefined
   /** The client's own name for the run, which finds it like its id. */
   readonly taskId?: string | undefined
+  /** Two submissions with the same key are one run, of 1 to 200 characters: for a request that is sent again. */
+  readonly idempotencyKey?: string | undefined
+  /** Runs of a higher priority go first, -100 to 100; 0 by default. */
+  readonly priority?: number | undefined
+  /** Labels that the worker of the run must have, such as `gpu`. */
+  readonly requires?: ReadonlyArray<string> | undefined
 }
 
 /** Which runs to list. Times are milliseconds since the epoch: submitted at or after `from`, and before `to`. */
@@ -189,8 +195,8 @@ export interface Client {
 export interface ClientOptions {
   /** The server's address: `http://127.0.0.1:7860`. In a browser, a path of the page's own origin is enough: `/`. */
   readonly url: string
-  /** The user to sign in as. */
-  readonly auth?: { readonly user: string; readonly password: string } | undefined
+  /** The user to sign in as, or the key. */
+  readonly auth?: { readonly user: string; readonly password: string } | { readonly key: string } | undefined
   /** Replaces the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch | undefined
 }
@@ -210,7 +216,11 @@ export const make = Effect.fn("Client.make")(function*({ auth, fetch, url }: Cli
     transformClient: (client) =>
       client.pipe(
         HttpClient.mapRequest((request) =>
-          auth === undefined ? request : HttpClientRequest.basicAuth(request, auth.user, auth.password)
+          auth === undefined
+            ? request
+            : "key" in auth
+            ? HttpClientRequest.bearerToken(request, auth.key)
+            : HttpClientRequest.basicAuth(request, auth.user, auth.password)
         ),
         // Trace headers would cause a preflight for other origins in browsers.
         HttpClient.transformResponse(Effect.provideService(HttpClient.TracerPropagationEnabled, false)),
@@ -239,10 +249,14 @@ export const make = Effect.fn("Client.make")(function*({ auth, fetch, url }: Cli
 
   const submit: Client["submit"] = (processing, options = {}) =>
     ask(api.runs.submit({
+      headers: {},
       payload: {
         ...processing,
         ...(options.save !== undefined && { save: options.save }),
-        ...(options.taskId !== undefined && { task_id: options.taskId })
+        ...(options.taskId !== undefined && { task_id: options.taskId }),
+        ...(options.idempotencyKey !== undefined && { idempotency_key: options.idempotencyKey }),
+        ...(options.priority !== undefined && { priority: options.priority }),
+        ...(options.requires !== undefined && { requires: options.requires })
       }
     }))
 

@@ -18,6 +18,7 @@ export {
   QueueFull,
   RunCancelled,
   RunNotFound,
+  RunsUnavailable,
   ShuttingDown,
   TooLarge,
   Unauthorized,
@@ -31,11 +32,14 @@ export {
   isLast,
   Preview,
   Progress,
+  QueueStatus,
+  QueueWorker,
   Run,
   RunEvent,
   RunExtra,
   RunImage,
   RunList,
+  RunPatch,
   RunRequest,
   RunStatus
 } from "../contract/Run.ts"

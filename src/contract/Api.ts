@@ -28,7 +28,7 @@ import {
   Upscaler
 } from "./Catalogue.ts"
 import * as Errors from "./errors.ts"
-import { QueuePatch, QueueStatus, Run, RunIds, RunList, RunPatch, RunRequest, SentEvent } from "./Run.ts"
+import { QueuePatch, QueueStatus, Run, RunIds, RunList, RunName, RunPatch, RunRequest, SentEvent } from "./Run.ts"
 
 /** Requires sign-in if the server was started with users. */
 export class SignedIn extends HttpApiMiddleware.Service<SignedIn>()("serena/contract/SignedIn", {
@@ -61,6 +61,10 @@ const described = (summary: string, description = "") => OpenApi.annotations({ s
 
 export class Runs extends HttpApiGroup.make("runs").add(
   HttpApiEndpoint.post("submit", "/runs", {
+    headers: {
+      /** The same as the field `idempotency_key`, which wins. */
+      "idempotency-key": Schema.optional(RunName)
+    },
     payload: RunRequest,
     success: Run.pipe(HttpApiSchema.status(202)),
     error: [

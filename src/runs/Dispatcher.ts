@@ -34,6 +34,7 @@ import type { CaptureContext } from "../runner/RuntimeContext.ts"
 import { version } from "../version.ts"
 import { type BlobError, BlobStore } from "./BlobStore.ts"
 import { finishedOf } from "./finished.ts"
+import * as Metrics from "./metrics.ts"
 import { removeUnnamed } from "./removeUnnamed.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import { type BlobHash, blobsOf, type Moment, type RunRecord } from "./RunRecord.ts"
@@ -160,7 +161,7 @@ export class Dispatcher extends Context.Service<Dispatcher, {
 const make = Effect.fnUntraced(function*(options: DispatcherOptions) {
   const shell: Shell = {
     ...options,
-    store: yield* RunStore,
+    store: Metrics.counted(yield* RunStore),
     blobs: yield* BlobStore,
     runs: yield* Runs,
     services: yield* Effect.context<BlobStore | CaptureContext | ImageDecoder | Pipeline | RunnerHooks>(),

@@ -7,6 +7,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
 import type { RunEvent } from "./RunEvent.ts"
 import { isEnded, type RunRecord, State } from "./RunRecord.ts"
 import type { KnownWorker, RunStoreError, RunStoreService } from "./RunStore.ts"
@@ -124,6 +125,22 @@ export const count = Effect.fnUntraced(function*(
     case "Wished":
       if (isEnded(run)) yield* countEnd(run)
   }
+})
+
+/** A store whose changes are counted. */
+export const counted = (store: RunStoreService): RunStoreService => ({
+  ...store,
+  take: (worker) =>
+    Effect.tap(store.take(worker), (run) =>
+      Option.isNone(run)
+        ? Effect.void
+        : count({ _tag: "Taken", worker: worker.id, attempt: run.value.attempt }, run.value)),
+  append: (id, events, options) =>
+    Effect.tap(store.append(id, events, options), (run) =>
+      Option.isNone(run)
+        ? Effect.void
+        : Effect.forEach(events, (event) => count(event, run.value), { discard: true })),
+  reclaim: (options) => Effect.tap(store.reclaim(options), ({ length }) => countLost(length))
 })
 
 /** Counts runs that were lost with their workers, as `RunStore.reclaim` returns them. */

@@ -56,6 +56,29 @@ describe("A client", () => {
       assert.isTrue(last._tag === "Some" && last.value.event._tag === "Done" && last.value.event.interrupted)
     }))
 
+  it.live("submits a request once only, finds and marks runs, retries and removes them, and pauses the queue", () =>
+    Effect.gen(function*() {
+      const { client } = yield* started()
+      const fox = yield* client.generate({ ...cat, prompt: "a red fox" })
+      assert.deepInclude(yield* client.setQueue({ paused: true }), { paused: true, queued: 0 })
+      const once = { idempotencyKey: "once", priority: 3, requires: ["gpu"] }
+      const run = yield* client.submit(cat, once)
+      assert.strictEqual((yield* client.submit(cat, once)).id, run.id)
+      assert.strictEqual(run.priority, 3)
+      const other = yield* client.submit(cat, { priority: 3 })
+      yield* client.update(other.id, { before: run.id, starred: true, tags: ["pet"] })
+      assert.deepInclude((yield* client.run(run.id)).status, { position: 1 })
+      const found = (query: Client.ListQuery) => Effect.map(client.list(query), ({ runs }) => runs.map(({ id }) => id))
+      assert.deepStrictEqual(yield* found({ search: "fox", state: "done" }), [fox.id])
+      assert.deepStrictEqual(yield* found({ starred: true, tag: "pet" }), [other.id])
+      assert.deepStrictEqual(yield* found({ starred: false, from: run.submitted_at }), [run.id])
+      yield* client.cancel(run.id)
+      assert.strictEqual((yield* client.retry(run.id)).status._tag, "Queued")
+      assert.deepStrictEqual(yield* client.remove([fox.id, run.id]), [fox.id])
+      const { paused, queued, workers } = yield* client.queue
+      assert.deepStrictEqual([paused, queued, workers.length], [true, 2, 1])
+    }))
+
   it.live("asks for what there is", () =>
     Effect.gen(function*() {
       const { client } = yield* started()
@@ -113,6 +136,8 @@ describe("A client", () => {
       assert.strictEqual(stranger._tag, "Unauthorized")
       const known = yield* Client.make({ url, auth: { user: "ada", password: "secret" } })
       assert.isTrue((yield* known.status).accepting)
+      const { url: keyed } = yield* listening({ server: { api_keys: ["key-of-ada"] } })
+      assert.isTrue((yield* (yield* Client.make({ url: keyed, auth: { key: "key-of-ada" } })).status).accepting)
     }))
 
   it.live("cancels its run when the fiber that waits for it is interrupted", () =>

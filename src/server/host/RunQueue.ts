@@ -28,6 +28,7 @@ import type { RunProgress } from "../../runner/RunState.ts"
 import type { CaptureContext } from "../../runner/RuntimeContext.ts"
 import { type BlobError, BlobStore } from "../../runs/BlobStore.ts"
 import { Dispatcher, type DispatcherOptions, type RunFailure, thisWorker } from "../../runs/Dispatcher.ts"
+import * as Metrics from "../../runs/metrics.ts"
 import { costOf } from "../../runs/QueueOrder.ts"
 import type { Logged } from "../../runs/RunEvent.ts"
 import {
@@ -125,6 +126,9 @@ export interface RunQueueOptions {
   /** What is done after each run that has made its images, without holding it up. */
   readonly made?: ((processed: Processed) => Effect.Effect<void>) | undefined
 }
+
+/** Milliseconds between two looks for what metrics say of the queue. */
+const observeEvery = 10_000
 
 const keepAll: Keep = { runs: Infinity, time: Infinity, bytes: Infinity }
 const defaultKeep: Keep = { runs: 100, time: 600_000, bytes: 256 * 2 ** 20 }
@@ -232,7 +236,7 @@ interface Shell {
 
 const make = Effect.fnUntraced(function*({ queue = 32 }: RunQueueOptions) {
   const shell: Shell = {
-    store: yield* RunStore,
+    store: Metrics.counted(yield* RunStore),
     blobs: yield* BlobStore,
     dispatcher: yield* Dispatcher,
     options: yield* Options,
@@ -240,6 +244,9 @@ const make = Effect.fnUntraced(function*({ queue = 32 }: RunQueueOptions) {
     closed: false
   }
   const { blobs, dispatcher, store } = shell
+  // A store that fails is reported by those who need it.
+  const observed = Effect.ignore(Metrics.observe(store))
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(observed, Effect.sleep(observeEvery))))
   const viewed = Option.match({
     onNone: () => Effect.succeedNone,
     onSome: (run: RunRecord) => Effect.asSome(view(shell, run))

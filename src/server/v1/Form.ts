@@ -24,11 +24,12 @@ const request = { fields: { ...Txt2Img.fields, ...Img2Img.fields } }
 const isList = (name: keyof typeof request.fields): boolean => Schema.toType(request.fields[name]).ast._tag === "Arrays"
 
 /** Fields that may occur several times in a form. */
-const lists: ReadonlySet<string> = new Set(Struct.keys(request.fields).filter(isList))
+const lists: ReadonlySet<string> = new Set(["requires", ...Struct.keys(request.fields).filter(isList)])
 
-/** Fields whose value is the text itself; `_tag` and `task_id` say which request it is, and whose. */
+/** Fields whose value is the text itself; the first ones say which request it is, and whose. */
 const texts: ReadonlySet<string> = new Set([
   "_tag",
+  "idempotency_key",
   "task_id",
   ...fieldsOf(request).flatMap(([name, { value }]) =>
     !lists.has(name) && (value === "text" || value === "name" || value === "file") ? [name] : []
@@ -57,6 +58,18 @@ export const formSchema: JsonSchema.JsonSchema = {
     ["_tag", { type: "string", enum: ["Txt2Img", "Img2Img"], description: "The kind of request." }],
     ["save", { type: "string", enum: ["true", "false"], description: "Whether the server saves the images." }],
     ["task_id", { type: "string", description: "The client's own name for the run." }],
+    [
+      "idempotency_key",
+      {
+        type: "string",
+        description: "A second submission with the same key returns the run of the first, like the header."
+      }
+    ],
+    ["priority", { type: "string", description: "Runs of a higher priority go first: -100 to 100, 0 by default." }],
+    [
+      "requires",
+      { type: "array", items: { type: "string" }, description: "Labels that the worker of the run must have." }
+    ],
     ...fieldsOf(request).map(([name, { description, title, value }]) => {
       const one = { type: "string", ...(value === "file" && { contentMediaType: "application/octet-stream" }) }
       return [name, { ...(lists.has(name) ? { type: "array", items: one } : one), title, description }] as const

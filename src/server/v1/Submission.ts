@@ -143,12 +143,7 @@ export class Submission extends Context.Service<Submission, {
         const { fields, problems } = isForm(request)
           ? yield* readForm(request, limits, max_body_bytes)
           : { fields: yield* readJson(request, max_body_bytes, limits), problems: [] }
-        const header = request.headers["idempotency-key"]
-        if (header !== undefined && !isName(header)) {
-          const message = "Expected a header Idempotency-Key of 1 to 200 characters"
-          return yield* new InvalidRequest({ problems: [{ path: "", message }] })
-        }
-        return yield* submitDecoded(fields, problems, header)
+        return yield* submitDecoded(fields, problems, request.headers["idempotency-key"])
       })
       return Submission.of({ submit, submitFields: (fields) => submitDecoded(fields, []) })
     })
@@ -216,8 +211,6 @@ const checkpoints = ["refiner_checkpoint", "hr_checkpoint_name"] as const
 
 const hasInitImages = ({ _tag, init_images }: Fields): boolean =>
   (_tag === undefined || _tag === null) && init_images !== undefined && init_images !== null
-
-const isName = Schema.is(RunName)
 
 const decodeOptions = Schema.decodeUnknownResult(
   Schema.Struct({

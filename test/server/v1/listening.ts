@@ -14,6 +14,8 @@ import { RunQueue } from "../../../src/server/host/RunQueue.ts"
 import { ServerOptions, type ServerSettings } from "../../../src/server/host/ServerOptions.ts"
 import * as Reference from "../../../src/server/Reference.ts"
 import * as Server from "../../../src/server/Server.ts"
+import * as Stores from "../../../src/server/stores.ts"
+import type { Places } from "../../../src/server/stores.ts"
 import * as Routes from "../../../src/server/v1/Routes.ts"
 import { TestModel, TestRuntime } from "../../../src/testing/index.ts"
 import * as PlainEncoder from "../../../src/testing/PlainEncoder.ts"
@@ -21,13 +23,15 @@ import { layerTwoModels } from "../twoModels.ts"
 
 export interface ListeningOptions extends TestRuntime.LayerOptions {
   readonly server?: Partial<ServerSettings> | undefined
+  /** Where its runs are kept; in memory by default. */
+  readonly stores?: Places | undefined
 }
 
 /** Listens until the scope closes. */
-export const listening = Effect.fnUntraced(function*({ server, ...runtime }: ListeningOptions = {}) {
+export const listening = Effect.fnUntraced(function*({ server, stores = {}, ...runtime }: ListeningOptions = {}) {
   const model = runtime.model ?? TestModel.make()
   const context = yield* Layer.build(
-    Server.layer(Layer.mergeAll(Routes.layer, Reference.layer)).pipe(
+    Server.layer(Layer.mergeAll(Routes.layer, Reference.layer), Stores.layer(stores)).pipe(
       Layer.provideMerge(Layer.mergeAll(
         TestRuntime.layer({ ...runtime, model }),
         layerTwoModels(model, runtime.cmdOpts),
