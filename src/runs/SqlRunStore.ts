@@ -102,8 +102,10 @@ export const layerSqlite = (
 
 /** Runs in a PostgreSQL database that any number of machines share. */
 export const layerPostgres = (
-  { lease, maxConnections = 10, url }: StoreOptions & {
+  { follows = true, lease, maxConnections = 10, url }: StoreOptions & {
     readonly url: Redacted.Redacted
+    /** Whether it hears of the progress of runs that others execute: servers do, workers need not. True by default. */
+    readonly follows?: boolean | undefined
     /** Most connections of this process. One of them waits for notifications. */
     readonly maxConnections?: number | undefined
   }
@@ -131,28 +133,31 @@ export const layerPostgres = (
         begin: {},
         isBounded: true,
         progressEvery: 500,
-        notify: (id, isOffer) =>
+        notify: (id, kind) =>
           Effect.asVoid(
-            sql`SELECT pg_notify(${channel}, ${sender} || ' ' || nextval('run_changes') || ' ' ||
-              ${isOffer ? "offer" : "change"} || ' ' || ${id})`
+            kind === "progress"
+              ? sql`SELECT pg_notify(${channels.progress}, ${sender} || ' ' || 0 || ' ' || ${kind} || ' ' || ${id})`
+              : sql`SELECT pg_notify(${channels.runs}, ${sender} || ' ' || nextval('run_changes') || ' ' ||
+                  ${kind} || ' ' || ${id})`
           ),
         watch: (publish) => {
-          const listen = Effect.scoped(Effect.gen(function*() {
-            const notifications = yield* sql.listen(channel)
-            yield* publish("")
-            while (true) {
-              const { payload } = yield* Queue.take(notifications)
-              const [from, number, kind, id = ""] = payload.split(" ")
-              heard = Math.max(heard, Number(number))
-              if (from !== sender) yield* publish(id, kind === "offer")
-            }
-          })).pipe(
-            Effect.catchCause((cause) => Effect.logDebug("the notifications of the database have stopped", cause)),
-            Effect.andThen(publish("")),
-            Effect.delay(0),
-            Effect.andThen(Effect.sleep(postgresPoll)),
-            Effect.forever
-          )
+          const hear = (channel: string) =>
+            Effect.scoped(Effect.gen(function*() {
+              const notifications = yield* sql.listen(channel)
+              yield* publish("")
+              while (true) {
+                const { payload } = yield* Queue.take(notifications)
+                const [from, number, kind, id = ""] = payload.split(" ")
+                heard = Math.max(heard, Number(number))
+                if (from !== sender) yield* publish(id, kindOf(kind))
+              }
+            })).pipe(
+              Effect.catchCause((cause) => Effect.logDebug("the notifications of the database have stopped", cause)),
+              Effect.andThen(publish("")),
+              Effect.delay(0),
+              Effect.andThen(Effect.sleep(postgresPoll)),
+              Effect.forever
+            )
           const newest = sql<{ readonly last: number }>`SELECT last_value::float8 AS last FROM run_changes`.pipe(
             Effect.map(([row]) => row?.last ?? 0),
             Effect.timeoutOption(answerWithin),
@@ -172,13 +177,21 @@ export const layerPostgres = (
               before = now
             }
           })
-          return Effect.raceFirst(listen, poll)
+          const listening = follows
+            ? Effect.raceFirst(hear(channels.runs), hear(channels.progress))
+            : hear(channels.runs)
+          return Effect.raceFirst(listening, poll)
         }
       })
     })
   ).pipe(Layer.provide(Reactivity.layer))
 
-const channel = "serena_runs"
+const channels = { runs: "serena_runs", progress: "serena_progress" }
+
+/** What has changed: a run may wait that did not, one is further than before, or anything else. */
+type Kind = "change" | "offer" | "progress"
+
+const kindOf = (text: string | undefined): Kind => text === "change" || text === "progress" ? text : "offer"
 
 /** An address for people: without a password and without parameters. */
 const addressOf = (url: Redacted.Redacted): string => {
@@ -197,9 +210,9 @@ interface Database extends StoreOptions {
   readonly isBounded: boolean
   readonly progressEvery: number
   /** Within a transaction: announces a change to other processes. */
-  readonly notify: (id: string, isOffer: boolean) => Effect.Effect<void, SqlError>
+  readonly notify: (id: string, kind: Kind) => Effect.Effect<void, SqlError>
   /** Publishes the changes that others make, for ever. */
-  readonly watch: (publish: (id: string, isOffer?: boolean) => Effect.Effect<unknown>) => Effect.Effect<void>
+  readonly watch: (publish: (id: string, kind?: Kind) => Effect.Effect<unknown>) => Effect.Effect<void>
 }
 
 const StoredWorker = Schema.Struct({
@@ -270,8 +283,8 @@ const make = Effect.fnUntraced(function*(database: Database) {
   const changed = yield* PubSub.sliding<string>(4096)
   const offered = yield* PubSub.sliding<void>(1)
   // What may be anything may be an offer too.
-  const publish = (id: string, isOffer = id === "") =>
-    Effect.andThen(PubSub.publish(changed, id), isOffer ? PubSub.publish(offered, undefined) : Effect.void)
+  const publish = (id: string, kind: Kind = "offer") =>
+    Effect.andThen(PubSub.publish(changed, id), kind === "offer" ? PubSub.publish(offered, undefined) : Effect.void)
   const isPostgres = sql.onDialectOrElse({ pg: () => true, orElse: () => false })
 
   // Interruption does not wait for what is stuck.
@@ -312,8 +325,8 @@ const make = Effect.fnUntraced(function*(database: Database) {
     ? Effect.map(sql<{ readonly now: number }>`SELECT ${clock} AS now`, ([row]) => row?.now ?? 0)
     : Clock.currentTimeMillis
 
-  const announce = (id: string, isOffer = id === "") =>
-    Effect.andThen(database.notify(id, isOffer), sql.afterCommit(Effect.asVoid(publish(id, isOffer))))
+  const announce = (id: string, kind: Kind = "change") =>
+    Effect.andThen(database.notify(id, kind), sql.afterCommit(Effect.asVoid(publish(id, kind))))
 
   const decoded = (rows: ReadonlyArray<Pick<Stored, "record">>): ReadonlyArray<RunRecord> =>
     rows.flatMap(({ record }) => Option.toArray(decodeRecord(record)))
@@ -369,7 +382,9 @@ const make = Effect.fnUntraced(function*(database: Database) {
       )`
     }
     if (isPostgres && isEnded(run)) yield* sql`DELETE FROM run_previews WHERE run_id = ${run.id}`
-    yield* announce(run.id, run.state === "queued" && before.state !== "queued")
+    const isOffer = run.state === "queued" && before.state !== "queued"
+    const isProgress = logged.every(({ event }) => event._tag === "Progressed")
+    yield* announce(run.id, isOffer ? "offer" : isProgress ? "progress" : "change")
     return run
   })
 
@@ -436,7 +451,7 @@ const make = Effect.fnUntraced(function*(database: Database) {
         yield* sql`INSERT INTO runs ${sql.insert({ ...row, ...yield* columnsOf(run, 1) })}`
         yield* log(run.id, [{ seq: 1, at: submittedAt, event: { _tag: "Submitted" } }], run.id)
         yield* name(run.id, [...blobsOf(run)])
-        yield* announce(run.id, true)
+        yield* announce(run.id, "offer")
         return { run, isNew: true }
       })
     )
@@ -681,7 +696,7 @@ const make = Effect.fnUntraced(function*(database: Database) {
 
   const pause: RunStoreService["pause"] = (paused) =>
     writing(() =>
-      Effect.andThen(sql`UPDATE run_meta SET number = ${paused ? 1 : 0} WHERE name = 'paused'`, announce(""))
+      Effect.andThen(sql`UPDATE run_meta SET number = ${paused ? 1 : 0} WHERE name = 'paused'`, announce("", "offer"))
     )
 
   const heldBy = (workerId: string) =>
@@ -843,7 +858,7 @@ const make = Effect.fnUntraced(function*(database: Database) {
         const row = { run_id: id, step, width, height, png }
         yield* sql`INSERT INTO run_previews ${sql.insert(row)} ON CONFLICT (run_id) DO UPDATE SET
           step = excluded.step, width = excluded.width, height = excluded.height, png = excluded.png`
-        yield* announce(id)
+        yield* announce(id, "progress")
       })
     )
 

@@ -21,6 +21,8 @@ export interface Places {
   readonly database?: string | undefined
   /** A folder, or `s3://bucket/prefix`. */
   readonly blobs?: string | undefined
+  /** Whether it hears of the progress of runs that other processes execute. True by default. */
+  readonly follows?: boolean | undefined
   /** The data folder, where both are by default; without one, they are in memory. */
   readonly dataDir?: string | undefined
 }
@@ -41,7 +43,7 @@ export const layer = (
   Layer.unwrap(Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
-    const { database, dataDir } = places
+    const { database, dataDir, follows } = places
     const inData = (name: string) => dataDir === undefined ? undefined : path.join(dataDir, name)
     const file = isShared(database) || database === "memory" ? undefined : database ?? inData("runs.sqlite")
     const folder = places.blobs ?? (database === "memory" ? undefined : inData("blobs"))
@@ -57,7 +59,7 @@ export const layer = (
     }
     const files = layerBlobs(folder, isShared(database))
     if (file === undefined) {
-      return Layer.merge(SqlRunStore.layerPostgres({ url: Redacted.make(database ?? "") }), files)
+      return Layer.merge(SqlRunStore.layerPostgres({ url: Redacted.make(database ?? ""), follows }), files)
     }
     const kept = Layer.merge(SqlRunStore.layerSqlite({ file: path.resolve(file) }), files)
     // What is there already is not left aside, and what was asked for is not replaced.

@@ -46,7 +46,9 @@ const layer = ({ cmdOpts, hooks = [], worker }: WorkOptions) =>
       keepInMemory: { runs: 0, time: 0, bytes: 0 },
       made: () => Effect.void
     }))).pipe(
-      Layer.provideMerge(Stores.layer({ database: worker.database, blobs: worker.blobs, dataDir: cmdOpts.dataDir })),
+      Layer.provideMerge(
+        Stores.layer({ database: worker.database, blobs: worker.blobs, dataDir: cmdOpts.dataDir, follows: false })
+      ),
       Layer.provideMerge(Layer.mergeAll(
         Serena.layer({ cmdOpts, hooks: RunnerHooks.layer(...hooks) }),
         ImageDecoder.layer,
