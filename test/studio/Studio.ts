@@ -102,6 +102,10 @@ const layerServer = Server.layer(Layer.mergeAll(Routes.layer, StudioFiles.layer)
   Layer.provideMerge(Logger.layer([]))
 )
 
+/** Waits until the page has what there is to choose from. */
+export const isReady = (page: Page) =>
+  page.getByRole("combobox", { name: "Sampling method" }).locator("option").nth(5).waitFor({ state: "attached" })
+
 /** Ends and removes all runs of a server. */
 const clear = async (url: string) => {
   const { runs }: RunList = await (await fetch(`${url}v1/runs?limit=100`)).json()
@@ -118,8 +122,11 @@ const clear = async (url: string) => {
 
 export class Studio extends Context.Service<Studio, {
   readonly url: string
-  /** Opens the page in a browser of its own, which remembers nothing, on a server without runs. */
-  readonly visit: (options?: BrowserContextOptions) => Effect.Effect<Visited, never, Scope.Scope>
+  /** Opens the page in a browser of its own, which remembers nothing, on a server without runs: this one, or another. */
+  readonly visit: (
+    options?: BrowserContextOptions,
+    address?: string
+  ) => Effect.Effect<Visited, never, Scope.Scope>
 }>()("serena/test/Studio") {
   static readonly layer = Layer.effect(
     Studio,
@@ -134,14 +141,14 @@ export class Studio extends Context.Service<Studio, {
       )
       return Studio.of({
         url,
-        visit: Effect.fnUntraced(function*(options = {}) {
+        visit: Effect.fnUntraced(function*(options = {}, address = url) {
           const context = yield* Effect.acquireRelease(
             Effect.promise(() => browser.newContext({ viewport: { width: 1280, height: 800 }, ...options })),
             (context) => Effect.promise(() => context.close())
           )
           return yield* Effect.promise(async () => {
             context.setDefaultTimeout(patience)
-            await clear(url)
+            await clear(address)
             const page = await context.newPage()
             const complaints: Array<string> = []
             const strangers: Array<string> = []
@@ -150,13 +157,10 @@ export class Studio extends Context.Service<Studio, {
               if (/content security policy/i.test(message.text())) complaints.push(message.text())
             })
             page.on("request", (request) => {
-              if (/^https?:/.test(request.url()) && !request.url().startsWith(url)) strangers.push(request.url())
+              if (/^https?:/.test(request.url()) && !request.url().startsWith(address)) strangers.push(request.url())
             })
-            await page.goto(url)
-            // What there is to choose from is there.
-            await page.getByRole("combobox", { name: "Sampling method" }).locator("option").nth(5).waitFor({
-              state: "attached"
-            })
+            await page.goto(address)
+            await isReady(page)
             return { page, complaints, strangers }
           })
         })

@@ -6,6 +6,7 @@ import { toJson } from "../../core/Seed.ts"
 import * as api from "../api.ts"
 import { ApiFailure, type RunImage } from "../api.ts"
 import * as blobs from "./blobs.ts"
+import { options, selectedModel } from "./catalogue.ts"
 import type { SeedText } from "./form.ts"
 import { forget, keptInTab } from "./persist.ts"
 import { complain, offerUndo } from "./ui.ts"
@@ -70,6 +71,10 @@ const dayOf = (text: string, later = 0): number | undefined => {
   return text === "" ? undefined : new Date(year, month - 1, day + later).getTime()
 }
 
+// A run with the model that the server chooses by itself has no name of a model.
+const recordedModel = (name: string): string =>
+  options.value?.sd_model_checkpoint === "" && selectedModel.value?.name === name ? "" : name
+
 const page = (before?: string) => {
   const { from, model, search, starred, tag, to } = filters.value
   const said = (text: string) => text.trim() === "" ? undefined : text.trim()
@@ -77,7 +82,7 @@ const page = (before?: string) => {
     limit: pageLength,
     before,
     search: said(search),
-    model: said(model),
+    model: model === "" ? undefined : recordedModel(model),
     tag: said(tag),
     starred: starred ? true : undefined,
     from: dayOf(from),
