@@ -22,6 +22,7 @@ import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
 import { InternalError, RequestLost, RunCancelled, type RunError, ShuttingDown } from "../contract/errors.ts"
 import type { ImageDecoder } from "../images/ImageDecoder.ts"
+import type { ImageEncoder } from "../images/ImageEncoder.ts"
 import { Options } from "../processing/Options.ts"
 import type { Pipeline } from "../runner/Pipeline.ts"
 import type { Processed } from "../runner/Processed.ts"
@@ -29,7 +30,7 @@ import { processImages } from "../runner/processImages.ts"
 import type { ProcessingError } from "../runner/ProcessingError.ts"
 import type { RunnerHooks } from "../runner/RunnerHooks.ts"
 import { Runs } from "../runner/Runs.ts"
-import type { RunProgress, RunState } from "../runner/RunState.ts"
+import type { Preview, RunProgress, RunState } from "../runner/RunState.ts"
 import type { CaptureContext } from "../runner/RuntimeContext.ts"
 import { version } from "../version.ts"
 import { type BlobError, BlobStore } from "./BlobStore.ts"
@@ -40,7 +41,7 @@ import type { RunEvent } from "./RunEvent.ts"
 import { type BlobHash, blobsOf, type Moment, type RunRecord } from "./RunRecord.ts"
 import { beatEvery, type Keep, RunStore, type RunStoreError, type Worker } from "./RunStore.ts"
 import { shownError } from "./shownErrors.ts"
-import { keepExtras, keepImages, momentOf, processingOf } from "./stored.ts"
+import { keepExtras, keepImages, keptPreview, momentOf, processingOf } from "./stored.ts"
 
 /** How a run that executes in this process can end without a result. */
 export type RunFailure = RunError | RunCancelled | ShuttingDown
@@ -50,7 +51,10 @@ export interface DispatcherOptions {
   readonly slots: number
   /** Whether it takes the runs of others too: a front end executes only those whose client waits there. */
   readonly takesAny: boolean
-  /** Whether runs save their images in the folders that the settings name, on this machine. */
+  /**
+   * Whether the runs of others save their images in the folders that the settings name, on this machine. Those whose
+   * client waits here always do.
+   */
   readonly saves: boolean
   /** Seconds after which a run is asked to end and return what it has; never with 0. */
   readonly maxRunSeconds: number
@@ -87,6 +91,8 @@ interface Execution {
   live: RunState | undefined
   /** The progress that the record has. */
   moment: Moment | undefined
+  /** The preview that the store has. */
+  preview: Preview | undefined
   /** Indices of the images that the record has. */
   readonly reported: Set<number>
   /** Held while images are reported. */
@@ -97,7 +103,7 @@ interface Shell extends DispatcherOptions {
   readonly store: RunStore["Service"]
   readonly blobs: BlobStore["Service"]
   readonly runs: Runs["Service"]
-  readonly services: Context.Context<BlobStore | CaptureContext | ImageDecoder | Pipeline | RunnerHooks>
+  readonly services: Context.Context<BlobStore | CaptureContext | ImageDecoder | ImageEncoder | Pipeline | RunnerHooks>
   readonly scope: Scope.Scope
   readonly executing: Map<string, Execution>
   /** Those who wait in this process for the result of a run. */
@@ -154,7 +160,7 @@ export class Dispatcher extends Context.Service<Dispatcher, {
   ): Layer.Layer<
     Dispatcher,
     never,
-    BlobStore | CaptureContext | ImageDecoder | Pipeline | RunnerHooks | Runs | RunStore
+    BlobStore | CaptureContext | ImageDecoder | ImageEncoder | Pipeline | RunnerHooks | Runs | RunStore
   > => Layer.effect(Dispatcher, make(options))
 }
 
@@ -164,7 +170,9 @@ const make = Effect.fnUntraced(function*(options: DispatcherOptions) {
     store: Metrics.counted(yield* RunStore),
     blobs: yield* BlobStore,
     runs: yield* Runs,
-    services: yield* Effect.context<BlobStore | CaptureContext | ImageDecoder | Pipeline | RunnerHooks>(),
+    services: yield* Effect.context<
+      BlobStore | CaptureContext | ImageDecoder | ImageEncoder | Pipeline | RunnerHooks
+    >(),
     scope: yield* Effect.scope,
     executing: new Map(),
     waiting: new Map(),
@@ -334,6 +342,7 @@ const execute = Effect.fnUntraced(function*(shell: Shell, run: RunRecord) {
     fiber: undefined,
     live: undefined,
     moment: undefined,
+    preview: undefined,
     reported: new Set(run.images.map(({ index }) => index)),
     reporting: yield* Semaphore.make(1)
   }
@@ -346,7 +355,7 @@ const execute = Effect.fnUntraced(function*(shell: Shell, run: RunRecord) {
     }
     const asked = yield* Effect.mapError(processingOf(run), ({ message }) => new RequestLost({ reason: message }))
     const settings = Options.patched(Options.defaults, yield* Options.decode(run.settings))
-    const processing = shell.saves
+    const processing = shell.saves || run.bound !== null
       ? asked
       : { ...asked, override_settings: { ...asked.override_settings, ...savesNothing } }
     return yield* processImages(processing, { runId: run.id, settings, finished: yield* finishedOf(run) })
@@ -379,13 +388,21 @@ const follow = (shell: Shell, execution: Execution) => {
         }
         if (progress.ended) return
         const moment = momentOf(progress)
+        // Before the progress that speaks of it.
+        if (store.previews !== undefined && progress.preview !== undefined && progress.preview !== execution.preview) {
+          execution.preview = progress.preview
+          yield* store.previews.set(id, yield* keptPreview(progress.preview))
+        }
         const isNew = JSON.stringify(moment) !== JSON.stringify(execution.moment)
         if (!isNew && progress.images.every(({ index }) => execution.reported.has(index))) return
         execution.moment = moment
         yield* reportMade(shell, execution, progress, isNew ? [{ _tag: "Progressed", progress: moment }] : [])
         if (store.progressEvery > 0) yield* Effect.sleep(store.progressEvery)
       }).pipe(
-        Effect.catchTag("BlobError", (error) => Effect.logWarning("An image could not be kept yet", error.message)),
+        Effect.catchTags({
+          BlobError: (error) => Effect.logWarning("An image could not be kept yet", error.message),
+          ImageCodecError: (error) => Effect.logDebug("A preview could not be written", error.message)
+        }),
         Effect.provideContext(shell.services)
       )
     ))

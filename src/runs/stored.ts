@@ -4,12 +4,16 @@
 import * as Effect from "effect/Effect"
 import * as Struct from "effect/Struct"
 import type { AskedRequest } from "../contract/Run.ts"
+import * as Raster from "../core/Raster.ts"
+import { ImageDecoder } from "../images/ImageDecoder.ts"
+import { ImageEncoder } from "../images/ImageEncoder.ts"
 import * as ControlUnit from "../processing/ControlUnit.ts"
 import type { Processing } from "../processing/Processing.ts"
 import type { ExtraImage, ImageFile, ProcessedImage } from "../runner/Processed.ts"
-import type { RunProgress } from "../runner/RunState.ts"
+import type { Preview, RunProgress } from "../runner/RunState.ts"
 import { BlobStore, type PutOptions } from "./BlobStore.ts"
 import type { BlobHash, Moment, RunRecord, SentImages, StoredExtra, StoredImage } from "./RunRecord.ts"
+import type { StoredPreview } from "./RunStore.ts"
 
 /** A request without its images. */
 export const withoutImages = (processing: Processing): AskedRequest => {
@@ -101,6 +105,23 @@ export const keepExtras = (extras: ReadonlyArray<ExtraImage>, options: PutOption
       infotext: extra.infotext,
       ...file
     })))
+
+/** A preview as a PNG file, to be shown by other processes. */
+export const keptPreview = Effect.fnUntraced(function*({ height, pixels, step, width }: Preview) {
+  const { encode } = yield* ImageEncoder
+  const raster: Raster.Raster = { width, height, channels: 3, data: pixels }
+  const png = yield* encode({ raster, infotext: "" }, { format: "png", quality: 100, lossless: true })
+  const kept: StoredPreview = { step, width, height, png }
+  return kept
+})
+
+/** The preview of such a file. */
+export const previewOf = Effect.fnUntraced(function*({ height, png, step, width }: StoredPreview) {
+  const { decode } = yield* ImageDecoder
+  const limits = { max_image_bytes: png.length, max_image_pixels: width * height }
+  const preview: Preview = { step, width, height, pixels: Raster.toRgb(yield* decode(png, limits)).data }
+  return preview
+})
 
 /** A moment of a run without its images and pixels. */
 export const momentOf = (progress: RunProgress): Moment => ({

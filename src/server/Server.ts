@@ -11,13 +11,13 @@ import * as Fiber from "effect/Fiber"
 import * as HttpRouter from "effect/http/HttpRouter"
 import { HttpServer } from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
-import { ModelProvider } from "../models/ModelProvider.ts"
 import type { BlobStore } from "../runs/BlobStore.ts"
 import type { RunStore } from "../runs/RunStore.ts"
 import { Authentication } from "./host/Authentication.ts"
 import { Lifetime } from "./host/Lifetime.ts"
 import { ModelShelf } from "./host/ModelShelf.ts"
 import { ModelTitles } from "./host/ModelTitles.ts"
+import { offeredModels } from "./host/offeredModels.ts"
 import { RunQueue } from "./host/RunQueue.ts"
 import { ServerOptions } from "./host/ServerOptions.ts"
 import { Settings } from "./host/Settings.ts"
@@ -28,7 +28,7 @@ import { Generation } from "./sdapi/Generation.ts"
 import { RequestImages } from "./sdapi/RequestImages.ts"
 import * as Sdapi from "./sdapi/Router.ts"
 import { upstreamSettings } from "./sdapi/upstreamSettings.ts"
-import { layerMemory } from "./stores.ts"
+import * as Stores from "./stores.ts"
 
 const health = HttpRouter.use((router) =>
   Effect.gen(function*() {
@@ -61,18 +61,24 @@ const drainAtEnd = Effect.gen(function*() {
 /** The queue with the bounds of the server options. */
 const layerQueue = Layer.unwrap(
   Effect.map(
-    Effect.all([ServerOptions, ModelTitles, ModelProvider]),
-    ([{ concurrency, keep_bytes, keep_days, max_attempts, max_run_seconds: maxRunSeconds, queue }, titles, models]) =>
-      RunQueue.layer({
-        concurrency,
-        maxRunSeconds,
-        maxStrikes: max_attempts,
-        queue,
-        keep: { time: keep_days * 86_400_000, bytes: keep_bytes, runs: Infinity },
-        loaded: models.resident,
+    Effect.all([ServerOptions, ModelTitles, offeredModels]),
+    ([server, titles, { loaded, models }]) => {
+      const isShared = Stores.isShared(server.database)
+      return RunQueue.layer({
+        concurrency: server.concurrency,
+        maxRunSeconds: server.max_run_seconds,
+        maxStrikes: server.max_attempts,
+        queue: server.queue,
+        takesAny: server.work ?? !isShared,
+        saves: !isShared,
+        keep: { time: server.keep_days * 86_400_000, bytes: server.keep_bytes, runs: Infinity },
+        loaded,
+        // Alone, it has to try all.
+        ...(isShared && { models }),
         // Titles show the hash of a model once it has been used.
         made: ({ state }) => titles.learn(state.model.name)
       })
+    }
   )
 )
 
@@ -126,6 +132,6 @@ export const layer = <E = never, R = never, SE = never, SR = never>(
     ).pipe(
       Layer.provide(NodeHttpServer.layerHttpServices),
       Layer.provideMerge(layerServices),
-      Layer.provideMerge(Layer.fresh(stores ?? layerMemory))
+      Layer.provideMerge(Layer.fresh(stores ?? Stores.layerMemory))
     )
   ))

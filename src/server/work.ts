@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { ImageDecoder } from "../images/ImageDecoder.ts"
+import { ImageEncoder } from "../images/ImageEncoder.ts"
 import type { CommandOptions } from "../processing/CommandOptions.ts"
 import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
 import { Dispatcher, thisWorker } from "../runs/Dispatcher.ts"
@@ -52,6 +53,7 @@ const layer = ({ cmdOpts, hooks = [], worker }: WorkOptions) =>
       Layer.provideMerge(Layer.mergeAll(
         Serena.layer({ cmdOpts, hooks: RunnerHooks.layer(...hooks) }),
         ImageDecoder.layer,
+        ImageEncoder.layer,
         NodeFileSystem.layer,
         NodePath.layer
       ))

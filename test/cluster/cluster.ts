@@ -29,7 +29,7 @@ export const clientOf = (url: string) => {
   const get = (id: string) => Effect.flatMap(request("GET", `/v1/runs/${id}`), runOf)
   const eventsUntil = (id: string, pattern: RegExp) =>
     Effect.promise(async (signal) => {
-      const { body } = await fetch(`${url}/v1/runs/${id}/events`, { signal })
+      const { body } = await fetch(`${url}/v1/runs/${id}/events?previews=true`, { signal })
       let text = ""
       for await (const chunk of body?.pipeThrough(new TextDecoderStream()) ?? []) {
         text += chunk

@@ -11,6 +11,7 @@ import type { RunEvent } from "../../src/runs/RunEvent.ts"
 import { RunStore, RunStoreError } from "../../src/runs/RunStore.ts"
 import { RunQueue } from "../../src/server/host/RunQueue.ts"
 import { TestRuntime } from "../../src/testing/index.ts"
+import * as PlainEncoder from "../../src/testing/PlainEncoder.ts"
 
 /** Writes of files that take long, and a store that fails the first time that it is to write what `fails` names. */
 const layer = (fails: ReadonlyArray<RunEvent["_tag"]>) => {
@@ -37,7 +38,7 @@ const layer = (fails: ReadonlyArray<RunEvent["_tag"]>) => {
   const stores = Layer.fresh(Layer.merge(runs, blobs))
   return RunQueue.layer().pipe(
     Layer.provideMerge(stores),
-    Layer.provide(Layer.mergeAll(ImageDecoder.layer, TestRuntime.layer()))
+    Layer.provide(Layer.mergeAll(ImageDecoder.layer, PlainEncoder.layer, TestRuntime.layer()))
   )
 }
 

@@ -15,7 +15,8 @@ import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
 import { QueueFull, RunCancelled, RunsUnavailable, ShuttingDown } from "../../contract/errors.ts"
 import type { AskedRequest, QueueStatus } from "../../contract/Run.ts"
-import type { ImageDecoder } from "../../images/ImageDecoder.ts"
+import { ImageDecoder } from "../../images/ImageDecoder.ts"
+import type { ImageEncoder } from "../../images/ImageEncoder.ts"
 import { wantedBy, withoutEnding } from "../../models/ModelFile.ts"
 import { drawSeeds } from "../../planning/drawSeeds.ts"
 import { Options, OptionsPatch, type OptionsSnapshot } from "../../processing/Options.ts"
@@ -24,7 +25,7 @@ import type { Pipeline } from "../../runner/Pipeline.ts"
 import type { Processed } from "../../runner/Processed.ts"
 import type { RunnerHooks } from "../../runner/RunnerHooks.ts"
 import type { Runs } from "../../runner/Runs.ts"
-import type { RunProgress } from "../../runner/RunState.ts"
+import type { Preview, RunProgress } from "../../runner/RunState.ts"
 import type { CaptureContext } from "../../runner/RuntimeContext.ts"
 import { type BlobError, BlobStore } from "../../runs/BlobStore.ts"
 import { Dispatcher, type DispatcherOptions, type RunFailure, thisWorker } from "../../runs/Dispatcher.ts"
@@ -41,7 +42,7 @@ import {
 } from "../../runs/RunRecord.ts"
 import { type Keep, type ListQuery, RunStore, type RunStoreError } from "../../runs/RunStore.ts"
 import { shortPaths } from "../../runs/shownErrors.ts"
-import { keepSent, withoutImages } from "../../runs/stored.ts"
+import { keepSent, previewOf, withoutImages } from "../../runs/stored.ts"
 
 export type { RunFailure } from "../../runs/Dispatcher.ts"
 
@@ -207,7 +208,7 @@ export class RunQueue extends Context.Service<RunQueue, {
   ): Layer.Layer<
     RunQueue,
     never,
-    BlobStore | CaptureContext | ImageDecoder | Options | Pipeline | RunnerHooks | Runs | RunStore
+    BlobStore | CaptureContext | ImageDecoder | ImageEncoder | Options | Pipeline | RunnerHooks | Runs | RunStore
   > => Layer.effect(RunQueue, make(options)).pipe(Layer.provide(Dispatcher.layer(dispatcherOf(options))))
 }
 
@@ -232,7 +233,13 @@ interface Shell {
   readonly options: Options["Service"]
   readonly queue: number
   closed: boolean
+  readonly decoder: ImageDecoder["Service"]
+  /** The latest previews of runs that execute elsewhere, by the id of the run, and what each is of. */
+  readonly previews: Map<string, { readonly of: string; readonly preview: Preview }>
 }
+
+/** Previews that are held for the next look at their runs. */
+const mostPreviews = 16
 
 const make = Effect.fnUntraced(function*({ queue = 32 }: RunQueueOptions) {
   const shell: Shell = {
@@ -241,7 +248,9 @@ const make = Effect.fnUntraced(function*({ queue = 32 }: RunQueueOptions) {
     dispatcher: yield* Dispatcher,
     options: yield* Options,
     queue,
-    closed: false
+    closed: false,
+    decoder: yield* ImageDecoder,
+    previews: new Map()
   }
   const { blobs, dispatcher, store } = shell
   // A store that fails is reported by those who need it.
@@ -334,14 +343,15 @@ const view = Effect.fnUntraced(function*(shell: Shell, record: RunRecord) {
   return seen
 })
 
-const statusOf = Effect.fnUntraced(function*({ dispatcher, store }: Shell, run: RunRecord) {
+const statusOf = Effect.fnUntraced(function*(shell: Shell, run: RunRecord) {
+  const { dispatcher, store } = shell
   switch (run.state) {
     case "queued":
       return { _tag: "Queued", ahead: (yield* store.ahead(run.id)) ?? 0 } satisfies QueuedStatus
     case "running":
       return {
         _tag: "Running",
-        progress: (yield* dispatcher.progress(run.id)) ?? progressOf(run)
+        progress: (yield* dispatcher.progress(run.id)) ?? (yield* progressOf(shell, run))
       } satisfies QueuedStatus
     case "done":
     case "interrupted":
@@ -354,11 +364,35 @@ const statusOf = Effect.fnUntraced(function*({ dispatcher, store }: Shell, run: 
 })
 
 // The progress of a run that executes elsewhere.
-const progressOf = ({ id, progress }: RunRecord): RunProgress | undefined => {
-  if (progress === null) return undefined
-  const { previewStep: _, ...rest } = progress
-  return { ...rest, runId: id, preview: undefined, images: [], extraImages: [], ended: false }
-}
+const progressOf = Effect.fnUntraced(function*(shell: Shell, run: RunRecord) {
+  if (run.progress === null) return undefined
+  const { previewStep: _, ...rest } = run.progress
+  const preview = yield* latestPreview(shell, run)
+  const progress: RunProgress = { ...rest, runId: run.id, preview, images: [], extraImages: [], ended: false }
+  return progress
+})
+
+// Read and decoded once for all who look at the run.
+const latestPreview = Effect.fnUntraced(function*(
+  { decoder, previews, store }: Shell,
+  { attempt, id, progress }: RunRecord
+) {
+  if (store.previews === undefined || progress === null || progress.previewStep === null) return undefined
+  const known = previews.get(id)
+  const of = `${attempt} ${progress.passesDone} ${progress.previewStep}`
+  if (known?.of === of) return known.preview
+  const stored = Option.getOrUndefined(yield* store.previews.get(id))
+  if (stored === undefined) return undefined
+  const preview = yield* Effect.orElseSucceed(
+    Effect.provideService(previewOf(stored), ImageDecoder, decoder),
+    () => undefined
+  )
+  if (preview === undefined) return undefined
+  previews.delete(id)
+  previews.set(id, { of, preview })
+  for (const [oldest] of previews) if (previews.size > mostPreviews) previews.delete(oldest)
+  return preview
+})
 
 const submit = Effect.fnUntraced(
   function*(

@@ -228,6 +228,16 @@ export const ServerSettings = Schema.Struct({
       otherwise: "the folder blobs in the data folder"
     })
   ),
+  work: Schema.optional(Schema.Boolean).pipe(
+    field({
+      title: "Work",
+      description: "Execute the runs of the queue in this process, instead of leaving them to workers.",
+      group: "Runs",
+      flag: "work",
+      value: "switch",
+      otherwise: "on, except with PostgreSQL"
+    })
+  ),
   keep_days: withDefault(whole(0, 36_500), 30).pipe(
     field({
       title: "Keep for",

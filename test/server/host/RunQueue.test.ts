@@ -16,6 +16,7 @@ import * as MemoryRunStore from "../../../src/runs/MemoryRunStore.ts"
 import { RunQueue, type RunQueueOptions } from "../../../src/server/host/RunQueue.ts"
 import { runOf } from "../../../src/server/v1/RunView.ts"
 import { Faults, ModelFaults, TestModel, TestRuntime } from "../../../src/testing/index.ts"
+import * as PlainEncoder from "../../../src/testing/PlainEncoder.ts"
 import { until } from "../serving.ts"
 
 setFlagsFromString("--expose-gc")
@@ -26,7 +27,9 @@ const request = (seed: number, more: Parameters<typeof Txt2Img.make>[0] = {}) =>
 
 const layer = (options: RunQueueOptions = {}, runtime: TestRuntime.LayerOptions = {}) =>
   RunQueue.layer(options).pipe(
-    Layer.provide(Layer.fresh(Layer.mergeAll(ImageDecoder.layer, MemoryRunStore.layer, MemoryBlobStore.layer))),
+    Layer.provide(
+      Layer.fresh(Layer.mergeAll(ImageDecoder.layer, PlainEncoder.layer, MemoryRunStore.layer, MemoryBlobStore.layer))
+    ),
     Layer.provide(TestRuntime.layer(runtime))
   )
 
