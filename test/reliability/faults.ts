@@ -18,6 +18,7 @@ export interface Fault {
 
 const commands = "test/reliability/commands.process.test.ts"
 const servers = "test/reliability/servers.process.test.ts"
+const kept = "test/reliability/kills.process.test.ts"
 
 /** By the headings of the page. */
 export const faults = {
@@ -154,6 +155,16 @@ export const faults = {
       lost: "nothing; the settings stay as they were, in the reply too",
       file: "test/server/Server.test.ts",
       title: "that cannot be written changes nothing, and says what to do"
+    }
+  },
+  "Kept runs": {
+    kills: {
+      fault: "The server is killed again and again",
+      tried: "`SIGKILL` at random moments, while it starts, accepts and makes 40 runs; a client sends each of them " +
+        "until it has an answer, and some again",
+      times: 50,
+      lost: "nothing; each run ends once, its images are those of a run that nobody disturbs, and every file is whole",
+      file: kept
     }
   },
   "Files": {

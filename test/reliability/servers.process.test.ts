@@ -9,7 +9,7 @@ import * as RemoteRuntime from "../../src/remote/RemoteRuntime.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import { type Options, start, temporaryFolder } from "../cli/process.ts"
 import { faults } from "./faults.ts"
-import { cannotMount, imagesIn, trying, unshare } from "./trying.ts"
+import { cannotMount, imagesIn, numbers, trying, unshare } from "./trying.ts"
 
 const { clientGone, damagedBodies, fullDisk, killedServer, killedWhileSaving, remoteClientKilled, remoteKilled } =
   faults.Servers
@@ -208,15 +208,6 @@ describe("a server", () => {
       assert.isAtLeast(count, time + 1)
     }))
 })
-
-/** Integers from 0 to below `end`, the same each time. */
-const numbers = (seed: number) => {
-  let state = seed
-  return (end: number) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor(state / 2 ** 32 * end)
-  }
-}
 
 /** The bytes with one to three places damaged. */
 const damage = (bytes: Buffer<ArrayBuffer>, random: (end: number) => number): Buffer<ArrayBuffer> => {

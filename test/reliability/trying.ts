@@ -44,3 +44,12 @@ export const imagesIn = Effect.fnUntraced(function*(folder: string) {
   const whole = yield* Effect.forEach(names, (name) => Effect.map(fs.readFile(`${folder}/${name}`), isWhole))
   return { count: names.length, areWhole: whole.every((is) => is) }
 })
+
+/** Integers from 0 to below `end`, the same each time. */
+export const numbers = (seed: number) => {
+  let state = seed
+  return (end: number): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return Math.floor(state / 2 ** 32 * end)
+  }
+}
