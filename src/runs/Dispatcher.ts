@@ -408,8 +408,8 @@ const follow = (shell: Shell, execution: Execution) => {
     ))
 }
 
-// Appends what is finished and not yet in the record, whose files are kept now, and other news. One at a time: two would
-// report the same images. What could not be written is reported the next time.
+// Appends what is finished and not yet in the record, whose files are kept now, and other news. One at a time: two
+// would report the same images. What could not be written is reported the next time.
 const reportMade = (
   { store }: Shell,
   { reported, reporting, run: { attempt, id, keep } }: Execution,
