@@ -46,13 +46,13 @@ export const smallRuns = (count: number) =>
   })
 
 /** The hashes of a run's files. */
-export interface Files {
+interface Files {
   readonly images: ReadonlyArray<string>
   readonly extras: ReadonlyArray<string>
 }
 
 /** What this process makes of a request. */
-export const madeHere = Effect.fnUntraced(function*({ fields }: SmallRun) {
+const madeHere = Effect.fnUntraced(function*({ fields }: SmallRun) {
   const isImg2Img = "init_images" in fields
   const processing = yield* Processing.decode({
     ...fields,
