@@ -19,6 +19,8 @@ export interface Fault {
 const commands = "test/reliability/commands.process.test.ts"
 const servers = "test/reliability/servers.process.test.ts"
 const kept = "test/reliability/kills.process.test.ts"
+const several = "test/reliability/cluster.process.test.ts"
+const restarts = "test/reliability/restarts.process.test.ts"
 
 /** By the headings of the page. */
 export const faults = {
@@ -165,6 +167,60 @@ export const faults = {
       times: 50,
       lost: "nothing; each run ends once, its images are those of a run that nobody disturbs, and every file is whole",
       file: kept
+    },
+    stopped: {
+      fault: "The server is stopped while it makes a run",
+      tried: "`SIGTERM` to `serena serve` during a run of eight batches, and a start on the same data folder",
+      times: 3,
+      lost: "nothing; the batch in work is finished, no batch is made twice, and the next server makes the others",
+      file: restarts
+    },
+    twoServersOneFolder: {
+      fault: "Two servers use one data folder",
+      tried: "eight runs, some submitted to both with one idempotency key, with a settings file for each server",
+      times: 1,
+      lost: "nothing; each run is made once, by one of them, and both show all of them",
+      file: restarts
+    },
+    durableClientGone: {
+      fault: "The client of a durable run goes away, and then the server",
+      tried: "the connection of `POST /sdapi/v1/txt2img` with `durable` is destroyed, and the server killed",
+      times: 1,
+      lost: "nothing; the next server makes the rest, and the client finds its images by `force_task_id`",
+      file: restarts
+    },
+    damagedDatabase: {
+      fault: "The database of runs is damaged",
+      tried: "a file with bytes overwritten, and a text file, in the place of `runs.sqlite`",
+      times: 2,
+      lost:
+        "nothing more; the server does not start, says which file it is and what to do, and leaves the file as it is",
+      file: restarts
+    },
+    fullWhileAccepting: {
+      fault: "The disk becomes full while runs are accepted",
+      tried: "a tmpfs under the data folder that is filled and freed again",
+      times: 1,
+      lost: "nothing that was accepted; the request is answered with 503 and the reason, and the server goes on when " +
+        "there is space",
+      file: restarts
+    }
+  },
+  "Several machines": {
+    clusterKills: {
+      fault: "Workers are killed, and the database and the front end start again",
+      tried: "`SIGKILL` to one of three `serena worker` after the other, PostgreSQL stopped and started once, and " +
+        "`SIGKILL` to `serena serve` once, while 100 runs are made",
+      times: 6,
+      lost: "nothing; each run ends once, and its images are those of a single machine",
+      file: several
+    },
+    networkCut: {
+      fault: "The network between a worker and the database is cut",
+      tried: "a proxy that stops forwarding while the worker executes a run, until another worker has ended that run",
+      times: 1,
+      lost: "nothing; what the first worker reports late changes nothing",
+      file: several
     }
   },
   "Files": {
