@@ -103,11 +103,12 @@ describe("runs of several machines", () => {
       for (const run of runs) answers.set(run.key, new Set([yield* client.submit(run)]))
       yield* Effect.repeat(client.standing, { until: ({ made }) => made > 0, schedule: Schedule.spaced(50) })
       yield* wire.cut
-      const held = (yield* client.list).filter(({ status }) => status._tag === "Running").map(({ id }) => id)
+      const running = (yield* client.list).filter(({ status }) => status._tag === "Running")
+      const held = new Set(running.map(({ id }) => id))
       // Its lease ends, and another worker goes on.
       yield* worker()
       yield* Effect.repeat(client.list, {
-        until: (all) => all.every(({ id, status }) => !held.includes(id) || status._tag === "Done"),
+        until: (all) => all.every(({ id, status }) => !held.has(id) || status._tag === "Done"),
         schedule: Schedule.spaced(100)
       })
       yield* wire.join

@@ -165,7 +165,7 @@ export const faults = {
       tried: "`SIGKILL` at random moments, while it starts, accepts and makes 40 runs; a client sends each of them " +
         "until it has an answer, and some again",
       times: 50,
-      lost: "nothing; each run ends once, its images are those of a run that nobody disturbs, and every file is whole",
+      lost: "nothing; each run ends once, its images are those of an undisturbed run, and every file is whole",
       file: kept
     },
     stopped: {
