@@ -122,7 +122,7 @@ const clear = async (url: string) => {
 
 export class Studio extends Context.Service<Studio, {
   readonly url: string
-  /** Opens the page in a browser of its own, which remembers nothing, on a server without runs: this one, or another. */
+  /** Opens the page in a browser that remembers nothing, on a server without runs: this one, or another. */
   readonly visit: (
     options?: BrowserContextOptions,
     address?: string
