@@ -129,7 +129,7 @@ describe("workers and front ends on one database", () => {
       }
       const { attempts, status } = yield* front.end(id)
       assert.deepStrictEqual([attempts, status._tag], [3, "Failed"])
-      assert.match(status.error ?? "", /3 times/)
+      assert.match(status.message ?? "", /3 times/)
     }))
 
   test("begin a run elsewhere within 15 seconds whose worker is frozen, and take nothing of it later", (places) =>

@@ -10,7 +10,7 @@ const RunReply = Schema.Struct({
   status: Schema.Struct({
     _tag: Schema.String,
     images: Schema.optional(Schema.Array(Schema.Struct({ url: Schema.String, infotext: Schema.String }))),
-    error: Schema.optional(Schema.String)
+    message: Schema.optional(Schema.String)
   })
 })
 export type RunReply = typeof RunReply.Type
