@@ -32,7 +32,7 @@ const test = <A, E>(
 const short = { prompt: "a red circle", seed: 3, steps: 4, n_iter: 2 }
 
 /** A run of batches, each of which takes a while. */
-const long = { prompt: "a blue ring", seed: 7, steps: 20, n_iter: 4 }
+const long = { prompt: "a blue ring", seed: 7, steps: 20, n_iter: 8 }
 
 describe("workers and front ends on one database", () => {
   test("make the images of one machine, each those whose labels it has, and save them nowhere else", (places) =>
@@ -97,7 +97,7 @@ describe("workers and front ends on one database", () => {
       yield* worker(places)
       const done = yield* front.end(id)
       assert.strictEqual(done.attempts, 2)
-      // Images that are made are events; each of the four is one.
+      // Images that are made are events; each of the eight is one.
       const events = yield* front.eventsUntil(id, /event: done/)
       assert.lengthOf(events.match(/^event: image$/gm) ?? [], long.n_iter)
       assert.lengthOf(new Set(yield* front.images(done)), long.n_iter)
@@ -109,8 +109,8 @@ describe("workers and front ends on one database", () => {
       const first = yield* worker(places)
       const { id } = yield* front.submit(long)
       yield* front.eventsUntil(id, /event: image/)
-      yield* worker(places)
       yield* first.send("SIGKILL")
+      yield* worker(places)
       const done = yield* front.end(id)
       assert.deepStrictEqual([done.attempts, done.status._tag], [2, "Done"])
       assert.lengthOf(new Set(yield* front.images(done)), long.n_iter)
