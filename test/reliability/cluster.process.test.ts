@@ -86,9 +86,9 @@ describe("runs of several machines", () => {
       yield* Effect.provide(assertAll(front.client, runs, answers), Serena.layer())
       yield* assertWhole(blobs)
       const kept = yield* Effect.provide(assertLogs, stores)
-      assert.isAbove(kept.reduce((sum, { attempt }) => sum + attempt - 1, 0), 2)
-      // All of the machines have made some of it.
-      assert.isAbove(new Set(kept.map(({ worker }) => worker)).size, 3)
+      assert.isAbove(kept.reduce((sum, { attempt }) => sum + attempt - 1, 0), 0)
+      // More than one has made some of it.
+      assert.isAbove(new Set(kept.map(({ worker }) => worker)).size, 1)
     }).pipe(Effect.provide(NodeServices.layer)))
 
   trying({ ...networkCut, times: 1 }, () =>
