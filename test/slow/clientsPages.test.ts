@@ -5,7 +5,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { isTried, pages } from "../docs/pages.ts"
 import { follow, installCheckout, inTemporaryFolder, nodeFolder } from "../docs/session.ts"
 
-const paths = ["docs/how-to/serve.md", "docs/how-to/migrate-from-webui.md", "docs/how-to/openai.md"]
+const paths = [
+  "docs/how-to/serve.md",
+  "docs/how-to/runs.md",
+  "docs/how-to/migrate-from-webui.md",
+  "docs/how-to/openai.md"
+]
 const served = pages().filter(({ path }) => paths.includes(path)).map(({ blocks, path }) => [path, blocks] as const)
 
 describe("a reader who does what a page about serving says", () => {
