@@ -1,8 +1,7 @@
 /** Servers and workers as processes of their own, which share a database and a folder. */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { type Options, start, temporaryFolder } from "../cli/process.ts"
-import { postgres } from "../runs/postgres.ts"
+import { type Options, start } from "../cli/process.ts"
 
 const RunReply = Schema.Struct({
   id: Schema.String,
@@ -13,7 +12,7 @@ const RunReply = Schema.Struct({
     message: Schema.optional(Schema.String)
   })
 })
-export type RunReply = typeof RunReply.Type
+type RunReply = typeof RunReply.Type
 
 const decodeRun = Schema.decodeUnknownEffect(RunReply)
 
@@ -84,8 +83,3 @@ export const server = Effect.fnUntraced(function*(
   const running = yield* start(["serve", "--port", "0", ...flagsOf(places), ...flags], options)
   return { ...running, ...clientOf(yield* running.printed(/http:\S+/)) }
 })
-
-/** A PostgreSQL server, and what makes the places of a cluster on it. */
-export const clusters = Effect.map(postgres, ({ database }) => ({
-  places: Effect.all({ database, blobs: temporaryFolder })
-}))
