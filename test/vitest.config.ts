@@ -59,8 +59,9 @@ export default defineConfig({
       }),
       project("engine", { ...inProcess, include: [engine], exclude: [slowEngine] }),
       project("slow-engine", { ...inProcess, include: [slowEngine] }),
-      // Processes that the tests start use every processor.
+      // Processes that the tests start use every processor, but often wait: for a lease, a browser, or each other.
       project("process", {
+        maxWorkers: 3,
         include: [process_, `${slow}/*.test.ts`],
         exclude: [measured],
         sequence: { groupOrder: 1 }

@@ -17,17 +17,6 @@ export interface StatementTimes {
 
 export type Statement = "beat" | "end" | "images" | "poll" | "progress" | "reclaim" | "submit" | "take"
 
-export const statements: ReadonlyArray<Statement> = [
-  "submit",
-  "poll",
-  "take",
-  "progress",
-  "images",
-  "end",
-  "beat",
-  "reclaim"
-]
-
 /** All times in seconds. */
 export interface Parameters {
   readonly workers: number
