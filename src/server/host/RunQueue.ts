@@ -98,6 +98,8 @@ export interface SubmitOptions {
   /** Whose run it is: clients take turns. */
   readonly client?: string | undefined
   readonly priority?: number | undefined
+  /** The model that this process has selected; what the settings say by default. */
+  readonly model?: string | undefined
   /** Labels that its worker must have. */
   readonly labels?: ReadonlyArray<string> | undefined
 }
@@ -398,12 +400,13 @@ const submit = Effect.fnUntraced(
   function*(
     shell: Shell,
     processing: Processing,
-    { client = "", keep = false, key, labels = [], priority = 0, taskId }: SubmitOptions = {}
+    { client = "", keep = false, key, labels = [], model, priority = 0, taskId }: SubmitOptions = {}
   ) {
     const { blobs, dispatcher, store } = shell
     if (shell.closed) return yield* new ShuttingDown()
     const id = randomUUID()
-    const snapshot = yield* shell.options.snapshot
+    const current = yield* shell.options.snapshot
+    const snapshot = model === undefined ? current : { ...current, sd_model_checkpoint: model }
     const seeds = yield* drawSeeds(processing)
     const result = yield* dispatcher.expect(id)
     const accepted = yield* dispatcher.keeping(Effect.gen(function*() {

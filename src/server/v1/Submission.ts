@@ -26,6 +26,7 @@ import { resolveNames } from "../../planning/names.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import { InvalidProcessing } from "../../processing/InvalidProcessing.ts"
 import type { Limits } from "../../processing/Limits.ts"
+import { Options } from "../../processing/Options.ts"
 import * as Processing from "../../processing/Processing.ts"
 import { withoutImages } from "../../runs/stored.ts"
 import { Caller, scopedKey } from "../host/Caller.ts"
@@ -55,7 +56,7 @@ export class Submission extends Context.Service<Submission, {
   static readonly layer: Layer.Layer<
     Submission,
     never,
-    CommandOptions | RunQueue | ModelTitles | ServerOptions | Settings
+    CommandOptions | RunQueue | ModelTitles | Options | ServerOptions | Settings
   > = Layer.effect(
     Submission,
     Effect.gen(function*() {
@@ -64,6 +65,7 @@ export class Submission extends Context.Service<Submission, {
       const queue = yield* RunQueue
       const settings = yield* Settings
       const titles = yield* ModelTitles
+      const inForce = yield* Options
 
       // Only a listed model is loaded: a name is never a path.
       const modelNamed = Effect.fnUntraced(function*(written: unknown) {
@@ -127,9 +129,13 @@ export class Submission extends Context.Service<Submission, {
           const { options, processing } = yield* decode(body, wrongFiles)
           const client = yield* Caller
           const { key = header, ...others } = options
+          // Wherever it executes, the run has the model that is selected here.
+          const { sd_model_checkpoint } = yield* inForce.snapshot
+          const selected = yield* titles.ofName(sd_model_checkpoint)
           const { isNew, run } = yield* queue.submit(processing, {
             ...others,
             client,
+            model: selected?.name,
             keep: true,
             key: key === undefined ? undefined : scopedKey(client, key)
           })

@@ -145,6 +145,8 @@ describe("The history", () => {
       assert.deepStrictEqual(yield* ids("?starred=false"), [cat.id, owl.id])
       assert.deepStrictEqual(yield* ids("?tag=winter"), [fox.id])
       assert.deepStrictEqual(yield* ids("?model=second-model"), [owl.id])
+      // The selected model, which no request and no setting names.
+      assert.deepStrictEqual(yield* ids("?model=first-model"), [cat.id, fox.id])
       assert.deepStrictEqual(yield* ids("?state=failed"), [])
       assert.deepStrictEqual(yield* ids(`?from=${cat.submitted_at + 1}`), [])
       assert.include(yield* ids(`?to=${cat.submitted_at + 1}`), fox.id)
