@@ -13,6 +13,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import { readableError } from "../core/readableError.ts"
 import { BlobError, BlobMissing, BlobStore, hashOf, sweepAfter } from "./BlobStore.ts"
 import * as MemoryBlobStore from "./MemoryBlobStore.ts"
 import type { BlobHash } from "./RunRecord.ts"
@@ -65,7 +66,15 @@ const patience = Duration.seconds(60)
 class NoAnswer extends Schema.TaggedError<NoAnswer>()("NoAnswer", {
   reason: Schema.String,
   isTemporary: Schema.Boolean
-}) {}
+}) {
+  static {
+    readableError(this)
+  }
+
+  override get message(): string {
+    return `The storage gave no answer: ${this.reason}`
+  }
+}
 
 interface Answer {
   readonly status: number

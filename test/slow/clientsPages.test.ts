@@ -8,6 +8,7 @@ import { follow, installCheckout, inTemporaryFolder, nodeFolder } from "../docs/
 const paths = [
   "docs/how-to/serve.md",
   "docs/how-to/runs.md",
+  "docs/how-to/run-a-cluster.md",
   "docs/how-to/migrate-from-webui.md",
   "docs/how-to/openai.md"
 ]
