@@ -207,8 +207,12 @@ const make = Effect.fnUntraced(function*(options: DispatcherOptions) {
       return Deferred.await(deferred)
     }),
     forget: (id) => Effect.sync(() => shell.waiting.delete(id)),
+    // The record lags behind the run, which has no live state any more while its end is written.
     progress: (id) =>
-      Effect.flatMap(shell.runs.get(id), (live) => Option.isSome(live) ? live.value.progress : Effect.undefined),
+      Effect.flatMap(shell.runs.get(id), (live) =>
+        Option.isSome(live)
+          ? live.value.progress
+          : Effect.succeed(shell.executing.has(id) && shell.last?.runId === id ? shell.last : undefined)),
     last: Effect.sync(() => shell.last),
     remove: Effect.fnUntraced(function*(ids) {
       const removed = yield* shell.store.prune({ ids })
