@@ -269,7 +269,7 @@ export class Api extends HttpApi.make("serena")
   .prefix("/v1")
   .middleware(ValidRequest)
   .middleware(SignedIn)
-  .annotate(HttpApi.PayloadParseOptions, { errors: "all" })
+  .annotate(HttpApi.PayloadParseOptions, { errors: "all", onExcessProperty: "error" })
   .annotate(HttpApi.QueryParseOptions, { errors: "all", onExcessProperty: "error" })
   .annotateMerge(OpenApi.annotations({
     title: "Serena",
