@@ -303,8 +303,16 @@ const heed = Effect.fnUntraced(function*(shell: Shell, execution: Execution, { a
   // Heard again when it has a live state.
   if (execution.live === undefined) return
   yield* execution.live[wish]
-  yield* shell.store.append(execution.run.id, [{ _tag: "WishHeard" }], { attempt })
+  yield* shell.store.append(execution.run.id, [{ _tag: "WishHeard", wish }], { attempt })
 })
+
+// Asks a run to end with what it has: by the store, where it has no live state yet.
+const interrupt = (shell: Shell, { live, run: { attempt, id } }: Execution) =>
+  live?.interrupt ?? patiently(
+    "A run could not be asked to end",
+    shell,
+    Effect.asVoid(shell.store.append(id, [{ _tag: "Wished", wish: "interrupt" }], { attempt }))
+  )
 
 // The end of a run that did not execute here, for those who wait here.
 const settle = Effect.fnUntraced(function*({ draining, waiting }: Shell, run: RunRecord) {
@@ -354,7 +362,7 @@ const execute = Effect.fnUntraced(function*(shell: Shell, run: RunRecord) {
   const work = Effect.gen(function*() {
     yield* Effect.forkChild(follow(shell, execution), { startImmediately: true })
     if (shell.maxRunSeconds > 0) {
-      const late = Effect.suspend(() => execution.live?.interrupt ?? Effect.void)
+      const late = Effect.suspend(() => interrupt(shell, execution))
       yield* Effect.forkChild(Effect.andThen(Effect.sleep(shell.maxRunSeconds * 1000), late))
     }
     const asked = yield* Effect.mapError(processingOf(run), ({ message }) => new RequestLost({ reason: message }))
@@ -568,9 +576,10 @@ const drain = Effect.fnUntraced(function*(shell: Shell, grace: number) {
     if (execution.live !== undefined) yield* execution.live.stop
   }
   if (Option.isSome(yield* Effect.timeoutOption(quiet, grace))) return
-  for (const { end, fiber, live } of shell.executing.values()) {
+  for (const execution of shell.executing.values()) {
+    const { end, fiber } = execution
     if (end === "given back" && fiber !== undefined) yield* Effect.forkIn(Fiber.interrupt(fiber), shell.scope)
-    else if (live !== undefined) yield* live.interrupt
+    else yield* interrupt(shell, execution)
   }
   yield* quiet
 })

@@ -23,7 +23,7 @@ export const ImagesMade = Schema.TaggedStruct("ImagesMade", {
 /** Someone asks for it to end, or to go on with its next batch. */
 export const Wished = Schema.TaggedStruct("Wished", { wish: Wish })
 /** The worker has done what was asked, and the run goes on. */
-export const WishHeard = Schema.TaggedStruct("WishHeard", {})
+export const WishHeard = Schema.TaggedStruct("WishHeard", { wish: Wish })
 /** The worker gives it back, or was lost with it. Its finished images stay. */
 export const Returned = Schema.TaggedStruct("Returned", { lost: Schema.Boolean })
 /** The last events of a run. */
@@ -66,6 +66,8 @@ export interface Logged {
   readonly at: number
   readonly event: RunEvent
 }
+
+const weight: Readonly<Record<Wish, number>> = { skip: 1, interrupt: 2, cancel: 3 }
 
 // What is not made again: an image whose sampling was interrupted is, and so are grids.
 const finished = ({ extras, images }: RunRecord): Pick<RunRecord, "extras" | "images"> => {
@@ -125,10 +127,13 @@ export const apply = (
     }
     case "Wished":
       if (run.state === "queued") return event.wish === "skip" ? undefined : ended("cancelled")
-      // A wish to cancel is not taken back by one for less.
-      return run.state !== "running" || run.wish === "cancel" ? undefined : { ...run, wish: event.wish }
+      // A wish that was not yet heard is not taken back by one for less.
+      return run.state !== "running" || (run.wish !== null && weight[run.wish] >= weight[event.wish])
+        ? undefined
+        : { ...run, wish: event.wish }
     case "WishHeard":
-      return run.state !== "running" || run.wish === null ? undefined : { ...run, wish: null }
+      // Another wish may have come meanwhile.
+      return run.state !== "running" || run.wish !== event.wish ? undefined : { ...run, wish: null }
     case "Returned": {
       if (run.state !== "running") return undefined
       if (run.wish === "cancel" || run.bound !== null) return ended("cancelled")

@@ -15,7 +15,7 @@ const Step = Schema.Struct({
     Schema.TaggedStruct("Progressed", { step: small }),
     Schema.TaggedStruct("ImagesMade", { index: small, complete: Schema.Boolean }),
     Schema.TaggedStruct("Wished", { wish: Schema.Literals(["interrupt", "skip", "cancel"]) }),
-    Schema.TaggedStruct("WishHeard", {}),
+    Schema.TaggedStruct("WishHeard", { wish: Schema.Literals(["interrupt", "skip", "cancel"]) }),
     Schema.TaggedStruct("Returned", { lost: Schema.Boolean }),
     Schema.TaggedStruct("Done", { interrupted: Schema.Boolean }),
     Schema.TaggedStruct("Cancelled", {}),
@@ -108,6 +108,16 @@ describe("what can happen to a run", () => {
     assert.strictEqual(apply(cancelling, { _tag: "Returned", lost: true }, { at: 0 })?.state, "cancelled")
     assert.strictEqual(apply(fresh(), { _tag: "Wished", wish: "interrupt" }, { at: 0 })?.state, "cancelled")
     assert.isUndefined(apply(fresh(), { _tag: "Wished", wish: "skip" }, { at: 0 }))
+  })
+
+  it("forgets no wish for one for less, nor one that came while the one before was heard", () => {
+    const taken = apply(fresh(), { _tag: "Taken", worker: "u", attempt: 1 }, { at: 0 }) ?? assert.fail()
+    const interrupting = apply(taken, { _tag: "Wished", wish: "interrupt" }, { at: 0 }) ?? assert.fail()
+    assert.isUndefined(apply(interrupting, { _tag: "Wished", wish: "skip" }, { at: 0 }))
+    const cancelling = apply(interrupting, { _tag: "Wished", wish: "cancel" }, { at: 0 }) ?? assert.fail()
+    assert.isUndefined(apply(cancelling, { _tag: "WishHeard", wish: "interrupt" }, { at: 0, attempt: 1 }))
+    const heard = apply(interrupting, { _tag: "WishHeard", wish: "interrupt" }, { at: 0, attempt: 1 })
+    assert.isNull(heard?.wish)
   })
 
   it("names no file at its end that is not kept", () => {

@@ -10,8 +10,8 @@ import { blobsOf } from "../../src/runs/RunRecord.ts"
 import { RunStore } from "../../src/runs/RunStore.ts"
 import * as SqlRunStore from "../../src/runs/SqlRunStore.ts"
 import { keepSent, processingOf, withoutImages } from "../../src/runs/stored.ts"
+import { newRun } from "./newRun.ts"
 import { bytesOf } from "./numberedBytes.ts"
-import { newRun } from "./records.ts"
 
 /** The stores of a data folder. */
 const stores = (folder: string) =>

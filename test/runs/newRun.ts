@@ -1,7 +1,8 @@
 /** Runs for tests of stores. */
 import * as Schema from "effect/Schema"
 import { AskedRequest } from "../../src/contract/Run.ts"
-import { noImages, type StoredImage } from "../../src/runs/RunRecord.ts"
+import { accepted } from "../../src/runs/accepted.ts"
+import { noImages, type RunRecord, type StoredImage } from "../../src/runs/RunRecord.ts"
 import type { NewRun, Worker } from "../../src/runs/RunStore.ts"
 
 const ask = Schema.decodeUnknownSync(AskedRequest)
@@ -24,6 +25,12 @@ export const newRun = (
   keep: true,
   priority: 0,
   cost: 1,
+  ...fields
+})
+
+/** A run that waits. */
+export const queuedRun = (id: string, fields: Partial<RunRecord> = {}): RunRecord => ({
+  ...accepted(newRun(id), { place: 1, submittedAt: 0 }),
   ...fields
 })
 

@@ -9,7 +9,7 @@ import * as MemoryBlobStore from "../../src/runs/MemoryBlobStore.ts"
 import { blobsOf, RunRecord } from "../../src/runs/RunRecord.ts"
 import { keepSent, processingOf, withoutImages } from "../../src/runs/stored.ts"
 import { type AnyRequest, requests } from "../diffusion/anyRequest.ts"
-import { queuedRun } from "./records.ts"
+import { queuedRun } from "./newRun.ts"
 
 /** Records over all their fields; settings are whatever JSON holds. */
 const AnyRecord = RunRecord.mapFields(Struct.assign({ settings: Schema.Record(Schema.String, Schema.Json) }))

@@ -4,7 +4,7 @@ import type { Preview } from "../../../src/runner/RunState.ts"
 import { apply, type Logged, type RunEvent } from "../../../src/runs/RunEvent.ts"
 import type { Moment, RunRecord } from "../../../src/runs/RunRecord.ts"
 import * as RunLog from "../../../src/server/v1/RunLog.ts"
-import { queuedRun, storedImage } from "../../runs/records.ts"
+import { image, queuedRun } from "../../runs/newRun.ts"
 
 const momentAt = (step: number, previewStep: number | null = null): Moment => ({
   activity: "sampling",
@@ -58,7 +58,7 @@ const eventOf = (story: Story, command: typeof Command.Type): RunEvent => {
     case "ImagesMade":
       return {
         _tag: "ImagesMade",
-        images: Array.from({ length: command.count }, (_, i) => storedImage(story.made + i)),
+        images: Array.from({ length: command.count }, (_, i) => image(story.made + i)),
         extras: []
       }
     case "Done":
