@@ -54,7 +54,8 @@ describe("operations", () => {
         Effect.map(Effect.replicateEffect(once(steps), 5), (counts) => Math.min(...counts))
       const [twenty, forty, sixty] = [yield* count(20), yield* count(40), yield* count(60)]
       assert.isBelow(twenty, 320_000)
-      // The next twenty steps take no more than those before them.
-      assert.isBelow(sixty - forty, (forty - twenty) * 1.05, `${twenty}, ${forty}, ${sixty}`)
+      // The next twenty steps take no more than those before them. Work that grew with the steps taken would need 5 / 3
+      // of it; on a busy machine a run gives more turns to others, which costs a few percent.
+      assert.isBelow(sixty - forty, (forty - twenty) * 1.3, `${twenty}, ${forty}, ${sixty}`)
     }).pipe(Effect.provide(TestRuntime.layer())))
 })

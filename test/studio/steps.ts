@@ -36,6 +36,15 @@ export const submitted = async (page: Page, act: () => Promise<void>): Promise<R
   return request.postDataJSON()
 }
 
+/** The id of the next submitted run, when the server has accepted it. */
+export const accepted = async (page: Page, act: () => Promise<void>): Promise<string> => {
+  const [response] = await Promise.all([
+    page.waitForResponse((response) => response.request().method() === "POST" && response.url().endsWith("/v1/runs")),
+    act()
+  ])
+  return (await response.json()).id
+}
+
 /** Drops a file on the page, on `target` or anywhere. */
 export const dropFile = async (page: Page, bytes: Uint8Array, name: string, target?: string) => {
   await page.evaluate(({ data, name, target }) => {

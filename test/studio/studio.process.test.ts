@@ -8,6 +8,7 @@ import type { BrowserContextOptions, Page } from "playwright-core"
 import sharp from "sharp"
 import { serious } from "./axe.ts"
 import {
+  accepted,
   button,
   dropFile,
   gallery,
@@ -266,15 +267,14 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       await prompt(page).fill("a pink heart")
       await number(page, "Sampling steps").fill("30")
       await number(page, "Batch count").fill("50")
-      await generate(page).click()
-      const count = await page.evaluate(async () => {
-        const [run] = (await (await fetch("v1/runs")).json()).runs
+      const id = await accepted(page, () => generate(page).click())
+      const count = await page.evaluate(async (id) => {
         const image = await new Promise<MessageEvent>((resolve) =>
-          new EventSource(`v1/runs/${run.id}/events`).addEventListener("image", resolve, { once: true })
+          new EventSource(`v1/runs/${id}/events`).addEventListener("image", resolve, { once: true })
         )
-        const { status } = await (await fetch(`v1/runs/${run.id}`, { method: "DELETE" })).json()
+        const { status } = await (await fetch(`v1/runs/${id}`, { method: "DELETE" })).json()
         return [JSON.parse(image.data).image.index, status._tag]
-      })
+      }, id)
       assert.deepStrictEqual(count[0], 0)
       await page.getByText("The run was cancelled.").first().waitFor()
       assert.isAtLeast(await gallery(page).count(), 1)

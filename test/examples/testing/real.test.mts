@@ -10,5 +10,5 @@ layer(Serena.layer({ options: { samples_save: false } }), { excludeTestServices:
       const [image] = yield* generate("red circle")
       assert.strictEqual(image?.width, 64)
       assert.deepStrictEqual([...image?.bytes.subarray(0, 4) ?? []], [0x89, 0x50, 0x4E, 0x47])
-    }))
+    }), 60_000)
 })
