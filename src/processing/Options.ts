@@ -402,7 +402,9 @@ const fields = {
       infotext: "Color correction"
     })
   ),
-  img2img_background_color: Schema.String.check(Schema.isPattern(/^#[0-9a-fA-F]{6}$/u)).pipe(
+  img2img_background_color: Schema.String.check(
+    Schema.isPattern(/^#[0-9a-fA-F]{6}$/u, { expected: "a colour of six hexadecimal digits, such as #ffffff" })
+  ).pipe(
     field({
       title: "Background colour",
       description: "Colour behind transparent areas of an init image.",

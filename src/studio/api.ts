@@ -80,6 +80,9 @@ const fieldOf: Readonly<Record<string, string>> = {
   ModelNotFound: "sd_model_checkpoint"
 }
 
+/** A size of files for people. */
+export const inMb = (bytes: number): string => `${Math.round(bytes / 2 ** 20 * 10) / 10} MB`
+
 const noAnswer = "The server does not answer. Check that it is running, and try again."
 
 /** An error of the API, or its JSON together with its message. */
@@ -90,6 +93,12 @@ export const failureOf = (
   const { _tag, problems }: Readonly<Record<string, unknown>> = isRecord(error) ? error : {}
   const tag = typeof _tag === "string" ? _tag : ""
   if (tag === "ConnectionError") return new ApiFailure(tag, noAnswer)
+  if (tag === "TooLarge" && isRecord(error) && typeof error["limit"] === "number") {
+    return new ApiFailure(
+      tag,
+      `${String(error["what"])} is over the limit of ${inMb(error["limit"])}. Send a smaller one.`
+    )
+  }
   const field = fieldOf[tag]
   if (Array.isArray(problems)) return new ApiFailure(tag, message, problems.filter(isProblem))
   return new ApiFailure(tag, message, field === undefined ? [] : [{ path: field, message }])

@@ -280,6 +280,23 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       assert.isAtLeast(await gallery(page).count(), 1)
     }))
 
+  it.effect("shows each image when it is made, over the last result, with progress in sight on a phone", () =>
+    visiting(async (page) => {
+      await generateImage(page, "a red circle")
+      await number(page, "Sampling steps").fill("60")
+      await number(page, "Batch count").fill("40")
+      await generate(page).click()
+      await page.locator(".stage-images.old img").waitFor()
+      const strip = page.locator(".strip")
+      await strip.waitFor()
+      assert.isTrue(await strip.evaluate((node) => node.getBoundingClientRect().bottom <= innerHeight))
+      await page.locator(".stage-images:not(.old) .stage-image").nth(1).waitFor()
+      await tab(page, "Image to image").click()
+      await button(strip, "Stop").click()
+      await strip.waitFor({ state: "hidden" })
+      assert.isAtLeast(await page.locator(".stage-images:not(.old) .stage-image").count(), 2)
+    }, { viewport: { width: 390, height: 780 } }))
+
   it.effect("finds its run again after a reload, and all that was typed", () =>
     visiting(async (page) => {
       await generateImage(page)
@@ -377,6 +394,84 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
 
       await dropFile(page, new TextEncoder().encode("no image"), "notes.txt", "img2img")
       await page.getByText("The browser cannot read this file as an image.").waitFor()
+    }))
+
+  it.effect("loses nothing by one click: what is replaced, removed or filled in comes back by Undo", () =>
+    visiting(async (page) => {
+      const { keyboard } = page
+      const undo = () => page.getByRole("status").getByRole("button", { name: "Undo" }).click()
+      await generateImage(page, "a white ring on a green background")
+      const bytes = await latest(page)
+      await prompt(page).press("Control+a")
+      await prompt(page).pressSequentially("my own words")
+      await number(page, "Sampling steps").press("Control+a")
+      await number(page, "Sampling steps").pressSequentially("7")
+      await button(page, "Reuse settings").click()
+      await page.getByText("The form has the settings of this image.").waitFor()
+      assert.strictEqual(await prompt(page).inputValue(), "a white ring on a green background")
+      // The prompt has its own history, which knows what the page has written.
+      await keyboard.press("Control+z")
+      assert.strictEqual(await prompt(page).inputValue(), "my own words")
+      await undo()
+      await page.waitForFunction(() => document.querySelector<HTMLInputElement>("#field-steps")?.value === "7")
+      assert.strictEqual(await prompt(page).inputValue(), "my own words")
+
+      // The mask on one tab outlives a picture that is sent to another, and a reload.
+      await button(page, "Inpaint").click()
+      const canvas = page.locator("canvas")
+      await canvas.focus()
+      await keyboard.down("Space")
+      await keyboard.press("Shift+ArrowRight")
+      await keyboard.up("Space")
+      await button(page, "Invert the mask").click()
+      // After a click on a tool, the keys are the brush's.
+      await keyboard.press("Control+z")
+      const mask = async () =>
+        (await pixelsOf((await submitted(page, () => generate(page).click()))["mask"])).at(40, 32)
+      assert.strictEqual(await mask(), 255)
+      await dropFile(page, bytes, "ring.png", "img2img")
+      await page.getByRole("img", { name: "Init image, ring.png" }).waitFor()
+      await page.reload()
+      await tab(page, "Inpaint").click()
+      await canvas.waitFor()
+      assert.strictEqual(await mask(), 255)
+      await button(page, "Remove the init image").click()
+      await canvas.waitFor({ state: "hidden" })
+      await undo()
+      await canvas.waitFor()
+      await dropFile(page, bytes, "ring.png", "inpaint")
+      await page.getByText("The image is replaced, without its mask.").waitFor()
+      await undo()
+      await page.getByRole("img", { name: /Image to inpaint, serena-/ }).waitFor()
+      assert.strictEqual(await mask(), 255)
+
+      // Each tab stays where it was scrolled to.
+      await tab(page, "Text to image").click()
+      await page.locator(".panel-scroll").evaluate((node) => node.scrollTo({ top: 90 }))
+      await tab(page, "Settings").click()
+      await tab(page, "Text to image").click()
+      await page.waitForFunction(() => document.querySelector(".panel-scroll")?.scrollTop === 90)
+    }))
+
+  it.effect("says in megabytes and before it is sent that a file is too large, and that the browser is full", () =>
+    visiting(async (page) => {
+      await tab(page, "Image to image").click()
+      await page.evaluate(() => {
+        const transfer = new DataTransfer()
+        transfer.items.add(new File([new Uint8Array(65 * 2 ** 20)], "huge.png", { type: "image/png" }))
+        const input = document.querySelector<HTMLInputElement>("input[type=file]")
+        if (input !== null) input.files = transfer.files
+        input?.dispatchEvent(new Event("change", { bubbles: true }))
+      })
+      await page.getByText("huge.png has 65 MB. The server takes images of up to 64 MB.").waitFor()
+      await button(page, "Close this message").click()
+      await page.evaluate(() => {
+        Storage.prototype.setItem = () => {
+          throw new DOMException("", "QuotaExceededError")
+        }
+      })
+      await prompt(page).pressSequentially("a pink heart")
+      await page.getByRole("alert").getByText(/^The browser's storage for this page is full/).waitFor()
     }))
 
   it.effect("sends the mask as it was painted", () =>

@@ -1,13 +1,14 @@
 /**
- * A button that opens the file picker for an image.
+ * A button that opens the file picker for an image, or for several.
  */
 import { useRef } from "preact/hooks"
 import { Icon } from "./Icon.tsx"
 
-export const FileButton = ({ isQuiet = false, label, onFile }: {
+export const FileButton = ({ isMultiple = false, isQuiet = false, label, onFiles }: {
   readonly label: string
   readonly isQuiet?: boolean | undefined
-  readonly onFile: (file: File) => void
+  readonly isMultiple?: boolean | undefined
+  readonly onFiles: (files: readonly [File, ...ReadonlyArray<File>]) => void
 }) => {
   const input = useRef<HTMLInputElement>(null)
   return (
@@ -17,11 +18,12 @@ export const FileButton = ({ isQuiet = false, label, onFile }: {
         class="unseen"
         type="file"
         accept="image/png,image/jpeg,image/webp,image/*"
+        multiple={isMultiple}
         tabIndex={-1}
         aria-hidden="true"
         onChange={({ currentTarget }) => {
-          const [file] = currentTarget.files ?? []
-          if (file !== undefined) onFile(file)
+          const [first, ...others] = currentTarget.files ?? []
+          if (first !== undefined) onFiles([first, ...others])
           currentTarget.value = ""
         }}
       />

@@ -1,18 +1,37 @@
 /**
  * An image of the gallery.
  */
+import { useSignal } from "@preact/signals"
+import { useEffect } from "preact/hooks"
 import type { GalleryImage } from "../state/gallery.ts"
+import { isAway } from "../state/queue.ts"
 
 export const Shown = (
-  { isLarge = false, image }: { readonly image: GalleryImage; readonly isLarge?: boolean | undefined }
-) => (
-  <img
-    src={image.url}
-    width={image.width}
-    height={image.height}
-    alt={image.prompt === "" ? "An image without a prompt" : image.prompt}
-    loading={isLarge ? "eager" : "lazy"}
-    decoding="async"
-    style={isLarge ? { "--natural": `${image.width}px` } : {}}
-  />
-)
+  { image, isLarge = false }: { readonly image: GalleryImage; readonly isLarge?: boolean | undefined }
+) => {
+  const attempt = useSignal(0)
+  const isLost = useSignal(false)
+  // Once the server answers again, what could not be loaded is asked for anew.
+  useEffect(() => {
+    if (isAway.value || !isLost.peek()) return
+    attempt.value = attempt.peek() + 1
+    isLost.value = false
+  }, [isAway.value])
+  if (isLost.value) {
+    return <span class="lost">{isLarge ? "The server does not answer, or no longer has this image." : ""}</span>
+  }
+  return (
+    <img
+      src={attempt.value === 0 ? image.url : `${image.url}?again=${attempt.value}`}
+      width={image.width}
+      height={image.height}
+      alt={image.prompt === "" ? "An image without a prompt" : image.prompt}
+      loading={isLarge ? "eager" : "lazy"}
+      decoding="async"
+      style={isLarge ? { "--natural": `${image.width}px` } : {}}
+      onError={() => {
+        isLost.value = true
+      }}
+    />
+  )
+}

@@ -78,7 +78,7 @@ const Followed = ({ kind, place, unit }: Placed & { readonly kind: Kind }) => {
                 : "The init image is followed, unless you drop an image anywhere, paste one here, or choose one."}
             </p>
             <div class="actions">
-              <FileButton label="Choose a file" onFile={take} />
+              <FileButton label="Choose a file" onFiles={([file]) => take(file)} />
               {newest.value === undefined
                 ? null
                 : (
@@ -98,7 +98,7 @@ const Followed = ({ kind, place, unit }: Placed & { readonly kind: Kind }) => {
             </div>
             <div class="source-bar">
               <span class="small muted">{own.width} × {own.height}</span>
-              <FileButton label="Replace" onFile={take} isQuiet />
+              <FileButton label="Replace" onFiles={([file]) => take(file)} isQuiet />
               <button
                 type="button"
                 class="button quiet low square"

@@ -86,6 +86,9 @@ export const MaskEditor = ({ source }: { readonly source: Source }) => {
   }
 
   const onKey = (event: KeyboardEvent) => {
+    // The toolbar's own keys move its slider and press its buttons.
+    const isOnTools = event.target !== canvas.current
+    if (isOnTools && (event.key === " " || event.key.startsWith("Arrow"))) return
     const at = cursor.value ?? { x: width / 2, y: height / 2 }
     const stepBy = Math.max(1, longest / (event.shiftKey ? 8 : 40))
     const moves: Readonly<Record<string, Place>> = {
@@ -116,8 +119,14 @@ export const MaskEditor = ({ source }: { readonly source: Source }) => {
   }
 
   const at = cursor.value
+  // After a click on a tool the keys go to the brush again.
+  const giveBack = ({ detail, target }: MouseEvent) => {
+    if (detail > 0 && target instanceof Element && target.closest("button") !== null) {
+      canvas.current?.focus({ preventScroll: true })
+    }
+  }
   return (
-    <div>
+    <div onKeyDown={onKey}>
       <div class="mask-stage">
         <div style={{ "--shape": width / height }}>
           <img src={source.url} alt={`Image to inpaint, ${source.name}`} draggable={false} />
@@ -151,7 +160,6 @@ export const MaskEditor = ({ source }: { readonly source: Source }) => {
               finish()
               cursor.value = undefined
             }}
-            onKeyDown={onKey}
             onKeyUp={({ key }) => {
               if (key === " ") finish()
             }}
@@ -169,7 +177,7 @@ export const MaskEditor = ({ source }: { readonly source: Source }) => {
           )}
         </div>
       </div>
-      <div class="mask-tools" role="toolbar" aria-label="Brush">
+      <div class="mask-tools" role="toolbar" aria-label="Brush" onClick={giveBack}>
         <Tool
           icon="brush"
           label="Paint"

@@ -4,7 +4,7 @@
  * The open viewer has them in itself: a modal dialog makes all that is outside of it inert.
  */
 import { Icon } from "../controls/Icon.tsx"
-import { endToast, type Notice, toast, trouble } from "../state/ui.ts"
+import { endToast, type Notice, toast, trouble } from "../state/notices.ts"
 
 const Action = ({ notice: { action } }: { readonly notice: Notice }) =>
   action === undefined

@@ -13,6 +13,7 @@ import { Networks } from "./Networks.tsx"
 import { Seed } from "./Seed.tsx"
 import { Size } from "./Size.tsx"
 import { Inpainting, SourceSection, Strength } from "./SourceSection.tsx"
+import { RunStrip } from "./Stage.tsx"
 import { Styles } from "./Styles.tsx"
 
 const Alert = () =>
@@ -90,6 +91,7 @@ export const Panel = ({ kind }: { readonly kind: Kind }) => (
     <div class="panel-foot">
       <Unavailable />
       <Alert />
+      <RunStrip />
       <button type="submit" class="button main" aria-disabled={submitting.value}>
         <Icon name="spark" />
         Generate

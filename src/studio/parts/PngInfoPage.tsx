@@ -108,7 +108,7 @@ export const PngInfoPage = () => {
               <strong>Image to read</strong>
               <p class="small muted">Drop an image anywhere, paste one, or choose a file.</p>
             </div>
-            <FileButton label="Choose a file" onFile={take} />
+            <FileButton label="Choose a file" onFiles={([file]) => take(file)} />
           </div>
         )
         : (
@@ -119,7 +119,7 @@ export const PngInfoPage = () => {
                 : null}
               <div class="source-bar">
                 <span class="small muted">{shown.name}</span>
-                <FileButton label="Replace" onFile={take} isQuiet />
+                <FileButton label="Replace" onFiles={([file]) => take(file)} isQuiet />
               </div>
             </div>
             <div class="card" aria-live="polite">

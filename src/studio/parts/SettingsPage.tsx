@@ -7,8 +7,8 @@ import { described, Field, ProblemOf } from "../controls/Field.tsx"
 import { readNumber } from "../controls/inputs.tsx"
 import { models, options, selectedModel, setOptions, unavailable } from "../state/catalogue.ts"
 import { settingLabelOf } from "../state/fields.ts"
+import { say } from "../state/notices.ts"
 import { clearProblems, showProblems } from "../state/problems.ts"
-import { say } from "../state/ui.ts"
 
 const saving = signal(false)
 

@@ -8,9 +8,12 @@ import { modelSide, presets } from "../state/catalogue.ts"
 import { labelOf } from "../state/fields.ts"
 import { change, form } from "../state/form.ts"
 import { source } from "../state/source.ts"
-import { isKind, tab } from "../state/ui.ts"
 
-const Side = ({ name }: { readonly name: "width" | "height" }) => (
+const Side = ({ name, otherwise }: {
+  readonly name: "width" | "height"
+  /** What an empty field stands for, in pixels. */
+  readonly otherwise: number
+}) => (
   <div class="field">
     <label class="label" for={`field-${name}`}>{labelOf(name).label}</label>
     <input
@@ -20,7 +23,7 @@ const Side = ({ name }: { readonly name: "width" | "height" }) => (
       inputMode="numeric"
       step={8}
       value={form.value[name] ?? ""}
-      placeholder={String(modelSide.value)}
+      placeholder={String(otherwise)}
       autoComplete="off"
       {...described(name)}
       onInput={({ currentTarget }) => change({ [name]: readNumber(currentTarget.value) })}
@@ -43,16 +46,16 @@ const Preset = ({ height, label, width }: {
   </button>
 )
 
-// A side of the init image as a multiple of 16.
-const fitting = (side: number) => Math.max(16, Math.round(side / 16) * 16)
-
 export const Size = () => {
   const { height, width } = form.value
-  const start = isKind(tab.value) && tab.value !== "txt2img" ? source.value : undefined
+  const start = source.value
+  const side = modelSide.value
+  const own = start === undefined ? { width: side, height: side } : start
+  const isOwn = start !== undefined && width === null && height === null
   return (
     <fieldset class="field" aria-label="Size">
       <div class="size">
-        <Side name="width" />
+        <Side name="width" otherwise={own.width} />
         <button
           type="button"
           class="button quiet square"
@@ -62,16 +65,20 @@ export const Size = () => {
         >
           <Icon name="swap" />
         </button>
-        <Side name="height" />
+        <Side name="height" otherwise={own.height} />
+        {isOwn
+          ? (
+            <span class="hint">
+              Empty fields take the size of the init image, down to a multiple that the model makes.
+            </span>
+          )
+          : null}
         <ProblemOf name="width" />
         <ProblemOf name="height" />
       </div>
       <div class="presets">
-        <Preset width={null} height={null} label="Model's size" />
-        {start === undefined
-          ? null
-          : <Preset width={fitting(start.width)} height={fitting(start.height)} label="Init image" />}
-        {presets.value.filter(({ height, width }) => width !== height || width !== modelSide.value).map((size) => (
+        <Preset width={null} height={null} label={start === undefined ? "Model's size" : "Size of the init image"} />
+        {presets.value.filter(({ height, width }) => width !== height || width !== side).map((size) => (
           <Preset key={`${size.width}x${size.height}`} {...size} label={`${size.width} × ${size.height}`} />
         ))}
       </div>

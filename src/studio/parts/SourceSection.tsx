@@ -9,15 +9,12 @@ import { Choices, NumberInput, Select, Switch } from "../controls/inputs.tsx"
 import { selectedModel } from "../state/catalogue.ts"
 import { form } from "../state/form.ts"
 import { clearProblems } from "../state/problems.ts"
-import { drop, source } from "../state/source.ts"
-import { startFrom } from "../state/transfer.ts"
+import { drop, type SourceKind, sources, take } from "../state/source.ts"
 import { MaskEditor } from "./MaskEditor.tsx"
 
-type SourceKind = "img2img" | "inpaint"
-
-const take = (kind: SourceKind) => (file: File) => {
+const taking = (kind: SourceKind) => (files: ReadonlyArray<File>) => {
   clearProblems(["init_images", "mask"])
-  void startFrom(file, file.name, kind)
+  void take(kind, files.map((blob) => ({ blob, name: blob.name })))
 }
 
 const Empty = ({ kind }: { readonly kind: SourceKind }) => (
@@ -27,12 +24,16 @@ const Empty = ({ kind }: { readonly kind: SourceKind }) => (
       <strong>{kind === "inpaint" ? "Image to inpaint" : "Init image"}</strong>
       <p class="small muted">Drop an image anywhere, paste one, or choose a file.</p>
     </div>
-    <FileButton label="Choose a file" onFile={take(kind)} />
+    <FileButton
+      label={kind === "inpaint" ? "Choose a file" : "Choose files"}
+      onFiles={taking(kind)}
+      isMultiple={kind === "img2img"}
+    />
   </div>
 )
 
 export const SourceSection = ({ kind }: { readonly kind: SourceKind }) => {
-  const start = source.value
+  const [start, ...others] = sources.value[kind]
   return (
     <section class={kind === "inpaint" ? "field bench" : "field"} aria-label="Init image">
       {start === undefined ? <Empty kind={kind} /> : (
@@ -40,15 +41,28 @@ export const SourceSection = ({ kind }: { readonly kind: SourceKind }) => {
           {kind === "inpaint"
             ? <MaskEditor source={start} />
             : <img src={start.url} alt={`Init image, ${start.name}`} />}
+          {others.length === 0 ? null : (
+            <ul class="others" aria-label="Other init images">
+              {others.map(({ name, url }) => (
+                <li key={url}>
+                  <img src={url} alt={`Init image, ${name}`} />
+                </li>
+              ))}
+            </ul>
+          )}
           <div class="source-bar">
-            <span class="small muted">{start.width} × {start.height}</span>
-            <FileButton label="Replace" onFile={take(kind)} isQuiet />
+            <span class="small muted">
+              {others.length === 0
+                ? `${start.width} × ${start.height}`
+                : `${others.length + 1} images, each a run of its own`}
+            </span>
+            <FileButton label="Replace" onFiles={taking(kind)} isMultiple={kind === "img2img"} isQuiet />
             <button
               type="button"
               class="button quiet low square"
               aria-label="Remove the init image"
               title="Remove the init image"
-              onClick={drop}
+              onClick={() => drop(kind)}
             >
               <Icon name="close" />
             </button>

@@ -1,11 +1,12 @@
 /**
  * The stage: the current run with its progress, or the latest images.
  */
+import type { ComponentChildren } from "preact"
 import { Icon } from "../controls/Icon.tsx"
 import { Shown } from "../controls/Shown.tsx"
 import { selectedModel } from "../state/catalogue.ts"
 import { change } from "../state/form.ts"
-import { type GalleryImage, stagedImages, view } from "../state/gallery.ts"
+import { type GalleryImage, liveOf, stagedImages, view } from "../state/gallery.ts"
 import { isPaused } from "../state/queue.ts"
 import { type Activity, cancel, current, interrupt, skip, warnings } from "../state/runs.ts"
 import { download, reuse, send } from "../state/transfer.ts"
@@ -103,10 +104,8 @@ const seconds = (value: number): string =>
 
 const sentenceCase = (words: string): string => words.slice(0, 1).toUpperCase() + words.slice(1)
 
-const RunProgress = ({ run }: { readonly run: Activity }) => {
-  const { isLost, position, progress, wish } = run
-  const percent = Math.round((progress?.fraction ?? 0) * 100)
-  const title = isLost
+const titleOf = ({ isLost, position, progress, wish }: Activity): string =>
+  isLost
     ? "Connection lost; reconnecting"
     : wish === "interrupt" || progress?.interrupted === true
     ? "Ending after this step"
@@ -123,6 +122,38 @@ const RunProgress = ({ run }: { readonly run: Activity }) => {
     : progress.text === "" || progress.text.startsWith("Batch")
     ? sentenceCase(progress.job)
     : progress.text
+
+/** The run in a line, where the stage may be out of sight. */
+export const RunStrip = () => {
+  const run = current.value
+  if (run === undefined) return null
+  const { position, progress } = run
+  const percent = Math.round((progress?.fraction ?? 0) * 100)
+  return (
+    <div class="strip">
+      <span>
+        {titleOf(run)}
+        {position === undefined && progress !== undefined ? `, ${percent} %` : ""}
+      </span>
+      <button
+        type="button"
+        class="button quiet low"
+        disabled={run.wish !== undefined}
+        onClick={() => void (position === undefined ? interrupt(run.id) : cancel(run.id))}
+      >
+        {position === undefined ? "Stop" : "Cancel"}
+      </button>
+      <div class="bar" aria-hidden="true">
+        <div style={{ transform: `scaleX(${Math.max(0.01, progress?.fraction ?? 0)})` }} />
+      </div>
+    </div>
+  )
+}
+
+const RunProgress = ({ run }: { readonly run: Activity }) => {
+  const { position, progress, wish } = run
+  const percent = Math.round((progress?.fraction ?? 0) * 100)
+  const title = titleOf(run)
   const isKnown = position === undefined && progress !== undefined && progress.fraction > 0
   return (
     <div class="progress">
@@ -205,6 +236,44 @@ const Caption = ({ image }: { readonly image: GalleryImage }) => (
   </div>
 )
 
+const Made = ({ children, images, isOld = false }: {
+  readonly images: ReadonlyArray<GalleryImage>
+  /** Whether they are of the run before. */
+  readonly isOld?: boolean | undefined
+  readonly children?: ComponentChildren
+}) => (
+  <div class={`stage-images ${images.length === 1 && children === undefined ? "one" : "many"}${isOld ? " old" : ""}`}>
+    {images.map((image) => (
+      <button
+        key={image.key}
+        type="button"
+        class="stage-image"
+        aria-label={`Open: ${image.prompt}`}
+        onClick={() => view(image, "stage")}
+      >
+        <Shown image={image} isLarge />
+      </button>
+    ))}
+    {children}
+  </div>
+)
+
+const Live = ({ old, run }: { readonly run: Activity; readonly old: ReadonlyArray<GalleryImage> }) => {
+  const made = liveOf(run.id)
+  const preview = run.preview === undefined
+    ? null
+    : <img class="stage-preview" src={run.preview.url} alt="Preview of the image being generated" />
+  if (made.length > 0) return <Made images={made}>{preview ?? <span />}</Made>
+  if (preview !== null) return preview
+  return old.length > 0
+    ? <Made images={old} isOld />
+    : (
+      <div class="empty">
+        <p class="muted">A preview appears after the first steps.</p>
+      </div>
+    )
+}
+
 export const Stage = () => {
   const run = current.value
   const made = stagedImages.value
@@ -213,30 +282,10 @@ export const Stage = () => {
     <section class="stage" aria-label={run === undefined ? "Latest images" : "Current run"}>
       <div class="stage-frame">
         {run !== undefined
-          ? run.preview === undefined
-            ? (
-              <div class="empty">
-                <p class="muted">A preview appears after the first steps.</p>
-              </div>
-            )
-            : <img class="stage-preview" src={run.preview} alt="Preview of the image being generated" />
+          ? <Live run={run} old={made} />
           : made.length === 0
           ? <Empty />
-          : (
-            <div class={made.length === 1 ? "stage-images one" : "stage-images many"}>
-              {made.map((image) => (
-                <button
-                  key={image.key}
-                  type="button"
-                  class="stage-image"
-                  aria-label={`Open: ${image.prompt}`}
-                  onClick={() => view(image, "stage")}
-                >
-                  <Shown image={image} isLarge />
-                </button>
-              ))}
-            </div>
-          )}
+          : <Made images={made} />}
       </div>
       {run !== undefined ? <RunProgress run={run} /> : null}
       <Queue />

@@ -4,7 +4,9 @@
 import { useEffect, useRef } from "preact/hooks"
 import { Icon } from "../controls/Icon.tsx"
 import { models, selectedModel, setOptions } from "../state/catalogue.ts"
-import { complain, go, isDark, say, tab, tabs, toggleTheme } from "../state/ui.ts"
+import { complain, say } from "../state/notices.ts"
+import { current } from "../state/runs.ts"
+import { go, isDark, tab, tabs, toggleTheme } from "../state/ui.ts"
 
 export const Logo = () => (
   <svg viewBox="0 0 32 32" aria-hidden="true" focusable="false">
@@ -88,6 +90,11 @@ export const Top = () => {
             {label}
           </button>
         ))}
+      </div>
+      <div class="top-progress" aria-hidden="true">
+        {current.value === undefined
+          ? null
+          : <div style={{ transform: `scaleX(${Math.max(0.01, current.value.progress?.fraction ?? 0)})` }} />}
       </div>
       <div class="top-side">
         <ModelChoice />

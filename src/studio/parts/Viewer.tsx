@@ -1,13 +1,13 @@
 /**
  * The viewer: the arrow keys go through the images, F fills the screen, S stars, Delete removes, Escape closes it.
  */
-import { useEffect, useRef } from "preact/hooks"
+import { useLayoutEffect, useRef } from "preact/hooks"
 import type { Run } from "../api.ts"
 import { Icon } from "../controls/Icon.tsx"
 import { Shown } from "../controls/Shown.tsx"
 import { addTag, closeViewer, type GalleryImage, remove, removeTag, star, step, viewed } from "../state/gallery.ts"
+import { complain } from "../state/notices.ts"
 import { copyImage, copyText, download, reuse, send, useSeed } from "../state/transfer.ts"
-import { complain } from "../state/ui.ts"
 import { Notices } from "./Notices.tsx"
 
 // The tab is opened synchronously within the click, or the browser blocks it as a pop-up.
@@ -107,7 +107,7 @@ export const Viewer = () => {
   const frame = useRef<HTMLDivElement>(null)
   const now = viewed.value
   const isOpen = now !== undefined
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (isOpen && dialog.current?.open === false) dialog.current.showModal()
     if (!isOpen && dialog.current?.open === true) dialog.current.close()
   }, [isOpen])

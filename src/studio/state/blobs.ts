@@ -1,8 +1,10 @@
 /**
- * Image files in the browser's IndexedDB, which persist across reloads and after the server has discarded them.
+ * Image files in the browser's IndexedDB, one record for each use of the form, which persist across reloads.
  *
- * Storage is optional: without it, nothing is found and nothing fails.
+ * Storage is optional: without it, nothing is found and nothing fails; a full one is said once.
  */
+import { isFull, sayFull } from "./persist.ts"
+
 const storeName = "images"
 
 let opened: Promise<IDBDatabase> | undefined
@@ -29,17 +31,20 @@ const use = async <A>(
       transaction.addEventListener("complete", () => resolve(request.result))
       transaction.addEventListener("abort", () => reject(transaction.error))
     })
-  } catch {
+  } catch (error) {
+    if (isFull(error)) sayFull()
     return undefined
   }
 }
 
-export const put = (key: string, blob: Blob) => use("readwrite", (store) => store.put(blob, key))
+export const put = (key: string, value: unknown) => use("readwrite", (store) => store.put(value, key))
 
 export const remove = (key: string) => use("readwrite", (store) => store.delete(key))
 
-export const get = async (key: string): Promise<Blob | undefined> => {
-  const found: unknown = await use<unknown>("readonly", (store) => store.get(key))
+export const get = (key: string): Promise<unknown> => use<unknown>("readonly", (store) => store.get(key))
+
+export const getBlob = async (key: string): Promise<Blob | undefined> => {
+  const found = await get(key)
   return found instanceof Blob ? found : undefined
 }
 

@@ -8,8 +8,8 @@ import { ApiFailure, type RunImage } from "../api.ts"
 import * as blobs from "./blobs.ts"
 import { options, selectedModel } from "./catalogue.ts"
 import type { SeedText } from "./form.ts"
+import { complain, offerUndo } from "./notices.ts"
 import { forget, keptInTab } from "./persist.ts"
-import { complain, offerUndo } from "./ui.ts"
 
 export interface GalleryImage {
   /** `{run}/{index}`. */
@@ -145,10 +145,10 @@ export const filter = (patch: Partial<Filters>) => {
   })
 }
 
-const imageOf = ({ id, request }: api.Run) => (image: RunImage): GalleryImage => ({
+const imageOf = (id: string, prompt: string) => (image: RunImage): GalleryImage => ({
   key: `${id}/${image.index}`,
   run: id,
-  prompt: request.prompt,
+  prompt,
   index: image.index,
   // Relative to the page, so that it works behind a proxy with a path prefix.
   url: image.url.replace(/^\//, ""),
@@ -161,8 +161,22 @@ const imageOf = ({ id, request }: api.Run) => (image: RunImage): GalleryImage =>
   complete: image.complete
 })
 
+// Finished images of runs that go on.
+const live = signal<Readonly<Record<string, ReadonlyArray<GalleryImage>>>>({})
+export const liveOf = (id: string): ReadonlyArray<GalleryImage> => live.value[id] ?? []
+
+/** Shows an image of a run that goes on. */
+export const addLive = (id: string, prompt: string, image: RunImage) => {
+  const known = liveOf(id).filter(({ index }) => index !== image.index)
+  live.value = { ...live.value, [id]: [...known, imageOf(id, prompt)(image)].toSorted((a, b) => a.index - b.index) }
+}
+
+export const endLive = (id: string) => {
+  live.value = Object.fromEntries(Object.entries(live.value).filter(([known]) => known !== id))
+}
+
 const imagesOf = (run: api.Run): ReadonlyArray<GalleryImage> =>
-  "images" in run.status ? run.status.images.map(imageOf(run)) : []
+  "images" in run.status ? run.status.images.map(imageOf(run.id, run.request.prompt)) : liveOf(run.id)
 
 const tilesOf = (run: api.Run): ReadonlyArray<Tile> => [
   ...imagesOf(run).map((image) => ({ key: image.key, run, image })),
@@ -209,7 +223,9 @@ const viewing = signal<{ readonly of: "gallery" | "stage"; readonly key: string 
 export const viewed = computed(() => {
   const now = viewing.value
   if (now === undefined) return undefined
-  const all = now.of === "stage" ? stagedImages.value : images.value
+  const own = now.of === "stage" ? stagedImages.value : images.value
+  // An image on the stage may be of a run that goes on, or of the one that has just ended.
+  const all = own.some(({ key }) => key === now.key) ? own : images.value
   const at = all.findIndex(({ key }) => key === now.key)
   const image = all[at]
   if (image === undefined) return undefined

@@ -5,7 +5,7 @@ import { computed, signal } from "@preact/signals"
 import * as api from "../api.ts"
 import { selectedModel, setOptions } from "./catalogue.ts"
 import { change, form } from "./form.ts"
-import { say } from "./ui.ts"
+import { say } from "./notices.ts"
 
 /** The kinds that the page lists, as the server names them. */
 export const networkKinds = [

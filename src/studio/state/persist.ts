@@ -2,6 +2,7 @@
  * Signals stored in the browser, which persist across reloads.
  */
 import { effect, type Signal, signal } from "@preact/signals"
+import { complain } from "./notices.ts"
 
 // A browser may refuse its storage altogether: then even its name throws.
 const read = (storage: () => Storage, key: string): unknown => {
@@ -12,12 +13,25 @@ const read = (storage: () => Storage, key: string): unknown => {
   }
 }
 
+export const isFull = (error: unknown): boolean => error instanceof DOMException && error.name === "QuotaExceededError"
+
+let isSaid = false
+/** Says once that the browser keeps no more. */
+export const sayFull = () => {
+  if (isSaid) return
+  isSaid = true
+  complain(
+    "The browser's storage for this page is full: what you type is kept only until the page is closed. Free some of it " +
+      "in the browser's settings. Finished images are safe on the server."
+  )
+}
+
 // Without storage (a private window, a full disk) the values last until the page is closed.
 const write = (storage: () => Storage, key: string, value: unknown) => {
   try {
     storage().setItem(`serena.${key}`, JSON.stringify(value))
-  } catch {
-    return
+  } catch (error) {
+    if (isFull(error)) sayFull()
   }
 }
 

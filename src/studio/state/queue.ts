@@ -4,7 +4,7 @@
 import { computed, signal } from "@preact/signals"
 import * as api from "../api.ts"
 import * as gallery from "./gallery.ts"
-import { complain } from "./ui.ts"
+import { complain } from "./notices.ts"
 
 export const status = signal<api.QueueStatus | undefined>(undefined)
 export const running = signal<ReadonlyArray<api.Run>>([])

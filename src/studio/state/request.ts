@@ -4,7 +4,7 @@
 import { toJson } from "../../core/Seed.ts"
 import { type AskedRequest, isRecord, type Problem } from "../api.ts"
 import { defaults, type Form, form, mayBeEmpty, type SeedText } from "./form.ts"
-import { painted, source } from "./source.ts"
+import { painted, type Source } from "./source.ts"
 import { isEmpty, toPng } from "./strokes.ts"
 import type { Kind } from "./ui.ts"
 import { askedUnits } from "./units.ts"
@@ -43,8 +43,8 @@ export interface Asked {
   readonly problems: ReadonlyArray<Problem>
 }
 
-/** The request of a tab, with the problems that can be found before it is sent. */
-export const build = async (kind: Kind): Promise<Asked> => {
+/** The request of a tab and its init image, with the problems that can be found before it is sent. */
+export const build = async (kind: Kind, start: Source | undefined): Promise<Asked> => {
   const values = form.value
   const names: Array<keyof Form> = [...shared, ...values.has_variation ? variation : []]
   const problems: Array<Problem> = []
@@ -60,7 +60,6 @@ export const build = async (kind: Kind): Promise<Asked> => {
   } else {
     names.push("denoising_strength", "initial_noise_multiplier", "image_cfg_scale")
     request["resize_mode"] = Number(values.resize_mode)
-    const start = source.value
     if (start === undefined) problems.push({ path: "init_images", message: "Choose an init image." })
     else request["init_images"] = [await bytesOf(start.blob)]
     if (kind === "inpaint") {

@@ -8,11 +8,13 @@ import { ApiFailure, failureOf, isRecord, type RunEvent } from "../api.ts"
 import { learnSize, selectedModel } from "./catalogue.ts"
 import { form, lastSeed } from "./form.ts"
 import * as gallery from "./gallery.ts"
+import { complain, say, trouble } from "./notices.ts"
 import { keptInTab } from "./persist.ts"
 import { clearAll, showFailure, showProblems } from "./problems.ts"
 import * as queue from "./queue.ts"
 import { build } from "./request.ts"
-import { announcement, complain, isKind, type Kind, say, tab, trouble } from "./ui.ts"
+import { sources } from "./source.ts"
+import { announcement, isKind, type Kind, tab } from "./ui.ts"
 
 type StepEvent = Extract<RunEvent, { readonly _tag: "Step" }>
 
@@ -25,8 +27,8 @@ export interface Activity {
   /** How many runs are ahead of it in the queue; undefined once it executes. */
   readonly position: number | undefined
   readonly progress: StepEvent["progress"] | undefined
-  /** The latest preview, as a URL. */
-  readonly preview: string | undefined
+  /** The latest preview of the batch that is being made, as a URL, and the finished batches when it was made. */
+  readonly preview: { readonly url: string; readonly batch: number } | undefined
   /** The user's request to end it or skip a batch, if any. */
   readonly wish: "interrupt" | "skip" | "cancel" | undefined
   /** Whether the connection is currently lost. */
@@ -76,7 +78,6 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
     isLost: false
   }]
   const fail = (failure: ApiFailure, isKept = false) => {
-    end(id)
     announcement.value = `The run failed. ${failure.message}`
     if (failure.problems.length > 0) showFailure(failure, kind)
     else {complain(
@@ -86,32 +87,42 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
           : undefined
       )}
   }
-  const show = (images: ReadonlyArray<api.RunImage>) => {
-    if (images.length > 0) void gallery.stage(id)
-    void gallery.refresh()
+  // The stage changes from the run to its images at once.
+  const show = async (images: ReadonlyArray<api.RunImage>) => {
     void queue.poll()
+    await Promise.all([images.length > 0 ? gallery.stage(id) : undefined, gallery.refresh()])
+    gallery.endLive(id)
+    end(id)
   }
   api.follow(id, {
     lost: (isLost) => update(id, { isLost }),
-    gone: (failure) => fail(failure),
+    gone: (failure) => {
+      end(id)
+      fail(failure)
+    },
     event: (event) => {
       switch (event._tag) {
         case "Queued":
           return update(id, { position: event.position })
         case "Step": {
           const { preview, progress } = event
+          const shown = activities.value.find((activity) => activity.id === id)?.preview
           return update(id, {
             position: undefined,
             progress,
-            ...(preview !== null && { preview: `data:image/png;base64,${preview.png}` })
+            preview: preview !== null
+              ? { url: `data:image/png;base64,${preview.png}`, batch: progress.batch }
+              : shown?.batch === progress.batch
+              ? shown
+              : undefined
           })
         }
         case "Image":
-          return
+          gallery.addLive(id, prompt, event.image)
+          return update(id, { preview: undefined })
         case "Done": {
-          end(id)
           warnings.value = event.warnings
-          show(event.images)
+          void show(event.images)
           const [first] = event.images
           if (first !== undefined) {
             lastSeed.value = toJson(first.seed)
@@ -124,11 +135,10 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
           return
         }
         case "Failed":
-          show(event.images)
+          void show(event.images)
           return fail(failureOf(event.error, event.message), true)
         case "Cancelled":
-          end(id)
-          show(event.images)
+          void show(event.images)
           announcement.value = "The run was cancelled."
           return say("The run was cancelled.")
       }
@@ -146,21 +156,25 @@ export const generate = async () => {
   submitting.value = true
   clearAll()
   try {
-    const { problems, request } = await build(kind)
-    if (problems.length > 0) return showProblems(problems, kind)
-    const { id, status } = await api.submit(request)
-    const started = {
-      id,
-      kind,
-      prompt: form.value.prompt,
-      ownSize: form.value.width === null && form.value.height === null && !form.value.enable_hr &&
-        selectedModel.value !== undefined
+    // Each of several init images is a run.
+    const starts = kind === "txt2img" ? [] : sources.value[kind]
+    for (const start of starts.length === 0 ? [undefined] : starts) {
+      const { problems, request } = await build(kind, start)
+      if (problems.length > 0) return showProblems(problems, kind)
+      const { id, status } = await api.submit(request)
+      const started = {
+        id,
+        kind,
+        prompt: form.value.prompt,
+        ownSize: form.value.width === null && form.value.height === null && !form.value.enable_hr &&
+          selectedModel.value !== undefined
+      }
+      known.value = [...known.value, started]
+      announcement.value = status._tag === "Queued" && status.position > 0
+        ? `In the queue, ${status.position} ahead.`
+        : "Generating."
+      follow(started, status._tag === "Queued" ? status.position : undefined)
     }
-    known.value = [...known.value, started]
-    announcement.value = status._tag === "Queued" && status.position > 0
-      ? `In the queue, ${status.position} ahead.`
-      : "Generating."
-    follow(started, status._tag === "Queued" ? status.position : undefined)
     void queue.poll()
   } catch (error) {
     showFailure(asFailure(error), kind)

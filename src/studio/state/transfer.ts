@@ -3,14 +3,15 @@
  */
 import { signal } from "@preact/signals"
 import * as api from "../api.ts"
-import { change, form, type SeedText } from "./form.ts"
+import { change, type Form, form, type SeedText } from "./form.ts"
 import { closeViewer, fileOf, type GalleryImage } from "./gallery.ts"
+import { complain, offerUndo, say } from "./notices.ts"
 import { formOf } from "./request.ts"
 import * as source from "./source.ts"
-import { complain, go, say, tab } from "./ui.ts"
-import { applyUnits, isLackingImage } from "./units.ts"
+import { type Prompts, type } from "./typing.ts"
+import { go, type Tab, tab } from "./ui.ts"
+import { applyUnits, isLackingImage, putUnits, stateOfUnits } from "./units.ts"
 
-const unreadable = "The browser cannot read this file as an image. Use a PNG, JPEG or WebP file."
 const lost = "The server no longer has this image."
 
 /** The file on the PNG info tab, with its metadata. */
@@ -37,9 +38,8 @@ export const inspect = async (blob: Blob, name: string) => {
 }
 
 /** Uses a file as the init image. */
-export const startFrom = async (blob: Blob, name: string, to: "img2img" | "inpaint") => {
-  if (!await source.take(blob, name)) return complain(unreadable)
-  go(to)
+export const startFrom = async (blob: Blob, name: string, to: source.SourceKind) => {
+  if (await source.take(to, [{ blob, name }])) go(to)
 }
 
 /** Handles a file that was pasted, or dropped outside a drop target. */
@@ -63,32 +63,47 @@ export const send = async (image: GalleryImage, to: "img2img" | "inpaint") => {
 export const reuse = async (image: GalleryImage) => {
   try {
     const { request } = await api.getRun(image.run)
-    apply(request, image.seed, image.subseed)
+    await apply(request, image.seed, image.subseed)
   } catch {
     // The run may be gone while the browser still has its file, which contains the infotext.
     const file = await fileOf(image)
     const info = file === undefined ? undefined : await api.pngInfo(file).catch(() => undefined)
     if (info?.request === undefined || info.request === null) return complain(lost)
-    apply(info.request)
+    await apply(info.request)
   }
 }
 
 /** Fills the form with a request, on the tab of its kind. */
-export const apply = (request: api.AskedRequest, seed?: SeedText, subseed?: SeedText) => {
+export const apply = async (request: api.AskedRequest, seed?: SeedText, subseed?: SeedText) => {
   const next = formOf(request, seed, subseed)
-  change({ ...next, styles: next.styles, n_iter: 1, batch_size: 1 })
-  applyUnits(request.control_units)
-  closeViewer()
-  go(request._tag === "Txt2Img" ? "txt2img" : tab.value === "inpaint" ? "inpaint" : "img2img")
-  say(
+  const before = { form: form.value, units: stateOfUnits(), tab: tab.value }
+  const fill = async (
+    { negative_prompt, prompt, ...others }: Partial<Form> & Prompts,
+    restoreUnits: () => void,
+    to: Tab
+  ) => {
+    change(others)
+    restoreUnits()
+    closeViewer()
+    go(to)
+    await type({ negative_prompt, prompt })
+  }
+  await fill(
+    { ...next, n_iter: 1, batch_size: 1 },
+    () => applyUnits(request.control_units),
+    request._tag === "Txt2Img" ? "txt2img" : tab.value === "inpaint" ? "inpaint" : "img2img"
+  )
+  offerUndo(
     "The form has the settings of this image." +
-      (isLackingImage() ? " Give the images of its ControlNets again." : "")
+      (isLackingImage() ? " Give the images of its ControlNets again." : ""),
+    () => void fill(before.form, () => putUnits(before.units), before.tab)
   )
 }
 
 export const useSeed = (seed: SeedText) => {
+  const before = form.value.seed
   change({ seed })
-  say(`The seed is now ${form.value.seed}.`)
+  offerUndo(`The seed is now ${seed}.`, () => change({ seed: before }))
 }
 
 export const copyText = async (text: string) => {

@@ -19,10 +19,25 @@ export const tab = kept<Tab>("tab", (value) => tabs.find(({ id }) => id === valu
 
 export const isKind = (name: Tab): name is Kind => name === "txt2img" || name === "img2img" || name === "inpaint"
 
-/** Shows a tab, scrolled to its top. */
+// How far each tab is scrolled: the page, and its form.
+const scrolled = new Map<Tab, { readonly page: number; readonly form: number }>()
+
+const formBox = () => document.querySelector(".panel-scroll")
+
+/** Waits until the page shows what its state says. */
+export const rendered = () => new Promise<void>((resolve) => setTimeout(resolve))
+
+/** Shows a tab as far scrolled as it was left. */
 export const go = (name: Tab) => {
+  if (name === tab.value) return
+  scrolled.set(tab.value, { page: scrollY, form: formBox()?.scrollTop ?? 0 })
   tab.value = name
-  scrollTo({ top: 0 })
+  const { form, page } = scrolled.get(name) ?? { form: 0, page: 0 }
+  const scroll = () => {
+    scrollTo({ top: page, behavior: "instant" })
+    formBox()?.scrollTo({ top: form, behavior: "instant" })
+  }
+  void rendered().then(scroll)
 }
 
 export type Theme = "system" | "light" | "dark"
@@ -45,54 +60,6 @@ export const isDark = () => theme.value === "dark" || (theme.value === "system" 
 export const toggleTheme = () => {
   const wanted = isDark() ? "light" : "dark"
   theme.value = (wanted === "dark") === systemIsDark.value ? "system" : wanted
-}
-
-/** A message over the page. */
-export interface Notice {
-  readonly text: string
-  readonly action?: { readonly label: string; readonly act: () => void } | undefined
-}
-
-/** The message that goes by itself. */
-export const toast = signal<Notice | undefined>(undefined)
-/** The message that stays until it is closed. */
-export const trouble = signal<Notice | undefined>(undefined)
-
-let forgetting: ReturnType<typeof setTimeout> | undefined
-let whenGone: (() => void) | undefined
-
-/** Takes the toast away. */
-export const endToast = () => {
-  clearTimeout(forgetting)
-  toast.value = undefined
-  const then = whenGone
-  whenGone = undefined
-  then?.()
-}
-
-const showToast = (notice: Notice, milliseconds: number, then?: () => void) => {
-  endToast()
-  toast.value = notice
-  whenGone = then
-  forgetting = setTimeout(endToast, milliseconds)
-}
-
-/** Shows a message for a few seconds. */
-export const say = (text: string) => showToast({ text }, 4000)
-
-/** Shows that an action failed, or was refused, until the message is closed. */
-export const complain = (text: string, action?: Notice["action"]) => {
-  trouble.value = { text, action }
-}
-
-/** Shows what was done, with a button that undoes it; `commit` is called once it can no longer be undone. */
-export const offerUndo = (text: string, undo: () => void, commit: () => void) => {
-  const act = () => {
-    whenGone = undefined
-    endToast()
-    undo()
-  }
-  showToast({ text, action: { label: "Undo", act } }, 8000, commit)
 }
 
 /** The announcement of a run's start and end to screen readers. */

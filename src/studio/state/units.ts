@@ -10,10 +10,10 @@ import * as blobs from "./blobs.ts"
 import { selectedModel } from "./catalogue.ts"
 import { form, revived } from "./form.ts"
 import { fileOf, newest } from "./gallery.ts"
+import { complain, offerUndo } from "./notices.ts"
 import { kept } from "./persist.ts"
 import { clearProblems, problems, showFailure } from "./problems.ts"
 import { read, type Source, source } from "./source.ts"
-import { say } from "./ui.ts"
 
 /** A unit as the form has it; a number is null where the preprocessor's own acts, or none was entered. */
 export interface Unit {
@@ -98,23 +98,50 @@ const dropMap = (id: string) => {
   if (id in maps.value) maps.value = without(maps.value, id)
 }
 
-/** Takes its image from a unit. */
-export const dropImage = (id: string) => {
-  const image = images.value[id]
-  if (image !== undefined) URL.revokeObjectURL(image.url)
+// Takes its image from a unit, whose URL stays for the undoing of that.
+const loseImage = (id: string) => {
   images.value = without(images.value, id)
   dropMap(id)
   void blobs.remove(`unit/${id}`)
 }
 
+const keepImage = ({ blob, name }: Source, id: string) =>
+  void blobs.put(`unit/${id}`, new File([blob], name, { type: blob.type }))
+
+/** What undoing brings back. */
+export const stateOfUnits = () => ({ units: units.value, images: images.value })
+
+export const putUnits = (before: ReturnType<typeof stateOfUnits>) => {
+  clearUnits()
+  for (const { id } of units.value) dropMap(id)
+  for (const id of Object.keys(images.value)) if (!(id in before.images)) void blobs.remove(`unit/${id}`)
+  for (const [id, image] of Object.entries(before.images)) keepImage(image, id)
+  units.value = before.units
+  images.value = before.images
+}
+
+// Acts, and offers to undo that if an image or a unit was lost by it.
+const undoably = (text: string, act: () => void) => {
+  const before = stateOfUnits()
+  act()
+  offerUndo(text, () => putUnits(before), () => {
+    const kept = new Set(Object.values(images.value).map(({ url }) => url))
+    for (const { url } of Object.values(before.images)) if (!kept.has(url)) URL.revokeObjectURL(url)
+  })
+}
+
+/** Takes its image from a unit. */
+export const dropImage = (id: string) => undoably("The image is removed from the ControlNet.", () => loseImage(id))
+
 // Problems are named by places, which change when a unit goes.
 const clearUnits = () => clearProblems(Object.keys(problems.value).filter((name) => name.startsWith("control_units")))
 
-export const remove = (id: string) => {
-  clearUnits()
-  dropImage(id)
-  units.value = units.value.filter((unit) => unit.id !== id)
-}
+export const remove = (id: string) =>
+  undoably("The ControlNet is removed.", () => {
+    clearUnits()
+    loseImage(id)
+    units.value = units.value.filter((unit) => unit.id !== id)
+  })
 
 const ofMap = new Set(["module", "pixel_perfect", "processor_res", "threshold_a", "threshold_b"])
 
@@ -129,18 +156,22 @@ export const changeUnit = (id: string, patch: Partial<Unit>) => {
 /** Gives a unit its image. */
 export const follow = async (id: string, blob: Blob, name: string) => {
   const next = await read(blob, name)
-  if (next === undefined) return say("The browser cannot read this file as an image. Use a PNG, JPEG or WebP file.")
+  if (next === undefined) return
   clearProblems([`control_units.${placeOf(id)}.image`])
-  dropImage(id)
-  images.value = { ...images.value, [id]: next }
-  await blobs.put(`unit/${id}`, new File([blob], name, { type: blob.type }))
+  const put = () => {
+    dropMap(id)
+    images.value = { ...images.value, [id]: next }
+    keepImage(next, id)
+  }
+  if (id in images.value) undoably("The image of the ControlNet is replaced.", put)
+  else put()
 }
 
 /** Gives a unit the newest image. */
 export const followLast = async (id: string) => {
   const last = newest.value
   const file = last === undefined ? undefined : await fileOf(last)
-  if (file === undefined) return say("There is no image yet, or the server has it no more.")
+  if (file === undefined) return complain("There is no image yet, or the server has it no more.")
   await follow(id, file, "the last image")
 }
 
@@ -149,7 +180,7 @@ export const restoreUnits = async () => {
   const known = new Set(units.value.map(({ id }) => `unit/${id}`))
   await blobs.sweep("unit/", (key) => known.has(key))
   for (const { id } of units.value) {
-    const found = await blobs.get(`unit/${id}`)
+    const found = await blobs.getBlob(`unit/${id}`)
     const image = found && await read(found, found instanceof File ? found.name : "image")
     if (image !== undefined && !(id in images.value)) images.value = { ...images.value, [id]: image }
   }
@@ -189,7 +220,7 @@ export const askedUnits = async (hasInitImage: boolean) => {
 /** Puts the units of a request in place of the form's; images stay with the units of their places. */
 export const applyUnits = (given: api.AskedRequest["control_units"]) => {
   clearUnits()
-  for (const { id } of units.value.slice(given.length)) dropImage(id)
+  for (const { id } of units.value.slice(given.length)) loseImage(id)
   units.value = given.map((unit, i) => {
     const id = units.value[i]?.id ?? newId()
     dropMap(id)
