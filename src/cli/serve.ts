@@ -82,7 +82,7 @@ export const serve = Command.make(
     const { launch } = yield* Effect.promise(() => import("../server/launch.ts"))
     const { cmdOpts, options, otlpEndpoint } = setup.success
     const options_file = server.success.options_file ?? (yield* settingsFile(cmdOpts.dataDir))
-    const telemetry = yield* observe(otlpEndpoint)
+    const telemetry = yield* observe(otlpEndpoint, { counts: server.success.metrics })
     yield* launch({
       server: { ...server.success, options_file },
       logJson: input.log_json,

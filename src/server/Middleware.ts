@@ -124,8 +124,9 @@ const fallback = (
 const allowedMethods = (path: string, methods: ReadonlyArray<string>): ReadonlyArray<string> =>
   isUpstream(path) ? methods : [...methods, ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"]
 
-/** Health checks come every few seconds: they are logged below the default level. */
-const isHealthCheck = (path: string): boolean => path.startsWith("/health/") || path === "/internal/ping"
+/** Health checks and scrapes come every few seconds: they are logged below the default level. */
+const isRoutine = (path: string): boolean =>
+  path.startsWith("/health/") || path === "/internal/ping" || path === "/metrics"
 
 const logReply = (
   request: HttpServerRequest.HttpServerRequest,
@@ -133,7 +134,7 @@ const logReply = (
   seconds: number
 ) => {
   const path = pathOf(request.url).slice(0, 200)
-  return Effect.annotateLogs(isHealthCheck(path) ? Effect.logDebug("request") : Effect.logInfo("request"), {
+  return Effect.annotateLogs(isRoutine(path) ? Effect.logDebug("request") : Effect.logInfo("request"), {
     "http.method": request.method,
     "http.path": path,
     "http.status": Exit.isSuccess(exit) ? exit.value.status : 499,

@@ -24,6 +24,7 @@ import * as StudioFiles from "./host/StudioFiles.ts"
 import * as OpenAi from "./openai/Routes.ts"
 import { layerLog, signal, warnOfModels } from "./process.ts"
 import * as Reference from "./Reference.ts"
+import * as Scrape from "./Scrape.ts"
 import * as Server from "./Server.ts"
 import * as Stores from "./stores.ts"
 import * as V1 from "./v1/Routes.ts"
@@ -42,7 +43,13 @@ export interface LaunchOptions {
 /** The server with the models, files and image codecs of this machine. */
 export const layer = ({ cmdOpts, hooks = [], options, server }: Omit<LaunchOptions, "logJson">) =>
   Server.layer(
-    Layer.mergeAll(V1.layer, OpenAi.layer, Reference.layer, StudioFiles.layer),
+    Layer.mergeAll(
+      V1.layer,
+      OpenAi.layer,
+      Reference.layer,
+      StudioFiles.layer,
+      server.metrics ? Scrape.layer : Layer.empty
+    ),
     Stores.layer({ database: server.database, blobs: server.blobs, dataDir: cmdOpts.dataDir })
   ).pipe(
     Layer.provideMerge(Layer.mergeAll(

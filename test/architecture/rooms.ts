@@ -218,6 +218,7 @@ export const rooms: ReadonlyArray<Room> = [
     imports: [
       "contract",
       "images",
+      "instrumentation",
       "models",
       "processing",
       "runner",

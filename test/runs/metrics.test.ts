@@ -3,27 +3,17 @@ import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Semaphore from "effect/Semaphore"
 import * as TestClock from "effect/testing/TestClock"
-import { readFileSync } from "node:fs"
-import parse from "parse-prometheus-text-format"
 import * as Metrics from "../../src/instrumentation/Metrics.ts"
 import * as modelMetrics from "../../src/models/metrics.ts"
 import * as metrics from "../../src/runs/metrics.ts"
 import type { Counts, KnownWorker } from "../../src/runs/RunStore.ts"
+import { assertAnswers, samplesIn } from "./dashboard.ts"
 
 /** Metrics of the test's own, and nobody else's. */
 const isolated = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.provideService(effect, Metric.MetricRegistry, new Map())
 
-/** What Prometheus would read, each sample by its name and labels. */
-const samples = Effect.map(Metrics.prometheus, (text) => {
-  const families = parse(text.replaceAll(/^# TYPE \S+ histogram$/gm, ""))
-  return new Map(families.flatMap(({ metrics, name }) =>
-    metrics.map(({ labels = {}, value }) => {
-      const pairs = Object.entries(labels).map(([key, value]) => `${key}="${value}"`)
-      return [pairs.length === 0 ? name : `${name}{${pairs.join(",")}}`, Number(value)] as const
-    })
-  ))
-})
+const samples = Effect.map(Metrics.prometheus, samplesIn)
 
 const now = 1_000_000
 
@@ -147,29 +137,6 @@ describe("the metrics of the queue", () => {
       yield* worked
       yield* Effect.scoped(modelMetrics.loaded)
       yield* modelMetrics.inTurn(yield* Semaphore.make(1), Effect.void)
-      const labelsOf = new Map<string, Set<string>>()
-      for (const sample of (yield* samples).keys()) {
-        const [name = "", labels = ""] = sample.split("{")
-        const known = labelsOf.get(name) ?? new Set()
-        for (const [, label = ""] of labels.matchAll(/(\w+)="/g)) known.add(label)
-        labelsOf.set(name, known)
-      }
-      const dashboard = readFileSync(new URL("../../docs/how-to/cluster/dashboard.json", import.meta.url), "utf8")
-      const queries = [...dashboard.matchAll(/"expr": "((?:[^"\\]|\\.)*)"/g)].map(([, query = ""]) =>
-        query.replaceAll("\\\"", "\"")
-      )
-      assert.isAbove(queries.length, 10)
-      for (const query of queries) {
-        const names = [...query.matchAll(/\bserena_\w+/g)].map(([name]) => name)
-        assert.lengthOf(names, 1, query)
-        const known = labelsOf.get(names[0] ?? "")
-        assert.isDefined(known, `no metric is named as in ${query}`)
-        // Prometheus itself adds the label of the process.
-        const used = [
-          ...[...query.matchAll(/by \(([^)]*)\)/g)].flatMap(([, list = ""]) => list.split(/,\s*/)),
-          ...[...query.matchAll(/(\w+)=~?"/g)].map(([, label = ""]) => label)
-        ].filter((label) => label !== "instance")
-        assert.deepStrictEqual(used.filter((label) => known?.has(label) !== true), [], query)
-      }
+      assertAnswers(yield* samples)
     }).pipe(isolated))
 })

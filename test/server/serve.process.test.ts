@@ -6,6 +6,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { embedded } from "../models/fixtures.ts"
+import { assertAnswers, samplesIn } from "../runs/dashboard.ts"
 import { freePort, knock } from "./sockets.ts"
 
 const main = fileURLToPath(new URL("serveMain.ts", import.meta.url))
@@ -168,6 +169,30 @@ describe("serena serve", () => {
         assert.notInclude(lines.join(""), "secret")
       })
   )
+
+  it.live("shows its metrics without sign-in where it is asked to, those that the dashboard asks for", () =>
+    Effect.gen(function*() {
+      const { address, child, ended } = yield* start(["--port", "0", "--metrics", "--api-keys", "12345678"])
+      const url = yield* address
+      const request = (path: string, init: RequestInit = {}) =>
+        Effect.promise(async () => {
+          const reply = await fetch(url + path, { ...init, headers: { "x-request-id": "mine", ...init.headers } })
+          return { status: reply.status, type: reply.headers.get("content-type"), text: await reply.text() }
+        })
+      assert.strictEqual((yield* request("/v1/status")).status, 401)
+      const body = JSON.stringify({ prompt: "a heart", steps: 1, width: 64, height: 64, task_id: "first" })
+      const headers = { authorization: "Bearer 12345678", "content-type": "application/json" }
+      assert.strictEqual((yield* request("/v1/runs", { method: "POST", body, headers })).status, 202)
+      assert.include((yield* request("/v1/runs/first/events", { headers })).text, "event: done")
+      const { status, text, type } = yield* request("/metrics")
+      assert.deepStrictEqual([status, type], [200, "text/plain; version=0.0.4; charset=utf-8"])
+      const samples = samplesIn(text)
+      assertAnswers(samples)
+      const counted = ["serena_queue_runs{state=\"done\"}", "serena_queue_taken_total", "serena_images_total"]
+      assert.deepStrictEqual(counted.map((name) => samples.get(name)), [1, 1, 1])
+      child.kill("SIGTERM")
+      assert.notInclude((yield* ended).errors, "/metrics")
+    }))
 
   it.live("answers every request that it accepts, from the first moment", () =>
     Effect.gen(function*() {

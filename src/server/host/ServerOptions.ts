@@ -276,6 +276,15 @@ export const ServerSettings = Schema.Struct({
       value: "switch"
     })
   ),
+  metrics: withDefault(Schema.Boolean, false).pipe(
+    field({
+      title: "Metrics",
+      description: "Answer GET /metrics without sign-in, in the text format of Prometheus.",
+      group: "Server",
+      flag: "metrics",
+      value: "switch"
+    })
+  ),
   options_file: Schema.optional(Schema.NonEmptyString).pipe(
     field({
       title: "Settings file",
