@@ -61,7 +61,8 @@ export interface Places {
   readonly blobs: string
 }
 
-const flagsOf = ({ blobs, database }: Places) => ["--database", database, "--blobs", blobs]
+// Of one thread each: threads that wait for work would keep the processors from the other processes.
+const flagsOf = ({ blobs, database }: Places) => ["--database", database, "--blobs", blobs, "--threads", "1"]
 
 /** `serena worker`, once it takes runs. */
 export const worker = Effect.fnUntraced(function*(

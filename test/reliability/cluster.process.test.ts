@@ -21,7 +21,10 @@ const cluster = Effect.gen(function*() {
   const database = yield* postgres
   const address = yield* database.database
   const blobs = yield* temporaryFolder
-  const places = (where = address) => ["--database", where, "--blobs", blobs, "--max-attempts", "1000"]
+  // Processes of one thread each: threads that wait for work would keep the processors from the others.
+  const places = (
+    where = address
+  ) => ["--database", where, "--blobs", blobs, "--max-attempts", "1000", "--threads", "1"]
   return {
     database,
     address,
@@ -82,7 +85,10 @@ describe("runs of several machines", () => {
           yield* submit(runs.length)
         }
       }
-      yield* Effect.repeat(standing, { until: ({ open }) => open === 0, schedule: Schedule.spaced(200) })
+      yield* Effect.repeat(Effect.suspend(() => front.client.open), {
+        until: (open) => open === 0,
+        schedule: Schedule.spaced(200)
+      })
       yield* Effect.provide(assertAll(front.client, runs, answers), Serena.layer())
       yield* assertWhole(blobs)
       const kept = yield* Effect.provide(assertLogs, stores)
@@ -112,7 +118,7 @@ describe("runs of several machines", () => {
         schedule: Schedule.spaced(100)
       })
       yield* wire.join
-      yield* Effect.repeat(client.standing, { until: ({ open }) => open === 0, schedule: Schedule.spaced(100) })
+      yield* Effect.repeat(client.open, { until: (open) => open === 0, schedule: Schedule.spaced(100) })
       yield* Effect.provide(assertAll(client, runs, answers), Serena.layer())
       yield* assertWhole(blobs)
       yield* Effect.provide(assertLogs, stores)

@@ -30,7 +30,7 @@ describe("runs that are kept", () => {
           answers.set(run.key, new Set([...answers.get(run.key) ?? [], id]))
         }
       })
-      const serve = start(["serve", "--port", "0", "--queue", "100", "--max-attempts", "1000"], {
+      const serve = start(["serve", "--port", "0", "--queue", "100", "--max-attempts", "1000", "--threads", "1"], {
         env: { SERENA_DATA_DIR: data }
       })
       const opened = Effect.fnUntraced(function*() {
@@ -57,7 +57,7 @@ describe("runs that are kept", () => {
           if (time % 4 === 0 && open > 0) {
             yield* Effect.repeat(client.standing, {
               until: (now) => now.made > made || now.open === 0,
-              schedule: Schedule.spaced(20)
+              schedule: Schedule.spaced(100)
             })
           }
           yield* Effect.sleep(random(300))
@@ -69,7 +69,7 @@ describe("runs that are kept", () => {
 
       const server = yield* opened()
       yield* submit(server.client, runs.length)
-      yield* Effect.repeat(server.client.standing, { until: ({ open }) => open === 0, schedule: Schedule.spaced(50) })
+      yield* Effect.repeat(server.client.open, { until: (open) => open === 0, schedule: Schedule.spaced(100) })
       yield* Effect.provide(assertAll(server.client, runs, answers), Serena.layer())
       yield* server.send("SIGTERM")
       assert.strictEqual((yield* server.end).code, 0)

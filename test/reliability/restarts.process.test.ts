@@ -16,7 +16,7 @@ import { cannotMount, trying, unshare } from "./trying.ts"
 const { damagedDatabase, durableClientGone, fullWhileAccepting, stopped, twoServersOneFolder } = faults["Kept runs"]
 
 const serve = Effect.fnUntraced(function*(data: string, flags: ReadonlyArray<string> = [], options: Options = {}) {
-  const server = yield* start(["serve", "--port", "0", ...flags], {
+  const server = yield* start(["serve", "--port", "0", "--threads", "1", ...flags], {
     ...options,
     env: { SERENA_DATA_DIR: data, ...options.env }
   })
@@ -30,9 +30,10 @@ const storesIn = (data: string) =>
   )
 
 const until = (client: Client, isReached: (now: { readonly made: number; readonly open: number }) => boolean) =>
-  Effect.repeat(client.standing, { until: isReached, schedule: Schedule.spaced(30) })
+  Effect.repeat(client.standing, { until: isReached, schedule: Schedule.spaced(100) })
 
-const ended = (client: Client) => until(client, ({ open }) => open === 0)
+const ended = (client: Client) =>
+  Effect.repeat(client.open, { until: (open) => open === 0, schedule: Schedule.spaced(100) })
 
 const long: SmallRun = {
   key: "long",

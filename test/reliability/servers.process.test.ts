@@ -18,7 +18,7 @@ const { clientGone, damagedBodies, fullDisk, killedServer, killedWhileSaving, re
 const serve = (...flags: ReadonlyArray<string>) => serveThrough({}, ...flags)
 
 const serveThrough = Effect.fnUntraced(function*(options: Options, ...flags: ReadonlyArray<string>) {
-  const server = yield* start(["serve", "--port", "0", ...flags], options)
+  const server = yield* start(["serve", "--port", "0", "--threads", "1", ...flags], options)
   const url = yield* server.printed(/http:\S+/)
   const request = (method: string, path: string, body?: string | Uint8Array<ArrayBuffer>) =>
     Effect.promise((signal) =>

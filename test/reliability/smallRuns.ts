@@ -87,6 +87,8 @@ const Status = Schema.Union([
 const Shown = Schema.Struct({ id: Schema.String, attempts: Schema.Int, status: Status })
 const Page = Schema.Struct({ runs: Schema.Array(Shown), next: Schema.NullOr(Schema.String) })
 
+const Queue = Schema.Struct({ queued: Schema.Int, running: Schema.Int })
+
 class NotUnderstood extends Data.TaggedError("NotUnderstood")<{ readonly reply: string; readonly cause: unknown }> {}
 
 /** A server's `/v1`, for a client that bears its end. */
@@ -128,6 +130,11 @@ export const clientOf = (url: string) => {
         Effect.flatMap(json(Shown)),
         Effect.map(({ id }) => id)
       ),
+    /** How many runs have not ended. Costs much less than their list. */
+    open: Effect.map(
+      Effect.flatMap(request("/v1/queue"), json(Queue)),
+      ({ queued, running }) => queued + running
+    ),
     /** Batches that are finished, of all runs, and how many runs have not ended. */
     standing: Effect.map(list, (runs) => ({
       made: runs.reduce(
