@@ -33,6 +33,7 @@ import { contactSheet } from "./contactSheet.ts"
 import { type CommandError, exitCode, logDefects, type Names, report, reportDefect, usage } from "./failures.ts"
 import * as GenerateFlags from "./GenerateFlags.ts"
 import { helpText } from "./help.ts"
+import { mcp } from "./mcp.ts"
 import * as ProcessFlags from "./ProcessFlags.ts"
 import { runs } from "./runs.ts"
 import { serve } from "./serve.ts"
@@ -321,7 +322,20 @@ const doctor = Command.make(
 
 const root = Command.make("serena").pipe(
   Command.withDescription("Generate images with Stable Diffusion models, on this machine"),
-  Command.withSubcommands([txt2img, img2img, models, samplers, info, demo, contactSheet, serve, worker, runs, doctor]),
+  Command.withSubcommands([
+    txt2img,
+    img2img,
+    models,
+    samplers,
+    info,
+    demo,
+    contactSheet,
+    serve,
+    mcp,
+    worker,
+    runs,
+    doctor
+  ]),
   Command.withExamples([
     { command: "serena demo", description: "A first image" },
     { command: "serena txt2img --help", description: "Every flag" },

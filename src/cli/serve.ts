@@ -56,7 +56,7 @@ const serverOptions = (input: Input): Readonly<Record<string, unknown>> => {
 }
 
 /** The settings file in the data folder; none without such a folder. */
-const settingsFile = Effect.fnUntraced(function*(dataDir: string | undefined) {
+export const settingsFile = Effect.fnUntraced(function*(dataDir: string | undefined) {
   const path = yield* Path.Path
   return dataDir === undefined ? undefined : path.join(dataDir, "settings.json")
 })

@@ -91,7 +91,7 @@ const layerSettings = Layer.unwrap(
 )
 
 /** The services of all routes: authentication, queue, settings, model titles, lifetime. */
-const layerServices = Layer.mergeAll(Authentication.layer, Generation.layer, Lifetime.layer).pipe(
+export const layerServices = Layer.mergeAll(Authentication.layer, Generation.layer, Lifetime.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(layerSettings, RequestImages.layer)),
   Layer.provideMerge(Layer.mergeAll(layerQueue, ModelShelf.layer)),
   Layer.provideMerge(ModelTitles.layer)

@@ -21,6 +21,7 @@ import { Lifetime } from "./host/Lifetime.ts"
 import { ModelTitles } from "./host/ModelTitles.ts"
 import { ServerOptions, type ServerSettings } from "./host/ServerOptions.ts"
 import * as StudioFiles from "./host/StudioFiles.ts"
+import * as Mcp from "./mcp/Routes.ts"
 import * as OpenAi from "./openai/Routes.ts"
 import { layerLog, signal, warnOfModels } from "./process.ts"
 import * as Reference from "./Reference.ts"
@@ -46,6 +47,7 @@ export const layer = ({ cmdOpts, hooks = [], options, server }: Omit<LaunchOptio
     Layer.mergeAll(
       V1.layer,
       OpenAi.layer,
+      Mcp.layer,
       Reference.layer,
       StudioFiles.layer,
       server.metrics ? Scrape.layer : Layer.empty

@@ -213,6 +213,11 @@ export const rooms: ReadonlyArray<Room> = [
     imports: ["contract", "core", "images", "model", "processing", "runner", "runs", "server/host", "server/v1"]
   },
   {
+    path: "server/mcp",
+    holds: "tools of the Model Context Protocol, over `/v1`'s submission",
+    imports: ["contract", "core", "images", "processing", "runs", "sampling", "server/host", "server/v1"]
+  },
+  {
     path: "server",
     holds: "all APIs on one router, and how a server starts and ends",
     imports: [
@@ -224,6 +229,7 @@ export const rooms: ReadonlyArray<Room> = [
       "runner",
       "runs",
       "server/host",
+      "server/mcp",
       "server/openai",
       "server/sdapi",
       "server/v1",

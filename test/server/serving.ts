@@ -12,6 +12,7 @@ import { ImageDecoder } from "../../src/images/ImageDecoder.ts"
 import { RunQueue } from "../../src/server/host/RunQueue.ts"
 import { ServerOptions, type ServerSettings } from "../../src/server/host/ServerOptions.ts"
 import * as StudioFiles from "../../src/server/host/StudioFiles.ts"
+import * as Mcp from "../../src/server/mcp/Routes.ts"
 import * as OpenAi from "../../src/server/openai/Routes.ts"
 import * as Reference from "../../src/server/Reference.ts"
 import * as Server from "../../src/server/Server.ts"
@@ -35,7 +36,7 @@ export interface Answer {
   readonly body: unknown
 }
 
-const all = Layer.mergeAll(Routes.layer, OpenAi.layer, Reference.layer, StudioFiles.layer)
+const all = Layer.mergeAll(Routes.layer, OpenAi.layer, Mcp.layer, Reference.layer, StudioFiles.layer)
 
 const silent = Logger.layer([])
 

@@ -9,6 +9,7 @@ const paths = [
   "docs/how-to/serve.md",
   "docs/how-to/runs.md",
   "docs/how-to/run-a-cluster.md",
+  "docs/how-to/mcp.md",
   "docs/how-to/migrate-from-webui.md",
   "docs/how-to/openai.md"
 ]
