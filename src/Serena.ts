@@ -25,6 +25,7 @@ import * as UpscalerProvider from "./models/UpscalerProvider.ts"
 import { CommandOptions, type CommandOptionsPatch } from "./processing/CommandOptions.ts"
 import { InvalidOptions, Options, type OptionsPatch } from "./processing/Options.ts"
 import { StyleBook } from "./processing/StyleBook.ts"
+import { WildcardBook } from "./processing/WildcardBook.ts"
 import type { Pipeline } from "./runner/Pipeline.ts"
 import { RunnerHooks } from "./runner/RunnerHooks.ts"
 import { Runs } from "./runner/Runs.ts"
@@ -43,6 +44,7 @@ export type Process =
   | Runs
   | StyleBook
   | Upscalers
+  | WildcardBook
 
 export interface LayerOptions<E = never, R = never> {
   /** Hooks of every run; none by default. They can require `Process` and the file system. */
@@ -66,7 +68,8 @@ export const layer = <E = never, R = never>(
   const process: Layer.Layer<Process> = Layer.mergeAll(
     Layer.fresh(ModelProvider.layer),
     Layer.fresh(UpscalerProvider.layer),
-    Layer.fresh(StyleBook.layer)
+    Layer.fresh(StyleBook.layer),
+    Layer.fresh(WildcardBook.layer)
   ).pipe(
     Layer.provide(Layer.fresh(Networks.layer)),
     Layer.provideMerge(Layer.fresh(ModelLibrary.layer)),

@@ -46,6 +46,7 @@ export type { Raster } from "./core/Raster.ts"
 export { type UpscalerEntry, Upscalers } from "./images/Upscalers.ts"
 /** The service that provides styles, which are named additions to prompts. */
 export { StyleBook } from "./processing/StyleBook.ts"
+export { WildcardBook } from "./processing/WildcardBook.ts"
 /** The plan that the prepare stage makes of a request. */
 export type { Region } from "./core/Geometry.ts"
 export type { PassLevels } from "./planning/levels.ts"

@@ -6,7 +6,9 @@
  * entrypoint and no hook.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
 import type { Raster } from "../core/Raster.ts"
 import * as ColorCorrection from "../images/ColorCorrection.ts"
 import type { ImageDecoder } from "../images/ImageDecoder.ts"
@@ -21,13 +23,23 @@ import { adapterWarnings } from "../planning/adapters.ts"
 import { unfitEmbeddings } from "../planning/embeddings.ts"
 import { type PassLevels, processOf } from "../planning/levels.ts"
 import { withLevels } from "../planning/plan.ts"
-import type { HiresPlan, ImagePlan, PassPlan, RunPlan, SourcePixels } from "../planning/RunPlan.ts"
+import {
+  type HiresPlan,
+  type ImagePlan,
+  partOf,
+  type PassPlan,
+  placeOf,
+  type RunPlan,
+  type SourcePixels
+} from "../planning/RunPlan.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { StyleBook } from "../processing/StyleBook.ts"
+import type { WildcardBook } from "../processing/WildcardBook.ts"
 import { stages } from "../runner/Lifecycle.ts"
 import { Pipeline } from "../runner/Pipeline.ts"
 import type { ExtraKind, Generated, GeneratedImage } from "../runner/Processed.ts"
+import type { ProcessingError } from "../runner/ProcessingError.ts"
 import { isPath, notPath, RuntimeContext } from "../runner/RuntimeContext.ts"
 import { adapted } from "./adapted.ts"
 import * as batches from "./batches.ts"
@@ -45,18 +57,54 @@ import { vaeWarnings } from "./vaeWarnings.ts"
 
 /** From words to pixels, batch after batch. */
 const execute = Effect.fn("execute")(function*(plan: RunPlan) {
+  const warnings = new Set<string>()
+  // What the part that is being made needs in memory, until the next one is made.
+  let current: { readonly part: RunPlan; readonly make: MakeBatch; readonly scope: Scope.Closeable } | undefined
+  const close = Effect.suspend(() => current === undefined ? Effect.void : Scope.close(current.scope, Exit.void))
+  yield* Effect.addFinalizer(() => close)
+  const makerOf = Effect.fnUntraced(function*(part: RunPlan) {
+    if (current?.part === part) return current.make
+    yield* close
+    const scope = yield* Scope.make()
+    current = undefined
+    const ready = yield* Effect.onError(
+      Scope.provide(preparePart(plan, part), scope),
+      () => Scope.close(scope, Exit.void)
+    )
+    for (const warning of ready.warnings) warnings.add(warning)
+    current = { part, make: ready.makeBatch, scope }
+    return ready.makeBatch
+  })
+  // A run of one part is ready, or fails, before anything else.
+  if (plan.parts === undefined) yield* makerOf(plan)
+  const made = yield* batches.make(
+    plan,
+    (batch, index) => Effect.flatMap(makerOf(partOf(plan, batch[0]?.index ?? 0)), (make) => make(batch, index))
+  )
+  const generated: Generated = { ...made, warnings: [...new Set([...made.warnings, ...warnings])] }
+  return generated
+}, Effect.scoped)
+
+type MakeBatch = (
+  batch: ReadonlyArray<ImagePlan>,
+  index: number
+) => Effect.Effect<batches.MadeBatch, ProcessingError, RuntimeContext | Upscalers>
+
+// What the batches of a part are made with.
+const preparePart = Effect.fnUntraced(function*(run: RunPlan, plan: RunPlan) {
   const { cmdOpts, model: own, opts, state } = yield* RuntimeContext
   const loaded = yield* requireLoaded(own)
   yield* state.update({ activity: "loading", text: `Loading ${loaded.name}` })
   const model = yield* adapted(loaded, plan.adapters)
-  const env: PassEnv = { cmdOpts, embeddings: plan.embeddings, model, opts, seamless: plan.seamless, state }
+  const images = run.batches.flat().length
+  const env: PassEnv = { cmdOpts, embeddings: plan.embeddings, images, model, opts, seamless: plan.seamless, state }
   const first = yield* prepareFirst(plan, env)
   const second = plan.hires === undefined ? undefined : yield* prepareSecond(plan, plan.hires, loaded, first)
   const warnings = yield* warningsOf(plan, [first, ...(second === undefined ? [] : [second])])
   const source = yield* sourceOf(plan)
   const encoded = source && (yield* encodeSource({ env, ...source, pass: plan }))
 
-  const makeBatch = Effect.fnUntraced(function*(batch: ReadonlyArray<ImagePlan>, index: number) {
+  const makeBatch: MakeBatch = Effect.fnUntraced(function*(batch: ReadonlyArray<ImagePlan>, index: number) {
     const images: Array<GeneratedImage> = []
     const sampled = yield* sampleFirst(first, batch, encoded)
     // What was stopped in the first pass is shown as it is.
@@ -79,7 +127,7 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
         { attributes: { "serena.image.index": image.index } }
       )
       const raster: Raster = { width: pass.width, height: pass.height, channels: 3, data }
-      const { extras, raster: finished } = yield* finish(source?.source, opts, raster, i)
+      const { extras, raster: finished } = yield* finish(source?.source, opts, raster, placeOf(image, plan))
       const before = made.before?.[i]
       images.push({
         ...image,
@@ -95,10 +143,8 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
     }
     return { images, complete: isWhole }
   })
-  const made = yield* batches.make(plan, makeBatch)
-  const generated: Generated = { ...made, warnings: [...new Set([...made.warnings, ...warnings])] }
-  return generated
-}, Effect.scoped)
+  return { makeBatch, warnings }
+})
 
 // The noise levels of a pass: a plan without them was made for another server.
 const levelsOf = ({ levels }: PassPlan): Effect.Effect<PassLevels> =>
@@ -288,9 +334,9 @@ const finish = Effect.fnUntraced(function*(
 })
 
 /** What the stages take when their layer is built. */
-export type Requirements = ImageDecoder | ImageEncoder | ImageStore | Models | StyleBook | Upscalers
+export type Requirements = ImageDecoder | ImageEncoder | ImageStore | Models | StyleBook | Upscalers | WildcardBook
 
-/** The stages, on codecs, a store of images, models, upscalers and styles. */
+/** The stages, on codecs, a store of images, models, upscalers, styles and wildcards. */
 export const layer: Layer.Layer<Pipeline, never, Requirements> = Layer.effect(
   Pipeline,
   Effect.gen(function*() {

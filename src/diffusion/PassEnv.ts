@@ -14,6 +14,8 @@ export interface PassEnv extends Pick<RuntimeContext["Service"], "cmdOpts" | "op
   readonly model: LoadedModel
   /** Those that the run's prompts name. */
   readonly embeddings: ReadonlyArray<Embedding>
+  /** How many images the whole run makes. */
+  readonly images: number
   /** Whether the left edge goes on at the right one, and the top at the bottom. */
   readonly seamless: boolean
 }

@@ -4,6 +4,7 @@
  * Every problem of a request is found here, before the first network runs. Choices are settled by `planning`;
  * this reads what planning asks for, and does the work on pixels.
  */
+import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -13,11 +14,14 @@ import { Upscalers } from "../images/Upscalers.ts"
 import { requireLoaded } from "../model/LoadedModel.ts"
 import { drawSeeds } from "../planning/drawSeeds.ts"
 import { latentMode } from "../planning/hires.ts"
-import { outline, plan } from "../planning/plan.ts"
-import type { StyleFacts } from "../planning/prompts.ts"
-import type { RunPlan } from "../planning/RunPlan.ts"
+import { joined, outlineParts } from "../planning/parts.ts"
+import { plan } from "../planning/plan.ts"
+import { type StyleFacts, wildcardsNamed } from "../planning/prompts.ts"
+import { hashedPlan, type RunPlan } from "../planning/RunPlan.ts"
+import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { StyleBook } from "../processing/StyleBook.ts"
+import { WildcardBook } from "../processing/WildcardBook.ts"
 import type { ProcessingRequest } from "../runner/ProcessingRequest.ts"
 import { RuntimeContext } from "../runner/RuntimeContext.ts"
 import { adapted } from "./adapted.ts"
@@ -34,7 +38,7 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
   const { cmdOpts: { limits }, opts, state } = context
   const model = yield* requireLoaded(context.model)
   const source = asked._tag === "Img2Img" ? yield* readSource(asked, limits) : undefined
-  const settled = yield* Effect.fromResult(outline({
+  const inputs = {
     runId,
     processing: asked,
     model,
@@ -43,66 +47,87 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
     source: source?.facts,
     upscalers: yield* upscalersFor(asked),
     styles: yield* stylesFor(asked)
-  }))
-  const { processing } = settled
+  }
+  const lookup = yield* wildcardsFor(asked, inputs.styles, opts)
+  const made = state.finished[0]
+  // What is drawn depends on the seeds, which are known before all else then.
+  const drawing = lookup && { lookup, seeds: yield* drawSeeds(asked, made) }
+  const parts = yield* Effect.fromResult(outlineParts(inputs, drawing))
+  const { outline: first } = parts[0]
+  const { processing } = first
   const pixels = processing._tag === "Img2Img" && source !== undefined
-    ? yield* preparePixels({ processing, source, opts, latentScale: model.latents.scale.space, size: settled })
+    ? yield* preparePixels({ processing, source, opts, latentScale: model.latents.scale.space, size: first })
     : undefined
 
-  const controls = yield* prepareControls(settled.controls, {
+  // The parts differ in their prompts alone.
+  const controls = yield* prepareControls(first.controls, {
     processing,
     limits,
     model,
     source,
     region: pixels?.mask?.region,
-    first: settled,
-    second: settled.hires
+    first,
+    second: first.hires
   })
 
   // A folder that cannot be written is better known now than after all the work.
   yield* output.check(processing, opts)
-  const networks = yield* findNetworks(model, settled, limits)
+  const found = yield* Effect.forEach(parts, ({ outline }) => findNetworks(model, outline, limits))
   // What needs a network later waits for it then, and fails if it does not open.
   const encoder = yield* ImageEncoder
-  const opening = Effect.flatMap(adapted(model, networks.first), ({ warm }) => warm)
+  const opening = Effect.flatMap(adapted(model, found[0].first), ({ warm }) => warm)
   yield* forkInRun(Effect.ignore(Effect.all([Effect.scoped(opening), encoder.warm], { concurrency: 2 })))
 
-  // Files that were never hashed are read while the run samples.
-  const hashes = yield* Effect.cached(hashesOf(model, networks.hashed, opts))
-  yield* forkInRun(Effect.asVoid(hashes))
   const startedAt = yield* Clock.currentTimeMillis
-  const seeds = yield* drawSeeds(processing, state.finished[0])
-  yield* state.update({
-    activity: "preparing",
-    passCount: processing.n_iter * (settled.hires === undefined ? 1 : 2),
-    samplingSteps: processing.steps
-  })
+  const seeds = drawing?.seeds ?? (yield* drawSeeds(processing, made))
   const clipSkip = yield* actingClipSkip(model, opts).pipe(
     // A text encoder that does not open fails the run when it is needed.
-    Effect.orElseSucceed(() => settled.clipSkip)
+    Effect.orElseSucceed(() => first.clipSkip)
   )
-  const outlined = {
-    ...settled,
-    controls,
-    clipSkip,
-    source: settled.source && { ...settled.source, pixels }
-  }
-  const facts = { ...seeds, model: unhashed(model), networks, startedAt }
-  const planned: RunPlan = {
-    ...plan(outlined, facts),
-    hashed: yield* Effect.cached(Effect.map(hashes, ({ warnings, ...known }) => {
-      const whole = plan(outlined, { ...facts, ...known })
-      return { ...whole, warnings: [...whole.warnings, ...warnings] }
-    }))
-  }
-  return planned
+  const planned = yield* Effect.forEach(
+    Arr.zip(parts, found),
+    Effect.fnUntraced(function*([{ batches, outline }, networks]) {
+      // Files that were never hashed are read while the run samples.
+      const hashes = yield* Effect.cached(hashesOf(model, networks.hashed, opts))
+      const outlined = { ...outline, controls, clipSkip, source: outline.source && { ...outline.source, pixels } }
+      const facts = { ...seeds, model: unhashed(model), networks, startedAt }
+      const part: RunPlan = {
+        ...plan(outlined, facts, batches),
+        hashed: yield* Effect.cached(Effect.map(hashes, ({ warnings, ...known }) => {
+          const whole = plan(outlined, { ...facts, ...known }, batches)
+          return { ...whole, warnings: [...whole.warnings, ...warnings] }
+        }))
+      }
+      return part
+    })
+  )
+  yield* forkInRun(Effect.asVoid(hashedParts(planned)))
+  const run = joined(planned)
+  yield* state.update({
+    activity: "preparing",
+    passCount: run.batches.length * (run.hires === undefined ? 1 : 2),
+    samplingSteps: processing.steps
+  })
+  return planned.length === 1
+    ? run
+    : { ...run, hashed: yield* Effect.cached(Effect.map(hashedParts(planned), joined)) }
 })
+
+// One after another: they read files.
+const hashedParts = (parts: Arr.NonEmptyReadonlyArray<RunPlan>) => Effect.forEach(parts, hashedPlan)
 
 // Both are read only for requests that name some.
 const upscalersFor = Effect.fnUntraced(function*(processing: Processing) {
   const isNamed = processing._tag === "Txt2Img" && processing.enable_hr &&
     latentMode(processing.hr_upscaler) === undefined
   return isNamed ? (yield* (yield* Upscalers).list).map(({ name }) => name) : []
+})
+
+// The wildcards that the prompts name, where they are dynamic.
+const wildcardsFor = Effect.fnUntraced(function*(processing: Processing, styles: StyleFacts, opts: OptionsSnapshot) {
+  if (!(processing.dynamic_prompts ?? opts.dynamic_prompts)) return undefined
+  const { read } = yield* WildcardBook
+  return yield* read(wildcardsNamed(processing, styles, opts))
 })
 
 const noStyles: StyleFacts = { styles: [], problems: [] }

@@ -323,12 +323,12 @@ const tilesOf = (model: LoadedModel, opts: OptionsSnapshot): networkRows.Network
  * with those that the run has finished by then.
  */
 export const checkMemory = Effect.fnUntraced(function*(
-  { env, plan, run }: PromptedPass,
+  { env, plan }: PromptedPass,
   { negative, parts }: Conditioning,
   models: ReadonlyArray<LoadedModel>
 ): Effect.fn.Return<void, ProcessingError> {
   const { opts, seamless } = env
-  const images = heldByImages({ ...plan, count: run.batches.flat().length })
+  const images = heldByImages({ ...plan, count: env.images })
   for (const model of models) {
     const shape = latentShape(model, plan)
     for (const members of negative === undefined ? [parts] : [parts, [negative]]) {

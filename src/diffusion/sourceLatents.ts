@@ -8,7 +8,7 @@ import * as Raster from "../core/Raster.ts"
 import * as Masks from "../images/Masks.ts"
 import { interpolate, resizing } from "../images/Resample.ts"
 import type { SourceChannels, SourceImage } from "../model/SourceChannels.ts"
-import type { ImagePlan, PassPlan, SourcePixels } from "../planning/RunPlan.ts"
+import { type ImagePlan, type PassPlan, placeOf, type SourcePixels } from "../planning/RunPlan.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Img2Img } from "../processing/Processing.ts"
 import * as ImageNoise from "../rng/ImageNoise.ts"
@@ -76,7 +76,8 @@ export const sourceLatents = (options: {
   readonly batch: ReadonlyArray<ImagePlan>
 }): SourceLatents => {
   const { batch, encoded: { channels, latents: encoded, mask: values }, env, pass, processing } = options
-  const latents = repeated(encoded, batch.length)
+  const places = batch.map((image) => placeOf(image, { processing }))
+  const latents = repeated(encoded, places)
   if (values !== undefined && processing.inpainting_fill >= 2) {
     const fill = new Float32Array(latents.length)
     if (processing.inpainting_fill === 2) {
@@ -87,15 +88,15 @@ export const sourceLatents = (options: {
   return {
     latents,
     mask: values && { values, original: latents },
-    channels: channels.length === 0 ? undefined : repeated(channels, batch.length)
+    channels: channels.length === 0 ? undefined : repeated(channels, places)
   }
 }
 
-// Several of one length in one buffer, over and over until there are so many.
-const repeated = (parts: ReadonlyArray<Float32Array>, count: number): Float32Array => {
+// Those of one length that belong to the places of a batch in one buffer; they begin again where there are fewer.
+const repeated = (parts: ReadonlyArray<Float32Array>, places: ReadonlyArray<number>): Float32Array => {
   const length = parts[0]?.length ?? 0
-  const all = new Float32Array(count * length)
-  for (let i = 0; i < count; i++) all.set(parts[i % parts.length] ?? new Float32Array(), i * length)
+  const all = new Float32Array(places.length * length)
+  for (const [i, place] of places.entries()) all.set(parts[place % parts.length] ?? new Float32Array(), i * length)
   return all
 }
 
@@ -144,5 +145,5 @@ export const blankChannels = Effect.fnUntraced(function*(
 ) {
   const { source } = env.model
   if (source === undefined) return undefined
-  return repeated([yield* channelsFor(source, env, pass, { pixels: undefined, hidden: undefined })], batch.length)
+  return repeated([yield* channelsFor(source, env, pass, { pixels: undefined, hidden: undefined })], batch.map(() => 0))
 })

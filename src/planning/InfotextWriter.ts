@@ -19,6 +19,7 @@ import {
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Img2Img, Processing } from "../processing/Processing.ts"
 import * as ExtraNetworks from "../prompt/ExtraNetworks.ts"
+import type { PromptPair } from "../prompt/Styles.ts"
 import { latentMode } from "./hires.ts"
 import type { NamedHash, NetworkHashes } from "./RunPlan.ts"
 
@@ -61,6 +62,8 @@ export interface InfotextFacts {
   readonly hashes?: NetworkHashes | undefined
   /** Whether brackets give words of either prompt more or less weight. */
   readonly usesBrackets: boolean
+  /** The texts that the prompts were drawn from, where they are others. Left out: there are none. */
+  readonly templates?: Partial<PromptPair> | undefined
   /** Only what differs in the second pass; absent without one. */
   readonly hires?: {
     readonly checkpoint?: string | undefined
@@ -137,6 +140,8 @@ export const parametersOf = (about: InfotextFacts): ReadonlyArray<Pair> => {
     ...refinerPairs(about),
     ...(about.controls ?? []).map((text, i): Pair => [`ControlNet ${i}`, text]),
     ...ownPairs(about),
+    ["Template", about.templates?.prompt],
+    ["Negative Template", about.templates?.negativePrompt],
     ["Version", opts.add_version_to_infotext ? about.version : undefined]
   ]
 }

@@ -148,6 +148,11 @@ export interface RunPlan extends PassPlan {
   readonly startedAt: number
   /** Images that are sampled together, batch after batch. */
   readonly batches: ReadonlyArray<ReadonlyArray<ImagePlan>>
+  /**
+   * Plans of the groups of images that differ in more than their seeds, such as in the texts that dynamic prompts drew;
+   * the choices above are then those of the first. Absent for one group.
+   */
+  readonly parts?: ReadonlyArray<RunPlan> | undefined
   /** What the user should know: an unknown tag, for instance. */
   readonly warnings: ReadonlyArray<string>
 }
@@ -175,6 +180,14 @@ export interface PlannedModel {
   /** `undefined` where it is unknown. */
   readonly isEditing: boolean | undefined
 }
+
+/** The plan of the part that an image belongs to. */
+export const partOf = (plan: RunPlan, index: number): RunPlan =>
+  plan.parts?.find(({ batches }) => batches.some((batch) => batch.some((image) => image.index === index))) ?? plan
+
+/** The place of an image among those of its batch, as the request counts them. */
+export const placeOf = ({ index }: Pick<ImagePlan, "index">, { processing }: Pick<RunPlan, "processing">): number =>
+  index % processing.batch_size
 
 /** The plan with all hashes, for what is written. Waits where they are not computed yet. */
 export const hashedPlan = (plan: RunPlan): Effect.Effect<RunPlan> => plan.hashed ?? Effect.succeed(plan)

@@ -6,6 +6,7 @@ import type { ModelInfo } from "../model/ModelInfo.ts"
 import * as Infotext from "../processing/Infotext.ts"
 import { fieldRows, pairKeys, settingRows } from "../processing/InfotextKeys.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { PromptPair } from "../prompt/Styles.ts"
 import type { Sampler } from "../sampling/Sampler.ts"
 import * as Schedules from "../sampling/Schedules.ts"
 import { version } from "../version.ts"
@@ -17,6 +18,8 @@ import type { ImagePlan, PassPlan, RunPlan } from "./RunPlan.ts"
 export interface InfotextContext {
   readonly opts: OptionsSnapshot
   readonly usesBrackets: boolean
+  /** The texts that the prompts were drawn from, where they are others. */
+  readonly templates: Partial<PromptPair>
   /** Settings that only models of the first one's family read. */
   readonly settings: ModelInfo["settings"]
 }
@@ -91,7 +94,7 @@ const changedBy = (facts: InfotextWriter.InfotextFacts): ReadonlyArray<string> =
 const factsOf = (
   plan: Omit<RunPlan, "batches">,
   { seed, subseed }: Seeded,
-  { opts, settings, usesBrackets }: InfotextContext
+  { opts, settings, templates, usesBrackets }: InfotextContext
 ): InfotextWriter.InfotextFacts | undefined => {
   const { hires, levels, processing } = plan
   if (levels === undefined) return undefined
@@ -114,6 +117,7 @@ const factsOf = (
     model: plan.model,
     hashes: plan.hashes,
     usesBrackets,
+    templates,
     ...(hires && {
       hires: {
         ...(hires.checkpoint !== undefined && { checkpoint: hires.checkpoint }),

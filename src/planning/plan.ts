@@ -10,13 +10,14 @@ import { isEditing, isInpainting, type ModelInfo } from "../model/ModelInfo.ts"
 import type { Limits } from "../processing/Limits.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import { exceeded, type Processing } from "../processing/Processing.ts"
+import type { PromptPair } from "../prompt/Styles.ts"
 import { planControls, unitProblems, unitWarnings } from "./controls.ts"
 import { hiresSizeProblems, planHires, upscalerProblems } from "./hires.ts"
 import { infotextOf, infotextWarnings } from "./infotexts.ts"
 import { levelProblems, planLevels } from "./levels.ts"
 import { hiresNames, resolvePlannedNames, type ServerNames } from "./names.ts"
 import { type PlanError, type Problems, toError, unknownName } from "./Problems.ts"
-import { type PassLoras, planPrompts, type StyleFacts, writtenPrompts } from "./prompts.ts"
+import { type Drawing, type PassLoras, planPrompts, type StyleFacts, writtenPrompts } from "./prompts.ts"
 import { rowProblems } from "./rows.ts"
 import type { HiresPlan, ImagePlan, NetworkHashes, PassPlan, PlannedModel, RefinerPlan, RunPlan } from "./RunPlan.ts"
 import { imageSeeds, seedProblems, type Seeds } from "./seeds.ts"
@@ -36,6 +37,8 @@ export interface OutlineInputs {
   readonly upscalers: ReadonlyArray<string> | undefined
   /** The styles there are; absent where another server merges its own. */
   readonly styles: StyleFacts | undefined
+  /** What dynamic prompts are drawn with; left out where prompts are as they are written. */
+  readonly drawing?: Drawing | undefined
   /** Another server's samplers and schedulers, which count next to Serena's. */
   readonly server?: ServerNames | undefined
 }
@@ -44,6 +47,8 @@ export interface OutlineInputs {
 export interface Outline extends Omit<RunPlan, "batches" | "embeddings" | "hashed" | "hashes" | "model" | "startedAt"> {
   readonly opts: OptionsSnapshot
   readonly usesBrackets: boolean
+  /** The texts that its prompts were drawn from, where they are others. */
+  readonly templates: Partial<PromptPair>
   /** LoRAs that the tags of each pass ask for, by name. */
   readonly loras: PassLoras
   /** Settings that only models of its family read. */
@@ -96,7 +101,7 @@ export const outline = (inputs: OutlineInputs): Result.Result<Outline, PlanError
   const wrongLimits = isGiven || wrongSize.length > 0 ? [] : exceeded({ ...processing, ...size }, limits)
   const prompts = inputs.styles === undefined
     ? writtenPrompts(processing)
-    : planPrompts(processing, inputs.styles, opts, limits)
+    : planPrompts(processing, inputs.styles, opts, limits, inputs.drawing)
   const hires = processing._tag === "Txt2Img" && processing.enable_hr ? processing : undefined
   const secondNames = hiresNames(processing)
   const hiresResolved = secondNames && resolvePlannedNames(secondNames, server)
@@ -163,6 +168,7 @@ export const outline = (inputs: OutlineInputs): Result.Result<Outline, PlanError
     warnings: [...prompts.warnings, ...(planned?.warnings ?? []), ...unitWarnings(processing)],
     opts,
     usesBrackets: prompts.usesBrackets,
+    templates: prompts.templates,
     loras: prompts.loras,
     settings: model.settings,
     isInpainting: isInpainting(model),
@@ -170,10 +176,15 @@ export const outline = (inputs: OutlineInputs): Result.Result<Outline, PlanError
   })
 }
 
-/** The plan of an outline: its batches with seeds and infotexts. */
+/**
+ * The plan of an outline: its batches with seeds and infotexts.
+ *
+ * @param batches The places of its images, where it is one part of a run; all images of the request when left out.
+ */
 export const plan = (
-  { isEditing, isInpainting, opts, settings, usesBrackets, ...rest }: Outline,
-  { hashes = noHashes, model, networks = noNetworks, startedAt, ...seeds }: PlanFacts
+  { isEditing, isInpainting, opts, settings, templates, usesBrackets, ...rest }: Outline,
+  { hashes = noHashes, model, networks = noNetworks, startedAt, ...seeds }: PlanFacts,
+  batches: ReadonlyArray<ReadonlyArray<number>> = batchesOf(rest.processing)
 ): RunPlan => {
   const { loras: _, ...outline } = rest
   const { negativePrompt, processing, prompt } = outline
@@ -187,22 +198,22 @@ export const plan = (
     model: { ...model, isInpainting, isEditing },
     startedAt
   }
-  const context = { opts, usesBrackets, settings }
+  const context = { opts, usesBrackets, settings, templates }
   const image = (index: number): ImagePlan => {
     const own = imageSeeds(processing, seeds, index)
     return { index, ...own, prompt, negativePrompt, infotext: infotextOf(settled, own, context) }
   }
-  const { batch_size, n_iter } = processing
-  const images = Array.from({ length: n_iter * batch_size }, (_, index) => image(index))
+  const planned = batches.map((places) => places.map(image))
   return {
     ...settled,
-    warnings: [...outline.warnings, ...networks.warnings, ...infotextWarnings(settled, images, context)],
-    batches: Array.from(
-      { length: n_iter },
-      (_, batch) => images.slice(batch * batch_size, (batch + 1) * batch_size)
-    )
+    warnings: [...outline.warnings, ...networks.warnings, ...infotextWarnings(settled, planned.flat(), context)],
+    batches: planned
   }
 }
+
+/** The places of a request's images, batch after batch. */
+export const batchesOf = ({ batch_size, n_iter }: Processing): ReadonlyArray<ReadonlyArray<number>> =>
+  Array.from({ length: n_iter }, (_, batch) => Array.from({ length: batch_size }, (_, i) => batch * batch_size + i))
 
 /** A second pass with the noise levels that it walks on a model. */
 export const withLevels = (hires: Omit<HiresPlan, "levels">, model: ModelInfo, opts: OptionsSnapshot): HiresPlan => ({

@@ -1,11 +1,14 @@
 /**
- * The prompts of a request: styles merged, comments cut, blanks trimmed, tags of extra networks read.
+ * The prompts of a request: styles merged, comments cut, dynamic prompts expanded, blanks trimmed, tags of extra
+ * networks read.
  */
 import * as Result from "effect/Result"
+import type * as Seed from "../core/Seed.ts"
 import * as Infotext from "../processing/Infotext.ts"
 import type { Limits } from "../processing/Limits.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Processing } from "../processing/Processing.ts"
+import * as DynamicPrompt from "../prompt/DynamicPrompt.ts"
 import * as ExtraNetworks from "../prompt/ExtraNetworks.ts"
 import * as Prompt from "../prompt/Prompt.ts"
 import * as Styles from "../prompt/Styles.ts"
@@ -17,11 +20,19 @@ export interface StyleFacts {
   readonly problems: ReadonlyArray<string>
 }
 
+/** What an image draws its texts with. */
+export interface Drawing {
+  readonly seed: Seed.Seed
+  readonly lookup: DynamicPrompt.Lookup
+}
+
 /** The prompts of both passes, as infotexts show them and as they are read. */
 export interface PlannedPrompts {
   readonly first: Styles.PromptPair
   /** Absent without a second pass. */
   readonly hires: Styles.PromptPair | undefined
+  /** The texts that the first pass's were drawn from, where they are others. */
+  readonly templates: Partial<Styles.PromptPair>
   /** LoRAs that the tags of each pass ask for. They stay in the prompts. */
   readonly loras: PassLoras
   /** Whether brackets give words more or less weight. */
@@ -63,6 +74,7 @@ const isBlank = (text: string): boolean => Infotext.trimmed(text) === ""
 /** The prompts as they were written: another server reads them. */
 export const writtenPrompts = (processing: Processing): PlannedPrompts => ({
   ...written(processing),
+  templates: {},
   loras: noLoras,
   usesBrackets: false,
   warnings: [],
@@ -72,12 +84,35 @@ export const writtenPrompts = (processing: Processing): PlannedPrompts => ({
 /** Most tags of a prompt that are named. */
 const mostNamed = 20
 
-/** Merges styles, cuts comments, trims blanks, and reads the tags of extra networks. */
+// The fields of the texts; what one seed draws for one of them is kept apart from what it draws for the other.
+const paths = { prompt: "prompt", negativePrompt: "negative_prompt" } as const
+
+/** The wildcards that a request's prompts and styles name. */
+export const wildcardsNamed = (
+  processing: Processing,
+  { styles }: StyleFacts,
+  opts: OptionsSnapshot
+): ReadonlyArray<string> => {
+  const { first, hires } = written(processing)
+  const texts = [first, hires].flatMap((pair) => {
+    const merged = pair && Styles.apply(styles, processing.styles, pair)
+    return merged === undefined || Result.isFailure(merged)
+      ? []
+      : [merged.success.prompt, merged.success.negativePrompt]
+  })
+  return texts.flatMap((text) => {
+    const template = DynamicPrompt.parse(Prompt.withoutComments(text, { comments: opts.enable_prompt_comments }))
+    return Result.isFailure(template) ? [] : DynamicPrompt.wildcardsOf(template.success).map(({ pattern }) => pattern)
+  })
+}
+
+/** Merges styles, cuts comments, draws what is dynamic, trims blanks, and reads the tags of extra networks. */
 export const planPrompts = (
   processing: Processing,
   { problems: unreadable, styles }: StyleFacts,
   opts: OptionsSnapshot,
-  limits: Limits
+  limits: Limits,
+  drawing?: Drawing
 ): PlannedPrompts => {
   const known = new Set(styles.map(({ name }) => name))
   const unknown = processing.styles.filter((name) => !known.has(name) && name !== "None")
@@ -126,16 +161,54 @@ export const planPrompts = (
     }
     return { prompt: withoutComments(prompt), negativePrompt: withoutComments(negativePrompt) }
   }
+  const drawnText = (pair: Styles.PromptPair, kind: keyof Styles.PromptPair, prefix: "" | "hr_"): string => {
+    const text = pair[kind]
+    if (drawing === undefined || !DynamicPrompt.isDynamic(text)) return text
+    const path = `${prefix}${paths[kind]}`
+    const refuse = (found: ReadonlyArray<DynamicPrompt.InvalidTemplate>): string => {
+      const place = processing.styles.length === 0 ? "" : "with its styles, "
+      for (const { message } of found) problems.push({ path, message: `${place}${message}` })
+      return text
+    }
+    const template = DynamicPrompt.parse(text)
+    if (Result.isFailure(template)) return refuse([template.failure])
+    const { lookup, seed } = drawing
+    const unusable = DynamicPrompt.problemsOf(template.success, lookup)
+    if (unusable.length > 0) return refuse(unusable)
+    const longest = limits.max_prompt_bytes
+    const expanded = DynamicPrompt.expand(template.success, { seed, stream: paths[kind], lookup, longest })
+    if (Result.isFailure(expanded)) return refuse([expanded.failure])
+    const bytes = Buffer.byteLength(expanded.success)
+    if (bytes > longest) {
+      problems.push({ path, message: `what it becomes has ${bytes} bytes, over the limit of ${longest}` })
+    }
+    return withoutComments(expanded.success)
+  }
 
   const { first: asked, hires: askedHires } = written(processing)
-  const first = styled(asked)
-  const hires = askedHires && styled(askedHires)
+  const templates = styled(asked)
+  const first = {
+    prompt: drawnText(templates, "prompt", ""),
+    negativePrompt: drawnText(templates, "negativePrompt", "")
+  }
+  // What the second pass has from the first is drawn alike.
+  const secondTemplates = askedHires && styled(askedHires)
+  const hires = secondTemplates && {
+    prompt: secondTemplates.prompt === templates.prompt ? first.prompt : drawnText(secondTemplates, "prompt", "hr_"),
+    negativePrompt: secondTemplates.negativePrompt === templates.negativePrompt
+      ? first.negativePrompt
+      : drawnText(secondTemplates, "negativePrompt", "hr_")
+  }
   // What both passes have is reported once. Tags are words in negative prompts.
   report(first, "prompt")
   if (hires !== undefined && askedHires?.isOwn === true) report(hires, "hr_prompt")
   return {
     first,
     hires,
+    templates: {
+      ...(first.prompt !== templates.prompt && { prompt: templates.prompt }),
+      ...(first.negativePrompt !== templates.negativePrompt && { negativePrompt: templates.negativePrompt })
+    },
     loras: { first: lorasOf(first), hires: hires === undefined ? [] : lorasOf(hires) },
     // Checks for brackets of any purpose, like the webui. Only some kinds of emphasis read the other signs.
     usesBrackets: [first, hires].some((pair) => /[([\\]|BREAK/.test(`${pair?.prompt}${pair?.negativePrompt}`)),

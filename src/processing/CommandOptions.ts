@@ -93,6 +93,15 @@ export const ProcessOptions = Schema.Struct({
       flag: "styles-file",
       value: "file"
     })
+  ),
+  wildcardsDir: withDefault(Schema.NonEmptyString, "wildcards").pipe(
+    field({
+      title: "Wildcards folder",
+      description: "Folder of wildcards: text files whose lines dynamic prompts draw from.",
+      group: "Process",
+      flag: "wildcards-dir",
+      value: "folder"
+    })
   )
 }).annotate({ identifier: "ProcessOptions" })
 export interface ProcessOptions extends FieldTypes.ProcessOptions {}

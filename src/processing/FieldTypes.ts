@@ -220,6 +220,12 @@ export interface RequestFields {
    */
   readonly styles: ReadonlyArray<string>
   /**
+   * Whether each image draws its own text from choices, as in {one|other}, and wildcards in the prompts.
+   *
+   * Default: the setting.
+   */
+  readonly dynamic_prompts?: boolean | undefined
+  /**
    * Whether tags of extra networks, such as <lora:name:1>, are removed without a warning.
    *
    * Default: `false`.
@@ -392,6 +398,12 @@ export interface RequestInput {
    * Default: `[]`.
    */
   readonly styles?: ReadonlyArray<string>
+  /**
+   * Whether each image draws its own text from choices, as in {one|other}, and wildcards in the prompts.
+   *
+   * Default: the setting.
+   */
+  readonly dynamic_prompts?: boolean | undefined
   /**
    * Whether tags of extra networks, such as <lora:name:1>, are removed without a warning.
    *
@@ -915,6 +927,12 @@ export interface OptionsSnapshot {
    * Default: `true`.
    */
   readonly enable_prompt_comments: boolean
+  /**
+   * Whether images draw their texts from choices and wildcards where a request does not say.
+   *
+   * Default: `false`.
+   */
+  readonly dynamic_prompts: boolean
   /**
    * Whether numbers in prompt editing count as before stable-diffusion-webui 1.6.
    *
@@ -1516,6 +1534,12 @@ export interface OptionsPatch {
    * Default: `true`.
    */
   readonly enable_prompt_comments?: boolean
+  /**
+   * Whether images draw their texts from choices and wildcards where a request does not say.
+   *
+   * Default: `false`.
+   */
+  readonly dynamic_prompts?: boolean
   /**
    * Whether numbers in prompt editing count as before stable-diffusion-webui 1.6.
    *
@@ -2265,6 +2289,12 @@ export interface ProcessOptions {
    * Text, not empty. Default: `"styles.csv"`.
    */
   readonly stylesFile: string
+  /**
+   * Folder of wildcards: text files whose lines dynamic prompts draw from.
+   *
+   * Text, not empty. Default: `"wildcards"`.
+   */
+  readonly wildcardsDir: string
 }
 
 /** Some options of a process; the others have their defaults. */
@@ -2317,4 +2347,10 @@ export interface ProcessOptionsPatch {
    * Text, not empty. Default: `"styles.csv"`.
    */
   readonly stylesFile?: string
+  /**
+   * Folder of wildcards: text files whose lines dynamic prompts draw from.
+   *
+   * Text, not empty. Default: `"wildcards"`.
+   */
+  readonly wildcardsDir?: string
 }

@@ -128,6 +128,9 @@ const silent: ReadonlySet<string> = new Set([
   "Model",
   "Model hash",
   "Hashes",
+  // What dynamic prompts were drawn from: the prompts are what was drawn.
+  "Template",
+  "Negative Template",
   "Lora hashes",
   "TI hashes",
   "VAE hash",

@@ -106,6 +106,14 @@ const fields = {
       infotext: "Prompt comments"
     })
   ),
+  dynamic_prompts: Schema.Boolean.pipe(
+    field({
+      title: "Dynamic prompts",
+      description: "Whether images draw their texts from choices and wildcards where a request does not say.",
+      group: "Prompts",
+      infotext: "Dynamic prompts"
+    })
+  ),
   use_old_scheduling: Schema.Boolean.pipe(
     field({
       title: "Old prompt editing timelines",
@@ -749,6 +757,7 @@ const defaults: OptionsSnapshot = Object.freeze({
   emphasis: "Original",
   comma_padding_backtrack: 20,
   enable_prompt_comments: true,
+  dynamic_prompts: false,
   use_old_scheduling: false,
   CLIP_stop_at_last_layers: 1,
   sdxl_clip_l_skip: false,

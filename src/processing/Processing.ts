@@ -112,6 +112,18 @@ const shared = {
       infotext: "Styles array"
     })
   ),
+  dynamic_prompts: Schema.optional(Schema.Boolean).pipe(
+    field({
+      title: "Dynamic prompts",
+      description:
+        "Whether each image draws its own text from choices, as in {one|other}, and wildcards in the prompts.",
+      group: "Prompt",
+      flag: "dynamic-prompts",
+      value: "switch",
+      otherwise: "the setting",
+      unwritten: "a text holds what was drawn, and the prompts as Template and Negative Template"
+    })
+  ),
   disable_extra_networks: withDefault(Schema.Boolean, false).pipe(
     field({
       title: "Disable extra networks",

@@ -45,7 +45,7 @@ export const layerRuntimeContext = (
 ): Layer.Layer<RuntimeContext> => Layer.effect(RuntimeContext, make(overrides))
 
 /** The names of these options, and of those that `TestRuntime.layer` has besides. */
-const names = ["model", "opts", "device", "state", "cmdOpts", "pipeline", "styles", "faults", "hooks"]
+const names = ["model", "opts", "device", "state", "cmdOpts", "pipeline", "styles", "wildcards", "faults", "hooks"]
 
 /** Captures a context for each run from live settings. Every model name is accepted. */
 export const layer = (

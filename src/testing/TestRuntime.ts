@@ -17,6 +17,7 @@ import type { Models } from "../model/Models.ts"
 import type { CommandOptions } from "../processing/CommandOptions.ts"
 import type { Options } from "../processing/Options.ts"
 import { StyleBook } from "../processing/StyleBook.ts"
+import { WildcardBook } from "../processing/WildcardBook.ts"
 import type { PromptStyle } from "../prompt/Styles.ts"
 import type { Pipeline } from "../runner/Pipeline.ts"
 import { RunnerHooks } from "../runner/RunnerHooks.ts"
@@ -32,13 +33,15 @@ import * as TestContext from "./TestContext.ts"
 export type Services = Process | CaptureContext | Pipeline | RunnerHooks | SavedImages
 
 /** What hooks may use when their layer is built, as with `Serena.layer`. */
-export type Process = CommandOptions | Models | Options | Runs | StyleBook | Upscalers
+export type Process = CommandOptions | Models | Options | Runs | StyleBook | Upscalers | WildcardBook
 
 export interface PipelineOptions extends TestContext.Overrides {
   /** The stages. Defaults to the diffusion pipeline. */
   readonly pipeline?: Layer.Layer<Pipeline, never, DiffusionPipeline.Requirements> | undefined
   /** Styles that requests can name. Defaults to none. */
   readonly styles?: ReadonlyArray<PromptStyle> | undefined
+  /** Wildcards of dynamic prompts: the texts of their files by their names. Defaults to none. */
+  readonly wildcards?: Readonly<Record<string, string>> | undefined
   /** Faults in the stages. For faults in a model, see `ModelFaults`. */
   readonly faults?: ReadonlyArray<Faults.Fault> | undefined
 }
@@ -56,7 +59,12 @@ const layerPipeline = ({ faults = [], pipeline = DiffusionPipeline.layer }: Pipe
   )
 
 const layerProcess = (options: PipelineOptions) =>
-  Layer.mergeAll(TestContext.layer(options), StyleBook.layerOf(options.styles ?? []), Upscalers.layerBuiltIn)
+  Layer.mergeAll(
+    TestContext.layer(options),
+    StyleBook.layerOf(options.styles ?? []),
+    WildcardBook.layerOf(options.wildcards ?? {}),
+    Upscalers.layerBuiltIn
+  )
 
 export const layer = <E = never, R = never>(
   options: LayerOptions<E, R> = {}

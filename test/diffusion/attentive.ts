@@ -19,6 +19,7 @@ import { Models } from "../../src/model/Models.ts"
 import { CommandOptions } from "../../src/processing/CommandOptions.ts"
 import { Options } from "../../src/processing/Options.ts"
 import { StyleBook } from "../../src/processing/StyleBook.ts"
+import { WildcardBook } from "../../src/processing/WildcardBook.ts"
 import { RunnerHooks } from "../../src/runner/RunnerHooks.ts"
 import { Runs } from "../../src/runner/Runs.ts"
 import { CaptureContext } from "../../src/runner/RuntimeContext.ts"
@@ -125,6 +126,7 @@ export const layer = Layer.mergeAll(
     CommandOptions.layer(),
     Runs.layer,
     StyleBook.layerOf(styles),
+    WildcardBook.layerOf({}),
     upscalers,
     ImageDecoder.layer,
     ImageEncoder.layer

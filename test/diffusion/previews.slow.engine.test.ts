@@ -109,7 +109,7 @@ describe("a preview", () => {
       const state = yield* RunState.make("run")
       const opts = { ...Options.defaults, show_progress_type: "Full" as const, show_progress_every_n_steps: 1 }
       const show = yield* previews.make(
-        { model, opts, cmdOpts: CommandOptions.defaults, state, embeddings: [], seamless: false },
+        { model, opts, cmdOpts: CommandOptions.defaults, state, embeddings: [], images: 1, seamless: false },
         { channels: 4, frames: 1, height: 2, width: 2 }
       )
       const latents = new Float32Array(16)
@@ -139,7 +139,7 @@ describe("a preview", () => {
       const state = yield* RunState.make("run")
       const model = TestModel.make({ latents: { ...TestModel.make().latents, rgb: undefined } })
       const show = yield* previews.make(
-        { model, opts, cmdOpts: CommandOptions.defaults, state, embeddings: [], seamless: false },
+        { model, opts, cmdOpts: CommandOptions.defaults, state, embeddings: [], images: 1, seamless: false },
         { channels: 4, frames: 1, height: 2, width: 2 }
       )
       const latents = new Float32Array(16)

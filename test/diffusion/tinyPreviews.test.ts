@@ -30,6 +30,7 @@ const previewed = Effect.fnUntraced(function*(
     opts: { ...Options.defaults, show_progress_type, show_progress_every_n_steps: 1 },
     cmdOpts: { ...CommandOptions.defaults, lowvram },
     state,
+    images: 1,
     seamless: false,
     embeddings: []
   }, shape)

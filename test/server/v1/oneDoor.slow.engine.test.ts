@@ -69,17 +69,19 @@ describe("Every door, on the embedded model", () => {
     Effect.gen(function*() {
       const { context, url } = yield* served(local())
       const processing = Txt2Img.make({
-        prompt: "a red circle",
-        seed: 3,
+        prompt: "a {red|blue|green|yellow|white|pink|cyan|orange} {circle|star|heart}",
+        seed: 4,
         steps: 2,
         width: 128,
         height: 128,
-        batch_size: 2
+        batch_size: 2,
+        dynamic_prompts: true
       })
 
       const library = yield* Effect.provideContext(processImages(processing), context)
       const expected = library.images.map(({ bytes }) => bytes)
       assert.strictEqual(expected.length, 2)
+      assert.strictEqual(new Set(library.images.map(({ prompt }) => prompt)).size, 2)
 
       const elsewhere = yield* Effect.provide(processImages(processing), RemoteRuntime.layer({ url, options }))
       assert.deepStrictEqual(elsewhere.images.map(({ bytes }) => bytes), expected)
