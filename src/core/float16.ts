@@ -38,3 +38,25 @@ export const fromFloat16 = (half: number): number => {
   if (exponent === 31) return mantissa === 0 ? sign * Infinity : NaN
   return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15)
 }
+
+/** The number of every half, made when the first ones are read. */
+let numbers: Float32Array | undefined
+
+/** The numbers of some halves, written to `out` of the same length. */
+export const readFloat16 = (out: Float32Array, halves: Uint16Array): void => {
+  const all = numbers ??= Float32Array.from({ length: 0x1_0000 }, (_, half) => fromFloat16(half))
+  for (let i = 0; i < out.length; i++) out[i] = all[halves[i] as number] as number
+}
+
+/** The halves of some numbers, as `toFloat16` rounds them, written to `out` of the same length. */
+export const writeFloat16 = (out: Uint16Array, values: Float32Array): void => {
+  const singles = new Uint32Array(values.buffer, values.byteOffset, values.length)
+  for (let i = 0; i < out.length; i++) {
+    const single = singles[i] as number
+    const exponent = (single >>> 23) & 0xFF
+    // Those from 2^-14 to 2^16 take another exponent and are rounded, which may carry into it.
+    out[i] = exponent > 112 && exponent < 143
+      ? ((single >>> 16) & 0x8000) | (((single & 0x7FFF_FFFF) - 0x3800_0000 + 0xFFF + ((single >>> 13) & 1)) >>> 13)
+      : toFloat16(values[i] as number)
+  }
+}

@@ -9,7 +9,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import { ImageEncoder } from "../images/ImageEncoder.ts"
+import { formatOf, ImageEncoder } from "../images/ImageEncoder.ts"
 import { Upscalers } from "../images/Upscalers.ts"
 import { requireLoaded } from "../model/LoadedModel.ts"
 import { drawSeeds } from "../planning/drawSeeds.ts"
@@ -76,7 +76,9 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
   // What needs a network later waits for it then, and fails if it does not open.
   const encoder = yield* ImageEncoder
   const opening = Effect.flatMap(adapted(model, found[0].first), ({ warm }) => warm)
-  yield* forkInRun(Effect.ignore(Effect.all([Effect.scoped(opening), encoder.warm], { concurrency: 2 })))
+  yield* forkInRun(
+    Effect.ignore(Effect.all([Effect.scoped(opening), encoder.warm(formatOf(opts).format)], { concurrency: 2 }))
+  )
 
   const startedAt = yield* Clock.currentTimeMillis
   const seeds = drawing?.seeds ?? (yield* drawSeeds(processing, made))

@@ -181,7 +181,7 @@ export const samplePass: (options: SamplePassOptions) => Effect.Effect<Sampled, 
     timesteps,
     x,
     denoiser,
-    noise: sampler.noise === "brownian" ? Brownian.make({ seeds, size, generator }) : noise.next,
+    noise: sampler.noise === "brownian" ? Brownian.make({ seeds, size }) : noise.next,
     process,
     options: samplerOptions(processing, opts, sampler, start !== undefined),
     onStep: (step) =>

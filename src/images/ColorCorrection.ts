@@ -11,11 +11,14 @@
 import type * as Effect from "effect/Effect"
 import { type Raster, withoutAlpha } from "../core/Raster.ts"
 import { away, type Parts } from "../core/Work.ts"
+import { fromLab, toLab } from "./Lab.ts"
 import { byLines, eachPixel, linesOf, samplesOf } from "./Parts.ts"
 
 /** How often each value occurs: 256 counts for each of L, a and b. */
-interface Target {
-  readonly histograms: ReadonlyArray<Uint32Array>
+interface Histograms {
+  readonly l: Uint32Array
+  readonly a: Uint32Array
+  readonly b: Uint32Array
 }
 
 /** RGB: a result with the colours of an original and its own luminosity. */
@@ -28,24 +31,20 @@ export const correcting = (original: Raster, result: Raster): Effect.Effect<Rast
 
 /** The same in parts. */
 export function* correctInParts(original: Raster, result: Raster): Parts<Raster> {
-  return yield* applyInParts(yield* setupInParts(original), result)
-}
-
-function* setupInParts(original: Raster): Parts<Target> {
   const { data } = yield* eachPixel(original, 3, labOf, effort)
-  return { histograms: yield* histogramsOf(data) }
+  return yield* applyInParts(yield* histogramsOf(data), result)
 }
 
-function* applyInParts({ histograms }: Target, result: Raster): Parts<Raster> {
+function* applyInParts(histograms: Histograms, result: Raster): Parts<Raster> {
   const lab = yield* eachPixel(result, 3, labOf, effort)
-  const tables: Array<Uint8Array> = []
-  for (const [channel, own] of (yield* histogramsOf(lab.data)).entries()) {
-    tables.push(matching(own, histograms[channel] ?? own))
-  }
+  const own = yield* histogramsOf(lab.data)
+  const [l, a, b] = [matching(own.l, histograms.l), matching(own.a, histograms.a), matching(own.b, histograms.b)]
   return yield* eachPixel(result, 3, (lines, from) => {
     const { data } = linesOf(lab, from, from + lines.height)
-    for (const [channel, table] of tables.entries()) {
-      for (let i = channel; i < data.length; i += 3) data[i] = table[data[i] as number] as number
+    for (let i = 0; i < data.length; i += 3) {
+      data[i] = l[data[i] as number] as number
+      data[i + 1] = a[data[i + 1] as number] as number
+      data[i + 2] = b[data[i + 2] as number] as number
     }
     const corrected = fromLab(data)
     takeLuminosity(corrected, withoutAlpha(lines).data)
@@ -53,24 +52,24 @@ function* applyInParts({ histograms }: Target, result: Raster): Parts<Raster> {
   }, effort)
 }
 
-/** Of a conversion, per pixel: its roots and powers take long. */
-const effort = 64
+/** Of a conversion, per pixel. */
+const effort = 16
 
 const labOf = (lines: Raster): Raster => ({ ...lines, channels: 3, data: toLab(withoutAlpha(lines).data) })
 
-function* histogramsOf(lab: Uint8Array): Parts<ReadonlyArray<Uint32Array>> {
-  const histograms: Array<Uint32Array> = []
-  for (const channel of [0, 1, 2]) {
-    const counts = new Uint32Array(256)
-    yield* byLines(lab.length / 3, 1, (from, to) => {
-      for (let i = from * 3 + channel; i < to * 3; i += 3) {
-        const value = lab[i] as number
-        counts[value] = (counts[value] as number) + 1
-      }
-    })
-    histograms.push(counts)
+function* histogramsOf(lab: Uint8Array): Parts<Histograms> {
+  const [l, a, b] = [new Uint32Array(256), new Uint32Array(256), new Uint32Array(256)]
+  const count = (counts: Uint32Array, value: number) => {
+    counts[value] = (counts[value] as number) + 1
   }
-  return histograms
+  yield* byLines(lab.length / 3, 3, (from, to) => {
+    for (let i = from * 3; i < to * 3; i += 3) {
+      count(l, lab[i] as number)
+      count(a, lab[i + 1] as number)
+      count(b, lab[i + 2] as number)
+    }
+  })
+  return { l, a, b }
 }
 
 // For each value of the one histogram its value in the other.
@@ -98,75 +97,49 @@ const matching = (from: Uint32Array, to: Uint32Array): Uint8Array => {
   })
 }
 
-// The white of D65, and the curve of sRGB.
-const whiteX = 0.950456
-const whiteZ = 1.088754
-
-const linear = Float64Array.from({ length: 256 }, (_, value) => {
-  const sample = value / 255
-  return sample <= 0.04045 ? sample / 12.92 : ((sample + 0.055) / 1.055) ** 2.4
-})
-
-const encoded = (value: number): number => {
-  const sample = value <= 0.0031308 ? value * 12.92 : 1.055 * value ** (1 / 2.4) - 0.055
-  return toByte(sample * 255)
-}
-
 const toByte = (value: number): number => Math.min(255, Math.max(0, Math.round(value)))
 
-const toCone = (value: number): number => value > 0.008856 ? Math.cbrt(value) : 7.787 * value + 16 / 116
-
-const fromCone = (value: number): number => value > 0.206893 ? value ** 3 : (value - 16 / 116) / 7.787
-
-/** L as 0 to 255, a and b with 128 for none, `[..., 3]`; the same for `fromLab`. */
-export const toLab = (rgb: Uint8Array): Uint8Array => {
-  const lab = new Uint8Array(rgb.length)
-  for (let i = 0; i < rgb.length; i += 3) {
-    const red = linear[rgb[i] as number] as number
-    const green = linear[rgb[i + 1] as number] as number
-    const blue = linear[rgb[i + 2] as number] as number
-    const x = toCone((0.412453 * red + 0.35758 * green + 0.180423 * blue) / whiteX)
-    const luminance = 0.212671 * red + 0.71516 * green + 0.072169 * blue
-    const y = toCone(luminance)
-    const z = toCone((0.019334 * red + 0.119193 * green + 0.950227 * blue) / whiteZ)
-    lab[i] = toByte((luminance > 0.008856 ? 116 * y - 16 : 903.3 * luminance) * 2.55)
-    lab[i + 1] = toByte(500 * (x - y) + 128)
-    lab[i + 2] = toByte(200 * (y - z) + 128)
-  }
-  return lab
-}
-
-export const fromLab = (lab: Uint8Array): Uint8Array => {
-  const rgb = new Uint8Array(lab.length)
-  for (let i = 0; i < lab.length; i += 3) {
-    const lightness = (lab[i] as number) / 2.55
-    const isDark = lightness <= 0.008856 * 903.3
-    const y = isDark ? 7.787 * lightness / 903.3 + 16 / 116 : (lightness + 16) / 116
-    const luminance = isDark ? lightness / 903.3 : y ** 3
-    const x = fromCone(y + ((lab[i + 1] as number) - 128) / 500) * whiteX
-    const z = fromCone(y - ((lab[i + 2] as number) - 128) / 200) * whiteZ
-    rgb[i] = encoded(3.240479 * x - 1.53715 * luminance - 0.498535 * z)
-    rgb[i + 1] = encoded(-0.969256 * x + 1.875991 * luminance + 0.041556 * z)
-    rgb[i + 2] = encoded(0.055648 * x - 0.204043 * luminance + 1.057311 * z)
-  }
-  return rgb
-}
-
+/** In thousandths of a sample. */
 const luminosity = (rgb: Uint8Array, at: number): number =>
-  (0.299 * (rgb[at] as number) + 0.587 * (rgb[at + 1] as number) + 0.114 * (rgb[at + 2] as number)) / 255
+  299 * (rgb[at] as number) + 587 * (rgb[at + 1] as number) + 114 * (rgb[at + 2] as number)
+
+/** Added to differences of luminosities so that they are not negative, and rounded by truncating. */
+const raised = 256_000 + 500
 
 // Sets pixels to the luminosity of others, in place, as the blend mode of that name (W3C compositing, `SetLum`).
+//
+// Samples that stay in range all move by the same whole number. What is exactly between two is rounded as doubles are.
 const takeLuminosity = (rgb: Uint8Array, of: Uint8Array): void => {
   for (let i = 0; i < rgb.length; i += 3) {
-    const wanted = luminosity(of, i)
-    const moved = wanted - luminosity(rgb, i)
-    const lowest = Math.min(rgb[i] as number, rgb[i + 1] as number, rgb[i + 2] as number) / 255 + moved
-    const highest = Math.max(rgb[i] as number, rgb[i + 1] as number, rgb[i + 2] as number) / 255 + moved
-    let share = 1
-    if (lowest < 0) share = wanted / (wanted - lowest)
-    if (highest > 1) share = Math.min(share, (1 - wanted) / (highest - wanted))
-    for (let channel = i; channel < i + 3; channel++) {
-      rgb[channel] = toByte((wanted + ((rgb[channel] as number) / 255 + moved - wanted) * share) * 255)
-    }
+    const red = rgb[i] as number
+    const green = rgb[i + 1] as number
+    const blue = rgb[i + 2] as number
+    const moved = luminosity(of, i) - luminosity(rgb, i)
+    const steps = Math.trunc((moved + raised) / 1000)
+    if (
+      Math.min(red, green, blue) * 1000 + moved >= 0 && Math.max(red, green, blue) * 1000 + moved <= 255_000 &&
+      moved + raised !== steps * 1000
+    ) {
+      rgb[i] = red + steps - 256
+      rgb[i + 1] = green + steps - 256
+      rgb[i + 2] = blue + steps - 256
+    } else drawInto(rgb, of, i)
+  }
+}
+
+const exactLuminosity = (rgb: Uint8Array, at: number): number =>
+  (0.299 * (rgb[at] as number) + 0.587 * (rgb[at + 1] as number) + 0.114 * (rgb[at + 2] as number)) / 255
+
+// The same for one pixel, drawn towards the luminosity where a sample would leave the range.
+const drawInto = (rgb: Uint8Array, of: Uint8Array, at: number): void => {
+  const wanted = exactLuminosity(of, at)
+  const moved = wanted - exactLuminosity(rgb, at)
+  const lowest = Math.min(rgb[at] as number, rgb[at + 1] as number, rgb[at + 2] as number) / 255 + moved
+  const highest = Math.max(rgb[at] as number, rgb[at + 1] as number, rgb[at + 2] as number) / 255 + moved
+  let share = 1
+  if (lowest < 0) share = wanted / (wanted - lowest)
+  if (highest > 1) share = Math.min(share, (1 - wanted) / (highest - wanted))
+  for (let channel = at; channel < at + 3; channel++) {
+    rgb[channel] = toByte((wanted + ((rgb[channel] as number) / 255 + moved - wanted) * share) * 255)
   }
 }

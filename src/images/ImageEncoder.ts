@@ -1,7 +1,7 @@
 /**
  * Images as files: PNG, JPEG or WebP.
  *
- * The live layer compresses with sharp, off the main thread. Equal images give equal bytes.
+ * The live layer compresses off the main thread, JPEG and WebP with sharp. Equal images give equal bytes.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -11,6 +11,7 @@ import type { Raster } from "../core/Raster.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import { ImageCodecError } from "./ImageError.ts"
 import * as Metadata from "./Metadata.ts"
+import * as Png from "./Png.ts"
 
 /** What is to be written. */
 export interface Image {
@@ -36,34 +37,25 @@ export class ImageEncoder extends Context.Service<ImageEncoder, {
    * is written without, because the image matters more. JPEG has no transparency: images are composited onto white.
    */
   readonly encode: (image: Image, format: ImageFormat) => Effect.Effect<Uint8Array, ImageCodecError>
-  /** Loads what `encode` needs, ahead of its first use. */
-  readonly warm: Effect.Effect<void>
+  /** Loads what `encode` needs for a format, ahead of its first use. */
+  readonly warm: (format: ImageFormat["format"]) => Effect.Effect<void>
 }>()("serena/images/ImageEncoder") {
-  /** Files written by sharp. */
+  /** PNG files by Node's zlib, others by sharp. */
   static readonly layer: Layer.Layer<ImageEncoder> = Layer.sync(ImageEncoder, () =>
     ImageEncoder.of({
       encode: Effect.fnUntraced(function*({ infotext, raster }, format) {
         yield* checkFilled(raster)
-        const { channels, data, height, width } = raster
-        const file = yield* Effect.tryPromise({
-          try: async () => {
-            const { default: sharp } = await loadSharp()
-            const pipeline = sharp(data, { raw: { width, height, channels } })
-            // Left to itself, sharp writes grey as RGB.
-            if (channels === 1) pipeline.toColourspace("b-w")
-            const written = await inFormat(pipeline, format).toBuffer()
-            return new Uint8Array(written.buffer, written.byteOffset, written.length)
-          },
-          catch: (cause) => new ImageCodecError({ reason: cause instanceof Error ? cause.message : String(cause) })
-          // sharp cannot be stopped, so an interruption waits until it is done.
-        }).pipe(Effect.uninterruptible)
+        // Neither can be stopped, so an interruption waits until it is done.
+        const file = yield* Effect.uninterruptible(
+          format.format === "png" ? Png.encoding(raster) : bySharp(raster, { ...format, format: format.format })
+        )
         const whole = Metadata.withInfotext(file, infotext)
         // Nothing but the text's length can be wrong with a file that was just written.
         return yield* format.format === "jpg"
           ? Effect.catchTag(whole, "ImageCodecError", () => Effect.succeed(file))
           : whole
       }),
-      warm: Effect.ignore(Effect.tryPromise(loadSharp))
+      warm: (format) => format === "png" ? Effect.void : Effect.ignore(Effect.tryPromise(loadSharp))
     }))
 }
 
@@ -95,16 +87,26 @@ export const checkFilled = ({ channels, data, height, width }: Raster): Effect.E
       })
     )
 
-// Sharp brings a native library, so it is loaded when the first image is written and not before.
+// Sharp brings a native library, so it is loaded when the first image is written with it and not before.
 const loadSharp = () => import("sharp")
 
-const inFormat = (pipeline: Sharp, { format, lossless, quality }: ImageFormat): Sharp => {
-  switch (format) {
-    case "png":
-      return pipeline.png()
-    case "jpg":
-      return pipeline.flatten({ background: "#ffffff" }).jpeg({ quality })
-    case "webp":
-      return pipeline.webp({ quality, lossless })
-  }
-}
+/** What sharp writes. */
+type Compressed = ImageFormat & { readonly format: "jpg" | "webp" }
+
+const bySharp = ({ channels, data, height, width }: Raster, format: Compressed) =>
+  Effect.tryPromise({
+    try: async () => {
+      const { default: sharp } = await loadSharp()
+      const pipeline = sharp(data, { raw: { width, height, channels } })
+      // Left to itself, sharp writes grey as RGB.
+      if (channels === 1) pipeline.toColourspace("b-w")
+      const written = await inFormat(pipeline, format).toBuffer()
+      return new Uint8Array(written.buffer, written.byteOffset, written.length)
+    },
+    catch: (cause) => new ImageCodecError({ reason: cause instanceof Error ? cause.message : String(cause) })
+  })
+
+const inFormat = (pipeline: Sharp, { format, lossless, quality }: Compressed): Sharp =>
+  format === "jpg"
+    ? pipeline.flatten({ background: "#ffffff" }).jpeg({ quality })
+    : pipeline.webp({ quality, lossless })

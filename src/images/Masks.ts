@@ -71,9 +71,30 @@ export const blurring = (mask: Raster, x: number, y: number): Effect.Effect<Mask
 /** The same in parts. */
 export function* blurInParts(mask: Raster, x: number, y: number): Parts<Mask> {
   const { data, height, width } = mask
-  const wide = x > 0 ? yield* blurAlong(data, width, 1, height, width, gaussianWeights(x)) : data
-  const high = y > 0 ? yield* blurAlong(wide, height, width, width, 1, gaussianWeights(y)) : wide
-  return make(mask, high)
+  const wide = x > 0 ? yield* blurLines(data, width, gaussianWeights(x)) : data
+  if (!(y > 0)) return make(mask, wide)
+  const turned = yield* turn(wide, width, height)
+  return make(mask, yield* turn(yield* blurLines(turned, height, gaussianWeights(y)), height, width))
+}
+
+/** Samples of a block that is turned while it lies in the processor's cache. */
+const block = 32
+
+// Columns as lines: `[height, width]` as `[width, height]`.
+function* turn(data: Uint8Array, width: number, height: number): Parts<Uint8Array> {
+  const out = new Uint8Array(data.length)
+  yield* byLines(Math.ceil(height / block), width * block, (first, last) => {
+    const bottom = Math.min(height, last * block)
+    for (let top = first * block; top < bottom; top += block) {
+      for (let left = 0; left < width; left += block) {
+        const right = Math.min(width, left + block)
+        for (let y = top; y < Math.min(bottom, top + block); y++) {
+          for (let x = left; x < right; x++) out[x * height + y] = data[y * width + x] as number
+        }
+      }
+    }
+  })
+  return out
 }
 
 /** The weights for a standard deviation: `2 * int(2.5 * sigma + 0.5) + 1` whole numbers that sum to 256. */
@@ -102,43 +123,64 @@ const roundToEven = (value: number): number => {
   return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor
 }
 
-// Lines of `length` samples that are `step` apart; the lines begin `lineStep` apart.
-//
-// Two lines are summed at once, as the halves of 32 bits: weights that sum to 256 never carry from one into the other.
-// Most weights of a wide blur are 0, and no more than 256 are not, so that the time stays that of the pixels.
-function* blurAlong(
-  data: Uint8Array,
-  length: number,
-  step: number,
-  lines: number,
-  lineStep: number,
-  weights: Int32Array
-): Parts<Uint8Array> {
+// Two lines of `length` samples are summed at once, as the halves of 32 bits: weights that sum to 256 never carry from
+// one into the other. Most weights of a wide blur are 0, and no more than 256 are not, so that the time stays that of
+// the pixels. Samples that are all the same make the same again: only windows with a change in them are summed.
+function* blurLines(data: Uint8Array, length: number, weights: Int32Array): Parts<Uint8Array> {
+  const lines = data.length / length
   const half = (weights.length - 1) / 2
-  const out = new Uint8Array(data.length)
+  const out = Uint8Array.from(data)
   const pair = new Int32Array(length + 2 * half)
   const sums = new Int32Array(length)
-  const mirrored = Int32Array.from(pair, (_, i) => reflect(i - half, length) * step)
+  const mirrored = Int32Array.from(pair, (_, i) => reflect(i - half, length))
   const taps = groupsOf(weights)
   yield* byLines(Math.ceil(lines / 2), pair.length + length * taps.length, (first, last) => {
     for (let index = first; index < last; index++) {
-      const begin = 2 * index * lineStep
+      const begin = 2 * index * length
       // The last line of an odd number is summed twice.
-      const other = 2 * index + 1 < lines ? begin + lineStep : begin
-      for (let i = 0; i < pair.length; i++) {
-        const at = mirrored[i] as number
-        pair[i] = (data[begin + at] as number) | (data[other + at] as number) << 16
-      }
-      sums.fill(0x800080)
-      for (const tap of taps) addTaps(sums, pair, tap)
-      for (let i = 0; i < length; i++) {
-        const sum = sums[i] as number
-        out[begin + i * step] = sum >> 8
-        out[other + i * step] = sum >>> 24
+      const other = 2 * index + 1 < lines ? begin + length : begin
+      let isPaired = false
+      let from = nextChange(data, begin, other, length, 1)
+      while (from < length) {
+        // On to the first change whose windows do not touch those of the one before.
+        let until = Math.min(length, from + some)
+        let next = nextChange(data, begin, other, length, until)
+        while (next < length && next - until <= 2 * half) {
+          until = Math.min(length, next + some)
+          next = nextChange(data, begin, other, length, until)
+        }
+        if (!isPaired) {
+          for (let i = 0; i < pair.length; i++) {
+            const at = mirrored[i] as number
+            pair[i] = (data[begin + at] as number) | (data[other + at] as number) << 16
+          }
+          isPaired = true
+        }
+        const start = Math.max(0, from - half)
+        const end = Math.min(length, until + half)
+        sums.fill(rounding, start, end)
+        for (const tap of taps) addTaps(sums, pair, tap, start, end)
+        for (let i = start; i < end; i++) {
+          const sum = sums[i] as number
+          out[begin + i] = sum >> 8
+          out[other + i] = sum >>> 24
+        }
+        from = next
       }
     }
   })
   return out
+}
+
+/** Samples after a change that are taken for changes too, because there is often another soon. */
+const some = 16
+
+// The first place from `from` on where either line has another sample than before it; `length` where none has.
+const nextChange = (data: Uint8Array, begin: number, other: number, length: number, from: number): number => {
+  for (let i = from; i < length; i++) {
+    if (data[begin + i] !== data[begin + i - 1] || data[other + i] !== data[other + i - 1]) return i
+  }
+  return length
 }
 
 /** Places in a window, and their weights. */
@@ -161,10 +203,13 @@ const groupsOf = (weights: Int32Array): ReadonlyArray<Taps> => {
   })
 }
 
-const addTaps = (sums: Int32Array, pair: Int32Array, { places, weights }: Taps): void => {
+/** A half for each of the two lines. */
+const rounding = 0x800080
+
+const addTaps = (sums: Int32Array, pair: Int32Array, { places, weights }: Taps, from: number, to: number): void => {
   const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = places
   const [wa = 0, wb = 0, wc = 0, wd = 0, we = 0, wf = 0, wg = 0, wh = 0] = weights
-  for (let i = 0; i < sums.length; i++) {
+  for (let i = from; i < to; i++) {
     sums[i] = (sums[i] as number) +
       Math.imul(pair[i + a] as number, wa) + Math.imul(pair[i + b] as number, wb) +
       Math.imul(pair[i + c] as number, wc) + Math.imul(pair[i + d] as number, wd) +

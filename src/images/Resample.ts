@@ -242,28 +242,88 @@ const clip8 = (sum: number): number => {
   return value < 0 ? 0 : value > 255 ? 255 : value
 }
 
-function* resampleRows(raster: Raster, { lengths, starts, stride, weights }: Windows): Parts<Raster> {
-  const { channels, data, height } = raster
+function* resampleRows(raster: Raster, windows: Windows): Parts<Raster> {
+  const { channels, height } = raster
+  const { starts, stride } = windows
   const width = starts.length
-  const fixed = fixedPoint(weights)
+  const fixed = fixedPoint(windows.weights)
   const out = filled({ width, height }, channels)
   yield* byLines(height, width * stride * channels, (first, last) => {
-    for (let y = first, to = first * width * channels; y < last; y++) {
-      for (let x = 0; x < width; x++) {
-        const begin = (y * raster.width + (starts[x] as number)) * channels
-        const length = lengths[x] as number
-        for (let channel = 0; channel < channels; channel++) {
-          let sum = one / 2
-          for (let tap = 0, at = begin + channel; tap < length; tap++, at += channels) {
-            sum += (data[at] as number) * (fixed[x * stride + tap] as number)
-          }
-          out.data[to++] = clip8(sum)
-        }
-      }
+    for (let y = first; y < last; y++) {
+      // Red, green and blue are summed together; grey and alpha alone.
+      if (channels >= 3) sumColours(out.data, y * width * channels, raster, y, windows, fixed)
+      if (channels !== 3) sumChannel(out.data, y * width * channels, raster, y, windows, fixed, channels - 1)
     }
   })
   return out
 }
+
+const sumColours = (
+  out: Uint8Array,
+  line: number,
+  { channels, data, width }: Raster,
+  y: number,
+  { lengths, starts, stride }: Windows,
+  fixed: Int32Array
+): void => {
+  for (let x = 0, to = line; x < starts.length; x++, to += channels) {
+    let at = (y * width + (starts[x] as number)) * channels
+    const end = x * stride + (lengths[x] as number)
+    let red = one / 2
+    let green = one / 2
+    let blue = one / 2
+    let tap = x * stride
+    for (; tap + 3 < end; tap += 4, at += 4 * channels) {
+      const [w0, w1, w2, w3] = [
+        fixed[tap] as number,
+        fixed[tap + 1] as number,
+        fixed[tap + 2] as number,
+        fixed[tap + 3] as number
+      ]
+      const second = at + channels
+      const third = second + channels
+      const fourth = third + channels
+      red = (red + Math.imul(data[at] as number, w0) + Math.imul(data[second] as number, w1) +
+        Math.imul(data[third] as number, w2) + Math.imul(data[fourth] as number, w3)) | 0
+      green = (green + Math.imul(data[at + 1] as number, w0) + Math.imul(data[second + 1] as number, w1) +
+        Math.imul(data[third + 1] as number, w2) + Math.imul(data[fourth + 1] as number, w3)) | 0
+      blue = (blue + Math.imul(data[at + 2] as number, w0) + Math.imul(data[second + 2] as number, w1) +
+        Math.imul(data[third + 2] as number, w2) + Math.imul(data[fourth + 2] as number, w3)) | 0
+    }
+    for (; tap < end; tap++, at += channels) {
+      const weight = fixed[tap] as number
+      red = (red + Math.imul(data[at] as number, weight)) | 0
+      green = (green + Math.imul(data[at + 1] as number, weight)) | 0
+      blue = (blue + Math.imul(data[at + 2] as number, weight)) | 0
+    }
+    out[to] = clip8(red)
+    out[to + 1] = clip8(green)
+    out[to + 2] = clip8(blue)
+  }
+}
+
+const sumChannel = (
+  out: Uint8Array,
+  line: number,
+  { channels, data, width }: Raster,
+  y: number,
+  { lengths, starts, stride }: Windows,
+  fixed: Int32Array,
+  channel: number
+): void => {
+  for (let x = 0, to = line + channel; x < starts.length; x++, to += channels) {
+    let at = (y * width + (starts[x] as number)) * channels + channel
+    const end = x * stride + (lengths[x] as number)
+    let sum = one / 2
+    for (let tap = x * stride; tap < end; tap++, at += channels) {
+      sum = (sum + Math.imul(data[at] as number, fixed[tap] as number)) | 0
+    }
+    out[to] = clip8(sum)
+  }
+}
+
+/** Lines that are added at once, so that sums are read and written less often. */
+const together = 4
 
 // `top` is the first line that the raster has of the image.
 function* resampleColumns(
@@ -278,17 +338,31 @@ function* resampleColumns(
   const row = width * channels
   const sums = new Int32Array(row)
   for (let y = 0; y < height; y++) {
+    const length = lengths[y] as number
     sums.fill(one / 2)
-    yield* byLines(lengths[y] as number, row, (first, last) => {
-      for (let tap = first; tap < last; tap++) {
-        const weight = fixed[y * stride + tap] as number
+    yield* byLines(Math.ceil(length / together), row * together, (first, last) => {
+      for (let tap = first * together; tap < Math.min(length, last * together); tap += together) {
         const begin = ((starts[y] as number) - top + tap) * row
-        for (let x = 0; x < row; x++) sums[x] = (sums[x] as number) + (data[begin + x] as number) * weight
+        addLines(sums, data, begin, fixed.subarray(y * stride + tap, y * stride + Math.min(length, tap + together)))
       }
     })
     for (let x = 0; x < row; x++) out.data[y * row + x] = clip8(sums[x] as number)
   }
   return out
+}
+
+// Up to four lines, one after the other. Those that are missing are the first one again, without weight.
+const addLines = (sums: Int32Array, data: Uint8Array, begin: number, weights: Int32Array): void => {
+  const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = weights
+  const row = sums.length
+  const second = weights.length > 1 ? begin + row : begin
+  const third = weights.length > 2 ? begin + 2 * row : begin
+  const fourth = weights.length > 3 ? begin + 3 * row : begin
+  for (let x = 0; x < row; x++) {
+    sums[x] = (sums[x] as number) +
+      Math.imul(data[begin + x] as number, w0) + Math.imul(data[second + x] as number, w1) +
+      Math.imul(data[third + x] as number, w2) + Math.imul(data[fourth + x] as number, w3)
+  }
 }
 
 export type InterpolationMode =

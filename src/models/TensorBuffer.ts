@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { fromFloat16, toFloat16 } from "../core/float16.ts"
+import { readFloat16, writeFloat16 } from "../core/float16.ts"
 import type { InferenceError, NetworkLoadError, NetworkThreadDied } from "../model/ModelError.ts"
 import type { Network, SharedTensor, TensorType } from "./Networks.ts"
 
@@ -68,12 +68,8 @@ const over = (tensor: SharedTensor, own?: Float32Array): TensorBuffer => {
     return {
       tensor,
       values,
-      push: () => {
-        for (let i = 0; i < data.length; i++) data[i] = toFloat16(values[i] as number)
-      },
-      pull: () => {
-        for (let i = 0; i < data.length; i++) values[i] = fromFloat16(data[i] as number)
-      }
+      push: () => writeFloat16(data, values),
+      pull: () => readFloat16(values, data)
     }
   }
   return data instanceof Int32Array

@@ -27,7 +27,7 @@ export const rooms: ReadonlyArray<Room> = [
     imports: []
   },
   { path: "rng", holds: "torch's and Philox's generators, the noise of a batch", imports: ["core"] },
-  { path: "sampling", holds: "samplers, schedules, noise schedules, guidance", imports: ["core", "rng"] },
+  { path: "sampling", holds: "samplers, schedules, noise schedules, guidance", imports: ["core"] },
   { path: "prompt", holds: "the prompt language, chunks, emphasis, styles", imports: ["core"] },
   {
     path: "processing",

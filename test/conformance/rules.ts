@@ -139,7 +139,7 @@ export const deviations: ReadonlyArray<readonly [subject: string, text: string]>
   [
     "Brownian noise",
     "The SDE samplers draw from a Brownian path, as in k-diffusion, but with different values than torchsde, so the " +
-    "images differ. Here a path depends on its seed only and does not change with the schedule."
+    "images differ. Here a path depends on its seed only: it does not change with the schedule or with `randn_source`."
   ],
   [
     "`randn_source`",
@@ -150,8 +150,8 @@ export const deviations: ReadonlyArray<readonly [subject: string, text: string]>
     "A seed is any integer that torch takes, -2^63 to 2^64 - 1, and images count up from it by one each; a request whose " +
     "last image would exceed the range is refused. Of the bits, the noise of `CPU` uses the low 32, as torch's Mersenne " +
     "Twister does, so seeds that differ by a multiple of 2^32 make the same noise. `NV` uses all 64, as the key of " +
-    "Philox; negative seeds are their two's complement. The Brownian path of the SDE samplers uses all 64 with either " +
-    "source. `eta_noise_seed_delta` is added within 64 bits, where the webui fails on a sum out of range."
+    "Philox; negative seeds are their two's complement. The Brownian path of the SDE samplers uses all 64 too. " +
+    "`eta_noise_seed_delta` is added within 64 bits, where the webui fails on a sum out of range."
   ],
   [
     "Fractional timesteps",

@@ -3,6 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { filled, type Raster } from "../../src/core/Raster.ts"
 import * as ColorCorrection from "../../src/images/ColorCorrection.ts"
+import * as Lab from "../../src/images/Lab.ts"
+import * as plain from "./plain.ts"
 import { correct } from "./whole.ts"
 
 const size = { width: 16, height: 16 }
@@ -16,7 +18,7 @@ const luminosity = (rgb: Uint8Array, at: number) =>
 
 describe("L*a*b*", () => {
   it("has OpenCV's numbers", () => {
-    const lab = (...rgb: ReadonlyArray<number>) => [...ColorCorrection.toLab(Uint8Array.from(rgb))]
+    const lab = (...rgb: ReadonlyArray<number>) => [...Lab.toLab(Uint8Array.from(rgb))]
     assert.deepStrictEqual(lab(255, 255, 255), [255, 128, 128])
     assert.deepStrictEqual(lab(0, 0, 0), [0, 128, 128])
     assert.deepStrictEqual(lab(255, 0, 0), [136, 208, 195])
@@ -26,9 +28,38 @@ describe("L*a*b*", () => {
 
   const sample = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 }))
   it.prop("comes back from greys", [sample], ([value]) => {
-    const back = ColorCorrection.fromLab(ColorCorrection.toLab(Uint8Array.of(value, value, value)))
+    const back = Lab.fromLab(Lab.toLab(Uint8Array.of(value, value, value)))
     assert.isTrue(back.every((channel) => Math.abs(channel - value) <= 1))
   })
+})
+
+describe("the bytes", () => {
+  const First = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 }))
+  it.prop("of conversions are those of the formulas", [First, First], ([first, second]) => {
+    const all = new Uint8Array(3 * 256)
+    for (let i = 0; i < 256; i++) all.set([first, second, i], 3 * i)
+    assert.deepStrictEqual(Lab.toLab(all), plain.toLab(all))
+    assert.deepStrictEqual(Lab.fromLab(all), plain.fromLab(all))
+  })
+
+  const Around = Schema.Int.check(Schema.isBetween({ minimum: -100, maximum: 300 }))
+  const Spread = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 200 }))
+  it.prop(
+    "of a correction are those of the formulas",
+    [Around, Around, Spread, Spread, Schema.Int],
+    ([a, b, spreadA, spreadB, seed]) => {
+      const noise = (around: number, spread: number, seed: number): Raster => ({
+        ...size,
+        channels: 3,
+        data: Uint8Array.from({ length: 768 }, (_, i) => {
+          const share = (Math.imul(i + seed, 2654435761) >>> 8) / 2 ** 24
+          return Math.min(255, Math.max(0, around + spread * (share - 0.5) + 20 * (i % 3)))
+        })
+      })
+      const [original, result] = [noise(a, spreadA, seed), noise(b, spreadB, seed + 99)]
+      assert.deepStrictEqual(correct(original, result).data, plain.correct(original, result))
+    }
+  )
 })
 
 describe("correcting", () => {

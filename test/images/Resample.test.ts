@@ -4,6 +4,7 @@ import * as Schema from "effect/Schema"
 import type { Region } from "../../src/core/Geometry.ts"
 import { crop, type Raster } from "../../src/core/Raster.ts"
 import * as Resample from "../../src/images/Resample.ts"
+import { lanczosResize } from "./plain.ts"
 import { resize } from "./whole.ts"
 
 const grey = (width: number, height: number, values: ReadonlyArray<number>): Raster => ({
@@ -65,6 +66,13 @@ describe("resizing", () => {
     const data = Uint8Array.of(255, 0, 0, 255, 0, 255, 0, 0)
     const small = resize({ width: 2, height: 1, channels: 4, data }, 1, 1, "box")
     assert.deepStrictEqual([...small.data], [255, 0, 0, 128])
+  })
+
+  it.prop("has the bytes of plain sums", [Schema.Literals([1, 3]), side, side, side, side], ([channels, ...sides]) => {
+    const [width, height, toWidth, toHeight] = sides
+    const image = noise(width, height, channels)
+    const wanted = width === toWidth && height === toHeight ? image.data : lanczosResize(image, toWidth, toHeight)
+    assert.deepStrictEqual(resize(image, toWidth, toHeight, "lanczos").data, wanted)
   })
 
   it.prop("keeps one colour", [Filter, Channels, side, side, side, side], ([filter, channels, w, h, toW, toH]) => {

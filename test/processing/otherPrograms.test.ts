@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { readFile } from "node:fs/promises"
-import { deflateSync } from "node:zlib"
+import { filled } from "../../src/core/Raster.ts"
 import { parametersOf, readMetadata } from "../../src/images/Metadata.ts"
 import * as Png from "../../src/images/Png.ts"
 import { Upscalers } from "../../src/images/Upscalers.ts"
@@ -73,8 +73,8 @@ describe("images of other programs", () => {
 })
 
 // An image with these texts, as its program writes them.
-const imageWith = (texts: Readonly<Record<string, string>>): Uint8Array =>
-  Png.withTexts(Png.fromScanlines({ width: 8, height: 8, compressed: deflateSync(Buffer.alloc(8 * 25)) }), texts)
+const imageWith = (texts: Readonly<Record<string, string>>) =>
+  Effect.map(Png.encoding(filled({ width: 8, height: 8 }, 3)), (png) => Png.withTexts(png, texts))
 
 const xmpOf = (json: string) =>
   `<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description rdf:about=""><xmp:CreatorTool>Draw Things` +
@@ -227,7 +227,7 @@ describe("the texts of other programs", () => {
     ]
   ])("are read: %s", ([, texts, request, warnings]) =>
     Effect.gen(function*() {
-      const text = parametersOf(yield* readMetadata(imageWith(texts)))
+      const text = parametersOf(yield* readMetadata(yield* imageWith(texts)))
       assert.isDefined(text)
       const made = yield* read(text ?? "")
       assert.deepInclude(made.request, request)
@@ -241,7 +241,7 @@ describe("the texts of other programs", () => {
         nodes: [{ id: 3, type: "KSampler", widgets_values: [1, "fixed", 20] }],
         links: []
       })
-      const text = parametersOf(yield* readMetadata(imageWith({ workflow })))
+      const text = parametersOf(yield* readMetadata(yield* imageWith({ workflow })))
       const error = yield* Effect.flip(read(text ?? ""))
       assert.include(error.message, "JSON by ComfyUI's editor without a readable prompt")
     }))
@@ -251,7 +251,7 @@ describe("the texts of other programs", () => {
       for (
         const texts of [{ prompt: "a cat" }, { "XML:com.adobe.xmp": xmpOf("a note") }, { Dream: "\"a cat\" -s 5" }]
       ) {
-        assert.isUndefined(parametersOf(yield* readMetadata(imageWith(texts))))
+        assert.isUndefined(parametersOf(yield* readMetadata(yield* imageWith(texts))))
       }
     }))
 })

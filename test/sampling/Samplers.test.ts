@@ -4,7 +4,6 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import * as RandomGenerator from "../../src/rng/RandomGenerator.ts"
 import * as Brownian from "../../src/sampling/Brownian.ts"
 import * as NoiseProcess from "../../src/sampling/NoiseProcess.ts"
 import * as NoiseSchedule from "../../src/sampling/NoiseSchedule.ts"
@@ -286,7 +285,7 @@ describe("Samplers.plan", () => {
     assert.deepStrictEqual(plan.start, { image: 1, noise: 0 })
   })
 
-  const noise = Brownian.make({ seeds: [1], size: 64, generator: RandomGenerator.torchCpu })
+  const noise = Brownian.make({ seeds: [1], size: 64 })
   it.effect.prop(
     "and sample go together for every sampler, schedule and number of steps, from noise and from images",
     {

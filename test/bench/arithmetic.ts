@@ -1,0 +1,103 @@
+/**
+ * `npm run bench:arithmetic`: work on pixels and numbers outside the networks, each with what does the same. Both take
+ * turns, on one thread.
+ */
+import * as Effect from "effect/Effect"
+import sharp from "sharp"
+import { fromFloat16, readFloat16, toFloat16, writeFloat16 } from "../../src/core/float16.ts"
+import type { Raster } from "../../src/core/Raster.ts"
+import * as Png from "../../src/images/Png.ts"
+import * as RandomGenerator from "../../src/rng/RandomGenerator.ts"
+import * as Brownian from "../../src/sampling/Brownian.ts"
+import * as plain from "../images/plain.ts"
+import { blur, correct, resize } from "../images/whole.ts"
+import { median } from "./median.ts"
+
+type Side = () => unknown
+const rounds = 9
+
+sharp.concurrency(1)
+sharp.cache(false)
+
+const row = async (name: string, ours: Side, against: string, theirs: Side) => {
+  const times = { ours: Array<number>(), theirs: Array<number>() }
+  for (let round = 0; round <= rounds; round++) {
+    for (const [side, work] of [["ours", ours], ["theirs", theirs]] as const) {
+      const begun = performance.now()
+      await work()
+      // The first round warms up.
+      if (round > 0) times[side].push(performance.now() - begun)
+    }
+  }
+  const ratios = times.ours.map((time, i) => time / (times.theirs[i] ?? NaN)).toSorted((a, b) => a - b)
+  const [own, other] = [median(times.ours), median(times.theirs)]
+  process.stdout.write(
+    `${name.padEnd(36)} ${own.toFixed(1).padStart(7)} ms   ${against.padEnd(34)} ${
+      other.toFixed(1).padStart(7)
+    } ms   ` +
+      `ratio ${median(ratios).toFixed(2)} (${ratios[0]?.toFixed(2)} to ${ratios.at(-1)?.toFixed(2)})\n`
+  )
+}
+
+// Waves with grain.
+const picture = (side: number): Raster => ({
+  width: side,
+  height: side,
+  channels: 3,
+  data: Uint8Array.from({ length: side * side * 3 }, (_, i) => {
+    const [x, y] = [Math.floor(i / 3) % side, Math.floor(i / 3 / side)]
+    return 128 + 90 * Math.sin(x / 97 + i % 3) * Math.cos(y / 131) + (Math.imul(Math.imul(i, i), 2654435761) >>> 29)
+  })
+})
+
+const small = picture(1024)
+const darker = { ...small, data: small.data.map((value) => value * 0.8 + 20) }
+await row(
+  "colour correction, 1024",
+  () => correct(small, darker),
+  "the formulas, pixel by pixel",
+  () => plain.correct(small, darker)
+)
+
+const mask: Raster = {
+  width: 2048,
+  height: 2048,
+  channels: 1,
+  data: Uint8Array.from({ length: 2048 ** 2 }, (_, i) => Math.hypot(i % 2048 - 900, i / 2048 - 1000) < 500 ? 255 : 0)
+}
+const bySharp = ({ channels, data, height, width }: Raster) => sharp(data, { raw: { width, height, channels } })
+await row(
+  "blur of a mask, sigma 4, 2048",
+  () => blur(mask, 4, 4),
+  "sharp",
+  () => bySharp(mask).blur(4).raw().toBuffer()
+)
+
+const large = picture(2048)
+await row(
+  "Lanczos, 2048 to 1024",
+  () => resize(large, 1024, 1024, "lanczos"),
+  "sharp",
+  () => bySharp(large).resize(1024, 1024, { kernel: "lanczos3" }).raw().toBuffer()
+)
+
+await row("PNG, 1024", () => Effect.runPromise(Png.encoding(small)), "sharp", () => bySharp(small).png().toBuffer())
+const sizes = [await Effect.runPromise(Png.encoding(small)), await bySharp(small).png().toBuffer()]
+process.stdout.write(`  bytes: ${sizes.map(({ length }) => length).join(", and by sharp ")}\n`)
+
+const numbers = Float32Array.from({ length: 2 ** 20 }, (_, i) => Math.sin(i) * 4)
+const halves = Uint16Array.from(numbers, toFloat16)
+await row("2^20 numbers to float16", () => writeFloat16(halves, numbers), "one by one", () => {
+  for (let i = 0; i < halves.length; i++) halves[i] = toFloat16(numbers[i] ?? NaN)
+})
+await row("2^20 numbers from float16", () => readFloat16(numbers, halves), "one by one", () => {
+  for (let i = 0; i < halves.length; i++) numbers[i] = fromFloat16(halves[i] ?? NaN)
+})
+
+const noise = new Float32Array(4 * 64 * 64)
+const path = Brownian.make({ seeds: [1], size: noise.length })
+const { randn } = RandomGenerator.torchCpu(1)
+let sigma = 14
+await row("Brownian noise of a step, 64 x 64", () => path(noise, sigma, sigma *= 0.99), "17 draws as torch", () => {
+  for (let draw = 0; draw < 17; draw++) randn(noise)
+})
