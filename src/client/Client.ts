@@ -140,6 +140,8 @@ export interface Client {
   ) => Stream.Stream<NumberedEvent, RequestError | Errors.RunNotFound>
   /** The bytes of an image file, by its index. */
   readonly image: (id: string, index: number) => Reply<Uint8Array, Errors.RunNotFound | Errors.ImageNotFound>
+  /** The bytes of a small copy of an image: a WebP file of at most 320 pixels on its longer side. */
+  readonly thumbnail: (id: string, index: number) => Reply<Uint8Array, Errors.RunNotFound | Errors.ImageNotFound>
   /** The bytes of a grid, mask or composite, by its position among the run's `extras`. */
   readonly extra: (id: string, position: number) => Reply<Uint8Array, Errors.RunNotFound | Errors.ImageNotFound>
   /** The bytes of the latest preview, a PNG file. */
@@ -331,6 +333,7 @@ export const make = Effect.fn("Client.make")(function*({ auth, fetch, url }: Cli
     skip: (id) => ask(api.runs.skip({ params: { id } })),
     events,
     image: (id, index) => bytesOf(api.runs.image({ params: { id, index } })),
+    thumbnail: (id, index) => bytesOf(api.runs.thumbnail({ params: { id, index } })),
     extra: (id, index) => bytesOf(api.runs.extra({ params: { id, index } })),
     preview: (id) => bytesOf(api.runs.preview({ params: { id } })),
     models: ask(api.catalogue.models()),

@@ -177,6 +177,14 @@ export class Runs extends HttpApiGroup.make("runs").add(
   }).annotateMerge(
     described("Get an image file", "Available as soon as the image is finished, also while its run continues.")
   ),
+  HttpApiEndpoint.get("thumbnail", "/runs/:id/images/:index/thumbnail", {
+    params: { ...run, index: position },
+    success: HttpApiSchema.StreamUint8Array({ contentType: "image/webp" }),
+    error: [Errors.RunNotFound, Errors.ImageNotFound]
+  }).annotateMerge(described(
+    "Get a small copy of an image",
+    "A WebP file of at most 320 pixels on its longer side, for lists of many. Available and cached like the image."
+  )),
   HttpApiEndpoint.get("extra", "/runs/:id/extras/:index", {
     params: { ...run, index: position },
     success: file,

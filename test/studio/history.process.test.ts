@@ -3,7 +3,7 @@
  */
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { mkdtemp, rm } from "node:fs/promises"
+import { mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -124,6 +124,36 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       await shows(page, 1)
       assert.lengthOf(await runsOf(page), 2)
       await button(page, "Undo").press("Enter")
+      await shows(page, 2)
+      // Small copies are what the gallery loads.
+      assert.deepStrictEqual(
+        await page.locator(".thumb img").evaluateAll((all) =>
+          all.map((node) => /thumbnail$/.test(node.getAttribute("src") ?? ""))
+        ),
+        [true, true]
+      )
+
+      // Several at once: selected by keys and by clicks, packed, tagged, starred, removed and brought back.
+      await opener(page, 0).focus()
+      await page.keyboard.press("x")
+      await page.keyboard.press("Shift+ArrowRight")
+      await opener(page, 1).click({ modifiers: ["Shift"] })
+      const selection = page.getByRole("toolbar", { name: "Selection" })
+      await selection.getByText("2 selected").waitFor()
+      const [zip] = await Promise.all([page.waitForEvent("download"), button(selection, "Download as zip").click()])
+      assert.match(zip.suggestedFilename(), /^serena-.*\.zip$/)
+      const packed = await readFile(await zip.path())
+      assert.lengthOf(packed.toString("latin1").match(/PK\x01\x02/g) ?? [], 2)
+      await selection.getByRole("combobox", { name: "Tag for all" }).pressSequentially("pair")
+      await page.keyboard.press("Enter")
+      await button(selection, "Star all").click()
+      await page.waitForFunction(async () =>
+        (await (await fetch("v1/runs")).json()).runs.every((run: Run) => run.starred && run.tags.includes("pair"))
+      )
+      await opener(page, 0).focus()
+      await page.keyboard.press("Delete")
+      await page.getByText("2 images are removed.").waitFor()
+      await button(page, "Undo").click()
       await shows(page, 2)
 
       await opener(page, 1).press("Delete")

@@ -8,6 +8,10 @@ import { hasTag } from "../host/EntityTag.ts"
 
 const types = { png: "image/png", jpg: "image/jpeg", webp: "image/webp" } as const
 
+/** Whether the client has the file of a tag. */
+export const isKnown = ({ known, tag }: { readonly tag: string; readonly known: string | undefined }): boolean =>
+  hasTag(known, `"${tag}"`)
+
 /**
  * The reply with a file, or a 304 when the client has it.
  *
@@ -21,7 +25,7 @@ export const fileResponse = (
 ): HttpServerResponse.HttpServerResponse => {
   const etag = `"${tag}"`
   const headers = { etag, "cache-control": "private, max-age=31536000, immutable" }
-  return hasTag(known, etag)
+  return isKnown({ known, tag })
     ? HttpServerResponse.empty({ status: 304, headers })
     : HttpServerResponse.uint8Array(bytes, {
       contentType: types[format],

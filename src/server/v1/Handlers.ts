@@ -18,6 +18,7 @@ import type { Problem } from "../../core/Problem.ts"
 import { parametersOf, readMetadata } from "../../images/Metadata.ts"
 import * as Preprocessors from "../../images/Preprocessors.ts"
 import { latentUpscaleModes } from "../../images/Resample.ts"
+import { thumbnail } from "../../images/Thumbnail.ts"
 import { Upscalers } from "../../images/Upscalers.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import * as InfotextRequest from "../../processing/InfotextRequest.ts"
@@ -36,13 +37,18 @@ import { ServerOptions } from "../host/ServerOptions.ts"
 import { Settings } from "../host/Settings.ts"
 import { isActive, type Values } from "../host/SettingsPatch.ts"
 import { eventStream, previewPng } from "./EventStream.ts"
-import { fileResponse, previewResponse } from "./Files.ts"
+import { fileResponse, isKnown, previewResponse } from "./Files.ts"
 import { preprocess } from "./preprocess.ts"
 import { RunEvents } from "./RunEvents.ts"
 import { runOf } from "./RunView.ts"
 import { readJson, Submission } from "./Submission.ts"
 
 const pageLength = 20
+
+interface ImagePlace {
+  readonly id: string
+  readonly index: number
+}
 
 // Events of a run are numbered from 1. Anything else stands for the beginning.
 const numberOf = (id: string | undefined): number => id !== undefined && /^\d{1,15}$/.test(id) ? Number(id) : 0
@@ -68,6 +74,16 @@ export const layerRuns = HttpApiBuilder.group(
           return yield* view(yield* find(id))
         })
     const known = Effect.map(HttpServerRequest.HttpServerRequest, ({ headers }) => headers["if-none-match"])
+
+    const notFound = ({ id, index }: ImagePlace) => new ImageNotFound({ id, image: `images/${index}` })
+    const imageOf = Effect.fnUntraced(function*(place: ImagePlace) {
+      const run = yield* find(place.id)
+      const image = run.record.images.find(({ index }) => index === place.index)
+      const bytes = image === undefined ? Option.none() : yield* queue.file(image.blob)
+      return image === undefined || Option.isNone(bytes)
+        ? yield* notFound(place)
+        : { run, image, bytes: bytes.value }
+    })
 
     return handlers
       .handleRaw("submit", ({ request }) =>
@@ -125,15 +141,22 @@ export const layerRuns = HttpApiBuilder.group(
         }))
       .handle("image", ({ params }) =>
         Effect.gen(function*() {
-          const run = yield* find(params.id)
-          const image = run.record.images.find(({ index }) => index === params.index)
-          const bytes = image === undefined ? Option.none() : yield* queue.file(image.blob)
-          if (image === undefined || Option.isNone(bytes)) {
-            return yield* new ImageNotFound({ id: params.id, image: `images/${params.index}` })
-          }
+          const { bytes, image, run } = yield* imageOf(params)
           const tag = `${run.id}-images-${params.index}`
-          const file = { ...image, bytes: bytes.value }
-          return fileResponse(file, { tag, name: `${params.index}-${image.seed}`, known: yield* known })
+          return fileResponse({ ...image, bytes }, { tag, name: `${params.index}-${image.seed}`, known: yield* known })
+        }))
+      .handle("thumbnail", ({ params }) =>
+        Effect.gen(function*() {
+          const { bytes, image, run } = yield* imageOf(params)
+          const file = { bytes, format: "webp", path: null } as const
+          const about = {
+            tag: `${run.id}-thumbnails-${params.index}`,
+            name: `${params.index}-${image.seed}-small`,
+            known: yield* known
+          }
+          if (isKnown(about)) return fileResponse(file, about)
+          const small = yield* Effect.mapError(thumbnail(bytes), () => notFound(params))
+          return fileResponse({ ...file, bytes: small }, about)
         }))
       .handle("extra", ({ params }) =>
         Effect.gen(function*() {

@@ -1,5 +1,5 @@
 /**
- * An image of the gallery.
+ * An image of the gallery: its file, or a small copy.
  */
 import { useSignal } from "@preact/signals"
 import { useEffect } from "preact/hooks"
@@ -20,9 +20,10 @@ export const Shown = (
   if (isLost.value) {
     return <span class="lost">{isLarge ? "The server does not answer, or no longer has this image." : ""}</span>
   }
+  const file = isLarge ? image.url : `${image.url}/thumbnail`
   return (
     <img
-      src={attempt.value === 0 ? image.url : `${image.url}?again=${attempt.value}`}
+      src={attempt.value === 0 ? file : `${file}?again=${attempt.value}`}
       width={image.width}
       height={image.height}
       alt={image.prompt === "" ? "An image without a prompt" : image.prompt}

@@ -7,6 +7,7 @@ import { Icon } from "../controls/Icon.tsx"
 import { Shown } from "../controls/Shown.tsx"
 import { models } from "../state/catalogue.ts"
 import {
+  clearSelection,
   everything,
   filter,
   filters,
@@ -16,22 +17,39 @@ import {
   more,
   refresh,
   remove,
+  select,
+  selectAll,
+  selected,
+  selection,
+  selectTo,
   star,
+  starAll,
+  tagAll,
   type Tile,
   tiles,
   unavailable,
   view
 } from "../state/gallery.ts"
 import { again } from "../state/runs.ts"
+import { downloadAll } from "../state/transfer.ts"
 import { type Cell, gridOf, type Row } from "./grid.ts"
 
 const dayFormat = new Intl.DateTimeFormat("en-GB", { weekday: "long", day: "numeric", month: "long", year: "numeric" })
 
-const dayName = (time: number): string => {
-  const day = dayFormat.format(time)
-  const now = Date.now()
-  if (day === dayFormat.format(now)) return "Today"
-  return day === dayFormat.format(now - 86_400_000) ? "Yesterday" : day
+const names = new Map<number, string>()
+
+const midnight = (time: number, later = 0): number => {
+  const date = new Date(time)
+  return new Date(date.getFullYear(), date.getMonth(), date.getDate() + later).getTime()
+}
+
+const dayName = (time: number, now: number): string => {
+  const day = midnight(time)
+  if (day === midnight(now)) return "Today"
+  if (day === midnight(now, -1)) return "Yesterday"
+  const name = names.get(day) ?? dayFormat.format(day)
+  names.set(day, name)
+  return name
 }
 
 const nameOf = (prompt: string): string => prompt === "" ? "without a prompt" : prompt
@@ -56,16 +74,44 @@ const Star = ({ run }: Pick<Tile, "run">) => (
   </button>
 )
 
-const Thumb = ({ cell, isReached, onFocus }: {
+// Clicks with Ctrl or Shift select, and so does each one while something is selected.
+const onTile = ({ image, key }: Tile) => (event: MouseEvent) => {
+  if (event.shiftKey) selectTo(key)
+  else if (event.ctrlKey || event.metaKey || selected.value.size > 0) select(key)
+  else if (image !== undefined) view(image, "gallery")
+}
+
+const Check = ({ tile: { key } }: { readonly tile: Tile }) => (
+  <button
+    type="button"
+    class="check"
+    tabIndex={-1}
+    aria-pressed={selected.value.has(key)}
+    aria-label="Select"
+    title="Select (X)"
+    onClick={(event) => event.shiftKey ? selectTo(key) : select(key)}
+  >
+    <Icon name="check" />
+  </button>
+)
+
+const Thumb = ({ cell, isJoined, isReached, onFocus }: {
   readonly cell: Cell<Tile>
   readonly isReached: boolean
+  /** Whether the next one is of the same run. */
+  readonly isJoined: boolean
   readonly onFocus: () => void
 }) => {
   const { image, key, run } = cell.item
   const { prompt } = run.request
   const reached = { "data-key": key, tabIndex: isReached ? 0 : -1, onFocus }
   return (
-    <li class={image === undefined ? "thumb failed" : "thumb"} style={place(cell)}>
+    <li
+      class={`thumb${image === undefined ? " failed" : ""}${isJoined ? " joined" : ""}${
+        selected.value.has(key) ? " chosen" : ""
+      }`}
+      style={place(cell)}
+    >
       {image === undefined
         ? (
           <>
@@ -90,13 +136,77 @@ const Thumb = ({ cell, isReached, onFocus }: {
             class="open"
             {...reached}
             aria-label={`Open: ${nameOf(prompt)}, seed ${image.seed}`}
-            onClick={() => view(image, "gallery")}
+            onClick={onTile(cell.item)}
           >
             <Shown image={image} />
           </button>
         )}
+      <Check tile={cell.item} />
       <Star run={run} />
     </li>
+  )
+}
+
+/** What can be done with the images that are selected. */
+const Selection = () => {
+  const { images, runs } = selection.value
+  if (images.length + runs.length === 0) return null
+  return (
+    <div class="selection" role="toolbar" aria-label="Selection">
+      <strong>{images.length === 0 ? runs.length : images.length} selected</strong>
+      <button
+        type="button"
+        class="button low"
+        disabled={images.length === 0}
+        onClick={() => void downloadAll(images)}
+      >
+        <Icon name="download" />
+        Download as zip
+      </button>
+      <button
+        type="button"
+        class="button low"
+        aria-pressed={runs.every(({ starred }) => starred)}
+        onClick={() => void starAll(runs)}
+      >
+        <Icon name="star" />
+        Star all
+      </button>
+      <form
+        class="with-button"
+        onSubmit={(event) => {
+          event.preventDefault()
+          const input = event.currentTarget.elements.namedItem("tag")
+          if (!(input instanceof HTMLInputElement) || input.value.trim() === "") return
+          void tagAll(runs, input.value.trim())
+          input.value = ""
+        }}
+      >
+        <input
+          class="input"
+          name="tag"
+          aria-label="Tag for all"
+          placeholder="Tag for all"
+          maxLength={100}
+          list="known-tags"
+          autocomplete="off"
+        />
+      </form>
+      <button type="button" class="button low" onClick={() => remove(runs)}>
+        <Icon name="clear" />
+        {runs.length === 1 ? "Remove the run" : `Remove ${runs.length} runs`}
+      </button>
+      <button type="button" class="button low" onClick={selectAll}>Select all</button>
+      <button
+        type="button"
+        class="button quiet low square"
+        aria-label="Select nothing"
+        title="Select nothing (Escape)"
+        onClick={clearSelection}
+      >
+        <Icon name="close" />
+      </button>
+    </div>
   )
 }
 
@@ -185,6 +295,11 @@ const margin = 600
 // The list is taken apart by days again, so that a screen reader meets each day's heading before its images.
 const byDay = (rows: ReadonlyArray<Row<Tile>>) => [...Map.groupBy(rows, ({ group }) => group)]
 
+const dayOf = () => {
+  const now = Date.now()
+  return ({ run }: Tile) => dayName(run.submitted_at, now)
+}
+
 const Grid = () => {
   const box = useRef<HTMLDivElement>(null)
   const width = useSignal(0)
@@ -192,7 +307,7 @@ const Grid = () => {
   const seen = useSignal({ top: 0, height: 0 })
   const reached = useSignal("")
   const wanted = useRef<string | undefined>(undefined)
-  const rows = useComputed(() => gridOf(tiles.value, width.value, (tile) => dayName(tile.run.submitted_at)))
+  const rows = useComputed(() => gridOf(tiles.value, width.value, dayOf()))
 
   useLayoutEffect(() => {
     const measure = () => {
@@ -239,6 +354,10 @@ const Grid = () => {
 
   // The arrow keys go through the images, up and down by their rows.
   const onKeyDown = (event: KeyboardEvent) => {
+    if ((event.ctrlKey || event.metaKey) && event.key === "a") {
+      event.preventDefault()
+      return selectAll()
+    }
     if (event.ctrlKey || event.metaKey || event.altKey || !(event.target instanceof HTMLElement)) return
     const key = event.target.dataset["key"]
     const list = tiles.value
@@ -266,11 +385,14 @@ const Grid = () => {
       Home: () => go(0),
       End: () => go(list.length - 1),
       s: () => void star(tile.run),
+      x: () => event.shiftKey ? selectTo(tile.key) : select(tile.key),
+      Escape: clearSelection,
       f: () => tile.image === undefined ? undefined : view(tile.image, "gallery"),
       Delete: () => {
-        const others = ({ run }: Tile) => run.id !== tile.run.id
+        const gone = selected.value.has(tile.key) ? selection.value.runs : [tile.run]
+        const others = ({ run }: Tile) => !gone.some(({ id }) => id === run.id)
         const neighbour = list.slice(at).find(others) ?? list.slice(0, at).findLast(others)
-        remove(tile.run)
+        remove(gone)
         wanted.current = neighbour?.key
         reached.value = neighbour?.key ?? ""
       }
@@ -289,10 +411,11 @@ const Grid = () => {
         <section key={day} aria-label={day}>
           <h3 style={{ transform: `translateY(${rows[0]?.headingTop ?? 0}px)` }}>{day}</h3>
           <ul>
-            {rows.flatMap(({ cells }) => cells).map((cell) => (
+            {rows.flatMap(({ cells }) => cells).map((cell, i, cells) => (
               <Thumb
                 key={cell.item.key}
                 cell={cell}
+                isJoined={cells[i + 1]?.top === cell.top && cells[i + 1]?.item.run.id === cell.item.run.id}
                 isReached={cell.item.key === tabbable}
                 onFocus={() => {
                   reached.value = cell.item.key
@@ -324,6 +447,7 @@ export const Gallery = () => {
         </p>
       )}
       {isEmpty && isFiltered.value && !hasMore.value ? <p class="muted small">No image fits.</p> : null}
+      <Selection />
       <Grid />
     </section>
   )

@@ -86,7 +86,7 @@ const Actions = ({ image, run }: { readonly image: GalleryImage; readonly run: R
       <Icon name="star" />
       {run.starred ? "Starred" : "Star"}
     </button>
-    <button type="button" class="button" onClick={() => remove(run)}>
+    <button type="button" class="button" onClick={() => remove([run])}>
       <Icon name="clear" />
       Remove
     </button>
@@ -116,7 +116,7 @@ export const Viewer = () => {
     const acts: Readonly<Record<string, () => void>> = {
       ArrowLeft: () => step(-1),
       ArrowRight: () => step(1),
-      Delete: () => remove(now.run),
+      Delete: () => remove([now.run]),
       f: () => void fill(frame.current),
       s: () => void star(now.run)
     }

@@ -8,7 +8,7 @@ import { ApiFailure, type RunImage } from "../api.ts"
 import * as blobs from "./blobs.ts"
 import { options, selectedModel } from "./catalogue.ts"
 import type { SeedText } from "./form.ts"
-import { complain, offerUndo } from "./notices.ts"
+import { complain, endToast, offerUndo } from "./notices.ts"
 import { forget, keptInTab } from "./persist.ts"
 
 export interface GalleryImage {
@@ -273,41 +273,91 @@ export const star = (run: api.Run) => mark(run, { starred: !run.starred })
 export const addTag = (run: api.Run, tag: string) => mark(run, { tags: [...new Set([...run.tags, tag])] })
 export const removeTag = (run: api.Run, tag: string) => mark(run, { tags: run.tags.filter((known) => known !== tag) })
 
-const without = (id: string) => {
-  removed.value = new Set([...removed.value].filter((known) => known !== id))
+const without = (ids: ReadonlySet<string>) => {
+  removed.value = new Set([...removed.value].filter((id) => !ids.has(id)))
 }
 
-const endRemoval = async (id: string) => {
+const endRemoval = async (ids: ReadonlySet<string>) => {
   try {
-    await api.removeRuns([id])
-    runs.value = runs.value.filter((run) => run.id !== id)
-    if (staged.value?.id === id) staged.value = undefined
+    await api.removeRuns([...ids])
+    runs.value = runs.value.filter(({ id }) => !ids.has(id))
+    if (staged.value !== undefined && ids.has(staged.value.id)) staged.value = undefined
   } catch (error) {
     complain(messageOf(error))
   }
-  without(id)
+  without(ids)
 }
 
-/** Removes a run with its images. Until the offer to undo it is gone, the server keeps it. */
-export const remove = (run: api.Run) => {
+const imageCount = (count: number): string => count === 1 ? "The image is" : `${count} images are`
+
+/** Removes runs with their images. Until the offer to undo it is gone, the server keeps them. */
+export const remove = (gone: ReadonlyArray<api.Run>) => {
+  const ids = new Set(gone.map(({ id }) => id))
   const now = viewed.value
-  if (now?.run.id === run.id) {
-    const others = (image: GalleryImage) => image.run !== run.id
+  if (now !== undefined && ids.has(now.run.id)) {
+    const others = (image: GalleryImage) => !ids.has(image.run)
     const neighbour = now.all.slice(now.at).find(others) ?? now.all.slice(0, now.at).findLast(others)
     const of = viewing.value?.of
     viewing.value = neighbour === undefined || of === undefined ? undefined : { of, key: neighbour.key }
   }
-  removed.value = new Set([...removed.value, run.id])
-  const count = imagesOf(run).length
+  // The removal before is final now, unless it is undone first.
+  endToast()
+  removed.value = new Set([...removed.value, ...ids])
+  clearSelection()
+  const count = gone.flatMap(imagesOf).length
   offerUndo(
-    count === 0
-      ? "The run is removed."
-      : count === 1
-      ? "The image is removed."
-      : `${count} images of a run are removed.`,
-    () => without(run.id),
-    () => void endRemoval(run.id)
+    count === 0 ? "The run is removed." : `${imageCount(count)} removed.`,
+    () => without(ids),
+    () => void endRemoval(ids)
   )
+}
+
+/** Keys of the tiles that are selected. */
+export const selected = signal<ReadonlySet<string>>(new Set())
+// Where a selection of several begins.
+let anchor: string | undefined
+
+export const clearSelection = () => {
+  selected.value = new Set()
+}
+
+/** Selects a tile, or no longer. */
+export const select = (key: string) => {
+  anchor = key
+  const known = selected.value
+  selected.value = new Set(known.has(key) ? [...known].filter((other) => other !== key) : [...known, key])
+}
+
+/** Selects all tiles from the one that was selected last to this one. */
+export const selectTo = (key: string) => {
+  const keys = tiles.value.map((tile) => tile.key)
+  const from = anchor === undefined ? -1 : keys.indexOf(anchor)
+  const to = keys.indexOf(key)
+  if (from === -1) return select(key)
+  selected.value = new Set([...selected.value, ...keys.slice(Math.min(from, to), Math.max(from, to) + 1)])
+}
+
+export const selectAll = () => {
+  selected.value = new Set(tiles.value.map(({ key }) => key))
+}
+
+/** The selected tiles, their images, and their runs. */
+export const selection = computed(() => {
+  const chosen = tiles.value.filter(({ key }) => selected.value.has(key))
+  return {
+    images: chosen.flatMap(({ image }) => image === undefined ? [] : [image]),
+    runs: [...new Map(chosen.map(({ run }) => [run.id, run])).values()]
+  }
+})
+
+/** Stars all of the runs, or takes the stars away if all have one. */
+export const starAll = async (all: ReadonlyArray<api.Run>) => {
+  const starred = !all.every((run) => run.starred)
+  for (const run of all) if (run.starred !== starred) await star(run)
+}
+
+export const tagAll = async (all: ReadonlyArray<api.Run>, tag: string) => {
+  for (const run of all) await addTag(run, tag)
 }
 
 /** Removes what waits to be removed, as the page is being left. */

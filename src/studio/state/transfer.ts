@@ -2,6 +2,7 @@
  * Sends an image to another tab, to the clipboard or to a file.
  */
 import { signal } from "@preact/signals"
+import { downloadZip } from "client-zip"
 import * as api from "../api.ts"
 import { change, type Form, form, type SeedText } from "./form.ts"
 import { closeViewer, fileOf, type GalleryImage } from "./gallery.ts"
@@ -136,13 +137,34 @@ export const copyImage = async (image: GalleryImage) => {
   }
 }
 
-export const download = async (image: GalleryImage) => {
-  const file = await fileOf(image)
-  if (file === undefined) return complain(lost)
+const saveAs = (file: Blob, name: string) => {
   const url = URL.createObjectURL(file)
   const link = document.createElement("a")
   link.href = url
-  link.download = fileName(image)
+  link.download = name
   link.click()
   setTimeout(() => URL.revokeObjectURL(url), 10_000)
+}
+
+export const download = async (image: GalleryImage) => {
+  const file = await fileOf(image)
+  if (file === undefined) return complain(lost)
+  saveAs(file, fileName(image))
+}
+
+/** Saves images as one zip file, which leaves out those that the server no longer has. */
+export const downloadAll = async (images: ReadonlyArray<GalleryImage>) => {
+  let missing = 0
+  const files = async function*() {
+    for (const image of images) {
+      const input = await fileOf(image)
+      if (input === undefined) missing++
+      else yield { name: fileName(image), input, lastModified: new Date() }
+    }
+  }
+  say(`${images.length} images are being packed.`)
+  const zip = await downloadZip(files(), { buffersAreUTF8: true }).blob()
+  if (missing === images.length) return complain(lost)
+  saveAs(zip, `serena-${new Date().toISOString().slice(0, 10)}.zip`)
+  if (missing > 0) complain(`The server no longer has ${missing} of the ${images.length} images.`)
 }

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { Run, RunList } from "../../../src/contract/Run.ts"
 import { Problem } from "../../../src/core/Problem.ts"
+import { ImageDecoder } from "../../../src/images/ImageDecoder.ts"
 import { InferenceError } from "../../../src/model/ModelError.ts"
 import { Limits } from "../../../src/processing/Limits.ts"
 import { Img2Img, Txt2Img } from "../../../src/processing/Processing.ts"
@@ -288,6 +289,27 @@ describe("Images of a run", () => {
       }
       const other = yield* send(`/v1/runs/${run.id}/images/0`, { headers: { "if-none-match": `"other"` } })
       assert.strictEqual(other.status, 200)
+    }))
+
+  it.live("have small copies, which are kept by clients like the images", () =>
+    Effect.gen(function*() {
+      const { ended, send, submit } = yield* started()
+      const { run } = yield* submit({ ...small, width: 512, height: 256, steps: 1 })
+      yield* ended(run.id)
+      const path = `/v1/runs/${run.id}/images/0/thumbnail`
+      const response = yield* send(path)
+      const etag = response.headers.get("etag") ?? ""
+      assert.deepStrictEqual(
+        [response.status, response.headers.get("content-type"), response.headers.get("cache-control")],
+        [200, "image/webp", "private, max-age=31536000, immutable"]
+      )
+      const { height, width } = yield* Effect.flatMap(ImageDecoder, ({ decode }) =>
+        Effect.flatMap(bytes(response), (file) => decode(file, Limits.make({})))).pipe(
+          Effect.provide(ImageDecoder.layer)
+        )
+      assert.deepStrictEqual([width, height], [320, 160])
+      assert.strictEqual((yield* send(path, { headers: { "if-none-match": etag } })).status, 304)
+      assert.strictEqual((yield* send(`/v1/runs/${run.id}/images/9/thumbnail`)).status, 404)
     }))
 
   it.live("have grids, masks and composites next to them", () =>
