@@ -11,19 +11,26 @@ import { SettingsPage } from "./parts/SettingsPage.tsx"
 import { SourceSection } from "./parts/SourceSection.tsx"
 import { Stage } from "./parts/Stage.tsx"
 import { Top } from "./parts/Top.tsx"
+import { UpscalePage } from "./parts/UpscalePage.tsx"
 import { Viewer } from "./parts/Viewer.tsx"
 import { load } from "./state/catalogue.ts"
 import { begin, leave, viewed } from "./state/gallery.ts"
+import { isInfotext, offerInfotext } from "./state/infotext.ts"
 import { onVisibility, poll } from "./state/queue.ts"
 import { generate, resume } from "./state/runs.ts"
 import { restore } from "./state/source.ts"
+import { beginTitle } from "./state/title.ts"
 import { receive } from "./state/transfer.ts"
 import { announcement, isKind, tab } from "./state/ui.ts"
 import { follow, restoreUnits } from "./state/units.ts"
 
 const onPaste = (event: ClipboardEvent) => {
   const file = [...event.clipboardData?.files ?? []].find(({ type }) => type.startsWith("image/"))
-  if (file === undefined) return
+  if (file === undefined) {
+    const text = event.clipboardData?.getData("text/plain") ?? ""
+    if (isInfotext(text)) offerInfotext(text)
+    return
+  }
   event.preventDefault()
   const unit = event.target instanceof Element ? event.target.closest("[data-unit]")?.getAttribute("data-unit") : null
   void (typeof unit === "string" ? follow(unit, file, file.name) : receive(file))
@@ -37,6 +44,7 @@ const onKey = (event: KeyboardEvent) => {
 
 export const App = () => {
   useEffect(() => {
+    beginTitle()
     void load()
     void restore()
     void restoreUnits()
@@ -78,6 +86,8 @@ export const App = () => {
                 </div>
               </>
             )
+            : name === "upscale"
+            ? <UpscalePage />
             : name === "info"
             ? <PngInfoPage />
             : <SettingsPage />}

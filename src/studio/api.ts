@@ -83,7 +83,7 @@ const fieldOf: Readonly<Record<string, string>> = {
 /** A size of files for people. */
 export const inMb = (bytes: number): string => `${Math.round(bytes / 2 ** 20 * 10) / 10} MB`
 
-const noAnswer = "The server does not answer. Check that it is running, and try again."
+export const noAnswer = "The server does not answer. Check that it is running, and try again."
 
 /** An error of the API, or its JSON together with its message. */
 export const failureOf = (

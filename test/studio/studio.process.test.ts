@@ -59,7 +59,7 @@ const choose = async (page: Page, sd_model_checkpoint: string) => {
   await page.reload()
 }
 
-const tabs = ["Text to image", "Image to image", "Inpaint", "PNG info", "Settings"]
+const tabs = ["Text to image", "Image to image", "Inpaint", "Upscale", "PNG info", "Settings"]
 
 layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the studio", (it) => {
   it.effect("leads from an empty page to an image in two clicks, and to a file in a third", () =>
@@ -250,10 +250,20 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       await page.getByRole("img", { name: "Preview of the image being generated" }).waitFor()
       await page.getByText(/^Step \d+ of 150$/).waitFor()
       assert.isAbove(Number(await page.getByRole("progressbar").getAttribute("aria-valuenow")), 0)
+      await page.waitForFunction(() => /^\d+ % - Serena studio$/.test(document.title))
 
       // A second one waits its turn, and is cancelled there.
       await prompt(page).fill("a pink heart")
       await generate(page).click()
+      // Taken out of the queue into the form, and put back.
+      await prompt(page).fill("something else")
+      await button(page, `Edit "a pink heart"`).click()
+      await page.getByText("The run is in the form, and no longer in the queue.").waitFor()
+      assert.strictEqual(await prompt(page).inputValue(), "a pink heart")
+      await button(page, "Undo").click()
+      await page.waitForFunction(() =>
+        document.querySelector<HTMLTextAreaElement>("#field-prompt")?.value === "something else"
+      )
       await button(page, `Cancel "a pink heart"`).click()
       await page.getByText("The run was cancelled.").first().waitFor()
 
@@ -285,13 +295,23 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       await generateImage(page, "a red circle")
       await number(page, "Sampling steps").fill("60")
       await number(page, "Batch count").fill("40")
+      // While the queue is paused, the run waits over the result before it.
+      const pause = (paused: boolean) =>
+        page.evaluate(async (body) => {
+          await fetch("v1/queue", { method: "PATCH", body, headers: { "content-type": "application/json" } })
+        }, JSON.stringify({ paused }))
+      await pause(true)
       await generate(page).click()
       await page.locator(".stage-images.old img").waitFor()
+      await pause(false)
       const strip = page.locator(".strip")
       await strip.waitFor()
       assert.isTrue(await strip.evaluate((node) => node.getBoundingClientRect().bottom <= innerHeight))
       await page.locator(".stage-images:not(.old) .stage-image").nth(1).waitFor()
-      await tab(page, "Image to image").click()
+      for (const name of ["Image to image", "Inpaint"]) {
+        await tab(page, name).click()
+        assert.isTrue(await generate(page).evaluate((node) => node.getBoundingClientRect().bottom <= innerHeight))
+      }
       await button(strip, "Stop").click()
       await strip.waitFor({ state: "hidden" })
       assert.isAtLeast(await page.locator(".stage-images:not(.old) .stage-image").count(), 2)
@@ -361,6 +381,13 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       const large = "6302954713490123530"
       await seed(page).fill("")
       await seed(page).pressSequentially("-1")
+      // One side follows the other while their ratio is kept.
+      await button(page, "192 × 128").click()
+      await button(page, "Keep the ratio").click()
+      await number(page, "Width").press("Control+a")
+      await number(page, "Width").pressSequentially("96")
+      assert.strictEqual(await number(page, "Height").inputValue(), "64")
+      await button(page, "Keep the ratio").click()
       await seed(page).fill(large)
       const request = await submitted(page, () => generateImage(page, "a green star"))
       assert.strictEqual(request["seed"], large)
@@ -383,6 +410,32 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       assert.strictEqual(await prompt(page).inputValue(), "a white ring on a green background")
       assert.strictEqual(await number(page, "Sampling steps").inputValue(), "2")
       assert.match(await seed(page).inputValue(), /^\d+$/)
+
+      // An infotext that is pasted anywhere fills the form, too.
+      await page.evaluate(() => {
+        const clipboardData = new DataTransfer()
+        clipboardData.setData(
+          "text/plain",
+          "ein grüner Kreis\nSteps: 3, Sampler: Euler, CFG scale: 4, Seed: 11, Size: 64x64"
+        )
+        document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }))
+      })
+      await button(page, "Use its settings").click()
+      await page.getByText("The form has the settings of this image.").waitFor()
+      assert.deepStrictEqual(
+        [await prompt(page).inputValue(), await seed(page).inputValue()],
+        ["ein grüner Kreis", "11"]
+      )
+      await tab(page, "Text to image").click()
+
+      // A result is dragged from the gallery to an input.
+      await opener(page, 0).hover()
+      await page.mouse.down()
+      await page.mouse.move(640, 300, { steps: 6 })
+      await page.locator("[data-place=info]").hover()
+      await page.mouse.up()
+      await tab(page, "PNG info").and(page.locator("[aria-selected=true]")).waitFor()
+      await tab(page, "Text to image").click()
 
       await dropFile(page, bytes, "ring.png", "img2img")
       await page.getByRole("img", { name: "Init image, ring.png" }).waitFor()
@@ -524,6 +577,33 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       await button(page, "Clear the mask").click()
       await generate(page).click()
       await problem(page, "Paint over the area to regenerate.").waitFor()
+
+      // From a file of any size, and from a picture that grows to the right.
+      const half = await sharp({ create: { width: 32, height: 32, channels: 3, background: "black" } })
+        .composite([{
+          input: { create: { width: 16, height: 32, channels: 3, background: "white" } },
+          left: 16,
+          top: 0
+        }])
+        .png().toBuffer()
+      const [chooser] = await Promise.all([page.waitForEvent("filechooser"), button(page, "Mask from a file").click()])
+      await chooser.setFiles({ name: "half.png", mimeType: "image/png", buffer: half })
+      await button(page, "Clear the mask").and(page.locator(":enabled")).waitFor()
+      const given = await pixelsOf((await submitted(page, () => generate(page).click()))["mask"])
+      assert.deepStrictEqual([given.at(8, 32), given.at(56, 32)], [0, 255])
+      await gallery(page).nth(4).waitFor()
+      for (const name of ["Width", "Height"]) {
+        await number(page, name).press("Control+a")
+        await number(page, name).press("Delete")
+      }
+      await button(page, "Extend to the right").click()
+      await page.getByText("The image is extended").waitFor()
+      await button(page, "Zoom in").click()
+      const wider = await submitted(page, () => generate(page).click())
+      const grown = await pixelsOf(wider["mask"])
+      assert.deepStrictEqual([grown.width, grown.height, grown.at(8, 32), grown.at(72, 32)], [80, 64, 0, 255])
+      assert.notProperty(wider, "width")
+      await page.getByText(/^80 × 64, seed/).waitFor()
     }))
 
   it.effect("paints with the keyboard and with a finger", () =>
@@ -568,11 +648,45 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       await dialog.waitFor({ state: "hidden" })
 
       await opener(page, 1).click()
+      // Zoomed by keys and wheel, moved by the pointer, compared by a slider; the strip leads to any image.
+      const image = dialog.locator(".zoomed > div")
+      await page.keyboard.press("+")
+      await page.waitForFunction(() =>
+        /scale\(1\.5\)/.test(document.querySelector(".zoomed > div")?.getAttribute("style") ?? "")
+      )
+      await image.hover()
+      await page.mouse.down()
+      await page.mouse.move(300, 300)
+      await page.mouse.up()
+      assert.notMatch(await image.getAttribute("style") ?? "", /translate\(0px/)
+      await page.keyboard.press("0")
+      await button(dialog, "Image 1").click()
+      await dialog.getByText("1 of 2").waitFor()
+      await button(dialog, "Compare").click()
+      const slider = dialog.getByRole("slider", { name: "How much of the first image is shown" })
+      await slider.press("ArrowRight")
+      assert.strictEqual(await slider.inputValue(), "51")
+      await button(dialog, "Compare").click()
+      await dialog.getByText("2 of 2").waitFor()
+      assert.include(await dialog.locator(".facts").innerText(), "Euler")
+      const varied = await submitted(page, () => button(dialog, "Variations").click())
+      assert.deepInclude(varied, { prompt: "a red circle", subseed: -1, subseed_strength: 0.2, n_iter: 4 })
+      await page.keyboard.press("Escape")
+      await gallery(page).nth(5).waitFor()
+
+      await opener(page, 5).click()
+      await button(dialog, "Upscale").click()
+      await page.getByRole("img", { name: /^Image to upscale/ }).waitFor()
+      await button(page, "Upscale").click()
+      await page.getByText(/, now 128 × 128$/).waitFor()
+      await tab(page, "Text to image").click()
+
+      await opener(page, 5).click()
       await button(dialog, "Reuse all settings").click()
       await page.getByText("The form has the settings of this image.").waitFor()
       assert.strictEqual(await prompt(page).inputValue(), "a red circle")
       const [first, second] = await Promise.all([
-        page.evaluate(async () => (await (await fetch("v1/runs?limit=2")).json()).runs[1].status.images[0].seed),
+        page.evaluate(async () => (await (await fetch("v1/runs?limit=3")).json()).runs[2].status.images[0].seed),
         seed(page).inputValue()
       ])
       assert.strictEqual(String(first), second)

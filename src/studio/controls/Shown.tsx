@@ -29,7 +29,8 @@ export const Shown = (
       alt={image.prompt === "" ? "An image without a prompt" : image.prompt}
       loading={isLarge ? "eager" : "lazy"}
       decoding="async"
-      style={isLarge ? { "--natural": `${image.width}px` } : {}}
+      style={isLarge ? { "--shape": image.width / image.height } : {}}
+      draggable={false}
       onError={() => {
         isLost.value = true
       }}

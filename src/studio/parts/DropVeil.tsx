@@ -1,12 +1,12 @@
 /**
- * The overlay with drop targets, shown while a file is dragged over the page: three, and one for each ControlNet of the
+ * The overlay with drop targets, shown while a file is dragged over the page: four, and one for each ControlNet of the
  * form. A file dropped elsewhere goes to the open tab if that takes an init image, or else to PNG info.
  */
 import { useSignal } from "@preact/signals"
 import { useEffect } from "preact/hooks"
 import { Icon, type IconName } from "../controls/Icon.tsx"
-import { closeViewer } from "../state/gallery.ts"
-import { inspect, receive, startFrom } from "../state/transfer.ts"
+import { closeViewer, draggedImage, type GalleryImage, imageByKey } from "../state/gallery.ts"
+import { asFile, inspect, receive, startFrom, startUpscale } from "../state/transfer.ts"
 import { isKind, tab } from "../state/ui.ts"
 import { follow, units } from "../state/units.ts"
 
@@ -19,7 +19,8 @@ interface Place {
 const places: ReadonlyArray<Place> = [
   { id: "info", icon: "info", label: "Read infotext" },
   { id: "img2img", icon: "image", label: "Use as init image" },
-  { id: "inpaint", icon: "mask", label: "Inpaint" }
+  { id: "inpaint", icon: "mask", label: "Inpaint" },
+  { id: "upscale", icon: "up", label: "Upscale" }
 ]
 
 const unitPrefix = "unit "
@@ -29,7 +30,8 @@ const placesOfUnits = (): ReadonlyArray<Place> =>
     ? units.value.map(({ id }, i) => ({ id: unitPrefix + id, icon: "lines", label: `Follow in ControlNet ${i + 1}` }))
     : []
 
-const hasFile = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") === true
+const hasFile = ({ dataTransfer }: DragEvent): boolean =>
+  dataTransfer?.types.some((type) => type === "Files" || type === draggedImage) === true
 
 const placeOf = (event: DragEvent): string | undefined =>
   event.target instanceof Element
@@ -55,13 +57,19 @@ export const DropVeil = () => {
       if (event.relatedTarget === null) isDragging.value = false
     }
     const onDrop = (event: DragEvent) => {
-      const [file] = event.dataTransfer?.files ?? []
+      const [dropped] = event.dataTransfer?.files ?? []
+      const image = imageByKey(event.dataTransfer?.getData(draggedImage) ?? "")
       isDragging.value = false
-      if (file === undefined) return
+      if (dropped === undefined && image === undefined) return
       event.preventDefault()
-      const place = placeOf(event)
+      void take(placeOf(event), image === undefined ? dropped : image)
+    }
+    const take = async (place: string | undefined, given: File | GalleryImage | undefined) => {
+      const file = given === undefined || given instanceof File ? given : await asFile(given)
+      if (file === undefined) return
       if (place === "img2img" || place === "inpaint") void startFrom(file, file.name, place)
       else if (place?.startsWith(unitPrefix) === true) void follow(place.slice(unitPrefix.length), file, file.name)
+      else if (place === "upscale") void startUpscale(file, file.name)
       else if (place === "info") void inspect(file, file.name)
       else void receive(file)
     }

@@ -8,6 +8,7 @@ import { Shown } from "../controls/Shown.tsx"
 import { models } from "../state/catalogue.ts"
 import {
   clearSelection,
+  dragging,
   everything,
   filter,
   filters,
@@ -111,6 +112,7 @@ const Thumb = ({ cell, isJoined, isReached, onFocus }: {
         selected.value.has(key) ? " chosen" : ""
       }`}
       style={place(cell)}
+      {...image === undefined ? {} : dragging(image)}
     >
       {image === undefined
         ? (
@@ -194,7 +196,7 @@ const Selection = () => {
       </form>
       <button type="button" class="button low" onClick={() => remove(runs)}>
         <Icon name="clear" />
-        {runs.length === 1 ? "Remove the run" : `Remove ${runs.length} runs`}
+        Remove {runs.length}
       </button>
       <button type="button" class="button low" onClick={selectAll}>Select all</button>
       <button

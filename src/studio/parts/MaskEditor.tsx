@@ -44,6 +44,10 @@ export const MaskEditor = ({ source }: { readonly source: Source }) => {
   const stroke = useRef<{ points: Array<number>; readonly erases: boolean; readonly size: number } | undefined>(
     undefined
   )
+  const zoom = useSignal(1)
+  const zoomBy = (factor: number) => {
+    zoom.value = Math.min(8, Math.max(1, zoom.value * factor))
+  }
   const cursor = useSignal<Place | undefined>(undefined)
   const { height, width } = source
   const longest = Math.max(width, height)
@@ -107,7 +111,9 @@ export const MaskEditor = ({ source }: { readonly source: Source }) => {
       goOn(next)
     } else if (event.key === " ") {
       if (stroke.current === undefined) begin(at, brush.value.erases)
-    } else if (event.key === "[") resize(1 / 1.25)
+    } else if (event.key === "+") zoomBy(1.5)
+    else if (event.key === "-") zoomBy(1 / 1.5)
+    else if (event.key === "[") resize(1 / 1.25)
     else if (event.key === "]") resize(1.25)
     else if (event.key === "e" && !event.ctrlKey && !event.metaKey) {
       brush.value = { ...brush.value, erases: !brush.value.erases }
@@ -127,8 +133,15 @@ export const MaskEditor = ({ source }: { readonly source: Source }) => {
   }
   return (
     <div onKeyDown={onKey}>
-      <div class="mask-stage">
-        <div style={{ "--shape": width / height }}>
+      <div
+        class="mask-stage"
+        onWheel={(event) => {
+          if (!event.ctrlKey) return
+          event.preventDefault()
+          zoomBy(Math.exp(-event.deltaY / 400))
+        }}
+      >
+        <div style={{ "--shape": width / height, "--zoom": zoom.value }}>
           <img src={source.url} alt={`Image to inpaint, ${source.name}`} draggable={false} />
           <canvas
             ref={canvas}
@@ -136,7 +149,7 @@ export const MaskEditor = ({ source }: { readonly source: Source }) => {
             height={Math.round(height / longest * shownSide)}
             tabIndex={0}
             role="application"
-            aria-label="Mask. Arrow keys move the brush, hold Space to paint, brackets change its size, E erases."
+            aria-label="Mask. Arrows move the brush, Space paints, brackets change its size, E erases, + and - zoom."
             onPointerDown={(event) => {
               if (event.button !== 0 || !event.isPrimary) return
               event.currentTarget.setPointerCapture(event.pointerId)
@@ -211,6 +224,8 @@ export const MaskEditor = ({ source }: { readonly source: Source }) => {
           />
           <output>{size} px</output>
         </label>
+        <Tool icon="more" label="Zoom in" disabled={zoom.value >= 8} onClick={() => zoomBy(1.5)} />
+        <Tool icon="less" label="Zoom out" disabled={zoom.value === 1} onClick={() => zoomBy(1 / 1.5)} />
         <Tool icon="undo" label="Undo" disabled={painted.value.length === 0} onClick={undo} />
         <Tool icon="redo" label="Redo" disabled={undone.value.length === 0} onClick={redo} />
         <Tool icon="invert" label="Invert the mask" onClick={() => apply({ kind: "invert" })} />

@@ -5,7 +5,7 @@ import { Icon } from "../controls/Icon.tsx"
 import { NumberInput, Select, TextInput } from "../controls/inputs.tsx"
 import { limits, load, samplers, schedulers, unavailable } from "../state/catalogue.ts"
 import { alert } from "../state/problems.ts"
-import { generate, submitting } from "../state/runs.ts"
+import { activities, forever, generate, submitting } from "../state/runs.ts"
 import type { Kind } from "../state/ui.ts"
 import { ControlNets } from "./ControlNets.tsx"
 import { Hires, MoreChoices, Variation } from "./Folds.tsx"
@@ -92,11 +92,26 @@ export const Panel = ({ kind }: { readonly kind: Kind }) => (
       <Unavailable />
       <Alert />
       <RunStrip />
-      <button type="submit" class="button main" aria-disabled={submitting.value}>
-        <Icon name="spark" />
-        Generate
-        <span class="kbd" aria-hidden="true">{isApple ? "⌘" : "Ctrl"} + Enter</span>
-      </button>
+      <div class="with-button">
+        <button type="submit" class="button main" aria-disabled={submitting.value}>
+          <Icon name="spark" />
+          Generate
+          <span class="kbd" aria-hidden="true">{isApple ? "⌘" : "Ctrl"} + Enter</span>
+        </button>
+        <button
+          type="button"
+          class="button square"
+          aria-label="Go on forever"
+          title="Generate again each time that a run has ended"
+          aria-pressed={forever.value}
+          onClick={() => {
+            forever.value = !forever.value
+            if (forever.value && activities.value.length === 0) void generate()
+          }}
+        >
+          <Icon name="forever" />
+        </button>
+      </div>
     </div>
   </form>
 )

@@ -1,39 +1,12 @@
 /**
  * The PNG info tab: the metadata of an image file.
  */
-import type { AskedRequest, PngInfo } from "../api.ts"
+import type { PngInfo } from "../api.ts"
 import { FileButton } from "../controls/FileButton.tsx"
 import { Icon } from "../controls/Icon.tsx"
 import { sentence } from "../state/problems.ts"
 import { apply, copyText, inspect, type Inspected, inspected, startFrom } from "../state/transfer.ts"
-
-const labels: ReadonlyArray<readonly [name: string, label: string]> = [
-  ["prompt", "Prompt"],
-  ["negative_prompt", "Negative prompt"],
-  ["steps", "Steps"],
-  ["sampler_name", "Sampler"],
-  ["scheduler", "Schedule"],
-  ["cfg_scale", "CFG scale"],
-  ["seed", "Seed"],
-  ["width", "Width"],
-  ["height", "Height"],
-  ["denoising_strength", "Denoising strength"]
-]
-
-const Facts = ({ request }: { readonly request: AskedRequest }) => {
-  const values = new Map<string, unknown>(Object.entries(request))
-  const isPlain = request._tag === "Txt2Img" && !request.enable_hr
-  return (
-    <dl class="facts">
-      {labels.flatMap(([name, label]) => {
-        const value = values.get(name)
-        return value === undefined || value === "" || (name === "denoising_strength" && isPlain)
-          ? []
-          : [<dt key={`${name}-term`}>{label}</dt>, <dd key={name}>{String(value)}</dd>]
-      })}
-    </dl>
-  )
-}
+import { Facts } from "./Facts.tsx"
 
 const Metadata = ({ info, shown }: { readonly info: PngInfo; readonly shown: Inspected }) => (
   <>

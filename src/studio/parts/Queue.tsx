@@ -5,6 +5,7 @@ import type * as api from "../api.ts"
 import { Icon } from "../controls/Icon.tsx"
 import { cancel, cancelAll, isAway, isPaused, move, pause, running, waiting } from "../state/queue.ts"
 import { activities, current } from "../state/runs.ts"
+import { edit } from "../state/transfer.ts"
 
 const Entry = ({ children, run }: { readonly run: api.Run; readonly children?: preact.ComponentChildren }) => {
   const { prompt } = run.request
@@ -20,6 +21,19 @@ const Entry = ({ children, run }: { readonly run: api.Run; readonly children?: p
           : ""}
       </span>
       {children}
+      {status._tag === "Queued"
+        ? (
+          <button
+            type="button"
+            class="button quiet low square"
+            aria-label={`Edit "${prompt}"`}
+            title="Take it out of the queue and into the form"
+            onClick={() => void edit(run)}
+          >
+            <Icon name="edit" />
+          </button>
+        )
+        : null}
       <button
         type="button"
         class="button quiet low square"

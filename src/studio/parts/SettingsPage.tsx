@@ -4,7 +4,8 @@
 import { signal } from "@preact/signals"
 import { ApiFailure, type OptionsSnapshot } from "../api.ts"
 import { described, Field, ProblemOf } from "../controls/Field.tsx"
-import { readNumber } from "../controls/inputs.tsx"
+import { readNumber, SwitchControl } from "../controls/inputs.tsx"
+import { alerts, setNotification, setSound } from "../state/alerts.ts"
 import { models, options, selectedModel, setOptions, unavailable } from "../state/catalogue.ts"
 import { settingLabelOf } from "../state/fields.ts"
 import { say } from "../state/notices.ts"
@@ -179,8 +180,27 @@ export const SettingsPage = () => {
     <>
       <div class="page-head">
         <h2>Settings</h2>
-        <p class="muted">These settings apply to everyone who uses this server. Each change is saved at once.</p>
+        <p class="muted">
+          Each change is saved at once. All but those of this browser apply to everyone who uses this server.
+        </p>
       </div>
+      <section class="card" aria-label="This browser">
+        <h3>This browser</h3>
+        <div class="settings-grid">
+          <SwitchControl
+            of={{
+              name: "notification",
+              label: "Notification when a run ends",
+              hint: "While another tab or window is in front.",
+              value: alerts.value.notification,
+              set: (value) => void setNotification(value)
+            }}
+          />
+          <SwitchControl
+            of={{ name: "sound", label: "Sound when a run ends", value: alerts.value.sound, set: setSound }}
+          />
+        </div>
+      </section>
       {unavailable.value === undefined ? null : <div class="alert" role="alert">{unavailable.value}</div>}
       <Models />
       {options.value === undefined ?

@@ -1,6 +1,7 @@
 /**
  * Width and height.
  */
+import { signal } from "@preact/signals"
 import { described, ProblemOf } from "../controls/Field.tsx"
 import { Icon } from "../controls/Icon.tsx"
 import { readNumber } from "../controls/inputs.tsx"
@@ -8,6 +9,17 @@ import { modelSide, presets } from "../state/catalogue.ts"
 import { labelOf } from "../state/fields.ts"
 import { change, form } from "../state/form.ts"
 import { source } from "../state/source.ts"
+
+/** Width by height while the two are locked together. */
+const ratio = signal<number | undefined>(undefined)
+
+// The other side follows, on a multiple of 8.
+const setSide = (name: "width" | "height", value: number | null) => {
+  const shape = ratio.value
+  if (shape === undefined || value === null) return change({ [name]: value })
+  const other = Math.max(8, Math.round((name === "width" ? value / shape : value * shape) / 8) * 8)
+  change(name === "width" ? { width: value, height: other } : { width: other, height: value })
+}
 
 const Side = ({ name, otherwise }: {
   readonly name: "width" | "height"
@@ -26,7 +38,7 @@ const Side = ({ name, otherwise }: {
       placeholder={String(otherwise)}
       autoComplete="off"
       {...described(name)}
-      onInput={({ currentTarget }) => change({ [name]: readNumber(currentTarget.value) })}
+      onInput={({ currentTarget }) => setSide(name, readNumber(currentTarget.value))}
     />
   </div>
 )
@@ -40,7 +52,10 @@ const Preset = ({ height, label, width }: {
     type="button"
     class="chip"
     aria-pressed={form.value.width === width && form.value.height === height}
-    onClick={() => change({ width, height })}
+    onClick={() => {
+      change({ width, height })
+      if (ratio.value !== undefined && width !== null && height !== null) ratio.value = width / height
+    }}
   >
     {label}
   </button>
@@ -61,7 +76,10 @@ export const Size = () => {
           class="button quiet square"
           aria-label="Swap width and height"
           title="Swap width and height"
-          onClick={() => change({ width: height, height: width })}
+          onClick={() => {
+            change({ width: height, height: width })
+            if (ratio.value !== undefined) ratio.value = 1 / ratio.value
+          }}
         >
           <Icon name="swap" />
         </button>
@@ -77,6 +95,18 @@ export const Size = () => {
         <ProblemOf name="height" />
       </div>
       <div class="presets">
+        <button
+          type="button"
+          class="chip"
+          aria-pressed={ratio.value !== undefined}
+          title="Changes of one side change the other"
+          onClick={() => {
+            ratio.value = ratio.value === undefined ? (width ?? own.width) / (height ?? own.height) : undefined
+          }}
+        >
+          <Icon name="lock" />
+          Keep the ratio
+        </button>
         <Preset width={null} height={null} label={start === undefined ? "Model's size" : "Size of the init image"} />
         {presets.value.filter(({ height, width }) => width !== height || width !== side).map((size) => (
           <Preset key={`${size.width}x${size.height}`} {...size} label={`${size.width} × ${size.height}`} />

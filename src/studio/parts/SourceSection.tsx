@@ -9,13 +9,20 @@ import { Choices, NumberInput, Select, Switch } from "../controls/inputs.tsx"
 import { selectedModel } from "../state/catalogue.ts"
 import { form } from "../state/form.ts"
 import { clearProblems } from "../state/problems.ts"
-import { drop, type SourceKind, sources, take } from "../state/source.ts"
+import { drop, extend, type SourceKind, sources, take, takeMask } from "../state/source.ts"
 import { MaskEditor } from "./MaskEditor.tsx"
 
 const taking = (kind: SourceKind) => (files: ReadonlyArray<File>) => {
   clearProblems(["init_images", "mask"])
   void take(kind, files.map((blob) => ({ blob, name: blob.name })))
 }
+
+const sides = [
+  { side: "left", icon: "back" },
+  { side: "right", icon: "on" },
+  { side: "top", icon: "up" },
+  { side: "bottom", icon: "down" }
+] as const
 
 const Empty = ({ kind }: { readonly kind: SourceKind }) => (
   <div class="drop">
@@ -56,6 +63,27 @@ export const SourceSection = ({ kind }: { readonly kind: SourceKind }) => {
                 ? `${start.width} × ${start.height}`
                 : `${others.length + 1} images, each a run of its own`}
             </span>
+            {kind === "inpaint"
+              ? (
+                <>
+                  <span class="extend" role="group" aria-label="Extend the image">
+                    {sides.map(({ icon, side }) => (
+                      <button
+                        key={side}
+                        type="button"
+                        class="button quiet low square"
+                        aria-label={`Extend to the ${side}`}
+                        title={`Extend the image to the ${side} by a quarter`}
+                        onClick={() => void extend(side)}
+                      >
+                        <Icon name={icon} />
+                      </button>
+                    ))}
+                  </span>
+                  <FileButton label="Mask from a file" onFiles={([file]) => void takeMask(file, file.name)} isQuiet />
+                </>
+              )
+              : null}
             <FileButton label="Replace" onFiles={taking(kind)} isMultiple={kind === "img2img"} isQuiet />
             <button
               type="button"

@@ -6,7 +6,7 @@ import { Icon } from "../controls/Icon.tsx"
 import { Shown } from "../controls/Shown.tsx"
 import { selectedModel } from "../state/catalogue.ts"
 import { change } from "../state/form.ts"
-import { type GalleryImage, liveOf, stagedImages, view } from "../state/gallery.ts"
+import { dragging, type GalleryImage, liveOf, stagedImages, view } from "../state/gallery.ts"
 import { isPaused } from "../state/queue.ts"
 import { type Activity, cancel, current, interrupt, skip, warnings } from "../state/runs.ts"
 import { download, reuse, send } from "../state/transfer.ts"
@@ -250,6 +250,7 @@ const Made = ({ children, images, isOld = false }: {
         class="stage-image"
         aria-label={`Open: ${image.prompt}`}
         onClick={() => view(image, "stage")}
+        {...dragging(image)}
       >
         <Shown image={image} isLarge />
       </button>

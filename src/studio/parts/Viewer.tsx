@@ -1,14 +1,21 @@
 /**
- * The viewer: the arrow keys go through the images, F fills the screen, S stars, Delete removes, Escape closes it.
+ * The viewer: the arrow keys go through the images, F fills the screen, S stars, Delete removes, + - and 0 zoom,
+ * Escape closes it.
  */
+import { signal } from "@preact/signals"
 import { useLayoutEffect, useRef } from "preact/hooks"
 import type { Run } from "../api.ts"
 import { Icon } from "../controls/Icon.tsx"
 import { Shown } from "../controls/Shown.tsx"
 import { addTag, closeViewer, type GalleryImage, remove, removeTag, star, step, viewed } from "../state/gallery.ts"
 import { complain } from "../state/notices.ts"
-import { copyImage, copyText, download, reuse, send, useSeed } from "../state/transfer.ts"
+import { vary } from "../state/runs.ts"
+import { copyImage, copyText, download, reuse, send, sendToUpscale, useSeed } from "../state/transfer.ts"
+import { showWhole, zoomBy } from "../state/zoom.ts"
+import { Compared } from "./Compared.tsx"
+import { Facts } from "./Facts.tsx"
 import { Notices } from "./Notices.tsx"
+import { Zoomed } from "./Zoomed.tsx"
 
 // The tab is opened synchronously within the click, or the browser blocks it as a pop-up.
 const openInTab = (image: GalleryImage) => {
@@ -52,7 +59,50 @@ const Tags = ({ run }: { readonly run: Run }) => (
   </div>
 )
 
-const Actions = ({ image, run }: { readonly image: GalleryImage; readonly run: Run }) => (
+/** The image that others are compared with. */
+const compared = signal<GalleryImage | undefined>(undefined)
+
+// What is compared are this image and the one shown next.
+const compare = (image: GalleryImage, at: number, count: number) => {
+  if (compared.value !== undefined) compared.value = undefined
+  else {
+    compared.value = image
+    step(at + 1 < count ? 1 : -1)
+  }
+}
+
+/** Images of the strip on each side of the one shown. */
+const reach = 12
+
+const Filmstrip = ({ all, at }: { readonly all: ReadonlyArray<GalleryImage>; readonly at: number }) => {
+  const chosen = useRef<HTMLButtonElement>(null)
+  useLayoutEffect(() => chosen.current?.scrollIntoView({ block: "nearest", inline: "center" }), [at])
+  const from = Math.max(0, at - reach)
+  return (
+    <ul class="filmstrip" aria-label="Images">
+      {all.slice(from, at + reach + 1).map((image, i) => (
+        <li key={image.key}>
+          <button
+            ref={from + i === at ? chosen : null}
+            type="button"
+            aria-current={from + i === at}
+            aria-label={`Image ${from + i + 1}`}
+            onClick={() => step(from + i - at)}
+          >
+            <Shown image={image} />
+          </button>
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+const Actions = ({ all, at, image, run }: {
+  readonly image: GalleryImage
+  readonly run: Run
+  readonly all: ReadonlyArray<GalleryImage>
+  readonly at: number
+}) => (
   <div class="actions">
     <button type="button" class="button main" onClick={() => void reuse(image)}>
       <Icon name="reuse" />
@@ -65,6 +115,28 @@ const Actions = ({ image, run }: { readonly image: GalleryImage; readonly run: R
     <button type="button" class="button" onClick={() => void send(image, "inpaint")}>
       <Icon name="mask" />
       Inpaint
+    </button>
+    <button type="button" class="button" onClick={() => void sendToUpscale(image)}>
+      <Icon name="up" />
+      Upscale
+    </button>
+    {run.request._tag === "Txt2Img" && run.request.control_units.length === 0
+      ? (
+        <button type="button" class="button" onClick={() => void vary(run, image)}>
+          <Icon name="tune" />
+          Variations
+        </button>
+      )
+      : null}
+    <button
+      type="button"
+      class="button"
+      aria-pressed={compared.value !== undefined}
+      disabled={all.length < 2}
+      onClick={() => compare(image, at, all.length)}
+    >
+      <Icon name="split" />
+      Compare
     </button>
     <button type="button" class="button" onClick={() => void download(image)}>
       <Icon name="download" />
@@ -111,12 +183,20 @@ export const Viewer = () => {
     if (isOpen && dialog.current?.open === false) dialog.current.showModal()
     if (!isOpen && dialog.current?.open === true) dialog.current.close()
   }, [isOpen])
+  // Another image is shown whole, and what was compared is over once the viewer is closed.
+  useLayoutEffect(showWhole, [now?.image.key])
+  useLayoutEffect(() => {
+    if (!isOpen) compared.value = undefined
+  }, [isOpen])
   const onKeyDown = ({ altKey, ctrlKey, key, metaKey, target }: KeyboardEvent) => {
     if (now === undefined || altKey || ctrlKey || metaKey || target instanceof HTMLInputElement) return
     const acts: Readonly<Record<string, () => void>> = {
       ArrowLeft: () => step(-1),
       ArrowRight: () => step(1),
       Delete: () => remove([now.run]),
+      "+": () => zoomBy(1.5),
+      "-": () => zoomBy(1 / 1.5),
+      "0": showWhole,
       f: () => void fill(frame.current),
       s: () => void star(now.run)
     }
@@ -133,7 +213,18 @@ export const Viewer = () => {
       {now === undefined ? null : (
         <>
           <div ref={frame} class="viewer-image">
-            <Shown key={now.image.key} image={now.image} isLarge />
+            {compared.value === undefined || compared.value.key === now.image.key
+              ? (
+                <Zoomed key={now.image.key}>
+                  <Shown image={now.image} isLarge />
+                </Zoomed>
+              )
+              : (
+                <Compared
+                  before={{ url: compared.value.url, label: "The image to compare with" }}
+                  after={{ url: now.image.url, label: now.image.prompt }}
+                />
+              )}
             <button
               type="button"
               class="button square viewer-step back"
@@ -153,6 +244,7 @@ export const Viewer = () => {
               <Icon name="on" />
             </button>
           </div>
+          <Filmstrip all={now.all} at={now.at} />
           <div class="viewer-side">
             <div class="viewer-head">
               <h2>
@@ -169,7 +261,11 @@ export const Viewer = () => {
                 <Icon name="close" />
               </button>
             </div>
-            <Actions image={now.image} run={now.run} />
+            <Actions image={now.image} run={now.run} all={now.all} at={now.at} />
+            <Facts
+              request={now.run.request}
+              known={{ seed: now.image.seed, width: now.image.width, height: now.image.height }}
+            />
             <Tags run={now.run} />
             <div class="field">
               <div class="field-head">

@@ -63,7 +63,8 @@ const removed = signal<ReadonlySet<string>>(new Set())
 const staged = signal<api.Run | undefined>(undefined)
 const stagedId = keptInTab("staged", (value) => typeof value === "string" ? value : "")
 
-const pageLength = 50
+// The first page is soon there, and further ones are few.
+const pageLength = { first: 50, further: 100 }
 
 // The beginning of a day, in milliseconds since the epoch.
 const dayOf = (text: string, later = 0): number | undefined => {
@@ -79,7 +80,7 @@ const page = (before?: string) => {
   const { from, model, search, starred, tag, to } = filters.value
   const said = (text: string) => text.trim() === "" ? undefined : text.trim()
   return api.listRuns({
-    limit: pageLength,
+    limit: before === undefined ? pageLength.first : pageLength.further,
     before,
     search: said(search),
     model: model === "" ? undefined : recordedModel(model),
@@ -364,6 +365,19 @@ export const tagAll = async (all: ReadonlyArray<api.Run>, tag: string) => {
 export const leave = () => {
   if (removed.value.size > 0) api.removeRunsLeaving([...removed.value])
 }
+
+/** The type of data that a dragged image of the gallery carries: its key. */
+export const draggedImage = "application/x-serena-image"
+
+/** What lets an element be dragged as an image. */
+export const dragging = (image: GalleryImage) => ({
+  draggable: true,
+  onDragStart: (event: DragEvent) => event.dataTransfer?.setData(draggedImage, image.key)
+})
+
+/** An image that was loaded, by its key. */
+export const imageByKey = (key: string): GalleryImage | undefined =>
+  [...stagedImages.value, ...images.value].find((image) => image.key === key)
 
 /** An image's file; undefined if the server no longer has it. */
 export const fileOf = async (image: GalleryImage): Promise<Blob | undefined> => {

@@ -41,6 +41,19 @@ export const complain = (text: string, action?: Notice["action"]) => {
   trouble.value = { text, action }
 }
 
+/** Shows a message with a button that acts. */
+export const offer = (text: string, label: string, act: () => void) =>
+  showToast({
+    text,
+    action: {
+      label,
+      act: () => {
+        endToast()
+        act()
+      }
+    }
+  }, 20_000)
+
 /** Shows what was done, with a button that undoes it; `commit` is called once it can no longer be undone. */
 export const offerUndo = (text: string, undo: () => void, commit?: () => void) => {
   const act = () => {
@@ -48,5 +61,5 @@ export const offerUndo = (text: string, undo: () => void, commit?: () => void) =
     endToast()
     undo()
   }
-  showToast({ text, action: { label: "Undo", act } }, 8000, commit)
+  showToast({ text, action: { label: "Undo", act } }, 20_000, commit)
 }

@@ -30,22 +30,25 @@ const variation = ["subseed", "subseed_strength", "seed_resize_from_w", "seed_re
 const hires = ["hr_scale", "hr_resize_x", "hr_resize_y", "hr_upscaler", "hr_second_pass_steps"] as const
 
 // Required numbers that are missing.
-const missing = (names: ReadonlyArray<keyof Form>): ReadonlyArray<Problem> =>
+const missing = (values: Form, names: ReadonlyArray<keyof Form>): ReadonlyArray<Problem> =>
   names.flatMap((name) =>
-    form.value[name] === null && !mayBeEmpty.has(name) ? [{ path: name, message: "Enter a number." }] : []
+    values[name] === null && !mayBeEmpty.has(name) ? [{ path: name, message: "Enter a number." }] : []
   )
 
-const pick = (names: ReadonlyArray<keyof Form>): Record<string, unknown> =>
-  Object.fromEntries(names.flatMap((name) => form.value[name] === null ? [] : [[name, form.value[name]]]))
+const pick = (values: Form, names: ReadonlyArray<keyof Form>): Record<string, unknown> =>
+  Object.fromEntries(names.flatMap((name) => values[name] === null ? [] : [[name, values[name]]]))
 
 export interface Asked {
   readonly request: Readonly<Record<string, unknown>>
   readonly problems: ReadonlyArray<Problem>
 }
 
-/** The request of a tab and its init image, with the problems that can be found before it is sent. */
-export const build = async (kind: Kind, start: Source | undefined): Promise<Asked> => {
-  const values = form.value
+/**
+ * The request of a tab and its init image, with the problems that can be found before it is sent.
+ *
+ * @param values Others than those of the form, whose ControlNets are then left out.
+ */
+export const build = async (kind: Kind, start: Source | undefined, values = form.value): Promise<Asked> => {
   const names: Array<keyof Form> = [...shared, ...values.has_variation ? variation : []]
   const problems: Array<Problem> = []
   const request: Record<string, unknown> = { _tag: kind === "txt2img" ? "Txt2Img" : "Img2Img" }
@@ -55,7 +58,7 @@ export const build = async (kind: Kind, start: Source | undefined): Promise<Aske
     if (values.enable_hr) {
       names.push("enable_hr", ...hires)
       request["denoising_strength"] = values.hr_denoising_strength
-      problems.push(...missing(["hr_denoising_strength"]))
+      problems.push(...missing(values, ["hr_denoising_strength"]))
     }
   } else {
     names.push("denoising_strength", "initial_noise_multiplier", "image_cfg_scale")
@@ -67,7 +70,7 @@ export const build = async (kind: Kind, start: Source | undefined): Promise<Aske
         problems.push({ path: "mask", message: "Paint over the area to regenerate." })
       }
       names.push("inpaint_full_res_padding", "mask_round")
-      problems.push(...missing(["mask_blur"]))
+      problems.push(...missing(values, ["mask_blur"]))
       Object.assign(request, {
         mask_blur_x: values.mask_blur,
         mask_blur_y: values.mask_blur,
@@ -78,9 +81,12 @@ export const build = async (kind: Kind, start: Source | undefined): Promise<Aske
       if (start !== undefined) request["mask"] = await bytesOf(await toPng(painted.value, start.width, start.height))
     }
   }
-  problems.push(...missing(names))
-  const units = await askedUnits(kind !== "txt2img")
-  return { request: { ...pick(names), ...request, ...units.request }, problems: [...problems, ...units.problems] }
+  problems.push(...missing(values, names))
+  const units = values === form.value ? await askedUnits(kind !== "txt2img") : { request: {}, problems: [] }
+  return {
+    request: { ...pick(values, names), ...request, ...units.request },
+    problems: [...problems, ...units.problems]
+  }
 }
 
 /**

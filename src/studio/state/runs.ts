@@ -5,6 +5,7 @@ import { computed, signal } from "@preact/signals"
 import { toJson } from "../../core/Seed.ts"
 import * as api from "../api.ts"
 import { ApiFailure, failureOf, isRecord, type RunEvent } from "../api.ts"
+import { sayEnded } from "./alerts.ts"
 import { learnSize, selectedModel } from "./catalogue.ts"
 import { form, lastSeed } from "./form.ts"
 import * as gallery from "./gallery.ts"
@@ -12,9 +13,9 @@ import { complain, say, trouble } from "./notices.ts"
 import { keptInTab } from "./persist.ts"
 import { clearAll, showFailure, showProblems } from "./problems.ts"
 import * as queue from "./queue.ts"
-import { build } from "./request.ts"
+import { build, formOf } from "./request.ts"
 import { sources } from "./source.ts"
-import { announcement, isKind, type Kind, tab } from "./ui.ts"
+import { announcement, isKind, type Kind, type Tab, tab } from "./ui.ts"
 
 type StepEvent = Extract<RunEvent, { readonly _tag: "Step" }>
 
@@ -78,6 +79,8 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
     isLost: false
   }]
   const fail = (failure: ApiFailure, isKept = false) => {
+    sayEnded("Failed", prompt)
+    forever.value = false
     announcement.value = `The run failed. ${failure.message}`
     if (failure.problems.length > 0) showFailure(failure, kind)
     else {complain(
@@ -94,6 +97,7 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
     gallery.endLive(id)
     end(id)
   }
+  const sayResult = (what: string) => sayEnded(what, prompt)
   api.follow(id, {
     lost: (isLost) => update(id, { isLost }),
     gone: (failure) => {
@@ -122,12 +126,16 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
           return update(id, { preview: undefined })
         case "Done": {
           warnings.value = event.warnings
-          void show(event.images)
+          if (event.interrupted) forever.value = false
+          void show(event.images).then(() => {
+            if (forever.value && activities.value.length === 0) void generate(kind)
+          })
           const [first] = event.images
           if (first !== undefined) {
             lastSeed.value = toJson(first.seed)
             if (ownSize && first.width === first.height && kind === "txt2img") learnSize(first.width)
           }
+          sayResult(event.interrupted ? "Interrupted" : "Done")
           announcement.value = event.interrupted
             ? `Interrupted, with ${count(event.images.length)}.`
             : `Done: ${count(event.images.length)}.`
@@ -140,7 +148,9 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
         case "Cancelled":
           void show(event.images)
           announcement.value = "The run was cancelled."
-          return say("The run was cancelled.")
+          forever.value = false
+          if (!edited.delete(id)) say("The run was cancelled.")
+          return
       }
     }
   })
@@ -149,9 +159,45 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
 const asFailure = (error: unknown): ApiFailure =>
   error instanceof ApiFailure ? error : new ApiFailure("", error instanceof Error ? error.message : String(error))
 
-/** Submits the form of the open tab. */
-export const generate = async () => {
-  const kind = tab.value
+/** Whether the form is submitted again each time that its run has ended, until one is ended early or fails. */
+export const forever = signal(false)
+
+/** Runs that were taken out of the queue to be edited. */
+export const edited = new Set<string>()
+
+const begin = (
+  { id, status }: api.Run,
+  started: Omit<Parameters<typeof follow>[0], "id">
+) => {
+  known.value = [...known.value, { id, ...started }]
+  announcement.value = status._tag === "Queued" && status.position > 0
+    ? `In the queue, ${status.position} ahead.`
+    : "Generating."
+  follow({ id, ...started }, status._tag === "Queued" ? status.position : undefined)
+}
+
+/** Submits a few runs like that of an image, with a little of other noise in each. */
+export const vary = async ({ request }: api.Run, { seed, subseed }: gallery.GalleryImage) => {
+  const values = {
+    ...formOf(request, seed, subseed),
+    has_variation: true,
+    subseed: -1,
+    subseed_strength: 0.2,
+    batch_size: 1,
+    n_iter: 4
+  }
+  try {
+    const asked = await build("txt2img", undefined, values)
+    begin(await api.submit(asked.request), { kind: "txt2img", prompt: request.prompt, ownSize: false })
+    say("Four variations are being made.")
+    void queue.poll()
+  } catch (error) {
+    complain(asFailure(error).message)
+  }
+}
+
+/** Submits the form of the open tab, or of another. */
+export const generate = async (kind: Tab = tab.value) => {
   if (!isKind(kind) || submitting.value) return
   submitting.value = true
   clearAll()
@@ -160,23 +206,20 @@ export const generate = async () => {
     const starts = kind === "txt2img" ? [] : sources.value[kind]
     for (const start of starts.length === 0 ? [undefined] : starts) {
       const { problems, request } = await build(kind, start)
-      if (problems.length > 0) return showProblems(problems, kind)
-      const { id, status } = await api.submit(request)
-      const started = {
-        id,
+      if (problems.length > 0) {
+        forever.value = false
+        return showProblems(problems, kind)
+      }
+      begin(await api.submit(request), {
         kind,
         prompt: form.value.prompt,
         ownSize: form.value.width === null && form.value.height === null && !form.value.enable_hr &&
           selectedModel.value !== undefined
-      }
-      known.value = [...known.value, started]
-      announcement.value = status._tag === "Queued" && status.position > 0
-        ? `In the queue, ${status.position} ahead.`
-        : "Generating."
-      follow(started, status._tag === "Queued" ? status.position : undefined)
+      })
     }
     void queue.poll()
   } catch (error) {
+    forever.value = false
     showFailure(asFailure(error), kind)
   } finally {
     submitting.value = false

@@ -6,7 +6,7 @@ import { inMb, isRecord } from "../api.ts"
 import * as blobs from "./blobs.ts"
 import { limits } from "./catalogue.ts"
 import { complain, offerUndo } from "./notices.ts"
-import { isOperation, type Operation } from "./strokes.ts"
+import { isOperation, type Operation, stencilFrom, stencilOf, unpack } from "./strokes.ts"
 import { isKind, type Kind, tab } from "./ui.ts"
 
 /** An image of the form. */
@@ -83,9 +83,14 @@ const put = (kind: SourceKind, next: ReturnType<typeof state>) => {
 }
 
 // Puts images in place of those of a tab, and offers to undo that.
-const replace = (kind: SourceKind, images: ReadonlyArray<Source>, text: string) => {
+const replace = (
+  kind: SourceKind,
+  images: ReadonlyArray<Source>,
+  text: string,
+  operations: ReadonlyArray<Operation> = []
+) => {
   const before = state(kind)
-  put(kind, { images, painted: [], undone: [] })
+  put(kind, { images, painted: operations, undone: [] })
   if (before.images.length === 0) return
   offerUndo(
     text,
@@ -125,9 +130,11 @@ const restoreOne = async (kind: SourceKind) => {
     const image = file instanceof File ? await read(file, file.name) : undefined
     if (image !== undefined) images.push(image)
   }
+  const known = Array.isArray(operations) ? operations.filter(isOperation) : []
+  await unpack(known)
   if (sources.value[kind].length > 0 || images.length === 0) return
+  if (kind === "inpaint") painted.value = known
   sources.value = { ...sources.value, [kind]: images }
-  if (kind === "inpaint" && Array.isArray(operations)) painted.value = operations.filter(isOperation)
 }
 
 /** Restores the init images and the mask after a reload, and forgets what earlier versions kept. */
@@ -152,4 +159,57 @@ export const undo = () => {
 export const redo = () => {
   const last = undone.value.at(-1)
   if (last !== undefined) paint([...painted.value, last], undone.value.slice(0, -1))
+}
+
+/** Takes the mask from a file, in place of what is painted. */
+export const takeMask = async (file: Blob, name: string) => {
+  const [image] = sources.value.inpaint
+  if (image === undefined) return
+  const mask = await read(file, name)
+  if (mask === undefined) return
+  const bitmap = await createImageBitmap(file)
+  const stencil = await stencilFrom(bitmap, image.width, image.height)
+  bitmap.close()
+  URL.revokeObjectURL(mask.url)
+  if (stencil === undefined) return
+  paint([...painted.value, { kind: "clear" }, stencil], [])
+}
+
+/** How much of a side one extension adds, and how far the mask reaches into the image. */
+const extension = { share: 0.25, overlap: 16 }
+
+/** Extends the image to inpaint beyond one of its sides, and masks what was added. */
+export const extend = async (side: "left" | "right" | "top" | "bottom") => {
+  const [image] = sources.value.inpaint
+  if (image === undefined) return
+  const isAcross = side === "left" || side === "right"
+  const added = Math.max(8, Math.round((isAcross ? image.width : image.height) * extension.share / 8) * 8)
+  const width = image.width + (isAcross ? added : 0)
+  const height = image.height + (isAcross ? 0 : added)
+  const left = side === "left" ? added : 0
+  const top = side === "top" ? added : 0
+  const canvas = new OffscreenCanvas(width, height)
+  const surface = canvas.getContext("2d")
+  if (surface === null) return
+  const bitmap = await createImageBitmap(image.blob)
+  // What is added begins as the image mirrored at its edge, and is then made anew.
+  surface.save()
+  surface.translate(side === "left" ? 2 * added : 0, side === "top" ? 2 * added : 0)
+  if (side === "right") surface.translate(2 * image.width, 0)
+  if (side === "bottom") surface.translate(0, 2 * image.height)
+  surface.scale(isAcross ? -1 : 1, isAcross ? 1 : -1)
+  surface.drawImage(bitmap, 0, 0)
+  surface.restore()
+  surface.drawImage(bitmap, left, top)
+  bitmap.close()
+  const overlap = Math.min(extension.overlap, added)
+  const stencil = await stencilOf(width, height, (mask) => {
+    if (side === "left") mask.fillRect(0, 0, added + overlap, height)
+    if (side === "right") mask.fillRect(image.width - overlap, 0, added + overlap, height)
+    if (side === "top") mask.fillRect(0, 0, width, added + overlap)
+    if (side === "bottom") mask.fillRect(0, image.height - overlap, width, added + overlap)
+  })
+  const extended = await read(await canvas.convertToBlob({ type: "image/png" }), image.name)
+  if (extended === undefined || stencil === undefined) return
+  replace("inpaint", [extended], "The image is extended, and the mask is on what was added.", [stencil])
 }

@@ -14,14 +14,75 @@ export interface Stroke {
   readonly points: ReadonlyArray<number>
 }
 
-export type Operation = Stroke | { readonly kind: "clear" } | { readonly kind: "invert" }
+/** A mask from a file, or the edges of an image that was extended: painted where it is opaque. */
+export interface Stencil {
+  readonly kind: "stencil"
+  readonly file: Blob
+}
+
+export type Operation = Stroke | Stencil | { readonly kind: "clear" } | { readonly kind: "invert" }
 
 export const isOperation = (value: unknown): value is Operation =>
   isRecord(value) && (
-    value["kind"] === "clear" || value["kind"] === "invert" ||
+    value["kind"] === "clear" || (value["kind"] === "stencil" && value["file"] instanceof Blob) ||
+    value["kind"] === "invert" ||
     (value["kind"] === "stroke" && typeof value["erases"] === "boolean" && typeof value["size"] === "number" &&
       Array.isArray(value["points"]) && value["points"].every((point) => typeof point === "number"))
   )
+
+// The pixels of stencils, which drawing does not wait for.
+const bitmaps = new WeakMap<Blob, ImageBitmap>()
+
+/** Unpacks the stencils of operations, so that they can be drawn. */
+export const unpack = async (operations: ReadonlyArray<Operation>) => {
+  for (const operation of operations) {
+    if (operation.kind === "stencil") bitmaps.set(operation.file, await createImageBitmap(operation.file))
+  }
+}
+
+/** A mask of this size, as opaque as `paint` makes it. */
+export const stencilOf = async (
+  width: number,
+  height: number,
+  paint: (surface: OffscreenCanvasRenderingContext2D) => void
+): Promise<Stencil | undefined> => {
+  const canvas = new OffscreenCanvas(width, height)
+  const surface = canvas.getContext("2d")
+  if (surface === null) return undefined
+  paint(surface)
+  const stencil: Stencil = { kind: "stencil", file: await canvas.convertToBlob({ type: "image/png" }) }
+  await unpack([stencil])
+  return stencil
+}
+
+/** The mask of a file, as large as the image: painted where the file is light. */
+export const stencilFrom = (file: ImageBitmap, width: number, height: number) =>
+  stencilOf(width, height, (surface) => {
+    surface.drawImage(file, 0, 0, width, height)
+    const pixels = surface.getImageData(0, 0, width, height)
+    const { data } = pixels
+    for (let i = 0; i < data.length; i += 4) {
+      const light = 0.299 * (data[i] ?? 0) + 0.587 * (data[i + 1] ?? 0) + 0.114 * (data[i + 2] ?? 0)
+      data[i + 3] = light * (data[i + 3] ?? 0) / 255 >= 128 ? 255 : 0
+    }
+    surface.putImageData(pixels, 0, 0)
+  })
+
+// A stencil in the colour of the mask.
+const drawStencil = (surface: Surface, { file }: Stencil, color: string) => {
+  const stencil = bitmaps.get(file)
+  if (stencil === undefined) return
+  const { height, width } = surface.canvas
+  const tinted = new OffscreenCanvas(width, height)
+  const pen = tinted.getContext("2d")
+  if (pen === null) return
+  pen.drawImage(stencil, 0, 0, width, height)
+  pen.globalCompositeOperation = "source-in"
+  pen.fillStyle = color
+  pen.fillRect(0, 0, width, height)
+  surface.globalCompositeOperation = "source-over"
+  surface.drawImage(tinted, 0, 0)
+}
 
 type Surface = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D
 
@@ -79,6 +140,7 @@ export const draw = (surface: Surface, operations: ReadonlyArray<Operation>, col
     surface.setTransform(scale, 0, 0, scale, 0, 0)
     if (operation.kind === "stroke") drawStroke(surface, operation, color)
     surface.resetTransform()
+    if (operation.kind === "stencil") drawStencil(surface, operation, color)
     if (operation.kind === "invert") {
       surface.globalCompositeOperation = "xor"
       surface.fillStyle = color

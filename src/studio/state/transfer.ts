@@ -7,11 +7,14 @@ import * as api from "../api.ts"
 import { change, type Form, form, type SeedText } from "./form.ts"
 import { closeViewer, fileOf, type GalleryImage } from "./gallery.ts"
 import { complain, offerUndo, say } from "./notices.ts"
+import * as queue from "./queue.ts"
 import { formOf } from "./request.ts"
+import { again, edited } from "./runs.ts"
 import * as source from "./source.ts"
 import { type Prompts, type } from "./typing.ts"
 import { go, type Tab, tab } from "./ui.ts"
 import { applyUnits, isLackingImage, putUnits, stateOfUnits } from "./units.ts"
+import { takeForUpscale } from "./upscale.ts"
 
 const lost = "The server no longer has this image."
 
@@ -43,9 +46,22 @@ export const startFrom = async (blob: Blob, name: string, to: source.SourceKind)
   if (await source.take(to, [{ blob, name }])) go(to)
 }
 
+/** Shows a file on the upscale tab. */
+export const startUpscale = async (blob: Blob, name: string) => {
+  if (await takeForUpscale(blob, name)) go("upscale")
+}
+
+/** The same with an image of the gallery. */
+export const sendToUpscale = async (image: GalleryImage) => {
+  const file = await asFile(image)
+  if (file === undefined) return
+  closeViewer()
+  await startUpscale(file, file.name)
+}
+
 /** Handles a file that was pasted, or dropped outside a drop target. */
 export const receive = (file: File) =>
-  tab.value === "img2img" || tab.value === "inpaint"
+  tab.value === "upscale" ? startUpscale(file, file.name) : tab.value === "img2img" || tab.value === "inpaint"
     ? startFrom(file, file.name, tab.value)
     : inspect(file, file.name)
 
@@ -53,11 +69,19 @@ export const receive = (file: File) =>
 export const fileName = ({ format, index, run, seed }: GalleryImage): string =>
   `serena-${seed}-${run.slice(0, 8)}-${index}.${format}`
 
-export const send = async (image: GalleryImage, to: "img2img" | "inpaint") => {
+/** An image of the gallery as a file, or a complaint. */
+export const asFile = async (image: GalleryImage): Promise<File | undefined> => {
   const file = await fileOf(image)
-  if (file === undefined) return complain(lost)
+  if (file !== undefined) return new File([file], fileName(image), { type: file.type })
+  complain(lost)
+  return undefined
+}
+
+export const send = async (image: GalleryImage, to: "img2img" | "inpaint") => {
+  const file = await asFile(image)
+  if (file === undefined) return
   closeViewer()
-  await startFrom(file, fileName(image), to)
+  await startFrom(file, file.name, to)
 }
 
 /** Fills the form with the settings of an image. */
@@ -75,8 +99,39 @@ export const reuse = async (image: GalleryImage) => {
 }
 
 /** Fills the form with a request, on the tab of its kind. */
-export const apply = async (request: api.AskedRequest, seed?: SeedText, subseed?: SeedText) => {
-  const next = formOf(request, seed, subseed)
+export const apply = async (request: api.AskedRequest, seed?: SeedText, subseed?: SeedText) =>
+  offerUndo(
+    ...await fillWith(
+      { ...formOf(request, seed, subseed), n_iter: 1, batch_size: 1 },
+      request,
+      "The form has the settings of this image."
+    )
+  )
+
+/** Takes a waiting run out of the queue and into the form. */
+export const edit = async (run: api.Run) => {
+  edited.add(run.id)
+  try {
+    await api.cancel(run.id)
+  } catch (error) {
+    edited.delete(run.id)
+    return complain(error instanceof Error ? error.message : String(error))
+  }
+  const image = run.request._tag === "Img2Img" ? " Choose its init image again." : ""
+  const [text, restore] = await fillWith(
+    formOf(run.request),
+    run.request,
+    `The run is in the form, and no longer in the queue.${image}`
+  )
+  offerUndo(text, () => {
+    restore()
+    void again(run.id)
+  })
+  void queue.poll()
+}
+
+// Fills the form, and returns what to say, and what takes that back.
+const fillWith = async (next: Form, request: api.AskedRequest, text: string) => {
   const before = { form: form.value, units: stateOfUnits(), tab: tab.value }
   const fill = async (
     { negative_prompt, prompt, ...others }: Partial<Form> & Prompts,
@@ -90,15 +145,14 @@ export const apply = async (request: api.AskedRequest, seed?: SeedText, subseed?
     await type({ negative_prompt, prompt })
   }
   await fill(
-    { ...next, n_iter: 1, batch_size: 1 },
+    next,
     () => applyUnits(request.control_units),
     request._tag === "Txt2Img" ? "txt2img" : tab.value === "inpaint" ? "inpaint" : "img2img"
   )
-  offerUndo(
-    "The form has the settings of this image." +
-      (isLackingImage() ? " Give the images of its ControlNets again." : ""),
+  return [
+    `${text}${isLackingImage() ? " Give the images of its ControlNets again." : ""}`,
     () => void fill(before.form, () => putUnits(before.units), before.tab)
-  )
+  ] as const
 }
 
 export const useSeed = (seed: SeedText) => {
@@ -137,7 +191,8 @@ export const copyImage = async (image: GalleryImage) => {
   }
 }
 
-const saveAs = (file: Blob, name: string) => {
+/** Saves a file as the browser saves downloads. */
+export const saveAs = (file: Blob, name: string) => {
   const url = URL.createObjectURL(file)
   const link = document.createElement("a")
   link.href = url

@@ -8,6 +8,7 @@ export const tabs = [
   { id: "txt2img", label: "Text to image" },
   { id: "img2img", label: "Image to image" },
   { id: "inpaint", label: "Inpaint" },
+  { id: "upscale", label: "Upscale" },
   { id: "info", label: "PNG info" },
   { id: "settings", label: "Settings" }
 ] as const
