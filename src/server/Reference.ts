@@ -9,19 +9,30 @@ import { CommandOptions } from "../processing/CommandOptions.ts"
 import type { Limits } from "../processing/Limits.ts"
 import { Authentication } from "./host/Authentication.ts"
 import { type Access, accessOf, ServerOptions } from "./host/ServerOptions.ts"
+import { paths as openai } from "./openai/Description.ts"
 import { fromAuthentication } from "./sdapi/ApiError.ts"
 import { paths } from "./sdapi/Description.ts"
 import { errorResponse } from "./sdapi/Router.ts"
 import { description as v1 } from "./v1/Description.ts"
 import { referencePage } from "./v1/ReferencePage.ts"
 
-/** Both APIs as one OpenAPI 3.1 document, as a server with this access and these limits answers them. */
+/** Both APIs and OpenAI's as one OpenAPI 3.1 document, as a server with this access and these limits answers them. */
 const description = Effect.fnUntraced(function*(access: Access, limits: Limits) {
   const own = v1(access, limits)
   const document: OpenApi.OpenAPISpec = {
     ...own,
-    tags: [...own.tags, { name: "sdapi", description: "The API of stable-diffusion-webui, for existing clients." }],
-    paths: { ...own.paths, ...(yield* paths(access)) }
+    tags: [
+      ...own.tags,
+      { name: "openai", description: "OpenAI's image API, for existing clients; also under `/openai/v1`." },
+      { name: "sdapi", description: "The API of stable-diffusion-webui, for existing clients." }
+    ],
+    paths: { ...own.paths, ...openai(access), ...(yield* paths(access)) },
+    components: {
+      ...own.components,
+      securitySchemes: access.needsSignIn
+        ? { ...own.components.securitySchemes, bearer: { type: "http", scheme: "bearer" } }
+        : own.components.securitySchemes
+    }
   }
   return document
 })

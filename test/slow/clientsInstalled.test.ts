@@ -1,6 +1,6 @@
 /**
- * Other clients of stable-diffusion-webui, installed as their users install them and unchanged: `webuiapi` by Python's
- * pip, `node-sd-webui` by npm.
+ * Other clients, installed as their users install them and unchanged: of stable-diffusion-webui, `webuiapi` by Python's
+ * pip and `node-sd-webui` by npm; of OpenAI's image API, `openai` and `litellm` by pip.
  */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { mkdtemp, rm } from "node:fs/promises"
@@ -26,15 +26,30 @@ const run = async (commands: string) => succeeded(await shell(commands, { folder
 
 const lastLine = (text: string): unknown => JSON.parse(text.trim().split("\n").at(-1) ?? "")
 
-describe("webuiapi 0.9.17", () => {
-  it("does all that needs no extension", async ({ skip }) => {
-    const install = "python3 -m venv python && python/bin/pip install --quiet webuiapi==0.9.17"
+// They are no packages of the npm registry: a machine may have no Python, or no way to its packages.
+describe("Python's clients", () => {
+  const packages = "webuiapi==0.9.17 openai==3.57.0 litellm==1.110.2"
+  let absent: string | undefined
+  let printed: { readonly webuiapi: string; readonly openai: string }
+
+  beforeAll(async () => {
+    // They share an environment, whose modules are compiled when they are used, and a server.
+    const install = `python3 -m venv python && python/bin/pip install --quiet --no-compile ${packages}`
     const installed = await shell(install, { folder, path: [nodeFolder] })
-    // It is no package of the npm registry: a machine may have no Python, or no way to its packages.
-    if (installed.code !== 0) skip(`webuiapi is not to be had here: ${installed.stderr.trim().split("\n").at(-1)}`)
-    const client = join(import.meta.dirname, "clients/webuiapi_client.py")
-    const printed = await withServer([], ({ port }) => run(`python/bin/python "${client}" ${port}`), folder)
-    const { model, png_info, ...got } = Object(lastLine(printed))
+    if (installed.code !== 0) {
+      absent = `Python's clients are not to be had here: ${installed.stderr.trim().split("\n").at(-1)}`
+      return
+    }
+    const client = (name: string) => `python/bin/python "${join(import.meta.dirname, "clients", name)}"`
+    printed = await withServer([], async ({ port, url }) => ({
+      webuiapi: await run(`${client("webuiapi_client.py")} ${port}`),
+      openai: await run(`${client("openai_client.py")} ${url}`)
+    }), folder)
+  })
+
+  it("webuiapi 0.9.17 does all that needs no extension", ({ skip }) => {
+    if (absent !== undefined) skip(absent)
+    const { model, png_info, ...got } = Object(lastLine(printed.webuiapi))
     assert.deepStrictEqual(got, {
       txt2img: [[128, 128], 1, 4],
       batch: 4,
@@ -48,6 +63,21 @@ describe("webuiapi 0.9.17", () => {
     })
     assert.match(model, /^shapes-128 \[[0-9a-f]{10}\]$/)
     assert.match(png_info, /^a red circle\nSteps: 4, Sampler: Euler a, /)
+  })
+
+  it("openai 3.57.0 and litellm 1.110.2 generate, edit, vary and stream images", ({ skip }) => {
+    if (absent !== undefined) skip(absent)
+    assert.deepStrictEqual(lastLine(printed.openai), {
+      "generate": [2, [128, 128], 2],
+      "edit": ["WEBP", [128, 128]],
+      "several": 2,
+      "variation": [128, 128],
+      "stream": "image_generation.completed",
+      "models": ["shapes-128"],
+      "refusal": [400, "invalid_value", "size"],
+      "litellm": [128, 128],
+      "litellm edit": [128, 128]
+    })
   })
 })
 

@@ -52,7 +52,8 @@ describe("Schemathesis", () => {
 
   it("finds nothing in /v1, on a server with users", async ({ skip }) => {
     if (absent !== undefined) skip(`Schemathesis is not to be had here: ${absent}`)
-    const { code, output, passed } = await run("^/v1/", ["--api-auth", "ada:secret"], "--auth ada:secret")
+    // OpenAI's paths are its own description's: clients of theirs are tried instead.
+    const { code, output, passed } = await run("^/v1/(?!images/)", ["--api-auth", "ada:secret"], "--auth ada:secret")
     assert.strictEqual(code, 0, output)
     assert.isAbove(passed, 1000, output)
   })

@@ -2,9 +2,10 @@
  * Requests of OpenAI's image API as requests of Serena.
  *
  * Names, ranges and defaults are those of OpenAI's reference of `/v1/images` ("Create image", "Create image edit" and
- * "Create image variation"). What has no meaning here (`style`, `moderation`, `input_fidelity`, `user`) is accepted and
- * passed over. The object `serena` holds fields of Serena's own requests, which go over the others.
+ * "Create image variation"). What has no meaning here (`style`, `moderation`, `input_fidelity`, `user`, `safety_identifier`) is accepted and
+ * passed over. A JSON body names the images of an edit as `images`, with data URLs. The object `serena` holds fields of Serena's own requests, which go over the others.
  */
+import type * as JsonSchema from "effect/JsonSchema"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -22,7 +23,7 @@ const size = Schema.String.check(
   Schema.makeFilter((text) => /^(?:auto|[1-9]\d{0,4}x[1-9]\d{0,4})$/.test(text) || "Expected WIDTHxHEIGHT or auto")
 )
 
-const qualities = ["auto", "low", "medium", "standard", "high", "hd"] as const
+const qualities = ["auto", "low", "medium", "standard", "high", "hd", "xhigh", "max"] as const
 
 const shared = {
   model: text,
@@ -39,6 +40,7 @@ const shared = {
   moderation: text,
   input_fidelity: text,
   user: text,
+  safety_identifier: text,
   serena: given(Schema.Record(Schema.String, Schema.Unknown))
 }
 
@@ -54,6 +56,23 @@ const requests = {
   variation: Schema.Struct({ ...shared, prompt: text, image })
 }
 
+/** The parameters that are no images, as JSON Schema. */
+export const parametersOf = (kind: Kind): {
+  readonly properties: Readonly<Record<string, JsonSchema.JsonSchema>>
+  readonly required: ReadonlyArray<string>
+} => {
+  const { prompt } = requests[kind].fields
+  const { schema: { properties, required } } = Schema.toJsonSchemaDocument(Schema.Struct({ ...shared, prompt }))
+  return {
+    properties: Object.fromEntries(
+      Object.entries(Predicate.isObject(properties) ? properties : {}).flatMap(([name, schema]) =>
+        Predicate.isObject(schema) ? [[name, { ...schema }]] : []
+      )
+    ),
+    required: Array.isArray(required) ? required.map(String) : []
+  }
+}
+
 /** How a reply is made. */
 export interface ReplyOptions {
   readonly kind: Kind
@@ -61,7 +80,7 @@ export interface ReplyOptions {
   readonly stream: boolean
   /** Previews of each image before it is finished, 0 to 3. */
   readonly partialImages: number
-  readonly quality: "high" | "low" | "medium"
+  readonly quality: "high" | "low" | "max" | "medium" | "xhigh"
   readonly format: "jpeg" | "png" | "webp"
 }
 
@@ -78,7 +97,7 @@ export interface Asked {
 const isOpenAis = (model: string): boolean => /^(?:dall-e|gpt-image|chatgpt-image)\b/.test(model)
 
 /** Steps for a quality, against the default number of steps. */
-const efforts = { auto: 1, low: 0.5, medium: 1, standard: 1, high: 1.5, hd: 1.5 } as const
+const efforts = { auto: 1, low: 0.5, medium: 1, standard: 1, high: 1.5, hd: 1.5, xhigh: 2, max: 3 } as const
 
 const shownQuality = {
   auto: "medium",
@@ -86,7 +105,9 @@ const shownQuality = {
   medium: "medium",
   standard: "medium",
   high: "high",
-  hd: "high"
+  hd: "high",
+  xhigh: "xhigh",
+  max: "max"
 } as const
 
 /** The strength with which an image is varied. */
@@ -101,9 +122,15 @@ export const read = (kind: Kind, body: unknown, promptOf = ""): Result.Result<As
   if (!Predicate.isObject(body) || Array.isArray(body)) {
     return Result.fail(invalid([{ path: "", message: "The body is no object with parameters" }]))
   }
-  const unknown = unknownNames(body, { what: "parameter", known: Object.keys(requests[kind].fields) })
-  const decoded = decoders[kind](body)
+  const { given, problems: wrongReferences } = withoutReferences(kind, { ...body })
+  const unknown = unknownNames(given, {
+    what: "parameter",
+    known: Object.keys(requests[kind].fields),
+    other: (name) => ofOtherKinds.has(name) ? "animations and vector images are not made here" : undefined
+  })
+  const decoded = decoders[kind](given)
   const problems = [
+    ...wrongReferences,
     ...(Result.isFailure(decoded) ? problemsOf(decoded.failure.issue) : problemsWith(decoded.success)),
     ...unknown
   ]
@@ -111,6 +138,30 @@ export const read = (kind: Kind, body: unknown, promptOf = ""): Result.Result<As
     return Result.fail(invalid(problems, unknown.length === problems.length ? "unknown_parameter" : "invalid_value"))
   }
   return Result.succeed(asked(kind, decoded.success, promptOf))
+}
+
+/** Parameters of what is no image of pixels. */
+const ofOtherKinds: ReadonlySet<string> = new Set(["complexity", "frame_count", "frame_duration_ms", "markup", "svg"])
+
+// A JSON body refers to the images of an edit: `images: [{ image_url }]` and `mask: { image_url }`.
+const withoutReferences = (kind: Kind, body: Readonly<Record<string, unknown>>) => {
+  const problems: Array<Problem> = []
+  const resolve = (path: string, reference: unknown): unknown => {
+    if (!Predicate.isObject(reference) || reference instanceof Uint8Array || Array.isArray(reference)) return reference
+    const url: unknown = Reflect.get(reference, "image_url")
+    if (typeof url === "string" && !/^https?:/i.test(url)) return url
+    problems.push({
+      path,
+      message: "the server fetches no images and keeps no uploads: send a data URL as image_url"
+    })
+    return ""
+  }
+  if (kind !== "edit") return { given: body, problems }
+  const { images, ...rest } = body
+  const given = Array.isArray(images) && rest["image"] === undefined
+    ? { ...rest, image: images.map((image, i) => resolve(`images.${i}`, image)) }
+    : body
+  return { given: { ...given, ...("mask" in given && { mask: resolve("mask", given["mask"]) }) }, problems }
 }
 
 interface Parameters extends Schema.Struct.Type<typeof shared> {

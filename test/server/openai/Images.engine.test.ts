@@ -194,6 +194,83 @@ describe("POST /v1/images/edits", () => {
     }))
 })
 
+describe("what applications send", () => {
+  const auth = { authorization: `Bearer ${key}` }
+
+  it.live("Open WebUI: generations with its settings' size, and edits as a form with one image or several", () =>
+    Effect.gen(function*() {
+      const { post, send } = yield* started()
+      const body = { model: "first-model", prompt: "a cat", n: 1, size: "64x64", response_format: "b64_json" }
+      const headers = { ...auth, "content-type": "application/json" }
+      const made = yield* post("/v1/images/generations?api-version=2024-02-01", body, { headers })
+      assert.strictEqual(made.status, 200, made.text)
+      const image = Buffer.from(Object(made.body).data[0].b64_json, "base64")
+      for (const names of [["image"], ["image[]", "image[]"]]) {
+        const form = new FormData()
+        form.append("model", "first-model")
+        form.append("prompt", "a cat")
+        form.append("size", "64x64")
+        form.append("response_format", "b64_json")
+        for (const name of names) form.append(name, new Blob([image], { type: "image/png" }), "image.png")
+        const edited = yield* send("/v1/images/edits", { method: "POST", headers: auth, body: form })
+        assert.strictEqual(edited.status, 200, edited.text)
+        assert.lengthOf(Object(edited.body).data, names.length)
+      }
+    }))
+
+  it.live("LibreChat: its image tools for GPT Image, and the older one for DALL-E", () =>
+    Effect.gen(function*() {
+      const { client, send } = yield* started()
+      const tool = { model: "gpt-image-1", n: 1, background: "auto", quality: "auto", size: "auto" } as const
+      const made = yield* ask(() => client.images.generate({ ...tool, prompt: "a cat", output_format: "png" }))
+      const image = Buffer.from(made.data?.[0]?.b64_json ?? "", "base64")
+      const form = new FormData()
+      for (
+        const [name, value] of Object.entries({ model: "gpt-image-1", prompt: "a cat", quality: "auto", size: "auto" })
+      ) {
+        form.append(name, value)
+      }
+      form.append("image[]", new Blob([image], { type: "image/png" }), "image.png")
+      const edited = yield* send("/v1/images/edits", { method: "POST", headers: auth, body: form })
+      assert.strictEqual(edited.status, 200, edited.text)
+      assert.isString(Object(edited.body).data[0].b64_json)
+      const older = { model: "dall-e-3", quality: "standard", style: "vivid", size: "64x64", n: 1 } as const
+      const { data: [first] = [] } = yield* ask(() => client.images.generate({ ...older, prompt: "a cat" }))
+      assert.match(first?.url ?? "", /^http/)
+    }))
+
+  it.live("edits as JSON name their images and mask by data URLs", () =>
+    Effect.gen(function*() {
+      const { post } = yield* started()
+      const image = Buffer.from(yield* file(rectangle([8, 8, 40, 40], 64, 64))).toString("base64")
+      const images = [{ image_url: `data:image/png;base64,${image}` }]
+      const made = yield* post("/v1/images/edits", { prompt: "a cat", images, quality: "max" }, { headers: auth })
+      assert.strictEqual(made.status, 200, made.text)
+      assert.strictEqual(Object(made.body).quality, "max")
+      const elsewhere = [{ image_url: "https://example.com/a.png" }, { file_id: "file-1" }]
+      const refused = yield* post("/v1/images/edits", { prompt: "a cat", images: elsewhere, frame_count: 3 }, {
+        headers: auth
+      })
+      assert.strictEqual(refused.status, 400)
+      assert.match(refused.text, /'images.0': the server fetches no images.*'images.1'.*animations and vector images/)
+    }))
+
+  it.live("is described in /openapi.json, with the keys", () =>
+    Effect.gen(function*() {
+      const { send } = yield* started()
+      const { body } = yield* send("/openapi.json", { headers: auth })
+      const { components, paths } = Object(body)
+      const { post: edit } = paths["/v1/images/edits"]
+      assert.sameMembers(Object.keys(edit.requestBody.content), ["application/json", "multipart/form-data"])
+      const { properties, required } =
+        paths["/v1/images/generations"].post.requestBody.content["application/json"].schema
+      assert.containsAllKeys(properties, ["prompt", "size", "partial_images", "serena"])
+      assert.deepStrictEqual(required, ["prompt"])
+      assert.deepStrictEqual(edit.security, [{ basic: [] }, { bearer: [] }])
+      assert.deepInclude(components.securitySchemes.bearer, { type: "http", scheme: "bearer" })
+    }))
+})
+
 describe("POST /v1/images/variations", () => {
   it.live("makes another version of an image, with the prompt that the image names", () =>
     Effect.gen(function*() {
