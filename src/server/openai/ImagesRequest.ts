@@ -2,8 +2,9 @@
  * Requests of OpenAI's image API as requests of Serena.
  *
  * Names, ranges and defaults are those of OpenAI's reference of `/v1/images` ("Create image", "Create image edit" and
- * "Create image variation"). What has no meaning here (`style`, `moderation`, `input_fidelity`, `user`, `safety_identifier`) is accepted and
- * passed over. A JSON body names the images of an edit as `images`, with data URLs. The object `serena` holds fields of Serena's own requests, which go over the others.
+ * "Create image variation"). What has no meaning here (`style`, `moderation`, `input_fidelity`, `user`,
+ * `safety_identifier`) is accepted and passed over. A JSON body names the images of an edit as `images`, with data
+ * URLs. The object `serena` holds fields of Serena's own requests, which go over the others.
  */
 import type * as JsonSchema from "effect/JsonSchema"
 import * as Predicate from "effect/Predicate"
