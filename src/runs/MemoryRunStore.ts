@@ -40,8 +40,8 @@ interface Memory {
   paused: boolean
   /** Place of the run that was taken last. */
   clock: number
-  /** Milliseconds that a run takes, as a moving average. */
-  pace: number | undefined
+  /** Milliseconds that each of the runs took that ended last. */
+  latest: ReadonlyArray<number>
 }
 
 /** The store; its runs are those of this process. */
@@ -54,7 +54,7 @@ export const layer: Layer.Layer<RunStore> = Layer.effect(
       changed: yield* PubSub.sliding<string>(4096),
       paused: false,
       clock: 0,
-      pace: undefined
+      latest: []
     }
     return RunStore.of(make(memory))
   })
@@ -190,10 +190,11 @@ const newPlace = (memory: Memory, { client, cost }: Pick<RunRecord, "client" | "
   return QueueOrder.placeOf(cost, { clock: memory.clock, last: own.length === 0 ? undefined : Math.max(...own) })
 }
 
-const full = (memory: Memory, waiting: number) => {
-  const seconds = Math.ceil((memory.pace ?? 0) / 1000 * (waiting + 1))
-  return new QueueFull({ waiting, retryAfter: Math.min(Math.max(1, seconds), QueueOrder.longestRetry) })
-}
+const full = (memory: Memory, waiting: number) =>
+  new QueueFull({
+    waiting,
+    retryAfter: QueueOrder.retryAfter({ latest: memory.latest, running: runningOf(memory).length, waiting })
+  })
 
 const nextFor = (memory: Memory, worker: Worker, now: number): Entry | undefined => {
   const first = queuedOf(memory)
@@ -227,7 +228,7 @@ const change = (
   if (entry.run === before) return undefined
   if (isEnded(entry.run) && !isEnded(before) && before.startedAt !== null) {
     const took = Math.max(0, context.at - before.startedAt)
-    memory.pace = memory.pace === undefined ? took : 0.7 * memory.pace + 0.3 * took
+    memory.latest = [took, ...memory.latest].slice(0, QueueOrder.paceOf)
   }
   return entry.run
 }

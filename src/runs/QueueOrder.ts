@@ -116,4 +116,23 @@ export const afterLoss = (
     : { _tag: "Returned", lost }
 
 /** Largest number of seconds after which a client is asked to retry. */
-export const longestRetry = 3600
+const longestRetry = 3600
+
+/** How many of the runs that ended last say how long a run takes. */
+export const paceOf = 16
+
+/**
+ * Seconds after which a client that the queue has no room for may retry: when those that wait have ended, as far as the
+ * milliseconds of the latest runs say, and as many execute at once as do now. From 1 to 3600.
+ */
+export const retryAfter = (
+  { latest, running, waiting }: {
+    readonly latest: ReadonlyArray<number>
+    readonly running: number
+    readonly waiting: number
+  }
+): number => {
+  const pace = latest.reduce((sum, took) => sum + took, 0) / Math.max(1, latest.length)
+  const seconds = Math.ceil(pace / 1000 * (waiting + 1) / Math.max(1, running))
+  return Math.min(Math.max(1, seconds), longestRetry)
+}

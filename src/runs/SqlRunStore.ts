@@ -415,14 +415,14 @@ const make = Effect.fnUntraced(function*(database: Database) {
   const countOf = (rows: ReadonlyArray<{ readonly count: number }>): number => rows[0]?.count ?? 0
 
   const full = Effect.fnUntraced(function*(waiting: number) {
-    const [row] = yield* sql<{ readonly pace: number | null; readonly slots: number | null }>`SELECT
-      (SELECT avg(took) FROM (
-        SELECT ended_at - started_at AS took FROM runs WHERE ended_at IS NOT NULL AND started_at IS NOT NULL
-        ORDER BY ended_at DESC LIMIT 16
-      ) AS latest) AS pace,
-      (SELECT CAST(count(*) AS integer) FROM runs WHERE state = 'running') AS slots`
-    const seconds = Math.ceil((row?.pace ?? 0) / 1000 * (waiting + 1) / Math.max(1, row?.slots ?? 1))
-    return new QueueFull({ waiting, retryAfter: Math.min(Math.max(1, seconds), QueueOrder.longestRetry) })
+    const latest = yield* sql<{ readonly took: number }>`SELECT ended_at - started_at AS took FROM runs
+      WHERE ended_at IS NOT NULL AND started_at IS NOT NULL ORDER BY ended_at DESC LIMIT ${QueueOrder.paceOf}`
+    const running = countOf(
+      yield* sql<{ readonly count: number }>`SELECT CAST(count(*) AS integer) AS count FROM runs
+        WHERE state = 'running'`
+    )
+    const retryAfter = QueueOrder.retryAfter({ latest: latest.map(({ took }) => Math.max(0, took)), running, waiting })
+    return new QueueFull({ waiting, retryAfter })
   })
 
   const submit: RunStoreService["submit"] = (asked, bounds) =>

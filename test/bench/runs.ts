@@ -17,6 +17,7 @@ import { RunStore } from "../../src/runs/RunStore.ts"
 import * as SqlRunStore from "../../src/runs/SqlRunStore.ts"
 import { done, image, newRun, newWorker, progressed } from "../runs/newRun.ts"
 import { postgres } from "../runs/postgres.ts"
+import { quantile } from "./median.ts"
 
 /** Milliseconds of one kind of call. */
 export interface Figures {
@@ -37,9 +38,6 @@ const run = (number: number) =>
     cost: 1 + number % 5,
     needs: { model: models[number % models.length] ?? "", labels: [] }
   })
-
-const quantile = (times: ReadonlyArray<number>, share: number): number =>
-  times.toSorted((a, b) => a - b)[Math.min(times.length - 1, Math.floor(times.length * share))] ?? Number.NaN
 
 const timed = <A, E, R>(times: Array<number>, effect: Effect.Effect<A, E, R>) =>
   Effect.suspend(() => {

@@ -197,6 +197,14 @@ export const faults = {
         "nothing more; the server does not start, says which file it is and what to do, and leaves the file as it is",
       file: restarts
     },
+    readOnlyDatabase: {
+      fault: "The database of runs is read-only",
+      tried: "`runs.sqlite`, mounted read-only",
+      times: 1,
+      lost:
+        "nothing; what is kept is shown, a new run is answered with 503 and the reason, and the log says what to do",
+      file: restarts
+    },
     fullWhileAccepting: {
       fault: "The disk becomes full while runs are accepted",
       tried: "a tmpfs under the data folder that is filled and freed again",
@@ -214,6 +222,14 @@ export const faults = {
       times: 6,
       lost: "nothing; each run ends once, and its images are those of a single machine",
       file: several
+    },
+    restored: {
+      fault: "The database is lost",
+      tried: "its files are replaced by a copy that was made while it accepted runs, and the images by a later copy",
+      times: 1,
+      lost: "what was accepted after the copy; each run before it is there as it was, with its images",
+      file: "test/runs/postgresFaults.process.test.ts",
+      title: "are restored from a copy of the database that was made while it worked, and then of the files"
     },
     networkCut: {
       fault: "The network between a worker and the database is cut",

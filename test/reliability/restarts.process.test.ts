@@ -13,7 +13,8 @@ import { faults } from "./faults.ts"
 import { type Answers, assertAll, assertLogs, type Client, clientOf, type SmallRun, smallRuns } from "./smallRuns.ts"
 import { cannotMount, trying, unshare } from "./trying.ts"
 
-const { damagedDatabase, durableClientGone, fullWhileAccepting, stopped, twoServersOneFolder } = faults["Kept runs"]
+const { damagedDatabase, durableClientGone, fullWhileAccepting, readOnlyDatabase, stopped, twoServersOneFolder } =
+  faults["Kept runs"]
 
 const serve = Effect.fnUntraced(function*(data: string, flags: ReadonlyArray<string> = [], options: Options = {}) {
   const server = yield* start(["serve", "--port", "0", "--threads", "1", ...flags], {
@@ -138,6 +139,20 @@ describe("a server whose runs are kept", () => {
       yield* fs.writeFile(file, whole)
       assert.lengthOf(yield* (yield* serve(data)).client.list, 1)
     }).pipe(Effect.provide(NodeServices.layer)))
+
+  trying(readOnlyDatabase, () =>
+    Effect.gen(function*() {
+      const data = yield* temporaryFolder
+      const file = `${data}/runs.sqlite`
+      yield* Effect.scoped(Layer.build(storesIn(data)))
+      const mount = `mount --bind ${file} ${file} && mount -o remount,bind,ro ${file} && exec "$@"`
+      const { client } = yield* serve(data, [], { through: [...unshare, "sh", "-c", mount, "sh"] })
+      const body = JSON.stringify({ ...long.fields, save: false })
+      const { bytes, status } = yield* client.request("/v1/runs", { method: "POST", body })
+      assert.strictEqual(status, 503, bytes.toString())
+      assert.include(bytes.toString(), "it is read-only")
+      assert.lengthOf(yield* client.list, 0)
+    }).pipe(Effect.provide(NodeServices.layer)), cannotMount)
 
   trying(fullWhileAccepting, () =>
     Effect.gen(function*() {

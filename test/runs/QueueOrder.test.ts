@@ -103,4 +103,14 @@ describe("the order of the queue", () => {
       QueueOrder.needsKey({ model: "m", labels: ["a", "b"] })
     )
   })
+
+  it("asks to retry when those that wait have ended, by the pace of the latest and as many at once as now", () => {
+    const after = (latest: ReadonlyArray<number>, running: number, waiting: number) =>
+      QueueOrder.retryAfter({ latest, running, waiting })
+    assert.strictEqual(after([], 0, 5), 1)
+    assert.strictEqual(after([2000, 4000], 1, 9), 30)
+    assert.strictEqual(after([2000, 4000], 3, 9), 10)
+    assert.strictEqual(after([3000], 0, 9), 30)
+    assert.strictEqual(after([600_000], 1, 100), 3600)
+  })
 })

