@@ -23,9 +23,8 @@ import { hostname } from "node:os"
 import { InternalError, RequestLost, RunCancelled, type RunError, ShuttingDown } from "../contract/errors.ts"
 import type { ImageDecoder } from "../images/ImageDecoder.ts"
 import type { ImageEncoder } from "../images/ImageEncoder.ts"
-import { Options } from "../processing/Options.ts"
+import { Options, type OptionsSnapshot } from "../processing/Options.ts"
 import type { Pipeline } from "../runner/Pipeline.ts"
-import type { Processed } from "../runner/Processed.ts"
 import { processImages } from "../runner/processImages.ts"
 import type { ProcessingError } from "../runner/ProcessingError.ts"
 import type { RunnerHooks } from "../runner/RunnerHooks.ts"
@@ -38,12 +37,13 @@ import { finishedOf } from "./finished.ts"
 import * as Metrics from "./metrics.ts"
 import { removeUnnamed } from "./removeUnnamed.ts"
 import type { RunEvent } from "./RunEvent.ts"
-import { type BlobHash, blobsOf, type Moment, type RunRecord } from "./RunRecord.ts"
+import { type BlobHash, blobsOf, isEnded, type Moment, type RunRecord } from "./RunRecord.ts"
+import { resultOf, type RunResult, storedResult } from "./RunResult.ts"
 import { beatEvery, type Keep, RunStore, type RunStoreError, type Worker } from "./RunStore.ts"
 import { shownError } from "./shownErrors.ts"
-import { keepExtras, keepImages, keptPreview, momentOf, processingOf } from "./stored.ts"
+import { keepExtras, keepImages, keepMaps, keptPreview, momentOf, processingOf } from "./stored.ts"
 
-/** How a run that executes in this process can end without a result. */
+/** How a run can end without a result. */
 export type RunFailure = RunError | RunCancelled | ShuttingDown
 
 export interface DispatcherOptions {
@@ -71,7 +71,7 @@ export interface DispatcherOptions {
   /** Models that are loaded now. */
   readonly loaded: Effect.Effect<ReadonlyArray<string>>
   /** What is done after each run that has made its images, without holding it up. */
-  readonly made: (processed: Processed) => Effect.Effect<void>
+  readonly made: (result: RunResult) => Effect.Effect<void>
 }
 
 /** What this process is known by, unless it is given labels. */
@@ -107,7 +107,9 @@ interface Shell extends DispatcherOptions {
   readonly scope: Scope.Scope
   readonly executing: Map<string, Execution>
   /** Those who wait in this process for the result of a run. */
-  readonly waiting: Map<string, Deferred.Deferred<Processed, RunFailure>>
+  readonly waiting: Map<string, Deferred.Deferred<RunResult, RunFailure>>
+  /** Those of them whose record or files are still to be read. */
+  readonly unread: Set<string>
   /** Other work that waits for a slot. */
   readonly turns: Array<Deferred.Deferred<void, ShuttingDown>>
   /** Slots that other work has. */
@@ -130,8 +132,13 @@ export class Dispatcher extends Context.Service<Dispatcher, {
   readonly room: Effect.Effect<number>
   /** Begins what can begin. */
   readonly pump: Effect.Effect<void>
-  /** The result of a run that executes here, to be asked for before it is submitted. */
-  readonly expect: (id: string) => Effect.Effect<Effect.Effect<Processed, RunFailure>>
+  /**
+   * The result of a run, wherever it executes; to be asked for before it is submitted. One that is not kept is removed
+   * from the stores when it is here.
+   */
+  readonly expect: (id: string) => Effect.Effect<Effect.Effect<RunResult, RunFailure>>
+  /** Whether the result of a run is waited for here. */
+  readonly waitsFor: (id: string) => boolean
   /** Waits for no result of a run any more: it was not accepted. */
   readonly forget: (id: string) => Effect.Effect<void>
   /** The live progress of a run that executes here. */
@@ -151,7 +158,8 @@ export class Dispatcher extends Context.Service<Dispatcher, {
   /**
    * Takes no more runs. Executing ones have `grace` milliseconds. Where others can take them, they go back to the
    * queue after the batch in work, or without it when the time is up; those whose client waits here, and all where no
-   * other process can, are then asked to end with what they have. Returns when none executes.
+   * other process can, are then asked to end with what they have. Returns when none executes, and no client waits here
+   * for one that executes elsewhere.
    */
   readonly drain: (grace: number) => Effect.Effect<void>
 }>()("serena/runs/Dispatcher") {
@@ -176,6 +184,7 @@ const make = Effect.fnUntraced(function*(options: DispatcherOptions) {
     scope: yield* Effect.scope,
     executing: new Map(),
     waiting: new Map(),
+    unread: new Set(),
     turns: [],
     occupied: 0,
     taking: yield* Semaphore.make(1),
@@ -202,10 +211,11 @@ const make = Effect.fnUntraced(function*(options: DispatcherOptions) {
     room: Effect.sync(() => free(shell) - shell.turns.length),
     pump: pump(shell),
     expect: Effect.fnUntraced(function*(id) {
-      const deferred = yield* Deferred.make<Processed, RunFailure>()
+      const deferred = yield* Deferred.make<RunResult, RunFailure>()
       shell.waiting.set(id, deferred)
       return Deferred.await(deferred)
     }),
+    waitsFor: (id) => shell.waiting.has(id),
     forget: (id) => Effect.sync(() => shell.waiting.delete(id)),
     // The record lags behind the run, which has no live state any more while its end is written.
     progress: (id) =>
@@ -269,6 +279,8 @@ const beat = (shell: Shell) =>
         if (execution.fiber !== undefined) yield* Effect.forkIn(Fiber.interrupt(execution.fiber), shell.scope)
       }
       yield* store.reclaim({ maxStrikes })
+      // Ends that could not be read when they were heard of.
+      for (const id of shell.unread) yield* settleIfEnded(shell, id)
       yield* pump(shell)
     })
   )
@@ -283,11 +295,14 @@ const hear = (shell: Shell) =>
         const concerned = id === "" ? [...shell.executing.keys(), ...shell.waiting.keys()] : [id]
         for (const one of concerned) {
           if (!shell.executing.has(one) && !shell.waiting.has(one)) continue
-          const run = Option.getOrUndefined(yield* shell.store.get(one))
-          if (run === undefined) continue
           const execution = shell.executing.get(one)
-          if (execution !== undefined) yield* heed(shell, execution, run)
-          else if (run.state !== "queued" && run.state !== "running") yield* settle(shell, run)
+          if (execution === undefined) {
+            shell.unread.add(one)
+            yield* settleIfEnded(shell, one)
+            continue
+          }
+          const run = Option.getOrUndefined(yield* shell.store.get(one))
+          if (run !== undefined) yield* heed(shell, execution, run)
         }
       })
     ))
@@ -314,15 +329,39 @@ const interrupt = (shell: Shell, { live, run: { attempt, id } }: Execution) =>
     Effect.asVoid(shell.store.append(id, [{ _tag: "Wished", wish: "interrupt" }], { attempt }))
   )
 
+const settleIfEnded = Effect.fnUntraced(function*(shell: Shell, id: string) {
+  const run = Option.getOrUndefined(yield* shell.store.get(id))
+  if (run !== undefined && isEnded(run)) yield* settle(shell, run)
+  shell.unread.delete(id)
+})
+
 // The end of a run that did not execute here, for those who wait here.
-const settle = Effect.fnUntraced(function*({ draining, waiting }: Shell, run: RunRecord) {
-  const deferred = waiting.get(run.id)
-  waiting.delete(run.id)
+const settle = Effect.fnUntraced(function*(shell: Shell, run: RunRecord) {
+  const deferred = shell.waiting.get(run.id)
   if (deferred === undefined) return
-  yield* Deferred.fail(
-    deferred,
-    run.error ?? (draining ? new ShuttingDown() : new RunCancelled({ id: run.id }))
+  const read = storedResult(run).pipe(
+    Effect.provideContext(shell.services),
+    Effect.mapError((error): BlobError | RequestLost =>
+      error._tag === "BlobMissing" ? new RequestLost({ reason: error.message }) : error
+    ),
+    Effect.catchTag("RequestLost", (error) => Effect.as(Deferred.fail(deferred, error), undefined))
   )
+  const result = yield* read
+  if (result === undefined) {
+    const ended = shell.draining ? new ShuttingDown() : new RunCancelled({ id: run.id })
+    yield* Deferred.fail(deferred, run.error ?? ended)
+  } else yield* Deferred.succeed(deferred, result)
+  shell.waiting.delete(run.id)
+  yield* SubscriptionRef.set(shell.busy, busyWith(shell))
+  yield* release(shell, run)
+})
+
+// What is kept only until it is here.
+const release = Effect.fnUntraced(function*(shell: Shell, run: RunRecord) {
+  if (run.keep || run.bound !== null) return
+  const before = blobsOf(run)
+  yield* shell.store.append(run.id, [{ _tag: "Fetched" }])
+  yield* dropFiles(shell, [...before])
 })
 
 // Other work goes before queued runs: it is short, and its client waits.
@@ -343,9 +382,13 @@ const pump = (shell: Shell): Effect.Effect<void> =>
         if (Option.isNone(run)) break
         yield* execute(shell, run.value)
       }
-      yield* SubscriptionRef.set(shell.busy, shell.executing.size + shell.occupied)
+      yield* SubscriptionRef.set(shell.busy, busyWith(shell))
     })
   ).pipe(Effect.uninterruptible)
+
+// What this process executes or waits for.
+const busyWith = ({ executing, occupied, waiting }: Shell): number =>
+  occupied + new Set([...executing.keys(), ...waiting.keys()]).size
 
 const execute = Effect.fnUntraced(function*(shell: Shell, run: RunRecord) {
   const execution: Execution = {
@@ -370,7 +413,13 @@ const execute = Effect.fnUntraced(function*(shell: Shell, run: RunRecord) {
     const processing = shell.saves || run.bound !== null
       ? asked
       : { ...asked, override_settings: { ...asked.override_settings, ...savesNothing } }
-    return yield* processImages(processing, { runId: run.id, settings, finished: yield* finishedOf(run) })
+    const processed = yield* processImages(processing, {
+      runId: run.id,
+      settings,
+      finished: yield* finishedOf(run)
+    })
+    const opts: OptionsSnapshot = Options.patched(settings, processing.override_settings)
+    return yield* resultOf(processed, { opts, withMaps: run.withMaps })
   }).pipe(
     Effect.provideContext(shell.services),
     Effect.onExit((exit) => report(shell, execution, exit)),
@@ -425,7 +474,7 @@ const follow = (shell: Shell, execution: Execution) => {
 const reportMade = (
   { store }: Shell,
   { reported, reporting, run: { attempt, id, keep } }: Execution,
-  { extraImages, images }: Pick<RunProgress, "extraImages" | "images">,
+  { extraImages, images }: Pick<RunResult, "extraImages" | "images">,
   news: ReadonlyArray<RunEvent> = []
 ) =>
   reporting.withPermits(1)(Effect.uninterruptible(Effect.gen(function*() {
@@ -448,7 +497,7 @@ const triesAtEnd = 10
 
 // The end of a run, for the store and for those who wait here.
 const report = Effect.fnUntraced(
-  function*(shell: Shell, execution: Execution, exit: Exit.Exit<Processed, ProcessingError | RequestLost>) {
+  function*(shell: Shell, execution: Execution, exit: Exit.Exit<RunResult, ProcessingError | RequestLost>) {
     const { run } = execution
     if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) {
       yield* Effect.annotateLogs(Effect.logError("run failed", exit.cause), { "run.id": run.id })
@@ -468,14 +517,26 @@ const report = Effect.fnUntraced(
     if (!shell.store.outlives) yield* prune(shell, shell.keepInMemory)
     if (Exit.isSuccess(exit)) yield* Effect.forkIn(shell.made(exit.value), shell.scope)
     const deferred = shell.waiting.get(run.id)
-    shell.waiting.delete(run.id)
-    if (deferred !== undefined) yield* Deferred.done(deferred, outcomeOf(execution, exit, shell.draining))
+    // Others may go on with one that is given back.
+    const goesOn = run.bound === null && shell.store.outlives &&
+      (execution.end === "lost" || execution.end === "given back" && !shell.draining)
+    if (deferred !== undefined && !goesOn) {
+      shell.waiting.delete(run.id)
+      yield* Deferred.done(deferred, outcomeOf(execution, exit, shell.draining))
+      yield* Effect.ignore(Effect.flatMap(
+        shell.store.get(run.id),
+        Option.match({
+          onNone: () => Effect.void,
+          onSome: (ended) => release(shell, ended)
+        })
+      ))
+    }
     yield* Effect.forkIn(pump(shell), shell.scope, { startImmediately: true })
   }
 )
 
 const reported = Effect.fnUntraced(
-  function*(shell: Shell, execution: Execution, exit: Exit.Exit<Processed, ProcessingError | RequestLost>) {
+  function*(shell: Shell, execution: Execution, exit: Exit.Exit<RunResult, ProcessingError | RequestLost>) {
     const { store } = shell
     const { live, run: { attempt, id } } = execution
     const made = Exit.isSuccess(exit) ? exit.value : live === undefined ? undefined : yield* live.progress
@@ -492,13 +553,15 @@ const reported = Effect.fnUntraced(
 )
 
 const endOf = Effect.fnUntraced(
-  function*({ end, run }: Execution, exit: Exit.Exit<Processed, ProcessingError | RequestLost>) {
+  function*({ end, run }: Execution, exit: Exit.Exit<RunResult, ProcessingError | RequestLost>) {
     if (Exit.isSuccess(exit)) {
-      const { extraImages, interrupted, warnings } = exit.value
+      const { extraImages, interrupted, plan, warnings } = exit.value
       // Stopped after a batch: others go on with the rest.
       if (end === "given back" && interrupted) return { _tag: "Returned", lost: false } satisfies RunEvent
-      const extras = yield* run.keep ? keepExtras(extraImages, {}) : Effect.succeed([])
-      return { _tag: "Done", interrupted, extras, warnings } satisfies RunEvent
+      const isKept = run.keep || run.bound === null
+      const extras = yield* keepExtras(isKept ? extraImages : [], { fleeting: !run.keep })
+      const maps = yield* keepMaps(isKept ? exit.value.maps : [], { fleeting: !run.keep })
+      return { _tag: "Done", interrupted, extras, maps, plan, warnings } satisfies RunEvent
     }
     if (end === "given back") return { _tag: "Returned", lost: false } satisfies RunEvent
     if (end === "cancelled" || Cause.hasInterruptsOnly(exit.cause)) return { _tag: "Cancelled" } satisfies RunEvent
@@ -514,9 +577,9 @@ const errorOf = (cause: Cause.Cause<ProcessingError | RequestLost>): RunError =>
 
 const outcomeOf = (
   { end, run: { id } }: Execution,
-  exit: Exit.Exit<Processed, ProcessingError | RequestLost>,
+  exit: Exit.Exit<RunResult, ProcessingError | RequestLost>,
   draining: boolean
-): Exit.Exit<Processed, RunFailure> => {
+): Exit.Exit<RunResult, RunFailure> => {
   if (Exit.isSuccess(exit)) return exit
   return end !== undefined || Cause.hasInterruptsOnly(exit.cause)
     ? Exit.fail(draining && end !== "cancelled" ? new ShuttingDown() : new RunCancelled({ id }))
@@ -567,7 +630,7 @@ const drain = Effect.fnUntraced(function*(shell: Shell, grace: number) {
     yield* Deferred.fail(turn, new ShuttingDown())
   }
   yield* beat(shell)
-  const isQuiet = () => shell.executing.size + shell.occupied === 0
+  const isQuiet = () => busyWith(shell) === 0
   if (isQuiet()) return
   const quiet = Stream.runHead(Stream.filter(SubscriptionRef.changes(shell.busy), isQuiet))
   for (const execution of shell.executing.values()) {
@@ -580,6 +643,14 @@ const drain = Effect.fnUntraced(function*(shell: Shell, grace: number) {
     const { end, fiber } = execution
     if (end === "given back" && fiber !== undefined) yield* Effect.forkIn(Fiber.interrupt(fiber), shell.scope)
     else yield* interrupt(shell, execution)
+  }
+  for (const id of shell.waiting.keys()) {
+    if (shell.executing.has(id)) continue
+    yield* patiently(
+      "A run could not be asked to end",
+      shell,
+      Effect.asVoid(shell.store.append(id, [{ _tag: "Wished", wish: "interrupt" }]))
+    )
   }
   yield* quiet
 })

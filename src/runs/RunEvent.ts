@@ -6,7 +6,17 @@
  */
 import * as Schema from "effect/Schema"
 import { RunError } from "../contract/errors.ts"
-import { isEnded, Moment, noImages, type RunRecord, StoredExtra, StoredImage, Wish } from "./RunRecord.ts"
+import {
+  isEnded,
+  Moment,
+  noImages,
+  PlanFacts,
+  type RunRecord,
+  StoredExtra,
+  StoredImage,
+  StoredMap,
+  Wish
+} from "./RunRecord.ts"
 
 /** The run was accepted. The first event of every run. */
 export const Submitted = Schema.TaggedStruct("Submitted", {})
@@ -30,10 +40,14 @@ export const Returned = Schema.TaggedStruct("Returned", { lost: Schema.Boolean }
 export const Done = Schema.TaggedStruct("Done", {
   interrupted: Schema.Boolean,
   extras: Schema.Array(StoredExtra),
+  maps: Schema.Array(StoredMap),
+  plan: PlanFacts,
   warnings: Schema.Array(Schema.String)
 })
 export const Failed = Schema.TaggedStruct("Failed", { error: RunError })
 export const Cancelled = Schema.TaggedStruct("Cancelled", {})
+/** The client who waited for it has its images. */
+export const Fetched = Schema.TaggedStruct("Fetched", {})
 /** It goes to another place of the queue. */
 export const Moved = Schema.TaggedStruct("Moved", { priority: Schema.Int, place: Schema.Finite })
 /** An ended run is asked for again, under its own id, from its beginning. */
@@ -52,6 +66,7 @@ export const RunEvent = Schema.Union([
   Done,
   Failed,
   Cancelled,
+  Fetched,
   Moved,
   Retried,
   Marked
@@ -88,14 +103,14 @@ export const apply = (
   { at, attempt }: { readonly at: number; readonly attempt?: number | undefined }
 ): RunRecord | undefined => {
   if (attempt !== undefined && (run.state !== "running" || run.attempt !== attempt)) return undefined
-  const ended = (state: RunRecord["state"]): RunRecord => ({
+  const ended = (state: RunRecord["state"], keep = run.keep): RunRecord => ({
     ...run,
     state,
     endedAt: at,
     wish: null,
     progress: null,
-    images: run.keep ? run.images : [],
-    extras: run.keep ? run.extras : [],
+    images: keep ? run.images : [],
+    extras: keep ? run.extras : [],
     // Those of a run that has not done all may be asked for again.
     sent: run.keep && state !== "done" ? run.sent : noImages
   })
@@ -146,18 +161,26 @@ export const apply = (
         progress: null
       }
     }
-    case "Done":
-      return run.state !== "running"
-        ? undefined
-        : {
-          ...ended(event.interrupted ? "interrupted" : "done"),
-          extras: run.keep ? event.extras : [],
-          warnings: event.warnings
-        }
+    case "Done": {
+      if (run.state !== "running") return undefined
+      // Whose client waits at another process comes for them there.
+      const keep = run.keep || run.bound === null
+      return {
+        ...ended(event.interrupted ? "interrupted" : "done", keep),
+        extras: keep ? event.extras : [],
+        maps: keep ? event.maps : [],
+        plan: keep ? event.plan : null,
+        warnings: event.warnings
+      }
+    }
     case "Failed":
       return isEnded(run) ? undefined : { ...ended("failed"), error: event.error }
     case "Cancelled":
       return isEnded(run) ? undefined : ended("cancelled")
+    case "Fetched":
+      return !isEnded(run) || run.keep
+        ? undefined
+        : { ...run, images: [], extras: [], maps: [], plan: null }
     case "Moved":
       return run.state !== "queued" ? undefined : { ...run, priority: event.priority, place: event.place }
     case "Retried":
@@ -172,6 +195,8 @@ export const apply = (
           endedAt: null,
           strikes: 0,
           worker: null,
+          maps: [],
+          plan: null,
           warnings: [],
           error: null
         }

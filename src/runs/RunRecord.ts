@@ -30,15 +30,19 @@ const file = {
   path: Schema.NullOr(Schema.String)
 }
 
-/** An image of a run. */
-export const StoredImage = Schema.Struct({
+const ImageFacts = {
   /** Position among all images of the request, from 0. */
   index: count,
   seed: Seed,
   subseed: Seed,
   prompt: Schema.String,
   negativePrompt: Schema.String,
-  infotext: Schema.String,
+  infotext: Schema.String
+}
+
+/** An image of a run. */
+export const StoredImage = Schema.Struct({
+  ...ImageFacts,
   width: count,
   height: count,
   /** False for an image whose sampling was interrupted. */
@@ -56,6 +60,35 @@ export const StoredExtra = Schema.Struct({
   ...file
 })
 export type StoredExtra = typeof StoredExtra.Type
+
+/** What the ControlNet of a unit followed, in the size of the last pass. */
+export const StoredMap = Schema.Struct({
+  /** Place of its unit in the request. */
+  unit: count,
+  ...file
+})
+export type StoredMap = typeof StoredMap.Type
+
+const NullableText = Schema.NullOr(Schema.String)
+
+/** What the plan of a run has settled, for clients that are shown it. */
+export const PlanFacts = Schema.Struct({
+  width: count,
+  height: count,
+  /** The sampler's name. */
+  sampler: Schema.String,
+  clipSkip: count,
+  model: Schema.Struct({
+    name: Schema.String,
+    hash: NullableText,
+    vae: Schema.NullOr(Schema.Struct({ name: NullableText, hash: NullableText })),
+    isInpainting: Schema.Boolean
+  }),
+  startedAt: moment,
+  /** Images that were planned and not made. */
+  unmade: Schema.Array(Schema.Struct(ImageFacts))
+})
+export type PlanFacts = typeof PlanFacts.Type
 
 /** The images that came with a request. */
 export const SentImages = Schema.Struct({
@@ -119,8 +152,10 @@ export const RunRecord = Schema.Struct({
   needs: Needs,
   /** The only process that may execute it, because its client waits there; null for any. It ends with that process. */
   bound: Schema.NullOr(Schema.String),
-  /** Whether its images are kept after its end. */
+  /** Whether its images are kept after its end; else until its client, who waits at some process, has them. */
   keep: Schema.Boolean,
+  /** Whether what its ControlNets followed is part of its result. */
+  withMaps: Schema.Boolean,
   /** Runs of a higher priority go first. */
   priority: Schema.Int,
   /** Size of the work, in steps of a million pixels. */
@@ -141,6 +176,9 @@ export const RunRecord = Schema.Struct({
   progress: Schema.NullOr(Moment),
   images: Schema.Array(StoredImage),
   extras: Schema.Array(StoredExtra),
+  maps: Schema.Array(StoredMap),
+  /** Known when it is done. */
+  plan: Schema.NullOr(PlanFacts),
   warnings: Schema.Array(Schema.String),
   error: Schema.NullOr(RunError),
   starred: Schema.Boolean,
@@ -153,16 +191,17 @@ export const isEnded = ({ state }: Pick<RunRecord, "state">): boolean => state !
 
 /** Every blob that a record names: while it is kept, so are they. */
 export const blobsOf = (
-  { extras, images, sent }: Pick<RunRecord, "extras" | "images" | "sent">
+  { extras, images, maps, sent }: Pick<RunRecord, "extras" | "images" | "maps" | "sent">
 ): ReadonlySet<BlobHash> =>
   new Set([
     ...sent.init_images,
     ...(sent.mask === null ? [] : [sent.mask]),
     ...sent.control_units.flatMap(({ image, mask }) => [image, mask].filter((hash) => hash !== null)),
     ...images.map(({ blob }) => blob),
-    ...extras.map(({ blob }) => blob)
+    ...extras.map(({ blob }) => blob),
+    ...maps.map(({ blob }) => blob)
   ])
 
 /** Bytes of the files of a run. */
-export const sizeOf = ({ extras, images }: Pick<RunRecord, "extras" | "images">): number =>
-  [...images, ...extras].reduce((sum, { bytes }) => sum + bytes, 0)
+export const sizeOf = ({ extras, images, maps }: Pick<RunRecord, "extras" | "images" | "maps">): number =>
+  [...images, ...extras, ...maps].reduce((sum, { bytes }) => sum + bytes, 0)

@@ -55,6 +55,7 @@ export type NewRun = Pick<
   | "needs"
   | "bound"
   | "keep"
+  | "withMaps"
   | "priority"
   | "cost"
 >

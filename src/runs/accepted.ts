@@ -19,6 +19,8 @@ export const accepted = (asked: NewRun, at: Pick<RunRecord, "place" | "submitted
   progress: null,
   images: [],
   extras: [],
+  maps: [],
+  plan: null,
   warnings: [],
   error: null,
   starred: false,

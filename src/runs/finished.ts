@@ -8,13 +8,15 @@ import type { ExtraImage, GeneratedImage, ImageFile } from "../runner/Processed.
 import { BlobStore } from "./BlobStore.ts"
 import type { RunRecord, StoredExtra, StoredImage } from "./RunRecord.ts"
 
-const fileOf = Effect.fnUntraced(function*({ blob, format, path }: StoredExtra | StoredImage) {
+/** The file of an image. */
+export const fileOf = Effect.fnUntraced(function*({ blob, format, path }: StoredExtra | StoredImage) {
   const { get } = yield* BlobStore
   const file: ImageFile = { bytes: yield* get(blob), format, path: path ?? undefined }
   return file
 })
 
-const extraOf = ({ index, infotext, kind, ...stored }: StoredExtra) =>
+/** A grid, a mask or a composite, with its file. */
+export const extraOf = ({ index, infotext, kind, ...stored }: StoredExtra) =>
   Effect.map(fileOf({ index, infotext, kind, ...stored }), (file): ExtraImage => ({
     ...file,
     kind,

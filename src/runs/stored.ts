@@ -9,10 +9,11 @@ import { ImageDecoder } from "../images/ImageDecoder.ts"
 import { ImageEncoder } from "../images/ImageEncoder.ts"
 import * as ControlUnit from "../processing/ControlUnit.ts"
 import type { Processing } from "../processing/Processing.ts"
-import type { ExtraImage, ImageFile, ProcessedImage } from "../runner/Processed.ts"
+import type { ExtraImage, ImageFile } from "../runner/Processed.ts"
 import type { Preview, RunProgress } from "../runner/RunState.ts"
 import { BlobStore, type PutOptions } from "./BlobStore.ts"
-import type { BlobHash, Moment, RunRecord, SentImages, StoredExtra, StoredImage } from "./RunRecord.ts"
+import type { BlobHash, Moment, RunRecord, SentImages, StoredExtra, StoredImage, StoredMap } from "./RunRecord.ts"
+import type { ResultImage, ResultMap } from "./RunResult.ts"
 import type { StoredPreview } from "./RunStore.ts"
 
 /** A request without its images. */
@@ -73,13 +74,16 @@ export const processingOf = Effect.fnUntraced(function*(
   return processing
 })
 
-const keepFile = Effect.fnUntraced(function*({ bytes, format, path }: ImageFile, options: PutOptions) {
+const keepFile = Effect.fnUntraced(function*(
+  { bytes, format, path }: Omit<ImageFile, "path"> & { readonly path?: string | undefined },
+  options: PutOptions
+) {
   const { put } = yield* BlobStore
   return { blob: yield* put(bytes, options), bytes: bytes.length, format, path: path ?? null }
 })
 
 /** Keeps images that are finished. */
-export const keepImages = (images: ReadonlyArray<ProcessedImage>, options: PutOptions) =>
+export const keepImages = (images: ReadonlyArray<ResultImage>, options: PutOptions) =>
   Effect.forEach(images, (image) =>
     Effect.map(keepFile(image, options), (file): StoredImage => ({
       ...Struct.pick(image, [
@@ -105,6 +109,10 @@ export const keepExtras = (extras: ReadonlyArray<ExtraImage>, options: PutOption
       infotext: extra.infotext,
       ...file
     })))
+
+/** Keeps what ControlNets followed. */
+export const keepMaps = (maps: ReadonlyArray<ResultMap>, options: PutOptions) =>
+  Effect.forEach(maps, (map) => Effect.map(keepFile(map, options), (file): StoredMap => ({ unit: map.unit, ...file })))
 
 /** A preview as a PNG file, to be shown by other processes. */
 export const keptPreview = Effect.fnUntraced(function*({ height, pixels, step, width }: Preview) {

@@ -21,6 +21,7 @@ import { offeredModels } from "./host/offeredModels.ts"
 import { RunQueue } from "./host/RunQueue.ts"
 import { ServerOptions } from "./host/ServerOptions.ts"
 import { Settings } from "./host/Settings.ts"
+import { sharingOf } from "./host/sharing.ts"
 import * as Listener from "./Listener.ts"
 import * as Middleware from "./Middleware.ts"
 import * as RouteMethods from "./RouteMethods.ts"
@@ -63,20 +64,21 @@ const layerQueue = Layer.unwrap(
   Effect.map(
     Effect.all([ServerOptions, ModelTitles, offeredModels]),
     ([server, titles, { loaded, models }]) => {
-      const isShared = Stores.isShared(server.database)
+      const { isShared, works } = sharingOf(server)
       return RunQueue.layer({
         concurrency: server.concurrency,
         maxRunSeconds: server.max_run_seconds,
         maxStrikes: server.max_attempts,
         queue: server.queue,
-        takesAny: server.work ?? !isShared,
+        takesAny: works,
         saves: !isShared,
+        spreads: isShared,
         keep: { time: server.keep_days * 86_400_000, bytes: server.keep_bytes, runs: Infinity },
         loaded,
         // Alone, it has to try all.
         ...(isShared && { models }),
         // Titles show the hash of a model once it has been used.
-        made: ({ state }) => titles.learn(state.model.name)
+        made: ({ plan }) => titles.learn(plan.model.name)
       })
     }
   )

@@ -14,6 +14,7 @@ import * as MemoryRunStore from "../runs/MemoryRunStore.ts"
 import { RunStore, RunStoreError } from "../runs/RunStore.ts"
 import * as S3BlobStore from "../runs/S3BlobStore.ts"
 import * as SqlRunStore from "../runs/SqlRunStore.ts"
+import { isShared } from "./host/sharing.ts"
 
 /** The places as they were given: see the options `database` and `blobs` of the server. */
 export interface Places {
@@ -26,9 +27,6 @@ export interface Places {
   /** The data folder, where both are by default; without one, they are in memory. */
   readonly dataDir?: string | undefined
 }
-
-/** Whether several machines share a database. */
-export const isShared = (database: string | undefined): boolean => /^postgres(?:ql)?:\/\//.test(database ?? "")
 
 /** Runs and files in the memory of this process. */
 export const layerMemory: Layer.Layer<BlobStore | RunStore> = Layer.mergeAll(

@@ -17,6 +17,7 @@ import { Dispatcher, thisWorker } from "../runs/Dispatcher.ts"
 import { RunStore } from "../runs/RunStore.ts"
 import * as Serena from "../Serena.ts"
 import { offeredModels } from "./host/offeredModels.ts"
+import { isShared } from "./host/sharing.ts"
 import type { WorkerSettings } from "./host/WorkerOptions.ts"
 import { layerLog, signal, warnOfModels } from "./process.ts"
 import * as Stores from "./stores.ts"
@@ -36,7 +37,7 @@ const layer = ({ cmdOpts, hooks = [], worker }: WorkOptions) =>
     Dispatcher.layer({
       slots: worker.concurrency,
       takesAny: true,
-      saves: !Stores.isShared(worker.database),
+      saves: !isShared(worker.database),
       maxRunSeconds: worker.max_run_seconds,
       maxStrikes: worker.max_attempts,
       worker: { ...thisWorker(), labels: worker.labels },

@@ -162,7 +162,7 @@ export const rooms: ReadonlyArray<Room> = [
   {
     path: "runs",
     holds: "runs as they are kept: records and their events, the order of the queue, the stores of both and of files",
-    imports: ["contract", "core", "images", "processing", "runner"]
+    imports: ["contract", "core", "images", "planning", "processing", "runner"]
   },
   {
     path: "client",

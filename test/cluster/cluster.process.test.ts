@@ -2,12 +2,16 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import * as Scope from "effect/Scope"
+import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll } from "vitest"
 import { temporaryFolder } from "../cli/process.ts"
 import { type Postgres, postgres } from "../runs/postgres.ts"
 import { type Places, server, worker } from "./cluster.ts"
+
+const shapes = fileURLToPath(new URL("../../models/shapes-128", import.meta.url))
 
 const scope = Scope.makeUnsafe()
 let database: Postgres | undefined
@@ -53,6 +57,65 @@ describe("workers and front ends on one database", () => {
       yield* worker(places, ["--label", "gpu", "--label", "site=eu"], { cwd: folder })
       assert.deepStrictEqual(yield* front.images(yield* front.end(required.id)), expected)
       assert.deepStrictEqual(yield* fs.readDirectory(folder), [])
+    }))
+
+  test("answer clients of the webui's API with what workers make, who need no models for that", (places) =>
+    Effect.gen(function*() {
+      const alone = yield* server({ database: "memory", blobs: yield* temporaryFolder })
+      const front = yield* server(places)
+      // Only a model that the front end does not have.
+      const models = yield* temporaryFolder
+      yield* FileSystem.FileSystem.use((fs) => fs.copy(shapes, `${models}/of-workers`))
+      yield* worker(places, ["--models-dir", models])
+      const post = (url: { readonly request: typeof front.request }, path: string, body: object) =>
+        Effect.flatMap(url.request("POST", path, body), (reply) => Effect.promise(() => reply.json()))
+      const listed = yield* Effect.flatMap(
+        front.request("GET", "/sdapi/v1/sd-models"),
+        (reply) => Effect.promise(() => reply.json())
+      )
+      assert.deepInclude(listed, {
+        title: "of-workers",
+        model_name: "of-workers",
+        hash: null,
+        sha256: null,
+        filename: "of-workers",
+        config: null
+      })
+      const asked = { ...short, batch_size: 2, width: 64, height: 64, alwayson_scripts: {} }
+      const expected = yield* post(alone, "/sdapi/v1/txt2img", asked)
+      const made = yield* post(front, "/sdapi/v1/txt2img", asked)
+      assert.deepStrictEqual(made.images, expected.images)
+      assert.deepStrictEqual(
+        { ...JSON.parse(made.info), job_timestamp: "" },
+        { ...JSON.parse(expected.info), job_timestamp: "" }
+      )
+      const theirs = yield* post(front, "/sdapi/v1/txt2img", {
+        ...short,
+        override_settings: { sd_model_checkpoint: "of-workers" },
+        durable: true,
+        force_task_id: "mine"
+      })
+      assert.strictEqual(JSON.parse(theirs.info).sd_model_name, "of-workers")
+      // Only what was asked to be durable is kept.
+      const kept = yield* front.get("mine")
+      assert.lengthOf(kept.status.images ?? [], 2)
+      const { runs } = yield* Effect.flatMap(
+        front.request("GET", "/v1/runs"),
+        (reply) => Effect.promise(() => reply.json())
+      )
+      assert.lengthOf(runs, 2)
+      assert.deepStrictEqual(runs[1].status.images, [])
+      yield* front.request("GET", `/v1/runs/${runs[1].id}`)
+
+      // A server that ends does not leave its clients without an answer.
+      const waiting = yield* Effect.forkChild(
+        front.request("POST", "/sdapi/v1/txt2img", { ...long, n_iter: 50 }),
+        { startImmediately: true }
+      )
+      while ((yield* front.queue).running === 0) yield* Effect.sleep(20)
+      yield* front.send("SIGTERM")
+      const reply = yield* Fiber.join(waiting)
+      assert.strictEqual(reply.status, 200)
     }))
 
   test("show progress and previews at every front end, and cancel and interrupt from each", (places) =>

@@ -16,6 +16,8 @@ type RunReply = typeof RunReply.Type
 
 const decodeRun = Schema.decodeUnknownEffect(RunReply)
 
+const decodeQueue = Schema.decodeUnknownEffect(Schema.Struct({ queued: Schema.Int, running: Schema.Int }))
+
 const headers = { "content-type": "application/json" }
 
 /** A server's replies to what a client of `/v1` asks. */
@@ -40,6 +42,11 @@ export const clientOf = (url: string) => {
     request,
     submit: (fields: object) => Effect.flatMap(request("POST", "/v1/runs", fields), runOf),
     get,
+    /** The state of the queue. */
+    queue: Effect.flatMap(
+      request("GET", "/v1/queue"),
+      (reply) => Effect.flatMap(Effect.promise(() => reply.json()), decodeQueue)
+    ),
     /** Waits until the events of a run have said something that fits, and gives them. */
     eventsUntil,
     /** Waits for the end of a run. */

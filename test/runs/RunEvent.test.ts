@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import { accepted } from "../../src/runs/accepted.ts"
 import { apply, type RunEvent } from "../../src/runs/RunEvent.ts"
-import { isEnded, RunRecord } from "../../src/runs/RunRecord.ts"
+import { blobsOf, isEnded, RunRecord } from "../../src/runs/RunRecord.ts"
 import { done, hash, image, newRun, progressed } from "./newRun.ts"
 
 const small = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 3 }))
@@ -19,6 +19,7 @@ const Step = Schema.Struct({
     Schema.TaggedStruct("Returned", { lost: Schema.Boolean }),
     Schema.TaggedStruct("Done", { interrupted: Schema.Boolean }),
     Schema.TaggedStruct("Cancelled", {}),
+    Schema.TaggedStruct("Fetched", {}),
     Schema.TaggedStruct("Moved", { place: small }),
     Schema.TaggedStruct("Retried", { place: small }),
     Schema.TaggedStruct("Marked", { starred: Schema.Boolean })
@@ -68,7 +69,9 @@ describe("what can happen to a run", () => {
       if (isFenced) assert.isUndefined(after, "a worker that has lost the run changes nothing")
       if (after === undefined) continue
 
-      assert.isTrue(!isEnded(run) || event._tag === "Retried" || event._tag === "Marked", "an ended run has ended")
+      const isLate = event._tag === "Retried" || event._tag === "Marked" || event._tag === "Fetched"
+      assert.isTrue(!isEnded(run) || isLate, "an ended run has ended")
+      if (event._tag === "Fetched") assert.isTrue(isEnded(run) && !keep, "what is kept stays, and so does what is made")
       if (event._tag === "Taken") {
         assert.strictEqual(run.state, "queued")
         seen.attempts++
@@ -120,14 +123,23 @@ describe("what can happen to a run", () => {
     assert.isNull(heard?.wish)
   })
 
-  it("names no file at its end that is not kept", () => {
+  it("names no file at its end that is not kept, once its client has it", () => {
     const sent = { init_images: [hash(7)], mask: null, control_units: [] }
-    for (const keep of [true, false]) {
-      const taken = apply(fresh({ keep, sent }), { _tag: "Taken", worker: "u", attempt: 1 }, { at: 0 })
+    const maps = [{ unit: 0, blob: hash(8), bytes: 10, format: "png" as const, path: null }]
+    const ended = (fields: Parameters<typeof newRun>[1]) => {
+      const taken = apply(fresh({ ...fields, sent }), { _tag: "Taken", worker: "u", attempt: 1 }, { at: 0 })
       const made = taken && apply(taken, { _tag: "ImagesMade", images: [image(0)], extras: [] }, { at: 0, attempt: 1 })
-      const ended = made && apply(made, done, { at: 0, attempt: 1 })
-      assert.deepStrictEqual(ended?.images.length, keep ? 1 : 0)
-      assert.deepStrictEqual(ended?.sent.init_images, [])
+      return made && apply(made, { ...done, maps }, { at: 0, attempt: 1 }) || assert.fail()
     }
+    const named = (run: RunRecord | undefined) => run && [...blobsOf(run)]
+    const all = [hash(1), hash(8)]
+    assert.deepStrictEqual(named(ended({ keep: true })), all)
+    assert.isUndefined(apply(ended({ keep: true }), { _tag: "Fetched" }, { at: 0 }))
+    // Its client waits in the process that has executed it.
+    assert.deepStrictEqual(named(ended({ keep: false, bound: "u" })), [])
+    // Its client waits in some other.
+    const waitedFor = ended({ keep: false })
+    assert.deepStrictEqual(named(waitedFor), all)
+    assert.deepStrictEqual(named(apply(waitedFor, { _tag: "Fetched" }, { at: 0 })), [])
   })
 })

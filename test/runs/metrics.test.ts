@@ -8,6 +8,7 @@ import * as modelMetrics from "../../src/models/metrics.ts"
 import * as metrics from "../../src/runs/metrics.ts"
 import type { Counts, KnownWorker } from "../../src/runs/RunStore.ts"
 import { assertAnswers, samplesIn } from "./dashboard.ts"
+import { done } from "./newRun.ts"
 
 /** Metrics of the test's own, and nobody else's. */
 const isolated = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -65,7 +66,7 @@ const worked = Effect.gen(function*() {
   yield* metrics.countLost(2)
   yield* metrics.count({ _tag: "Taken", worker: "w", attempt: 2 }, { ...run, attempt: 2 })
   yield* metrics.count({ _tag: "Wished", wish: "skip" }, run)
-  yield* metrics.count({ _tag: "Done", interrupted: false, extras: [], warnings: [] }, {
+  yield* metrics.count(done, {
     ...run,
     state: "done",
     endedAt: 43_000

@@ -2,7 +2,7 @@
 import * as Schema from "effect/Schema"
 import { AskedRequest } from "../../src/contract/Run.ts"
 import { accepted } from "../../src/runs/accepted.ts"
-import { noImages, type RunRecord, type StoredImage } from "../../src/runs/RunRecord.ts"
+import { noImages, type PlanFacts, type RunRecord, type StoredImage } from "../../src/runs/RunRecord.ts"
 import type { NewRun, Worker } from "../../src/runs/RunStore.ts"
 
 const ask = Schema.decodeUnknownSync(AskedRequest)
@@ -23,6 +23,7 @@ export const newRun = (
   needs: { model: "", labels: [] },
   bound: null,
   keep: true,
+  withMaps: false,
   priority: 0,
   cost: 1,
   ...fields
@@ -86,4 +87,15 @@ export const progressed = (samplingStep: number) => ({
   }
 })
 
-export const done = { _tag: "Done" as const, interrupted: false, extras: [], warnings: [] }
+/** What the plan of a run has settled. */
+export const plan: PlanFacts = {
+  width: 64,
+  height: 64,
+  sampler: "Euler",
+  clipSkip: 1,
+  model: { name: "shapes-128", hash: null, vae: null, isInpainting: false },
+  startedAt: 0,
+  unmade: []
+}
+
+export const done = { _tag: "Done" as const, interrupted: false, extras: [], maps: [], plan, warnings: [] }

@@ -22,7 +22,6 @@ import { drawSeeds } from "../../planning/drawSeeds.ts"
 import { Options, OptionsPatch, type OptionsSnapshot } from "../../processing/Options.ts"
 import type { Processing } from "../../processing/Processing.ts"
 import type { Pipeline } from "../../runner/Pipeline.ts"
-import type { Processed } from "../../runner/Processed.ts"
 import type { RunnerHooks } from "../../runner/RunnerHooks.ts"
 import type { Runs } from "../../runner/Runs.ts"
 import type { Preview, RunProgress } from "../../runner/RunState.ts"
@@ -40,6 +39,7 @@ import {
   type StoredImage,
   type Wish
 } from "../../runs/RunRecord.ts"
+import type { RunResult } from "../../runs/RunResult.ts"
 import { type Keep, type ListQuery, RunStore, type RunStoreError } from "../../runs/RunStore.ts"
 import { shortPaths } from "../../runs/shownErrors.ts"
 import { keepSent, previewOf, withoutImages } from "../../runs/stored.ts"
@@ -77,8 +77,12 @@ export interface Submitted {
   readonly run: QueuedRun
   /** False for one that was submitted before with the same key. */
   readonly isNew: boolean
-  /** Its result, while it executes in this process. */
-  readonly result: Effect.Effect<Processed, RunFailure>
+}
+
+/** A run whose client waits here. */
+export interface Awaited extends Submitted {
+  /** Its result, wherever it executes. */
+  readonly result: Effect.Effect<RunResult, RunFailure>
 }
 
 /** What is kept of a result: the files and their texts. */
@@ -91,8 +95,10 @@ export interface StoredResult {
 
 export interface SubmitOptions {
   readonly taskId?: string | undefined
-  /** Whether the run and its images are kept. Off by default: then its client waits in this process. */
+  /** Whether the run and its images are kept after its end. Off by default. */
   readonly keep?: boolean | undefined
+  /** Whether what its ControlNets followed is part of its result. Off by default. */
+  readonly withMaps?: boolean | undefined
   /** Two submissions with one key are one run. */
   readonly key?: string | undefined
   /** Whose run it is: clients take turns. */
@@ -115,8 +121,13 @@ export interface RunQueueOptions {
   readonly maxStrikes?: number | undefined
   /** Ended runs that are kept by a store that outlives the process. */
   readonly keep?: Keep | undefined
-  /** Whether this process executes the runs of others too, or only those whose client waits here; true by default. */
+  /** Whether this process executes the runs of others too, or only those that are bound to it; true by default. */
   readonly takesAny?: boolean | undefined
+  /**
+   * Whether any process may execute a run that is not kept, whose client waits here. False by default: then it is bound
+   * to this one.
+   */
+  readonly spreads?: boolean | undefined
   /** Whether runs save their images in the folders of this machine; true by default. */
   readonly saves?: boolean | undefined
   /** Ended runs that are kept in memory: 100 for ten minutes, with 256 MiB of files, by default. */
@@ -127,7 +138,7 @@ export interface RunQueueOptions {
   readonly models?: Effect.Effect<ReadonlyArray<string>> | undefined
   readonly loaded?: Effect.Effect<ReadonlyArray<string>> | undefined
   /** What is done after each run that has made its images, without holding it up. */
-  readonly made?: ((processed: Processed) => Effect.Effect<void>) | undefined
+  readonly made?: ((result: RunResult) => Effect.Effect<void>) | undefined
 }
 
 /** Milliseconds between two looks for what metrics say of the queue. */
@@ -142,6 +153,11 @@ export class RunQueue extends Context.Service<RunQueue, {
     processing: Processing,
     options?: SubmitOptions
   ) => Effect.Effect<Submitted, QueueFull | RunsUnavailable | ShuttingDown>
+  /** Accepts a run, and waits for its result. */
+  readonly submitWaiting: (
+    processing: Processing,
+    options?: SubmitOptions
+  ) => Effect.Effect<Awaited, QueueFull | RunsUnavailable | ShuttingDown>
   /**
    * Does other work in a place of the queue, when its turn comes: before runs that wait. It is no run: no list shows
    * it. Interruption gives the place back.
@@ -234,6 +250,7 @@ interface Shell {
   readonly dispatcher: Dispatcher["Service"]
   readonly options: Options["Service"]
   readonly queue: number
+  readonly spreads: boolean
   closed: boolean
   readonly decoder: ImageDecoder["Service"]
   /** The latest previews of runs that execute elsewhere, by the id of the run, and what each is of. */
@@ -243,13 +260,14 @@ interface Shell {
 /** Previews that are held for the next look at their runs. */
 const mostPreviews = 16
 
-const make = Effect.fnUntraced(function*({ queue = 32 }: RunQueueOptions) {
+const make = Effect.fnUntraced(function*({ queue = 32, spreads = false }: RunQueueOptions) {
   const shell: Shell = {
     store: Metrics.counted(yield* RunStore),
     blobs: yield* BlobStore,
     dispatcher: yield* Dispatcher,
     options: yield* Options,
     queue,
+    spreads,
     closed: false,
     decoder: yield* ImageDecoder,
     previews: new Map()
@@ -266,6 +284,10 @@ const make = Effect.fnUntraced(function*({ queue = 32 }: RunQueueOptions) {
   return RunQueue.of({
     submit: (processing, options) =>
       Effect.catchTags(submit(shell, processing, options), { RunStoreError: unavailable, BlobError: unavailable }),
+    submitWaiting: (processing, options) =>
+      submitWaiting(shell, processing, options).pipe(
+        Effect.catchTags({ RunStoreError: unavailable, BlobError: unavailable })
+      ),
     occupy: (work) =>
       Effect.andThen(Effect.catchTag(admit(shell), "RunStoreError", unavailable), dispatcher.occupy(work)),
     result: (key) => Effect.catchTag(resultOf(shell, key), "RunStoreError", unavailable),
@@ -400,15 +422,14 @@ const submit = Effect.fnUntraced(
   function*(
     shell: Shell,
     processing: Processing,
-    { client = "", keep = false, key, labels = [], model, priority = 0, taskId }: SubmitOptions = {}
+    { client = "", keep = false, key, labels = [], model, priority = 0, taskId, withMaps = false }: SubmitOptions = {},
+    id: string = randomUUID()
   ) {
     const { blobs, dispatcher, store } = shell
     if (shell.closed) return yield* new ShuttingDown()
-    const id = randomUUID()
     const current = yield* shell.options.snapshot
     const snapshot = model === undefined ? current : { ...current, sd_model_checkpoint: model }
     const seeds = yield* drawSeeds(processing)
-    const result = yield* dispatcher.expect(id)
     const accepted = yield* dispatcher.keeping(Effect.gen(function*() {
       const sent = yield* Effect.provideService(keepSent(processing, { fleeting: !keep }), BlobStore, blobs)
       return yield* store.submit({
@@ -424,16 +445,30 @@ const submit = Effect.fnUntraced(
           model: modelNamed(processing.override_settings.sd_model_checkpoint ?? snapshot.sd_model_checkpoint),
           labels
         },
-        bound: keep ? null : dispatcher.workerId,
+        bound: keep || shell.spreads ? null : dispatcher.workerId,
         keep,
+        withMaps,
         priority,
         cost: costOf(processing)
       }, { queue: shell.queue + (yield* dispatcher.room) })
-    })).pipe(Effect.tapError(() => dispatcher.forget(id)))
-    if (!accepted.isNew) yield* dispatcher.forget(id)
+    }))
     yield* dispatcher.pump
     const run = yield* view(shell, Option.getOrElse(yield* store.get(accepted.run.id), () => accepted.run))
-    return { run, isNew: accepted.isNew, result }
+    const submitted: Submitted = { run, isNew: accepted.isNew }
+    return submitted
+  },
+  Effect.uninterruptible
+)
+
+const submitWaiting = Effect.fnUntraced(
+  function*(shell: Shell, processing: Processing, options: SubmitOptions | undefined) {
+    const { dispatcher } = shell
+    const id = randomUUID()
+    const result = yield* dispatcher.expect(id)
+    const submitted = yield* Effect.tapError(submit(shell, processing, options, id), () => dispatcher.forget(id))
+    if (!submitted.isNew) yield* dispatcher.forget(id)
+    const awaited: Awaited = { ...submitted, result }
+    return awaited
   },
   Effect.uninterruptible
 )
@@ -541,7 +576,7 @@ const drain = Effect.fnUntraced(function*(shell: Shell, grace: number) {
   shell.closed = true
   const draining = yield* Effect.forkChild(dispatcher.drain(grace), { startImmediately: true })
   const waiting = yield* Effect.orElseSucceed(store.queued(100_000), () => [])
-  const ending = waiting.filter(({ bound }) => bound === dispatcher.workerId || (bound === null && !store.outlives))
+  const ending = waiting.filter(({ bound, id }) => dispatcher.waitsFor(id) || (bound === null && !store.outlives))
   yield* Effect.forEach(ending, ({ id }) => Effect.ignore(store.append(id, [{ _tag: "Cancelled" }])), { discard: true })
   yield* Fiber.join(draining)
 })

@@ -8,13 +8,11 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { detectedMap } from "../../images/detectedMap.ts"
 import { ImageDecoder } from "../../images/ImageDecoder.ts"
-import { ImageEncoder, type ImageFormat } from "../../images/ImageEncoder.ts"
 import * as Preprocessors from "../../images/Preprocessors.ts"
-import * as RasterWork from "../../images/RasterWork.ts"
 import { Models } from "../../model/Models.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import { mostUnits, unitWords } from "../../processing/ControlUnit.ts"
-import type { Processed } from "../../runner/Processed.ts"
+import type { RunResult } from "../../runs/RunResult.ts"
 import { RunQueue } from "../host/RunQueue.ts"
 import { type ApiError, fromRun, problem, refuse } from "./ApiError.ts"
 import {
@@ -117,30 +115,16 @@ const unitOf = Effect.fnUntraced(function*(
   return Object.fromEntries(Object.entries(whole).filter(([, value]) => value !== undefined))
 })
 
-/**
- * The files of the maps that the units of a run followed, in the size of its last pass, without those of units that do
- * not want theirs. Half of the alpha stands for what is hidden.
- */
-export const mapsOf = Effect.fnUntraced(function*(
+/** The files of what the units of a run followed, without those of units that do not want theirs. */
+export const mapsOf = (
   request: Pick<ImageRequest, "alwayson_scripts">,
-  { state: { controls } }: Pick<Processed, "state">,
-  format: ImageFormat
-) {
-  const { encode } = yield* ImageEncoder
+  { maps }: Pick<RunResult, "maps">
+): ReadonlyArray<Uint8Array> => {
   const args = argumentsOf(request)
-  const wanted = controls.flatMap(({ index, ready }) =>
-    ready === undefined || readFlag(readDict(args[index])?.["save_detected_map"]) === false
-      ? []
-      : [ready.second ?? ready.first]
-  )
-  return yield* Effect.forEach(wanted, (map) =>
-    map.channels === 4
-      ? Effect.flatMap(
-        RasterWork.halfSeen(map),
-        (raster) => encode({ raster, infotext: "" }, { ...format, format: "png" })
-      )
-      : encode({ raster: map, infotext: "" }, format))
-})
+  return maps
+    .filter(({ unit }) => readFlag(readDict(args[unit])?.["save_detected_map"]) !== false)
+    .map(({ bytes }) => bytes)
+}
 
 const readName = (value: unknown): string | undefined => typeof value === "string" ? value : undefined
 

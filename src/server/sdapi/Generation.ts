@@ -7,7 +7,6 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { Described } from "../../core/Field.ts"
 import { ImageDecoder } from "../../images/ImageDecoder.ts"
-import { formatOf, ImageEncoder } from "../../images/ImageEncoder.ts"
 import { Upscalers } from "../../images/Upscalers.ts"
 import { Models } from "../../model/Models.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
@@ -21,7 +20,6 @@ import * as Processing from "../../processing/Processing.ts"
 import { StyleBook } from "../../processing/StyleBook.ts"
 import { knownNames } from "../../runner/knownNames.ts"
 import { withPresentNetworks } from "../../runner/presentNetworks.ts"
-import type { Processed } from "../../runner/Processed.ts"
 import * as Samplers from "../../sampling/Samplers.ts"
 import * as Schedules from "../../sampling/Schedules.ts"
 import { Caller } from "../host/Caller.ts"
@@ -64,7 +62,6 @@ export class Generation extends Context.Service<Generation, {
       const { limits } = yield* CommandOptions
       const { durable_sdapi } = yield* ServerOptions
       const decoder = yield* ImageDecoder
-      const encoder = yield* ImageEncoder
       const queue = yield* RunQueue
       const requestImages = yield* RequestImages
       const { read } = requestImages
@@ -247,16 +244,10 @@ export class Generation extends Context.Service<Generation, {
         Effect.provideService(ControlNet.unitsOf(request), RequestImages, requestImages)
 
       // After the images, as sd-webui-controlnet has them, unless the settings leave them out.
-      const mapsOf = Effect.fnUntraced(
-        function*(request: ImageRequest, processed: Processed) {
-          const chosen = Options.patched(yield* options.snapshot, processed.state.processing.override_settings)
-          return !request.send_images || chosen.control_net_no_detectmap
-            ? []
-            : yield* ControlNet.mapsOf(request, processed, formatOf(chosen))
-        },
-        Effect.provideService(ImageEncoder, encoder),
-        Effect.mapError(fromRun)
-      )
+      const wantsMaps = ({ send_images }: ImageRequest, { control_units, override_settings }: Processing.Processing) =>
+        Effect.map(options.snapshot, (snapshot) =>
+          send_images && control_units.length > 0 &&
+          !Options.patched(snapshot, override_settings).control_net_no_detectmap)
 
       const unpack = Effect.fnUntraced(function*(image: string | Uint8Array) {
         const bytes = yield* read(image)
@@ -284,10 +275,16 @@ export class Generation extends Context.Service<Generation, {
         const client = yield* Caller
         const isDurable = request.durable ?? durable_sdapi
         const isKept = isDurable || request.save_images
+        const withMaps = script === undefined && (yield* wantsMaps(request, processing))
         // A client that disconnects cancels its run, unless the images are to be saved.
-        const processed = yield* Effect.uninterruptibleMask((restore) =>
+        const made = yield* Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(
-            queue.submit(processing, { taskId: request.force_task_id ?? undefined, client, keep: isDurable }),
+            queue.submitWaiting(processing, {
+              taskId: request.force_task_id ?? undefined,
+              client,
+              keep: isDurable,
+              withMaps
+            }),
             ({ result, run }) =>
               // Lasting settings are changed only once the request has been accepted. It ends if they cannot be.
               Effect.andThen(
@@ -298,13 +295,13 @@ export class Generation extends Context.Service<Generation, {
               )
           )
         ).pipe(Effect.mapError((error) => fromRun(withScriptPaths(error))))
-        const passedOver = unknownCheckpoint(request, processing, processed.state.model.name)
-        const images = replyImages(processed).map(({ bytes }) => bytes)
-        const maps = script === undefined ? yield* mapsOf(request, processed) : []
+        const passedOver = unknownCheckpoint(request, processing, made.plan.model.name)
+        const images = replyImages(made).map(({ bytes }) => bytes)
+        const maps = ControlNet.mapsOf(request, made)
         const reply: Reply = {
           images: request.send_images ? [...images, ...maps] : [],
           parameters: shown(request),
-          info: info(request, processed, [...warnings, ...passedOver, ...processed.warnings])
+          info: info(request, processing, made, [...warnings, ...passedOver, ...made.warnings])
         }
         return reply
       })

@@ -3,14 +3,15 @@
  */
 import { fieldsOf } from "../../core/Field.ts"
 import * as Infotext from "../../processing/Infotext.ts"
-import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
-import type { ExtraImage, Processed, ProcessedImage } from "../../runner/Processed.ts"
+import { Img2Img, type Processing, Txt2Img } from "../../processing/Processing.ts"
+import type { ImageFile } from "../../runner/Processed.ts"
+import type { RunResult } from "../../runs/RunResult.ts"
 import { version } from "../../version.ts"
 import { type ImageRequest, isImg2Img } from "./ImageRequest.ts"
 import { dumps, Float, write } from "./PythonJson.ts"
 
 /** The images of a reply in order: the grid, then each image followed by its auxiliary images. */
-export const replyImages = ({ extraImages, images }: Processed): ReadonlyArray<ProcessedImage | ExtraImage> => [
+export const replyImages = ({ extraImages, images }: RunResult): ReadonlyArray<ImageFile> => [
   ...extraImages.filter(({ kind }) => kind === "grid"),
   ...images.flatMap((image) => [
     image,
@@ -19,15 +20,19 @@ export const replyImages = ({ extraImages, images }: Processed): ReadonlyArray<P
 ]
 
 /**
- * The text itself. `request` is the request as its reply shows it. The webui does not have the key `warnings`, which is
- * present only if there are any.
+ * The text itself. `request` is the request as its reply shows it, `processing` what was submitted for it. The webui
+ * does not have the key `warnings`, which is present only if there are any.
  */
-export const info = (request: ImageRequest, processed: Processed, warnings: ReadonlyArray<string>): string => {
-  const { state } = processed
-  const { processing } = state
-  const plans = state.batches.flat()
+export const info = (
+  request: ImageRequest,
+  processing: Processing,
+  { extraImages, images, plan }: RunResult,
+  warnings: ReadonlyArray<string>
+): string => {
+  const { model } = plan
+  const plans = [...images, ...plan.unmade].toSorted((a, b) => a.index - b.index)
   const [first] = plans
-  const grid = processed.extraImages.filter(({ kind }) => kind === "grid")
+  const grid = extraImages.filter(({ kind }) => kind === "grid")
   return write({
     prompt: first?.prompt ?? "",
     all_prompts: plans.map(({ prompt }) => prompt),
@@ -38,28 +43,28 @@ export const info = (request: ImageRequest, processed: Processed, warnings: Read
     subseed: first?.subseed ?? processing.subseed,
     all_subseeds: plans.map(({ subseed }) => subseed),
     subseed_strength: request.subseed_strength ?? new Float(0, "0"),
-    width: processing.width ?? state.width,
-    height: processing.height ?? state.height,
-    sampler_name: state.sampler.name,
+    width: processing.width ?? plan.width,
+    height: processing.height ?? plan.height,
+    sampler_name: plan.sampler,
     cfg_scale: new Float(processing.cfg_scale),
     steps: processing.steps,
     batch_size: processing.batch_size,
     restore_faces: request.restore_faces ?? false,
     face_restoration_model: null,
-    sd_model_name: state.model.name,
-    sd_model_hash: state.model.hash ?? null,
-    sd_vae_name: state.model.vae?.name ?? null,
-    sd_vae_hash: state.model.vae?.hash ?? null,
+    sd_model_name: model.name,
+    sd_model_hash: model.hash,
+    sd_vae_name: model.vae?.name ?? null,
+    sd_vae_hash: model.vae?.hash ?? null,
     seed_resize_from_w: request.seed_resize_from_w ?? -1,
     seed_resize_from_h: request.seed_resize_from_h ?? -1,
     denoising_strength: request.denoising_strength,
     extra_generation_params: extraParams(first?.infotext ?? "", isImg2Img(request)),
     index_of_first_image: grid.length,
-    infotexts: [...grid, ...processed.images].map(({ infotext }) => infotext),
+    infotexts: [...grid, ...images].map(({ infotext }) => infotext),
     styles: request.styles ?? [],
-    job_timestamp: timestamp(state.startedAt),
-    clip_skip: state.clipSkip,
-    is_using_inpainting_conditioning: state.model.isInpainting === true,
+    job_timestamp: timestamp(plan.startedAt),
+    clip_skip: plan.clipSkip,
+    is_using_inpainting_conditioning: model.isInpainting,
     // The model that the infotexts name.
     version: Infotext.parse(first?.infotext ?? "").fields["Version"] ?? version,
     ...(warnings.length > 0 && { warnings })

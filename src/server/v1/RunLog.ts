@@ -57,7 +57,8 @@ export const extended = (log: RunLog, logged: ReadonlyArray<Logged>, facts: Fact
 
 // Whether an event can put a run into another state.
 const decides = ({ _tag }: Logged["event"]): boolean =>
-  _tag !== "ImagesMade" && _tag !== "Marked" && _tag !== "Moved" && _tag !== "Progressed" && _tag !== "WishHeard"
+  _tag !== "Fetched" && _tag !== "ImagesMade" && _tag !== "Marked" && _tag !== "Moved" && _tag !== "Progressed" &&
+  _tag !== "WishHeard"
 
 const extend = (
   log: RunLog,
@@ -96,6 +97,7 @@ const extend = (
     case "Failed":
     case "Cancelled":
       return appendEnd(next, record)
+    case "Fetched":
     case "Marked":
     case "Moved":
     case "WishHeard":

@@ -11,6 +11,7 @@ import { runInNewContext } from "node:vm"
 import { ImageDecoder } from "../../../src/images/ImageDecoder.ts"
 import { Img2Img, Txt2Img } from "../../../src/processing/Processing.ts"
 import { processImages } from "../../../src/runner/processImages.ts"
+import { RunnerHooks } from "../../../src/runner/RunnerHooks.ts"
 import * as MemoryBlobStore from "../../../src/runs/MemoryBlobStore.ts"
 import * as MemoryRunStore from "../../../src/runs/MemoryRunStore.ts"
 import { RunQueue, type RunQueueOptions } from "../../../src/server/host/RunQueue.ts"
@@ -43,7 +44,7 @@ describe("RunQueue", () => {
       yield* Effect.gen(function*() {
         const queue = yield* RunQueue
         const done: Array<string> = []
-        const taken = yield* Effect.forEach(["a", "b", "c"], (taskId, i) => queue.submit(request(i), { taskId }))
+        const taken = yield* Effect.forEach(["a", "b", "c"], (taskId, i) => queue.submitWaiting(request(i), { taskId }))
         const waiting = yield* Effect.forEach(taken, ({ result, run }) =>
           Effect.forkChild(Effect.tap(result, () => Effect.sync(() => done.push(run.taskId ?? "")))))
         yield* hanging
@@ -63,7 +64,7 @@ describe("RunQueue", () => {
       const { fault, release } = yield* Faults.hang("execute")
       yield* Effect.gen(function*() {
         const queue = yield* RunQueue
-        yield* Effect.forEach([1, 2, 3], (seed) => queue.submit(request(seed)))
+        yield* Effect.forEach([1, 2, 3], (seed) => queue.submitWaiting(request(seed)))
         assert.deepStrictEqual((yield* queue.list).map(({ status }) => status._tag), ["Running", "Running", "Queued"])
         yield* release
       }).pipe(Effect.provide(layer({ concurrency: 2 }, { faults: [fault] })))
@@ -74,14 +75,14 @@ describe("RunQueue", () => {
       const { fault, release } = yield* Faults.hang("execute")
       yield* Effect.gen(function*() {
         const queue = yield* RunQueue
-        const first = yield* queue.submit(request(1))
-        yield* queue.submit(request(2))
-        const full = yield* Effect.flip(queue.submit(request(3)))
+        const first = yield* queue.submitWaiting(request(1))
+        yield* queue.submitWaiting(request(2))
+        const full = yield* Effect.flip(queue.submitWaiting(request(3)))
         assert.strictEqual(full._tag, "QueueFull")
         if (full._tag === "QueueFull") assert.isAtLeast(full.retryAfter, 1)
         yield* release
         yield* first.result
-        const again = yield* queue.submit(request(3))
+        const again = yield* queue.submitWaiting(request(3))
         assert.deepStrictEqual(seeds(yield* again.result), [3])
       }).pipe(Effect.provide(layer({ queue: 1 }, { faults: [fault] })))
     }))
@@ -93,10 +94,10 @@ describe("RunQueue", () => {
         const queue = yield* RunQueue
         const done: Array<string> = []
         const work = (name: string) => queue.occupy(Effect.sync(() => done.push(name)))
-        const { result } = yield* queue.submit(request(1))
+        const { result } = yield* queue.submitWaiting(request(1))
         yield* hanging
         const given = yield* Effect.forkChild(work("given up"), { startImmediately: true })
-        assert.strictEqual((yield* Effect.flip(queue.submit(request(2))))._tag, "QueueFull")
+        assert.strictEqual((yield* Effect.flip(queue.submitWaiting(request(2))))._tag, "QueueFull")
         yield* Fiber.interrupt(given)
         const waiting = yield* Effect.forkChild(work("waited"), { startImmediately: true })
         assert.strictEqual((yield* Effect.flip(work("refused")))._tag, "QueueFull")
@@ -107,7 +108,7 @@ describe("RunQueue", () => {
         assert.deepStrictEqual(done, ["waited"])
         assert.deepStrictEqual(seeds(yield* result), [1])
         const holding = yield* Effect.forkChild(queue.occupy(Effect.never), { startImmediately: true })
-        const next = yield* queue.submit(request(3))
+        const next = yield* queue.submitWaiting(request(3))
         assert.deepStrictEqual((yield* queue.list).map(({ status }) => status._tag), ["Done", "Queued"])
         yield* Fiber.interrupt(holding)
         assert.deepStrictEqual(seeds(yield* next.result), [3])
@@ -120,9 +121,9 @@ describe("RunQueue", () => {
       yield* Effect.gen(function*() {
         const queue = yield* RunQueue
         const [first, second, third] = [
-          yield* queue.submit(request(1)),
-          yield* queue.submit(request(2)),
-          yield* queue.submit(request(3))
+          yield* queue.submitWaiting(request(1)),
+          yield* queue.submitWaiting(request(2)),
+          yield* queue.submitWaiting(request(3))
         ]
         yield* hanging
         assert.isTrue(yield* queue.cancel(second.run.id))
@@ -141,7 +142,7 @@ describe("RunQueue", () => {
       const { fault, hanging, release } = yield* ModelFaults.hang({ step: 1 })
       yield* Effect.gen(function*() {
         const queue = yield* RunQueue
-        const { run, result } = yield* queue.submit(request(1, { n_iter: 2, steps: 5 }), { taskId: "task" })
+        const { run, result } = yield* queue.submitWaiting(request(1, { n_iter: 2, steps: 5 }), { taskId: "task" })
         yield* hanging
         assert.isTrue(yield* queue.interrupt("task"))
         yield* release
@@ -158,7 +159,7 @@ describe("RunQueue", () => {
   it.effect("asks a run that takes too long to give what it has", () =>
     Effect.gen(function*() {
       const queue = yield* RunQueue
-      const { result } = yield* queue.submit(request(1, { steps: 20 }))
+      const { result } = yield* queue.submitWaiting(request(1, { steps: 20 }))
       const waiting = yield* Effect.forkChild(result)
       yield* TestClock.adjust("1 minute")
       const { images, interrupted } = yield* Fiber.join(waiting)
@@ -173,8 +174,8 @@ describe("RunQueue", () => {
       const queue = yield* Layer.build(layer({}, { model: fault(TestModel.make()) })).pipe(
         Effect.map((context) => Context.get(context, RunQueue))
       )
-      const running = yield* queue.submit(request(1), { keep: true })
-      const waiting = yield* queue.submit(request(2), { keep: true })
+      const running = yield* queue.submitWaiting(request(1), { keep: true })
+      const waiting = yield* queue.submitWaiting(request(2), { keep: true })
       yield* hanging
       for (
         const time of ["2025-12-31T23:00:00Z", "2025-12-31T22:30:00Z", "2026-01-01T01:00:00Z", "2026-01-01T00:00:00Z"]
@@ -195,20 +196,20 @@ describe("RunQueue", () => {
       assert.deepStrictEqual(seeds(yield* running.result), [1])
       assert.deepStrictEqual(seeds(yield* waiting.result), [2])
       yield* TestClock.setTime(Date.parse("2025-12-31T23:30:00Z"))
-      const later = yield* queue.submit(request(3))
+      const later = yield* queue.submitWaiting(request(3))
       assert.deepStrictEqual(seeds(yield* later.result), [3])
       // And far forward: what has ended is forgotten, and the queue still works.
       yield* TestClock.adjust("4 hours")
       assert.deepStrictEqual(yield* queue.list, [])
-      assert.deepStrictEqual(seeds(yield* (yield* queue.submit(request(4))).result), [4])
+      assert.deepStrictEqual(seeds(yield* (yield* queue.submitWaiting(request(4))).result), [4])
     }))
 
   it.live("tells what a run failed with, and runs the next one", () =>
     Effect.gen(function*() {
       const queue = yield* RunQueue
-      const failed = yield* queue.submit(request(1))
+      const failed = yield* queue.submitWaiting(request(1))
       assert.strictEqual((yield* Effect.flip(failed.result))._tag, "NetworkThreadDied")
-      const next = yield* queue.submit(request(2))
+      const next = yield* queue.submitWaiting(request(2))
       assert.deepStrictEqual(seeds(yield* next.result), [2])
     }).pipe(Effect.provide(layer({}, { model: ModelFaults.threadDied({ step: 1 })(TestModel.make()) }))))
 
@@ -219,7 +220,7 @@ describe("RunQueue", () => {
       yield* Effect.gen(function*() {
         const queue = yield* RunQueue
         const run = Effect.fnUntraced(function*(seed: number, keep: boolean) {
-          const { run, result } = yield* queue.submit(request(seed), { keep })
+          const { run, result } = yield* queue.submitWaiting(request(seed), { keep })
           yield* result
           return run.id
         })
@@ -237,17 +238,25 @@ describe("RunQueue", () => {
       }).pipe(Effect.provide(layer({ keepInMemory: { bytes: size * 2.5, runs: 5 } })))
     }))
 
-  it.live("lets go of init images and pixels when a run ends, whether its result is kept or not", () =>
-    Effect.gen(function*() {
+  it.live("lets go of init images and pixels when a run ends, whether its result is kept or not", () => {
+    let seenPixels: Array<WeakRef<Uint8Array>> = []
+    const watching = RunnerHooks.layer({
+      onFinalize: (_, { images }) =>
+        Effect.sync(() => {
+          seenPixels = images.map(({ pixels }) => new WeakRef(pixels))
+        })
+    })
+    return Effect.gen(function*() {
       const queue = yield* RunQueue
       // A function of its own, so that nothing here refers to what it has seen.
       const pixels = Effect.fnUntraced(function*(keep: boolean) {
-        const { result } = yield* queue.submit(request(1), { keep })
-        return (yield* result).images.map(({ pixels }) => new WeakRef(pixels))
+        const { result } = yield* queue.submitWaiting(request(1), { keep })
+        yield* result
+        return seenPixels
       })
       const inputs = Effect.gen(function*() {
         const image = new Uint8Array(1000)
-        const { result } = yield* queue.submit(Img2Img.make({ prompt: "no image", init_images: [image] }))
+        const { result } = yield* queue.submitWaiting(Img2Img.make({ prompt: "no image", init_images: [image] }))
         assert.strictEqual((yield* Effect.flip(result))._tag, "InvalidProcessing")
         return new WeakRef(image)
       })
@@ -262,15 +271,16 @@ describe("RunQueue", () => {
         (held) => held.length === 0
       )
       assert.lengthOf(yield* queue.list, 3)
-    }).pipe(Effect.provide(layer())))
+    }).pipe(Effect.provide(layer({}, { hooks: watching })))
+  })
 
   it.live("shows a run from its place in the queue to its end", () =>
     Effect.gen(function*() {
       const { fault, release } = yield* Faults.hang("execute")
       yield* Effect.gen(function*() {
         const queue = yield* RunQueue
-        yield* queue.submit(request(1))
-        const { run } = yield* queue.submit(request(2))
+        yield* queue.submitWaiting(request(1))
+        const { run } = yield* queue.submitWaiting(request(2))
         const tags: Array<string> = []
         const watching = yield* Effect.forkChild(
           Stream.runForEach(queue.watch(run.id), ({ status }) => Effect.sync(() => tags.push(status._tag)))
@@ -289,12 +299,12 @@ describe("RunQueue", () => {
       const { fault, hanging, release } = yield* ModelFaults.hang({ step: 1 })
       yield* Effect.gen(function*() {
         const queue = yield* RunQueue
-        const running = yield* queue.submit(request(1, { steps: 5 }))
-        const waiting = yield* queue.submit(request(2))
+        const running = yield* queue.submitWaiting(request(1, { steps: 5 }))
+        const waiting = yield* queue.submitWaiting(request(2))
         yield* hanging
         const draining = yield* Effect.forkChild(queue.drain(0))
         assert.strictEqual((yield* Effect.flip(waiting.result))._tag, "ShuttingDown")
-        assert.strictEqual((yield* Effect.flip(queue.submit(request(3))))._tag, "ShuttingDown")
+        assert.strictEqual((yield* Effect.flip(queue.submitWaiting(request(3))))._tag, "ShuttingDown")
         yield* until(
           queue.current,
           (run) =>

@@ -86,10 +86,14 @@ describe("A silent stream of events", () => {
 describe("GET /v1/runs/{id}/events", () => {
   it.live("tells of a run from the queue to its end, and ends there", () =>
     Effect.gen(function*() {
-      const { events, submit } = yield* started({ model: slow })
-      yield* submit({ ...small, steps: 10 })
+      const { hold, model } = heldAtImage(1)
+      const { send, submit } = yield* started({ model })
+      yield* submit(small)
       const { id } = yield* submit({ ...small, steps: 4, batch_size: 2 })
-      const all = yield* events(id)
+      // The first one ends once the events of the next are asked for.
+      const response = yield* send(`/v1/runs/${id}/events`)
+      yield* hold.open
+      const all = yield* Effect.flatMap(Effect.promise(() => response.text()), read)
       const names = all.map(({ name }) => name)
       assert.deepStrictEqual(all[0]?.event, { _tag: "Queued", position: 1 })
       assert.deepStrictEqual(names.filter((name) => name !== "step").slice(-3), ["image", "image", "done"])

@@ -4,7 +4,7 @@ import type { Preview } from "../../../src/runner/RunState.ts"
 import { apply, type Logged, type RunEvent } from "../../../src/runs/RunEvent.ts"
 import type { Moment, RunRecord } from "../../../src/runs/RunRecord.ts"
 import * as RunLog from "../../../src/server/v1/RunLog.ts"
-import { image, queuedRun } from "../../runs/newRun.ts"
+import { done, image, queuedRun } from "../../runs/newRun.ts"
 
 const momentAt = (step: number, previewStep: number | null = null): Moment => ({
   activity: "sampling",
@@ -62,7 +62,7 @@ const eventOf = (story: Story, command: typeof Command.Type): RunEvent => {
         extras: []
       }
     case "Done":
-      return { _tag: "Done", interrupted: false, extras: [], warnings: [] }
+      return done
     case "Retried":
       return { _tag: "Retried", place: 1 }
     case "Marked":
