@@ -68,6 +68,9 @@ export const wantedBy = (written: string): Wanted => {
   return { name: name ?? trimmed, hash: (digits ?? alone)?.toLowerCase() }
 }
 
+/** The name by which workers know a model that is asked for by its title or file. */
+export const calledModel = (written: string): string => withoutEnding(wantedBy(written).name)
+
 /**
  * Whether a file has a name: its own with or without its ending, in any case, with the folders that it lies in or
  * without, or a LoRA's `ss_output_name`. A folder may be asked for as a checkpoint's file: clients of the webui know no

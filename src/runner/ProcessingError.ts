@@ -18,9 +18,11 @@ import {
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import { InvalidOptions } from "../processing/Options.ts"
 import { UnknownSampler, UnknownScheduler } from "../sampling/SamplingError.ts"
+import { ClusterError } from "./ClusterError.ts"
 import { RemoteServerError } from "./RemoteServerError.ts"
 
 export {
+  ClusterError,
   ImageCodecError,
   InferenceError,
   InvalidModelFile,
@@ -54,6 +56,7 @@ export const ProcessingError = Schema.Union([
   NotEnoughMemory,
   ImageCodecError,
   SaveError,
-  RemoteServerError
+  RemoteServerError,
+  ClusterError
 ])
 export type ProcessingError = typeof ProcessingError.Type

@@ -13,6 +13,7 @@ import { HttpServer } from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import type { BlobStore } from "../runs/BlobStore.ts"
 import type { RunStore } from "../runs/RunStore.ts"
+import * as Stores from "../runs/Stores.ts"
 import { Authentication } from "./host/Authentication.ts"
 import { Lifetime } from "./host/Lifetime.ts"
 import { ModelShelf } from "./host/ModelShelf.ts"
@@ -29,7 +30,6 @@ import { Generation } from "./sdapi/Generation.ts"
 import { RequestImages } from "./sdapi/RequestImages.ts"
 import * as Sdapi from "./sdapi/Router.ts"
 import { upstreamSettings } from "./sdapi/upstreamSettings.ts"
-import * as Stores from "./stores.ts"
 
 const health = HttpRouter.use((router) =>
   Effect.gen(function*() {

@@ -15,12 +15,11 @@ import type { CommandOptions } from "../processing/CommandOptions.ts"
 import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
 import { Dispatcher, thisWorker } from "../runs/Dispatcher.ts"
 import { RunStore } from "../runs/RunStore.ts"
+import * as Stores from "../runs/Stores.ts"
 import * as Serena from "../Serena.ts"
 import { offeredModels } from "./host/offeredModels.ts"
-import { isShared } from "./host/sharing.ts"
 import type { WorkerSettings } from "./host/WorkerOptions.ts"
 import { layerLog, signal, warnOfModels } from "./process.ts"
-import * as Stores from "./stores.ts"
 
 export interface WorkOptions {
   readonly worker: WorkerSettings
@@ -37,7 +36,7 @@ const layer = ({ cmdOpts, hooks = [], worker }: WorkOptions) =>
     Dispatcher.layer({
       slots: worker.concurrency,
       takesAny: true,
-      saves: !isShared(worker.database),
+      saves: !Stores.isShared(worker.database),
       maxRunSeconds: worker.max_run_seconds,
       maxStrikes: worker.max_attempts,
       worker: { ...thisWorker(), labels: worker.labels },

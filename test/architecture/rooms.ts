@@ -165,6 +165,11 @@ export const rooms: ReadonlyArray<Room> = [
     imports: ["contract", "core", "images", "planning", "processing", "runner"]
   },
   {
+    path: "cluster",
+    holds: "a `Pipeline` whose images are made by the workers of a database",
+    imports: ["core", "diffusion", "images", "models", "planning", "processing", "runner", "runs"]
+  },
+  {
     path: "client",
     holds: "a typed client of `/v1`, for browsers and programs",
     imports: ["contract", "core", "processing", "runner"]

@@ -18,6 +18,8 @@ const decodeRun = Schema.decodeUnknownEffect(RunReply)
 
 const decodeQueue = Schema.decodeUnknownEffect(Schema.Struct({ queued: Schema.Int, running: Schema.Int }))
 
+const decodeRuns = Schema.decodeUnknownEffect(Schema.Struct({ runs: Schema.Array(RunReply) }))
+
 const headers = { "content-type": "application/json" }
 
 /** A server's replies to what a client of `/v1` asks. */
@@ -47,6 +49,12 @@ export const clientOf = (url: string) => {
       request("GET", "/v1/queue"),
       (reply) => Effect.flatMap(Effect.promise(() => reply.json()), decodeQueue)
     ),
+    /** The newest runs. */
+    runs: Effect.flatMap(request("GET", "/v1/runs"), (reply) =>
+      Effect.map(
+        Effect.flatMap(Effect.promise(() => reply.json()), decodeRuns),
+        ({ runs }) => runs
+      )),
     /** Waits until the events of a run have said something that fits, and gives them. */
     eventsUntil,
     /** Waits for the end of a run. */

@@ -11,6 +11,7 @@ import {
 } from "../../src/model/ModelError.ts"
 import { InvalidProcessing } from "../../src/processing/InvalidProcessing.ts"
 import { InvalidOptions } from "../../src/processing/Options.ts"
+import { ClusterError } from "../../src/runner/ClusterError.ts"
 import type { ProcessingError } from "../../src/runner/ProcessingError.ts"
 import { RemoteServerError } from "../../src/runner/RemoteServerError.ts"
 import { UnknownSampler, UnknownScheduler } from "../../src/sampling/SamplingError.ts"
@@ -49,7 +50,8 @@ const examples: { readonly [E in ProcessingError as E["_tag"]]: E } = {
     kind: "unreachable",
     status: null,
     reason: "ECONNREFUSED"
-  })
+  }),
+  ClusterError: new ClusterError({ kind: "lost", reason: "its worker was lost 3 times." })
 }
 
 export const everyError: ReadonlyArray<ProcessingError> = Object.values(examples)

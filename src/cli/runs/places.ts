@@ -11,8 +11,7 @@ import { InvalidOptions } from "../../processing/Options.ts"
 import type { BlobStore } from "../../runs/BlobStore.ts"
 import type { RunRecord } from "../../runs/RunRecord.ts"
 import { type ListQuery, lostAfter, RunStore } from "../../runs/RunStore.ts"
-import { isShared } from "../../server/host/sharing.ts"
-import * as Stores from "../../server/stores.ts"
+import * as Stores from "../../runs/Stores.ts"
 import { dataDirOf } from "../dataDir.ts"
 import { RunsCommandError } from "../failures.ts"
 
@@ -37,7 +36,7 @@ export const withStores = (places: Places) =>
       const message = "runs in the memory of a server can only be reached through the server"
       return yield* new InvalidOptions({ problems: [{ path: "--database", message }] })
     }
-    if (!isShared(database)) {
+    if (!Stores.isShared(database)) {
       const file = database ?? (dataDir === undefined ? undefined : path.join(dataDir, "runs.sqlite"))
       if (file === undefined || !(yield* Effect.orElseSucceed(fs.exists(file), () => false))) {
         return yield* new RunsCommandError({

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
-import { wantedBy, withoutEnding } from "../../models/ModelFile.ts"
+import { calledModel } from "../../models/ModelFile.ts"
 import { ModelLibrary, shortHash } from "../../models/ModelLibrary.ts"
 import { type ModelEntry, ModelProvider } from "../../models/ModelProvider.ts"
 import { RunStore } from "../../runs/RunStore.ts"
@@ -87,7 +87,7 @@ export class ModelTitles extends Context.Service<ModelTitles, {
         const found = yield* models.find(name)
         const there = yield* elsewhere
         if (there.length === 0 || (found !== undefined && (works || there.includes(found.name)))) return found
-        return yield* ofName(withoutEnding(wantedBy(name).name))
+        return yield* ofName(calledModel(name))
       })
       return ModelTitles.of({
         list,

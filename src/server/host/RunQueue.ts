@@ -10,16 +10,15 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
 import { QueueFull, RunCancelled, RunsUnavailable, ShuttingDown } from "../../contract/errors.ts"
 import type { AskedRequest, QueueStatus } from "../../contract/Run.ts"
 import { ImageDecoder } from "../../images/ImageDecoder.ts"
 import type { ImageEncoder } from "../../images/ImageEncoder.ts"
-import { wantedBy, withoutEnding } from "../../models/ModelFile.ts"
+import { calledModel } from "../../models/ModelFile.ts"
 import { drawSeeds } from "../../planning/drawSeeds.ts"
-import { Options, OptionsPatch, type OptionsSnapshot } from "../../processing/Options.ts"
+import { Options } from "../../processing/Options.ts"
 import type { Processing } from "../../processing/Processing.ts"
 import type { Pipeline } from "../../runner/Pipeline.ts"
 import type { RunnerHooks } from "../../runner/RunnerHooks.ts"
@@ -29,7 +28,7 @@ import type { CaptureContext } from "../../runner/RuntimeContext.ts"
 import { type BlobError, BlobStore } from "../../runs/BlobStore.ts"
 import { Dispatcher, type DispatcherOptions, type RunFailure, thisWorker } from "../../runs/Dispatcher.ts"
 import * as Metrics from "../../runs/metrics.ts"
-import { costOf } from "../../runs/QueueOrder.ts"
+import { newRun } from "../../runs/newRun.ts"
 import type { Logged } from "../../runs/RunEvent.ts"
 import {
   type BlobHash,
@@ -42,7 +41,7 @@ import {
 import type { RunResult } from "../../runs/RunResult.ts"
 import { type Keep, type ListQuery, RunStore, type RunStoreError } from "../../runs/RunStore.ts"
 import { shortPaths } from "../../runs/shownErrors.ts"
-import { keepSent, previewOf, withoutImages } from "../../runs/stored.ts"
+import { previewOf } from "../../runs/stored.ts"
 
 export type { RunFailure } from "../../runs/Dispatcher.ts"
 
@@ -431,26 +430,21 @@ const submit = Effect.fnUntraced(
     const snapshot = model === undefined ? current : { ...current, sd_model_checkpoint: model }
     const seeds = yield* drawSeeds(processing)
     const accepted = yield* dispatcher.keeping(Effect.gen(function*() {
-      const sent = yield* Effect.provideService(keepSent(processing, { fleeting: !keep }), BlobStore, blobs)
-      return yield* store.submit({
+      const wanted = processing.override_settings.sd_model_checkpoint ?? snapshot.sd_model_checkpoint
+      const asked = yield* newRun(processing, {
         id,
         taskId: taskId ?? null,
         key: key ?? null,
         client,
-        request: withoutImages(processing),
-        sent,
         seeds,
-        settings: changedSettings(snapshot),
-        needs: {
-          model: modelNamed(processing.override_settings.sd_model_checkpoint ?? snapshot.sd_model_checkpoint),
-          labels
-        },
+        settings: snapshot,
+        needs: { model: calledModel(wanted), labels },
         bound: keep || shell.spreads ? null : dispatcher.workerId,
         keep,
         withMaps,
-        priority,
-        cost: costOf(processing)
-      }, { queue: shell.queue + (yield* dispatcher.room) })
+        priority
+      }).pipe(Effect.provideService(BlobStore, blobs))
+      return yield* store.submit(asked, { queue: shell.queue + (yield* dispatcher.room) })
     }))
     yield* dispatcher.pump
     const run = yield* view(shell, Option.getOrElse(yield* store.get(accepted.run.id), () => accepted.run))
@@ -472,21 +466,6 @@ const submitWaiting = Effect.fnUntraced(
   },
   Effect.uninterruptible
 )
-
-// The name by which workers know a model that is asked for by its title or file.
-const modelNamed = (written: string): string => withoutEnding(wantedBy(written).name)
-
-// Settings that are not the defaults, as JSON.
-const changedSettings = (snapshot: OptionsSnapshot): Readonly<Record<string, unknown>> => {
-  const defaults: Readonly<Record<string, unknown>> = encodeSettings(Options.defaults)
-  return Object.fromEntries(
-    Object.entries(encodeSettings(snapshot)).filter(([name, value]) =>
-      JSON.stringify(value) !== JSON.stringify(defaults[name])
-    )
-  )
-}
-
-const encodeSettings = Schema.encodeSync(OptionsPatch)
 
 // Other work counts as waiting, like runs.
 const admit = Effect.fnUntraced(function*({ closed, dispatcher, queue, store }: Shell) {

@@ -1,9 +1,7 @@
 /**
- * What several processes share.
+ * What a server shares with other processes.
  */
-
-/** Whether several machines share a database. */
-export const isShared = (database: string | undefined): boolean => /^postgres(?:ql)?:\/\//.test(database ?? "")
+import { isShared } from "../../runs/Stores.ts"
 
 /** Whether a server shares its runs with other machines, and whether it executes those that any of them may. */
 export const sharingOf = (

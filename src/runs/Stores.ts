@@ -1,5 +1,5 @@
 /**
- * Where a server keeps its runs and their files, from its options.
+ * Where a process keeps its runs and their files.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -7,16 +7,15 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import * as Redacted from "effect/Redacted"
-import { BlobError, type BlobStore } from "../runs/BlobStore.ts"
-import * as FolderBlobStore from "../runs/FolderBlobStore.ts"
-import * as MemoryBlobStore from "../runs/MemoryBlobStore.ts"
-import * as MemoryRunStore from "../runs/MemoryRunStore.ts"
-import { RunStore, RunStoreError } from "../runs/RunStore.ts"
-import * as S3BlobStore from "../runs/S3BlobStore.ts"
-import * as SqlRunStore from "../runs/SqlRunStore.ts"
-import { isShared } from "./host/sharing.ts"
+import { BlobError, type BlobStore } from "./BlobStore.ts"
+import * as FolderBlobStore from "./FolderBlobStore.ts"
+import * as MemoryBlobStore from "./MemoryBlobStore.ts"
+import * as MemoryRunStore from "./MemoryRunStore.ts"
+import { RunStore, RunStoreError } from "./RunStore.ts"
+import * as S3BlobStore from "./S3BlobStore.ts"
+import * as SqlRunStore from "./SqlRunStore.ts"
 
-/** The places as they were given: see the options `database` and `blobs` of the server. */
+/** The places as they are given. */
 export interface Places {
   /** A SQLite file, the address of a PostgreSQL database, or `memory`. */
   readonly database?: string | undefined
@@ -27,6 +26,9 @@ export interface Places {
   /** The data folder, where both are by default; without one, they are in memory. */
   readonly dataDir?: string | undefined
 }
+
+/** Whether several machines share a database. */
+export const isShared = (database: string | undefined): boolean => /^postgres(?:ql)?:\/\//.test(database ?? "")
 
 /** Runs and files in the memory of this process. */
 export const layerMemory: Layer.Layer<BlobStore | RunStore> = Layer.mergeAll(

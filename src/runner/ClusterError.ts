@@ -1,0 +1,27 @@
+/**
+ * Errors of a pipeline that leaves the images to workers.
+ */
+import * as Schema from "effect/Schema"
+import { readableError } from "../core/readableError.ts"
+
+/** The workers of a cluster cannot be asked for a run, or did not make it. */
+export class ClusterError extends Schema.TaggedError<ClusterError>()("ClusterError", {
+  kind: Schema.Literals(["unavailable", "cancelled", "lost"]),
+  reason: Schema.String
+}) {
+  static {
+    readableError(this)
+  }
+
+  override get message(): string {
+    const { kind, reason } = this
+    switch (kind) {
+      case "unavailable":
+        return `The cluster cannot be used: ${reason}`
+      case "cancelled":
+        return `The run was cancelled in the cluster: ${reason}. Run it again if that was not meant.`
+      case "lost":
+        return `The cluster did not make the images: ${reason} Run it again; see the logs of the workers.`
+    }
+  }
+}
