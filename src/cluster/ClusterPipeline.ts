@@ -4,8 +4,8 @@
  *
  * prepare plans here as for a run in this process. execute submits one run, follows its progress, and saves the very
  * bytes that a worker made, batch after batch as they come. Hooks, progress and interruption are those of a run in this
- * process. Of what only the worker knows, nothing is made up: plans have no infotexts and no noise levels, and an image's
- * appearance before its second pass is not available.
+ * process. Of what only the worker knows, nothing is made up: plans have no infotexts and no noise levels, and an
+ * image's appearance before its second pass is not available.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -144,7 +144,7 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan, options: ClusterPi
   return yield* Effect.acquireUseRelease(
     store.submit(asking, { queue: Infinity }).pipe(Effect.mapError(unavailable)),
     () => Effect.raceFirst(Effect.raceFirst(made, followed(id, batches.passesOf(plan))), passedOn(ask)),
-    // Whoever asked for it is gone, or has it.
+    // Nothing more of it is wanted here.
     () => Effect.ignore(Effect.timeout(Effect.andThen(ask("cancel"), release(id)), "5 seconds"))
   )
 })

@@ -17,11 +17,11 @@ export class ClusterError extends Schema.TaggedError<ClusterError>()("ClusterErr
     const { kind, reason } = this
     switch (kind) {
       case "unavailable":
-        return `The cluster cannot be used: ${reason}`
+        return `The cluster cannot be used: ${reason} Check its database and the place of its files.`
       case "cancelled":
-        return `The run was cancelled in the cluster: ${reason}. Run it again if that was not meant.`
+        return `The run was cancelled in the cluster: ${reason}. Try it again if that was not meant.`
       case "lost":
-        return `The cluster did not make the images: ${reason} Run it again; see the logs of the workers.`
+        return `The cluster did not make the images: ${reason} Check the logs of its workers, and try it again.`
     }
   }
 }
