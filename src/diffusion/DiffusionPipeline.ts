@@ -92,8 +92,12 @@ type MakeBatch = (
 
 // What the batches of a part are made with.
 const preparePart = Effect.fnUntraced(function*(run: RunPlan, plan: RunPlan) {
-  const { cmdOpts, model: own, opts, state } = yield* RuntimeContext
-  const loaded = yield* requireLoaded(own)
+  const { cmdOpts, model: own, opts: settings, state } = yield* RuntimeContext
+  const { opts = settings } = plan
+  // A cell of a plot may be made with another model than the run's.
+  const loaded = plan.opts === undefined
+    ? yield* requireLoaded(own)
+    : yield* (yield* Models).load(opts.sd_model_checkpoint, opts)
   yield* state.update({ activity: "loading", text: `Loading ${loaded.name}` })
   const model = yield* adapted(loaded, plan.adapters)
   const images = run.batches.flat().length

@@ -8,8 +8,9 @@ import * as FileSignature from "../images/FileSignature.ts"
 import { formatFor, formatOf, ImageEncoder, type ImageFormat } from "../images/ImageEncoder.ts"
 import { type ImageCodecError, SaveError } from "../images/ImageError.ts"
 import { ImageStore } from "../images/ImageStore.ts"
+import type { PlotLabels } from "../images/Plot.ts"
 import * as RasterWork from "../images/RasterWork.ts"
-import { hashedPlan, type ImagePlan, type RunPlan } from "../planning/RunPlan.ts"
+import { hashedPlan, type ImagePlan, partOf, type RunPlan } from "../planning/RunPlan.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Processing } from "../processing/Processing.ts"
 import {
@@ -234,12 +235,16 @@ const makeGrid = Effect.fnUntraced(function*(plan: RunPlan, generated: Generated
   const store = yield* ImageStore
   const { processing } = plan
   const [first] = generated.images
-  const saves = opts.grid_save && opts.samples_save && (!generated.interrupted || opts.save_incomplete_images)
-  if (first === undefined || !hasGrid(generated.images.length, opts) || !(saves || opts.return_grid)) return []
-  const raster = yield* RasterWork.makeGrid(generated.images.map(rasterOf), {
-    rows: opts.n_rows,
-    batchSize: processing.batch_size
-  })
+  const saves = (opts.grid_save || plan.plot !== undefined) && opts.samples_save &&
+    (!generated.interrupted || opts.save_incomplete_images)
+  const isMade = plan.plot !== undefined || (hasGrid(generated.images.length, opts) && (saves || opts.return_grid))
+  if (first === undefined || !isMade) return []
+  const raster = plan.plot === undefined
+    ? yield* RasterWork.makeGrid(generated.images.map(rasterOf), {
+      rows: opts.n_rows,
+      batchSize: processing.batch_size
+    })
+    : yield* RasterWork.makePlot(yield* cellsOf(plan, plan.plot, generated), plan.plot)
   const format = formatFor(raster, formatOf(opts, "grid"))
   const infotext = opts.enable_pnginfo ? first.infotext : ""
   const bytes = yield* encoder.encode({ raster, infotext }, format)
@@ -255,7 +260,23 @@ const makeGrid = Effect.fnUntraced(function*(plan: RunPlan, generated: Generated
     })
     : undefined
   const whole: ExtraImage = { kind: "grid", index: undefined, bytes, format: format.format, path, infotext }
-  return opts.return_grid ? [whole] : []
+  return opts.return_grid || plan.plot !== undefined ? [whole] : []
+})
+
+// The images of each cell as one, where there are any.
+const cellsOf = Effect.fnUntraced(function*(plan: RunPlan, { x, y, z }: PlotLabels, { images }: Generated) {
+  const cells = x.length * y.length * z.length
+  const count = plan.batches.flat().length / cells
+  const byCell = Map.groupBy(images, ({ index }) => Math.floor(index / count))
+  return yield* Effect.forEach(
+    Array.from({ length: cells }, (_, i) => byCell.get(i) ?? []),
+    ([first, ...others]) =>
+      first === undefined
+        ? Effect.undefined
+        : others.length === 0
+        ? Effect.succeed(rasterOf(first))
+        : RasterWork.makeGrid([first, ...others].map(rasterOf), { rows: -1, batchSize: 1 })
+  )
 })
 
 // The images that img2img started from, as they came.
@@ -276,14 +297,15 @@ const saveSources = Effect.fnUntraced(function*({ processing }: RunPlan, opts: O
 })
 
 const factsOf = (
-  plan: RunPlan,
+  run: RunPlan,
   opts: OptionsSnapshot,
   { index, prompt, negativePrompt, seed }: ImagePlan,
   raster: Raster
 ): FileNames.FileNameFacts => {
+  const plan = partOf(run, index)
   const { processing } = plan
   const { batch_size } = processing
-  const all = plan.batches.flat()
+  const all = run.batches.flat()
   return {
     seed,
     seeds: { first: all[0]?.seed ?? seed, last: all.at(-1)?.seed ?? seed },

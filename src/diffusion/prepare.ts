@@ -8,36 +8,141 @@ import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
+import * as Seed from "../core/Seed.ts"
+import type { ImageDecoder } from "../images/ImageDecoder.ts"
 import { formatOf, ImageEncoder } from "../images/ImageEncoder.ts"
+import type { ImageStore } from "../images/ImageStore.ts"
 import { Upscalers } from "../images/Upscalers.ts"
-import { requireLoaded } from "../model/LoadedModel.ts"
+import { type LoadedModel, requireLoaded } from "../model/LoadedModel.ts"
+import { Models } from "../model/Models.ts"
 import { drawSeeds } from "../planning/drawSeeds.ts"
 import { latentMode } from "../planning/hires.ts"
 import { joined, outlineParts } from "../planning/parts.ts"
 import { plan } from "../planning/plan.ts"
 import { type StyleFacts, wildcardsNamed } from "../planning/prompts.ts"
-import { hashedPlan, type RunPlan } from "../planning/RunPlan.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import { hashedPlan, type ImagePlan, type RunPlan, type SourcePixels } from "../planning/RunPlan.ts"
+import { isVaried } from "../planning/seeds.ts"
+import { withBatchOf } from "../planning/source.ts"
+import { checkRequest } from "../processing/checkRequest.ts"
+import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
+import { Options, type OptionsSnapshot } from "../processing/Options.ts"
+import { type Plot, plotOf } from "../processing/Plot.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { StyleBook } from "../processing/StyleBook.ts"
 import { WildcardBook } from "../processing/WildcardBook.ts"
+import type { ProcessingError } from "../runner/ProcessingError.ts"
 import type { ProcessingRequest } from "../runner/ProcessingRequest.ts"
-import { RuntimeContext } from "../runner/RuntimeContext.ts"
+import { isPath, notPath, RuntimeContext } from "../runner/RuntimeContext.ts"
 import { adapted } from "./adapted.ts"
 import { actingClipSkip } from "./clipSkip.ts"
 import { prepareControls } from "./controls.ts"
 import { findNetworks } from "./findNetworks.ts"
 import { hashesOf, unhashed } from "./hashes.ts"
 import * as output from "./output.ts"
-import { preparePixels, readSource } from "./readSource.ts"
+import { preparePixels, readSource, type Source } from "./readSource.ts"
 
 /** Plans a request, sees that its images can be saved, and begins to open the networks. */
 export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId }: ProcessingRequest<Processing>) {
-  const context = yield* RuntimeContext
-  const { cmdOpts: { limits }, opts, state } = context
-  const model = yield* requireLoaded(context.model)
+  const { cmdOpts: { limits }, model: own, opts, state } = yield* RuntimeContext
+  const model = yield* requireLoaded(own)
   const source = asked._tag === "Img2Img" ? yield* readSource(asked, limits) : undefined
+  const plot = yield* Effect.fromResult(
+    Result.mapError(plotOf(asked), (problems) => new InvalidProcessing({ problems }))
+  )
+  const made = state.finished[0]
+  const startedAt = yield* Clock.currentTimeMillis
+  const shared = { runId, source, startedAt, made, pixels: new Map<string, SourcePixels>() }
+  const planned = plot === undefined
+    ? yield* planRequest({ ...shared, processing: asked, model, opts, offset: 0, isFirst: true })
+    : yield* inRun(planCells(plot, { ...shared, asked, model, opts }))
+  yield* forkInRun(Effect.asVoid(hashedParts(planned)))
+  const labelled = (parts: Arr.NonEmptyReadonlyArray<RunPlan>): RunPlan =>
+    plot === undefined ? joined(parts) : { ...joined(parts), processing: asked, plot: plot.labels }
+  const run = labelled(planned)
+  yield* state.update({
+    activity: "preparing",
+    passCount: run.batches.length * (run.hires === undefined ? 1 : 2),
+    samplingSteps: run.steps
+  })
+  return planned.length === 1 && plot === undefined
+    ? run
+    : { ...run, hashed: yield* Effect.cached(Effect.map(hashedParts(planned), labelled)) }
+})
+
+interface Shared {
+  readonly runId: string
+  readonly source: Source | undefined
+  readonly startedAt: number
+  /** An image that an earlier attempt at the run has made. */
+  readonly made: Pick<ImagePlan, "index" | "seed" | "subseed"> | undefined
+  /** What img2img starts from, by its size. */
+  readonly pixels: Map<string, SourcePixels>
+}
+
+// The plans of a plot's cells. What the request leaves to chance is drawn once for all of them.
+const planCells = Effect.fnUntraced(function*(
+  { cells }: Plot,
+  { asked, ...shared }: Shared & {
+    readonly asked: Processing
+    readonly model: LoadedModel
+    readonly opts: OptionsSnapshot
+  }
+) {
+  const { cmdOpts: { limits } } = yield* RuntimeContext
+  const { batch_size } = withBatchOf(asked, shared.source?.facts)
+  const count = batch_size * asked.n_iter
+  const { made } = shared
+  const seeds = yield* drawSeeds(asked, made && { ...made, index: made.index % count })
+  const { load } = yield* Models
+  const planned: Array<RunPlan> = []
+  let pixels = 0
+  for (const [i, cell] of cells.entries()) {
+    const processing = yield* checkRequest({
+      ...cell,
+      ...(Seed.settled(cell.seed) === -1 && { seed: seeds.seed }),
+      ...(isVaried(cell) && Seed.settled(cell.subseed) === -1 && { subseed: seeds.subseed })
+    }, limits)
+    const { override_settings } = processing
+    for (const name of ["sd_model_checkpoint", "sd_vae"] as const) {
+      if (isPath(override_settings[name] ?? "")) return yield* notPath(`override_settings.${name}`)
+    }
+    const opts = Options.patched(shared.opts, yield* Options.decode(override_settings))
+    const model = isOfFiles(opts, shared.opts) ? shared.model : yield* load(opts.sd_model_checkpoint, opts)
+    const parts = yield* planRequest({ ...shared, processing, model, opts, offset: i * count, isFirst: i === 0 })
+    for (const part of parts) {
+      planned.push({ ...part, opts, hashed: part.hashed && Effect.map(part.hashed, (plan) => ({ ...plan, opts })) })
+      pixels += part.width * part.height * part.batches.flat().length
+    }
+    if (pixels > limits.max_total_pixels) {
+      const message = `the cells have more than ${limits.max_total_pixels} pixels, the limit of all images together`
+      return yield* new InvalidProcessing({ problems: [{ path: "x_axis", message }] })
+    }
+  }
+  if (Arr.isArrayNonEmpty(planned)) return planned
+  return yield* new InvalidProcessing({ problems: [{ path: "x_axis", message: "there are no cells" }] })
+})
+
+// Whether two settings mean the same files of a model.
+const isOfFiles = (one: OptionsSnapshot, other: OptionsSnapshot): boolean =>
+  one.sd_model_checkpoint === other.sd_model_checkpoint && one.sd_vae === other.sd_vae
+
+// The plans of the parts of one request.
+const planRequest = Effect.fnUntraced(function*(
+  { isFirst, made, model, offset, opts, pixels: known, processing: asked, runId, source, startedAt }: Shared & {
+    readonly processing: Processing
+    readonly model: LoadedModel
+    readonly opts: OptionsSnapshot
+    readonly offset: number
+    readonly isFirst: boolean
+  }
+): Effect.fn.Return<
+  Arr.NonEmptyReadonlyArray<RunPlan>,
+  ProcessingError,
+  ImageDecoder | ImageEncoder | ImageStore | Models | RuntimeContext | StyleBook | Upscalers | WildcardBook
+> {
+  const { cmdOpts: { limits } } = yield* RuntimeContext
   const inputs = {
     runId,
     processing: asked,
@@ -49,15 +154,17 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
     styles: yield* stylesFor(asked)
   }
   const lookup = yield* wildcardsFor(asked, inputs.styles, opts)
-  const made = state.finished[0]
   // What is drawn depends on the seeds, which are known before all else then.
   const drawing = lookup && { lookup, seeds: yield* drawSeeds(asked, made) }
   const parts = yield* Effect.fromResult(outlineParts(inputs, drawing))
   const { outline: first } = parts[0]
   const { processing } = first
+  const latentScale = model.latents.scale.space
+  const place = `${first.width}x${first.height} ${latentScale}`
   const pixels = processing._tag === "Img2Img" && source !== undefined
-    ? yield* preparePixels({ processing, source, opts, latentScale: model.latents.scale.space, size: first })
+    ? known.get(place) ?? (yield* preparePixels({ processing, source, opts, latentScale, size: first }))
     : undefined
+  if (pixels !== undefined) known.set(place, pixels)
 
   // The parts differ in their prompts alone.
   const controls = yield* prepareControls(first.controls, {
@@ -76,17 +183,17 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
   // What needs a network later waits for it then, and fails if it does not open.
   const encoder = yield* ImageEncoder
   const opening = Effect.flatMap(adapted(model, found[0].first), ({ warm }) => warm)
-  yield* forkInRun(
-    Effect.ignore(Effect.all([Effect.scoped(opening), encoder.warm(formatOf(opts).format)], { concurrency: 2 }))
-  )
-
-  const startedAt = yield* Clock.currentTimeMillis
+  if (isFirst) {
+    yield* forkInRun(
+      Effect.ignore(Effect.all([Effect.scoped(opening), encoder.warm(formatOf(opts).format)], { concurrency: 2 }))
+    )
+  }
   const seeds = drawing?.seeds ?? (yield* drawSeeds(processing, made))
   const clipSkip = yield* actingClipSkip(model, opts).pipe(
     // A text encoder that does not open fails the run when it is needed.
     Effect.orElseSucceed(() => first.clipSkip)
   )
-  const planned = yield* Effect.forEach(
+  return yield* Effect.forEach(
     Arr.zip(parts, found),
     Effect.fnUntraced(function*([{ batches, outline }, networks]) {
       // Files that were never hashed are read while the run samples.
@@ -94,25 +201,15 @@ export const prepare = Effect.fn("prepare")(function*({ processing: asked, runId
       const outlined = { ...outline, controls, clipSkip, source: outline.source && { ...outline.source, pixels } }
       const facts = { ...seeds, model: unhashed(model), networks, startedAt }
       const part: RunPlan = {
-        ...plan(outlined, facts, batches),
+        ...plan(outlined, facts, batches, offset),
         hashed: yield* Effect.cached(Effect.map(hashes, ({ warnings, ...known }) => {
-          const whole = plan(outlined, { ...facts, ...known }, batches)
+          const whole = plan(outlined, { ...facts, ...known }, batches, offset)
           return { ...whole, warnings: [...whole.warnings, ...warnings] }
         }))
       }
       return part
     })
   )
-  yield* forkInRun(Effect.asVoid(hashedParts(planned)))
-  const run = joined(planned)
-  yield* state.update({
-    activity: "preparing",
-    passCount: run.batches.length * (run.hires === undefined ? 1 : 2),
-    samplingSteps: processing.steps
-  })
-  return planned.length === 1
-    ? run
-    : { ...run, hashed: yield* Effect.cached(Effect.map(hashedParts(planned), joined)) }
 })
 
 // One after another: they read files.
@@ -140,6 +237,13 @@ const stylesFor = Effect.fnUntraced(function*({ styles }: Processing): Effect.fn
   const named = Array.from(new Set(styles), (name) => known.byName.get(name))
   return { styles: named.filter((style) => style !== undefined), problems: known.problems }
 })
+
+// What is opened stays open until the run ends.
+const inRun = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(
+    Effect.serviceOption(Scope.Scope),
+    (scope) => Option.isSome(scope) ? Scope.provide(effect, scope.value) : Effect.scoped(effect)
+  )
 
 // Alongside the run, until it ends. A stage may run in a fiber of its own, under hooks that can end it, so a child of
 // the stage's fiber would not outlive the stage.

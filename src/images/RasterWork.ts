@@ -10,6 +10,7 @@ import { away, type Parts } from "../core/Work.ts"
 import { grid, type GridOptions } from "./Grid.ts"
 import * as Masks from "./Masks.ts"
 import { eachPixel, samplesOf } from "./Parts.ts"
+import { plot, type PlotLabels } from "./Plot.ts"
 
 const { url: module } = import.meta
 
@@ -71,6 +72,18 @@ export const makeGrid = (images: ReadonlyArray<Raster>, options: GridOptions): E
 
 export function* gridWork(images: ReadonlyArray<Raster>, options: GridOptions): Parts<Raster> {
   return grid(images, options)
+}
+
+/** See `plot`. */
+export const makePlot = (cells: ReadonlyArray<Raster | undefined>, labels: PlotLabels): Effect.Effect<Raster> =>
+  away(
+    { module, parts: plotWork },
+    [cells, labels],
+    cells.reduce((sum, cell) => sum + (cell === undefined ? 0 : samplesOf(cell)), 0) * effort
+  )
+
+export function* plotWork(cells: ReadonlyArray<Raster | undefined>, labels: PlotLabels): Parts<Raster> {
+  return plot(cells, labels)
 }
 
 /** Two images of the same size and channels, mixed sample by sample; the first where they are of another. */

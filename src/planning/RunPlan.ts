@@ -7,10 +7,12 @@ import * as Effect from "effect/Effect"
 import type { Region, Size } from "../core/Geometry.ts"
 import type { Grey, Raster } from "../core/Raster.ts"
 import type { Seed } from "../core/Seed.ts"
+import type { PlotLabels } from "../images/Plot.ts"
 import type { InterpolationMode } from "../images/Resample.ts"
 import type { AdapterUse } from "../model/Adapter.ts"
 import type { Embedding } from "../model/Embedding.ts"
 import type { ControlUnit } from "../processing/ControlUnit.ts"
+import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Processing } from "../processing/Processing.ts"
 import type { Sampler } from "../sampling/Sampler.ts"
 import type { Scheduler } from "../sampling/Schedules.ts"
@@ -153,6 +155,10 @@ export interface RunPlan extends PassPlan {
    * the choices above are then those of the first. Absent for one group.
    */
   readonly parts?: ReadonlyArray<RunPlan> | undefined
+  /** What is written at the edges of the run's plot, whose cells have as many images each; absent without axes. */
+  readonly plot?: PlotLabels | undefined
+  /** The settings of a cell of a plot; absent where they are the run's. */
+  readonly opts?: OptionsSnapshot | undefined
   /** What the user should know: an unknown tag, for instance. */
   readonly warnings: ReadonlyArray<string>
 }

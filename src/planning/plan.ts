@@ -180,11 +180,13 @@ export const outline = (inputs: OutlineInputs): Result.Result<Outline, PlanError
  * The plan of an outline: its batches with seeds and infotexts.
  *
  * @param batches The places of its images, where it is one part of a run; all images of the request when left out.
+ * @param offset The index of the request's first image, where it is a cell of a plot.
  */
 export const plan = (
   { isEditing, isInpainting, opts, settings, templates, usesBrackets, ...rest }: Outline,
   { hashes = noHashes, model, networks = noNetworks, startedAt, ...seeds }: PlanFacts,
-  batches: ReadonlyArray<ReadonlyArray<number>> = batchesOf(rest.processing)
+  batches: ReadonlyArray<ReadonlyArray<number>> = batchesOf(rest.processing),
+  offset = 0
 ): RunPlan => {
   const { loras: _, ...outline } = rest
   const { negativePrompt, processing, prompt } = outline
@@ -201,7 +203,7 @@ export const plan = (
   const context = { opts, usesBrackets, settings, templates }
   const image = (index: number): ImagePlan => {
     const own = imageSeeds(processing, seeds, index)
-    return { index, ...own, prompt, negativePrompt, infotext: infotextOf(settled, own, context) }
+    return { index: offset + index, ...own, prompt, negativePrompt, infotext: infotextOf(settled, own, context) }
   }
   const planned = batches.map((places) => places.map(image))
   return {

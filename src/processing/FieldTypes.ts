@@ -311,6 +311,24 @@ export interface RequestFields {
    */
   readonly n_iter: number
   /**
+   * What differs from column to column of a plot: the name of an axis and its values, as in Steps: 5, 10, 20.
+   *
+   * Text, at most 10000 characters. Default: nothing.
+   */
+  readonly x_axis?: string | undefined
+  /**
+   * What differs from row to row of a plot: the name of an axis and its values, as in Steps: 5, 10, 20.
+   *
+   * Text, at most 10000 characters. Default: nothing.
+   */
+  readonly y_axis?: string | undefined
+  /**
+   * What differs from sheet to sheet of a plot: the name of an axis and its values, as in Steps: 5, 10, 20.
+   *
+   * Text, at most 10000 characters. Default: nothing.
+   */
+  readonly z_axis?: string | undefined
+  /**
    * Share of fresh noise in ancestral, SDE and DDIM steps.
    *
    * Number, 0 to 1. Default: the settings eta_ancestral and eta_ddim.
@@ -489,6 +507,24 @@ export interface RequestInput {
    * Whole number, at least 1. Default: `1`.
    */
   readonly n_iter?: number
+  /**
+   * What differs from column to column of a plot: the name of an axis and its values, as in Steps: 5, 10, 20.
+   *
+   * Text, at most 10000 characters. Default: nothing.
+   */
+  readonly x_axis?: string | undefined
+  /**
+   * What differs from row to row of a plot: the name of an axis and its values, as in Steps: 5, 10, 20.
+   *
+   * Text, at most 10000 characters. Default: nothing.
+   */
+  readonly y_axis?: string | undefined
+  /**
+   * What differs from sheet to sheet of a plot: the name of an axis and its values, as in Steps: 5, 10, 20.
+   *
+   * Text, at most 10000 characters. Default: nothing.
+   */
+  readonly z_axis?: string | undefined
   /**
    * Share of fresh noise in ancestral, SDE and DDIM steps.
    *

@@ -272,6 +272,42 @@ const shared = {
       unwritten: "each image has a text of its own"
     })
   ),
+  x_axis: Schema.optional(Schema.String.check(Schema.isMaxLength(10_000))).pipe(
+    field({
+      title: "X axis",
+      description:
+        "What differs from column to column of a plot: the name of an axis and its values, as in Steps: 5, 10, 20.",
+      group: "Plot",
+      flag: "x-axis",
+      value: "text",
+      otherwise: "nothing",
+      unwritten: "each image of a plot has a text of its own"
+    })
+  ),
+  y_axis: Schema.optional(Schema.String.check(Schema.isMaxLength(10_000))).pipe(
+    field({
+      title: "Y axis",
+      description:
+        "What differs from row to row of a plot: the name of an axis and its values, as in Steps: 5, 10, 20.",
+      group: "Plot",
+      flag: "y-axis",
+      value: "text",
+      otherwise: "nothing",
+      unwritten: "each image of a plot has a text of its own"
+    })
+  ),
+  z_axis: Schema.optional(Schema.String.check(Schema.isMaxLength(10_000))).pipe(
+    field({
+      title: "Z axis",
+      description:
+        "What differs from sheet to sheet of a plot: the name of an axis and its values, as in Steps: 5, 10, 20.",
+      group: "Plot",
+      flag: "z-axis",
+      value: "text",
+      otherwise: "nothing",
+      unwritten: "each image of a plot has a text of its own"
+    })
+  ),
   eta: Schema.optional(strength).pipe(
     field({
       title: "Eta",

@@ -30,6 +30,7 @@ import { drawSeeds } from "../planning/drawSeeds.ts"
 import { areKnown, type ServerNames } from "../planning/names.ts"
 import { outline, plan } from "../planning/plan.ts"
 import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
+import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { stages } from "../runner/Lifecycle.ts"
@@ -71,6 +72,11 @@ export const layer = (options: RemotePipelineOptions): Layer.Layer<Pipeline, nev
 const prepare = Effect.fn("prepare")(
   function*({ processing: asked, runId }: ProcessingRequest<Processing>, server: RemoteServer.RemoteServer) {
     const { cmdOpts: { limits }, model, opts, state } = yield* RuntimeContext
+    const axis = (["x_axis", "y_axis", "z_axis"] as const).find((name) => (asked[name] ?? "").trim() !== "")
+    if (axis !== undefined) {
+      const message = "a run on another server makes no plot. Make its cells one by one, or the plot on this machine"
+      return yield* new InvalidProcessing({ problems: [{ path: axis, message }] })
+    }
     const source = asked._tag === "Img2Img"
       ? factsOf(yield* decodeSource(asked, limits), asked.mask === undefined ? "none" : "used")
       : undefined

@@ -85,6 +85,10 @@ const chosen: Readonly<Record<string, Arbitrary.Arbitrary<unknown>>> = {
   styles: Arbitrary.array(oneOf("ink", "framed", "nothing"), { maxLength: 2 }),
   // The text of an image that was drawn has a template, and that of the same image made again has none.
   dynamic_prompts: oneOf(false),
+  // Each image of a plot has the text of a request without axes.
+  x_axis: oneOf(undefined),
+  y_axis: oneOf(undefined),
+  z_axis: oneOf(undefined),
   subseed_strength: oneOf(0, 0, 0.25, 1),
   seed_resize_from_w: oneOf(-1, 0, 3, 48, 80),
   seed_resize_from_h: oneOf(-1, 0, 3, 48, 80),

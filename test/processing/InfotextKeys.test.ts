@@ -26,7 +26,11 @@ describe("the keys of infotexts", () => {
       "init_images",
       "mask",
       "n_iter",
-      "override_settings"
+      "override_settings",
+      // Each image of a plot has the text of a request without axes.
+      "x_axis",
+      "y_axis",
+      "z_axis"
     ])
   })
 
