@@ -28,6 +28,7 @@ export const promptRules: ReadonlyArray<PromptRule> = [
   prompt("Styles", "Styles.merge", "Styles: `{prompt}` is replaced, other styles are appended after a comma"),
   prompt("Styles", "Styles.apply", "Several styles, in the order given"),
   prompt("Styles", "Styles.parse", "The styles file"),
+  prompt("DynamicPrompt", "a dynamic prompt", "Dynamic prompts: `{a\\|b}` and `__wildcards__`"),
   prompt("Comments", "Comments.strip", "Comments: from `#` to the end of the line"),
   prompt("ExtraNetworks", "ExtraNetworks.extract", "Extra networks: `<name:argument>` is removed"),
   prompt("ExtraNetworks", "ExtraNetworks.lora", "Arguments of `<lora:...>`"),
