@@ -26,7 +26,9 @@ import { drawSeeds } from "../planning/drawSeeds.ts"
 import { outline, plan } from "../planning/plan.ts"
 import type { RunPlan } from "../planning/RunPlan.ts"
 import { firstSeeds } from "../planning/seeds.ts"
+import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
+import { firstAxis } from "../processing/Plot.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { ClusterError } from "../runner/ClusterError.ts"
 import { stages } from "../runner/Lifecycle.ts"
@@ -72,6 +74,11 @@ export const layer = (options: ClusterPipelineOptions = {}): Layer.Layer<Pipelin
 
 const prepare = Effect.fn("prepare")(function*({ processing: asked, runId }: ProcessingRequest<Processing>) {
   const { cmdOpts: { limits }, model, opts, state } = yield* RuntimeContext
+  const axis = firstAxis(asked)
+  if (axis !== undefined) {
+    const message = "a run in a cluster makes no plot. Make its cells one by one, or the plot on this machine"
+    return yield* new InvalidProcessing({ problems: [{ path: axis, message }] })
+  }
   const source = asked._tag === "Img2Img"
     ? factsOf(yield* decodeSource(asked, limits), asked.mask === undefined ? "none" : "used")
     : undefined

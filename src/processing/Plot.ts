@@ -4,6 +4,7 @@
  *
  * An axis is a text, `Steps: 5, 10, 20`: the script's name of an axis, or that of the field or setting, and values with
  * commas between them. `1-5`, `1-9 (+2)` and `0-1 [5]` are ranges of numbers: of each, of every second, of five.
+ * `Prompt matrix: a | b` has a value for each combination of the parts that `|` separates, which follow the prompt.
  */
 import * as Result from "effect/Result"
 import type { Problem } from "../core/Problem.ts"
@@ -37,6 +38,8 @@ interface Axis {
   /** The name of the field or setting. */
   readonly name: string
   readonly kind: Kind
+  /** How its values are written; by default with commas between them. */
+  readonly valuesOf?: (text: string) => ReadonlyArray<string>
   readonly isFor?: Processing["_tag"]
   /** What becomes of the request; an error says why nothing does. */
   readonly change: (processing: Processing, value: string, values: ReadonlyArray<string>) => Result.Result<
@@ -98,6 +101,23 @@ const sized: Axis["change"] = (processing, value) => {
 const styled: Axis["change"] = (processing, value) =>
   Result.succeed({ ...processing, styles: [...processing.styles, ...value.split(",").map((name) => name.trim())] })
 
+const appended: Axis["change"] = (processing, value) => {
+  const { prompt } = processing
+  return Result.succeed(
+    value === "" ? processing : { ...processing, prompt: prompt === "" ? value : `${prompt}, ${value}` }
+  )
+}
+
+// Each combination of the parts, in the order of the webui's script: no part, the first, the second, the first two.
+const combinations = (text: string): ReadonlyArray<string> => {
+  const parts = text.split("|").map((part) => part.trim()).filter((part) => part !== "")
+  // More are over the limit of cells.
+  const count = 2 ** Math.min(parts.length, 10)
+  return parts.length === 0
+    ? []
+    : Array.from({ length: count }, (_, bits) => parts.filter((_, i) => (bits >> i) % 2 === 1).join(", "))
+}
+
 /** The axes of the webui's script that Serena has, by the names that the script has for them. */
 export const axes: ReadonlyArray<Axis> = [
   field("Seed", "seed", "int"),
@@ -137,13 +157,18 @@ export const axes: ReadonlyArray<Axis> = [
   field("Refiner checkpoint", "refiner_checkpoint", "text"),
   field("Refiner switch at", "refiner_switch_at", "float"),
   setting("RNG source", "randn_source", "text"),
-  { label: "Size", name: "size", kind: "text", change: sized }
+  { label: "Size", name: "size", kind: "text", change: sized },
+  { label: "Prompt matrix", name: "prompt_matrix", kind: "text", change: appended, valuesOf: combinations }
 ]
+
+/** Whether a request has an axis. */
+export const firstAxis = (asked: Processing): typeof names[number] | undefined =>
+  names.find((name) => (asked[name] ?? "").trim() !== "")
 
 /** The cells of a request with axes; `undefined` without one. */
 export const plotOf = (asked: Processing): Result.Result<Plot | undefined, ReadonlyArray<Problem>> => {
-  const { x_axis, y_axis, z_axis, ...rest } = asked
-  if ([x_axis, y_axis, z_axis].every((text = "") => text.trim() === "")) return Result.succeed(undefined)
+  const { x_axis: _, y_axis: __, z_axis: ___, ...rest } = asked
+  if (firstAxis(asked) === undefined) return Result.succeed(undefined)
   const problems: Array<Problem> = []
   const read = names.map((path) => {
     const axis = readAxis(asked, asked[path] ?? "")
@@ -193,12 +218,13 @@ const readAxis = (asked: Processing, text: string): Result.Result<ReadAxis, stri
     const hint = near === undefined ? "" : `. Did you mean "${near}"?`
     return Result.fail(`no axis of ${asked._tag === "Txt2Img" ? "txt2img" : "img2img"} is named "${name}"${hint}`)
   }
-  const values = valuesOf(axis.kind, colon === -1 ? "" : text.slice(colon + 1))
+  const written = colon === -1 ? "" : text.slice(colon + 1)
+  const values = axis.valuesOf?.(written) ?? valuesOf(axis.kind, written)
   if (values.length === 0) {
     return Result.fail(`the axis ${axis.label} has no values. Write them as "${axis.label}: 1, 2"`)
   }
   if (values.length > mostCells) return Result.fail(`${values.length} values are over the limit of ${mostCells}`)
-  const isShort = axis.label === "Prompt S/R" || axis.label === "Sampler"
+  const isShort = ["Prompt matrix", "Prompt S/R", "Sampler"].includes(axis.label)
   const labels = values.map((value) => isShort ? value : `${axis.label}: ${value}`)
   return Result.succeed({ change: axis.change, values, labels })
 }

@@ -32,6 +32,7 @@ import { outline, plan } from "../planning/plan.ts"
 import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
+import { firstAxis } from "../processing/Plot.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { stages } from "../runner/Lifecycle.ts"
 import { Pipeline } from "../runner/Pipeline.ts"
@@ -72,7 +73,7 @@ export const layer = (options: RemotePipelineOptions): Layer.Layer<Pipeline, nev
 const prepare = Effect.fn("prepare")(
   function*({ processing: asked, runId }: ProcessingRequest<Processing>, server: RemoteServer.RemoteServer) {
     const { cmdOpts: { limits }, model, opts, state } = yield* RuntimeContext
-    const axis = (["x_axis", "y_axis", "z_axis"] as const).find((name) => (asked[name] ?? "").trim() !== "")
+    const axis = firstAxis(asked)
     if (axis !== undefined) {
       const message = "a run on another server makes no plot. Make its cells one by one, or the plot on this machine"
       return yield* new InvalidProcessing({ problems: [{ path: axis, message }] })

@@ -60,11 +60,23 @@ describe("an X/Y/Z plot", () => {
     ["cfg_scale: 0-1 [3]", ["0", "0.5", "1"]],
     ["Seed: 1, -1--1", ["1", "-1"]],
     ["Prompt S/R: \"a red cat\", \"x, \"\"y\"\"\"", ["a red cat", "x, \"y\""]],
-    ["Sampler: Euler, DPM++ 2M", ["Euler", "DPM++ 2M"]]
+    ["Sampler: Euler, DPM++ 2M", ["Euler", "DPM++ 2M"]],
+    ["Prompt matrix: night | by a lake", ["", "night", "by a lake", "night, by a lake"]]
   ])("reads %s", ([axis, expected]) =>
     Effect.gen(function*() {
       const { state } = yield* run({ x_axis: axis })
       assert.deepStrictEqual(state.plot?.x.map((label) => label.replace(/^[A-Z][^:]*: /, "")), expected)
+    }).pipe(Effect.provide(runtime)))
+
+  it.effect("makes every combination of the parts of a prompt, which follow it", () =>
+    Effect.gen(function*() {
+      const { images } = yield* run({ x_axis: "Prompt matrix: night", y_axis: "Prompt matrix: by a lake" })
+      assert.deepStrictEqual(images.map(({ prompt }) => prompt), [
+        "a red cat",
+        "a red cat, night",
+        "a red cat, by a lake",
+        "a red cat, night, by a lake"
+      ])
     }).pipe(Effect.provide(runtime)))
 
   it.effect("names what is wrong with an axis", () =>
@@ -75,6 +87,7 @@ describe("an X/Y/Z plot", () => {
       assert.include(yield* wrong("Steps: many"), "x_axis: \"many\" is not a whole number")
       assert.include(yield* wrong("Prompt S/R: dog, cat"), "\"dog\", the first value, is in neither prompt")
       assert.include(yield* wrong("Steps: 1-1000"), "values are over the limit of 400")
+      assert.include(yield* wrong("Prompt matrix: a|b|c|d|e|f|g|h|i"), "values are over the limit of 400")
       assert.include(yield* wrong("Steps: 0"), "Correct steps:")
       assert.include(yield* wrong("Sampler: Euler, Oiler"), "Oiler")
     }).pipe(Effect.provide(runtime)))

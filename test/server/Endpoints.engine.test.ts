@@ -159,6 +159,27 @@ describe("txt2img", () => {
       assert.deepStrictEqual([unknown.status, field(unknown.body, "detail")], [422, "Script 'x' not found"])
     }))
 
+  it.live("makes the plots of the webui's scripts, by numbers and labels of axes", () =>
+    Effect.gen(function*() {
+      const { post } = yield* serving()
+      const plot = (script_name: string, script_args: ReadonlyArray<unknown>, prompt = "a red cat") =>
+        post(`${v1}/txt2img`, { ...small, prompt, script_name, script_args })
+      // Steps, and a sampler from a list of choices; the grid alone.
+      const grid = yield* plot("X/Y/Z plot", [4, "2-3", [], 9, "", ["Euler", "Heun"], 0, "", [], true, false])
+      assert.strictEqual(grid.status, 200)
+      assert.lengthOf(images(grid), 1)
+      assert.lengthOf(Array.from(String(field(info(grid), "all_seeds")).split(",")), 4)
+      const all = yield* plot("x/y/z plot", ["CFG Scale", "5, 7", [], "Nothing", "", [], "Nothing", "", [], true, true])
+      assert.lengthOf(images(all), 3)
+      // As before webui 1.6, without lists of choices.
+      assert.strictEqual((yield* plot("X/Y/Z plot", [4, "2", 0, "", 0, "", true])).status, 200)
+      const matrix = yield* plot("Prompt matrix", [false, false, "positive", "comma", 0], "a cat|night|by a lake")
+      assert.lengthOf(images(matrix), 5)
+      assert.include(String(field(info(matrix), "infotexts", 4)), "a cat, night, by a lake")
+      assert.strictEqual((yield* plot("Prompt matrix", [true], "a cat|night")).status, 422)
+      assert.strictEqual((yield* plot("X/Y/Z plot", ["Moods", "2"])).status, 422)
+    }))
+
   it.live("names every problem of a request, wherever it is found", () =>
     Effect.gen(function*() {
       const { post } = yield* serving()

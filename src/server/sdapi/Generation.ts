@@ -265,7 +265,7 @@ export class Generation extends Context.Service<Generation, {
         const asked = isImg2Img(request) ? yield* ofImg2Img(request) : yield* ofTxt2Img(request)
         const scripted = script === undefined
           ? asked
-          : yield* script(asked, { decode: unpack, multiple: yield* sizeMultipleOf(asked.override_settings) })
+          : yield* script.change(asked, { decode: unpack, multiple: yield* sizeMultipleOf(asked.override_settings) })
         const control_units = yield* unitsOf(request)
         const asking = { ...scripted, control_units, ...InfotextRequest.unitsOf(said, control_units) }
         const processing = yield* Effect.mapError(
@@ -296,7 +296,8 @@ export class Generation extends Context.Service<Generation, {
           )
         ).pipe(Effect.mapError((error) => fromRun(withScriptPaths(error))))
         const passedOver = unknownCheckpoint(request, processing, made.plan.model.name)
-        const images = replyImages(made).map(({ bytes }) => bytes)
+        const shownResult = script?.onlyGrid === true ? { ...made, images: [] } : made
+        const images = replyImages(shownResult).map(({ bytes }) => bytes)
         const maps = ControlNet.mapsOf(request, made)
         const reply: Reply = {
           images: request.send_images ? [...images, ...maps] : [],
