@@ -343,7 +343,20 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
         await number(page, name).pressSequentially(text)
         assert.strictEqual(await number(page, name).inputValue(), text)
       }
-      await prompt(page).fill("a pink heart")
+      await prompt(page).pressSequentially("a pink heart")
+      for (
+        const [key, text] of [
+          ["Control+ArrowUp", "a pink (heart:1.1)"],
+          ["Control+ArrowUp", "a pink (heart:1.2)"],
+          ["Control+ArrowDown", "a pink (heart:1.1)"],
+          ["Control+ArrowDown", "a pink heart"],
+          ["Control+ArrowDown", "a pink (heart:0.9)"],
+          ["Control+z", "a pink heart"]
+        ] as const
+      ) {
+        await page.keyboard.press(key)
+        assert.strictEqual(await prompt(page).inputValue(), text)
+      }
       await typed("CFG Scale", "0.05")
       await typed("CFG Scale", "7.50")
       await typed("Sampling steps", "3")

@@ -8,11 +8,12 @@ export type Prompts = { readonly prompt: string; readonly negative_prompt: strin
 
 const names = ["prompt", "negative_prompt"] as const
 
-// Only a command leaves the browser its own history of a field.
-const insert = (node: HTMLTextAreaElement, text: string): boolean => {
+/** Writes a text over a part of a field, from and to a place in it. False where the browser does not do it. */
+export const typeOver = (node: HTMLTextAreaElement, [from, to]: readonly [number, number], text: string): boolean => {
   node.focus({ preventScroll: true })
   if (document.activeElement !== node) return false
-  node.select()
+  node.setSelectionRange(from, to)
+  // Only a command leaves the browser its own history of a field.
   return document.execCommand(text === "" ? "delete" : "insertText", false, text)
 }
 
@@ -22,7 +23,9 @@ export const type = async (texts: Prompts) => {
   for (const name of names.toReversed()) {
     const node = document.getElementById(`field-${name}`)
     if (!(node instanceof HTMLTextAreaElement) || node.value === texts[name]) continue
-    if (!insert(node, texts[name]) || node.value !== texts[name]) change({ [name]: texts[name] })
+    if (!typeOver(node, [0, node.value.length], texts[name]) || node.value !== texts[name]) {
+      change({ [name]: texts[name] })
+    }
     if (matchMedia("(pointer: coarse)").matches) node.blur()
   }
   change(texts)
