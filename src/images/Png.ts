@@ -6,9 +6,9 @@
  */
 import * as Effect from "effect/Effect"
 import { promisify } from "node:util"
-import { constants, crc32, deflate, inflateSync } from "node:zlib"
+import { constants, crc32, deflate, deflateSync, inflateSync } from "node:zlib"
 import type { Raster } from "../core/Raster.ts"
-import { away, type Parts } from "../core/Work.ts"
+import { atOnce, away, type Parts } from "../core/Work.ts"
 import * as JsonInfotext from "../processing/JsonInfotext.ts"
 import * as Exif from "./Exif.ts"
 import { byLines, samplesOf } from "./Parts.ts"
@@ -156,6 +156,12 @@ export const encoding = Effect.fnUntraced(function*(raster: Raster) {
   const compressed = yield* Effect.promise(() => deflating(scanlines, isFlat ? ofDrawings : ofPhotographs))
   return fromScanlines(raster, compressed)
 })
+
+/** The same file, made at once in this thread. */
+export const encode = (raster: Raster): Uint8Array => {
+  const { isFlat, scanlines } = atOnce(filterInParts(raster))
+  return fromScanlines(raster, deflateSync(scanlines, isFlat ? ofDrawings : ofPhotographs))
+}
 
 const deflating = promisify(deflate)
 

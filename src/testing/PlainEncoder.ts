@@ -1,5 +1,6 @@
 /**
- * An encoder without a native package: it writes PNG files as `ImageEncoder` does, and no JPEG or WebP.
+ * An encoder without a native package: it writes PNG files as `ImageEncoder` does, and no JPEG or WebP. It takes no time
+ * by any clock: nothing of it happens in another thread, so a `TestClock` does not run ahead of it.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -19,7 +20,7 @@ export const encode = Effect.fnUntraced(function*({ infotext, raster }: Image, f
     })
   }
   yield* checkFilled(raster)
-  return Png.withInfotext(yield* Png.encoding(raster), infotext)
+  return Png.withInfotext(Png.encode(raster), infotext)
 })
 
 export const layer: Layer.Layer<ImageEncoder> = Layer.succeed(ImageEncoder, { encode, warm: () => Effect.void })

@@ -259,3 +259,13 @@ describe("formatFor", () => {
     assert.deepStrictEqual(formatFor({ width: 1, height: 65_536 }, jpg), png)
   })
 })
+
+describe("the encoder for tests", () => {
+  it.effect("writes the same PNG files, and takes no time by any clock", () =>
+    Effect.gen(function*() {
+      for (const channels of [1, 3, 4] as const) {
+        const given = image("a cat", channels)
+        assert.deepStrictEqual(Effect.runSync(PlainEncoder.encode(given)), yield* encode(given, png))
+      }
+    }).pipe(Effect.provide(ImageEncoder.layer)))
+})
