@@ -209,6 +209,8 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       yield* Effect.promise(async () => {
         await generateImage(page, "a red circle")
         await generateLong(page, "a blue square")
+        // A queue that is paused sooner does not begin it.
+        await page.getByText(/^Step \d+ of 150$/).waitFor()
         await button(page, "Pause").click()
         await page.getByText(/Paused, 1 running/).waitFor()
       })
