@@ -1,6 +1,6 @@
 /**
- * An encoder without a native package: it writes PNG files as `ImageEncoder` does, and no JPEG or WebP. It takes no time
- * by any clock: nothing of it happens in another thread, so a `TestClock` does not run ahead of it.
+ * An encoder without a native package: it writes PNG files as `ImageEncoder` does, and no JPEG or WebP. It takes no
+ * time by any clock: nothing of it happens in another thread, so a `TestClock` does not run ahead of it.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -1,8 +1,9 @@
 /**
  * Scripts that a request can name. Names are titles, in any case.
  *
- * Of the webui's selectable scripts there are `SD upscale`, `X/Y/Z plot` and `Prompt matrix`. Its always-on scripts (`Seed`, `Sampler`, `Refiner`) are
- * represented by the request's own fields; the arguments of `ControlNet` become units.
+ * Of the webui's selectable scripts there are `SD upscale`, `X/Y/Z plot` and `Prompt matrix`. Its always-on scripts
+ * (`Seed`, `Sampler`, `Refiner`) are represented by the request's own fields; the arguments of `ControlNet` become
+ * units.
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
@@ -67,7 +68,7 @@ const plotsFor = (is_img2img: boolean): ReadonlyArray<ScriptInfo> => {
       is_img2img,
       args: [
         argument("Put variable parts at start of prompt", false),
-        argument("Use different seed for each picture", false),
+        argument("Use different seed for each image", false),
         argument("Select prompt", "positive", { choices: ["positive", "negative"] }),
         argument("Select joining char", "comma", { choices: ["comma", "space"] }),
         argument("Grid margins (px)", 0, { minimum: 0, maximum: 500, step: 2 })
