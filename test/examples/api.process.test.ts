@@ -70,8 +70,8 @@ layer(served, { excludeTestServices: true })("a program that asks a server", (it
         })
       )
       const bundled = yield* Effect.promise(() => readFile(outfile))
-      // Mostly Effect's; the contract with all fields and settings is about a fifth.
-      assert.isBelow(gzipSync(bundled, { level: 9 }).length, 97_000)
+      // Mostly Effect's; the contract with all fields, settings and errors is about a fifth.
+      assert.isBelow(gzipSync(bundled, { level: 9 }).length, 99_000)
       const { draw }: typeof Draw = yield* Effect.promise(() => import(pathToFileURL(outfile).href))
       const shown: Array<string> = []
       const show = (src: string) => shown.push(src)
