@@ -37,7 +37,7 @@ import { finishedOf } from "./finished.ts"
 import * as Metrics from "./metrics.ts"
 import { removeUnnamed } from "./removeUnnamed.ts"
 import type { RunEvent } from "./RunEvent.ts"
-import { type BlobHash, blobsOf, isEnded, type Moment, type RunRecord } from "./RunRecord.ts"
+import { type BlobHash, blobsOf, isEnded, isFleeting, type Moment, type RunRecord } from "./RunRecord.ts"
 import { resultOf, type RunResult, storedResult } from "./RunResult.ts"
 import { beatEvery, type Keep, RunStore, type RunStoreError, type Worker } from "./RunStore.ts"
 import { shownError } from "./shownErrors.ts"
@@ -473,17 +473,19 @@ const follow = (shell: Shell, execution: Execution) => {
 // would report the same images. What could not be written is reported the next time.
 const reportMade = (
   { store }: Shell,
-  { reported, reporting, run: { attempt, id, keep } }: Execution,
+  { reported, reporting, run }: Execution,
   { extraImages, images }: Pick<RunResult, "extraImages" | "images">,
   news: ReadonlyArray<RunEvent> = []
 ) =>
   reporting.withPermits(1)(Effect.uninterruptible(Effect.gen(function*() {
+    const { attempt, id } = run
+    const options = { fleeting: isFleeting(run) }
     const fresh = images.filter(({ index }) => !reported.has(index))
     const theirs = extraImages.filter(({ index }) => fresh.some((image) => image.index === index))
     const made: ReadonlyArray<RunEvent> = fresh.length === 0 ? [] : [{
       _tag: "ImagesMade",
-      images: yield* keepImages(fresh, { fleeting: !keep }),
-      extras: yield* keepExtras(theirs, { fleeting: !keep })
+      images: yield* keepImages(fresh, options),
+      extras: yield* keepExtras(theirs, options)
     }]
     if (made.length + news.length === 0) return
     yield* store.append(id, [...made, ...news], { attempt })
@@ -558,9 +560,9 @@ const endOf = Effect.fnUntraced(
       const { extraImages, interrupted, plan, warnings } = exit.value
       // Stopped after a batch: others go on with the rest.
       if (end === "given back" && interrupted) return { _tag: "Returned", lost: false } satisfies RunEvent
-      const isKept = run.keep || run.bound === null
-      const extras = yield* keepExtras(isKept ? extraImages : [], { fleeting: !run.keep })
-      const maps = yield* keepMaps(isKept ? exit.value.maps : [], { fleeting: !run.keep })
+      const isStored = !isFleeting(run)
+      const extras = yield* keepExtras(isStored ? extraImages : [], {})
+      const maps = yield* keepMaps(isStored ? exit.value.maps : [], {})
       return { _tag: "Done", interrupted, extras, maps, plan, warnings } satisfies RunEvent
     }
     if (end === "given back") return { _tag: "Returned", lost: false } satisfies RunEvent

@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import { RunError } from "../contract/errors.ts"
 import {
   isEnded,
+  isFleeting,
   Moment,
   noImages,
   PlanFacts,
@@ -164,7 +165,7 @@ export const apply = (
     case "Done": {
       if (run.state !== "running") return undefined
       // Whose client waits at another process comes for them there.
-      const keep = run.keep || run.bound === null
+      const keep = !isFleeting(run)
       return {
         ...ended(event.interrupted ? "interrupted" : "done", keep),
         extras: keep ? event.extras : [],

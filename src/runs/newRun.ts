@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import { Options, OptionsPatch, type OptionsSnapshot } from "../processing/Options.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { costOf } from "./QueueOrder.ts"
+import { isFleeting } from "./RunRecord.ts"
 import type { NewRun } from "./RunStore.ts"
 import { keepSent, withoutImages } from "./stored.ts"
 
@@ -23,7 +24,7 @@ export const newRun = Effect.fnUntraced(function*(processing: Processing, { sett
   const run: NewRun = {
     ...particulars,
     request: withoutImages(processing),
-    sent: yield* keepSent(processing, { fleeting: !particulars.keep }),
+    sent: yield* keepSent(processing, { fleeting: isFleeting(particulars) }),
     settings: changedSettings(settings),
     cost: costOf(processing)
   }
