@@ -40,14 +40,14 @@ export class ImageEncoder extends Context.Service<ImageEncoder, {
   /** Loads what `encode` needs for a format, ahead of its first use. */
   readonly warm: (format: ImageFormat["format"]) => Effect.Effect<void>
 }>()("serena/images/ImageEncoder") {
-  /** PNG files by Node's zlib, others by sharp. */
+  /** PNG files by Node's zlib, others, and those of very large images, by sharp. */
   static readonly layer: Layer.Layer<ImageEncoder> = Layer.sync(ImageEncoder, () =>
     ImageEncoder.of({
       encode: Effect.fnUntraced(function*({ infotext, raster }, format) {
         yield* checkFilled(raster)
         // Neither can be stopped, so an interruption waits until it is done.
         const file = yield* Effect.uninterruptible(
-          format.format === "png" ? Png.encoding(raster) : bySharp(raster, { ...format, format: format.format })
+          format.format === "png" && raster.data.length <= mostSamples ? Png.encoding(raster) : bySharp(raster, format)
         )
         const whole = Metadata.withInfotext(file, infotext)
         // Nothing but the text's length can be wrong with a file that was just written.
@@ -90,10 +90,10 @@ export const checkFilled = ({ channels, data, height, width }: Raster): Effect.E
 // Sharp brings a native library, so it is loaded when the first image is written with it and not before.
 const loadSharp = () => import("sharp")
 
-/** What sharp writes. */
-type Compressed = ImageFormat & { readonly format: "jpg" | "webp" }
+/** Samples of the largest PNG file that is put together in this thread: more would hold it up. */
+const mostSamples = 2 ** 24
 
-const bySharp = ({ channels, data, height, width }: Raster, format: Compressed) =>
+const bySharp = ({ channels, data, height, width }: Raster, format: ImageFormat) =>
   Effect.tryPromise({
     try: async () => {
       const { default: sharp } = await loadSharp()
@@ -106,7 +106,13 @@ const bySharp = ({ channels, data, height, width }: Raster, format: Compressed) 
     catch: (cause) => new ImageCodecError({ reason: cause instanceof Error ? cause.message : String(cause) })
   })
 
-const inFormat = (pipeline: Sharp, { format, lossless, quality }: Compressed): Sharp =>
-  format === "jpg"
-    ? pipeline.flatten({ background: "#ffffff" }).jpeg({ quality })
-    : pipeline.webp({ quality, lossless })
+const inFormat = (pipeline: Sharp, { format, lossless, quality }: ImageFormat): Sharp => {
+  switch (format) {
+    case "png":
+      return pipeline.png()
+    case "jpg":
+      return pipeline.flatten({ background: "#ffffff" }).jpeg({ quality })
+    case "webp":
+      return pipeline.webp({ quality, lossless })
+  }
+}
