@@ -228,7 +228,7 @@ describe("GET /v1/runs/{id}/events", () => {
   it.live("brings previews to those who ask, and to no one else", () =>
     Effect.gen(function*() {
       const { events, submit } = yield* started({ model: slow, opts: { show_progress_every_n_steps: 1 } })
-      const { id } = yield* submit({ ...small, steps: 12 })
+      const { id } = yield* submit({ ...small, steps: 150 })
       const [without, withThem] = yield* Effect.all([events(id), events(id, "?previews=true")], { concurrency: 2 })
       const previews = (all: ReadonlyArray<Sent>) =>
         all.flatMap(({ event }) => event._tag === "Step" && event.preview !== null ? [event.preview] : [])
