@@ -5,12 +5,10 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
-import * as Result from "effect/Result"
-import type { Problem } from "../core/Problem.ts"
-import { InvalidOptions } from "../processing/Options.ts"
 import { ServerOptions, ServerSettings } from "../server/host/ServerOptions.ts"
 import { logDefects } from "./failures.ts"
-import { byFlag, helpOf, notNumbers, tableOf, toFlags, toNames, written } from "./Flags.ts"
+import { helpOf, notNumbers, tableOf, toFlags, toNames, written } from "./Flags.ts"
+import { ofPlaces, settled, wrong } from "./processCommand.ts"
 import * as ProcessFlags from "./ProcessFlags.ts"
 import { observe } from "./telemetry.ts"
 
@@ -61,30 +59,27 @@ export const settingsFile = Effect.fnUntraced(function*(dataDir: string | undefi
   return dataDir === undefined ? undefined : path.join(dataDir, "settings.json")
 })
 
-const wrong = (path: string, message: string) => Effect.fail(new InvalidOptions({ problems: [{ path, message }] }))
-
 /** The command. */
 export const serve = Command.make(
   "serve",
   config,
   Effect.fnUntraced(function*(input) {
-    const server = yield* Effect.result(ServerOptions.decode(serverOptions(input)))
-    const hasFile = Result.isSuccess(server) && server.success.options_file !== undefined
-    const setup = yield* Effect.result(ProcessFlags.decode(input, { keeps: !hasFile }))
-    const problems: ReadonlyArray<Problem> = [
-      ...notNumbers(input.server, table),
-      ...(Result.isFailure(server) ? server.failure.problems : []),
-      ...(Result.isFailure(setup) ? setup.failure : [])
-    ]
-    if (Result.isFailure(server) || Result.isFailure(setup) || problems.length > 0) {
-      return yield* new InvalidOptions({ problems: problems.map(byFlag({ ...ProcessFlags.table, ...all })) })
-    }
+    const decoded = ServerOptions.decode(serverOptions(input))
+    const hasFile = Effect.match(decoded, {
+      onFailure: () => false,
+      onSuccess: ({ options_file }) => options_file !== undefined
+    })
+    const { own: server, setup } = yield* settled(
+      decoded,
+      Effect.flatMap(hasFile, (hasFile) => ProcessFlags.decode(input, { keeps: !hasFile })),
+      { notNumbers: notNumbers(input.server, table), table: all }
+    )
     const { launch } = yield* Effect.promise(() => import("../server/launch.ts"))
-    const { cmdOpts, options, otlpEndpoint } = setup.success
-    const options_file = server.success.options_file ?? (yield* settingsFile(cmdOpts.dataDir))
-    const telemetry = yield* observe(otlpEndpoint, { counts: server.success.metrics })
+    const { cmdOpts, options, otlpEndpoint } = setup
+    const options_file = server.options_file ?? (yield* settingsFile(cmdOpts.dataDir))
+    const telemetry = yield* observe(otlpEndpoint, { counts: server.metrics })
     yield* launch({
-      server: { ...server.success, options_file },
+      server: { ...server, options_file },
       logJson: input.log_json,
       cmdOpts,
       options,
@@ -93,8 +88,7 @@ export const serve = Command.make(
       Effect.provide(telemetry.layer),
       Effect.catchTags({
         ServeError: ({ cause }) => wrong("--port", cause instanceof Error ? cause.message : String(cause)),
-        RunStoreError: ({ message }) => wrong("--database", message),
-        BlobError: ({ message }) => wrong("--blobs", message)
+        ...ofPlaces
       })
     )
   }, logDefects)

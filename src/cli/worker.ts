@@ -3,12 +3,10 @@
  */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
-import type { Problem } from "../core/Problem.ts"
-import { InvalidOptions } from "../processing/Options.ts"
 import * as WorkerOptions from "../server/host/WorkerOptions.ts"
 import { logDefects } from "./failures.ts"
-import { byFlag, notNumbers, tableOf, toFlags, written } from "./Flags.ts"
+import { notNumbers, tableOf, toFlags, written } from "./Flags.ts"
+import { ofPlaces, settled } from "./processCommand.ts"
 import * as ProcessFlags from "./ProcessFlags.ts"
 import { observe } from "./telemetry.ts"
 
@@ -20,37 +18,27 @@ const config = {
   log_json: ProcessFlags.logJson
 } satisfies Command.Command.Config
 
-const wrong = (path: string, message: string) => Effect.fail(new InvalidOptions({ problems: [{ path, message }] }))
-
 /** The command. */
 export const worker = Command.make(
   "worker",
   config,
   Effect.fnUntraced(function*(input) {
-    const decoded = yield* Effect.result(WorkerOptions.decode(written(input.worker, table)))
-    const setup = yield* Effect.result(ProcessFlags.decode(input, { keeps: true }))
-    const problems: ReadonlyArray<Problem> = [
-      ...notNumbers(input.worker, table),
-      ...(Result.isFailure(decoded) ? decoded.failure.problems : []),
-      ...(Result.isFailure(setup) ? setup.failure : [])
-    ]
-    if (Result.isFailure(decoded) || Result.isFailure(setup) || problems.length > 0) {
-      return yield* new InvalidOptions({ problems: problems.map(byFlag({ ...ProcessFlags.table, ...table })) })
-    }
+    const { own, setup } = yield* settled(
+      WorkerOptions.decode(written(input.worker, table)),
+      ProcessFlags.decode(input, { keeps: true }),
+      { notNumbers: notNumbers(input.worker, table), table }
+    )
     const { work } = yield* Effect.promise(() => import("../server/work.ts"))
-    const { cmdOpts, otlpEndpoint } = setup.success
+    const { cmdOpts, otlpEndpoint } = setup
     const telemetry = yield* observe(otlpEndpoint)
     yield* work({
-      worker: decoded.success,
+      worker: own,
       logJson: input.log_json,
       cmdOpts,
       hooks: telemetry.hooks
     }).pipe(
       Effect.provide(telemetry.layer),
-      Effect.catchTags({
-        RunStoreError: ({ message }) => wrong("--database", message),
-        BlobError: ({ message }) => wrong("--blobs", message)
-      })
+      Effect.catchTags(ofPlaces)
     )
   }, logDefects)
 ).pipe(

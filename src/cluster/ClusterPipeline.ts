@@ -7,7 +7,6 @@
  * process. Of what only the worker knows, nothing is made up: plans have no infotexts and no noise levels, and an
  * image's appearance before its second pass is not available.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -16,19 +15,15 @@ import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
 import * as Raster from "../core/Raster.ts"
 import * as batches from "../diffusion/batches.ts"
+import * as elsewhere from "../diffusion/elsewhere.ts"
 import * as output from "../diffusion/output.ts"
-import { decodeSource, factsOf } from "../diffusion/readSource.ts"
 import { ImageDecoder } from "../images/ImageDecoder.ts"
 import type { ImageEncoder } from "../images/ImageEncoder.ts"
 import type { ImageStore } from "../images/ImageStore.ts"
 import { calledModel } from "../models/ModelFile.ts"
-import { drawSeeds } from "../planning/drawSeeds.ts"
-import { outline, plan } from "../planning/plan.ts"
 import type { RunPlan } from "../planning/RunPlan.ts"
 import { firstSeeds } from "../planning/seeds.ts"
-import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
-import { firstAxis } from "../processing/Plot.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { ClusterError } from "../runner/ClusterError.ts"
 import { stages } from "../runner/Lifecycle.ts"
@@ -72,38 +67,14 @@ export const layer = (options: ClusterPipelineOptions = {}): Layer.Layer<Pipelin
     })
   )
 
-const prepare = Effect.fn("prepare")(function*({ processing: asked, runId }: ProcessingRequest<Processing>) {
-  const { cmdOpts: { limits }, model, opts, state } = yield* RuntimeContext
-  const axis = firstAxis(asked)
-  if (axis !== undefined) {
-    const message = "a run in a cluster makes no plot. Make its cells one by one, or the plot on this machine"
-    return yield* new InvalidProcessing({ problems: [{ path: axis, message }] })
-  }
-  const source = asked._tag === "Img2Img"
-    ? factsOf(yield* decodeSource(asked, limits), asked.mask === undefined ? "none" : "used")
-    : undefined
-  const settled = yield* Effect.fromResult(outline({
-    runId,
-    processing: asked,
-    model,
-    opts,
-    limits,
-    source,
-    upscalers: undefined,
-    styles: undefined,
+const prepare = Effect.fnUntraced(function*(request: ProcessingRequest<Processing>) {
+  const { opts } = yield* RuntimeContext
+  return yield* elsewhere.prepare(request, {
+    where: "in a cluster",
     // Workers know the names that are known here.
-    server: { samplers: [], schedulers: [] }
-  }))
-  const { processing } = settled
-  yield* output.check(processing, opts)
-  const seeds = yield* drawSeeds(processing, state.finished[0])
-  yield* state.update({
-    activity: "preparing",
-    passCount: processing.n_iter * (settled.hires === undefined ? 1 : 2),
-    samplingSteps: processing.steps
+    names: Effect.succeed({ samplers: [], schedulers: [] }),
+    model: Effect.succeed({ name: calledModel(opts.sd_model_checkpoint), hash: undefined })
   })
-  const named = { name: calledModel(opts.sd_model_checkpoint), hash: undefined }
-  return plan(settled, { ...seeds, model: named, startedAt: yield* Clock.currentTimeMillis })
 })
 
 const unavailable = ({ message }: { readonly message: string }) =>
@@ -150,7 +121,11 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan, options: ClusterPi
   })
   return yield* Effect.acquireUseRelease(
     store.submit(asking, { queue: Infinity }).pipe(Effect.mapError(unavailable)),
-    () => Effect.raceFirst(Effect.raceFirst(made, followed(id, batches.passesOf(plan))), passedOn(ask)),
+    () =>
+      Effect.raceFirst(
+        Effect.raceFirst(made, followed(id, batches.passesOf(plan))),
+        elsewhere.passOn({ interrupt: ask("interrupt"), skip: ask("skip") })
+      ),
     // Nothing more of it is wanted here.
     () => Effect.ignore(Effect.timeout(Effect.andThen(ask("cancel"), release(id)), "5 seconds"))
   )
@@ -249,24 +224,6 @@ const followed = Effect.fnUntraced(function*(id: string, passes: number) {
       const stored = Option.getOrUndefined(yield* store.previews.get(id))
       if (stored !== undefined) yield* state.update({ preview: yield* previewOf(stored) })
     }).pipe(Effect.ignore))
-  return yield* Effect.never
-})
-
-// Wishes of this side, as soon as they are there.
-const passedOn = Effect.fnUntraced(function*(ask: (wish: Wish) => Effect.Effect<void>) {
-  const { state } = yield* RuntimeContext
-  let asked = false
-  yield* Stream.runForEach(state.changes, ({ interrupted, skipped }) =>
-    Effect.gen(function*() {
-      if (interrupted && !asked) {
-        asked = true
-        yield* ask("interrupt")
-      }
-      if (skipped) {
-        yield* state.update({ skipped: false })
-        yield* ask("skip")
-      }
-    }))
   return yield* Effect.never
 })
 

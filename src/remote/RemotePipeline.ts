@@ -9,7 +9,6 @@
  *
  * Several clients of a webui share one progress: what is shown may be another's run. A Serena is asked for this one.
  */
-import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
@@ -17,22 +16,17 @@ import type { HttpClient } from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
-import * as Stream from "effect/Stream"
 import * as Raster from "../core/Raster.ts"
 import * as batches from "../diffusion/batches.ts"
+import * as elsewhere from "../diffusion/elsewhere.ts"
 import * as output from "../diffusion/output.ts"
-import { decodeSource, factsOf } from "../diffusion/readSource.ts"
 import * as FileSignature from "../images/FileSignature.ts"
 import { ImageDecoder } from "../images/ImageDecoder.ts"
 import type { ImageEncoder } from "../images/ImageEncoder.ts"
 import type { ImageStore } from "../images/ImageStore.ts"
-import { drawSeeds } from "../planning/drawSeeds.ts"
 import { areKnown, type ServerNames } from "../planning/names.ts"
-import { outline, plan } from "../planning/plan.ts"
 import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
-import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
-import { firstAxis } from "../processing/Plot.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { stages } from "../runner/Lifecycle.ts"
 import { Pipeline } from "../runner/Pipeline.ts"
@@ -70,38 +64,14 @@ export const layer = (options: RemotePipelineOptions): Layer.Layer<Pipeline, nev
     })
   )
 
-const prepare = Effect.fn("prepare")(
-  function*({ processing: asked, runId }: ProcessingRequest<Processing>, server: RemoteServer.RemoteServer) {
-    const { cmdOpts: { limits }, model, opts, state } = yield* RuntimeContext
-    const axis = firstAxis(asked)
-    if (axis !== undefined) {
-      const message = "a run on another server makes no plot. Make its cells one by one, or the plot on this machine"
-      return yield* new InvalidProcessing({ problems: [{ path: axis, message }] })
-    }
-    const source = asked._tag === "Img2Img"
-      ? factsOf(yield* decodeSource(asked, limits), asked.mask === undefined ? "none" : "used")
-      : undefined
-    const settled = yield* Effect.fromResult(outline({
-      runId,
-      processing: asked,
-      model,
-      opts,
-      limits,
-      source,
-      upscalers: undefined,
-      styles: undefined,
-      server: yield* namesFor(asked, server)
-    }))
-    const { processing } = settled
-    yield* output.check(processing, opts)
-    const seeds = yield* drawSeeds(processing, state.finished[0])
-    yield* state.update({
-      activity: "preparing",
-      passCount: processing.n_iter * (settled.hires === undefined ? 1 : 2),
-      samplingSteps: processing.steps
+const prepare = Effect.fnUntraced(
+  function*(request: ProcessingRequest<Processing>, server: RemoteServer.RemoteServer) {
+    const { opts } = yield* RuntimeContext
+    return yield* elsewhere.prepare(request, {
+      where: "on another server",
+      names: namesFor(request.processing, server),
+      model: modelTitle(opts, server)
     })
-    const title = yield* modelTitle(opts, server)
-    return plan(settled, { ...seeds, model: title, startedAt: yield* Clock.currentTimeMillis })
   }
 )
 
@@ -201,23 +171,9 @@ const watch = Effect.fnUntraced(function*({ index, plan, taskId }: Asked, { poll
   return yield* Effect.forever(Effect.andThen(Effect.sleep(pollInterval), Effect.ignore(look)))
 })
 
-// Wishes of this side, as soon as they are there.
-const passOn = Effect.fnUntraced(function*({ taskId }: Asked, server: RemoteServer.RemoteServer) {
-  const { state } = yield* RuntimeContext
-  let asked = false
-  yield* Stream.runForEach(state.changes, ({ interrupted, skipped }) =>
-    Effect.gen(function*() {
-      if (interrupted && !asked) {
-        asked = true
-        yield* Effect.ignore(server.interrupt(taskId))
-      }
-      if (skipped) {
-        yield* state.update({ skipped: false })
-        yield* Effect.ignore(server.skip(taskId))
-      }
-    }))
-  return yield* Effect.never
-})
+// Wishes of this side.
+const passOn = ({ taskId }: Asked, server: RemoteServer.RemoteServer) =>
+  elsewhere.passOn({ interrupt: Effect.ignore(server.interrupt(taskId)), skip: Effect.ignore(server.skip(taskId)) })
 
 /** The images of a reply, each with its masks and its texts. */
 const received = Effect.fnUntraced(function*(

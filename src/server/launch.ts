@@ -1,8 +1,6 @@
 /**
  * The server as a process, from its options to its shutdown.
  */
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import * as NodePath from "@effect/platform-node/NodePath"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -10,39 +8,29 @@ import * as Fiber from "effect/Fiber"
 import { HttpServer } from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
-import { ImageDecoder } from "../images/ImageDecoder.ts"
-import { ImageEncoder } from "../images/ImageEncoder.ts"
-import type { CommandOptions } from "../processing/CommandOptions.ts"
-import { Options, type OptionsPatch } from "../processing/Options.ts"
-import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
+import { Options } from "../processing/Options.ts"
 import { RunStore } from "../runs/RunStore.ts"
 import * as Stores from "../runs/Stores.ts"
-import * as Serena from "../Serena.ts"
 import { Lifetime } from "./host/Lifetime.ts"
 import { ModelTitles } from "./host/ModelTitles.ts"
 import { ServerOptions, type ServerSettings } from "./host/ServerOptions.ts"
 import * as StudioFiles from "./host/StudioFiles.ts"
 import * as Mcp from "./mcp/Routes.ts"
 import * as OpenAi from "./openai/Routes.ts"
-import { layerLog, signal, warnOfModels } from "./process.ts"
+import { layerLog, layerMachine, type MachineOptions, signal, warnOfModels } from "./process.ts"
 import * as Reference from "./Reference.ts"
 import * as Scrape from "./Scrape.ts"
 import * as Server from "./Server.ts"
 import * as V1 from "./v1/Routes.ts"
 
-export interface LaunchOptions {
+export interface LaunchOptions extends MachineOptions {
   readonly server: ServerSettings
-  readonly cmdOpts: Partial<CommandOptions["Service"]>
-  /** Settings to start with. They go over those of the settings file, and are not saved in it. */
-  readonly options?: OptionsPatch | undefined
-  /** Observers of every run. */
-  readonly hooks?: ReadonlyArray<HookSet> | undefined
   /** Whether lines of the log are JSON. */
   readonly logJson: boolean
 }
 
 /** The server with the models, files and image codecs of this machine. */
-export const layer = ({ cmdOpts, hooks = [], options, server }: Omit<LaunchOptions, "logJson">) =>
+export const layer = ({ server, ...machine }: Omit<LaunchOptions, "logJson">) =>
   Server.layer(
     Layer.mergeAll(
       V1.layer,
@@ -52,16 +40,9 @@ export const layer = ({ cmdOpts, hooks = [], options, server }: Omit<LaunchOptio
       StudioFiles.layer,
       server.metrics ? Scrape.layer : Layer.empty
     ),
-    Stores.layer({ database: server.database, blobs: server.blobs, dataDir: cmdOpts.dataDir })
+    Stores.layer({ database: server.database, blobs: server.blobs, dataDir: machine.cmdOpts.dataDir })
   ).pipe(
-    Layer.provideMerge(Layer.mergeAll(
-      Serena.layer({ cmdOpts, options, hooks: RunnerHooks.layer(...hooks) }),
-      ImageDecoder.layer,
-      ImageEncoder.layer,
-      NodeFileSystem.layer,
-      NodePath.layer,
-      ServerOptions.layer(server)
-    ))
+    Layer.provideMerge(Layer.merge(layerMachine(machine), ServerOptions.layer(server)))
   )
 
 /** Listens until a signal or a permitted client shuts the server down, then waits for executing runs. */

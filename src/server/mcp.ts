@@ -2,8 +2,6 @@
  * The tools of the Model Context Protocol as a process: a client starts it, and speaks with it over standard input and
  * output. Nothing else is written to standard output.
  */
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import * as NodePath from "@effect/platform-node/NodePath"
 import * as McpServer from "effect/ai/McpServer"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
@@ -14,50 +12,33 @@ import * as Layer from "effect/Layer"
 import { Stdio } from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { isAbsolute, join, resolve } from "node:path"
-import { ImageDecoder } from "../images/ImageDecoder.ts"
-import { ImageEncoder } from "../images/ImageEncoder.ts"
-import type { CommandOptions } from "../processing/CommandOptions.ts"
-import { Options, type OptionsPatch } from "../processing/Options.ts"
-import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
+import { Options } from "../processing/Options.ts"
 import { RunStore } from "../runs/RunStore.ts"
 import * as Stores from "../runs/Stores.ts"
-import * as Serena from "../Serena.ts"
 import type { McpSettings } from "./host/McpOptions.ts"
 import { RunQueue } from "./host/RunQueue.ts"
 import { ServerOptions } from "./host/ServerOptions.ts"
 import * as Registrations from "./mcp/Registrations.ts"
 import { ToolImages } from "./mcp/ToolImages.ts"
-import { layerLog, signal, warnOfModels } from "./process.ts"
+import { layerLog, layerMachine, type MachineOptions, signal, warnOfModels } from "./process.ts"
 import * as Server from "./Server.ts"
 import { layerServices } from "./v1/Handlers.ts"
 
-export interface McpOptions {
+export interface McpOptions extends MachineOptions {
   readonly server: McpSettings
-  readonly cmdOpts: Partial<CommandOptions["Service"]>
-  /** Settings to start with. */
-  readonly options?: OptionsPatch | undefined
-  /** Observers of every run. */
-  readonly hooks?: ReadonlyArray<HookSet> | undefined
   /** Whether lines of the log are JSON. */
   readonly logJson: boolean
 }
 
 /** The services of a server that listens nowhere, with the models of this machine. */
-const layer = ({ cmdOpts, hooks = [], options, server }: McpOptions) =>
+const layer = ({ server, ...machine }: McpOptions) =>
   ToolImages.layer({ files: true }).pipe(
     Layer.provideMerge(layerServices),
     Layer.provideMerge(Server.layerServices),
     Layer.provideMerge(
-      Stores.layer({ database: server.database, blobs: server.blobs, dataDir: cmdOpts.dataDir })
+      Stores.layer({ database: server.database, blobs: server.blobs, dataDir: machine.cmdOpts.dataDir })
     ),
-    Layer.provideMerge(Layer.mergeAll(
-      Serena.layer({ cmdOpts, options, hooks: RunnerHooks.layer(...hooks) }),
-      ImageDecoder.layer,
-      ImageEncoder.layer,
-      NodeFileSystem.layer,
-      NodePath.layer,
-      ServerOptions.layer(server)
-    ))
+    Layer.provideMerge(Layer.merge(layerMachine(machine), ServerOptions.layer(server)))
   )
 
 // A client starts its servers in a folder of its own choice, often one that cannot be written.

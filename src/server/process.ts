@@ -1,9 +1,37 @@
 /**
- * What `serena serve` and `serena worker` have in common as processes: their log, and the signals that end them.
+ * What `serena serve`, `serena worker` and `serena mcp` have in common as processes: the services of their machine,
+ * their log, and the signals that end them.
  */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import { ImageDecoder } from "../images/ImageDecoder.ts"
+import { ImageEncoder } from "../images/ImageEncoder.ts"
 import { emptyFolders, unusableModels } from "../models/ModelFiles.ts"
+import type { CommandOptions } from "../processing/CommandOptions.ts"
+import type { OptionsPatch } from "../processing/Options.ts"
+import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
+import * as Serena from "../Serena.ts"
+
+export interface MachineOptions {
+  readonly cmdOpts: Partial<CommandOptions["Service"]>
+  /** Settings to start with. They go over those of the settings file, and are not saved in it. */
+  readonly options?: OptionsPatch | undefined
+  /** Observers of every run. */
+  readonly hooks?: ReadonlyArray<HookSet> | undefined
+}
+
+/** The models, files and image codecs of this machine. */
+export const layerMachine = ({ cmdOpts, hooks = [], options }: MachineOptions) =>
+  Layer.mergeAll(
+    Serena.layer({ cmdOpts, options, hooks: RunnerHooks.layer(...hooks) }),
+    ImageDecoder.layer,
+    ImageEncoder.layer,
+    NodeFileSystem.layer,
+    NodePath.layer
+  )
 
 /** Warns of what is in the models folders and does not load, or that nothing is. */
 export const warnOfModels = Effect.gen(function*() {

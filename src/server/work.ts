@@ -2,36 +2,26 @@
  * A worker as a process: it takes runs from a database that it shares with servers, makes their images, and puts them
  * where all of them find them. It listens nowhere.
  */
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import * as NodePath from "@effect/platform-node/NodePath"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import { ImageDecoder } from "../images/ImageDecoder.ts"
-import { ImageEncoder } from "../images/ImageEncoder.ts"
-import type { CommandOptions } from "../processing/CommandOptions.ts"
-import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
 import { Dispatcher, thisWorker } from "../runs/Dispatcher.ts"
 import { RunStore } from "../runs/RunStore.ts"
 import * as Stores from "../runs/Stores.ts"
-import * as Serena from "../Serena.ts"
 import { offeredModels } from "./host/offeredModels.ts"
 import type { WorkerSettings } from "./host/WorkerOptions.ts"
-import { layerLog, signal, warnOfModels } from "./process.ts"
+import { layerLog, layerMachine, type MachineOptions, signal, warnOfModels } from "./process.ts"
 
-export interface WorkOptions {
+export interface WorkOptions extends Omit<MachineOptions, "options"> {
   readonly worker: WorkerSettings
-  readonly cmdOpts: Partial<CommandOptions["Service"]>
-  /** Observers of every run. */
-  readonly hooks?: ReadonlyArray<HookSet> | undefined
   /** Whether lines of the log are JSON. */
   readonly logJson: boolean
 }
 
 /** The worker with the models of this machine. */
-const layer = ({ cmdOpts, hooks = [], worker }: WorkOptions) =>
+const layer = ({ cmdOpts, hooks, worker }: WorkOptions) =>
   Layer.unwrap(Effect.map(offeredModels, ({ loaded, models }) =>
     Dispatcher.layer({
       slots: worker.concurrency,
@@ -50,13 +40,7 @@ const layer = ({ cmdOpts, hooks = [], worker }: WorkOptions) =>
       Layer.provideMerge(
         Stores.layer({ database: worker.database, blobs: worker.blobs, dataDir: cmdOpts.dataDir, follows: false })
       ),
-      Layer.provideMerge(Layer.mergeAll(
-        Serena.layer({ cmdOpts, hooks: RunnerHooks.layer(...hooks) }),
-        ImageDecoder.layer,
-        ImageEncoder.layer,
-        NodeFileSystem.layer,
-        NodePath.layer
-      ))
+      Layer.provideMerge(layerMachine({ cmdOpts, hooks }))
     )
 
 /**

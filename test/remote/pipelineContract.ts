@@ -222,6 +222,25 @@ export const pipelineContract = (name: string, make: Make) =>
         }).pipe(Effect.provide(layer))
       }))
 
+    it.live("goes on with the next batch when it is asked to skip one", () =>
+      Effect.gen(function*() {
+        const layer = yield* make({ engine: { model: slow } })
+        yield* Effect.gen(function*() {
+          const runs = yield* Runs
+          const request = { ...cat, steps: 100, n_iter: 2 }
+          const whole = yield* processImages(request)
+          const fiber = yield* Effect.forkChild(processImages(request, { runId: "r1" }))
+          yield* Stream.runHead(Stream.filter(runs.watch("r1"), ({ samplingStep }) => samplingStep >= 2))
+          const [run] = yield* runs.list
+          yield* run?.skip ?? Effect.die("no run")
+          const { images } = yield* Fiber.join(fiber)
+          assert.deepStrictEqual(images.map(({ index }) => index), [0, 1])
+          const [first, second] = images.map(({ pixels }) => pixels)
+          assert.notDeepEqual(first, whole.images[0]?.pixels)
+          assert.deepStrictEqual(second, whole.images[1]?.pixels)
+        }).pipe(Effect.provide(layer))
+      }))
+
     it.live("stops when its caller is interrupted, and goes on with the next run", () =>
       Effect.gen(function*() {
         const layer = yield* make({ engine: { model: slow } })

@@ -2,18 +2,10 @@
  * OpenAI's image API as OpenAPI paths, from the schemas of its requests.
  */
 import type * as OpenApi from "effect/http-api/OpenApi"
-import type * as JsonSchema from "effect/JsonSchema"
+import { type Json, object, text } from "../host/jsonSchemas.ts"
 import type { Access } from "../host/ServerOptions.ts"
 import { type Kind, parametersOf } from "./ImagesRequest.ts"
 
-type Json = JsonSchema.JsonSchema
-
-const object = (properties: Readonly<Record<string, Json>>, required: ReadonlyArray<string> = []): Json => ({
-  type: "object",
-  properties,
-  ...(required.length > 0 && { required: [...required] })
-})
-const text: Json = { type: "string" }
 const textOrNull: Json = { type: ["string", "null"] }
 const count: Json = { type: "integer", minimum: 0 }
 

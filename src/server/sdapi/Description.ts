@@ -6,25 +6,17 @@
  */
 import * as Effect from "effect/Effect"
 import type * as OpenApi from "effect/http-api/OpenApi"
-import type * as JsonSchema from "effect/JsonSchema"
 import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
 import { type Described, fieldOf } from "../../core/Field.ts"
 import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
+import { type Json, object, text } from "../host/jsonSchemas.ts"
 import type { Access } from "../host/ServerOptions.ts"
 import * as ControlNet from "./ControlNet.ts"
 import { decodeImg2Img, decodeTxt2Img, Img2ImgRequest, Txt2ImgRequest } from "./ImageRequest.ts"
 import { Float } from "./PythonJson.ts"
 import { type Endpoint, endpoints } from "./Routes.ts"
 
-type Json = JsonSchema.JsonSchema
-
-const object = (properties: Readonly<Record<string, Json>>, required: ReadonlyArray<string> = []): Json => ({
-  type: "object",
-  properties,
-  ...(required.length > 0 && { required: [...required] })
-})
-const text: Json = { type: "string" }
 const image: Json = { type: "string", description: "An image in base64, bare or as a data URL." }
 const anything: Json = {}
 const list = (items: Json): Json => ({ type: "array", items })
