@@ -4,7 +4,6 @@
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import { HttpServer } from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
@@ -17,7 +16,7 @@ import { ServerOptions, type ServerSettings } from "./host/ServerOptions.ts"
 import * as StudioFiles from "./host/StudioFiles.ts"
 import * as Mcp from "./mcp/Routes.ts"
 import * as OpenAi from "./openai/Routes.ts"
-import { layerLog, layerMachine, type MachineOptions, signal, warnOfModels } from "./process.ts"
+import { layerLog, layerMachine, type MachineOptions, untilSignal, warnOfModels } from "./process.ts"
 import * as Reference from "./Reference.ts"
 import * as Scrape from "./Scrape.ts"
 import * as Server from "./Server.ts"
@@ -47,32 +46,32 @@ export const layer = ({ server, ...machine }: Omit<LaunchOptions, "logJson">) =>
 
 /** Listens until a signal or a permitted client shuts the server down, then waits for executing runs. */
 export const launch = Effect.fn("launch")(
-  function*(options: LaunchOptions) {
-    const context = yield* Layer.build(layer(options))
-    const { address } = Context.get(context, HttpServer)
-    const port = address._tag === "UnixPathAddress" ? options.server.port : address.port
-    const scheme = options.server.tls_certfile === undefined ? "http" : "https"
-    const host = options.server.host.includes(":")
-      ? `[${options.server.host.replaceAll(/[[\]]/g, "")}]`
-      : options.server.host
-    const { options_file } = options.server
-    const settings = options_file === undefined
-      ? "Settings are in memory only and end with the server."
-      : `Settings are kept in ${Context.get(context, Path.Path).resolve(options_file)}`
-    const { outlives, where } = Context.get(context, RunStore)
-    const runs = outlives ? `Runs are kept in ${where}` : "Runs are in memory only and end with the server."
-    yield* Effect.provideContext(warnOfModels, context)
-    // Heard from here on: who reads the next line may send one at once.
-    const stopped = yield* Effect.forkScoped(signal, { startImmediately: true })
-    yield* Console.log(`Serena listens on ${scheme}://${host}:${port}\n${settings}\n${runs}`)
-    // Model titles show a hash once it is known.
-    const { sd_model_checkpoint } = yield* Context.get(context, Options).snapshot
-    yield* Effect.forkScoped(Context.get(context, ModelTitles).learn(sd_model_checkpoint))
-    yield* Effect.raceFirst(Fiber.join(stopped), Context.get(context, Lifetime).ended)
-    yield* Console.error(
-      `Stopping. Executing runs have ${options.server.grace} seconds to finish; a second signal exits at once.`
-    )
-  },
+  (options: LaunchOptions) =>
+    untilSignal(
+      Effect.tap(Layer.build(layer(options)), (context) => Effect.provideContext(warnOfModels, context)),
+      Effect.fnUntraced(function*(context, stopped) {
+        const { address } = Context.get(context, HttpServer)
+        const port = address._tag === "UnixPathAddress" ? options.server.port : address.port
+        const scheme = options.server.tls_certfile === undefined ? "http" : "https"
+        const host = options.server.host.includes(":")
+          ? `[${options.server.host.replaceAll(/[[\]]/g, "")}]`
+          : options.server.host
+        const { options_file } = options.server
+        const settings = options_file === undefined
+          ? "Settings are in memory only and end with the server."
+          : `Settings are kept in ${Context.get(context, Path.Path).resolve(options_file)}`
+        const { outlives, where } = Context.get(context, RunStore)
+        const runs = outlives ? `Runs are kept in ${where}` : "Runs are in memory only and end with the server."
+        yield* Console.log(`Serena listens on ${scheme}://${host}:${port}\n${settings}\n${runs}`)
+        // Model titles show a hash once it is known.
+        const { sd_model_checkpoint } = yield* Context.get(context, Options).snapshot
+        yield* Effect.forkScoped(Context.get(context, ModelTitles).learn(sd_model_checkpoint))
+        yield* Effect.raceFirst(stopped, Context.get(context, Lifetime).ended)
+        yield* Console.error(
+          `Stopping. Executing runs have ${options.server.grace} seconds to finish; a second signal exits at once.`
+        )
+      })
+    ),
   Effect.scoped,
   (effect, { logJson }) => Effect.provide(effect, layerLog(logJson))
 )

@@ -20,7 +20,7 @@ import { RunQueue } from "./host/RunQueue.ts"
 import { ServerOptions } from "./host/ServerOptions.ts"
 import * as Registrations from "./mcp/Registrations.ts"
 import { ToolImages } from "./mcp/ToolImages.ts"
-import { layerLog, layerMachine, type MachineOptions, signal, warnOfModels } from "./process.ts"
+import { layerLog, layerMachine, type MachineOptions, untilSignal, warnOfModels } from "./process.ts"
 import * as Server from "./Server.ts"
 import { layerServices } from "./v1/Handlers.ts"
 
@@ -58,33 +58,37 @@ const saveInDataFolder = Effect.fnUntraced(function*({ cmdOpts: { dataDir }, opt
  * it is cancelled.
  */
 export const serveStdio = Effect.fn("serveStdio")(
-  function*(options: McpOptions) {
-    const context = yield* Layer.build(layer(options))
-    const stdio = yield* Stdio
-    const { grace } = options.server
-    yield* Effect.provideContext(Effect.andThen(saveInDataFolder(options), warnOfModels), context)
-    const stopped = yield* Effect.forkScoped(signal, { startImmediately: true })
-    const closed = yield* Deferred.make<void>()
-    const input = Stream.ensuring(stdio.stdin, Deferred.succeed(closed, undefined))
-    const answering = McpServer.layerStdio({ ...Registrations.about, registrations: Registrations.layer }).pipe(
-      Layer.provide(Layer.succeed(Stdio, { ...stdio, stdin: input })),
-      Layer.orDie
-    )
-    // It is interrupted by the server itself once the last answer is written.
-    const answers = yield* Effect.forkScoped(Effect.provideContext(Layer.launch(answering), context))
-    const { outlives, where } = Context.get(context, RunStore)
-    yield* Console.error(
-      "Serena answers a client of the Model Context Protocol on standard input and output.\n" +
-        (outlives ? `Runs are kept in ${where}` : "Runs are in memory only and end with the process.")
-    )
-    yield* Effect.raceFirst(
-      Fiber.join(stopped),
-      Effect.andThen(Deferred.await(closed), Effect.timeoutOption(Fiber.await(answers), grace * 1000))
-    )
-    // Calls that are left cancel their runs.
-    yield* Fiber.interrupt(answers)
-    yield* Context.get(context, RunQueue).drain(0)
-  },
+  (options: McpOptions) =>
+    untilSignal(
+      Effect.tap(
+        Layer.build(layer(options)),
+        (context) => Effect.provideContext(Effect.andThen(saveInDataFolder(options), warnOfModels), context)
+      ),
+      Effect.fnUntraced(function*(context, stopped) {
+        const stdio = yield* Stdio
+        const { grace } = options.server
+        const closed = yield* Deferred.make<void>()
+        const input = Stream.ensuring(stdio.stdin, Deferred.succeed(closed, undefined))
+        const answering = McpServer.layerStdio({ ...Registrations.about, registrations: Registrations.layer }).pipe(
+          Layer.provide(Layer.succeed(Stdio, { ...stdio, stdin: input })),
+          Layer.orDie
+        )
+        // It is interrupted by the server itself once the last answer is written.
+        const answers = yield* Effect.forkScoped(Effect.provideContext(Layer.launch(answering), context))
+        const { outlives, where } = Context.get(context, RunStore)
+        yield* Console.error(
+          "Serena answers a client of the Model Context Protocol on standard input and output.\n" +
+            (outlives ? `Runs are kept in ${where}` : "Runs are in memory only and end with the process.")
+        )
+        yield* Effect.raceFirst(
+          stopped,
+          Effect.andThen(Deferred.await(closed), Effect.timeoutOption(Fiber.await(answers), grace * 1000))
+        )
+        // Calls that are left cancel their runs.
+        yield* Fiber.interrupt(answers)
+        yield* Context.get(context, RunQueue).drain(0)
+      })
+    ),
   Effect.scoped,
   (effect, { logJson }) => Effect.provide(effect, layerLog(logJson))
 )

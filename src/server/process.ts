@@ -5,8 +5,11 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import { ImageDecoder } from "../images/ImageDecoder.ts"
 import { ImageEncoder } from "../images/ImageEncoder.ts"
 import { emptyFolders, unusableModels } from "../models/ModelFiles.ts"
@@ -48,8 +51,8 @@ export const layerLog = (isJson: boolean) => Logger.layer([isJson ? Logger.conso
 // Milliseconds in which signals count as one: npm forwards the Ctrl-C that the terminal also sends to this process.
 const samePress = 200
 
-/** Waits for the first signal. Later ones have their default effect. */
-export const signal = Effect.callback<void>((resume) => {
+// Waits for the first signal. Later ones have their default effect.
+const signal = Effect.callback<void>((resume) => {
   const silence = () => {
     process.off("SIGINT", listen)
     process.off("SIGTERM", listen)
@@ -61,3 +64,18 @@ export const signal = Effect.callback<void>((resume) => {
   process.on("SIGINT", listen)
   process.on("SIGTERM", listen)
 })
+
+/**
+ * Starts a process, and gives what was started to `use` with a wait for the signal that ends it. Signals are heard from
+ * the beginning, as clients reach a server before its start has ended: one that comes during the start ends it.
+ */
+export const untilSignal = <A, E, R, E2, R2>(
+  start: Effect.Effect<A, E, R>,
+  use: (started: A, stopped: Effect.Effect<void>) => Effect.Effect<void, E2, R2>
+): Effect.Effect<void, E | E2, R | R2 | Scope.Scope> =>
+  Effect.gen(function*() {
+    const heard = yield* Effect.forkScoped(signal, { startImmediately: true })
+    const stopped = Fiber.join(heard)
+    const started = yield* Effect.raceFirst(Effect.asSome(start), Effect.as(stopped, Option.none<A>()))
+    if (Option.isSome(started)) yield* use(started.value, stopped)
+  })

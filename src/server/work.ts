@@ -5,14 +5,13 @@
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { Dispatcher, thisWorker } from "../runs/Dispatcher.ts"
 import { RunStore } from "../runs/RunStore.ts"
 import * as Stores from "../runs/Stores.ts"
 import { offeredModels } from "./host/offeredModels.ts"
 import type { WorkerSettings } from "./host/WorkerOptions.ts"
-import { layerLog, layerMachine, type MachineOptions, signal, warnOfModels } from "./process.ts"
+import { layerLog, layerMachine, type MachineOptions, untilSignal, warnOfModels } from "./process.ts"
 
 export interface WorkOptions extends Omit<MachineOptions, "options"> {
   readonly worker: WorkerSettings
@@ -47,20 +46,20 @@ const layer = ({ cmdOpts, hooks, worker }: WorkOptions) =>
  * Takes runs until a signal. Then it finishes the batch in work, gives the rest of its run back for others, and ends.
  */
 export const work = Effect.fn("work")(
-  function*(options: WorkOptions) {
-    const context = yield* Layer.build(layer(options))
-    const { drain, name } = Context.get(context, Dispatcher)
-    yield* Effect.provideContext(warnOfModels, context)
-    // Heard from here on: who reads the next line may send one at once.
-    const stopped = yield* Effect.forkScoped(signal, { startImmediately: true })
-    yield* Console.log(`Worker ${name} takes runs from ${Context.get(context, RunStore).where}`)
-    yield* Fiber.join(stopped)
-    const { grace } = options.worker
-    yield* Console.error(
-      `Stopping. The batch in work has ${grace} seconds to finish; a second signal exits at once.`
-    )
-    yield* drain(grace * 1000)
-  },
+  (options: WorkOptions) =>
+    untilSignal(
+      Effect.tap(Layer.build(layer(options)), (context) => Effect.provideContext(warnOfModels, context)),
+      Effect.fnUntraced(function*(context, stopped) {
+        const { drain, name } = Context.get(context, Dispatcher)
+        yield* Console.log(`Worker ${name} takes runs from ${Context.get(context, RunStore).where}`)
+        yield* stopped
+        const { grace } = options.worker
+        yield* Console.error(
+          `Stopping. The batch in work has ${grace} seconds to finish; a second signal exits at once.`
+        )
+        yield* drain(grace * 1000)
+      })
+    ),
   Effect.scoped,
   (effect, { logJson }) => Effect.provide(effect, layerLog(logJson))
 )

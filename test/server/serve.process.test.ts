@@ -209,6 +209,22 @@ describe("serena serve", () => {
       yield* address
     }))
 
+  it.live("ends in peace from its first answer on, while it is still looking through its models", () =>
+    Effect.gen(function*() {
+      const models = yield* folder
+      yield* Effect.promise(() =>
+        Promise.all(
+          Array.from({ length: 300 }, (_, index) => writeFile(join(models, `${index}.safetensors`), "weights"))
+        )
+      )
+      const port = yield* freePort
+      const { child, ended } = yield* start(["--port", String(port), "--models-dir", models])
+      while ((yield* knock(port, "/health/live")) === undefined) { /* it does not listen yet */ }
+      child.kill("SIGTERM")
+      const { code, errors } = yield* ended
+      assert.strictEqual(code, 0, errors)
+    }))
+
   it.live("works where nothing can be written to the folder of temporary files", () =>
     Effect.gen(function*() {
       const place = yield* folder
