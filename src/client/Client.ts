@@ -144,6 +144,11 @@ export interface Client {
   readonly thumbnail: (id: string, index: number) => Reply<Uint8Array, Errors.RunNotFound | Errors.ImageNotFound>
   /** The bytes of a grid, mask or composite, by its position among the run's `extras`. */
   readonly extra: (id: string, position: number) => Reply<Uint8Array, Errors.RunNotFound | Errors.ImageNotFound>
+  /** The bytes of a small copy of it. */
+  readonly extraThumbnail: (
+    id: string,
+    position: number
+  ) => Reply<Uint8Array, Errors.RunNotFound | Errors.ImageNotFound>
   /** The bytes of the latest preview, a PNG file. */
   readonly preview: (id: string) => Reply<Uint8Array, Errors.RunNotFound | Errors.ImageNotFound>
   readonly models: Reply<ReadonlyArray<Model>>
@@ -335,6 +340,7 @@ export const make = Effect.fn("Client.make")(function*({ auth, fetch, url }: Cli
     image: (id, index) => bytesOf(api.runs.image({ params: { id, index } })),
     thumbnail: (id, index) => bytesOf(api.runs.thumbnail({ params: { id, index } })),
     extra: (id, index) => bytesOf(api.runs.extra({ params: { id, index } })),
+    extraThumbnail: (id, index) => bytesOf(api.runs.extraThumbnail({ params: { id, index } })),
     preview: (id) => bytesOf(api.runs.preview({ params: { id } })),
     models: ask(api.catalogue.models()),
     modelFiles: (query = {}) => ask(api.catalogue.modelFiles({ query })),

@@ -190,6 +190,11 @@ export class Runs extends HttpApiGroup.make("runs").add(
     success: file,
     error: [Errors.RunNotFound, Errors.ImageNotFound]
   }).annotateMerge(described("Get the file of a grid, mask or composite", "By its position among the run's `extras`.")),
+  HttpApiEndpoint.get("extraThumbnail", "/runs/:id/extras/:index/thumbnail", {
+    params: { ...run, index: position },
+    success: HttpApiSchema.StreamUint8Array({ contentType: "image/webp" }),
+    error: [Errors.RunNotFound, Errors.ImageNotFound]
+  }).annotateMerge(described("Get a small copy of a grid, mask or composite", "As of an image.")),
   HttpApiEndpoint.get("preview", "/runs/:id/preview", {
     params: run,
     success: HttpApiSchema.StreamUint8Array({ contentType: "image/png" }),

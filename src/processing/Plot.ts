@@ -29,11 +29,12 @@ export interface Labels {
 /** Most cells of a plot. */
 export const mostCells = 400
 
-const names = ["x_axis", "y_axis", "z_axis"] as const
+/** The fields of the axes. */
+export const axisNames = ["x_axis", "y_axis", "z_axis"] as const
 
 type Kind = "float" | "flag" | "int" | "text"
 
-interface Axis {
+export interface Axis {
   readonly label: string
   /** The name of the field or setting. */
   readonly name: string
@@ -161,16 +162,30 @@ export const axes: ReadonlyArray<Axis> = [
   { label: "Prompt matrix", name: "prompt_matrix", kind: "text", change: appended, valuesOf: combinations }
 ]
 
+/** The axes that a kind of request has. */
+export const axesFor = (kind: Processing["_tag"]): ReadonlyArray<Axis> =>
+  axes.filter(({ isFor = kind }) => isFor === kind)
+
+/** The parts of an axis's text: the name as it is written, the axis of that name, if there is one, and the values. */
+export const parted = (text: string, kind: Processing["_tag"]) => {
+  const colon = text.indexOf(":")
+  const name = text.slice(0, colon === -1 ? undefined : colon).trim()
+  const axis = axesFor(kind).find(({ label, name: own }) =>
+    [label, own].some((one) => one.toLowerCase() === name.toLowerCase())
+  )
+  return { name, axis, written: colon === -1 ? "" : text.slice(colon + 1) }
+}
+
 /** Whether a request has an axis. */
-export const firstAxis = (asked: Processing): typeof names[number] | undefined =>
-  names.find((name) => (asked[name] ?? "").trim() !== "")
+export const firstAxis = (asked: Pick<Processing, typeof axisNames[number]>): typeof axisNames[number] | undefined =>
+  axisNames.find((name) => (asked[name] ?? "").trim() !== "")
 
 /** The cells of a request with axes; `undefined` without one. */
 export const plotOf = (asked: Processing): Result.Result<Plot | undefined, ReadonlyArray<Problem>> => {
   const { x_axis: _, y_axis: __, z_axis: ___, ...rest } = asked
   if (firstAxis(asked) === undefined) return Result.succeed(undefined)
   const problems: Array<Problem> = []
-  const read = names.map((path) => {
+  const read = axisNames.map((path) => {
     const axis = readAxis(asked, asked[path] ?? "")
     if (Result.isFailure(axis)) problems.push({ path, message: axis.failure })
     return Result.isFailure(axis) ? nothing : axis.success
@@ -207,18 +222,12 @@ const nothing: ReadAxis = { values: [""], labels: [""], change: (processing) => 
 
 const readAxis = (asked: Processing, text: string): Result.Result<ReadAxis, string> => {
   if (text.trim() === "") return Result.succeed(nothing)
-  const colon = text.indexOf(":")
-  const name = text.slice(0, colon === -1 ? undefined : colon).trim()
-  const known = axes.filter(({ isFor = asked._tag }) => isFor === asked._tag)
-  const axis = known.find(({ label, name: own }) =>
-    [label, own].some((one) => one.toLowerCase() === name.toLowerCase())
-  )
+  const { axis, name, written } = parted(text, asked._tag)
   if (axis === undefined) {
-    const near = nearest(name, known.map(({ label }) => label))
+    const near = nearest(name, axesFor(asked._tag).map(({ label }) => label))
     const hint = near === undefined ? "" : `. Did you mean "${near}"?`
     return Result.fail(`no axis of ${asked._tag === "Txt2Img" ? "txt2img" : "img2img"} is named "${name}"${hint}`)
   }
-  const written = colon === -1 ? "" : text.slice(colon + 1)
   const values = axis.valuesOf?.(written) ?? valuesOf(axis.kind, written)
   if (values.length === 0) {
     return Result.fail(`the axis ${axis.label} has no values. Write them as "${axis.label}: 1, 2"`)
@@ -228,6 +237,13 @@ const readAxis = (asked: Processing, text: string): Result.Result<ReadAxis, stri
   const labels = values.map((value) => isShort ? value : `${axis.label}: ${value}`)
   return Result.succeed({ change: axis.change, values, labels })
 }
+
+/** Values as an axis has them: with commas between them, and in quotation marks where they hold one. */
+export const listOf = (values: ReadonlyArray<unknown>): string =>
+  values.map((value) => {
+    const text = String(value)
+    return /[",]/.test(text) ? `"${text.replaceAll("\"", "\"\"")}"` : text
+  }).join(", ")
 
 // Values between commas; in quotation marks they may hold commas, and two marks are one.
 const valuesOf = (kind: Kind, text: string): ReadonlyArray<string> => {

@@ -45,7 +45,10 @@ const form = {
   inpainting_fill: true,
   inpaint_full_res: true,
   inpaint_full_res_padding: true,
-  inpainting_mask_invert: true
+  inpainting_mask_invert: true,
+  x_axis: true,
+  y_axis: true,
+  z_axis: true
 } satisfies Record<keyof Form, true>
 
 const names = Struct.keys(form)

@@ -229,6 +229,68 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       await choose(page, "shapes-128")
     }))
 
+  it.effect("makes a plot of what is typed by keys alone, shows it before its cells, and brings its axes back", () =>
+    visiting(async (page) => {
+      const { keyboard } = page
+      const values = (axis: string) => page.getByRole("textbox", { name: `Values of the ${axis} axis` })
+      for (const name of ["Width", "Height"]) await number(page, name).fill("64")
+      await prompt(page).fill("a red circle")
+      await page.locator("summary", { hasText: "Plot" }).press("Enter")
+      await page.getByRole("combobox", { name: "X axis" }).focus()
+      await keyboard.type("Steps")
+      await keyboard.press("Tab")
+      await keyboard.type("some")
+      await keyboard.press("Control+Enter")
+      await problem(page, "\"some\" is not a whole number.").waitFor()
+      assert.isTrue(await values("X").evaluate((node) => node === document.activeElement))
+      await values("X").press("Control+a")
+      await keyboard.type("2-4 (+2)")
+      assert.strictEqual(await page.locator("[data-problem=x_axis]:visible").count(), 0)
+      await page.getByRole("combobox", { name: "Y axis" }).focus()
+      await keyboard.type("Prompt m")
+      await keyboard.press("Tab")
+      await keyboard.type("night | rain")
+      await page.getByText("2 × 4: 8 images, and one that shows all of them with their values.").waitFor()
+      // What the server has names for is written by a button.
+      await page.getByRole("combobox", { name: "Z axis" }).focus()
+      await keyboard.type("Sched")
+      await button(page, "All").press("Enter")
+      assert.match(await values("Z").inputValue(), /^Automatic, Uniform, Karras, /)
+      await page.getByRole("combobox", { name: "Z axis" }).selectOption("Nothing")
+      assert.deepStrictEqual(await serious(page), [])
+
+      const request = await submitted(page, () => generate(page).click())
+      assert.deepInclude(request, { x_axis: "Steps: 2-4 (+2)", y_axis: "Prompt matrix: night | rain" })
+      assert.notProperty(request, "z_axis")
+      const made = page.locator(".plotted .stage-image")
+      await made.first().waitFor()
+      assert.strictEqual(await made.count(), 9)
+      await page.waitForFunction(() => {
+        const [first, ...others] = document.querySelectorAll<HTMLImageElement>(".plotted img")
+        return first !== undefined && first.naturalHeight > 4 * 64 && others.every((cell) => cell.naturalHeight === 64)
+      })
+      await page.waitForFunction(() => document.querySelector<HTMLImageElement>(".thumb img")?.naturalWidth)
+      await button(page, "Open: Plot: a red circle").first().press("Enter")
+      const dialog = page.getByRole("dialog", { name: "Image viewer" })
+      await dialog.getByText("1 of 9").waitFor()
+      for (let i = 0; i < 4; i++) await keyboard.press("ArrowRight")
+      await dialog.locator("dd").getByText("Steps: 4, night").waitFor()
+      assert.include(await dialog.locator("pre").innerText(), "a red circle, night\nSteps: 4")
+      await keyboard.press("Escape")
+
+      await page.setViewportSize({ width: 360, height: 780 })
+      assert.isAtMost(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0)
+      for (const axis of ["X", "Y"]) await page.getByRole("combobox", { name: `${axis} axis` }).selectOption("Nothing")
+      await page.getByText("Choose what differs from column to column").waitFor()
+      await opener(page, 0).press("Enter")
+      await button(dialog, "Reuse all settings").click()
+      await page.getByText("The form has the settings of this image.").waitFor()
+      assert.deepStrictEqual([await values("X").inputValue(), await values("Y").inputValue()], [
+        "2-4 (+2)",
+        "night | rain"
+      ])
+    }))
+
   it.effect("asks how closely the image is followed where a model edits images, and only there", () =>
     visiting(async (page) => {
       const scale = number(page, "Image CFG scale")

@@ -2,6 +2,7 @@
  * The webui's scripts `X/Y/Z plot` and `Prompt matrix`: their arguments become the axes of a request.
  */
 import * as Effect from "effect/Effect"
+import { listOf } from "../../processing/Plot.ts"
 import { type ApiError, problem } from "./ApiError.ts"
 import { readFlag, readInt, readText } from "./Fields.ts"
 
@@ -67,12 +68,6 @@ export interface Plotted {
 
 const wrong = (message: string) => problem(["body", "script_args"], message)
 
-const csv = (values: ReadonlyArray<unknown>): string =>
-  values.map((value) => {
-    const text = String(value)
-    return /[",]/.test(text) ? `"${text.replaceAll("\"", "\"\"")}"` : text
-  }).join(", ")
-
 /**
  * `X/Y/Z plot`: three times type, values and chosen values, whether the legend is drawn, lone images and sub grids are
  * in the reply, and so on. Types are numbers or labels. Chosen values, where there are some, go before written ones.
@@ -93,7 +88,7 @@ export const xyzPlot = Effect.fnUntraced(function*(
       : types[index ?? 0]
     if (label === undefined) return yield* wrong(`${name.slice(0, 1)} type: no axis is ${JSON.stringify(type)}`)
     if (label === "Nothing") continue
-    const values = width === 3 && Array.isArray(chosen) && chosen.length > 0 ? csv(chosen) : readText(written) ?? ""
+    const values = width === 3 && Array.isArray(chosen) && chosen.length > 0 ? listOf(chosen) : readText(written) ?? ""
     fields[name] = `${label}: ${values}`
   }
   if (Object.keys(fields).length === 0) return yield* wrong("no axis has a type other than Nothing")

@@ -84,6 +84,27 @@ export const layerRuns = HttpApiBuilder.group(
         ? yield* notFound(place)
         : { run, image, bytes: bytes.value }
     })
+    const extraOf = Effect.fnUntraced(function*({ id, index }: ImagePlace) {
+      const run = yield* find(id)
+      const extra = run.record.extras[index]
+      const bytes = extra === undefined ? Option.none() : yield* queue.file(extra.blob)
+      if (extra === undefined || Option.isNone(bytes)) {
+        return yield* new ImageNotFound({ id, image: `extras/${index}` })
+      }
+      const name = `${extra.kind.replaceAll(" ", "-")}${extra.index === null ? "" : `-${extra.index}`}`
+      return { run, extra, name, bytes: bytes.value }
+    })
+    // A small copy, which is made only for clients that do not have it.
+    const smallOf = Effect.fnUntraced(function*(
+      bytes: Uint8Array,
+      { error, ...named }: { readonly tag: string; readonly name: string; readonly error: ImageNotFound }
+    ) {
+      const file = { bytes, format: "webp", path: null } as const
+      const about = { ...named, known: yield* known }
+      if (isKnown(about)) return fileResponse(file, about)
+      const small = yield* Effect.mapError(thumbnail(bytes), () => error)
+      return fileResponse({ ...file, bytes: small }, about)
+    })
 
     return handlers
       .handleRaw("submit", ({ request }) =>
@@ -148,27 +169,21 @@ export const layerRuns = HttpApiBuilder.group(
       .handle("thumbnail", ({ params }) =>
         Effect.gen(function*() {
           const { bytes, image, run } = yield* imageOf(params)
-          const file = { bytes, format: "webp", path: null } as const
-          const about = {
-            tag: `${run.id}-thumbnails-${params.index}`,
-            name: `${params.index}-${image.seed}-small`,
-            known: yield* known
-          }
-          if (isKnown(about)) return fileResponse(file, about)
-          const small = yield* Effect.mapError(thumbnail(bytes), () => notFound(params))
-          return fileResponse({ ...file, bytes: small }, about)
+          const tag = `${run.id}-thumbnails-${params.index}`
+          return yield* smallOf(bytes, { tag, name: `${params.index}-${image.seed}-small`, error: notFound(params) })
         }))
       .handle("extra", ({ params }) =>
         Effect.gen(function*() {
-          const run = yield* find(params.id)
-          const extra = run.record.extras[params.index]
-          const bytes = extra === undefined ? Option.none() : yield* queue.file(extra.blob)
-          if (extra === undefined || Option.isNone(bytes)) {
-            return yield* new ImageNotFound({ id: params.id, image: `extras/${params.index}` })
-          }
+          const { bytes, extra, name, run } = yield* extraOf(params)
           const tag = `${run.id}-extras-${params.index}`
-          const name = `${extra.kind.replaceAll(" ", "-")}${extra.index === null ? "" : `-${extra.index}`}`
-          return fileResponse({ ...extra, bytes: bytes.value }, { tag, name, known: yield* known })
+          return fileResponse({ ...extra, bytes }, { tag, name, known: yield* known })
+        }))
+      .handle("extraThumbnail", ({ params }) =>
+        Effect.gen(function*() {
+          const { bytes, name, run } = yield* extraOf(params)
+          const tag = `${run.id}-extras-thumbnails-${params.index}`
+          const error = new ImageNotFound({ id: params.id, image: `extras/${params.index}` })
+          return yield* smallOf(bytes, { tag, name: `${name}-small`, error })
         }))
       .handle("preview", ({ params }) =>
         Effect.gen(function*() {

@@ -11,6 +11,8 @@ export const Shown = (
 ) => {
   const attempt = useSignal(0)
   const isLost = useSignal(false)
+  // Of an image whose size is not known before it is loaded.
+  const shape = useSignal(1)
   // Once the server answers again, what could not be loaded is asked for anew.
   useEffect(() => {
     if (isAway.value || !isLost.peek()) return
@@ -24,13 +26,15 @@ export const Shown = (
   return (
     <img
       src={attempt.value === 0 ? file : `${file}?again=${attempt.value}`}
-      width={image.width}
-      height={image.height}
-      alt={image.prompt === "" ? "An image without a prompt" : image.prompt}
+      {...image.isPlot ? {} : { width: image.width, height: image.height }}
+      alt={image.name}
       loading={isLarge ? "eager" : "lazy"}
       decoding="async"
-      style={isLarge ? { "--shape": image.width / image.height } : {}}
+      style={isLarge ? { "--shape": image.isPlot ? shape.value : image.width / image.height } : {}}
       draggable={false}
+      onLoad={({ currentTarget: { naturalHeight, naturalWidth } }) => {
+        shape.value = naturalWidth / naturalHeight
+      }}
       onError={() => {
         isLost.value = true
       }}

@@ -4,6 +4,10 @@
 import type { AskedRequest } from "../api.ts"
 
 const labels: ReadonlyArray<readonly [name: string, label: string]> = [
+  ["cell", "Cell"],
+  ["x_axis", "X axis"],
+  ["y_axis", "Y axis"],
+  ["z_axis", "Z axis"],
   ["prompt", "Prompt"],
   ["negative_prompt", "Negative prompt"],
   ["steps", "Steps"],

@@ -137,7 +137,7 @@ const Thumb = ({ cell, isJoined, isReached, onFocus }: {
             type="button"
             class="open"
             {...reached}
-            aria-label={`Open: ${nameOf(prompt)}, seed ${image.seed}`}
+            aria-label={`Open: ${image.isPlot ? image.name : `${nameOf(prompt)}, seed ${image.seed}`}`}
             onClick={onTile(cell.item)}
           >
             <Shown image={image} />

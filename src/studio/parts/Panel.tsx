@@ -10,6 +10,7 @@ import type { Kind } from "../state/ui.ts"
 import { ControlNets } from "./ControlNets.tsx"
 import { Hires, MoreChoices, Variation } from "./Folds.tsx"
 import { Networks } from "./Networks.tsx"
+import { PlotAxes } from "./Plot.tsx"
 import { Seed } from "./Seed.tsx"
 import { Size } from "./Size.tsx"
 import { Inpainting, SourceSection, Strength } from "./SourceSection.tsx"
@@ -86,6 +87,7 @@ export const Panel = ({ kind }: { readonly kind: Kind }) => (
         <ControlNets kind={kind} />
         <Variation />
         <MoreChoices kind={kind} />
+        <PlotAxes kind={kind} />
       </div>
     </div>
     <div class="panel-foot">

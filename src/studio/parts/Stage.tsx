@@ -242,17 +242,22 @@ const Made = ({ children, images, isOld = false }: {
   readonly isOld?: boolean | undefined
   readonly children?: ComponentChildren
 }) => (
-  <div class={`stage-images ${images.length === 1 && children === undefined ? "one" : "many"}${isOld ? " old" : ""}`}>
+  <div
+    class={`stage-images ${images.length === 1 && children === undefined ? "one" : "many"}${isOld ? " old" : ""}${
+      images[0]?.isPlot === true ? " plotted" : ""
+    }`}
+  >
     {images.map((image) => (
       <button
         key={image.key}
         type="button"
         class="stage-image"
-        aria-label={`Open: ${image.prompt}`}
+        aria-label={`Open: ${image.name}`}
         onClick={() => view(image, "stage")}
         {...dragging(image)}
       >
-        <Shown image={image} isLarge />
+        {/* The cells of a plot are many: small copies of them suffice next to it. */}
+        <Shown image={image} isLarge={image.isPlot || images[0]?.isPlot !== true} />
       </button>
     ))}
     {children}

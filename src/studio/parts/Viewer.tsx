@@ -9,6 +9,7 @@ import { Icon } from "../controls/Icon.tsx"
 import { Shown } from "../controls/Shown.tsx"
 import { addTag, closeViewer, type GalleryImage, remove, removeTag, star, step, viewed } from "../state/gallery.ts"
 import { complain } from "../state/notices.ts"
+import { cellOf } from "../state/plot.ts"
 import { vary } from "../state/runs.ts"
 import { copyImage, copyText, download, reuse, send, sendToUpscale, useSeed } from "../state/transfer.ts"
 import { showWhole, zoomBy } from "../state/zoom.ts"
@@ -120,7 +121,7 @@ const Actions = ({ all, at, image, run }: {
       <Icon name="up" />
       Upscale
     </button>
-    {run.request._tag === "Txt2Img" && run.request.control_units.length === 0
+    {run.request._tag === "Txt2Img" && run.request.control_units.length === 0 && !image.isPlot
       ? (
         <button type="button" class="button" onClick={() => void vary(run, image)}>
           <Icon name="tune" />
@@ -179,6 +180,7 @@ export const Viewer = () => {
   const frame = useRef<HTMLDivElement>(null)
   const now = viewed.value
   const isOpen = now !== undefined
+  const cell = now === undefined || now.image.isPlot ? undefined : cellOf(now.run.request, now.image.index)
   useLayoutEffect(() => {
     if (isOpen && dialog.current?.open === false) dialog.current.showModal()
     if (!isOpen && dialog.current?.open === true) dialog.current.close()
@@ -222,7 +224,7 @@ export const Viewer = () => {
               : (
                 <Compared
                   before={{ url: compared.value.url, label: "The image to compare with" }}
-                  after={{ url: now.image.url, label: now.image.prompt }}
+                  after={{ url: now.image.url, label: now.image.name }}
                 />
               )}
             <button
@@ -263,8 +265,13 @@ export const Viewer = () => {
             </div>
             <Actions image={now.image} run={now.run} all={now.all} at={now.at} />
             <Facts
-              request={now.run.request}
-              known={{ seed: now.image.seed, width: now.image.width, height: now.image.height }}
+              request={cell?.request ?? now.run.request}
+              known={now.image.isPlot ? { seed: now.image.seed } : {
+                cell: cell?.label,
+                seed: now.image.seed,
+                width: now.image.width,
+                height: now.image.height
+              }}
             />
             <Tags run={now.run} />
             <div class="field">

@@ -50,6 +50,10 @@ export interface Form {
   readonly inpaint_full_res: string
   readonly inpaint_full_res_padding: number | null
   readonly inpainting_mask_invert: string
+  /** `Steps: 5, 10`: an axis and its values. Values without an axis are kept for the next one. */
+  readonly x_axis: string
+  readonly y_axis: string
+  readonly z_axis: string
 }
 
 /** A seed in its form for JSON: large ones are the text of their digits. Another text is one that was not finished. */
@@ -103,7 +107,10 @@ export const defaults: Form = {
   inpainting_fill: String(img2img.inpainting_fill),
   inpaint_full_res: "false",
   inpaint_full_res_padding: img2img.inpaint_full_res_padding,
-  inpainting_mask_invert: String(img2img.inpainting_mask_invert)
+  inpainting_mask_invert: String(img2img.inpainting_mask_invert),
+  x_axis: "",
+  y_axis: "",
+  z_axis: ""
 }
 
 /** Fields that may be empty: the server then chooses the value. */

@@ -3,6 +3,7 @@
  */
 import { computed, signal } from "@preact/signals"
 import { toJson } from "../../core/Seed.ts"
+import { firstAxis } from "../../processing/Plot.ts"
 import * as api from "../api.ts"
 import { ApiFailure, type RunImage } from "../api.ts"
 import * as blobs from "./blobs.ts"
@@ -10,6 +11,7 @@ import { options, selectedModel } from "./catalogue.ts"
 import type { SeedText } from "./form.ts"
 import { complain, endToast, offerUndo } from "./notices.ts"
 import { forget, keptInTab } from "./persist.ts"
+import { cellOf } from "./plot.ts"
 
 export interface GalleryImage {
   /** `{run}/{index}`. */
@@ -25,6 +27,10 @@ export interface GalleryImage {
   readonly format: string
   readonly complete: boolean
   readonly prompt: string
+  /** What it is, in words. */
+  readonly name: string
+  /** Whether it shows all images of a plot. Its size is not known, and 0. */
+  readonly isPlot: boolean
 }
 
 /** A place of the gallery: an image, or a run that failed. */
@@ -146,7 +152,7 @@ export const filter = (patch: Partial<Filters>) => {
   })
 }
 
-const imageOf = (id: string, prompt: string) => (image: RunImage): GalleryImage => ({
+const imageOf = (id: string, prompt: string, asked?: api.AskedRequest) => (image: RunImage): GalleryImage => ({
   key: `${id}/${image.index}`,
   run: id,
   prompt,
@@ -159,8 +165,30 @@ const imageOf = (id: string, prompt: string) => (image: RunImage): GalleryImage 
   width: image.width,
   height: image.height,
   format: image.format,
-  complete: image.complete
+  complete: image.complete,
+  name: nameOf(prompt, asked && cellOf(asked, image.index)?.label),
+  isPlot: false
 })
+
+const nameOf = (prompt: string, label = ""): string =>
+  [prompt === "" ? "An image without a prompt" : prompt, label].filter((part) => part !== "").join(", ")
+
+// The image of a plot as a whole.
+const plotOf = ({ id, request, status }: api.Run): ReadonlyArray<GalleryImage> => {
+  const [first] = "images" in status ? status.images : []
+  const grid = status._tag === "Done" ? status.extras.find(({ kind }) => kind === "grid") : undefined
+  return first === undefined || grid === undefined || firstAxis(request) === undefined ? [] : [{
+    ...imageOf(id, request.prompt)(first),
+    key: `${id}/plot`,
+    index: -1,
+    url: grid.url.replace(/^\//, ""),
+    format: grid.format,
+    width: 0,
+    height: 0,
+    name: nameOf(`Plot: ${request.prompt}`),
+    isPlot: true
+  }]
+}
 
 // Finished images of runs that go on.
 const live = signal<Readonly<Record<string, ReadonlyArray<GalleryImage>>>>({})
@@ -177,7 +205,9 @@ export const endLive = (id: string) => {
 }
 
 const imagesOf = (run: api.Run): ReadonlyArray<GalleryImage> =>
-  "images" in run.status ? run.status.images.map(imageOf(run.id, run.request.prompt)) : liveOf(run.id)
+  "images" in run.status
+    ? [...plotOf(run), ...run.status.images.map(imageOf(run.id, run.request.prompt, run.request))]
+    : liveOf(run.id)
 
 const tilesOf = (run: api.Run): ReadonlyArray<Tile> => [
   ...imagesOf(run).map((image) => ({ key: image.key, run, image })),
@@ -194,7 +224,7 @@ export const stagedImages = computed(() => {
 })
 
 /** The newest image, preferably of this browser tab. */
-export const newest = computed(() => stagedImages.value[0] ?? images.value[0])
+export const newest = computed(() => [...stagedImages.value, ...images.value].find(({ isPlot }) => !isPlot))
 
 /** Tags of the runs that were loaded. */
 export const knownTags = computed(() => [...new Set(runs.value.flatMap(({ tags }) => tags))].toSorted())

@@ -1,9 +1,11 @@
 /**
  * Converts the form to a request, and back.
  */
+import * as Result from "effect/Result"
 import { toJson } from "../../core/Seed.ts"
 import { type AskedRequest, isRecord, type Problem } from "../api.ts"
 import { defaults, type Form, form, mayBeEmpty, type SeedText } from "./form.ts"
+import { askedAxes, plotOfForm } from "./plot.ts"
 import { painted, type Source } from "./source.ts"
 import { isEmpty, toPng } from "./strokes.ts"
 import type { Kind } from "./ui.ts"
@@ -82,9 +84,11 @@ export const build = async (kind: Kind, start: Source | undefined, values = form
     }
   }
   problems.push(...missing(values, names))
+  const plot = plotOfForm(kind, values)
+  if (Result.isFailure(plot)) problems.push(...plot.failure)
   const units = values === form.value ? await askedUnits(kind !== "txt2img") : { request: {}, problems: [] }
   return {
-    request: { ...pick(values, names), ...request, ...units.request },
+    request: { ...pick(values, names), ...request, ...askedAxes(values), ...units.request },
     problems: [...problems, ...units.problems]
   }
 }

@@ -11,6 +11,7 @@ import { form, lastSeed } from "./form.ts"
 import * as gallery from "./gallery.ts"
 import { complain, say, trouble } from "./notices.ts"
 import { keptInTab } from "./persist.ts"
+import { cellOf } from "./plot.ts"
 import { clearAll, showFailure, showProblems } from "./problems.ts"
 import * as queue from "./queue.ts"
 import { build, formOf } from "./request.ts"
@@ -177,7 +178,8 @@ const begin = (
 }
 
 /** Submits a few runs like that of an image, with a little of other noise in each. */
-export const vary = async ({ request }: api.Run, { seed, subseed }: gallery.GalleryImage) => {
+export const vary = async (run: api.Run, { index, seed, subseed }: gallery.GalleryImage) => {
+  const request = cellOf(run.request, index)?.request ?? run.request
   const values = {
     ...formOf(request, seed, subseed),
     has_variation: true,
@@ -188,7 +190,12 @@ export const vary = async ({ request }: api.Run, { seed, subseed }: gallery.Gall
   }
   try {
     const asked = await build("txt2img", undefined, values)
-    begin(await api.submit(asked.request), { kind: "txt2img", prompt: request.prompt, ownSize: false })
+    const { override_settings } = request
+    begin(await api.submit({ ...asked.request, override_settings }), {
+      kind: "txt2img",
+      prompt: request.prompt,
+      ownSize: false
+    })
     say("Four variations are being made.")
     void queue.poll()
   } catch (error) {

@@ -66,8 +66,8 @@ export const receive = (file: File) =>
     : inspect(file, file.name)
 
 /** The file name of an image. */
-export const fileName = ({ format, index, run, seed }: GalleryImage): string =>
-  `serena-${seed}-${run.slice(0, 8)}-${index}.${format}`
+export const fileName = ({ format, index, isPlot, run, seed }: GalleryImage): string =>
+  `serena-${seed}-${run.slice(0, 8)}-${isPlot ? "plot" : index}.${format}`
 
 /** An image of the gallery as a file, or a complaint. */
 export const asFile = async (image: GalleryImage): Promise<File | undefined> => {

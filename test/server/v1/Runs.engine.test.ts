@@ -335,7 +335,10 @@ describe("Images of a run", () => {
         const response = yield* send(url)
         assert.deepStrictEqual([response.status, response.headers.get("content-type")], [200, "image/png"])
         assert.strictEqual((yield* bytes(response)).length, length)
+        const small = yield* send(`${url}/thumbnail`)
+        assert.deepStrictEqual([small.status, small.headers.get("content-type")], [200, "image/webp"])
       }
+      assert.strictEqual((yield* send(`/v1/runs/${run.id}/extras/9/thumbnail`)).status, 404)
     }))
 
   it.live("are not there before the run ends, of other numbers, or of runs that no one knows", () =>
