@@ -35,6 +35,7 @@ import {
 } from "../contract/Catalogue.ts"
 import type * as Errors from "../contract/errors.ts"
 import { RunCancelled, type RunError } from "../contract/errors.ts"
+import type { TokenCounts, TokenRequest } from "../contract/Prompts.ts"
 import {
   type Done,
   isLast,
@@ -173,6 +174,10 @@ export interface Client {
     | InvalidProcessing
   >
   readonly styles: Reply<ReadonlyArray<Style>>
+  /** Counts the tokens of prompts as the model's tokenizer will read them. */
+  readonly countTokens: (
+    request: TokenRequest
+  ) => Reply<TokenCounts, (typeof Errors.InvalidProcessing)["Type"] | (typeof Errors.ModelNotFound)["Type"]>
   readonly limits: Reply<Limits>
   readonly options: Reply<OptionsSnapshot>
   /** Changes settings and returns all of them. */
@@ -355,6 +360,7 @@ export const make = Effect.fn("Client.make")(function*({ auth, fetch, url }: Cli
         (issue) => new InvalidProcessing({ problems: problemsOf(issue) })
       ).pipe(Effect.flatMap((payload) => bytesOf(api.catalogue.preprocess({ payload })))),
     styles: ask(api.catalogue.styles()),
+    countTokens: (payload) => ask(api.prompts.countTokens({ payload })),
     limits: ask(api.catalogue.limits()),
     options: ask(api.catalogue.options()),
     setOptions: (payload) => ask(api.catalogue.setOptions({ payload })),

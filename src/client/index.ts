@@ -55,5 +55,7 @@ export {
   Style,
   Upscaler
 } from "../contract/Catalogue.ts"
+/** What helps to write a prompt. */
+export { TokenCount, TokenCounts, TokenRequest } from "../contract/Prompts.ts"
 /** The contract itself. */
 export { Api } from "../contract/Api.ts"

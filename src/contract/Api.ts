@@ -28,6 +28,7 @@ import {
   Upscaler
 } from "./Catalogue.ts"
 import * as Errors from "./errors.ts"
+import { TokenCounts, TokenRequest } from "./Prompts.ts"
 import { QueuePatch, QueueStatus, Run, RunIds, RunList, RunName, RunPatch, RunRequest, SentEvent } from "./Run.ts"
 
 /** Requires sign-in if the server was started with users. */
@@ -277,8 +278,22 @@ export class Catalogue extends HttpApiGroup.make("catalogue").add(
   .annotateMerge(OpenApi.annotations({ title: "Catalogue", description: "Models, samplers and other choices." }))
 {}
 
+export class Prompts extends HttpApiGroup.make("prompts").add(
+  HttpApiEndpoint.post("countTokens", "/count-tokens", {
+    payload: TokenRequest,
+    success: TokenCounts,
+    error: [Errors.InvalidProcessing, Errors.ModelNotFound]
+  }).annotateMerge(described(
+    "Count the tokens of prompts",
+    "As the model's tokenizer will read them: in chunks of 75, with `BREAK` and embeddings, without the signs of " +
+      "attention and the tags of LoRAs. Dynamic prompts are drawn by the seed first. No network runs."
+  ))
+)
+  .annotateMerge(OpenApi.annotations({ title: "Prompts", description: "What helps to write a prompt." }))
+{}
+
 export class Api extends HttpApi.make("serena")
-  .add(Runs, Catalogue)
+  .add(Runs, Catalogue, Prompts)
   .prefix("/v1")
   .middleware(ValidRequest)
   .middleware(SignedIn)

@@ -23,6 +23,7 @@ import { adapterWarnings } from "../planning/adapters.ts"
 import { unfitEmbeddings } from "../planning/embeddings.ts"
 import { type PassLevels, processOf } from "../planning/levels.ts"
 import { withLevels } from "../planning/plan.ts"
+import { promptSteps } from "../planning/readPrompts.ts"
 import {
   type HiresPlan,
   type ImagePlan,
@@ -49,7 +50,6 @@ import { enlarge } from "./enlarge.ts"
 import * as output from "./output.ts"
 import { latentShape, type PassEnv } from "./PassEnv.ts"
 import { prepare } from "./prepare.ts"
-import { promptSteps } from "./readPrompts.ts"
 import { checkMemory, condition, type PromptedPass, type ReadyPass, type Sampled, samplePass } from "./samplePass.ts"
 import { blankChannels, type EncodedSource, encodeSource, sourceLatents } from "./sourceLatents.ts"
 import * as vae from "./vae.ts"

@@ -18,10 +18,11 @@ import { Upscalers } from "../images/Upscalers.ts"
 import { type LoadedModel, requireLoaded } from "../model/LoadedModel.ts"
 import { Models } from "../model/Models.ts"
 import { drawSeeds } from "../planning/drawSeeds.ts"
+import { findNetworks } from "../planning/findNetworks.ts"
 import { latentMode } from "../planning/hires.ts"
 import { joined, outlineParts } from "../planning/parts.ts"
 import { plan } from "../planning/plan.ts"
-import { type StyleFacts, wildcardsNamed } from "../planning/prompts.ts"
+import { stylesFor, wildcardsFor } from "../planning/promptFacts.ts"
 import { hashedPlan, type ImagePlan, type RunPlan, type SourcePixels } from "../planning/RunPlan.ts"
 import { isVaried } from "../planning/seeds.ts"
 import { withBatchOf } from "../planning/source.ts"
@@ -30,15 +31,14 @@ import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import { Options, type OptionsSnapshot } from "../processing/Options.ts"
 import { type Plot, plotOf } from "../processing/Plot.ts"
 import type { Processing } from "../processing/Processing.ts"
-import { StyleBook } from "../processing/StyleBook.ts"
-import { WildcardBook } from "../processing/WildcardBook.ts"
+import type { StyleBook } from "../processing/StyleBook.ts"
+import type { WildcardBook } from "../processing/WildcardBook.ts"
 import type { ProcessingError } from "../runner/ProcessingError.ts"
 import type { ProcessingRequest } from "../runner/ProcessingRequest.ts"
 import { isPath, notPath, RuntimeContext } from "../runner/RuntimeContext.ts"
 import { adapted } from "./adapted.ts"
 import { actingClipSkip } from "./clipSkip.ts"
 import { prepareControls } from "./controls.ts"
-import { findNetworks } from "./findNetworks.ts"
 import { hashesOf, unhashed } from "./hashes.ts"
 import * as output from "./output.ts"
 import { preparePixels, readSource, type Source } from "./readSource.ts"
@@ -215,27 +215,11 @@ const planRequest = Effect.fnUntraced(function*(
 // One after another: they read files.
 const hashedParts = (parts: Arr.NonEmptyReadonlyArray<RunPlan>) => Effect.forEach(parts, hashedPlan)
 
-// Both are read only for requests that name some.
+// They are read only for requests that name some.
 const upscalersFor = Effect.fnUntraced(function*(processing: Processing) {
   const isNamed = processing._tag === "Txt2Img" && processing.enable_hr &&
     latentMode(processing.hr_upscaler) === undefined
   return isNamed ? (yield* (yield* Upscalers).list).map(({ name }) => name) : []
-})
-
-// The wildcards that the prompts name, where they are dynamic.
-const wildcardsFor = Effect.fnUntraced(function*(processing: Processing, styles: StyleFacts, opts: OptionsSnapshot) {
-  if (!(processing.dynamic_prompts ?? opts.dynamic_prompts)) return undefined
-  const { read } = yield* WildcardBook
-  return yield* read(wildcardsNamed(processing, styles, opts))
-})
-
-const noStyles: StyleFacts = { styles: [], problems: [] }
-
-const stylesFor = Effect.fnUntraced(function*({ styles }: Processing): Effect.fn.Return<StyleFacts, never, StyleBook> {
-  if (styles.length === 0) return noStyles
-  const known = yield* (yield* StyleBook).read
-  const named = Array.from(new Set(styles), (name) => known.byName.get(name))
-  return { styles: named.filter((style) => style !== undefined), problems: known.problems }
 })
 
 // What is opened stays open until the run ends.

@@ -6,15 +6,16 @@
  */
 import * as Effect from "effect/Effect"
 import { inTurns, makePause, type Parts } from "../core/Work.ts"
-import type {
-  Conditioner,
-  Conditioning,
-  ConditioningRequest,
-  NamedTensors,
-  PlacedVectors,
-  ScheduledConditioning,
-  TextEncoder,
-  TextEncoders
+import {
+  type Conditioner,
+  type Conditioning,
+  type ConditioningRequest,
+  type NamedTensors,
+  type PlacedVectors,
+  readingOf,
+  type ScheduledConditioning,
+  type TextEncoder,
+  type TextEncoders
 } from "../model/Conditioner.ts"
 import type { Embedding } from "../model/Embedding.ts"
 import type { NetworkError } from "../model/ModelError.ts"
@@ -134,7 +135,7 @@ const readBy = Effect.fnUntraced(function*(
   budget: Encoding.ChunkBudget,
   embeddings: ReadonlyArray<Embedding>
 ) {
-  const options = { commaBacktrack: settings.comma_padding_backtrack, emphasis: settings.emphasis, budget }
+  const options = { ...readingOf(settings), budget }
   const readers = yield* Effect.forEach(
     encoders,
     (encoder) =>

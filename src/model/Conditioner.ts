@@ -5,7 +5,7 @@ import type * as Effect from "effect/Effect"
 import type { Size } from "../core/Geometry.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { Vocabulary } from "../prompt/Chunks.ts"
-import type { TooManyChunks } from "../prompt/Encoding.ts"
+import type { EncodingOptions, TooManyChunks } from "../prompt/Encoding.ts"
 import type { NegativePrompt, Prompt } from "../prompt/Prompt.ts"
 import type { PromptSchedule } from "../prompt/PromptSchedule.ts"
 import type { Embedding } from "./Embedding.ts"
@@ -77,6 +77,11 @@ export interface Conditioning {
   /** Absent when there is no guidance. Its shapes may be others. */
   readonly negative: ScheduledConditioning | undefined
 }
+
+/** How settings want texts cut into chunks. */
+export const readingOf = (
+  { comma_padding_backtrack: commaBacktrack, emphasis }: OptionsSnapshot
+): Pick<EncodingOptions, "commaBacktrack" | "emphasis"> => ({ commaBacktrack, emphasis })
 
 /** What a pass asks for. */
 export interface ConditioningRequest {

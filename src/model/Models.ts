@@ -39,15 +39,22 @@ export interface ControlNets {
   readonly find: (name: string) => Effect.Effect<ControlNetFile | undefined>
 }
 
+type Load = (
+  name: string,
+  settings?: ModelSettings
+) => Effect.Effect<LoadedModel, ModelNotFound | NetworkError, Scope.Scope>
+
 export class Models extends Context.Service<Models, {
   /**
    * A model by its name, or the first one for an empty name, made of the files that the settings choose; by default
    * with its own. It is kept as long as the scope at least.
    */
-  readonly load: (
-    name: string,
-    settings?: ModelSettings
-  ) => Effect.Effect<LoadedModel, ModelNotFound | NetworkError, Scope.Scope>
+  readonly load: Load
+  /**
+   * The same for what runs no network, such as counting tokens: a model that is not in memory is not kept, so that no
+   * other one has to go. Absent where nothing is kept.
+   */
+  readonly borrow?: Load
   /**
    * The LoRA or other adapter that a tag means: by the name of its file, with or without its ending, by its own name
    * (`ss_output_name`), or by its hash. Undefined for none; absent where there can be none.

@@ -153,6 +153,8 @@ export class ModelProvider extends Context.Service<ModelProvider, {
         )
       })
       const models = yield* shared.make<LoadedModel, InvalidModelFile | InvalidModelFolder>(maxModels)
+      const partsOf = (place: string, settings: ModelSettings) =>
+        Effect.provideContext(choose(place, settings, library), services)
       const loaded = (parts: ModelParts) =>
         Effect.flatMap(
           Effect.provideContext(keyOf(parts), services),
@@ -210,10 +212,16 @@ export class ModelProvider extends Context.Service<ModelProvider, {
       const load: ModelProvider["Service"]["load"] = Effect.fnUntraced(
         function*(name, settings = Options.defaults) {
           const place = yield* placeOf(name)
-          return yield* loaded(yield* Effect.provideContext(choose(place, settings, library), services))
+          return yield* loaded(yield* partsOf(place, settings))
         },
         Effect.tapError(metrics.loadFailed)
       )
+
+      const borrow: ModelProvider["Service"]["load"] = Effect.fnUntraced(function*(name, settings = Options.defaults) {
+        const parts = yield* partsOf(yield* placeOf(name), settings)
+        const key = yield* Effect.provideContext(keyOf(parts), services)
+        return yield* models.borrow(key, Effect.provideContext(read(parts), services))
+      })
 
       const vaes = Effect.map(
         library.list,
@@ -236,6 +244,7 @@ export class ModelProvider extends Context.Service<ModelProvider, {
           Models,
           Models.of({
             load,
+            borrow,
             vaes,
             ...namedFiles.make(library, services),
             controlNets: ControlNetFiles.make(library, fs)

@@ -83,8 +83,13 @@ export const make = Effect.fnUntraced(function*<A, E>(most: number) {
         })
     ).pipe(Effect.flatMap(({ made }) => Deferred.await(made)))
 
+  /** A value that is there, as `get` gives it; else one of the scope's own, which is not kept. */
+  const borrow = (key: string, make: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E, Scope.Scope> =>
+    Effect.suspend(() => values.has(key) ? get(key, make) : make)
+
   return {
     get,
+    borrow,
     trim,
     keys: Effect.sync(() => [...values].flatMap(([key, { close }]) => close === undefined ? [] : [key]).toReversed())
   }

@@ -20,6 +20,7 @@ import { onVisibility, poll } from "./state/queue.ts"
 import { generate, resume } from "./state/runs.ts"
 import { restore } from "./state/source.ts"
 import { beginTitle } from "./state/title.ts"
+import { beginTokens } from "./state/tokens.ts"
 import { receive } from "./state/transfer.ts"
 import { announcement, isKind, tab } from "./state/ui.ts"
 import { follow, restoreUnits } from "./state/units.ts"
@@ -45,6 +46,7 @@ const onKey = (event: KeyboardEvent) => {
 export const App = () => {
   useEffect(() => {
     beginTitle()
+    beginTokens()
     void load()
     void restore()
     void restoreUnits()

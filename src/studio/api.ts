@@ -18,6 +18,7 @@ import type {
   Style,
   Upscaler
 } from "../contract/Catalogue.ts"
+import type { TokenCounts, TokenRequest } from "../contract/Prompts.ts"
 import {
   type AskedRequest,
   type QueueStatus,
@@ -47,6 +48,7 @@ export type {
   Sampler,
   Scheduler,
   Style,
+  TokenCounts,
   Upscaler
 }
 
@@ -145,6 +147,7 @@ export const preprocessors = () => ask((client) => client.preprocessors)
 export const preprocess = (unit: (typeof PreprocessRequest)["~type.make.in"]) =>
   ask((client) => client.preprocess(unit))
 export const styles = () => ask((client) => client.styles)
+export const countTokens = (request: TokenRequest) => ask((client) => client.countTokens(request))
 export const limits = () => ask((client) => client.limits)
 export const options = () => ask((client) => client.options)
 export const setOptions = (patch: Readonly<Record<string, unknown>>) =>

@@ -51,7 +51,7 @@ export const rooms: ReadonlyArray<Room> = [
   },
   {
     path: "planning",
-    holds: "prepare as a pure function: from a request to a `RunPlan`",
+    holds: "from a request to a `RunPlan`, what its prompts name, and how many tokens they have",
     imports: ["core", "images", "model", "processing", "prompt", "sampling"]
   },
   {

@@ -93,6 +93,8 @@ describe("A client", () => {
       const wrong = yield* Effect.flip(client.preprocess({ image, module: "nothing" }))
       assert.strictEqual(wrong._tag === "InvalidProcessing" && wrong.problems[0]?.path, "module")
       assert.deepStrictEqual(yield* client.styles, [])
+      const { prompt: { tokens } } = yield* client.countTokens({ prompt: "a cat" })
+      assert.strictEqual(tokens, 2)
       assert.strictEqual((yield* client.limits).max_width, 2048)
       assert.strictEqual((yield* client.setOptions({ CLIP_stop_at_last_layers: 2 })).CLIP_stop_at_last_layers, 2)
       assert.strictEqual((yield* client.options).CLIP_stop_at_last_layers, 2)

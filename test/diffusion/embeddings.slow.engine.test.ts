@@ -4,6 +4,8 @@ import * as Layer from "effect/Layer"
 import { createHash } from "node:crypto"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { ModelProvider } from "../../src/models/ModelProvider.ts"
+import { countTokens } from "../../src/planning/countTokens.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import * as Serena from "../../src/Serena.ts"
@@ -39,6 +41,27 @@ layer(serena)("embeddings in prompts", (it) => {
       )
       assert.deepStrictEqual(yield* pixels("[my-cat:sootblack:1] far"), yield* pixels("[cat:black:1] far"))
       assert.deepStrictEqual(yield* pixels("a (embedding:my-cat.pt:1.1)"), yield* pixels("a (cat:1.1)"))
+    }))
+
+  it.effect("count as many tokens as they have vectors, without a place for their model in memory", () =>
+    Effect.gen(function*() {
+      const { resident } = yield* ModelProvider
+      const count = (prompt: string, sd_model_checkpoint = "sd1-full-vocabulary") =>
+        Effect.scoped(countTokens(Txt2Img.make({ prompt, override_settings: { sd_model_checkpoint } })))
+      const before = yield* resident
+      for (
+        const [prompt, tokens] of [
+          ["my-cat", 1],
+          ["a (two words:1.3), sootblack", 5],
+          ["a photograph of an astronaut", 5]
+        ] as const
+      ) {
+        const { prompt: { tokens: found } } = yield* count(prompt)
+        assert.strictEqual(found, tokens, prompt)
+      }
+      assert.strictEqual((yield* count("a cat", "other")).model.name, "other")
+      assert.deepStrictEqual(yield* resident, before)
+      assert.strictEqual((yield* Effect.flip(count("a cat", "nothing")))._tag, "ModelNotFound")
     }))
 
   it.effect("may lie in the file of a LoRA, and stand for their vectors where a tag names it", () =>

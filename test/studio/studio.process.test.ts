@@ -111,6 +111,27 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       })
     }))
 
+  it.effect("counts the tokens of both prompts while they are typed, for eyes and as descriptions of the fields", () =>
+    visiting(async (page) => {
+      const { keyboard } = page
+      const describedBy = async (name: string) =>
+        page.locator(`#${await page.getByRole("textbox", { name, exact: true }).getAttribute("aria-describedby")}`)
+      await (await describedBy("Prompt")).filter({ hasText: "0/75 tokens" }).waitFor()
+      await prompt(page).focus()
+      let requests = 0
+      page.on("request", (request) => {
+        if (request.url().endsWith("/v1/count-tokens")) requests++
+      })
+      await keyboard.type("a (red circle:1.2) on blue <lora:Soft light:1> BREAK a star", { delay: 5 })
+      await (await describedBy("Prompt")).filter({ hasText: "77/150 tokens" }).waitFor()
+      await keyboard.press("Tab")
+      await keyboard.type("blurry")
+      await (await describedBy("Negative prompt")).filter({ hasText: /^[1-9]\/75 tokens/ }).waitFor()
+      // One a pause, not one a key.
+      assert.isBelow(requests, 20)
+      assert.deepStrictEqual(await serious(page), [])
+    }))
+
   it.effect("finds models, LoRAs and embeddings by keys alone, and writes them into the prompts", () =>
     Effect.gen(function*() {
       const { visit } = yield* Studio

@@ -6,9 +6,10 @@ import * as Layer from "effect/Layer"
 import { Api } from "../../contract/Api.ts"
 import { layerCatalogue, layerRuns, layerServices } from "./Handlers.ts"
 import { layerSignedIn, layerValidRequest } from "./Middleware.ts"
+import { layerPrompts } from "./PromptHandlers.ts"
 
 /** Every path of the contract. */
 export const layer = HttpApiBuilder.layer(Api).pipe(
-  Layer.provide([layerRuns, layerCatalogue]),
+  Layer.provide([layerRuns, layerCatalogue, layerPrompts]),
   Layer.provide([layerServices, layerSignedIn, layerValidRequest])
 )

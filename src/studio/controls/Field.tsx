@@ -16,11 +16,11 @@ export const ProblemOf = ({ name }: { readonly name: string }) => {
   )
 }
 
-/** The ARIA attributes of a field's control. */
-export const described = (name: string, hasHint = false) => ({
+/** The ARIA attributes of a field's control; `other` is the id of a further description. */
+export const described = (name: string, hasHint = false, other = "") => ({
   "aria-invalid": name in problems.value,
   "aria-describedby":
-    [name in problems.value ? `problem-${name}` : "", hasHint ? `hint-${name}` : ""].join(" ").trim() ||
+    [name in problems.value ? `problem-${name}` : "", hasHint ? `hint-${name}` : "", other].join(" ").trim() ||
     undefined
 })
 

@@ -1,10 +1,9 @@
 /**
  * The form's controls, each bound to one field.
  */
-import type { ComponentChildren, TargetedKeyboardEvent } from "preact"
+import type { ComponentChildren } from "preact"
 import { useLayoutEffect, useRef } from "preact/hooks"
 import { fromText, toJson } from "../../core/Seed.ts"
-import { adjusted } from "../state/attention.ts"
 import { labelOf } from "../state/fields.ts"
 import {
   change,
@@ -16,7 +15,6 @@ import {
   type SeedText,
   type TextField
 } from "../state/form.ts"
-import { typeOver } from "../state/typing.ts"
 import { described, Field } from "./Field.tsx"
 
 /** What a control shows and changes: a field of the form, or of one of its parts. */
@@ -240,39 +238,3 @@ export const Switch = ({ hint, name }: Common & { readonly name: FlagField }) =>
     of={{ name, ...shownOf(name, hint), value: form.value[name], set: (value) => change({ [name]: value }) }}
   />
 )
-
-/** A text; its hint is the placeholder. */
-export const TextInput = ({ aside, isShort = false, name, rows = 3 }: {
-  readonly name: TextField
-  readonly isShort?: boolean | undefined
-  readonly rows?: number | undefined
-  readonly aside?: ComponentChildren
-}) => {
-  const { hint, label } = shownOf(name, undefined)
-  return (
-    <Field name={name} label={label} aside={aside}>
-      <textarea
-        id={`field-${name}`}
-        class={isShort ? "input short" : "input"}
-        rows={rows}
-        value={form.value[name]}
-        placeholder={hint}
-        spellcheck={false}
-        {...described(name)}
-        onInput={({ currentTarget }) => change({ [name]: currentTarget.value })}
-        onKeyDown={changeAttention}
-      />
-    </Field>
-  )
-}
-
-// Ctrl+Up and Ctrl+Down. Ctrl+Z takes them back.
-const changeAttention = (event: TargetedKeyboardEvent<HTMLTextAreaElement>) => {
-  const { ctrlKey, currentTarget, key, metaKey } = event
-  if (!(ctrlKey || metaKey) || (key !== "ArrowUp" && key !== "ArrowDown")) return
-  event.preventDefault()
-  const { selectionEnd, selectionStart, value } = currentTarget
-  const edit = adjusted({ text: value, from: selectionStart, to: selectionEnd }, key === "ArrowUp")
-  if (edit === undefined) return
-  if (typeOver(currentTarget, [edit.from, edit.to], edit.by)) currentTarget.setSelectionRange(...edit.selected)
-}

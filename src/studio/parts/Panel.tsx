@@ -2,7 +2,7 @@
  * The form of a tab, with the Generate button.
  */
 import { Icon } from "../controls/Icon.tsx"
-import { NumberInput, Select, TextInput } from "../controls/inputs.tsx"
+import { NumberInput, Select } from "../controls/inputs.tsx"
 import { limits, load, samplers, schedulers, unavailable } from "../state/catalogue.ts"
 import { alert } from "../state/problems.ts"
 import { activities, forever, generate, submitting } from "../state/runs.ts"
@@ -11,6 +11,7 @@ import { ControlNets } from "./ControlNets.tsx"
 import { Hires, MoreChoices, Variation } from "./Folds.tsx"
 import { Networks } from "./Networks.tsx"
 import { PlotAxes } from "./Plot.tsx"
+import { PromptField } from "./PromptField.tsx"
 import { Seed } from "./Seed.tsx"
 import { Size } from "./Size.tsx"
 import { Inpainting, SourceSection, Strength } from "./SourceSection.tsx"
@@ -56,8 +57,8 @@ export const Panel = ({ kind }: { readonly kind: Kind }) => (
   >
     <div class="panel-scroll">
       {kind === "img2img" ? <SourceSection kind="img2img" /> : null}
-      <TextInput name="prompt" />
-      <TextInput name="negative_prompt" isShort rows={2} />
+      <PromptField name="prompt" rows={3} />
+      <PromptField name="negative_prompt" isShort rows={2} />
       <Styles />
       <Networks />
       {kind === "txt2img" ? null : <Strength />}

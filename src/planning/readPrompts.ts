@@ -3,11 +3,11 @@
  */
 import type * as Effect from "effect/Effect"
 import { inTurns } from "../core/Work.ts"
-import type { PassLevels } from "../planning/levels.ts"
-import type { PassPlan } from "../planning/RunPlan.ts"
 import type { OptionsSnapshot } from "../processing/Options.ts"
 import * as Prompt from "../prompt/Prompt.ts"
 import { totalSteps } from "../prompt/PromptSchedule.ts"
+import type { PassLevels } from "./levels.ts"
+import type { PassPlan } from "./RunPlan.ts"
 
 /** A pass as its prompts are read. */
 export interface ReadingPass {

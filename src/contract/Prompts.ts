@@ -1,0 +1,41 @@
+/**
+ * What helps to write a prompt.
+ */
+import * as Schema from "effect/Schema"
+import { Seed } from "../core/Seed.ts"
+
+/** The prompts of a request, and what of it changes their tokens. */
+export const TokenRequest = Schema.Struct({
+  prompt: Schema.optional(Schema.String),
+  negative_prompt: Schema.optional(Schema.String),
+  /** Names of styles, which are merged into both prompts. */
+  styles: Schema.optional(Schema.Array(Schema.String)),
+  /** Whose tokenizer counts; by default the model of the settings. */
+  model: Schema.optional(Schema.String),
+  /** What dynamic prompts are drawn with; 0 where it is random or left out. */
+  seed: Schema.optional(Seed),
+  /** The setting `dynamic_prompts` decides by default. */
+  dynamic_prompts: Schema.optional(Schema.Boolean)
+}).annotate({ identifier: "TokenRequest" })
+export type TokenRequest = typeof TokenRequest.Type
+
+/** The tokens of a prompt; of its longest text where prompt editing or `AND` make several of it. */
+export const TokenCount = Schema.Struct({
+  /** Up to the end of the text: chunks before the last one count as full. */
+  tokens: Schema.Int,
+  /** Tokens that the chunks hold, 75 each. */
+  capacity: Schema.Int,
+  /** Tokens in each chunk. */
+  chunks: Schema.Array(Schema.Int),
+  /** Whether the text was drawn from a dynamic prompt: other seeds may give others. */
+  dynamic: Schema.Boolean
+}).annotate({ identifier: "TokenCount" })
+export type TokenCount = typeof TokenCount.Type
+
+export const TokenCounts = Schema.Struct({
+  /** The model that was asked for. */
+  model: Schema.String,
+  prompt: TokenCount,
+  negative_prompt: TokenCount
+}).annotate({ identifier: "TokenCounts" })
+export type TokenCounts = typeof TokenCounts.Type
