@@ -33,6 +33,7 @@ import {
   type Style,
   type Upscaler
 } from "../contract/Catalogue.ts"
+import type { Download, DownloadList, DownloadRequest } from "../contract/Download.ts"
 import type * as Errors from "../contract/errors.ts"
 import { RunCancelled, type RunError } from "../contract/errors.ts"
 import type { TokenCounts, TokenRequest } from "../contract/Prompts.ts"
@@ -159,6 +160,18 @@ export interface Client {
   ) => Reply<ReadonlyArray<ModelFile>>
   /** The bytes of the preview of such a file, by its id. */
   readonly modelPreview: (id: string) => Reply<Uint8Array, Errors.PreviewNotFound>
+  /** The downloads of models since the start of the server, and whether it downloads at all. */
+  readonly downloads: Reply<DownloadList>
+  /** Lets the server download a model. */
+  readonly startDownload: (
+    request: DownloadRequest
+  ) => Reply<Download, Errors.DownloadsRefused | Errors.TooManyDownloads>
+  /** A download by its id, with the bytes that have arrived. */
+  readonly download: (id: string) => Reply<Download, Errors.DownloadNotFound>
+  /** Ends a download. What has arrived is continued by the next one of the same source. */
+  readonly cancelDownload: (id: string) => Reply<Download, Errors.DownloadNotFound>
+  /** Ends a download, and removes what has arrived of it. */
+  readonly removeDownload: (id: string) => Reply<Download, Errors.DownloadNotFound>
   readonly samplers: Reply<ReadonlyArray<Sampler>>
   readonly schedulers: Reply<ReadonlyArray<Scheduler>>
   readonly upscalers: Reply<ReadonlyArray<Upscaler>>
@@ -350,6 +363,11 @@ export const make = Effect.fn("Client.make")(function*({ auth, fetch, url }: Cli
     models: ask(api.catalogue.models()),
     modelFiles: (query = {}) => ask(api.catalogue.modelFiles({ query })),
     modelPreview: (id) => bytesOf(api.catalogue.modelPreview({ params: { id } })),
+    downloads: ask(api.downloads.downloads()),
+    startDownload: (payload) => ask(api.downloads.startDownload({ payload })),
+    download: (id) => ask(api.downloads.download({ params: { id } })),
+    cancelDownload: (id) => ask(api.downloads.cancelDownload({ params: { id } })),
+    removeDownload: (id) => ask(api.downloads.removeDownload({ params: { id } })),
     samplers: ask(api.catalogue.samplers()),
     schedulers: ask(api.catalogue.schedulers()),
     upscalers: ask(api.catalogue.upscalers()),

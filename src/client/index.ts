@@ -11,6 +11,8 @@ export { Problem } from "../core/Problem.ts"
 export * from "../runner/ProcessingError.ts"
 /** Errors of the API. */
 export {
+  DownloadNotFound,
+  DownloadsRefused,
   ForeignOrigin,
   ImageNotFound,
   InternalError,
@@ -21,6 +23,7 @@ export {
   RunsUnavailable,
   ShuttingDown,
   TooLarge,
+  TooManyDownloads,
   Unauthorized,
   UnknownHost
 } from "../contract/errors.ts"
@@ -57,5 +60,7 @@ export {
 } from "../contract/Catalogue.ts"
 /** What helps to write a prompt. */
 export { TokenCount, TokenCounts, TokenRequest } from "../contract/Prompts.ts"
+/** Downloads of models. */
+export { Download, DownloadList, DownloadRequest } from "../contract/Download.ts"
 /** The contract itself. */
 export { Api } from "../contract/Api.ts"

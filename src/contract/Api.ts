@@ -27,6 +27,7 @@ import {
   Style,
   Upscaler
 } from "./Catalogue.ts"
+import { Download, DownloadList, DownloadRequest } from "./Download.ts"
 import * as Errors from "./errors.ts"
 import { TokenCounts, TokenRequest } from "./Prompts.ts"
 import { QueuePatch, QueueStatus, Run, RunIds, RunList, RunName, RunPatch, RunRequest, SentEvent } from "./Run.ts"
@@ -292,8 +293,51 @@ export class Prompts extends HttpApiGroup.make("prompts").add(
   .annotateMerge(OpenApi.annotations({ title: "Prompts", description: "What helps to write a prompt." }))
 {}
 
+const download = { id: Schema.String }
+
+export class Downloads extends HttpApiGroup.make("downloads").add(
+  HttpApiEndpoint.get("downloads", "/downloads", { success: DownloadList }).annotateMerge(described(
+    "List downloads",
+    "Newest first, with the bytes that have arrived, and whether this server downloads at all."
+  )),
+  HttpApiEndpoint.post("startDownload", "/downloads", {
+    payload: DownloadRequest,
+    success: Download.pipe(HttpApiSchema.status(202)),
+    error: [Errors.DownloadsRefused, Errors.TooManyDownloads]
+  }).annotateMerge(described(
+    "Download a model",
+    "Returns the download at once. What had arrived of an earlier one is continued, and what is there already with " +
+      "the same checksum is not fetched again. Two downloads run at once, and 16 wait."
+  )),
+  HttpApiEndpoint.get("download", "/downloads/:id", {
+    params: download,
+    success: Download,
+    error: Errors.DownloadNotFound
+  }).annotateMerge(described("Get a download", "Ask again, such as every second, to follow it.")),
+  HttpApiEndpoint.post("cancelDownload", "/downloads/:id/cancel", {
+    params: download,
+    success: Download,
+    error: Errors.DownloadNotFound
+  }).annotateMerge(described(
+    "Cancel a download",
+    "What has arrived stays for the next download of the same source. One that has ended stays unchanged."
+  )),
+  HttpApiEndpoint.delete("removeDownload", "/downloads/:id", {
+    params: download,
+    success: Download,
+    error: Errors.DownloadNotFound
+  }).annotateMerge(described(
+    "Remove a download",
+    "Cancels it, takes it out of the list, and removes what has arrived. A model that is there stays."
+  ))
+)
+  .annotateMerge(
+    OpenApi.annotations({ title: "Downloads", description: "Models that the server fetches for its clients." })
+  )
+{}
+
 export class Api extends HttpApi.make("serena")
-  .add(Runs, Catalogue, Prompts)
+  .add(Runs, Catalogue, Prompts, Downloads)
   .prefix("/v1")
   .middleware(ValidRequest)
   .middleware(SignedIn)

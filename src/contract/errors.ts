@@ -134,6 +134,45 @@ export class PreviewNotFound extends Schema.TaggedError<PreviewNotFound>()("Prev
   }
 }
 
+/** The server downloads nothing for clients. */
+export class DownloadsRefused extends Schema.TaggedError<DownloadsRefused>()("DownloadsRefused", {
+  reason: Schema.String
+}, { httpApiStatus: 403 }) {
+  static {
+    readableError(this)
+  }
+
+  override get message(): string {
+    return `The server downloads no models: ${this.reason}.`
+  }
+}
+
+/** Too many downloads wait for their turn. */
+export class TooManyDownloads extends Schema.TaggedError<TooManyDownloads>()("TooManyDownloads", {
+  waiting: Schema.Int
+}, { httpApiStatus: 429 }) {
+  static {
+    readableError(this)
+  }
+
+  override get message(): string {
+    return `${this.waiting} downloads wait already. Try again when some of them are done, or cancel one.`
+  }
+}
+
+/** No download has this id. */
+export class DownloadNotFound extends Schema.TaggedError<DownloadNotFound>()("DownloadNotFound", {
+  id: Schema.String
+}, { httpApiStatus: 404 }) {
+  static {
+    readableError(this)
+  }
+
+  override get message(): string {
+    return `No download has the id "${this.id}". Try GET /v1/downloads, which lists those since the start of the server.`
+  }
+}
+
 /** The queue is full. */
 export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
   waiting: Schema.Int,

@@ -28,6 +28,8 @@ export class ModelLibrary extends Context.Service<ModelLibrary, {
    * it is there, and `models` in the data folder. The embedded models come after all of them.
    */
   readonly folders: Effect.Effect<ReadonlyArray<string>>
+  /** Where a new model goes: into the first of them, or into the first that would be one; undefined without any. */
+  readonly folderForNew: Effect.Effect<string | undefined>
   /** Everything that is there now, of all kinds, what cannot be used included. */
   readonly list: Effect.Effect<ReadonlyArray<ModelFile>>
   /**
@@ -83,6 +85,7 @@ const make = Effect.gen(function*() {
   const exists = (file: string) => Effect.orElseSucceed(fs.exists(file), () => false)
 
   const folders = named.length > 0 ? Effect.succeed(named) : Effect.filter(usual, exists)
+  const folderForNew = Effect.map(folders, ([first]) => first ?? usual[0])
   const search = makeFinder()
   const list = Effect.gen(function*() {
     const own = (yield* folders).map((folder) => ({ folder, embedded: false }))
@@ -128,7 +131,7 @@ const make = Effect.gen(function*() {
     return undefined
   })
 
-  return ModelLibrary.of({ folders, list, find, hashes, knownHashes })
+  return ModelLibrary.of({ folders, folderForNew, list, find, hashes, knownHashes })
 })
 
 const isUnusable = ({ problems }: ModelFile): boolean => problems.length > 0

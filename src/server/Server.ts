@@ -15,6 +15,7 @@ import type { BlobStore } from "../runs/BlobStore.ts"
 import type { RunStore } from "../runs/RunStore.ts"
 import * as Stores from "../runs/Stores.ts"
 import { Authentication } from "./host/Authentication.ts"
+import { Downloads } from "./host/Downloads.ts"
 import { Lifetime } from "./host/Lifetime.ts"
 import { ModelShelf } from "./host/ModelShelf.ts"
 import { ModelTitles } from "./host/ModelTitles.ts"
@@ -93,11 +94,12 @@ const layerSettings = Layer.unwrap(
 )
 
 /** The services of all routes: authentication, queue, settings, model titles, lifetime. */
-export const layerServices = Layer.mergeAll(Authentication.layer, Generation.layer, Lifetime.layer).pipe(
-  Layer.provideMerge(Layer.mergeAll(layerSettings, RequestImages.layer)),
-  Layer.provideMerge(Layer.mergeAll(layerQueue, ModelShelf.layer)),
-  Layer.provideMerge(ModelTitles.layer)
-)
+export const layerServices = Layer.mergeAll(Authentication.layer, Downloads.layer, Generation.layer, Lifetime.layer)
+  .pipe(
+    Layer.provideMerge(Layer.mergeAll(layerSettings, RequestImages.layer)),
+    Layer.provideMerge(Layer.mergeAll(layerQueue, ModelShelf.layer)),
+    Layer.provideMerge(ModelTitles.layer)
+  )
 
 /** The webui's API, health checks, and the middleware. */
 const layerOwn = Layer.mergeAll(Middleware.layer, Sdapi.layer, health)

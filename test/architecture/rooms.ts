@@ -109,7 +109,8 @@ export const rooms: ReadonlyArray<Room> = [
   },
   {
     path: "models/hub",
-    holds: "what `serena models pull` fetches: references, choice of files, downloads that resume",
+    holds:
+      "what `serena models pull` and clients of a server fetch: references, choice of files, downloads that resume",
     imports: ["core", "models/checkpoint"]
   },
   {
@@ -178,7 +179,7 @@ export const rooms: ReadonlyArray<Room> = [
   {
     path: "server/host",
     holds: "what both HTTP APIs stand on: the run queue, settings, authentication, the studio's files",
-    imports: ["contract", "core", "images", "models", "planning", "processing", "runner", "runs"]
+    imports: ["contract", "core", "images", "models", "models/hub", "planning", "processing", "runner", "runs"]
   },
   {
     path: "server/v1",

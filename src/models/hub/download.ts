@@ -44,7 +44,7 @@ export interface Progress {
 
 type Services = FileSystem.FileSystem | Path.Path | HttpClient.HttpClient
 
-const fail = ({ subject }: Asked, reason: string, isTemporary = false) =>
+const fail = ({ subject }: Pick<Asked, "subject">, reason: string, isTemporary = false) =>
   new PullError({ subject, reason, isTemporary })
 
 /** Asks for a file's name, size and checksum, without the file. */
@@ -125,23 +125,33 @@ const writeError = (remote: Asked, folder: string) => (error: PlatformError.Plat
   fail(
     remote,
     codeOf(error) === "ENOSPC" || codeOf(error) === "EDQUOT"
-      ? `${reasonOf(error)} at ${folder}. Make room and run the command again: it continues where it stopped`
-      : `nothing can be written in ${folder}: ${reasonOf(error)}. Choose another folder with --to`
+      ? `${reasonOf(error)} at ${folder}. Make room. ${remote.wording.again}: it continues where it stopped`
+      : `nothing can be written in ${folder}: ${reasonOf(error)}. Choose another folder with ${remote.wording.folder}`
   )
 
-/** Fails where a disk has less room than is needed. */
+/** Fails where a disk has less room than is needed, and left free. */
 export const checkRoom = Effect.fnUntraced(function*(asked: Asked, folder: string, bytes: number) {
   const room = yield* Effect.option(Effect.tryPromise(() => statfs(folder)))
   if (Option.isNone(room)) return
-  const free = room.value.bavail * room.value.bsize
+  const free = Math.max(0, room.value.bavail * room.value.bsize - asked.reserve)
   if (bytes > free) {
     return yield* fail(
       asked,
-      `it needs ${fileSize(bytes)}, and the disk of ${folder} has ${fileSize(free)} left. Make room, or choose a ` +
-        "folder on another disk with --to"
+      `it needs ${fileSize(bytes)}, and the disk of ${folder} has ${fileSize(free)} left${
+        asked.reserve === 0 ? "" : ` for downloads`
+      }. Make room, or choose a folder on another disk with ${asked.wording.folder}`
     )
   }
 })
+
+/** Fails where a download is larger than it may be. */
+export const checkSize = ({ most, subject }: Pick<Asked, "most" | "subject">, bytes: number) =>
+  bytes <= most
+    ? Effect.void
+    : Effect.fail(fail({ subject }, `it has ${fileSize(bytes)}, over the limit of ${fileSize(most)} for a download`))
+
+/** Bytes after which the room on the disk is checked again, for a file of unknown size. */
+const roomChecked = 64 * 2 ** 20
 
 /** Retries after which a download that gets nowhere is given up; the pause doubles with each. */
 const mostRetries = 5
@@ -158,7 +168,7 @@ export const fetchPartial = Effect.fnUntraced(function*(
 ): Effect.fn.Return<{ readonly partial: string; readonly sha256: string | undefined }, PullError, Services> {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const { digest, identity, size } = remote
+  const { digest, identity, size, wording: { again } } = remote
   const key = createHash("sha256").update(`${identity ?? ""}\n${size ?? ""}`).digest("hex").slice(0, 12)
   const partial = path.join(target.folder, `.${target.name}.${key}.partial`)
   const written = writeError(remote, target.folder)
@@ -167,7 +177,10 @@ export const fetchPartial = Effect.fnUntraced(function*(
   // How many bytes are there, and their hash so far.
   const there = { at: 0, hash: sizedHash(remote) }
   there.at = yield* Effect.mapError(resume(partial, there.hash, size), written)
-  if (size !== undefined) yield* checkRoom(remote, target.folder, size - there.at)
+  if (size !== undefined) {
+    yield* checkSize(remote, size)
+    yield* checkRoom(remote, target.folder, size - there.at)
+  }
   const startOver = Effect.gen(function*() {
     yield* Effect.mapError(fs.writeFile(partial, new Uint8Array()), written)
     there.hash = sizedHash(remote)
@@ -184,7 +197,7 @@ export const fetchPartial = Effect.fnUntraced(function*(
     })
     const { headers, status } = answer.response
     if (digest === undefined && identity !== undefined && identityOf(answer) !== identity && status !== 416) {
-      return yield* fail(remote, "it changed on the server meanwhile; run the command again")
+      return yield* fail(remote, `it changed on the server meanwhile. ${again}`)
     }
     const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers["content-range"] ?? "")
     const isRest = status === 206 && Number(range?.[1]) === there.at &&
@@ -201,12 +214,11 @@ export const fetchPartial = Effect.fnUntraced(function*(
     const file = yield* Effect.mapError(fs.open(partial, { flag: "a" }), written)
     yield* answer.response.stream.pipe(
       Stream.mapError(({ reason }) =>
-        fail(remote, `the connection broke: ${reason.message}. Run the command again to continue`, true)
+        fail(remote, `the connection broke: ${reason.message}. ${again} to continue`, true)
       ),
       Stream.timeoutOrElse({
         duration: patience,
-        orElse: () =>
-          Stream.fail(fail(remote, "the server sends nothing any more. Run the command again to continue", true))
+        orElse: () => Stream.fail(fail(remote, `the server sends nothing any more. ${again} to continue`, true))
       }),
       Stream.runForEach(Effect.fnUntraced(function*(bytes) {
         if (size !== undefined && there.at + bytes.length > size) {
@@ -215,6 +227,11 @@ export const fetchPartial = Effect.fnUntraced(function*(
             remote,
             `${answer.url.host} sends more than the ${size} bytes it announced; try again later`
           )
+        }
+        if (size === undefined) {
+          yield* checkSize(remote, there.at + bytes.length)
+          const isDue = Math.floor(there.at / roomChecked) < Math.floor((there.at + bytes.length) / roomChecked)
+          if (isDue) yield* checkRoom(remote, target.folder, roomChecked)
         }
         yield* Effect.mapError(file.writeAll(bytes), written)
         there.hash.update(bytes)
@@ -225,7 +242,7 @@ export const fetchPartial = Effect.fnUntraced(function*(
     if (size !== undefined && there.at < size) {
       return yield* fail(
         remote,
-        `the connection broke after ${fileSize(there.at)} of ${fileSize(size)}. Run the command again to continue`,
+        `the connection broke after ${fileSize(there.at)} of ${fileSize(size)}. ${again} to continue`,
         true
       )
     }
@@ -248,7 +265,7 @@ export const fetchPartial = Effect.fnUntraced(function*(
     return yield* fail(
       remote,
       `its ${digest.kind === "git" ? "git id" : "SHA-256"} is ${hex}, and should be ${digest.hex}: the download was ` +
-        "damaged and has been removed. Run the command again"
+        `damaged and has been removed. ${again}`
     )
   }
   return { partial, sha256: digest?.kind === "git" ? undefined : hex }

@@ -15,6 +15,7 @@ import { contentsOf, type Kind } from "../checkpoint/contents.ts"
 import { openFile, openFolder } from "../checkpoint/sources.ts"
 import {
   checkRoom,
+  checkSize,
   claim,
   compared,
   fetchPartial,
@@ -27,7 +28,7 @@ import { placesIn } from "./placement.ts"
 import { PullError } from "./PullError.ts"
 import { fileUrl, type Hub, pathProblem, type Reference, shown } from "./reference.ts"
 import { listFiles } from "./repository.ts"
-import type { Asked } from "./requests.ts"
+import type { Asked, Wording } from "./requests.ts"
 import { fileName, select } from "./selection.ts"
 
 export interface PullOptions {
@@ -40,7 +41,27 @@ export interface PullOptions {
   readonly name: string | undefined
   /** Called with what has arrived so far. */
   readonly report: (progress: PullProgress) => Effect.Effect<void>
+  /** Called before the first byte arrives, with what `discard` needs. */
+  readonly begun?: ((place: PullPlace) => Effect.Effect<void>) | undefined
+  /** How errors name what helps; the flags of `serena models pull` by default. */
+  readonly wording?: Wording | undefined
+  /** Most bytes of all files together; any number by default. */
+  readonly most?: number | undefined
+  /** Bytes of the disk that stay free; none by default. */
+  readonly reserve?: number | undefined
 }
+
+/** Where a download lies while it arrives. */
+export interface PullPlace {
+  /** The folder that it comes into. */
+  readonly folder: string
+  /** Of the file, or of the folder that it becomes. */
+  readonly name: string
+  readonly isFolder: boolean
+}
+
+/** The flags of `serena models pull`. */
+const flags: Wording = { name: "--name", folder: "--to", variant: "--variant", again: "Run the command again" }
 
 export interface PullProgress {
   /** The file that is being fetched. */
@@ -71,7 +92,8 @@ export interface Pulled {
 
 type Services = FileSystem.FileSystem | Path.Path | HttpClient.HttpClient
 
-const fail = ({ subject }: Asked, reason: string) => new PullError({ subject, reason, isTemporary: false })
+const fail = ({ subject }: Pick<Asked, "subject">, reason: string) =>
+  new PullError({ subject, reason, isTemporary: false })
 
 /**
  * Fetches what a reference names. What is there already with the same checksum is not fetched again. Fails with
@@ -79,7 +101,8 @@ const fail = ({ subject }: Asked, reason: string) => new PullError({ subject, re
  */
 export const pull = Effect.fn("pull")(
   function*(reference: Reference, options: PullOptions): Effect.fn.Return<Pulled, PullError, Services | Scope.Scope> {
-    const asked: Asked = { subject: shown(reference), hub: options.hub }
+    const { hub, most = Infinity, reserve = 0, wording = flags } = options
+    const asked: Asked = { subject: shown(reference), hub, most, reserve, wording }
     yield* make(asked, options.folder)
     switch (reference._tag) {
       case "Address":
@@ -101,7 +124,11 @@ const make = Effect.fnUntraced(function*(asked: Asked, folder: string) {
   const path = yield* Path.Path
   yield* Effect.mapError(
     makeFolder(fs, path, folder),
-    (error) => fail(asked, `the folder ${folder} cannot be made: ${reasonOf(error)}. Choose another with --to`)
+    (error) =>
+      fail(
+        asked,
+        `the folder ${folder} cannot be made: ${reasonOf(error)}. Choose another with ${asked.wording.folder}`
+      )
   )
 })
 
@@ -113,7 +140,7 @@ const lock = Effect.fnUntraced(function*(asked: Asked, folder: string, name: str
       asked,
       error._tag === "FileInUse"
         ? `another process is fetching ${name}. Wait until it is done (${error.message})`
-        : `nothing can be written in ${folder}: ${reasonOf(error)}. Choose another folder with --to`
+        : `nothing can be written in ${folder}: ${reasonOf(error)}. Choose another folder with ${asked.wording.folder}`
     ))
 })
 
@@ -125,7 +152,10 @@ const nameOf = (remote: NamedFile, given: string | undefined): Result.Result<str
   const name = given === undefined ? remote.name : ending.test(given) ? given : given + end
   if (name === undefined || !ending.test(name)) {
     return Result.fail(
-      fail(remote, "the server gives it no name with an ending; choose one with --name, such as model.safetensors")
+      fail(
+        remote,
+        `the server gives it no name with an ending; choose one with ${remote.wording.name}, such as model.safetensors`
+      )
     )
   }
   const isOutside = pathProblem(name) !== undefined || name.includes("/") || name.startsWith(".")
@@ -134,7 +164,7 @@ const nameOf = (remote: NamedFile, given: string | undefined): Result.Result<str
       fail(
         remote,
         `its name would be ${JSON.stringify(name.slice(0, 200))}, which leads out of the folder or is ` +
-          "hidden; choose another with --name"
+          `hidden; choose another with ${remote.wording.name}`
       )
     )
     : Result.succeed(name)
@@ -145,12 +175,12 @@ const taken = (remote: RemoteFile, file: string) =>
     remote,
     `${file} is there already, and ${
       remote.digest === undefined ? "may be another file: the server names no checksum" : "is another file"
-    }. Remove it, or choose another name with --name or another folder with --to`
+    }. Remove it, or choose another name with ${remote.wording.name} or another folder with ${remote.wording.folder}`
   )
 
 const pullFile = Effect.fnUntraced(function*(
   remote: NamedFile,
-  { folder, name: given, report }: PullOptions
+  { begun, folder, name: given, report }: PullOptions
 ): Effect.fn.Return<Pulled, PullError, Services | Scope.Scope> {
   const path = yield* Path.Path
   const name = yield* Effect.fromResult(nameOf(remote, given))
@@ -166,6 +196,7 @@ const pullFile = Effect.fnUntraced(function*(
     // In a layout, a file of another kind may have the name.
     if (found === "other" && places.all.length === 1) return yield* taken(remote, file)
   }
+  if (begun !== undefined) yield* begun({ folder, name, isFolder: false })
   const { partial, sha256 } = yield* fetchPartial(remote, { folder, name }, (progress) => report({ name, ...progress }))
   const { kind } = yield* about(partial)
   const place = places.of(kind)
@@ -211,12 +242,17 @@ const pullRepository = Effect.fnUntraced(function*(
   const path = yield* Path.Path
   const { commit, files: all } = yield* listFiles(asked, repository, revision)
   const { files, isFolder } = yield* Effect.mapError(
-    Effect.fromResult(select(all, { repository: asked.subject, variant: options.variant })),
+    Effect.fromResult(
+      select(all, { repository: asked.subject, variant: options.variant, called: asked.wording.variant })
+    ),
     (reason) => fail(asked, reason)
   )
   const remotes = files.map(({ digest, path, size }): RemoteFile & { readonly path: string } => ({
     subject: asked.subject,
     hub: asked.hub,
+    wording: asked.wording,
+    most: asked.most,
+    reserve: asked.reserve,
     path,
     url: fileUrl(options.hub, { repository, revision: commit, path }),
     size,
@@ -229,13 +265,14 @@ const pullRepository = Effect.fnUntraced(function*(
   }
   const name = options.name ?? repository.split("/")[1] ?? repository
   if (pathProblem(name) !== undefined || name.includes("/") || name.startsWith(".")) {
-    return yield* fail(asked, `"${name}" is no name for a folder; choose another with --name`)
+    return yield* fail(asked, `"${name}" is no name for a folder; choose another with ${asked.wording.name}`)
   }
   const place = (yield* placesIn(options.folder)).of("diffusers")
   yield* make(asked, place)
   yield* lock(asked, place, name)
   const folder = path.join(place, name)
   const isNew = !(yield* isThere(asked, folder, remotes))
+  if (isNew && options.begun !== undefined) yield* options.begun({ folder: place, name, isFolder: true })
   if (isNew) yield* fetchFolder(asked, { place, name, folder }, remotes, options.report)
   const isExported = remotes.some(({ path }) => path.endsWith(".onnx"))
   const found = isExported
@@ -266,8 +303,8 @@ const isThere = Effect.fnUntraced(function*(
     if ((yield* compared(remote, path.join(folder, remote.path))) !== "same") {
       return yield* fail(
         asked,
-        `${folder} is there already, and its ${remote.path} is missing or another one. Remove it, or choose another name ` +
-          "with --name or another folder with --to"
+        `${folder} is there already, and its ${remote.path} is missing or another one. Remove it, or choose another ` +
+          `name with ${asked.wording.name} or another folder with ${asked.wording.folder}`
       )
     }
   }
@@ -283,10 +320,11 @@ const fetchFolder = Effect.fnUntraced(function*(
 ) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const staging = path.join(place, `.${name}.partial`)
+  const staging = stagingOf(path, { folder: place, name })
+  const size = remotes.reduce((sum, { size = 0 }) => sum + size, 0)
+  yield* checkSize(asked, size)
   yield* make(asked, staging)
   const wanted = new Set(remotes.map((remote) => path.join(staging, remote.path)))
-  const size = remotes.reduce((sum, { size = 0 }) => sum + size, 0)
   // Of an earlier choice: another variant, another revision.
   const clean = Effect.fnUntraced(function*(isUseless: (file: string) => boolean) {
     for (const inside of yield* Effect.orElseSucceed(fs.readDirectory(staging, { recursive: true }), () => [])) {
@@ -326,6 +364,24 @@ const fetchFolder = Effect.fnUntraced(function*(
     (error) => fail(asked, `${staging} is whole, but cannot be renamed to ${folder}: ${reasonOf(error)}`)
   )
 })
+
+// Where the files of a folder arrive.
+const stagingOf = (path: Path.Path, { folder, name }: Pick<PullPlace, "folder" | "name">): string =>
+  path.join(folder, `.${name}.partial`)
+
+/** Removes what has arrived of a download that is not finished, unless it is being fetched at the moment. */
+export const discard = Effect.fnUntraced(
+  function*(place: PullPlace) {
+    const fs = yield* FileSystem.FileSystem
+    const path = yield* Path.Path
+    yield* FileLock.acquire(path.join(place.folder, `.${place.name}`))
+    yield* place.isFolder
+      ? fs.remove(stagingOf(path, place), { recursive: true, force: true })
+      : removePartials(place)
+  },
+  Effect.scoped,
+  (effect) => Effect.ignore(effect)
+)
 
 const partialSize = Effect.fnUntraced(function*(folder: string) {
   const fs = yield* FileSystem.FileSystem

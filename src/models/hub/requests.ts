@@ -17,10 +17,24 @@ import { version } from "../../version.ts"
 import { PullError } from "./PullError.ts"
 import type { Hub } from "./reference.ts"
 
+/** How messages name what helps: the flags of a command, or the fields of a request. */
+export interface Wording {
+  readonly name: string
+  readonly folder: string
+  readonly variant: string
+  /** A sentence without its full stop. */
+  readonly again: string
+}
+
 /** What is asked for, as messages name it, and from which hub. */
 export interface Asked {
   readonly subject: string
   readonly hub: Hub
+  readonly wording: Wording
+  /** Most bytes of a download, of all its files together. */
+  readonly most: number
+  /** Bytes of a disk that a download leaves free. */
+  readonly reserve: number
 }
 
 /** An answer that is no redirect. Its body is closed with the scope. */
@@ -59,7 +73,7 @@ const failure = (subject: string, reason: string, isTemporary = false) =>
  * what to do.
  */
 export const open = Effect.fnUntraced(function*(
-  { hub, subject }: Asked,
+  { hub, subject }: Pick<Asked, "hub" | "subject">,
   address: URL,
   headers: Readonly<Record<string, string>> = {}
 ): Effect.fn.Return<Answer, PullError, HttpClient.HttpClient | Scope.Scope> {
@@ -87,11 +101,9 @@ export const open = Effect.fnUntraced(function*(
     const response = yield* client.execute(request).pipe(
       Effect.timeout(patience),
       Effect.mapError((error) =>
-        failure(
-          subject,
-          error._tag === "TimeoutError" ? `${url.host} does not answer; try again later` : unreachable(url, error),
-          true
-        )
+        error._tag === "TimeoutError"
+          ? failure(subject, `${url.host} does not answer; try again later`, true)
+          : unreachable(subject, url, error)
       )
     )
     seen.unshift(response.headers)
@@ -114,9 +126,15 @@ export const open = Effect.fnUntraced(function*(
   return yield* failure(subject, `more than ${mostRedirects} redirects; try again later`)
 })
 
-const unreachable = ({ host }: URL, { reason }: HttpClientError.HttpClientError): string => {
+/** The `code` of an error for an address that the client never connects to. */
+export const refusedAddress = "ERR_REFUSED_ADDRESS"
+
+const unreachable = (subject: string, { host }: URL, { reason }: HttpClientError.HttpClientError): PullError => {
   const { cause } = reason
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : ""
+  if (code === refusedAddress) {
+    return failure(subject, `${host} is in a private network, and only public addresses are asked; use one of those`)
+  }
   const why = code === "ENOTFOUND" || code === "EAI_AGAIN"
     ? "its name is not known"
     : code === "ECONNREFUSED"
@@ -124,7 +142,11 @@ const unreachable = ({ host }: URL, { reason }: HttpClientError.HttpClientError)
     : cause instanceof Error && cause.message !== ""
     ? cause.message
     : reason.message
-  return `${host} cannot be reached: ${why}. Check the connection and try again; what has arrived is kept`
+  return failure(
+    subject,
+    `${host} cannot be reached: ${why}. Check the connection and try again; what has arrived is kept`,
+    true
+  )
 }
 
 // What the hub's error codes ask for, see huggingface_hub's `utils/_http.py`.

@@ -25,6 +25,8 @@ export interface Choice {
   readonly repository: string
   /** `fp16`, or `onnx` for exported networks; without it the files without a variant. */
   readonly variant: string | undefined
+  /** How errors name the choice of a variant: `--variant`. */
+  readonly called: string
 }
 
 /** A file of weights by the parts of its name. */
@@ -73,7 +75,7 @@ export const select = <A extends Listed>(
   choice: Choice
 ): Result.Result<Selection<A>, string> => {
   if (choice.variant === "onnx") {
-    return onnxFolder(files) ?? Result.fail("it has no folder of ONNX networks; leave out --variant onnx")
+    return onnxFolder(files) ?? Result.fail(`it has no folder of ONNX networks; leave out ${choice.called} onnx`)
   }
   return diffusersFolder(files, choice, "safetensors") ?? single(files, choice, ["safetensors"]) ??
     single(files, choice, ["ckpt", "pt", "pth"]) ?? onnxFolder(files) ?? diffusersFolder(files, choice, "bin") ??
@@ -99,7 +101,7 @@ const onnxFolder = <A extends Listed>(files: ReadonlyArray<A>): Result.Result<Se
 
 const diffusersFolder = <A extends Listed>(
   files: ReadonlyArray<A>,
-  { variant = "" }: Choice,
+  { called, variant = "" }: Choice,
   format: "safetensors" | "bin"
 ): Result.Result<Selection<A>, string> | undefined => {
   if (!files.some(({ path }) => path === "model_index.json")) return undefined
@@ -113,7 +115,7 @@ const diffusersFolder = <A extends Listed>(
   }).filter(({ all }) => all.length > 0)
   if (!copies.some(({ all, folder }) => folder === "unet" && all[0]?.weights.ending === format)) return undefined
   const variants = [...new Set(copies.flatMap(({ all }) => all.map(({ weights }) => weights.variant)))].filter(named)
-  if (named(variant) && !variants.includes(variant)) return Result.fail(noVariant(variant, variants))
+  if (named(variant) && !variants.includes(variant)) return Result.fail(noVariant(variant, variants, called))
   // A network without the variant comes as it is, as in diffusers.
   const weights = copies.flatMap(({ all }) => {
     const wanted = [variant, "", "fp16", ...variants].find((name) =>
@@ -126,10 +128,10 @@ const diffusersFolder = <A extends Listed>(
 
 const named = (variant: string): boolean => variant !== ""
 
-const noVariant = (variant: string, variants: ReadonlyArray<string>): string =>
+const noVariant = (variant: string, variants: ReadonlyArray<string>, called: string): string =>
   variants.length === 0
-    ? `it has no variant ${variant}, and no other; leave out --variant`
-    : `it has no variant ${variant}, but ${variants.join(", ")}; choose one, or leave out --variant`
+    ? `it has no variant ${variant}, and no other; leave out ${called}`
+    : `it has no variant ${variant}, but ${variants.join(", ")}; choose one, or leave out ${called}`
 
 interface Copy<A> {
   readonly file: A
@@ -144,7 +146,7 @@ const oneCopy = <A>(copies: ReadonlyArray<Copy<A>>): ReadonlyArray<A> => {
 
 const single = <A extends Listed>(
   files: ReadonlyArray<A>,
-  { repository, variant = "" }: Choice,
+  { called, repository, variant = "" }: Choice,
   endings: ReadonlyArray<string>
 ): Result.Result<Selection<A>, string> | undefined => {
   const isFolder = files.some(({ path }) => path === "model_index.json")
@@ -162,7 +164,9 @@ const single = <A extends Listed>(
   if (first === undefined) return undefined
   if (groups.size === 1) {
     const variants = [...new Set(first.map(({ weights }) => weights.variant))]
-    if (named(variant) && !variants.includes(variant)) return Result.fail(noVariant(variant, variants.filter(named)))
+    if (named(variant) && !variants.includes(variant)) {
+      return Result.fail(noVariant(variant, variants.filter(named), called))
+    }
     const wanted = named(variant) ? variant : variants.includes("") || variants.length !== 1 ? "" : variants[0]
     const copies = first.filter(({ weights }) => weights.variant === wanted)
     if (copies.length > 0) {

@@ -304,6 +304,26 @@ export const ServerSettings = Schema.Struct({
       value: "names"
     })
   ),
+  allow_downloads: Schema.optional(Schema.Boolean).pipe(
+    field({
+      title: "Downloads of models",
+      description: "Let clients download models from public addresses into the models folder.",
+      group: "Server",
+      flag: "allow-downloads",
+      value: "switch",
+      otherwise: "on for a server that only this machine reaches, without sign-in"
+    })
+  ),
+  max_download_bytes: withDefault(whole(1, 2 ** 50), 50 * 2 ** 30).pipe(
+    field({
+      title: "Largest download",
+      description: "Most bytes of a model that a client downloads.",
+      group: "Server",
+      unit: "bytes",
+      flag: "max-download-bytes",
+      value: "integer"
+    })
+  ),
   api_server_stop: withDefault(Schema.Boolean, false).pipe(
     field({
       title: "Remote shutdown",

@@ -8,13 +8,11 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
-import type { LookupAddress, LookupAllOptions, LookupOptions } from "node:dns"
-import { lookup } from "node:dns"
 import * as http from "node:http"
 import * as https from "node:https"
-import { BlockList, isIP } from "node:net"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import { fromBase64 } from "../../processing/ImageBytes.ts"
+import { isPrivateHost, LocalAddress, publicLookup, PublicNetwork } from "../host/PublicNetwork.ts"
 import { ServerOptions } from "../host/ServerOptions.ts"
 import { type ApiError, invalidImage, refuse } from "./ApiError.ts"
 
@@ -46,81 +44,6 @@ export class RequestImages extends Context.Service<RequestImages, {
   )
 }
 
-// Loopback, private, link-local, multicast and reserved networks.
-const forbidden = new BlockList()
-for (
-  const [network, prefix] of [
-    ["0.0.0.0", 8],
-    ["10.0.0.0", 8],
-    ["100.64.0.0", 10],
-    ["127.0.0.0", 8],
-    ["169.254.0.0", 16],
-    ["172.16.0.0", 12],
-    ["192.0.0.0", 24],
-    ["192.168.0.0", 16],
-    ["198.18.0.0", 15],
-    ["224.0.0.0", 3]
-  ] as const
-) forbidden.addSubnet(network, prefix, "ipv4")
-// Those of IPv6, and the networks whose addresses stand for IPv4 addresses: NAT64, Teredo and 6to4.
-// A mapped address is checked as the IPv4 address that it is.
-for (
-  const [network, prefix] of [
-    ["::", 96],
-    ["::ffff:0:0:0", 96],
-    ["64:ff9b::", 96],
-    ["64:ff9b:1::", 48],
-    ["100::", 64],
-    ["2001::", 32],
-    ["2001:db8::", 32],
-    ["2002::", 16],
-    ["fc00::", 7],
-    ["fe80::", 10],
-    ["fec0::", 10],
-    ["ff00::", 8]
-  ] as const
-) forbidden.addSubnet(network, prefix, "ipv6")
-
-/** Whether an address is one that images are never fetched from. An address with a zone is local by its zone. */
-export const isPrivate = (address: string): boolean => {
-  const family = address.includes("%") ? 0 : isIP(address)
-  return family === 0 || forbidden.check(address, family === 6 ? "ipv6" : "ipv4")
-}
-
-export interface Network {
-  /** Resolves a name. */
-  readonly lookup: (
-    hostname: string,
-    options: LookupAllOptions,
-    done: (error: NodeJS.ErrnoException | null, addresses: Array<LookupAddress>) => void
-  ) => void
-  /** Whether an address is never connected to. */
-  readonly isPrivate: (address: string) => boolean
-}
-
-/** The network that images are fetched from. By default that of this machine, without its private part. */
-export const PublicNetwork = Context.Reference<Network>("serena/server/sdapi/PublicNetwork", {
-  defaultValue: () => ({ lookup, isPrivate })
-})
-
-class LocalAddress extends Error {}
-
-// Checks the very addresses that the request connects to, so that a second lookup cannot change them.
-const publicLookup = (network: Network) =>
-(
-  hostname: string,
-  options: LookupOptions,
-  done: (error: Error | null, address: string | Array<LookupAddress>, family?: number) => void
-): void =>
-  network.lookup(hostname, { ...options, all: true }, (error, addresses) => {
-    if (error !== null) return done(error, "")
-    const [first] = addresses
-    if (first === undefined || addresses.some(({ address }) => network.isPrivate(address))) {
-      return done(new LocalAddress(), "")
-    }
-    return options.all === true ? done(null, addresses) : done(null, first.address, first.family)
-  })
-
 const fetchImage = Effect.fnUntraced(
   function*(text: string, hosts: ReadonlyArray<string>, most: number): Effect.fn.Return<Uint8Array, ApiError> {
     if (hosts.length === 0) return yield* refuse(500, "Requests not allowed")
@@ -129,7 +52,7 @@ const fetchImage = Effect.fnUntraced(
     if (url === null) return yield* refuse(500, "Invalid image url")
     const host = url.hostname.toLowerCase()
     const local = refuse(500, "Request to local resource not allowed")
-    if (isIP(host.replace(/^\[|\]$/g, "")) !== 0 && network.isPrivate(host.replace(/^\[|\]$/g, ""))) return yield* local
+    if (isPrivateHost(network, host)) return yield* local
     if (!hosts.some((allowed) => allowed === "*" || host === allowed || host.endsWith(`.${allowed}`))) {
       return yield* refuse(500, "Requests not allowed", {
         errors: `The server does not fetch from ${host}. Allow it with --allow-url-hosts.`

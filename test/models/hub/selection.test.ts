@@ -2,8 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import { fileName, select } from "../../../src/models/hub/selection.ts"
 
+const choice = { repository: "owner/name", called: "--variant" }
+
 const chosen = (paths: ReadonlyArray<string>, variant?: string) =>
-  Result.match(select(paths.map((path) => ({ path, size: 5_000_000 })), { repository: "owner/name", variant }), {
+  Result.match(select(paths.map((path) => ({ path, size: 5_000_000 })), { ...choice, variant }), {
     onFailure: (problem) => problem,
     onSuccess: ({ files }) => files.map(({ path }) => path).toSorted()
   })

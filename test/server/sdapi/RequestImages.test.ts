@@ -4,8 +4,9 @@ import * as Layer from "effect/Layer"
 import type { LookupAddress } from "node:dns"
 import { createServer, type RequestListener } from "node:http"
 import { CommandOptions } from "../../../src/processing/CommandOptions.ts"
+import { isPrivate, PublicNetwork } from "../../../src/server/host/PublicNetwork.ts"
 import { ServerOptions } from "../../../src/server/host/ServerOptions.ts"
-import { isPrivate, PublicNetwork, RequestImages } from "../../../src/server/sdapi/RequestImages.ts"
+import { RequestImages } from "../../../src/server/sdapi/RequestImages.ts"
 
 const layer = RequestImages.layer.pipe(
   Layer.provide(Layer.mergeAll(CommandOptions.layer(), ServerOptions.layer({ allow_url_hosts: ["*"] })))
