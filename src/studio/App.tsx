@@ -26,7 +26,8 @@ import { announcement, isKind, tab } from "./state/ui.ts"
 import { follow, restoreUnits } from "./state/units.ts"
 
 const onPaste = (event: ClipboardEvent) => {
-  const file = [...event.clipboardData?.files ?? []].find(({ type }) => type.startsWith("image/"))
+  const files = [...event.clipboardData?.files ?? []].filter(({ type }) => type.startsWith("image/"))
+  const [file] = files
   if (file === undefined) {
     const text = event.clipboardData?.getData("text/plain") ?? ""
     if (isInfotext(text)) offerInfotext(text)
@@ -34,7 +35,7 @@ const onPaste = (event: ClipboardEvent) => {
   }
   event.preventDefault()
   const unit = event.target instanceof Element ? event.target.closest("[data-unit]")?.getAttribute("data-unit") : null
-  void (typeof unit === "string" ? follow(unit, file, file.name) : receive(file))
+  void (typeof unit === "string" ? follow(unit, file, file.name) : receive(files))
 }
 
 const onKey = (event: KeyboardEvent) => {

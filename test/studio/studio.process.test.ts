@@ -312,6 +312,67 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       ])
     }))
 
+  it.effect("makes a run of each of several files, by their names, and one that fails stops no other", () =>
+    visiting(async (page) => {
+      const png = (background: string) =>
+        sharp({ create: { width: 64, height: 64, channels: 3, background } }).png().toBuffer()
+      // A BMP file of eight bits, which browsers can show, and the server cannot read.
+      const odd = Buffer.alloc(54 + 4 * 256 + 64 * 64)
+      odd.write("BM")
+      odd.writeUInt32LE(odd.length, 2)
+      odd.writeUInt32LE(54 + 4 * 256, 10)
+      for (const [at, value] of [[14, 40], [18, 64], [22, 64], [26, 1], [28, 8]]) odd.writeUInt8(value ?? 0, at)
+      const files = [
+        ...await Promise.all(["red", "green", "blue", "white"].map(async (name) => ({
+          name: `${name}.png`,
+          mimeType: "image/png",
+          buffer: await png(name)
+        }))),
+        { name: "odd.bmp", mimeType: "image/bmp", buffer: odd }
+      ]
+      const choose = async (name: string, some: typeof files) => {
+        const [chooser] = await Promise.all([page.waitForEvent("filechooser"), button(page, name).press("Enter")])
+        assert.isTrue(chooser.isMultiple())
+        await chooser.setFiles(some)
+      }
+      await tab(page, "Image to image").click()
+      await choose("Choose files", files.slice(0, 3))
+      await page.getByText("3 images, each a run of its own").waitFor()
+      await button(page, "Remove green.png").click()
+      await page.getByText("2 images, each a run of its own").waitFor()
+      await page.getByRole("status").getByRole("button", { name: "Undo" }).click()
+      const more = [
+        ...files.slice(3),
+        ...["cyan", "pink", "gold"].map((name) => ({ ...files[0], name: `${name}.png` }))
+      ]
+      await choose(
+        "Add",
+        more.flatMap(({ buffer, mimeType = "", name }) => buffer === undefined ? [] : [{ buffer, mimeType, name }])
+      )
+      await page.getByText("8 images, each a run of its own").waitFor()
+      await page.reload()
+      await page.getByText("8 images, each a run of its own").waitFor()
+
+      await prompt(page).fill("a ring")
+      await number(page, "Sampling steps").fill("2")
+      await page.evaluate(async () => {
+        const headers = { "content-type": "application/json" }
+        await fetch("v1/queue", { method: "PATCH", body: JSON.stringify({ paused: true }), headers })
+      })
+      await generate(page).click()
+      const queue = page.getByRole("region", { name: "Queue" })
+      await queue.getByText("pink.png: a ring").waitFor()
+      await queue.getByText("gold.png: a ring").waitFor()
+      // As many runs as that leave the browser connections for all else.
+      await button(queue, `Cancel "pink.png: a ring"`).click()
+      await queue.getByText("pink.png: a ring").waitFor({ state: "hidden" })
+      await button(queue, "Resume").click()
+      await page.getByRole("alert").getByText(/odd\.bmp/).waitFor()
+      await page.getByRole("region", { name: "Latest images" }).waitFor()
+      await page.waitForFunction(() => document.querySelectorAll(".thumb img").length === 6)
+      assert.strictEqual(await gallery(page).count(), 7)
+    }))
+
   it.effect("asks how closely the image is followed where a model edits images, and only there", () =>
     visiting(async (page) => {
       const scale = number(page, "Image CFG scale")
@@ -542,7 +603,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       await gallery(page).nth(1).waitFor()
 
       await dropFile(page, new TextEncoder().encode("no image"), "notes.txt", "img2img")
-      await page.getByText("The browser cannot read this file as an image.").waitFor()
+      await page.getByText("The browser cannot read notes.txt as an image.").waitFor()
     }))
 
   it.effect("loses nothing by one click: what is replaced, removed or filled in comes back by Undo", () =>

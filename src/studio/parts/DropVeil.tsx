@@ -6,7 +6,7 @@ import { useSignal } from "@preact/signals"
 import { useEffect } from "preact/hooks"
 import { Icon, type IconName } from "../controls/Icon.tsx"
 import { closeViewer, draggedImage, type GalleryImage, imageByKey } from "../state/gallery.ts"
-import { asFile, inspect, receive, startFrom, startUpscale } from "../state/transfer.ts"
+import { asFile, inspect, named, receive, startFrom, startUpscale } from "../state/transfer.ts"
 import { isKind, tab } from "../state/ui.ts"
 import { follow, units } from "../state/units.ts"
 
@@ -57,21 +57,23 @@ export const DropVeil = () => {
       if (event.relatedTarget === null) isDragging.value = false
     }
     const onDrop = (event: DragEvent) => {
-      const [dropped] = event.dataTransfer?.files ?? []
+      const dropped = [...event.dataTransfer?.files ?? []]
       const image = imageByKey(event.dataTransfer?.getData(draggedImage) ?? "")
       isDragging.value = false
-      if (dropped === undefined && image === undefined) return
+      if (dropped.length === 0 && image === undefined) return
       event.preventDefault()
-      void take(placeOf(event), image === undefined ? dropped : image)
+      void take(placeOf(event), dropped, image)
     }
-    const take = async (place: string | undefined, given: File | GalleryImage | undefined) => {
-      const file = given === undefined || given instanceof File ? given : await asFile(given)
+    const take = async (place: string | undefined, dropped: ReadonlyArray<File>, image: GalleryImage | undefined) => {
+      const own = image === undefined ? undefined : await asFile(image)
+      const files = own === undefined ? dropped : [own]
+      const [file] = files
       if (file === undefined) return
-      if (place === "img2img" || place === "inpaint") void startFrom(file, file.name, place)
+      if (place === "img2img" || place === "inpaint") void startFrom(named(files), place)
       else if (place?.startsWith(unitPrefix) === true) void follow(place.slice(unitPrefix.length), file, file.name)
       else if (place === "upscale") void startUpscale(file, file.name)
       else if (place === "info") void inspect(file, file.name)
-      else void receive(file)
+      else void receive(files)
     }
     addEventListener("dragenter", onEnter)
     addEventListener("dragover", onOver)

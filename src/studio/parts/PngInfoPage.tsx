@@ -34,11 +34,11 @@ const Metadata = ({ info, shown }: { readonly info: PngInfo; readonly shown: Ins
             Use these settings
           </button>
         )}
-      <button type="button" class="button" onClick={() => void startFrom(shown.blob, shown.name, "img2img")}>
+      <button type="button" class="button" onClick={() => void startFrom([shown], "img2img")}>
         <Icon name="image" />
         Image to image
       </button>
-      <button type="button" class="button" onClick={() => void startFrom(shown.blob, shown.name, "inpaint")}>
+      <button type="button" class="button" onClick={() => void startFrom([shown], "inpaint")}>
         <Icon name="mask" />
         Inpaint
       </button>

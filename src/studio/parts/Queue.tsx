@@ -7,12 +7,18 @@ import { cancel, cancelAll, isAway, isPaused, move, pause, running, waiting } fr
 import { activities, current } from "../state/runs.ts"
 import { edit } from "../state/transfer.ts"
 
+// A run of one of several files has the file's name before the prompt, which all of them share.
+const nameOf = ({ id, request }: api.Run): string => {
+  const file = activities.value.find((activity) => activity.id === id)?.file
+  return [file, request.prompt].filter((part) => part !== undefined && part !== "").join(": ")
+}
+
 const Entry = ({ children, run }: { readonly run: api.Run; readonly children?: preact.ComponentChildren }) => {
-  const { prompt } = run.request
+  const name = nameOf(run)
   const { status } = run
   return (
     <li>
-      <span class="prompt">{prompt === "" ? "No prompt" : prompt}</span>
+      <span class="prompt">{name === "" ? "No prompt" : name}</span>
       <span class="muted">
         {status._tag === "Running"
           ? `${Math.round(100 * status.progress.fraction)} %`
@@ -26,7 +32,7 @@ const Entry = ({ children, run }: { readonly run: api.Run; readonly children?: p
           <button
             type="button"
             class="button quiet low square"
-            aria-label={`Edit "${prompt}"`}
+            aria-label={`Edit "${name}"`}
             title="Take it out of the queue and into the form"
             onClick={() => void edit(run)}
           >
@@ -37,7 +43,7 @@ const Entry = ({ children, run }: { readonly run: api.Run; readonly children?: p
       <button
         type="button"
         class="button quiet low square"
-        aria-label={`Cancel "${prompt}"`}
+        aria-label={`Cancel "${name}"`}
         title="Cancel"
         onClick={() => void cancel(run.id)}
       >
@@ -55,7 +61,7 @@ const Mover = ({ by, disabled, run }: {
   <button
     type="button"
     class="button quiet low square"
-    aria-label={`Move "${run.request.prompt}" ${by === -1 ? "up" : "down"}`}
+    aria-label={`Move "${nameOf(run)}" ${by === -1 ? "up" : "down"}`}
     title={by === -1 ? "Move up" : "Move down"}
     disabled={disabled}
     onClick={() => void move(run, by)}

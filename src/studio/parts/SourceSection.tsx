@@ -9,12 +9,13 @@ import { Choices, NumberInput, Select, Switch } from "../controls/inputs.tsx"
 import { selectedModel } from "../state/catalogue.ts"
 import { form } from "../state/form.ts"
 import { clearProblems } from "../state/problems.ts"
-import { drop, extend, type SourceKind, sources, take, takeMask } from "../state/source.ts"
+import { add, drop, dropOne, extend, type SourceKind, sources, take, takeMask } from "../state/source.ts"
+import { named } from "../state/transfer.ts"
 import { MaskEditor } from "./MaskEditor.tsx"
 
 const taking = (kind: SourceKind) => (files: ReadonlyArray<File>) => {
   clearProblems(["init_images", "mask"])
-  void take(kind, files.map((blob) => ({ blob, name: blob.name })))
+  void take(kind, named(files))
 }
 
 const sides = [
@@ -41,6 +42,7 @@ const Empty = ({ kind }: { readonly kind: SourceKind }) => (
 
 export const SourceSection = ({ kind }: { readonly kind: SourceKind }) => {
   const [start, ...others] = sources.value[kind]
+  const removal = others.length === 0 ? "Remove the init image" : "Remove all init images"
   return (
     <section class={kind === "inpaint" ? "field bench" : "field"} aria-label="Init image">
       {start === undefined ? <Empty kind={kind} /> : (
@@ -50,9 +52,18 @@ export const SourceSection = ({ kind }: { readonly kind: SourceKind }) => {
             : <img src={start.url} alt={`Init image, ${start.name}`} />}
           {others.length === 0 ? null : (
             <ul class="others" aria-label="Other init images">
-              {others.map(({ name, url }) => (
-                <li key={url}>
-                  <img src={url} alt={`Init image, ${name}`} />
+              {others.map((image) => (
+                <li key={image.url}>
+                  <img src={image.url} alt={`Init image, ${image.name}`} title={image.name} />
+                  <button
+                    type="button"
+                    class="button square"
+                    aria-label={`Remove ${image.name}`}
+                    title={`Remove ${image.name}`}
+                    onClick={() => dropOne(image)}
+                  >
+                    <Icon name="close" />
+                  </button>
                 </li>
               ))}
             </ul>
@@ -84,12 +95,15 @@ export const SourceSection = ({ kind }: { readonly kind: SourceKind }) => {
                 </>
               )
               : null}
+            {kind === "img2img"
+              ? <FileButton label="Add" onFiles={(files) => void add(named(files))} isMultiple isQuiet />
+              : null}
             <FileButton label="Replace" onFiles={taking(kind)} isMultiple={kind === "img2img"} isQuiet />
             <button
               type="button"
               class="button quiet low square"
-              aria-label="Remove the init image"
-              title="Remove the init image"
+              aria-label={removal}
+              title={removal}
               onClick={() => drop(kind)}
             >
               <Icon name="close" />

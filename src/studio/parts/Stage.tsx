@@ -159,6 +159,7 @@ const RunProgress = ({ run }: { readonly run: Activity }) => {
     <div class="progress">
       <div class="progress-text">
         <strong>{title}</strong>
+        {run.file === undefined ? null : <span class="file">{run.file}</span>}
         {progress === undefined || progress.steps === 0 ? null : <span>Step {progress.step} of {progress.steps}</span>}
         {progress === undefined || progress.batches < 2
           ? null

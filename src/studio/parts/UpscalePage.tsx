@@ -88,7 +88,7 @@ export const UpscalePage = () => {
                     <button
                       type="button"
                       class="button"
-                      onClick={() => void startFrom(to.blob, to.name, "img2img")}
+                      onClick={() => void startFrom([to], "img2img")}
                     >
                       <Icon name="image" />
                       Image to image

@@ -41,6 +41,10 @@ export const complain = (text: string, action?: Notice["action"]) => {
   trouble.value = { text, action }
 }
 
+/** The same after the message that is shown already, if there is one. */
+export const complainToo = (text: string) =>
+  complain(trouble.value === undefined ? text : `${trouble.value.text} ${text}`)
+
 /** Shows a message with a button that acts. */
 export const offer = (text: string, label: string, act: () => void) =>
   showToast({

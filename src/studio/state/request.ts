@@ -48,9 +48,14 @@ export interface Asked {
 /**
  * The request of a tab and its init image, with the problems that can be found before it is sent.
  *
- * @param values Others than those of the form, whose ControlNets are then left out.
+ * @param hasUnits Whether the ControlNets of the form are in it.
  */
-export const build = async (kind: Kind, start: Source | undefined, values = form.value): Promise<Asked> => {
+export const build = async (
+  kind: Kind,
+  start: Source | undefined,
+  values = form.value,
+  hasUnits = true
+): Promise<Asked> => {
   const names: Array<keyof Form> = [...shared, ...values.has_variation ? variation : []]
   const problems: Array<Problem> = []
   const request: Record<string, unknown> = { _tag: kind === "txt2img" ? "Txt2Img" : "Img2Img" }
@@ -86,7 +91,7 @@ export const build = async (kind: Kind, start: Source | undefined, values = form
   problems.push(...missing(values, names))
   const plot = plotOfForm(kind, values)
   if (Result.isFailure(plot)) problems.push(...plot.failure)
-  const units = values === form.value ? await askedUnits(kind !== "txt2img") : { request: {}, problems: [] }
+  const units = hasUnits ? await askedUnits(kind !== "txt2img") : { request: {}, problems: [] }
   return {
     request: { ...pick(values, names), ...request, ...askedAxes(values), ...units.request },
     problems: [...problems, ...units.problems]

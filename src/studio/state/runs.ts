@@ -9,7 +9,7 @@ import { sayEnded } from "./alerts.ts"
 import { learnSize, selectedModel } from "./catalogue.ts"
 import { form, lastSeed } from "./form.ts"
 import * as gallery from "./gallery.ts"
-import { complain, say, trouble } from "./notices.ts"
+import { complain, complainToo, say, trouble } from "./notices.ts"
 import { keptInTab } from "./persist.ts"
 import { cellOf } from "./plot.ts"
 import { clearAll, showFailure, showProblems } from "./problems.ts"
@@ -24,6 +24,8 @@ export interface Activity {
   readonly id: string
   readonly kind: Kind
   readonly prompt: string
+  /** The name of its init image, where there are several. */
+  readonly file?: string | undefined
   /** Whether the request left the size to the model. */
   readonly ownSize: boolean
   /** How many runs are ahead of it in the queue; undefined once it executes. */
@@ -37,8 +39,11 @@ export interface Activity {
   readonly isLost: boolean
 }
 
-const isActivity = (value: unknown): value is Pick<Activity, "id" | "kind" | "prompt" | "ownSize"> =>
-  isRecord(value) && typeof value["id"] === "string" && typeof value["prompt"] === "string" &&
+type Started = Pick<Activity, "file" | "id" | "kind" | "ownSize" | "prompt">
+
+const isActivity = (value: unknown): value is Started =>
+  isRecord(value) && (value["file"] === undefined || typeof value["file"] === "string") &&
+  typeof value["id"] === "string" && typeof value["prompt"] === "string" &&
   typeof value["ownSize"] === "boolean" &&
   (value["kind"] === "txt2img" || value["kind"] === "img2img" || value["kind"] === "inpaint")
 
@@ -59,19 +64,49 @@ const update = (id: string, patch: Partial<Activity>) => {
   activities.value = activities.value.map((activity) => activity.id === id ? { ...activity, ...patch } : activity)
 }
 
+/** Runs whose events are received at once: a browser has six connections to a server, and needs some for all else. */
+const streams = { usual: 2, most: 4 }
+const followed = new Set<string>()
+// How the events of the others are asked for, in their order.
+const unfollowed = new Map<string, () => void>()
+
+const receive = (id: string, most: number) => {
+  const ask = unfollowed.get(id)
+  if (ask === undefined || followed.size >= most) return
+  unfollowed.delete(id)
+  followed.add(id)
+  ask()
+}
+
+const receiveNext = () => {
+  for (const id of [...unfollowed.keys()]) receive(id, streams.usual)
+}
+
+// One that waits no more has begun before its turn, or has ended.
+queue.waiting.subscribe((waiting) => {
+  const places = new Map(waiting.map(({ id, status }) => [id, status._tag === "Queued" ? status.position : undefined]))
+  for (const id of [...unfollowed.keys()]) {
+    if (places.has(id)) update(id, { position: places.get(id) })
+    else receive(id, streams.most)
+  }
+})
+
 const end = (id: string) => {
   activities.value = activities.value.filter((activity) => activity.id !== id)
   known.value = known.value.filter((activity) => activity.id !== id)
+  followed.delete(id)
+  receiveNext()
 }
 
 const count = (number: number) => number === 1 ? "1 image" : `${number} images`
 
-const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, position?: number) => {
-  const { id, kind, ownSize, prompt } = started
+const follow = (started: Started, position?: number) => {
+  const { file, id, kind, ownSize, prompt } = started
   activities.value = [...activities.value, {
     id,
     kind,
     prompt,
+    file,
     ownSize,
     position,
     progress: undefined,
@@ -82,6 +117,8 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
   const fail = (failure: ApiFailure, isKept = false) => {
     sayEnded("Failed", prompt)
     forever.value = false
+    // The others go on, and may fail as well.
+    if (file !== undefined) return complainToo(`${file}: the run failed. ${failure.message}`)
     announcement.value = `The run failed. ${failure.message}`
     if (failure.problems.length > 0) showFailure(failure, kind)
     else {complain(
@@ -99,62 +136,64 @@ const follow = (started: Pick<Activity, "id" | "kind" | "prompt" | "ownSize">, p
     end(id)
   }
   const sayResult = (what: string) => sayEnded(what, prompt)
-  api.follow(id, {
-    lost: (isLost) => update(id, { isLost }),
-    gone: (failure) => {
-      end(id)
-      fail(failure)
-    },
-    event: (event) => {
-      switch (event._tag) {
-        case "Queued":
-          return update(id, { position: event.position })
-        case "Step": {
-          const { preview, progress } = event
-          const shown = activities.value.find((activity) => activity.id === id)?.preview
-          return update(id, {
-            position: undefined,
-            progress,
-            preview: preview !== null
-              ? { url: `data:image/png;base64,${preview.png}`, batch: progress.batch }
-              : shown?.batch === progress.batch
-              ? shown
-              : undefined
-          })
-        }
-        case "Image":
-          gallery.addLive(id, prompt, event.image)
-          return update(id, { preview: undefined })
-        case "Done": {
-          warnings.value = event.warnings
-          if (event.interrupted) forever.value = false
-          void show(event.images).then(() => {
-            if (forever.value && activities.value.length === 0) void generate(kind)
-          })
-          const [first] = event.images
-          if (first !== undefined) {
-            lastSeed.value = toJson(first.seed)
-            if (ownSize && first.width === first.height && kind === "txt2img") learnSize(first.width)
+  unfollowed.set(id, () =>
+    api.follow(id, {
+      lost: (isLost) => update(id, { isLost }),
+      gone: (failure) => {
+        end(id)
+        fail(failure)
+      },
+      event: (event) => {
+        switch (event._tag) {
+          case "Queued":
+            return update(id, { position: event.position })
+          case "Step": {
+            const { preview, progress } = event
+            const shown = activities.value.find((activity) => activity.id === id)?.preview
+            return update(id, {
+              position: undefined,
+              progress,
+              preview: preview !== null
+                ? { url: `data:image/png;base64,${preview.png}`, batch: progress.batch }
+                : shown?.batch === progress.batch
+                ? shown
+                : undefined
+            })
           }
-          sayResult(event.interrupted ? "Interrupted" : "Done")
-          announcement.value = event.interrupted
-            ? `Interrupted, with ${count(event.images.length)}.`
-            : `Done: ${count(event.images.length)}.`
-          if (event.interrupted && event.images.length === 0) say("The run was interrupted before its first image.")
-          return
+          case "Image":
+            gallery.addLive(id, prompt, event.image)
+            return update(id, { preview: undefined })
+          case "Done": {
+            warnings.value = event.warnings
+            if (event.interrupted) forever.value = false
+            void show(event.images).then(() => {
+              if (forever.value && activities.value.length === 0) void generate(kind)
+            })
+            const [first] = event.images
+            if (first !== undefined) {
+              lastSeed.value = toJson(first.seed)
+              if (ownSize && first.width === first.height && kind === "txt2img") learnSize(first.width)
+            }
+            sayResult(event.interrupted ? "Interrupted" : "Done")
+            announcement.value = event.interrupted
+              ? `Interrupted, with ${count(event.images.length)}.`
+              : `Done: ${count(event.images.length)}.`
+            if (event.interrupted && event.images.length === 0) say("The run was interrupted before its first image.")
+            return
+          }
+          case "Failed":
+            void show(event.images)
+            return fail(failureOf(event.error, event.message), true)
+          case "Cancelled":
+            void show(event.images)
+            announcement.value = "The run was cancelled."
+            forever.value = false
+            if (!edited.delete(id)) say("The run was cancelled.")
+            return
         }
-        case "Failed":
-          void show(event.images)
-          return fail(failureOf(event.error, event.message), true)
-        case "Cancelled":
-          void show(event.images)
-          announcement.value = "The run was cancelled."
-          forever.value = false
-          if (!edited.delete(id)) say("The run was cancelled.")
-          return
       }
-    }
-  })
+    }))
+  receiveNext()
 }
 
 const asFailure = (error: unknown): ApiFailure =>
@@ -168,7 +207,7 @@ export const edited = new Set<string>()
 
 const begin = (
   { id, status }: api.Run,
-  started: Omit<Parameters<typeof follow>[0], "id">
+  started: Omit<Started, "id">
 ) => {
   known.value = [...known.value, { id, ...started }]
   announcement.value = status._tag === "Queued" && status.position > 0
@@ -189,7 +228,7 @@ export const vary = async (run: api.Run, { index, seed, subseed }: gallery.Galle
     n_iter: 4
   }
   try {
-    const asked = await build("txt2img", undefined, values)
+    const asked = await build("txt2img", undefined, values, false)
     const { override_settings } = request
     begin(await api.submit({ ...asked.request, override_settings }), {
       kind: "txt2img",
@@ -209,20 +248,41 @@ export const generate = async (kind: Tab = tab.value) => {
   submitting.value = true
   clearAll()
   try {
-    // Each of several init images is a run.
+    // Each of several init images is a run, with the form as it is now.
+    const values = form.value
     const starts = kind === "txt2img" ? [] : sources.value[kind]
+    const refused: Array<{ readonly file: string; readonly message: string }> = []
     for (const start of starts.length === 0 ? [undefined] : starts) {
-      const { problems, request } = await build(kind, start)
+      const { problems, request } = await build(kind, start, values)
       if (problems.length > 0) {
         forever.value = false
         return showProblems(problems, kind)
       }
-      begin(await api.submit(request), {
-        kind,
-        prompt: form.value.prompt,
-        ownSize: form.value.width === null && form.value.height === null && !form.value.enable_hr &&
-          selectedModel.value !== undefined
-      })
+      const file = starts.length > 1 ? start?.name : undefined
+      try {
+        begin(await api.submit(request), {
+          kind,
+          prompt: values.prompt,
+          file,
+          ownSize: values.width === null && values.height === null && !values.enable_hr &&
+            selectedModel.value !== undefined
+        })
+      } catch (error) {
+        const failure = asFailure(error)
+        // What is wrong with the form is wrong for all of them.
+        if (file === undefined || failure.problems.some(({ path }) => !path.startsWith("init_images"))) throw failure
+        refused.push({ file, message: failure.message })
+      }
+    }
+    if (refused.length > 0) {
+      forever.value = false
+      const reasons = Map.groupBy(refused, ({ message }) => message)
+      complain(
+        [
+          `${refused.length} of ${starts.length} files were not sent.`,
+          ...[...reasons].map(([message, files]) => `${files.map(({ file }) => file).join(", ")}: ${message}`)
+        ].join(" ")
+      )
     }
     void queue.poll()
   } catch (error) {

@@ -5,7 +5,7 @@ import { computed, signal } from "@preact/signals"
 import { inMb, isRecord } from "../api.ts"
 import * as blobs from "./blobs.ts"
 import { limits } from "./catalogue.ts"
-import { complain, offerUndo } from "./notices.ts"
+import { complainToo, offerUndo } from "./notices.ts"
 import { isOperation, type Operation, stencilFrom, stencilOf, unpack } from "./strokes.ts"
 import { isKind, type Kind, tab } from "./ui.ts"
 
@@ -39,19 +39,19 @@ export const source = computed(() => {
 export const read = async (blob: Blob, name: string): Promise<Source | undefined> => {
   const most = limits.value
   if (most !== undefined && blob.size > most.max_image_bytes) {
-    complain(`${name} has ${inMb(blob.size)}. The server takes images of up to ${inMb(most.max_image_bytes)}.`)
+    complainToo(`${name} has ${inMb(blob.size)}. The server takes images of up to ${inMb(most.max_image_bytes)}.`)
     return undefined
   }
   const bitmap = await createImageBitmap(blob).catch(() => undefined)
   if (bitmap === undefined) {
-    complain("The browser cannot read this file as an image. Use a PNG, JPEG or WebP file.")
+    complainToo(`The browser cannot read ${name} as an image. Use a PNG, JPEG or WebP file.`)
     return undefined
   }
   const { height, width } = bitmap
   bitmap.close()
   if (most !== undefined && width * height > most.max_image_pixels) {
     const megapixels = (pixels: number) => `${Math.round(pixels / 1e5) / 10} megapixels`
-    complain(
+    complainToo(
       `${name} has ${megapixels(width * height)}. The server takes images of up to ${
         megapixels(most.max_image_pixels)
       }.`
@@ -102,21 +102,36 @@ const replace = (
   )
 }
 
-/** Gives a tab its init images, and clears the mask on the one before. Returns false if none could be read. */
-export const take = async (
-  kind: SourceKind,
-  files: ReadonlyArray<{ readonly blob: Blob; readonly name: string }>
-): Promise<boolean> => {
+type Files = ReadonlyArray<{ readonly blob: Blob; readonly name: string }>
+
+const readAll = async (files: Files): Promise<ReadonlyArray<Source>> => {
   const images: Array<Source> = []
   for (const { blob, name } of files) {
     const image = await read(blob, name)
     if (image !== undefined) images.push(image)
   }
+  return images
+}
+
+/** Gives a tab its init images, and clears the mask on the one before. Returns false if none could be read. */
+export const take = async (kind: SourceKind, files: Files): Promise<boolean> => {
+  const images = await readAll(files)
   if (images.length === 0) return false
   const hadMask = kind === "inpaint" && painted.value.length > 0
   replace(kind, images, hadMask ? "The image is replaced, without its mask." : "The init image is replaced.")
   return true
 }
+
+/** Gives image-to-image further init images. */
+export const add = async (files: Files) => {
+  const images = await readAll(files)
+  const before = state("img2img")
+  put("img2img", { ...before, images: [...before.images, ...images] })
+}
+
+/** Takes one of several init images away. */
+export const dropOne = ({ name, url }: Source) =>
+  replace("img2img", sources.value.img2img.filter((image) => image.url !== url), `${name} is removed.`)
 
 export const drop = (kind: SourceKind) => replace(kind, [], "The init image is removed.")
 

@@ -41,9 +41,13 @@ export const inspect = async (blob: Blob, name: string) => {
   }
 }
 
-/** Uses a file as the init image. */
-export const startFrom = async (blob: Blob, name: string, to: source.SourceKind) => {
-  if (await source.take(to, [{ blob, name }])) go(to)
+/** Uses a file as the init image, or several as those of several runs. */
+export const startFrom = async (
+  [first, ...others]: ReadonlyArray<{ readonly blob: Blob; readonly name: string }>,
+  to: source.SourceKind
+) => {
+  if (first === undefined) return
+  if (await source.take(to, to === "img2img" ? [first, ...others] : [first])) go(to)
 }
 
 /** Shows a file on the upscale tab. */
@@ -59,11 +63,16 @@ export const sendToUpscale = async (image: GalleryImage) => {
   await startUpscale(file, file.name)
 }
 
-/** Handles a file that was pasted, or dropped outside a drop target. */
-export const receive = (file: File) =>
-  tab.value === "upscale" ? startUpscale(file, file.name) : tab.value === "img2img" || tab.value === "inpaint"
-    ? startFrom(file, file.name, tab.value)
-    : inspect(file, file.name)
+/** Files with their names. */
+export const named = (files: ReadonlyArray<File>) => files.map((blob) => ({ blob, name: blob.name }))
+
+/** Handles files that were pasted, or dropped outside a drop target. Only image-to-image has a use for several. */
+export const receive = async (files: ReadonlyArray<File>) => {
+  const [file] = files
+  if (file === undefined) return
+  if (tab.value === "img2img" || tab.value === "inpaint") return startFrom(named(files), tab.value)
+  return tab.value === "upscale" ? startUpscale(file, file.name) : inspect(file, file.name)
+}
 
 /** The file name of an image. */
 export const fileName = ({ format, index, isPlot, run, seed }: GalleryImage): string =>
@@ -81,7 +90,7 @@ export const send = async (image: GalleryImage, to: "img2img" | "inpaint") => {
   const file = await asFile(image)
   if (file === undefined) return
   closeViewer()
-  await startFrom(file, file.name, to)
+  await startFrom(named([file]), to)
 }
 
 /** Fills the form with the settings of an image. */
