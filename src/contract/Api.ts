@@ -226,6 +226,14 @@ export class Catalogue extends HttpApiGroup.make("catalogue").add(
     success: file,
     error: Errors.PreviewNotFound
   }).annotateMerge(described("Get the preview of a file", "The image next to it, such as `name.preview.png`.")),
+  HttpApiEndpoint.get("modelThumbnail", "/model-files/:id/thumbnail", {
+    params: { id: Schema.String },
+    success: HttpApiSchema.StreamUint8Array({ contentType: "image/webp" }),
+    error: Errors.PreviewNotFound
+  }).annotateMerge(described(
+    "Get a small copy of the preview of a file",
+    "A WebP file of at most 320 pixels on its longer side, for lists of many."
+  )),
   HttpApiEndpoint.get("samplers", "/samplers", { success: Schema.Array(Sampler) }).annotateMerge(
     described("List samplers")
   ),

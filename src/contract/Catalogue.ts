@@ -18,6 +18,9 @@ export const Model = Schema.Struct({
   family: Schema.NullOr(Schema.String),
   /** `inpainting` or `instruct-pix2pix`: what it reads besides latents; null for nothing, or where it is not known. */
   variant: Schema.NullOr(Schema.String),
+  /** Size of its images unless a request asks for another, in pixels; null where it is not known. */
+  width: Schema.NullOr(Schema.Int),
+  height: Schema.NullOr(Schema.Int),
   /** Name of its file or folder. */
   file: Schema.String,
   /** First 10 hex digits of its SHA-256; null until it is known. */
@@ -43,6 +46,8 @@ export const ModelFile = Schema.Struct({
   family: Schema.NullOr(Schema.String),
   /** In bytes. */
   size: Schema.Finite,
+  /** First 10 hex digits of its SHA-256; null until it is known. */
+  hash: Schema.NullOr(Schema.String),
   /** Whether it is part of the server. */
   embedded: Schema.Boolean,
   /** Words that a LoRA was trained on. */

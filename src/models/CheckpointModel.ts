@@ -31,6 +31,7 @@ import { familyNamed } from "./families.ts"
 import { fitting } from "./fitting.ts"
 import type { Graph, GraphOptions } from "./graph/Graph.ts"
 import { Weights } from "./graph/Weights.ts"
+import * as nativeSize from "./nativeSize.ts"
 import * as networkModel from "./networkModel.ts"
 import { Networks } from "./Networks.ts"
 import { autoencoderKlDecoder, autoencoderKlEncoder, autoencoderShape } from "./networks/autoencoderKl.ts"
@@ -123,7 +124,8 @@ export const make = Effect.fnUntraced(function*(
   )
   const hashes = yield* FileHashes
   const hash = yield* remembered(Effect.map(hashes.of(unetWeights.file), shortHash))
-  const side = noise === family.noise || family.side !== 512 || contents.family !== "sd2" ? family.side : 768
+  const defaultSize = (yield* nativeSize.ofCheckpoint(checkpoint, contents)) ??
+    { width: family.side, height: family.side }
   const networks: networkModel.Networks = {
     denoiser: {
       variants: denoiser,
@@ -161,7 +163,7 @@ export const make = Effect.fnUntraced(function*(
       name: path.basename(checkpoint.vae),
       hash: yield* remembered(Effect.map(hashes.of(checkpoint.vae), shortHash))
     },
-    defaultSize: { width: side, height: side },
+    defaultSize,
     sizeMultiple: shapes.vae.scale * 2 ** shapes.unet.halvings,
     latents,
     noise,

@@ -1,6 +1,7 @@
 /**
  * A file of weights, or a folder that is one model: what it is, recognised by its contents, and what it may be called.
  */
+import type { Size } from "../core/Geometry.ts"
 import type { Problem } from "../core/Problem.ts"
 import type { Contents, FamilyName, Kind } from "./checkpoint/contents.ts"
 import type { Hashes } from "./checkpoint/hashes.ts"
@@ -19,6 +20,8 @@ export interface ModelFile {
   readonly family: FamilyName | undefined
   /** In bytes; of a folder, of all its weights. */
   readonly size: number
+  /** The size of the images that a model makes unless asked for another; undefined for other files. */
+  readonly nativeSize: Size | undefined
   /** What is in it; undefined for exported networks, and for files that cannot be read. */
   readonly contents: Contents | undefined
   /** Texts of a safetensors file's header. */

@@ -45,6 +45,8 @@ export interface ModelEntry {
   readonly format: ModelFile["format"]
   /** The family that it belongs to; undefined where that is not known. */
   readonly family: ModelFile["family"]
+  /** The size of its images unless a request asks for another; undefined where that is not known. */
+  readonly nativeSize: ModelFile["nativeSize"]
   /** What its denoising network reads besides latents; undefined for nothing, and where that is not known. */
   readonly variant: Variant | undefined
 }
@@ -255,11 +257,12 @@ export class ModelProvider extends Context.Service<ModelProvider, {
   )
 }
 
-const entryOf = ({ contents, embedded, family, file, format, name }: ModelFile): ModelEntry => ({
+const entryOf = ({ contents, embedded, family, file, format, name, nativeSize }: ModelFile): ModelEntry => ({
   name,
   folder: file,
   embedded,
   format,
   family,
+  nativeSize,
   variant: contents?.variant
 })

@@ -9,7 +9,6 @@ import * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"
 import * as Record from "effect/Record"
 import type * as Scope from "effect/Scope"
-import type { Size } from "../core/Geometry.ts"
 import * as LatentFormat from "../model/LatentFormat.ts"
 import type { LoadedModel } from "../model/LoadedModel.ts"
 import { InvalidModelFolder } from "../model/ModelError.ts"
@@ -17,6 +16,7 @@ import * as NoiseProcess from "../sampling/NoiseProcess.ts"
 import { FileHashes, shortHash } from "./checkpoint/hashes.ts"
 import { withItsWeights } from "./folderFiles.ts"
 import type { ModelFolder } from "./ModelFolder.ts"
+import * as nativeSize from "./nativeSize.ts"
 import * as networkModel from "./networkModel.ts"
 import type { NetworkInfo, Networks } from "./Networks.ts"
 import * as OnnxTextEncoder from "./OnnxTextEncoder.ts"
@@ -60,7 +60,7 @@ export const make = Effect.fnUntraced(function*(
     name: folder.name,
     hash,
     isVaeFixed: true,
-    defaultSize: defaultSize(folder),
+    defaultSize: nativeSize.ofFolder(folder),
     sizeMultiple: latents.scale.space * 2 ** (folder.unet.down_block_types.length - 1),
     latents,
     noise: NoiseProcess.ofBetas({ ...folder.noise, alignYourSteps }),
@@ -120,12 +120,10 @@ const plainAndSeamless = Effect.fnUntraced(
   }
 )
 
-const latentScaleOf = ({ vae }: ModelFolder): number => 2 ** (vae.block_out_channels.length - 1)
-
 const latentFormat = (folder: ModelFolder): LatentFormat.LatentFormat =>
   LatentFormat.scaledBy(folder.vae.scaling_factor, {
     channels: folder.vae.latent_channels,
-    space: latentScaleOf(folder),
+    space: nativeSize.latentScaleOf(folder.vae),
     rgb: folder.latentRgb ?? publishedRgb(folder)
   })
 
@@ -133,11 +131,6 @@ const latentFormat = (folder: ModelFolder): LatentFormat.LatentFormat =>
 const publishedRgb = ({ family, vae }: ModelFolder): LatentFormat.LatentRgb | undefined => {
   const { channels, factor, rgb } = family.latents
   return vae.latent_channels === channels && vae.scaling_factor === factor[0] ? rgb : undefined
-}
-
-const defaultSize = (folder: ModelFolder): Size => {
-  const [height = 64, width = height] = [folder.unet.sample_size].flat()
-  return { width: width * latentScaleOf(folder), height: height * latentScaleOf(folder) }
 }
 
 const denoiser = ({ inputs, unet }: ModelFolder, variants: networkModel.Variants): networkModel.Denoiser => ({

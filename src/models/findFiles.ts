@@ -10,12 +10,15 @@ import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
-import { contentsOf } from "./checkpoint/contents.ts"
+import * as Schema from "effect/Schema"
+import { type Contents, contentsOf } from "./checkpoint/contents.ts"
 import { filesOfFolder } from "./checkpoint/sources.ts"
 import type { WeightSource } from "./checkpoint/WeightSource.ts"
-import { withItsWeights } from "./folderFiles.ts"
+import { readJson } from "./configFiles.ts"
+import { readText, withItsWeights } from "./folderFiles.ts"
 import { hasWeights, isIndex, type ModelFile, open, withoutEnding } from "./ModelFile.ts"
 import * as ModelFolder from "./ModelFolder.ts"
+import * as nativeSize from "./nativeSize.ts"
 import { upscalerFolders } from "./upscalerFiles.ts"
 
 type Services = FileSystem.FileSystem | Path.Path
@@ -29,7 +32,7 @@ const deepest = 6
 type Candidate = Pick<ModelFile, "embedded" | "file" | "format" | "name" | "preview">
 
 /** What is known of it once it was read. */
-type About = Pick<ModelFile, "contents" | "family" | "kind" | "metadata" | "problems" | "size">
+type About = Pick<ModelFile, "contents" | "family" | "kind" | "metadata" | "nativeSize" | "problems" | "size">
 
 const namesIn = Effect.fnUntraced(function*(folder: string): Effect.fn.Return<ReadonlyArray<string>, never, Services> {
   const fs = yield* FileSystem.FileSystem
@@ -125,6 +128,7 @@ const unread = (kind: ModelFile["kind"], size: number): About => ({
   kind,
   family: undefined,
   size,
+  nativeSize: undefined,
   contents: undefined,
   metadata: {},
   problems: []
@@ -141,13 +145,14 @@ const exportedFolder = Effect.fnUntraced(function*(folder: string): Effect.fn.Re
   }
   const found = yield* Effect.result(ModelFolder.read(folder))
   if (Result.isFailure(found)) return { ...unread("checkpoint", 0), problems: found.failure.problems }
-  const { familyName, networks, textEncoders } = found.success
+  const { familyName, networks, textEncoders, unet, vae } = found.success
   const files = [networks.unet, networks.vaeDecoder, networks.vaeEncoder, ...textEncoders.map(({ network }) => network)]
   const sizes = yield* Effect.forEach(
     files.filter((file) => file !== undefined),
     (file) => Effect.flatMap(withItsWeights(file), Effect.forEach(sizeOf))
   )
-  return { ...unread("checkpoint", sizes.flat().reduce((sum, size) => sum + size, 0)), family: familyName }
+  const size = sizes.flat().reduce((sum, size) => sum + size, 0)
+  return { ...unread("checkpoint", size), family: familyName, nativeSize: nativeSize.ofFolder({ unet, vae }) }
 })
 
 const sizeOf = Effect.fnUntraced(function*(file: string): Effect.fn.Return<number, never, Services> {
@@ -163,22 +168,40 @@ const stampOf = Effect.fnUntraced(function*(file: string): Effect.fn.Return<stri
   return `${file} ${stat?.size ?? 0} ${modified}`
 })
 
+// With what lies next to a file, or in a folder, that says more of it than its tensors.
+const nativeSizeOf = Effect.fnUntraced(
+  function*({ file, format }: Candidate, source: WeightSource, contents: Contents) {
+    if (!["checkpoint", "unet"].includes(contents.kind)) return undefined
+    const path = yield* Path.Path
+    const configOf = Effect.fnUntraced(function*(part: string) {
+      const config = yield* Effect.option(readJson(path.join(file, part, "config.json"), Schema.Unknown))
+      return [part, Option.getOrUndefined(config)] as const
+    })
+    const configs = format === "file" ? undefined : new Map(yield* Effect.forEach(["unet", "vae"], configOf))
+    const text = format === "file" ? yield* Effect.option(readText(yamlOf(path, file))) : Option.none()
+    const described = { source, configs, yaml: Option.getOrUndefined(text) }
+    return yield* Effect.orElseSucceed(nativeSize.ofCheckpoint(described, contents), () => undefined)
+  }
+)
+
+// The description of a checkpoint that lies next to it.
+const yamlOf = (path: Path.Path, file: string): string => path.join(path.dirname(file), `${path.parse(file).name}.yaml`)
+
 const weightsOf = Effect.fnUntraced(
   function*(candidate: Candidate, size: number): Effect.fn.Return<About, never, Services> {
-    return yield* Effect.match(open(candidate), {
-      onFailure: ({ problems }): About => ({ ...unread("other", size), problems }),
-      onSuccess: (source: WeightSource): About => {
-        const contents = contentsOf(source.tensors)
-        return {
-          kind: contents.kind,
-          family: contents.family,
-          size: source.files.reduce((sum, { size }) => sum + size, 0),
-          contents,
-          metadata: source.metadata,
-          problems: contents.problem === undefined ? [] : [{ path: "", message: contents.problem }]
-        }
-      }
-    })
+    const opened = yield* Effect.result(open(candidate))
+    if (Result.isFailure(opened)) return { ...unread("other", size), problems: opened.failure.problems }
+    const source = opened.success
+    const contents = contentsOf(source.tensors)
+    return {
+      kind: contents.kind,
+      family: contents.family,
+      size: source.files.reduce((sum, { size }) => sum + size, 0),
+      nativeSize: yield* nativeSizeOf(candidate, source, contents),
+      contents,
+      metadata: source.metadata,
+      problems: contents.problem === undefined ? [] : [{ path: "", message: contents.problem }]
+    }
   }
 )
 
@@ -224,7 +247,7 @@ export const makeFinder = () => {
     }
     const weights = Effect.flatMap(sizeOf(file), (size) => weightsOf(candidate, size))
     // Several files make up the others: a change of one shows in no other.
-    return yield* format !== "file" || isIndex(file) ? weights : remembered([file], weights)
+    return yield* format !== "file" || isIndex(file) ? weights : remembered([file, yamlOf(path, file)], weights)
   })
 
   /** Everything in these folders, the first folder first, each file once. */

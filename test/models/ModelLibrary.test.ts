@@ -107,6 +107,25 @@ describe("a models folder", () => {
       assert.deepStrictEqual(yield* listed(`${data}/hub`), ["someone/tiny: checkpoint sd1"])
     }).pipe(Effect.provide(platform)))
 
+  it.effect("says the size that each model's images have, by its configuration, what it predicts or its family", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* folderWith({
+        "sd1.safetensors": "checkpoints/sd15.safetensors",
+        "sd2-v.safetensors": "checkpoints/sd2-v.safetensors",
+        "sdxl.safetensors": "checkpoints/sdxl.safetensors",
+        "vae.safetensors": vae
+      })
+      const sizes = Effect.map(
+        Effect.provide(Effect.flatMap(ModelLibrary, ({ list }) => list), layerIn([folder])),
+        (files) => Object.fromEntries(files.map(({ name, nativeSize }) => [name, nativeSize?.width]))
+      )
+      const expected = { "sd1": 512, "sd2-v": 768, "sdxl": 1024, "vae": undefined, "shapes-128": 128 }
+      assert.deepStrictEqual(yield* sizes, expected)
+      yield* fs.writeFileString(`${folder}/sd2-v.yaml`, "model:\n  params:\n    parameterization: \"eps\"\n")
+      assert.deepStrictEqual(yield* sizes, { ...expected, "sd2-v": 512 })
+    }).pipe(Effect.provide(platform)))
+
   it.effect("is searched anew each time, and says what is wrong with a file", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem

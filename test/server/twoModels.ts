@@ -20,6 +20,7 @@ const entries = names.map((name): ModelEntry => ({
   embedded: name === "first-model",
   format: "onnx",
   family: undefined,
+  nativeSize: name === "first-model" ? { width: 128, height: 128 } : undefined,
   variant: undefined
 }))
 

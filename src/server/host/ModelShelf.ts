@@ -7,9 +7,9 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import { createHash } from "node:crypto"
 import type { ModelFile } from "../../contract/Catalogue.ts"
-import { listed } from "../../core/Problem.ts"
 import { aliases, type ModelFile as FoundFile, trainedWords } from "../../models/ModelFile.ts"
-import { ModelLibrary } from "../../models/ModelLibrary.ts"
+import { reasonOf } from "../../models/ModelFiles.ts"
+import { ModelLibrary, shortHash } from "../../models/ModelLibrary.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import type { OptionsSnapshot } from "../../processing/Options.ts"
 
@@ -44,14 +44,21 @@ export class ModelShelf extends Context.Service<ModelShelf, {
         return ModelShelf.of({
           list: ({ kind, search = "" }, { lora_preferred_name }) => {
             const wanted = search.trim().toLowerCase()
-            return Effect.map(library.list, (files) => {
+            return Effect.gen(function*() {
+              const files = yield* library.list
               const tagOf = lora_preferred_name === "Filename" ? ({ name }: FoundFile) => name : aliases(files)
-              return files
-                .filter((file) => kind === undefined || file.kind === kind)
-                .map((file) => shownFile(file, tagOf))
-                .filter(({ name, tag, trained_words }) =>
-                  [name, tag ?? "", ...trained_words].some((text) => text.toLowerCase().includes(wanted))
-                )
+              const shown = yield* Effect.forEach(
+                files.filter((file) => kind === undefined || file.kind === kind),
+                (file) =>
+                  Effect.map(library.knownHashes(file), (hashes) => ({
+                    ...shownFile(file, tagOf),
+                    hash: hashes === undefined ? null : shortHash(hashes)
+                  })),
+                { concurrency: 4 }
+              )
+              return shown.filter(({ name, tag, trained_words }) =>
+                [name, tag ?? "", ...trained_words].some((text) => text.toLowerCase().includes(wanted))
+              )
             })
           },
           preview: (id) => Effect.orElseSucceed(preview(id), () => undefined)
@@ -63,7 +70,10 @@ export class ModelShelf extends Context.Service<ModelShelf, {
 // Paths stay on the server.
 const idOf = ({ file }: Pick<FoundFile, "file">): string => createHash("sha256").update(file).digest("hex").slice(0, 16)
 
-const shownFile = (found: FoundFile, tagOf: (file: FoundFile) => string): ModelFile => ({
+const shownFile = (
+  found: FoundFile,
+  tagOf: (file: FoundFile) => string
+): Omit<ModelFile, "hash"> => ({
   id: idOf(found),
   name: found.name,
   tag: found.kind === "lora" ? tagOf(found) : null,
@@ -73,5 +83,5 @@ const shownFile = (found: FoundFile, tagOf: (file: FoundFile) => string): ModelF
   embedded: found.embedded,
   trained_words: trainedWords(found.metadata),
   has_preview: found.preview !== undefined,
-  problem: found.problems.length === 0 ? null : listed(found.problems)
+  problem: found.problems.length === 0 ? null : reasonOf(found)
 })

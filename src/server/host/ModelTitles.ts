@@ -119,6 +119,7 @@ const onlyElsewhere = (name: string): TitledModel => ({
   folder: name,
   embedded: false,
   family: undefined,
+  nativeSize: undefined,
   variant: undefined,
   fileName: name,
   hash: undefined,

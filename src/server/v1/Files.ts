@@ -1,8 +1,11 @@
 /**
  * Image files as replies. A finished image never changes, so clients may cache it forever.
  */
+import * as Effect from "effect/Effect"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Option from "effect/Option"
 import * as FileSignature from "../../images/FileSignature.ts"
+import { thumbnail } from "../../images/Thumbnail.ts"
 import type { EncodedImage } from "../../runner/Processed.ts"
 import { hasTag } from "../host/EntityTag.ts"
 
@@ -33,15 +36,31 @@ export const fileResponse = (
     })
 }
 
+const isImage = (bytes: Uint8Array): boolean => {
+  const format = FileSignature.sniff(bytes)
+  return format === "png" || format === "jpeg" || format === "webp"
+}
+
+/** Clients keep the preview of a model for a few minutes only: the image may be replaced. */
+const forMinutes = { "cache-control": "private, max-age=300" }
+
+/** The reply with a small copy of the preview of a model; undefined for a file that cannot be read as an image. */
+export const thumbnailResponse = Effect.fnUntraced(function*(bytes: Uint8Array) {
+  const small = isImage(bytes) ? yield* Effect.option(thumbnail(bytes)) : Option.none()
+  return Option.getOrUndefined(Option.map(
+    small,
+    (bytes) => HttpServerResponse.uint8Array(bytes, { contentType: "image/webp", headers: forMinutes })
+  ))
+})
+
 /**
  * The reply with the preview of a model; undefined for a file that is no PNG, JPEG or WebP image, whatever its name.
- * The image may be replaced, so clients keep it for a few minutes only.
  */
 export const previewResponse = (bytes: Uint8Array): HttpServerResponse.HttpServerResponse | undefined => {
   const format = FileSignature.sniff(bytes)
   return format !== "png" && format !== "jpeg" && format !== "webp" ? undefined : HttpServerResponse.uint8Array(bytes, {
     contentType: `image/${format}`,
-    headers: { "cache-control": "private, max-age=300" }
+    headers: forMinutes
   })
 }
 

@@ -37,7 +37,7 @@ import { ServerOptions } from "../host/ServerOptions.ts"
 import { Settings } from "../host/Settings.ts"
 import { isActive, type Values } from "../host/SettingsPatch.ts"
 import { eventStream, previewPng } from "./EventStream.ts"
-import { fileResponse, isKnown, previewResponse } from "./Files.ts"
+import { fileResponse, isKnown, previewResponse, thumbnailResponse } from "./Files.ts"
 import { preprocess } from "./preprocess.ts"
 import { RunEvents } from "./RunEvents.ts"
 import { runOf } from "./RunView.ts"
@@ -238,16 +238,18 @@ export const layerCatalogue = HttpApiBuilder.group(
           }
           const { sd_model_checkpoint } = yield* options.snapshot
           const selected = yield* titles.ofName(sd_model_checkpoint)
-          return (yield* titles.list).map(({ embedded, family, fileName, folder, hash, name, title, variant }) => ({
-            name,
-            title,
+          return (yield* titles.list).map((model) => ({
+            name: model.name,
+            title: model.title,
             kind: "checkpoint" as const,
-            family: family ?? null,
-            variant: variant ?? null,
-            file: fileName,
-            hash: hash ?? null,
-            selected: folder === selected?.folder,
-            embedded
+            family: model.family ?? null,
+            variant: model.variant ?? null,
+            width: model.nativeSize?.width ?? null,
+            height: model.nativeSize?.height ?? null,
+            file: model.fileName,
+            hash: model.hash ?? null,
+            selected: model.folder === selected?.folder,
+            embedded: model.embedded
           }))
         }))
       .handle(
@@ -260,6 +262,15 @@ export const layerCatalogue = HttpApiBuilder.group(
           Effect.gen(function*() {
             const bytes = yield* shelf.preview(id)
             const reply = bytes === undefined ? undefined : previewResponse(bytes)
+            return reply ?? (yield* new PreviewNotFound({ id }))
+          })
+      )
+      .handle(
+        "modelThumbnail",
+        ({ params: { id } }) =>
+          Effect.gen(function*() {
+            const bytes = yield* shelf.preview(id)
+            const reply = bytes === undefined ? undefined : yield* thumbnailResponse(bytes)
             return reply ?? (yield* new PreviewNotFound({ id }))
           })
       )

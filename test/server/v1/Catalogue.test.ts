@@ -39,6 +39,8 @@ describe("What there is to choose from", () => {
           kind: "checkpoint",
           family: null,
           variant: null,
+          width: 128,
+          height: 128,
           file: "first-model",
           hash: null,
           selected: false,
@@ -50,6 +52,8 @@ describe("What there is to choose from", () => {
           kind: "checkpoint",
           family: null,
           variant: null,
+          width: null,
+          height: null,
           file: "second-model",
           hash: null,
           selected: true,
@@ -97,6 +101,7 @@ describe("What there is to choose from", () => {
         kind: "lora",
         family: "sd1",
         size: lora().length,
+        hash: null,
         embedded: false,
         trained_words: [],
         has_preview: true,
@@ -113,8 +118,9 @@ describe("What there is to choose from", () => {
       // What is no image is not sent, whatever its name says.
       const [cat] = yield* list("?kind=embedding")
       for (const id of [cat?.id ?? "", "0123456789abcdef", "..%2F..%2Fetc"]) {
-        const missing = yield* send(`/v1/model-files/${id}/preview`)
-        assert.strictEqual(missing.status, 404)
+        for (const size of ["preview", "thumbnail"]) {
+          assert.strictEqual((yield* send(`/v1/model-files/${id}/${size}`)).status, 404)
+        }
       }
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
