@@ -12,6 +12,19 @@ if (major < 22 || (major === 22 && minor < 19)) {
   )
   process.exitCode = 1
 } else {
+  const args = process.argv.slice(2)
+  const [{ enableCompileCache }, { packageFile }] = await Promise.all([
+    import("node:module"),
+    import("../core/packageFile.ts")
+  ])
+  // Compiled code is kept where the sources are: those who may write there could as well change them. The variable is
+  // for the threads.
+  process.env["NODE_COMPILE_CACHE"] ??= packageFile("node_modules", ".cache", "compiled")
+  enableCompileCache()
+  const generates = ["contact-sheet", "demo", "img2img", "txt2img"].includes(args[0] ?? "")
+  if (generates && !args.includes("--help") && !args.includes("-h")) {
+    ;(await import("../models/networkWorker.ts")).startAhead()
+  }
   const [Effect, { serena }] = await Promise.all([import("effect/Effect"), import("./serena.ts")])
 
   // A reader of the output may close it at any time, as `head` does. The rest of the output is dropped, the run goes
@@ -24,7 +37,7 @@ if (major < 22 || (major === 22 && minor < 19)) {
     process.stderr.write(`The results could not be written to standard output: ${lost}.\n`)
   })
 
-  const code = await Effect.runPromise(serena(process.argv.slice(2)))
+  const code = await Effect.runPromise(serena(args))
   // Exits once both streams are flushed and have reported their errors, without waiting for idle threads.
   const end = () => process.exit(code === 0 && lost !== undefined ? 1 : code)
   process.stdout.write("", () => process.stderr.write("", () => setImmediate(end)))

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
-import { fileURLToPath } from "node:url"
+import { packageFile } from "../core/packageFile.ts"
 import type { InvalidModelFile } from "../model/ModelError.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import type { Kind } from "./checkpoint/contents.ts"
@@ -20,7 +20,7 @@ import { hasHash, isNamed, type ModelFile, wantedBy } from "./ModelFile.ts"
 export { shortHash } from "./checkpoint/hashes.ts"
 
 /** The folder of the models that come with this package. */
-export const embeddedDir = fileURLToPath(new URL("../../models/", import.meta.url))
+export const embeddedDir = packageFile("models")
 
 export class ModelLibrary extends Context.Service<ModelLibrary, {
   /**

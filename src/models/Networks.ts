@@ -18,7 +18,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { createHash } from "node:crypto"
-import { Worker } from "node:worker_threads"
+import type { Worker } from "node:worker_threads"
 import * as WorkerCalls from "../core/WorkerCalls.ts"
 import type { MemoryEstimate } from "../model/LoadedModel.ts"
 import { InferenceError, NetworkLoadError, NetworkThreadDied } from "../model/ModelError.ts"
@@ -26,6 +26,7 @@ import { CommandOptions } from "../processing/CommandOptions.ts"
 import type { GraphFile, GraphOptions } from "./graph/Graph.ts"
 import * as metrics from "./metrics.ts"
 import type { Command, NetworkInfo, Reply, Request, Sessions, SharedTensor } from "./networkProtocol.ts"
+import { spawn as spawnWorker } from "./networkWorker.ts"
 import { cacheIn } from "./optimisedFiles.ts"
 import * as shared from "./shared.ts"
 
@@ -105,30 +106,9 @@ export class Networks extends Context.Service<Networks, {
   /** Networks in a worker thread of this process, on the device that the command options name. */
   static readonly layer: Layer.Layer<Networks, never, CommandOptions> = Layer.effect(
     Networks,
-    Effect.suspend(() =>
-      make(() => {
-        withoutTelemetry()
-        return new Worker(threadUrl, { execArgv: [] })
-      })
-    )
+    Effect.suspend(() => make(spawnWorker))
   )
 }
-
-/**
- * onnxruntime 1.30 writes a device id and an event database into the home folder and contacts a collector, unless this
- * variable is in the environment of the process when its library loads. A value that the user set stands.
- *
- * Only the main thread's `process.env` is the environment of the process: a program that builds Serena's layer in a
- * worker thread must set the variable itself, before it starts that thread.
- */
-export const withoutTelemetry = (): void => {
-  process.env["ORT_DISABLE_TELEMETRY"] ??= "1"
-}
-
-const threadUrl = new URL(
-  import.meta.url.endsWith(".ts") ? "./networkThread.ts" : "./networkThread.js",
-  import.meta.url
-)
 
 type Ok = Extract<Reply, { readonly ok: true }>
 

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import { createHash } from "node:crypto"
-import { fileURLToPath } from "node:url"
+import { packageFile } from "../core/packageFile.ts"
 import type { Problem } from "../core/Problem.ts"
 import type { ClipReading } from "../families/Family.ts"
 import { InvalidModelFolder } from "../model/ModelError.ts"
@@ -39,7 +39,7 @@ export const readClip = Effect.fnUntraced(function*(padding: ClipReading["paddin
   })
 })
 
-const clipDir = fileURLToPath(new URL("../../models/clip", import.meta.url))
+const clipDir = packageFile("models", "clip")
 
 /** The vocabulary of a tokenizer's files. */
 export const read = Effect.fnUntraced(function*(

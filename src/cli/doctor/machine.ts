@@ -8,6 +8,7 @@ import { readFile } from "node:fs/promises"
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { processorQuota, readSystemFile } from "../../core/controlGroups.ts"
+import { packageFile } from "../../core/packageFile.ts"
 import { fileSize } from "../../core/Text.ts"
 import * as memory from "../../models/availableMemory.ts"
 import * as devices from "../../models/devices.ts"
@@ -112,7 +113,7 @@ const decodeManifest = Schema.decodeUnknownEffect(
   Schema.fromJsonString(Schema.Struct({ engines: Schema.Struct({ node: Schema.String }) }))
 )
 
-const manifest = new URL("../../../package.json", import.meta.url)
+const manifest = packageFile("package.json")
 
 // The package's own manifest: what is wrong with it is a bug.
 const engines = Effect.promise(() => readFile(manifest, "utf8")).pipe(

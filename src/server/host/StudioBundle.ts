@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import { fileURLToPath } from "node:url"
+import { packageFile } from "../../core/packageFile.ts"
 
 export interface StudioBundle {
   /** The page, which names `app.js` and `app.css`. */
@@ -14,8 +14,8 @@ export interface StudioBundle {
   readonly css: Uint8Array
 }
 
-const folder = fileURLToPath(new URL("../../studio", import.meta.url))
 const isSource = import.meta.url.endsWith(".ts")
+const folder = packageFile(isSource ? "src" : "dist", "studio")
 
 /** Bundles the sources in `src/studio` with esbuild. */
 export const bundle = Effect.fnUntraced(function*() {
