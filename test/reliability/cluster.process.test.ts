@@ -1,9 +1,11 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
+import { globSync } from "node:fs"
 import * as FolderBlobStore from "../../src/runs/FolderBlobStore.ts"
 import * as SqlRunStore from "../../src/runs/SqlRunStore.ts"
 import * as Serena from "../../src/Serena.ts"
@@ -14,7 +16,7 @@ import { faults } from "./faults.ts"
 import { type Answers, assertAll, assertLogs, assertWhole, clientOf, smallRuns } from "./smallRuns.ts"
 import { numbers, trying } from "./trying.ts"
 
-const { clusterKills, networkCut } = faults["Several machines"]
+const { clocks, clusterKills, networkCut } = faults["Several machines"]
 
 /** A database and a folder, and the processes that meet there. */
 const cluster = Effect.gen(function*() {
@@ -29,9 +31,10 @@ const cluster = Effect.gen(function*() {
     database,
     address,
     blobs,
-    worker: (where?: string) => start(["worker", ...places(where)]),
-    serve: Effect.gen(function*() {
-      const server = yield* start(["serve", "--port", "0", "--queue", "200", ...places()])
+    worker: (where?: string, env: Readonly<Record<string, string>> = {}) =>
+      start(["worker", ...places(where)], { env }),
+    serve: Effect.fnUntraced(function*(env: Readonly<Record<string, string>> = {}) {
+      const server = yield* start(["serve", "--port", "0", "--queue", "200", ...places()], { env })
       return { ...server, client: clientOf(yield* server.printed(/http:\S+/)) }
     }),
     stores: Layer.mergeAll(
@@ -41,6 +44,9 @@ const cluster = Effect.gen(function*() {
   }
 })
 
+// Shows a process another time of day than the machine's.
+const [fakeTime] = globSync("/usr/lib/*/faketime/libfaketimeMT.so.1")
+
 describe("runs of several machines", () => {
   trying({ ...clusterKills, times: 1 }, () =>
     Effect.gen(function*() {
@@ -48,7 +54,7 @@ describe("runs of several machines", () => {
       const runs = yield* smallRuns(100)
       const random = numbers(7)
       const answers: Answers = new Map()
-      let front = yield* serve
+      let front = yield* serve()
       const workers = [yield* worker(), yield* worker(), yield* worker()]
       const submit = Effect.fnUntraced(function*(upTo: number) {
         for (const run of runs.slice(0, upTo)) {
@@ -81,7 +87,7 @@ describe("runs of several machines", () => {
         if (time === 4) {
           yield* front.send("SIGKILL")
           yield* front.end
-          front = yield* serve
+          front = yield* serve()
           yield* submit(runs.length)
         }
       }
@@ -102,7 +108,7 @@ describe("runs of several machines", () => {
       const { address, blobs, serve, stores, worker } = yield* cluster
       const runs = yield* smallRuns(8)
       const answers: Answers = new Map()
-      const { client } = yield* serve
+      const { client } = yield* serve()
       const { port } = new URL(address)
       const wire = yield* cuttable(Number(port))
       yield* worker(address.replace(`:${port}/`, `:${wire.port}/`))
@@ -123,4 +129,42 @@ describe("runs of several machines", () => {
       yield* assertWhole(blobs)
       yield* Effect.provide(assertLogs, stores)
     }).pipe(Effect.provide(NodeServices.layer)))
+
+  trying(
+    clocks,
+    () =>
+      Effect.gen(function*() {
+        const { address, blobs, serve, stores, worker } = yield* cluster
+        const fs = yield* FileSystem.FileSystem
+        const runs = yield* smallRuns(16)
+        const answers: Answers = new Map()
+        const file = `${yield* temporaryFolder}/offset`
+        const jump = (offset: string) => fs.writeFileString(file, `${offset}\n`)
+        yield* jump("+0")
+        const jumping = {
+          LD_PRELOAD: fakeTime ?? "",
+          FAKETIME_TIMESTAMP_FILE: file,
+          FAKETIME_NO_CACHE: "1",
+          FAKETIME_DONT_FAKE_MONOTONIC: "1"
+        }
+        const { client } = yield* serve(jumping)
+        yield* worker(address, jumping)
+        yield* worker()
+        for (const run of runs) answers.set(run.key, new Set([yield* client.submit(run)]))
+        const made = (count: number) =>
+          Effect.repeat(client.standing, { until: ({ made }) => made >= count, schedule: Schedule.spaced(50) })
+        yield* made(2)
+        yield* jump("+3d")
+        yield* made(10)
+        yield* jump("-3d")
+        yield* made(18)
+        yield* jump("+0")
+        yield* Effect.repeat(client.open, { until: (open) => open === 0, schedule: Schedule.spaced(100) })
+        yield* Effect.provide(assertAll(client, runs, answers), Serena.layer())
+        yield* assertWhole(blobs)
+        const kept = yield* Effect.provide(assertLogs, stores)
+        assert.strictEqual(new Set(kept.map(({ worker }) => worker)).size, 2)
+      }).pipe(Effect.provide(NodeServices.layer)),
+    fakeTime === undefined ? "libfaketime is not installed" : undefined
+  )
 })

@@ -237,6 +237,13 @@ export const faults = {
       times: 1,
       lost: "nothing; what the first worker reports late changes nothing",
       file: several
+    },
+    clocks: {
+      fault: "The clocks of a worker and of the front end jump",
+      tried: "three days forward, and three back, while two workers make 16 runs (`libfaketime`)",
+      times: 1,
+      lost: "nothing; each run ends once, and its images are those of a single machine",
+      file: several
     }
   },
   "Files": {
