@@ -36,7 +36,7 @@ import {
 import type { Download, DownloadList, DownloadRequest } from "../contract/Download.ts"
 import type * as Errors from "../contract/errors.ts"
 import { RunCancelled, type RunError } from "../contract/errors.ts"
-import type { TokenCounts, TokenRequest } from "../contract/Prompts.ts"
+import type { Suggestion, Suggestions, TokenCounts, TokenRequest } from "../contract/Prompts.ts"
 import {
   type Done,
   isLast,
@@ -191,6 +191,12 @@ export interface Client {
   readonly countTokens: (
     request: TokenRequest
   ) => Reply<TokenCounts, (typeof Errors.InvalidProcessing)["Type"] | (typeof Errors.ModelNotFound)["Type"]>
+  /** What a prompt may go on with: tags and embeddings, or one kind of names. */
+  readonly suggestions: (query: {
+    readonly query: string
+    readonly kind?: Suggestion["kind"] | undefined
+    readonly limit?: number | undefined
+  }) => Reply<Suggestions>
   readonly limits: Reply<Limits>
   readonly options: Reply<OptionsSnapshot>
   /** Changes settings and returns all of them. */
@@ -379,6 +385,7 @@ export const make = Effect.fn("Client.make")(function*({ auth, fetch, url }: Cli
       ).pipe(Effect.flatMap((payload) => bytesOf(api.catalogue.preprocess({ payload })))),
     styles: ask(api.catalogue.styles()),
     countTokens: (payload) => ask(api.prompts.countTokens({ payload })),
+    suggestions: (query) => ask(api.prompts.suggestions({ query })),
     limits: ask(api.catalogue.limits()),
     options: ask(api.catalogue.options()),
     setOptions: (payload) => ask(api.catalogue.setOptions({ payload })),

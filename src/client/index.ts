@@ -59,7 +59,7 @@ export {
   Upscaler
 } from "../contract/Catalogue.ts"
 /** What helps to write a prompt. */
-export { TokenCount, TokenCounts, TokenRequest } from "../contract/Prompts.ts"
+export { Suggestion, Suggestions, TokenCount, TokenCounts, TokenRequest } from "../contract/Prompts.ts"
 /** Downloads of models. */
 export { Download, DownloadList, DownloadRequest } from "../contract/Download.ts"
 /** The contract itself. */

@@ -29,7 +29,7 @@ import {
 } from "./Catalogue.ts"
 import { Download, DownloadList, DownloadRequest } from "./Download.ts"
 import * as Errors from "./errors.ts"
-import { TokenCounts, TokenRequest } from "./Prompts.ts"
+import { SuggestionKind, Suggestions, TokenCounts, TokenRequest } from "./Prompts.ts"
 import { QueuePatch, QueueStatus, Run, RunIds, RunList, RunName, RunPatch, RunRequest, SentEvent } from "./Run.ts"
 
 /** Requires sign-in if the server was started with users. */
@@ -296,6 +296,20 @@ export class Prompts extends HttpApiGroup.make("prompts").add(
     "Count the tokens of prompts",
     "As the model's tokenizer will read them: in chunks of 75, with `BREAK` and embeddings, without the signs of " +
       "attention and the tags of LoRAs. Dynamic prompts are drawn by the seed first. No network runs."
+  )),
+  HttpApiEndpoint.get("suggestions", "/suggestions", {
+    query: {
+      /** What stands before the caret. */
+      query: Schema.String.check(Schema.isMaxLength(200)),
+      /** Tags and embeddings, which are words, unless one kind is asked for. */
+      kind: Schema.optional(SuggestionKind),
+      limit: Schema.optional(pageLength)
+    },
+    success: Suggestions
+  }).annotateMerge(described(
+    "Suggest what a prompt may go on with",
+    "20 by default: names that begin with the query before those that have it elsewhere, and tags by how frequent they " +
+      "are. Where nothing fits the words of a query together, its last words count."
   ))
 )
   .annotateMerge(OpenApi.annotations({ title: "Prompts", description: "What helps to write a prompt." }))

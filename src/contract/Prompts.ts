@@ -39,3 +39,28 @@ export const TokenCounts = Schema.Struct({
   negative_prompt: TokenCount
 }).annotate({ identifier: "TokenCounts" })
 export type TokenCounts = typeof TokenCounts.Type
+
+export const SuggestionKind = Schema.Literals(["tag", "embedding", "lora", "wildcard"])
+
+/** Something that a prompt may go on with. */
+export const Suggestion = Schema.Struct({
+  kind: SuggestionKind,
+  /** What to write: `long hair`, `<lora:name:1>`, `__animals/dogs__`. */
+  text: Schema.String,
+  /** As the file of tags has it, or the name of the file. */
+  name: Schema.String,
+  /** The alias of a tag that fits, where its name does not. */
+  alias: Schema.NullOr(Schema.String),
+  /** The category of a tag, a number whose meaning depends on where the file of tags comes from. */
+  category: Schema.NullOr(Schema.Int),
+  /** How many images have the tag. */
+  count: Schema.NullOr(Schema.Int)
+}).annotate({ identifier: "Suggestion" })
+export type Suggestion = typeof Suggestion.Type
+
+export const Suggestions = Schema.Struct({
+  /** What the suggestions take the place of: the query, or its last words. */
+  query: Schema.String,
+  suggestions: Schema.Array(Suggestion)
+}).annotate({ identifier: "Suggestions" })
+export type Suggestions = typeof Suggestions.Type

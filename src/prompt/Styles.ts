@@ -3,6 +3,7 @@
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as Csv from "../core/Csv.ts"
 import { readableError } from "../core/readableError.ts"
 import type { Parts } from "../core/Work.ts"
 import { trim } from "./Characters.ts"
@@ -92,8 +93,8 @@ export function* parsing(
 ): Parts<{ readonly styles: ReadonlyMap<string, PromptStyle>; readonly problems: ReadonlyArray<RowProblem> }> {
   const problems: Array<RowProblem> = []
   const styles = new Map<string, PromptStyle>()
-  const rows = readRows(csv.startsWith("\ufeff") ? csv.slice(1) : csv)
-  const header = yield* nextRow(rows)
+  const rows = Csv.rows(csv, longestPrompt)
+  const header = yield* Csv.next(rows)
   if (header === undefined) return { styles, problems }
   const names = header.fields.map(trim)
   const nameAt = names.indexOf("name")
@@ -104,7 +105,7 @@ export function* parsing(
     return { styles, problems: [{ line: header.line, message }] }
   }
 
-  for (let row = yield* nextRow(rows); row !== undefined; row = yield* nextRow(rows)) {
+  for (let row = yield* Csv.next(rows); row !== undefined; row = yield* Csv.next(rows)) {
     const { fields, line, tooLong, unclosed } = row
     const name = fields[nameAt] ?? ""
     const prompt = fields[promptAt]
@@ -126,81 +127,4 @@ export function* parsing(
     }
   }
   return { styles, problems }
-}
-
-interface Row {
-  readonly line: number
-  readonly fields: ReadonlyArray<string>
-  readonly unclosed: boolean
-  /** Length of a field that is longer than a prompt may be, and is left empty. */
-  readonly tooLong: number | undefined
-}
-
-/** Fields, quotes or line ends that are read in one part. */
-const readAtOnce = 256
-
-type Rows = Generator<Row | undefined, void>
-
-// The next row, after pauses; `undefined` at the end.
-function* nextRow(rows: Rows): Parts<Row | undefined> {
-  for (;;) {
-    const { done = false, value } = rows.next()
-    if (done || value !== undefined) return value ?? undefined
-    yield
-  }
-}
-
-const lineEnd = /\r\n|[\r\n]/g
-const fieldEnd = /[,\r\n]|$/g
-const notSpace = /[^ ]|$/g
-
-// Where a pattern next matches from a place on.
-const nextMatch = (pattern: RegExp, text: string, from: number): RegExpExecArray | null => {
-  pattern.lastIndex = from
-  return pattern.exec(text)
-}
-
-// Rows of a CSV text, without the empty ones, and `undefined` for a pause. Spaces before a field are not part of it;
-// text after a closing quote is.
-function* readRows(csv: string): Rows {
-  let line = 1
-  let read = 0
-  let at = 0
-  let row: { readonly line: number; readonly fields: Array<string>; tooLong: number | undefined } = {
-    line,
-    fields: [],
-    tooLong: undefined
-  }
-  while (at <= csv.length) {
-    if (++read % readAtOnce === 0) yield
-    at = nextMatch(notSpace, csv, at)?.index ?? csv.length
-    let quoted = ""
-    let unclosed = false
-    if (csv[at] === "\"") {
-      const start = at + 1
-      let end = csv.indexOf("\"", start)
-      while (end !== -1 && csv[end + 1] === "\"") {
-        if (++read % readAtOnce === 0) yield
-        end = csv.indexOf("\"", end + 2)
-      }
-      unclosed = end === -1
-      at = unclosed ? csv.length : end + 1
-      const stop = unclosed ? at : end
-      if (stop - start > longestPrompt) row.tooLong = stop - start
-      else quoted = csv.slice(start, stop).replaceAll("\"\"", "\"")
-      for (let found = nextMatch(lineEnd, csv, start); found !== null && found.index < stop;) {
-        if (++read % readAtOnce === 0) yield
-        line++
-        found = nextMatch(lineEnd, csv, found.index + found[0].length)
-      }
-    }
-    const end = nextMatch(fieldEnd, csv, at)?.index ?? csv.length
-    if (end - at > longestPrompt) row.tooLong = end - at
-    row.fields.push(row.tooLong === undefined ? quoted + csv.slice(at, end) : "")
-    at = end + (csv.startsWith("\r\n", end) ? 2 : 1)
-    if (csv[end] === ",") continue
-    if (row.fields.length > 1 || row.fields[0] !== "" || row.tooLong !== undefined) yield { ...row, unclosed }
-    if (end < csv.length) line++
-    row = { line, fields: [], tooLong: undefined }
-  }
 }

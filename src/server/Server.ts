@@ -24,6 +24,7 @@ import { RunQueue } from "./host/RunQueue.ts"
 import { ServerOptions } from "./host/ServerOptions.ts"
 import { Settings } from "./host/Settings.ts"
 import { sharingOf } from "./host/sharing.ts"
+import { TagBook } from "./host/TagBook.ts"
 import * as Listener from "./Listener.ts"
 import * as Middleware from "./Middleware.ts"
 import * as RouteMethods from "./RouteMethods.ts"
@@ -97,7 +98,7 @@ const layerSettings = Layer.unwrap(
 export const layerServices = Layer.mergeAll(Authentication.layer, Downloads.layer, Generation.layer, Lifetime.layer)
   .pipe(
     Layer.provideMerge(Layer.mergeAll(layerSettings, RequestImages.layer)),
-    Layer.provideMerge(Layer.mergeAll(layerQueue, ModelShelf.layer)),
+    Layer.provideMerge(Layer.mergeAll(layerQueue, ModelShelf.layer, TagBook.layer)),
     Layer.provideMerge(ModelTitles.layer)
   )
 

@@ -18,7 +18,7 @@ import type {
   Style,
   Upscaler
 } from "../contract/Catalogue.ts"
-import type { TokenCounts, TokenRequest } from "../contract/Prompts.ts"
+import type { Suggestion, TokenCounts, TokenRequest } from "../contract/Prompts.ts"
 import {
   type AskedRequest,
   type QueueStatus,
@@ -148,6 +148,8 @@ export const preprocess = (unit: (typeof PreprocessRequest)["~type.make.in"]) =>
   ask((client) => client.preprocess(unit))
 export const styles = () => ask((client) => client.styles)
 export const countTokens = (request: TokenRequest) => ask((client) => client.countTokens(request))
+export const suggestions = (query: { readonly query: string; readonly kind?: Suggestion["kind"] }) =>
+  ask((client) => client.suggestions(query))
 export const limits = () => ask((client) => client.limits)
 export const options = () => ask((client) => client.options)
 export const setOptions = (patch: Readonly<Record<string, unknown>>) =>

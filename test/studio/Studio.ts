@@ -72,7 +72,7 @@ const editing = ({ tensors }: WeightSource) =>
     })
   ))
 
-// A LoRA with a preview, an embedding, two checkpoints, and a ControlNet for one of them.
+// A LoRA with a preview, an embedding, two checkpoints, and a ControlNet for one of them; tags and a wildcard.
 const modelsDir = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
   const folder = yield* unpack("checkpoints/sd1-full-vocabulary.safetensors")
@@ -83,6 +83,10 @@ const modelsDir = Effect.gen(function*() {
   yield* fs.writeFile(`${folder}/bad-hands.safetensors`, embedding)
   const preview = new URL("../../docs/images/shapes.png", import.meta.url).pathname
   yield* fs.copyFile(preview, `${folder}/Soft light.preview.png`)
+  yield* fs.makeDirectory(`${folder}/wildcards/animals`, { recursive: true })
+  yield* fs.writeFileString(`${folder}/wildcards/animals/pets.txt`, "cat\ndog\n")
+  yield* fs.makeDirectory(`${folder}/data`)
+  yield* fs.writeFileString(`${folder}/data/tags.csv`, "long_hair,0,400,\"longhair\"\nlong_dress,0,300\n1girl,0,900\n")
   return folder
 }).pipe(Effect.orDie)
 
@@ -90,7 +94,12 @@ const layerServer = Server.layer(Layer.mergeAll(Routes.layer, StudioFiles.layer)
   Layer.provideMerge(Layer.mergeAll(
     Layer.unwrap(Effect.map(modelsDir, (modelsDir) =>
       Serena.layer({
-        cmdOpts: { modelsDir },
+        cmdOpts: {
+          modelsDir,
+          dataDir: `${modelsDir}/data`,
+          stylesFile: `${modelsDir}/data/styles.csv`,
+          wildcardsDir: `${modelsDir}/wildcards`
+        },
         options: { samples_save: false, show_progress_every_n_steps: 2, sd_model_checkpoint: "shapes-128" }
       }))).pipe(Layer.provide(NodeFileSystem.layer)),
     ImageDecoder.layer,

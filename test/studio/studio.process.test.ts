@@ -129,7 +129,69 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       await (await describedBy("Negative prompt")).filter({ hasText: /^[1-9]\/75 tokens/ }).waitFor()
       // One a pause, not one a key.
       assert.isBelow(requests, 20)
+    }))
+
+  it.effect("suggests what a prompt may go on with, by keys, by the pointer, and after an input method", () =>
+    visiting(async (page) => {
+      const { keyboard } = page
+      const options = page.getByRole("listbox", { name: "Suggestions" }).getByRole("option")
+      const shown = async (words: string) => {
+        await options.filter({ hasText: words }).first().waitFor()
+        // The one that keys take is what the field names.
+        const active = await prompt(page).getAttribute("aria-activedescendant")
+        return page.locator(`[id="${active}"]`).innerText()
+      }
+      const holds = (text: string) =>
+        page.waitForFunction(
+          (text) => document.querySelector<HTMLTextAreaElement>("#field-prompt")?.value === text,
+          text
+        )
+      await prompt(page).focus()
+      await keyboard.type("1girl, long")
+      assert.match(await shown("long dress"), /^long hair/)
       assert.deepStrictEqual(await serious(page), [])
+      await keyboard.press("ArrowDown")
+      assert.match(await shown("long hair"), /^long dress/)
+      await keyboard.press("Tab")
+      await holds("1girl, long dress, ")
+      await keyboard.press("Control+z")
+      await holds("1girl, long")
+      assert.strictEqual(await options.count(), 0)
+
+      await keyboard.type("ha")
+      await shown("long hair")
+      await keyboard.press("Escape")
+      assert.strictEqual(await options.count(), 0)
+      await holds("1girl, longha")
+      await keyboard.press("Backspace")
+      await shown("long hair")
+      // More attention, and no other suggestion.
+      await keyboard.press("Control+ArrowUp")
+      await holds("1girl, (longh:1.1)")
+      assert.strictEqual(await options.count(), 0)
+
+      await keyboard.press("Control+a")
+      await keyboard.type("a <lora:so")
+      await shown("LoRA")
+      await keyboard.press("Enter")
+      await holds("a <lora:Soft light:1>")
+      await keyboard.type(" __")
+      await shown("__animals/pets__")
+      await keyboard.press("Enter")
+      await keyboard.type(", bad")
+      await options.filter({ hasText: "bad-hands" }).click()
+      await holds("a <lora:Soft light:1> __animals/pets__, bad-hands, ")
+
+      // While an input method composes, its keys are its own.
+      const devtools = await page.context().newCDPSession(page)
+      const counted = page.waitForResponse((response) => response.url().endsWith("/v1/count-tokens"))
+      await devtools.send("Input.imeSetComposition", { text: "lon", selectionStart: 3, selectionEnd: 3 })
+      await holds("a <lora:Soft light:1> __animals/pets__, bad-hands, lon")
+      // The tokens are counted later than suggestions would be asked for.
+      await counted
+      assert.strictEqual(await options.count(), 0)
+      await devtools.send("Input.insertText", { text: "long" })
+      await shown("long hair")
     }))
 
   it.effect("finds models, LoRAs and embeddings by keys alone, and writes them into the prompts", () =>

@@ -295,6 +295,16 @@ export const ServerSettings = Schema.Struct({
       otherwise: "settings.json in the data folder"
     })
   ),
+  tags_file: Schema.optional(Schema.NonEmptyString).pipe(
+    field({
+      title: "Tags file",
+      description: "CSV file of tags that are suggested while a prompt is typed: tag, category, count, aliases.",
+      group: "Server",
+      flag: "tags-file",
+      value: "file",
+      otherwise: "tags.csv in the data folder"
+    })
+  ),
   allow_url_hosts: withDefault(Schema.Array(Schema.NonEmptyString), []).pipe(
     field({
       title: "Image hosts",

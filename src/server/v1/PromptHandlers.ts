@@ -10,6 +10,7 @@ import { CommandOptions } from "../../processing/CommandOptions.ts"
 import { InvalidProcessing } from "../../processing/InvalidProcessing.ts"
 import * as Processing from "../../processing/Processing.ts"
 import { isPath, notPath } from "../../runner/RuntimeContext.ts"
+import { suggest } from "./suggest.ts"
 
 const modelPath = "override_settings.sd_model_checkpoint"
 
@@ -37,6 +38,8 @@ export const layerPrompts = HttpApiBuilder.group(
   Api,
   "prompts",
   Effect.fnUntraced(function*(handlers) {
-    return handlers.handle("countTokens", ({ payload }) => countTokens(payload))
+    return handlers
+      .handle("countTokens", ({ payload }) => countTokens(payload))
+      .handle("suggestions", ({ query }) => suggest(query))
   })
 )

@@ -1,13 +1,15 @@
 /**
- * A prompt: its text, and how many tokens that is.
+ * A prompt: its text, how many tokens that is, and what it may go on with.
  */
 import type { TargetedKeyboardEvent } from "preact"
 import { described, Field } from "../controls/Field.tsx"
 import { adjusted } from "../state/attention.ts"
+import { closePopup, complete, onPopupKey } from "../state/completion.ts"
 import { labelOf } from "../state/fields.ts"
 import { change, form } from "../state/form.ts"
 import { shownCount } from "../state/tokens.ts"
 import { typeOver } from "../state/typing.ts"
+import { completing, Suggestions } from "./Suggestions.tsx"
 
 type PromptName = "prompt" | "negative_prompt"
 
@@ -39,9 +41,19 @@ export const PromptField = ({ isShort = false, name, rows }: {
         placeholder={hint}
         spellcheck={false}
         {...described(name, false, `tokens-${name}`)}
-        onInput={({ currentTarget }) => change({ [name]: currentTarget.value })}
-        onKeyDown={changeAttention}
+        {...completing(name)}
+        onInput={({ currentTarget, isComposing }) => {
+          change({ [name]: currentTarget.value })
+          if (!isComposing) complete(currentTarget, name)
+        }}
+        onCompositionEnd={({ currentTarget }) => complete(currentTarget, name)}
+        onKeyDown={(event) => {
+          if (!onPopupKey(event, event.currentTarget, name)) changeAttention(event)
+        }}
+        onPointerDown={closePopup}
+        onBlur={closePopup}
       />
+      <Suggestions field={name} />
     </Field>
   )
 }

@@ -1,5 +1,10 @@
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Schema from "effect/Schema"
+import { Suggestions } from "../../../src/contract/Prompts.ts"
+import { embedding, lora } from "../../models/hub/files.ts"
 import { listening, type ListeningOptions, posted } from "./listening.ts"
 
 const started = Effect.fnUntraced(function*(options?: ListeningOptions) {
@@ -46,4 +51,87 @@ describe("/v1/count-tokens", () => {
         assert.match(text, words)
       }
     }))
+})
+
+describe("/v1/suggestions", () => {
+  const asking = Effect.fnUntraced(function*(options: ListeningOptions) {
+    const ask = yield* started(options)
+    const suggested = Effect.fnUntraced(function*(query: string, more = "") {
+      const { body, status } = yield* ask(`/v1/suggestions?query=${encodeURIComponent(query)}${more}`)
+      assert.strictEqual(status, 200)
+      return yield* Schema.decodeUnknownEffect(Suggestions)(body)
+    })
+    const texts = (query: string, more?: string) =>
+      Effect.map(suggested(query, more), ({ suggestions }) => suggestions.map(({ text }) => text))
+    return { ask, suggested, texts }
+  })
+
+  it.live("has tags by their names and aliases, the most frequent first", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const dataDir = yield* fs.makeTempDirectoryScoped()
+      const file = `${dataDir}/tags.csv`
+      yield* fs.writeFileString(
+        file,
+        [
+          "name,category,count,aliases",
+          "blue_hair,0,90",
+          "long_hair,0,400,\"/lh,longhair\"",
+          "hair_bow,0,50,",
+          "hat_(red),4,80,\"red hat\"",
+          "^_^,0,7",
+          "broken,x,y",
+          "plain"
+        ].join("\n")
+      )
+      const { ask, suggested, texts } = yield* asking({ cmdOpts: { dataDir } })
+      assert.deepStrictEqual(yield* texts("HAIR"), ["hair bow", "long hair", "blue hair"])
+      assert.deepStrictEqual(yield* texts("hair", "&limit=2"), ["hair bow", "long hair"])
+      assert.deepStrictEqual(yield* suggested("longh"), {
+        query: "longh",
+        suggestions: [
+          { kind: "tag", text: "long hair", name: "long_hair", alias: "longhair", category: 0, count: 400 }
+        ]
+      })
+      // Brackets are no attention, and faces stay as they are.
+      assert.deepStrictEqual(yield* texts("red hat"), [String.raw`hat \(red\)`])
+      assert.deepStrictEqual(yield* texts("^_"), ["^_^"])
+      assert.deepStrictEqual(yield* texts("pl"), ["plain"])
+      // What begins a sentence does not stand in the way of its last words.
+      const { query, suggestions } = yield* suggested("a photo of long h")
+      assert.deepStrictEqual([query, suggestions.length], ["long h", 1])
+      assert.deepStrictEqual(yield* texts("nothing fits"), [])
+      assert.deepStrictEqual(yield* texts("h"), [])
+      // Another file is read when it is there.
+      yield* fs.writeFileString(file, "hair_long,0,1\n")
+      assert.deepStrictEqual(yield* texts("hair"), ["hair long"])
+      yield* fs.remove(file)
+      assert.deepStrictEqual(yield* texts("hair"), [])
+      const refused = yield* Effect.forEach(
+        ["", "?query=a&kind=song", "?query=a&limit=0", `?query=${"a".repeat(201)}`],
+        (query) => ask(`/v1/suggestions${query}`)
+      )
+      assert.deepStrictEqual(refused.map(({ status }) => status), [400, 400, 400, 400])
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live("has LoRAs as tags, embeddings as words, and wildcards", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const modelsDir = yield* fs.makeTempDirectoryScoped()
+      for (const name of ["my style", "other"]) yield* fs.writeFile(`${modelsDir}/${name}.safetensors`, lora())
+      yield* fs.writeFile(`${modelsDir}/bad-hands.safetensors`, embedding)
+      yield* fs.writeFileString(`${modelsDir}/tags.csv`, "hands,0,12\n")
+      const { texts } = yield* asking({
+        cmdOpts: { modelsDir },
+        server: { tags_file: `${modelsDir}/tags.csv` },
+        wildcards: { "animals/dogs": "a", colours: "b" }
+      })
+      assert.deepStrictEqual(yield* texts("", "&kind=lora"), ["<lora:my style:1>", "<lora:other:1>"])
+      assert.deepStrictEqual(yield* texts("sty", "&kind=lora"), ["<lora:my style:1>"])
+      assert.deepStrictEqual(yield* texts("", "&kind=wildcard"), ["__animals/dogs__", "__colours__"])
+      assert.deepStrictEqual(yield* texts("co", "&kind=wildcard"), ["__colours__"])
+      assert.deepStrictEqual(yield* texts("hand"), ["bad-hands", "hands"])
+      assert.deepStrictEqual(yield* texts("hand", "&kind=embedding"), ["bad-hands"])
+      assert.deepStrictEqual(yield* texts("hand", "&kind=tag"), ["hands"])
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
 })
