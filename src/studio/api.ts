@@ -131,7 +131,8 @@ export const removeRuns = (ids: ReadonlyArray<string>) => ask((client) => client
 /** Removes runs while the page is being left. */
 export const removeRunsLeaving = (ids: ReadonlyArray<string>) =>
   navigator.sendBeacon("v1/runs/remove", new Blob([JSON.stringify({ ids })], { type: "application/json" }))
-export const queue = () => ask((client) => client.queue)
+/** The queue. A question without an answer ends after a minute: it is asked again and again. */
+export const queue = () => ask((client) => Effect.timeout(client.queue, "1 minute"))
 export const pauseQueue = (paused: boolean) => ask((client) => client.setQueue({ paused }))
 export const getRun = (id: string) => ask(({ run }) => run(id))
 export const cancel = (id: string) => ask((client) => client.cancel(id))

@@ -214,6 +214,12 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
         await button(page, "Pause").click()
         await page.getByText(/Paused, 1 running/).waitFor()
       })
+      // A server that hangs is noticed as well, and when it goes on again.
+      const away = page.getByText("The server does not answer. The page tries again by itself.")
+      yield* first.send("SIGSTOP")
+      yield* Effect.promise(() => away.waitFor())
+      yield* first.send("SIGCONT")
+      yield* Effect.promise(() => away.waitFor({ state: "hidden" }))
       yield* first.send("SIGKILL")
       yield* first.end
       yield* Effect.promise(() => page.getByText("The server does not answer.").first().waitFor())

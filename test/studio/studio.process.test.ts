@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import { readFile } from "node:fs/promises"
 import type { BrowserContextOptions, Page } from "playwright-core"
 import sharp from "sharp"
+import type { RunList } from "../../src/contract/Run.ts"
 import { serious } from "./axe.ts"
 import {
   accepted,
@@ -433,6 +434,103 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       await page.getByRole("region", { name: "Latest images" }).waitFor()
       await page.waitForFunction(() => document.querySelectorAll(".thumb img").length === 6)
       assert.strictEqual(await gallery(page).count(), 7)
+    }))
+
+  it.effect("goes on forever until its button is pressed again, and says each end by a notification and a sound", () =>
+    visiting(async (page) => {
+      // What the browser's own notifications and sounds are asked for, where the test can read it.
+      await page.evaluate(() => {
+        const asked = { notifications: Array<unknown>(), sounds: Array<string>(), tones: 0 }
+        const note = () => {
+          document.documentElement.dataset["asked"] = JSON.stringify(asked)
+        }
+        globalThis.Notification = new Proxy(Notification, {
+          construct: (target, given) => {
+            asked.notifications.push(given)
+            note()
+            return Reflect.construct(target, given)
+          }
+        })
+        globalThis.AudioContext = new Proxy(AudioContext, {
+          construct: (target) => {
+            const context = new target()
+            context.addEventListener("statechange", () => {
+              asked.sounds.push(context.state)
+              note()
+            })
+            return context
+          }
+        })
+        const { start } = OscillatorNode.prototype
+        OscillatorNode.prototype.start = function(when) {
+          asked.tones++
+          return start.call(this, when)
+        }
+      })
+      const asked = () => page.evaluate(() => JSON.parse(document.documentElement.dataset["asked"] ?? "{}"))
+      await tab(page, "Settings").click()
+      await page.getByRole("switch", { name: "Notification when a run ends" }).press("Space")
+      await page.getByRole("switch", { name: "Sound when a run ends" }).press("Space")
+      // It is heard once when it comes on.
+      await page.waitForFunction(() => document.documentElement.dataset["asked"]?.includes("running"))
+      assert.strictEqual((await asked()).tones, 2)
+
+      await tab(page, "Text to image").click()
+      await prompt(page).fill("a pink heart")
+      await number(page, "Sampling steps").fill("2")
+      for (const name of ["Width", "Height"]) await number(page, name).fill("64")
+      const forever = button(page, "Go on forever")
+      await forever.press("Enter")
+      await gallery(page).nth(1).waitFor()
+      assert.isAtLeast((await asked()).tones, 4)
+      assert.lengthOf((await asked()).notifications, 0)
+      await page.evaluate(() => Object.defineProperty(document, "hidden", { configurable: true, get: () => true }))
+      await page.waitForFunction(() => document.documentElement.dataset["asked"]?.includes("a pink heart"))
+      assert.deepStrictEqual((await asked()).notifications[0], ["Done", { body: "a pink heart" }])
+
+      await forever.press("Enter")
+      assert.strictEqual(await forever.getAttribute("aria-pressed"), "false")
+      await page.getByRole("region", { name: "Latest images" }).waitFor()
+      const ended = await page.evaluate(async () => (await (await fetch("v1/runs?limit=100")).json()).runs)
+      assert.isTrue(ended.every(({ status }: { status: { _tag: string } }) => status._tag === "Done"))
+      await page.waitForFunction((count) => document.querySelectorAll(".thumb").length === count, ended.length)
+    }, { permissions: ["notifications"] }))
+
+  it.effect("can be used over a slow network, and shows what is made now", () =>
+    visiting(async (page) => {
+      const network = await page.context().newCDPSession(page)
+      await network.send("Network.enable")
+      await network.send("Network.emulateNetworkConditions", {
+        offline: false,
+        latency: 400,
+        downloadThroughput: 30_000,
+        uploadThroughput: 15_000
+      })
+      await prompt(page).fill("a large yellow star on a black background")
+      await number(page, "Sampling steps").fill("150")
+      await number(page, "Batch count").fill("3")
+      for (const name of ["Width", "Height"]) await number(page, name).fill("192")
+      await generate(page).click()
+      await page.getByRole("img", { name: "Preview of the image being generated" }).waitFor()
+      // Steps and previews that come late are left out, so that the page is not further and further behind.
+      const runs = new URL("v1/runs", page.url()).href
+      for (const step of [20, 50]) {
+        const shown = await page.waitForFunction((step) => {
+          const [, now = ""] = /Step (\d+) of 150/.exec(document.querySelector(".progress")?.textContent ?? "") ?? []
+          return Number(now) >= step ? Number(now) : undefined
+        }, step)
+        const { runs: [run] }: RunList = await (await page.request.get(runs)).json()
+        if (run?.status._tag !== "Running") throw new Error("The run has ended before it was shown.")
+        assert.isBelow(run.status.progress.step - Number(await shown.jsonValue()), 30)
+      }
+      await tab(page, "PNG info").click()
+      await tab(page, "Text to image").click()
+      await prompt(page).press("Control+a")
+      await page.keyboard.type("a pink heart")
+      assert.strictEqual(await prompt(page).inputValue(), "a pink heart")
+      await button(page, "Interrupt").click()
+      await page.getByText("Ending after this step").or(page.getByText(/seed \d+, interrupted/)).first().waitFor()
+      await page.getByText(/seed \d+, interrupted/).waitFor()
     }))
 
   it.effect("asks how closely the image is followed where a model edits images, and only there", () =>

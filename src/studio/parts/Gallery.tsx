@@ -309,6 +309,7 @@ const Grid = () => {
   const seen = useSignal({ top: 0, height: 0 })
   const reached = useSignal("")
   const wanted = useRef<string | undefined>(undefined)
+  const isChoosing = useComputed(() => selected.value.size > 0)
   const rows = useComputed(() => gridOf(tiles.value, width.value, dayOf()))
 
   useLayoutEffect(() => {
@@ -408,7 +409,12 @@ const Grid = () => {
   const cells = visible.flatMap(({ cells }) => cells)
   const tabbable = cells.some(({ item }) => item.key === reached.value) ? reached.value : cells[0]?.item.key
   return (
-    <div ref={box} class="gallery" style={{ height: `${height}px` }} onKeyDown={onKeyDown}>
+    <div
+      ref={box}
+      class={isChoosing.value ? "gallery choosing" : "gallery"}
+      style={{ height: `${height}px` }}
+      onKeyDown={onKeyDown}
+    >
       {byDay(visible).map(([day, rows]) => (
         <section key={day} aria-label={day}>
           <h3 style={{ transform: `translateY(${rows[0]?.headingTop ?? 0}px)` }}>{day}</h3>

@@ -10,12 +10,14 @@ export const status = signal<api.QueueStatus | undefined>(undefined)
 export const running = signal<ReadonlyArray<api.Run>>([])
 /** In the order in which they begin. */
 export const waiting = signal<ReadonlyArray<api.Run>>([])
-/** Whether the server did not answer the last time. */
+/** Whether the server did not answer the last time, or has not answered for long. */
 export const isAway = signal(false)
 export const isPaused = computed(() => status.value?.paused === true)
 
 /** Milliseconds between two questions, while something is in the queue and while nothing is. */
 const pace = { busy: 1500, idle: 5000 }
+/** Milliseconds without an answer until the page says so. The answer may still come. */
+const patience = 10_000
 
 const ahead = ({ status }: api.Run): number => status._tag === "Queued" ? status.position : 0
 
@@ -27,6 +29,9 @@ let count = 0
 export const poll = async (): Promise<void> => {
   clearTimeout(asking)
   const mine = ++count
+  const stalling = setTimeout(() => {
+    if (mine === count) isAway.value = true
+  }, patience)
   try {
     const now = await api.queue()
     const [newest, queued, executing] = await Promise.all([
@@ -47,6 +52,8 @@ export const poll = async (): Promise<void> => {
   } catch {
     if (mine !== count) return
     isAway.value = true
+  } finally {
+    clearTimeout(stalling)
   }
   const isBusy = running.value.length + waiting.value.length > 0 || isAway.value
   if (!document.hidden) asking = setTimeout(() => void poll(), isBusy ? pace.busy : pace.idle)
