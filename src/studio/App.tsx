@@ -4,6 +4,7 @@
 import { useEffect } from "preact/hooks"
 import { DropVeil } from "./parts/DropVeil.tsx"
 import { Gallery } from "./parts/Gallery.tsx"
+import { ModelsPage } from "./parts/ModelsPage.tsx"
 import { Notices } from "./parts/Notices.tsx"
 import { Panel } from "./parts/Panel.tsx"
 import { PngInfoPage } from "./parts/PngInfoPage.tsx"
@@ -76,7 +77,7 @@ export const App = () => {
           role="tabpanel"
           tabIndex={-1}
           aria-labelledby={`tab-${name}`}
-          class={isKind(name) ? "work" : "page"}
+          class={isKind(name) ? "work" : name === "models" ? "page wide" : "page"}
         >
           {isKind(name)
             ? (
@@ -91,6 +92,8 @@ export const App = () => {
             )
             : name === "upscale"
             ? <UpscalePage />
+            : name === "models"
+            ? <ModelsPage />
             : name === "info"
             ? <PngInfoPage />
             : <SettingsPage />}

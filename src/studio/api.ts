@@ -18,6 +18,7 @@ import type {
   Style,
   Upscaler
 } from "../contract/Catalogue.ts"
+import type { Download, DownloadList, DownloadRequest } from "../contract/Download.ts"
 import type { Suggestion, TokenCounts, TokenRequest } from "../contract/Prompts.ts"
 import {
   type AskedRequest,
@@ -35,6 +36,8 @@ import * as Processing from "../processing/Processing.ts"
 
 export type {
   AskedRequest,
+  Download,
+  DownloadList,
   Limits,
   Model,
   ModelFile,
@@ -141,6 +144,10 @@ export const skip = (id: string) => ask((client) => client.skip(id))
 
 export const models = () => ask((client) => client.models)
 export const modelFiles = (kind?: string) => ask((client) => client.modelFiles(kind === undefined ? {} : { kind }))
+export const downloads = () => ask((client) => client.downloads)
+export const startDownload = (request: DownloadRequest) => ask((client) => client.startDownload(request))
+export const cancelDownload = (id: string) => ask((client) => client.cancelDownload(id))
+export const removeDownload = (id: string) => ask((client) => client.removeDownload(id))
 export const samplers = () => ask((client) => client.samplers)
 export const schedulers = () => ask((client) => client.schedulers)
 export const upscalers = () => ask((client) => client.upscalers)

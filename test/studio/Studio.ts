@@ -9,6 +9,7 @@ import * as FileSystem from "effect/FileSystem"
 import { HttpServer } from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { existsSync } from "node:fs"
 import { delimiter, join } from "node:path"
@@ -19,6 +20,7 @@ import { ImageEncoder } from "../../src/images/ImageEncoder.ts"
 import { openSafetensors } from "../../src/models/checkpoint/openFile.ts"
 import type { WeightSource } from "../../src/models/checkpoint/WeightSource.ts"
 import * as Serena from "../../src/Serena.ts"
+import { DownloadHub } from "../../src/server/host/Downloads.ts"
 import { ServerOptions } from "../../src/server/host/ServerOptions.ts"
 import * as StudioFiles from "../../src/server/host/StudioFiles.ts"
 import * as Server from "../../src/server/Server.ts"
@@ -27,6 +29,7 @@ import { unpack } from "../models/checkpoint/data.ts"
 import { madeControlNet } from "../models/checkpoint/madeControlNet.ts"
 import { safetensors } from "../models/checkpoint/safetensorsFile.ts"
 import { embedding, lora } from "../models/hub/files.ts"
+import { start as startHub } from "../models/hub/HubServer.ts"
 import { numbersOf } from "../models/networks/references.ts"
 
 const names = ["chromium", "chromium-browser", "google-chrome"]
@@ -72,7 +75,19 @@ const editing = ({ tensors }: WeightSource) =>
     })
   ))
 
-// A LoRA with a preview, an embedding, two checkpoints, and a ControlNet for one of them; tags and a wildcard.
+// The model that can be downloaded: after the question for its size, an answer stops in its middle.
+const layerHub = Layer.unwrap(Effect.gen(function*() {
+  const fs = yield* FileSystem.FileSystem
+  const folder = yield* unpack("checkpoints/sd15.safetensors")
+  const bytes = yield* fs.readFile(`${folder}/checkpoints/sd15.safetensors`)
+  const { endpoint } = yield* startHub({
+    "owner/name": { files: { "fetched.safetensors": { bytes, stalls: [0, Math.floor(bytes.length / 2)] } } }
+  })
+  return Layer.succeed(DownloadHub, Result.succeed({ endpoint, token: undefined }))
+})).pipe(Layer.orDie, Layer.provide(NodeFileSystem.layer))
+
+// A LoRA with a preview, an embedding, a torn file, two checkpoints, and a ControlNet for one of them; tags and a
+// wildcard.
 const modelsDir = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
   const folder = yield* unpack("checkpoints/sd1-full-vocabulary.safetensors")
@@ -81,6 +96,7 @@ const modelsDir = Effect.gen(function*() {
   yield* fs.writeFile(`${folder}/edits.safetensors`, editing(checkpoint))
   yield* fs.writeFile(`${folder}/Soft light.safetensors`, lora())
   yield* fs.writeFile(`${folder}/bad-hands.safetensors`, embedding)
+  yield* fs.writeFileString(`${folder}/torn.safetensors`, "no weights at all")
   const preview = new URL("../../docs/images/shapes.png", import.meta.url).pathname
   yield* fs.copyFile(preview, `${folder}/Soft light.preview.png`)
   yield* fs.makeDirectory(`${folder}/wildcards/animals`, { recursive: true })
@@ -102,6 +118,7 @@ const layerServer = Server.layer(Layer.mergeAll(Routes.layer, StudioFiles.layer)
         },
         options: { samples_save: false, show_progress_every_n_steps: 2, sd_model_checkpoint: "shapes-128" }
       }))).pipe(Layer.provide(NodeFileSystem.layer)),
+    layerHub,
     ImageDecoder.layer,
     ImageEncoder.layer,
     NodeFileSystem.layer,

@@ -5,7 +5,7 @@ import { signal } from "@preact/signals"
 import { described, ProblemOf } from "../controls/Field.tsx"
 import { Icon } from "../controls/Icon.tsx"
 import { readNumber } from "../controls/inputs.tsx"
-import { modelSide, presets } from "../state/catalogue.ts"
+import { modelSize, presets } from "../state/catalogue.ts"
 import { labelOf } from "../state/fields.ts"
 import { change, form } from "../state/form.ts"
 import { source } from "../state/source.ts"
@@ -64,8 +64,7 @@ const Preset = ({ height, label, width }: {
 export const Size = () => {
   const { height, width } = form.value
   const start = source.value
-  const side = modelSide.value
-  const own = start === undefined ? { width: side, height: side } : start
+  const own = start ?? modelSize.value
   const isOwn = start !== undefined && width === null && height === null
   return (
     <fieldset class="field" aria-label="Size">
@@ -108,7 +107,7 @@ export const Size = () => {
           Keep the ratio
         </button>
         <Preset width={null} height={null} label={start === undefined ? "Model's size" : "Size of the init image"} />
-        {presets.value.filter(({ height, width }) => width !== height || width !== side).map((size) => (
+        {presets.value.map((size) => (
           <Preset key={`${size.width}x${size.height}`} {...size} label={`${size.width} × ${size.height}`} />
         ))}
       </div>

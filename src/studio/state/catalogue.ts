@@ -3,8 +3,6 @@
  */
 import { computed, signal } from "@preact/signals"
 import * as api from "../api.ts"
-import { isRecord } from "../api.ts"
-import { kept } from "./persist.ts"
 
 export const models = signal<ReadonlyArray<api.Model>>([])
 export const samplers = signal<ReadonlyArray<api.Sampler>>([])
@@ -18,31 +16,19 @@ export const unavailable = signal<string | undefined>(undefined)
 
 export const selectedModel = computed(() => models.value.find(({ selected }) => selected) ?? models.value[0])
 
-// The default side of each model's images, learnt from its runs.
-const learnt = kept("modelSizes", (value): Readonly<Record<string, number>> =>
-  isRecord(value)
-    ? Object.fromEntries(
-      Object.entries(value).flatMap(([name, side]) => typeof side === "number" ? [[name, side]] : [])
-    )
-    : {})
+/** Size of the images that the model makes unless asked for another, in pixels. */
+export const modelSize = computed(() => ({
+  width: selectedModel.value?.width ?? 512,
+  height: selectedModel.value?.height ?? 512
+}))
 
-export const learnSize = (side: number) => {
-  const name = selectedModel.value?.name
-  if (name !== undefined && learnt.value[name] !== side) learnt.value = { ...learnt.value, [name]: side }
-}
-
-/** Side of a square image that suits the model, in pixels. */
-export const modelSide = computed(() => {
-  const model = selectedModel.value
-  return model === undefined ? 512 : learnt.value[model.name] ?? (model.embedded ? 128 : 512)
-})
-
-/** Sizes that suit the model: square, portrait, landscape, large. */
+/** Other sizes that suit the model: portrait, landscape, large. */
 export const presets = computed(() => {
-  const side = modelSide.value
-  const long = Math.round(side * 1.5 / 16) * 16
+  const { height, width } = modelSize.value
+  const long = Math.round(width * 1.5 / 16) * 16
   const limit = Math.min(limits.value?.max_width ?? 2048, limits.value?.max_height ?? 2048)
-  return [[side, side], [side, long], [long, side], [side * 2, side * 2]].flatMap(([width = 0, height = 0]) =>
+  const turned = width === height ? [[width, long], [long, width]] : [[height, width]]
+  return [...turned, [width * 2, height * 2]].flatMap(([width = 0, height = 0]) =>
     width <= limit && height <= limit ? [{ width, height }] : []
   )
 })
@@ -67,8 +53,13 @@ export const load = async () => {
   }
 }
 
+/** Asks for the models again. */
+export const loadModels = async () => {
+  models.value = await api.models()
+}
+
 /** Changes settings of the server. Throws an `ApiFailure` if they are invalid. */
 export const setOptions = async (patch: Readonly<Record<string, unknown>>) => {
   options.value = await api.setOptions(patch)
-  if ("sd_model_checkpoint" in patch) models.value = await api.models()
+  if ("sd_model_checkpoint" in patch) await loadModels()
 }

@@ -241,7 +241,7 @@ export const stage = async (id: string) => {
 
 /** Loads the gallery and the stage, and drops the copies of images that earlier versions kept in the browser. */
 export const begin = () => {
-  forget(["images", "shelf", "staged", "runs"])
+  forget(["images", "shelf", "staged", "runs", "modelSizes"])
   void blobs.sweep("image/", () => false)
   if (stagedId.value !== "") void stage(stagedId.value)
   return refresh()

@@ -15,7 +15,8 @@ export const networkKinds = [
 ] as const
 export type NetworkKind = (typeof networkKinds)[number]["kind"]
 
-const files = signal<ReadonlyArray<api.ModelFile> | undefined>(undefined)
+/** All files of the models folders; undefined until they are loaded. */
+export const files = signal<ReadonlyArray<api.ModelFile> | undefined>(undefined)
 export const networkKind = signal<NetworkKind>("checkpoint")
 export const search = signal("")
 /** Why the list could not be loaded. */
@@ -24,15 +25,15 @@ export const failure = signal("")
 /** Most files that are shown at once. */
 const mostShown = 60
 
-const has = (text: string, wanted: string): boolean => text.toLowerCase().includes(wanted)
+/** Whether a file has a text in its name or its trained words. */
+export const isFound = ({ name, trained_words }: api.ModelFile, text: string): boolean => {
+  const wanted = text.trim().toLowerCase()
+  return [name, ...trained_words].some((text) => text.toLowerCase().includes(wanted))
+}
 
-const found = computed(() => {
-  const wanted = search.value.trim().toLowerCase()
-  return files.value?.filter(({ kind, name, problem, trained_words }) =>
-    kind === networkKind.value && problem === null &&
-    (has(name, wanted) || trained_words.some((word) => has(word, wanted)))
-  )
-})
+const found = computed(() =>
+  files.value?.filter((file) => file.kind === networkKind.value && file.problem === null && isFound(file, search.value))
+)
 
 /** The files to show, and how many more there are; undefined until they are loaded. */
 export const shown = computed(() =>
@@ -75,6 +76,14 @@ export const isUsed = (file: api.ModelFile): boolean =>
 
 const append = (text: string, added: string, separator: string): string =>
   text.trim() === "" ? added : `${text.trimEnd().replace(/,$/, "")}${separator}${added}`
+
+/** Puts a trained word into the prompt, unless it is there. */
+export const addWord = (word: string) => {
+  const { prompt } = form.value
+  const isThere = prompt.split(",").some((part) => part.trim().toLowerCase() === word.toLowerCase())
+  if (!isThere) change({ prompt: append(prompt, word, ", ") })
+  say(`"${word}" is in the prompt.`)
+}
 
 /** Chooses a model, puts a LoRA's tag or an embedding's name into the prompt, or takes it out again. */
 export const use = async (file: api.ModelFile) => {

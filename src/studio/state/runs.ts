@@ -6,7 +6,6 @@ import { toJson } from "../../core/Seed.ts"
 import * as api from "../api.ts"
 import { ApiFailure, failureOf, isRecord, type RunEvent } from "../api.ts"
 import { sayEnded } from "./alerts.ts"
-import { learnSize, selectedModel } from "./catalogue.ts"
 import { form, lastSeed } from "./form.ts"
 import * as gallery from "./gallery.ts"
 import { complain, complainToo, say, trouble } from "./notices.ts"
@@ -26,8 +25,6 @@ export interface Activity {
   readonly prompt: string
   /** The name of its init image, where there are several. */
   readonly file?: string | undefined
-  /** Whether the request left the size to the model. */
-  readonly ownSize: boolean
   /** How many runs are ahead of it in the queue; undefined once it executes. */
   readonly position: number | undefined
   readonly progress: StepEvent["progress"] | undefined
@@ -39,12 +36,11 @@ export interface Activity {
   readonly isLost: boolean
 }
 
-type Started = Pick<Activity, "file" | "id" | "kind" | "ownSize" | "prompt">
+type Started = Pick<Activity, "file" | "id" | "kind" | "prompt">
 
 const isActivity = (value: unknown): value is Started =>
   isRecord(value) && (value["file"] === undefined || typeof value["file"] === "string") &&
   typeof value["id"] === "string" && typeof value["prompt"] === "string" &&
-  typeof value["ownSize"] === "boolean" &&
   (value["kind"] === "txt2img" || value["kind"] === "img2img" || value["kind"] === "inpaint")
 
 // Without previews, which are too large to store.
@@ -101,13 +97,12 @@ const end = (id: string) => {
 const count = (number: number) => number === 1 ? "1 image" : `${number} images`
 
 const follow = (started: Started, position?: number) => {
-  const { file, id, kind, ownSize, prompt } = started
+  const { file, id, kind, prompt } = started
   activities.value = [...activities.value, {
     id,
     kind,
     prompt,
     file,
-    ownSize,
     position,
     progress: undefined,
     preview: undefined,
@@ -172,7 +167,6 @@ const follow = (started: Started, position?: number) => {
             const [first] = event.images
             if (first !== undefined) {
               lastSeed.value = toJson(first.seed)
-              if (ownSize && first.width === first.height && kind === "txt2img") learnSize(first.width)
             }
             sayResult(event.interrupted ? "Interrupted" : "Done")
             announcement.value = event.interrupted
@@ -232,8 +226,7 @@ export const vary = async (run: api.Run, { index, seed, subseed }: gallery.Galle
     const { override_settings } = request
     begin(await api.submit({ ...asked.request, override_settings }), {
       kind: "txt2img",
-      prompt: request.prompt,
-      ownSize: false
+      prompt: request.prompt
     })
     say("Four variations are being made.")
     void queue.poll()
@@ -263,9 +256,7 @@ export const generate = async (kind: Tab = tab.value) => {
         begin(await api.submit(request), {
           kind,
           prompt: values.prompt,
-          file,
-          ownSize: values.width === null && values.height === null && !values.enable_hr &&
-            selectedModel.value !== undefined
+          file
         })
       } catch (error) {
         const failure = asFailure(error)
@@ -319,8 +310,7 @@ export const again = async (id: string) => {
     const started = {
       id,
       kind: request._tag === "Txt2Img" ? "txt2img" as const : "img2img" as const,
-      prompt: request.prompt,
-      ownSize: false
+      prompt: request.prompt
     }
     known.value = [...known.value, started]
     follow(started)

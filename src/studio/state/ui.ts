@@ -9,6 +9,7 @@ export const tabs = [
   { id: "img2img", label: "Image to image" },
   { id: "inpaint", label: "Inpaint" },
   { id: "upscale", label: "Upscale" },
+  { id: "models", label: "Models" },
   { id: "info", label: "PNG info" },
   { id: "settings", label: "Settings" }
 ] as const
