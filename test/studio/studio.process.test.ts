@@ -451,14 +451,12 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       odd.writeUInt32LE(odd.length, 2)
       odd.writeUInt32LE(54 + 4 * 256, 10)
       for (const [at, value] of [[14, 40], [18, 64], [22, 64], [26, 1], [28, 8]]) odd.writeUInt8(value ?? 0, at)
-      const files = [
-        ...await Promise.all(["red", "green", "blue", "white"].map(async (name) => ({
-          name: `${name}.png`,
-          mimeType: "image/png",
-          buffer: await png(name)
-        }))),
-        { name: "odd.bmp", mimeType: "image/bmp", buffer: odd }
-      ]
+      const colours = ["red", "green", "blue", "white", "cyan", "pink", "gold"]
+      const files = await Promise.all(colours.map(async (colour) => ({
+        name: `${colour}.png`,
+        mimeType: "image/png",
+        buffer: await png(colour)
+      })))
       const choose = async (name: string, some: typeof files) => {
         const [chooser] = await Promise.all([page.waitForEvent("filechooser"), button(page, name).press("Enter")])
         assert.isTrue(chooser.isMultiple())
@@ -470,14 +468,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       await button(page, "Remove green.png").click()
       await page.getByText("2 images, each a run of its own").waitFor()
       await page.getByRole("status").getByRole("button", { name: "Undo" }).click()
-      const more = [
-        ...files.slice(3),
-        ...["cyan", "pink", "gold"].map((name) => ({ ...files[0], name: `${name}.png` }))
-      ]
-      await choose(
-        "Add",
-        more.flatMap(({ buffer, mimeType = "", name }) => buffer === undefined ? [] : [{ buffer, mimeType, name }])
-      )
+      await choose("Add", [...files.slice(3), { name: "odd.bmp", mimeType: "image/bmp", buffer: odd }])
       await page.getByText("8 images, each a run of its own").waitFor()
       await page.reload()
       await page.getByText("8 images, each a run of its own").waitFor()
@@ -987,6 +978,78 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       assert.deepStrictEqual([grown.width, grown.height, grown.at(8, 32), grown.at(72, 32)], [80, 64, 0, 255])
       assert.notProperty(wider, "width")
       await page.getByText(/^80 × 64, seed/).waitFor()
+    }))
+
+  it.effect("sketches in colour on an init image, which a request has as it was painted", () =>
+    visiting(async (page) => {
+      const { keyboard, mouse } = page
+      await tab(page, "Image to image").click()
+      await prompt(page).fill("a ring")
+      await number(page, "Sampling steps").fill("2")
+      for (const name of ["Width", "Height"]) await number(page, name).fill("64")
+      await button(page, "Sketch on a blank image").press("Enter")
+      const canvas = page.locator("canvas")
+      await canvas.waitFor()
+      const go = async (x: number, y: number) => {
+        const box = await canvas.boundingBox()
+        if (box !== null) await mouse.move(box.x + box.width * x, box.y + box.height * y, { steps: 4 })
+      }
+      const drag = async (from: number, to: number, y: number) => {
+        await go(from, y)
+        await mouse.down()
+        await go(to, y)
+        await mouse.up()
+      }
+      const colours = async (...places: ReadonlyArray<readonly [number, number]>) => {
+        const { init_images } = await submitted(page, () => generate(page).click())
+        const [sent] = Array.isArray(init_images) ? init_images : []
+        const { data, info } = await sharp(Buffer.from(String(sent), "base64")).removeAlpha().raw()
+          .toBuffer({ resolveWithObject: true })
+        return places.map(([x, y]) =>
+          data.subarray(3 * (y * info.width + x), 3 * (y * info.width + x) + 3).toString("hex")
+        )
+      }
+      const [red, blue, white] = ["d03030", "2060d0", "ffffff"]
+      await drag(0.25, 0.75, 0.25)
+      await page.getByLabel("Colour", { exact: true }).fill("#2060d0")
+      await canvas.focus()
+      await keyboard.press("]")
+      await keyboard.down("Space")
+      await keyboard.press("Shift+ArrowDown")
+      await keyboard.up("Space")
+      assert.deepStrictEqual(await colours([20, 16], [32, 16], [32, 36], [48, 36]), [red, red, blue, white])
+      await gallery(page).first().waitFor()
+      await canvas.focus()
+      await keyboard.press("Control+z")
+      assert.deepStrictEqual(await colours([32, 16], [32, 36]), [red, white])
+      await canvas.focus()
+      await keyboard.press("Control+Shift+Z")
+
+      // A colour is taken from the image, and the eraser shows the image again.
+      await keyboard.press("i")
+      await go(0.5, 0.25)
+      await mouse.down()
+      await mouse.up()
+      await page.waitForFunction(
+        (color) => document.querySelector<HTMLInputElement>("input[type=color]")?.value === color,
+        `#${red}`
+      )
+      await button(page, "Erase").click()
+      await drag(0.45, 0.55, 0.25)
+      const erased = [red, white, blue]
+      assert.deepStrictEqual(await colours([20, 16], [32, 16], [32, 36]), erased)
+      await gallery(page).nth(2).waitFor()
+      await page.reload()
+      await canvas.waitFor()
+      assert.deepStrictEqual(await colours([20, 16], [32, 16], [32, 36]), erased)
+      await gallery(page).nth(3).waitFor()
+      await dropFile(page, await latest(page), "ring.png", "img2img")
+      await page.getByText("The image is replaced, without its sketch.").waitFor()
+      await page.getByRole("status").getByRole("button", { name: "Undo" }).click()
+      assert.deepStrictEqual(await colours([20, 16], [32, 16], [32, 36]), erased)
+      assert.deepStrictEqual(await serious(page), [])
+      await button(page, "Clear the sketch").click()
+      assert.deepStrictEqual(await colours([20, 16], [32, 36]), [white, white])
     }))
 
   it.effect("paints with the keyboard and with a finger", () =>

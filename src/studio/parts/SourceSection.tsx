@@ -1,21 +1,42 @@
 /**
  * The init image and its fields.
  */
+import { signal } from "@preact/signals"
 import { ProblemOf } from "../controls/Field.tsx"
 import { FileButton } from "../controls/FileButton.tsx"
 import { Fold } from "../controls/Fold.tsx"
 import { Icon } from "../controls/Icon.tsx"
 import { Choices, NumberInput, Select, Switch } from "../controls/inputs.tsx"
-import { selectedModel } from "../state/catalogue.ts"
+import { modelSide, selectedModel } from "../state/catalogue.ts"
 import { form } from "../state/form.ts"
 import { clearProblems } from "../state/problems.ts"
-import { add, drop, dropOne, extend, type SourceKind, sources, take, takeMask } from "../state/source.ts"
+import {
+  add,
+  drop,
+  dropOne,
+  extend,
+  painted,
+  type SourceKind,
+  sources,
+  take,
+  takeBlank,
+  takeMask
+} from "../state/source.ts"
+import { isEmpty } from "../state/strokes.ts"
 import { named } from "../state/transfer.ts"
-import { MaskEditor } from "./MaskEditor.tsx"
+import { BrushEditor } from "./BrushEditor.tsx"
 
 const taking = (kind: SourceKind) => (files: ReadonlyArray<File>) => {
   clearProblems(["init_images", "mask"])
   void take(kind, named(files))
+}
+
+/** Whether the init image is sketched on. */
+const isSketching = signal(false)
+
+const sketchBlank = async () => {
+  await takeBlank(form.value.width ?? modelSide.value, form.value.height ?? modelSide.value)
+  isSketching.value = true
 }
 
 const sides = [
@@ -37,18 +58,29 @@ const Empty = ({ kind }: { readonly kind: SourceKind }) => (
       onFiles={taking(kind)}
       isMultiple={kind === "img2img"}
     />
+    {kind === "img2img"
+      ? (
+        <button type="button" class="button quiet low" onClick={() => void sketchBlank()}>
+          <Icon name="brush" />
+          Sketch on a blank image
+        </button>
+      )
+      : null}
   </div>
 )
 
 export const SourceSection = ({ kind }: { readonly kind: SourceKind }) => {
   const [start, ...others] = sources.value[kind]
+  const hasSketch = !isEmpty(painted.value.img2img)
   const removal = others.length === 0 ? "Remove the init image" : "Remove all init images"
   return (
     <section class={kind === "inpaint" ? "field bench" : "field"} aria-label="Init image">
       {start === undefined ? <Empty kind={kind} /> : (
         <div class="source">
           {kind === "inpaint"
-            ? <MaskEditor source={start} />
+            ? <BrushEditor kind="inpaint" source={start} />
+            : isSketching.value || hasSketch
+            ? <BrushEditor kind="img2img" source={start} />
             : <img src={start.url} alt={`Init image, ${start.name}`} />}
           {others.length === 0 ? null : (
             <ul class="others" aria-label="Other init images">
@@ -96,7 +128,24 @@ export const SourceSection = ({ kind }: { readonly kind: SourceKind }) => {
               )
               : null}
             {kind === "img2img"
-              ? <FileButton label="Add" onFiles={(files) => void add(named(files))} isMultiple isQuiet />
+              ? (
+                <>
+                  <button
+                    type="button"
+                    class="button quiet low"
+                    aria-pressed={isSketching.value || hasSketch}
+                    disabled={hasSketch}
+                    title={hasSketch ? "Clear the sketch to take the brush away" : "Paint on the init image"}
+                    onClick={() => {
+                      isSketching.value = !isSketching.value
+                    }}
+                  >
+                    <Icon name="brush" />
+                    Sketch
+                  </button>
+                  <FileButton label="Add" onFiles={(files) => void add(named(files))} isMultiple isQuiet />
+                </>
+              )
               : null}
             <FileButton label="Replace" onFiles={taking(kind)} isMultiple={kind === "img2img"} isQuiet />
             <button

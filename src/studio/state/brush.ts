@@ -1,18 +1,26 @@
 /**
- * The brush of the mask.
+ * The brushes: of the mask, and of the sketch on an init image.
  */
 import { isRecord } from "../api.ts"
 import { kept } from "./persist.ts"
+import { isColor } from "./strokes.ts"
 
 export interface Brush {
   readonly erases: boolean
   /** Its diameter, as a fraction of the image's longer side. */
   readonly share: number
+  /** Of a sketch: `#rrggbb`. */
+  readonly color: string
 }
 
-export const brush = kept("brush", (value): Brush => ({
-  erases: isRecord(value) && value["erases"] === true,
-  share: isRecord(value) && typeof value["share"] === "number" && value["share"] > 0 && value["share"] <= 0.5
-    ? value["share"]
-    : 0.12
-}))
+const keptBrush = (key: string, usual: number) =>
+  kept(key, (value): Brush => {
+    const { color, erases, share }: Readonly<Record<string, unknown>> = isRecord(value) ? value : {}
+    return {
+      erases: erases === true,
+      share: typeof share === "number" && share > 0 && share <= 0.5 ? share : usual,
+      color: isColor(color) ? color : "#d03030"
+    }
+  })
+
+export const brushes = { inpaint: keptBrush("brush", 0.12), img2img: keptBrush("sketchBrush", 0.04) }

@@ -6,7 +6,7 @@ import { toJson } from "../../core/Seed.ts"
 import { type AskedRequest, isRecord, type Problem } from "../api.ts"
 import { defaults, type Form, form, mayBeEmpty, type SeedText } from "./form.ts"
 import { askedAxes, plotOfForm } from "./plot.ts"
-import { painted, type Source } from "./source.ts"
+import { fileOfSource, painted, type Source } from "./source.ts"
 import { isEmpty, toPng } from "./strokes.ts"
 import type { Kind } from "./ui.ts"
 import { askedUnits } from "./units.ts"
@@ -71,9 +71,9 @@ export const build = async (
     names.push("denoising_strength", "initial_noise_multiplier", "image_cfg_scale")
     request["resize_mode"] = Number(values.resize_mode)
     if (start === undefined) problems.push({ path: "init_images", message: "Choose an init image." })
-    else request["init_images"] = [await bytesOf(start.blob)]
+    else request["init_images"] = [await bytesOf(await fileOfSource(kind, start))]
     if (kind === "inpaint") {
-      if (start !== undefined && isEmpty(painted.value)) {
+      if (start !== undefined && isEmpty(painted.value.inpaint)) {
         problems.push({ path: "mask", message: "Paint over the area to regenerate." })
       }
       names.push("inpaint_full_res_padding", "mask_round")
@@ -85,7 +85,9 @@ export const build = async (
         inpaint_full_res: values.inpaint_full_res === "true",
         inpainting_mask_invert: Number(values.inpainting_mask_invert)
       })
-      if (start !== undefined) request["mask"] = await bytesOf(await toPng(painted.value, start.width, start.height))
+      if (start !== undefined) {
+        request["mask"] = await bytesOf(await toPng(painted.value.inpaint, start.width, start.height))
+      }
     }
   }
   problems.push(...missing(values, names))

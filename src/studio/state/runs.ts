@@ -75,13 +75,13 @@ const receive = (id: string, most: number) => {
 }
 
 const receiveNext = () => {
-  for (const id of [...unfollowed.keys()]) receive(id, streams.usual)
+  for (const id of unfollowed.keys()) receive(id, streams.usual)
 }
 
 // One that waits no more has begun before its turn, or has ended.
 queue.waiting.subscribe((waiting) => {
   const places = new Map(waiting.map(({ id, status }) => [id, status._tag === "Queued" ? status.position : undefined]))
-  for (const id of [...unfollowed.keys()]) {
+  for (const id of unfollowed.keys()) {
     if (places.has(id)) update(id, { position: places.get(id) })
     else receive(id, streams.most)
   }

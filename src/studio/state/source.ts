@@ -1,12 +1,12 @@
 /**
- * The init images of the form, which each tab has for itself, and the mask painted on the one to inpaint.
+ * The init images of the form, which each tab has for itself, with the mask or the sketch painted on them.
  */
 import { computed, signal } from "@preact/signals"
 import { inMb, isRecord } from "../api.ts"
 import * as blobs from "./blobs.ts"
 import { limits } from "./catalogue.ts"
 import { complainToo, offerUndo } from "./notices.ts"
-import { isOperation, type Operation, stencilFrom, stencilOf, unpack } from "./strokes.ts"
+import { isEmpty, isOperation, type Operation, sketched, stencilFrom, stencilOf, unpack } from "./strokes.ts"
 import { isKind, type Kind, tab } from "./ui.ts"
 
 /** An image of the form. */
@@ -25,9 +25,11 @@ export type SourceKind = Exclude<Kind, "txt2img">
 /** The images of a tab: several of image-to-image are several runs. */
 export const sources = signal<Readonly<Record<SourceKind, ReadonlyArray<Source>>>>({ img2img: [], inpaint: [] })
 
-/** The operations of the mask, and those that were undone. */
-export const painted = signal<ReadonlyArray<Operation>>([])
-export const undone = signal<ReadonlyArray<Operation>>([])
+type Paintings = Readonly<Record<SourceKind, ReadonlyArray<Operation>>>
+
+/** The operations of the mask, and of the sketch on the first init image of image-to-image; those that were undone. */
+export const painted = signal<Paintings>({ img2img: [], inpaint: [] })
+export const undone = signal<Paintings>({ img2img: [], inpaint: [] })
 
 /** The first init image of the open tab. */
 export const source = computed(() => {
@@ -67,18 +69,20 @@ const keep = (kind: SourceKind) => {
   const files = sources.value[kind].map(({ blob, name }) => new File([blob], name, { type: blob.type }))
   void (files.length === 0
     ? blobs.remove(keyOf(kind))
-    : blobs.put(keyOf(kind), { files, painted: kind === "inpaint" ? painted.value : [] }))
+    : blobs.put(keyOf(kind), { files, painted: painted.value[kind] }))
 }
 
 /** What undoing brings back. */
-const state = (kind: SourceKind) => ({ images: sources.value[kind], painted: painted.value, undone: undone.value })
+const state = (kind: SourceKind) => ({
+  images: sources.value[kind],
+  painted: painted.value[kind],
+  undone: undone.value[kind]
+})
 
 const put = (kind: SourceKind, next: ReturnType<typeof state>) => {
   sources.value = { ...sources.value, [kind]: next.images }
-  if (kind === "inpaint") {
-    painted.value = next.painted
-    undone.value = next.undone
-  }
+  painted.value = { ...painted.value, [kind]: next.painted }
+  undone.value = { ...undone.value, [kind]: next.undone }
   keep(kind)
 }
 
@@ -117,8 +121,14 @@ const readAll = async (files: Files): Promise<ReadonlyArray<Source>> => {
 export const take = async (kind: SourceKind, files: Files): Promise<boolean> => {
   const images = await readAll(files)
   if (images.length === 0) return false
-  const hadMask = kind === "inpaint" && painted.value.length > 0
-  replace(kind, images, hadMask ? "The image is replaced, without its mask." : "The init image is replaced.")
+  const hadPaint = painted.value[kind].length > 0
+  replace(
+    kind,
+    images,
+    hadPaint
+      ? `The image is replaced, without its ${kind === "inpaint" ? "mask" : "sketch"}.`
+      : "The init image is replaced."
+  )
   return true
 }
 
@@ -131,7 +141,29 @@ export const add = async (files: Files) => {
 
 /** Takes one of several init images away. */
 export const dropOne = ({ name, url }: Source) =>
-  replace("img2img", sources.value.img2img.filter((image) => image.url !== url), `${name} is removed.`)
+  replace(
+    "img2img",
+    sources.value.img2img.filter((image) => image.url !== url),
+    `${name} is removed.`,
+    painted.value.img2img
+  )
+
+/** The file of an init image as a request has it: the first one with the sketch on it. */
+export const fileOfSource = async (kind: Kind, { blob, url }: Source): Promise<Blob> => {
+  const sketch = painted.value.img2img
+  if (kind !== "img2img" || url !== sources.value.img2img[0]?.url || isEmpty(sketch)) return blob
+  return (await sketched(blob, sketch)).canvas.convertToBlob({ type: "image/png" })
+}
+
+/** Gives image-to-image a white image of this size, to be sketched on. */
+export const takeBlank = async (width: number, height: number) => {
+  const canvas = new OffscreenCanvas(width, height)
+  const surface = canvas.getContext("2d")
+  if (surface === null) return
+  surface.fillStyle = "#fff"
+  surface.fillRect(0, 0, width, height)
+  await take("img2img", [{ blob: await canvas.convertToBlob({ type: "image/png" }), name: "blank.png" }])
+}
 
 export const drop = (kind: SourceKind) => replace(kind, [], "The init image is removed.")
 
@@ -148,7 +180,7 @@ const restoreOne = async (kind: SourceKind) => {
   const known = Array.isArray(operations) ? operations.filter(isOperation) : []
   await unpack(known)
   if (sources.value[kind].length > 0 || images.length === 0) return
-  if (kind === "inpaint") painted.value = known
+  painted.value = { ...painted.value, [kind]: known }
   sources.value = { ...sources.value, [kind]: images }
 }
 
@@ -158,22 +190,24 @@ export const restore = async () => {
   await Promise.all([restoreOne("img2img"), restoreOne("inpaint")])
 }
 
-const paint = (operations: ReadonlyArray<Operation>, taken: ReadonlyArray<Operation>) => {
-  painted.value = operations
-  undone.value = taken
-  keep("inpaint")
+const paint = (kind: SourceKind, operations: ReadonlyArray<Operation>, taken: ReadonlyArray<Operation>) => {
+  painted.value = { ...painted.value, [kind]: operations }
+  undone.value = { ...undone.value, [kind]: taken }
+  keep(kind)
 }
 
-export const apply = (operation: Operation) => paint([...painted.value, operation], [])
+export const apply = (kind: SourceKind, operation: Operation) => paint(kind, [...painted.value[kind], operation], [])
 
-export const undo = () => {
-  const last = painted.value.at(-1)
-  if (last !== undefined) paint(painted.value.slice(0, -1), [...undone.value, last])
+export const undo = (kind: SourceKind) => {
+  const operations = painted.value[kind]
+  const last = operations.at(-1)
+  if (last !== undefined) paint(kind, operations.slice(0, -1), [...undone.value[kind], last])
 }
 
-export const redo = () => {
-  const last = undone.value.at(-1)
-  if (last !== undefined) paint([...painted.value, last], undone.value.slice(0, -1))
+export const redo = (kind: SourceKind) => {
+  const taken = undone.value[kind]
+  const last = taken.at(-1)
+  if (last !== undefined) paint(kind, [...painted.value[kind], last], taken.slice(0, -1))
 }
 
 /** Takes the mask from a file, in place of what is painted. */
@@ -187,7 +221,7 @@ export const takeMask = async (file: Blob, name: string) => {
   bitmap.close()
   URL.revokeObjectURL(mask.url)
   if (stencil === undefined) return
-  paint([...painted.value, { kind: "clear" }, stencil], [])
+  paint("inpaint", [...painted.value.inpaint, { kind: "clear" }, stencil], [])
 }
 
 /** How much of a side one extension adds, and how far the mask reaches into the image. */

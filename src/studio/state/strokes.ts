@@ -1,5 +1,5 @@
 /**
- * A mask as the strokes it was painted with, which are small to store and can be undone one by one.
+ * A mask, or a sketch over an image, as the strokes it was painted with, which are small to store and can be undone one by one.
  *
  * Positions and sizes are in pixels of the image.
  */
@@ -12,6 +12,8 @@ export interface Stroke {
   readonly size: number
   /** Alternating x and y. */
   readonly points: ReadonlyArray<number>
+  /** Of a sketch: `#rrggbb`. */
+  readonly color?: string | undefined
 }
 
 /** A mask from a file, or the edges of an image that was extended: painted where it is opaque. */
@@ -22,11 +24,14 @@ export interface Stencil {
 
 export type Operation = Stroke | Stencil | { readonly kind: "clear" } | { readonly kind: "invert" }
 
+export const isColor = (value: unknown): value is string => typeof value === "string" && /^#[0-9a-f]{6}$/i.test(value)
+
 export const isOperation = (value: unknown): value is Operation =>
   isRecord(value) && (
     value["kind"] === "clear" || (value["kind"] === "stencil" && value["file"] instanceof Blob) ||
     value["kind"] === "invert" ||
     (value["kind"] === "stroke" && typeof value["erases"] === "boolean" && typeof value["size"] === "number" &&
+      (value["color"] === undefined || isColor(value["color"])) &&
       Array.isArray(value["points"]) && value["points"].every((point) => typeof point === "number"))
   )
 
@@ -114,7 +119,27 @@ export const drawStriped = (surface: Surface, operations: ReadonlyArray<Operatio
   full(surface)
 }
 
-const drawStroke = (surface: Surface, { erases, points, size }: Stroke, color: string) => {
+/** Draws a sketch over an image of this width. */
+export const drawColored = (surface: Surface, operations: ReadonlyArray<Operation>, width: number) =>
+  draw(surface, operations, "#000", surface.canvas.width / width)
+
+/** An image with a sketch over it. */
+export const sketched = async (image: Blob, operations: ReadonlyArray<Operation>) => {
+  const bitmap = await createImageBitmap(image)
+  const { height, width } = bitmap
+  const canvas = new OffscreenCanvas(width, height)
+  const surface = canvas.getContext("2d")
+  if (surface === null) throw new Error("This browser provides no canvas for the sketch.")
+  draw(surface, operations, "#000")
+  surface.resetTransform()
+  surface.globalCompositeOperation = "destination-over"
+  surface.drawImage(bitmap, 0, 0)
+  bitmap.close()
+  return { canvas, surface }
+}
+
+const drawStroke = (surface: Surface, { color: own, erases, points, size }: Stroke, otherwise: string) => {
+  const color = own ?? otherwise
   surface.globalCompositeOperation = erases ? "destination-out" : "source-over"
   surface.strokeStyle = color
   surface.fillStyle = color
@@ -131,7 +156,7 @@ const drawStroke = (surface: Surface, { erases, points, size }: Stroke, color: s
   surface.stroke()
 }
 
-/** Draws a mask in `color` where it is painted. `scale`: pixels of the surface per pixel of the image. */
+/** Draws strokes in their colours, or in `color`: a mask has none. `scale`: pixels of the surface per pixel of the image. */
 export const draw = (surface: Surface, operations: ReadonlyArray<Operation>, color: string, scale = 1) => {
   surface.resetTransform()
   surface.globalCompositeOperation = "source-over"

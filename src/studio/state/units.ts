@@ -13,7 +13,8 @@ import { fileOf, newest } from "./gallery.ts"
 import { complain, offerUndo } from "./notices.ts"
 import { kept } from "./persist.ts"
 import { clearProblems, problems, showFailure } from "./problems.ts"
-import { read, type Source, source } from "./source.ts"
+import { fileOfSource, read, type Source, source } from "./source.ts"
+import { isKind, tab } from "./ui.ts"
 
 /** A unit as the form has it; a number is null where the preprocessor's own acts, or none was entered. */
 export interface Unit {
@@ -236,7 +237,9 @@ export const isLackingImage = (): boolean => units.value.some(({ enabled, id }) 
 export const preprocess = async (id: string) => {
   const place = placeOf(id)
   const unit = units.value[place]
-  const image = images.value[id] ?? source.value
+  const start = source.value
+  const image = images.value[id]?.blob ??
+    (start === undefined || !isKind(tab.value) ? undefined : await fileOfSource(tab.value, start))
   if (unit === undefined || image === undefined) return
   const { module, pixel_perfect, processor_res, threshold_a, threshold_b } = unit
   dropMap(id)
@@ -245,7 +248,7 @@ export const preprocess = async (id: string) => {
     const bytes = await api.preprocess({
       module,
       pixel_perfect,
-      image: await bytesOf(image.blob),
+      image: await bytesOf(image),
       processor_res: processor_res ?? undefined,
       threshold_a: threshold_a ?? undefined,
       threshold_b: threshold_b ?? undefined,

@@ -1,15 +1,16 @@
 /**
- * The mask editor: a brush over the init image. Painted areas are regenerated.
+ * A brush over an init image. On the image to inpaint it paints the mask, whose areas are regenerated; on that of
+ * image-to-image it sketches in colour, and the result is what is started from.
  *
  * It supports mouse, pen, touch and keyboard: arrow keys move the brush, Space paints.
  */
 import { useSignal } from "@preact/signals"
 import { useEffect, useRef } from "preact/hooks"
 import { Icon, type IconName } from "../controls/Icon.tsx"
-import { brush } from "../state/brush.ts"
+import { brushes } from "../state/brush.ts"
 import { clearProblems } from "../state/problems.ts"
-import { apply, painted, redo, type Source, undo, undone } from "../state/source.ts"
-import { drawStriped, isEmpty, type Stroke } from "../state/strokes.ts"
+import { apply, painted, redo, type Source, type SourceKind, undo, undone } from "../state/source.ts"
+import { drawColored, drawStriped, isEmpty, sketched, type Stroke } from "../state/strokes.ts"
 
 const Tool = ({ icon, isOn, label, onClick, ...rest }: {
   readonly icon: IconName
@@ -39,11 +40,21 @@ interface Place {
   readonly y: number
 }
 
-export const MaskEditor = ({ source }: { readonly source: Source }) => {
+const words = {
+  inpaint: { layer: "Mask", clear: "Clear the mask", image: "Image to inpaint" },
+  img2img: { layer: "Sketch", clear: "Clear the sketch", image: "Init image" }
+}
+
+const two = (value: number) => value.toString(16).padStart(2, "0")
+
+export const BrushEditor = ({ kind, source }: { readonly kind: SourceKind; readonly source: Source }) => {
+  const brush = brushes[kind]
+  const isSketch = kind === "img2img"
+  const { clear, image, layer } = words[kind]
+  const operations = painted.value[kind]
+  const isPicking = useSignal(false)
   const canvas = useRef<HTMLCanvasElement>(null)
-  const stroke = useRef<{ points: Array<number>; readonly erases: boolean; readonly size: number } | undefined>(
-    undefined
-  )
+  const stroke = useRef<Omit<Stroke, "kind" | "points"> & { points: Array<number> } | undefined>(undefined)
   const zoom = useSignal(1)
   const zoomBy = (factor: number) => {
     zoom.value = Math.min(8, Math.max(1, zoom.value * factor))
@@ -56,10 +67,12 @@ export const MaskEditor = ({ source }: { readonly source: Source }) => {
   const redraw = (extra?: Stroke) => {
     const surface = canvas.current?.getContext("2d")
     if (surface !== undefined && surface !== null) {
-      drawStriped(surface, extra === undefined ? painted.value : [...painted.value, extra], width)
+      const drawn = extra === undefined ? operations : [...operations, extra]
+      if (isSketch) drawColored(surface, drawn, width)
+      else drawStriped(surface, drawn, width)
     }
   }
-  useEffect(() => redraw(), [painted.value, source])
+  useEffect(() => redraw(), [operations, source])
 
   const placeOf = (event: PointerEvent): Place => {
     const box = canvas.current?.getBoundingClientRect()
@@ -70,9 +83,19 @@ export const MaskEditor = ({ source }: { readonly source: Source }) => {
     }
   }
 
-  const begin = (place: Place, erases: boolean) => {
-    clearProblems(["mask"])
-    stroke.current = { points: [place.x, place.y], erases, size }
+  const pick = async ({ x, y }: Place) => {
+    isPicking.value = false
+    const { surface } = await sketched(source.blob, operations)
+    const at = (value: number, most: number) => Math.min(most - 1, Math.max(0, Math.floor(value)))
+    const [red = 0, green = 0, blue = 0] = surface.getImageData(at(x, width), at(y, height), 1, 1).data
+    brush.value = { ...brush.value, erases: false, color: `#${two(red)}${two(green)}${two(blue)}` }
+  }
+
+  const begin = (place: Place) => {
+    if (isPicking.value) return void pick(place)
+    if (!isSketch) clearProblems(["mask"])
+    const { color, erases } = brush.value
+    stroke.current = { points: [place.x, place.y], erases, size, ...(isSketch && { color }) }
     redraw({ kind: "stroke", ...stroke.current })
   }
   const goOn = (place: Place) => {
@@ -81,7 +104,7 @@ export const MaskEditor = ({ source }: { readonly source: Source }) => {
     redraw({ kind: "stroke", ...stroke.current })
   }
   const finish = () => {
-    if (stroke.current !== undefined) apply({ kind: "stroke", ...stroke.current })
+    if (stroke.current !== undefined) apply(kind, { kind: "stroke", ...stroke.current })
     stroke.current = undefined
   }
 
@@ -110,16 +133,17 @@ export const MaskEditor = ({ source }: { readonly source: Source }) => {
       cursor.value = next
       goOn(next)
     } else if (event.key === " ") {
-      if (stroke.current === undefined) begin(at, brush.value.erases)
+      if (stroke.current === undefined) begin(at)
     } else if (event.key === "+") zoomBy(1.5)
     else if (event.key === "-") zoomBy(1 / 1.5)
     else if (event.key === "[") resize(1 / 1.25)
     else if (event.key === "]") resize(1.25)
     else if (event.key === "e" && !event.ctrlKey && !event.metaKey) {
       brush.value = { ...brush.value, erases: !brush.value.erases }
-    } else if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) {
-      if (event.shiftKey) redo()
-      else undo()
+    } else if (isSketch && event.key === "i" && !event.ctrlKey && !event.metaKey) isPicking.value = !isPicking.value
+    else if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) {
+      if (event.shiftKey) redo(kind)
+      else undo(kind)
     } else return
     event.preventDefault()
   }
@@ -134,7 +158,7 @@ export const MaskEditor = ({ source }: { readonly source: Source }) => {
   return (
     <div onKeyDown={onKey}>
       <div
-        class="mask-stage"
+        class={isSketch ? "mask-stage sketch" : "mask-stage"}
         onWheel={(event) => {
           if (!event.ctrlKey) return
           event.preventDefault()
@@ -142,19 +166,19 @@ export const MaskEditor = ({ source }: { readonly source: Source }) => {
         }}
       >
         <div style={{ "--shape": width / height, "--zoom": zoom.value }}>
-          <img src={source.url} alt={`Image to inpaint, ${source.name}`} draggable={false} />
+          <img src={source.url} alt={`${image}, ${source.name}`} draggable={false} />
           <canvas
             ref={canvas}
             width={Math.round(width / longest * shownSide)}
             height={Math.round(height / longest * shownSide)}
             tabIndex={0}
             role="application"
-            aria-label="Mask. Arrows move the brush, Space paints, brackets change its size, E erases, + and - zoom."
+            aria-label={`${layer}. Arrows move the brush, Space paints, brackets change its size, E erases, + and - zoom.`}
             onPointerDown={(event) => {
               if (event.button !== 0 || !event.isPrimary) return
               event.currentTarget.setPointerCapture(event.pointerId)
               event.currentTarget.focus({ preventScroll: true })
-              begin(placeOf(event), brush.value.erases)
+              begin(placeOf(event))
             }}
             onPointerMove={(event) => {
               cursor.value = placeOf(event)
@@ -207,6 +231,30 @@ export const MaskEditor = ({ source }: { readonly source: Source }) => {
             brush.value = { ...brush.value, erases: true }
           }}
         />
+        {isSketch
+          ? (
+            <>
+              <input
+                type="color"
+                class="color"
+                aria-label="Colour"
+                title="Colour"
+                value={brush.value.color}
+                onInput={({ currentTarget }) => {
+                  brush.value = { ...brush.value, erases: false, color: currentTarget.value }
+                }}
+              />
+              <Tool
+                icon="pick"
+                label="Take a colour from the image (I)"
+                isOn={isPicking.value}
+                onClick={() => {
+                  isPicking.value = !isPicking.value
+                }}
+              />
+            </>
+          )
+          : null}
         <label class="brush">
           <span class="unseen">Brush size</span>
           <input
@@ -226,14 +274,16 @@ export const MaskEditor = ({ source }: { readonly source: Source }) => {
         </label>
         <Tool icon="more" label="Zoom in" disabled={zoom.value >= 8} onClick={() => zoomBy(1.5)} />
         <Tool icon="less" label="Zoom out" disabled={zoom.value === 1} onClick={() => zoomBy(1 / 1.5)} />
-        <Tool icon="undo" label="Undo" disabled={painted.value.length === 0} onClick={undo} />
-        <Tool icon="redo" label="Redo" disabled={undone.value.length === 0} onClick={redo} />
-        <Tool icon="invert" label="Invert the mask" onClick={() => apply({ kind: "invert" })} />
+        <Tool icon="undo" label="Undo" disabled={operations.length === 0} onClick={() => undo(kind)} />
+        <Tool icon="redo" label="Redo" disabled={undone.value[kind].length === 0} onClick={() => redo(kind)} />
+        {isSketch
+          ? null
+          : <Tool icon="invert" label="Invert the mask" onClick={() => apply(kind, { kind: "invert" })} />}
         <Tool
           icon="clear"
-          label="Clear the mask"
-          disabled={isEmpty(painted.value)}
-          onClick={() => apply({ kind: "clear" })}
+          label={clear}
+          disabled={isEmpty(operations)}
+          onClick={() => apply(kind, { kind: "clear" })}
         />
       </div>
     </div>
