@@ -45,6 +45,8 @@ const words = {
   img2img: { layer: "Sketch", clear: "Clear the sketch", image: "Init image" }
 }
 
+const keys = "Arrows move the brush, Space paints, brackets change its size, E erases, + and - zoom."
+
 const two = (value: number) => value.toString(16).padStart(2, "0")
 
 export const BrushEditor = ({ kind, source }: { readonly kind: SourceKind; readonly source: Source }) => {
@@ -173,7 +175,7 @@ export const BrushEditor = ({ kind, source }: { readonly kind: SourceKind; reado
             height={Math.round(height / longest * shownSide)}
             tabIndex={0}
             role="application"
-            aria-label={`${layer}. Arrows move the brush, Space paints, brackets change its size, E erases, + and - zoom.`}
+            aria-label={`${layer}. ${keys}`}
             onPointerDown={(event) => {
               if (event.button !== 0 || !event.isPrimary) return
               event.currentTarget.setPointerCapture(event.pointerId)

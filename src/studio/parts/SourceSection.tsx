@@ -7,7 +7,7 @@ import { FileButton } from "../controls/FileButton.tsx"
 import { Fold } from "../controls/Fold.tsx"
 import { Icon } from "../controls/Icon.tsx"
 import { Choices, NumberInput, Select, Switch } from "../controls/inputs.tsx"
-import { modelSide, selectedModel } from "../state/catalogue.ts"
+import { modelSize, selectedModel } from "../state/catalogue.ts"
 import { form } from "../state/form.ts"
 import { clearProblems } from "../state/problems.ts"
 import {
@@ -35,7 +35,7 @@ const taking = (kind: SourceKind) => (files: ReadonlyArray<File>) => {
 const isSketching = signal(false)
 
 const sketchBlank = async () => {
-  await takeBlank(form.value.width ?? modelSide.value, form.value.height ?? modelSide.value)
+  await takeBlank(form.value.width ?? modelSize.value.width, form.value.height ?? modelSize.value.height)
   isSketching.value = true
 }
 

@@ -1,5 +1,6 @@
 /**
- * A mask, or a sketch over an image, as the strokes it was painted with, which are small to store and can be undone one by one.
+ * A mask, or a sketch over an image, as the strokes it was painted with, which are small to store and can be undone one by
+ * one.
  *
  * Positions and sizes are in pixels of the image.
  */
@@ -156,7 +157,11 @@ const drawStroke = (surface: Surface, { color: own, erases, points, size }: Stro
   surface.stroke()
 }
 
-/** Draws strokes in their colours, or in `color`: a mask has none. `scale`: pixels of the surface per pixel of the image. */
+/**
+ * Draws strokes in their colours, or in `color`: a mask has none.
+ *
+ * @param scale Pixels of the surface per pixel of the image.
+ */
 export const draw = (surface: Surface, operations: ReadonlyArray<Operation>, color: string, scale = 1) => {
   surface.resetTransform()
   surface.globalCompositeOperation = "source-over"
