@@ -90,7 +90,7 @@ export const open = Effect.fnUntraced(function*(
       return yield* failure(
         subject,
         from === undefined
-          ? `${url.protocol}//${url.host} is not encrypted; use an https:// address`
+          ? `the address ${url.protocol}//${url.host} is not encrypted; use an https:// address`
           : `it leads to ${url.protocol}//${url.host}, which is not encrypted, so nothing is fetched from there`
       )
     }

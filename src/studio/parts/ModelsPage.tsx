@@ -30,7 +30,6 @@ import {
   useFile
 } from "../state/models.ts"
 import { addWord, failure, files, isUsed } from "../state/networks.ts"
-import { sentence } from "../state/problems.ts"
 
 const states = {
   waiting: "waits for its turn",
@@ -43,7 +42,11 @@ const states = {
 const factsOf = (of: api.Download): string => {
   const { received, size, state } = of
   const speed = speedOf(of)
-  const bytes = size === null || state === "done" ? fileSize(received) : `${fileSize(received)} of ${fileSize(size)}`
+  const bytes = received === 0 && state !== "running"
+    ? ""
+    : size === null || state === "done"
+    ? fileSize(received)
+    : `${fileSize(received)} of ${fileSize(size)}`
   return [states[state], bytes, speed === undefined ? "" : `${fileSize(speed)}/s`].filter((text) => text !== "").join(
     ", "
   )
@@ -55,8 +58,10 @@ const Download = ({ of }: { readonly of: api.Download }) => {
   return (
     <li class="download">
       <div class="download-head">
-        <strong>{name ?? source}</strong>
-        <span class="small muted">{factsOf(of)}</span>
+        <div>
+          <strong>{name ?? source}</strong>
+          <span class="small muted">{factsOf(of)}</span>
+        </div>
         {isActive(of)
           ? (
             <button
@@ -99,7 +104,7 @@ const Download = ({ of }: { readonly of: api.Download }) => {
       {problem === null ? null : (
         <p class="problem">
           <Icon name="alert" />
-          <span>{state === "done" ? `It cannot be used: ${sentence(problem)}` : sentence(problem)}</span>
+          <span>{state === "done" ? "It cannot be used" : "It was not downloaded"}: {problem}.</span>
         </p>
       )}
     </li>
@@ -109,7 +114,7 @@ const Download = ({ of }: { readonly of: api.Download }) => {
 const Downloads = () => {
   const list = downloads.value
   if (list === undefined) return null
-  if (list.refusal !== null) return <p class="hint">{list.refusal}</p>
+  if (list.refusal !== null) return <p class="muted">{list.refusal}</p>
   return (
     <section class="card downloads" aria-label="Download a model">
       <form

@@ -8,6 +8,7 @@ import { loadModels } from "./catalogue.ts"
 import { files, isFound, isUsed, loadFiles, use } from "./networks.ts"
 import { complain, say } from "./notices.ts"
 import { sentence } from "./problems.ts"
+import { tab } from "./ui.ts"
 
 /** What the tab calls the kinds of files, and the kinds of the server in each. */
 export const groups = [
@@ -117,7 +118,8 @@ export const pollDownloads = async (): Promise<void> => {
     const ended = now.downloads.filter((download) => !isActive(download) && before.some(({ id }) => id === download.id))
     for (const { name, problem, source, state } of ended) {
       if (state === "done") say(`${name ?? source} is there.`)
-      if (state === "failed") complain(`${source} was not downloaded: ${sentence(problem ?? "")}`)
+      // The tab itself shows it.
+      if (state === "failed" && tab.value !== "models") complain(`${source} was not downloaded: ${problem}.`)
     }
     if (ended.some(({ state }) => state === "done")) await Promise.all([loadFiles(), loadModels()])
   } catch (error) {
