@@ -229,7 +229,7 @@ export const fetchPartial = Effect.fnUntraced(function*(
           )
         }
         if (size === undefined) {
-          yield* checkSize(remote, there.at + bytes.length)
+          yield* Effect.tapError(checkSize(remote, there.at + bytes.length), () => startOver)
           const isDue = Math.floor(there.at / roomChecked) < Math.floor((there.at + bytes.length) / roomChecked)
           if (isDue) yield* checkRoom(remote, target.folder, roomChecked)
         }

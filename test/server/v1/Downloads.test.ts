@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { createServer, type Server } from "node:http"
 import { Client } from "../../../src/client/index.ts"
 import { ModelFile } from "../../../src/contract/Catalogue.ts"
 import type { Download } from "../../../src/contract/Download.ts"
@@ -143,6 +144,34 @@ describe("Downloads of models", () => {
       }
       const refused = yield* Effect.flip(client.startDownload({ source: "file:///etc/passwd" }))
       assert.match(refused.message, /source: addresses begin with https/)
+    }).pipe(Effect.scoped, Effect.provide(NodeFileSystem.layer)))
+
+  it.live("end at the limit where a server does not say how much it will send", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const endless = yield* Effect.acquireRelease(
+        Effect.callback<Server>((resume) => {
+          const server = createServer((_, response) => {
+            const send = () => {
+              while (!response.destroyed && response.write(weights)) continue
+            }
+            response.on("drain", send)
+            send()
+          })
+          server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.closeAllConnections())
+      )
+      const address = endless.address()
+      const port = typeof address === "object" && address !== null ? address.port : 0
+      const { filesIn, get, modelsDir } = yield* started(yield* start({}), {
+        server: { max_download_bytes: 4 * half }
+      })
+      const { problem, received, size } = yield* get(`http://127.0.0.1:${port}/endless.safetensors`)
+      assert.match(problem ?? "", /over the limit of 4.2 MB for a download/)
+      assert.isNull(size)
+      assert.isAtMost(received, 4 * half)
+      for (const name of yield* filesIn) assert.strictEqual(Number((yield* fs.stat(`${modelsDir}/${name}`)).size), 0)
     }).pipe(Effect.scoped, Effect.provide(NodeFileSystem.layer)))
 
   it.live("reach no private address but the hub that the operator named", () =>
