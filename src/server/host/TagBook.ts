@@ -1,6 +1,6 @@
 /**
- * Tags that are suggested while a prompt is typed, from a CSV file as a1111-sd-webui-tagcomplete reads it: tag, category,
- * count, and the aliases in one quoted field. Only the tag is required, and there is no header.
+ * Tags that are suggested while a prompt is typed, from a CSV file as a1111-sd-webui-tagcomplete reads it: tag,
+ * category, count, and the aliases in one quoted field. Only the tag is required, and there is no header.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -1,6 +1,6 @@
 /**
- * A mask, or a sketch over an image, as the strokes it was painted with, which are small to store and can be undone one by
- * one.
+ * A mask, or a sketch over an image, as the strokes it was painted with, which are small to store and can be undone
+ * one by one.
  *
  * Positions and sizes are in pixels of the image.
  */
