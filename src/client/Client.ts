@@ -36,7 +36,7 @@ import {
 import type { Download, DownloadList, DownloadRequest } from "../contract/Download.ts"
 import type * as Errors from "../contract/errors.ts"
 import { RunCancelled, type RunError } from "../contract/errors.ts"
-import type { Suggestion, Suggestions, TokenCounts, TokenRequest } from "../contract/Prompts.ts"
+import type { Preset, SavedStyle, Suggestion, Suggestions, TokenCounts, TokenRequest } from "../contract/Prompts.ts"
 import {
   type Done,
   isLast,
@@ -197,6 +197,15 @@ export interface Client {
     readonly kind?: Suggestion["kind"] | undefined
     readonly limit?: number | undefined
   }) => Reply<Suggestions>
+  /** Adds or changes a style in the styles file. */
+  readonly saveStyle: (style: SavedStyle) => Reply<Style, (typeof Errors.NotSaved)["Type"]>
+  /** Removes a style, and returns it. */
+  readonly removeStyle: (name: string) => Reply<Style, Errors.NameNotFound | (typeof Errors.NotSaved)["Type"]>
+  /** Named settings of forms. */
+  readonly presets: Reply<ReadonlyArray<Preset>>
+  readonly savePreset: (preset: Preset) => Reply<Preset, (typeof Errors.NotSaved)["Type"]>
+  /** Removes a preset, and returns it. */
+  readonly removePreset: (name: string) => Reply<Preset, Errors.NameNotFound | (typeof Errors.NotSaved)["Type"]>
   readonly limits: Reply<Limits>
   readonly options: Reply<OptionsSnapshot>
   /** Changes settings and returns all of them. */
@@ -386,6 +395,11 @@ export const make = Effect.fn("Client.make")(function*({ auth, fetch, url }: Cli
     styles: ask(api.catalogue.styles()),
     countTokens: (payload) => ask(api.prompts.countTokens({ payload })),
     suggestions: (query) => ask(api.prompts.suggestions({ query })),
+    saveStyle: (payload) => ask(api.prompts.saveStyle({ payload })),
+    removeStyle: (name) => ask(api.prompts.removeStyle({ payload: { name } })),
+    presets: ask(api.prompts.presets()),
+    savePreset: (payload) => ask(api.prompts.savePreset({ payload })),
+    removePreset: (name) => ask(api.prompts.removePreset({ payload: { name } })),
     limits: ask(api.catalogue.limits()),
     options: ask(api.catalogue.options()),
     setOptions: (payload) => ask(api.catalogue.setOptions({ payload })),

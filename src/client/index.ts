@@ -17,6 +17,8 @@ export {
   ImageNotFound,
   InternalError,
   InvalidRequest,
+  NameNotFound,
+  NotSaved,
   QueueFull,
   RunCancelled,
   RunNotFound,
@@ -59,7 +61,15 @@ export {
   Upscaler
 } from "../contract/Catalogue.ts"
 /** What helps to write a prompt. */
-export { Suggestion, Suggestions, TokenCount, TokenCounts, TokenRequest } from "../contract/Prompts.ts"
+export {
+  Preset,
+  SavedStyle,
+  Suggestion,
+  Suggestions,
+  TokenCount,
+  TokenCounts,
+  TokenRequest
+} from "../contract/Prompts.ts"
 /** Downloads of models. */
 export { Download, DownloadList, DownloadRequest } from "../contract/Download.ts"
 /** The contract itself. */

@@ -29,7 +29,7 @@ import {
 } from "./Catalogue.ts"
 import { Download, DownloadList, DownloadRequest } from "./Download.ts"
 import * as Errors from "./errors.ts"
-import { SuggestionKind, Suggestions, TokenCounts, TokenRequest } from "./Prompts.ts"
+import { Preset, Removal, SavedStyle, SuggestionKind, Suggestions, TokenCounts, TokenRequest } from "./Prompts.ts"
 import { QueuePatch, QueueStatus, Run, RunIds, RunList, RunName, RunPatch, RunRequest, SentEvent } from "./Run.ts"
 
 /** Requires sign-in if the server was started with users. */
@@ -310,9 +310,40 @@ export class Prompts extends HttpApiGroup.make("prompts").add(
     "Suggest what a prompt may go on with",
     "20 by default: names that begin with the query before those that have it elsewhere, and tags by how frequent they " +
       "are. Where nothing fits the words of a query together, its last words count."
-  ))
+  )),
+  HttpApiEndpoint.post("saveStyle", "/styles", {
+    payload: SavedStyle,
+    success: Style,
+    error: Errors.NotSaved
+  }).annotateMerge(described(
+    "Add or change a style",
+    "In the styles file, where all else stays as it is written."
+  )),
+  HttpApiEndpoint.post("removeStyle", "/styles/remove", {
+    payload: Removal,
+    success: Style,
+    error: [Errors.NameNotFound, Errors.NotSaved]
+  }).annotateMerge(described("Remove a style", "Returns the style that was removed.")),
+  HttpApiEndpoint.get("presets", "/presets", { success: Schema.Array(Preset) }).annotateMerge(
+    described("List presets", "Named settings of forms, in the order of their names.")
+  ),
+  HttpApiEndpoint.post("savePreset", "/presets", {
+    payload: Preset,
+    success: Preset,
+    error: Errors.NotSaved
+  }).annotateMerge(described(
+    "Add or change a preset",
+    "At most 1,000 presets are kept, in the file `presets.json` of the data folder, or in memory without such a folder."
+  )),
+  HttpApiEndpoint.post("removePreset", "/presets/remove", {
+    payload: Removal,
+    success: Preset,
+    error: [Errors.NameNotFound, Errors.NotSaved]
+  }).annotateMerge(described("Remove a preset", "Returns the preset that was removed."))
 )
-  .annotateMerge(OpenApi.annotations({ title: "Prompts", description: "What helps to write a prompt." }))
+  .annotateMerge(
+    OpenApi.annotations({ title: "Prompts", description: "What helps to write a prompt: tokens, styles, presets." })
+  )
 {}
 
 const download = { id: Schema.String }

@@ -64,3 +64,44 @@ export const Suggestions = Schema.Struct({
   suggestions: Schema.Array(Suggestion)
 }).annotate({ identifier: "Suggestions" })
 export type Suggestions = typeof Suggestions.Type
+
+/** The name of a style or preset: one line, without spaces at its ends. Rows of a styles file that begin with # are none. */
+export const ShortName = Schema.String.check(
+  Schema.isMinLength(1),
+  Schema.isMaxLength(200),
+  Schema.isPattern(/^[^\s#](?:.*\S)?$/, { expected: "one line without spaces at its ends or # before it" })
+)
+
+/** Longest text of a style, in characters. */
+const StyleText = Schema.String.check(Schema.isMaxLength(100_000))
+
+export const SavedStyle = Schema.Struct({
+  name: ShortName,
+  /** `{prompt}` stands for the prompt; without it, the text goes behind the prompt. */
+  prompt: StyleText,
+  negative_prompt: StyleText
+}).annotate({ identifier: "SavedStyle" })
+export type SavedStyle = typeof SavedStyle.Type
+
+/** What is removed. Names that were written by others may have any form. */
+export const Removal = Schema.Struct({ name: Schema.String }).annotate({ identifier: "Removal" })
+
+/** Most settings of a preset. */
+const mostSettings = 200
+
+const SettingValue = Schema.Union([
+  Schema.Null,
+  Schema.Boolean,
+  Schema.Finite,
+  Schema.String.check(Schema.isMaxLength(100_000)),
+  Schema.Array(Schema.String.check(Schema.isMaxLength(1000))).check(Schema.isMaxLength(1000))
+])
+
+/** Named settings of a form. The server keeps them as they are. */
+export const Preset = Schema.Struct({
+  name: ShortName,
+  settings: Schema.Record(Schema.String.check(Schema.isMaxLength(100)), SettingValue).check(
+    Schema.isMaxProperties(mostSettings)
+  )
+}).annotate({ identifier: "Preset" })
+export type Preset = typeof Preset.Type

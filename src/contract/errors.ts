@@ -8,6 +8,7 @@ import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as Schema from "effect/Schema"
 import { Problem } from "../core/Problem.ts"
 import { readableError } from "../core/readableError.ts"
+import * as Saving from "../processing/NotSaved.ts"
 import * as Errors from "../runner/ProcessingError.ts"
 
 /** The request has no valid credentials. */
@@ -173,6 +174,20 @@ export class DownloadNotFound extends Schema.TaggedError<DownloadNotFound>()("Do
   }
 }
 
+/** No style or preset has this name. */
+export class NameNotFound extends Schema.TaggedError<NameNotFound>()("NameNotFound", {
+  what: Schema.Literals(["style", "preset"]),
+  name: Schema.String
+}, { httpApiStatus: 404 }) {
+  static {
+    readableError(this)
+  }
+
+  override get message(): string {
+    return `No ${this.what} is named "${this.name}". Check the name in the list of GET /v1/${this.what}s.`
+  }
+}
+
 /** The queue is full. */
 export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
   waiting: Schema.Int,
@@ -303,6 +318,7 @@ export type RunError = typeof RunError.Type
 
 /** Errors of requests with their statuses in `/v1`. */
 export const InvalidProcessing = Errors.InvalidProcessing.pipe(HttpApiSchema.status(422))
+export const NotSaved = Saving.NotSaved.pipe(HttpApiSchema.status(500))
 export const InvalidOptions = Errors.InvalidOptions.pipe(HttpApiSchema.status(422))
 export const ImageCodecError = Errors.ImageCodecError.pipe(HttpApiSchema.status(422))
 export const ModelNotFound = Errors.ModelNotFound.pipe(HttpApiSchema.status(404))

@@ -6,6 +6,9 @@ import type { Parts } from "./Work.ts"
 /** A row that is not empty, and the line on which it begins. */
 export interface Row {
   readonly line: number
+  /** Where it begins in the text without a byte order mark, and where the next one does. */
+  readonly from: number
+  readonly to: number
   readonly fields: ReadonlyArray<string>
   /** Whether a quoted field goes on to the end of the text. */
   readonly unclosed: boolean
@@ -48,11 +51,12 @@ export function* rows(text: string, longest: number): Rows {
   let line = 1
   let read = 0
   let at = 0
-  let row: { readonly line: number; readonly fields: Array<string>; tooLong: number | undefined } = {
-    line,
-    fields: [],
-    tooLong: undefined
-  }
+  let row: {
+    readonly line: number
+    readonly from: number
+    readonly fields: Array<string>
+    tooLong: number | undefined
+  } = { line, from: at, fields: [], tooLong: undefined }
   while (at <= csv.length) {
     if (++read % readAtOnce === 0) yield
     at = nextMatch(notSpace, csv, at)?.index ?? csv.length
@@ -81,8 +85,13 @@ export function* rows(text: string, longest: number): Rows {
     row.fields.push(row.tooLong === undefined ? quoted + csv.slice(at, end) : "")
     at = end + (csv.startsWith("\r\n", end) ? 2 : 1)
     if (csv[end] === ",") continue
-    if (row.fields.length > 1 || row.fields[0] !== "" || row.tooLong !== undefined) yield { ...row, unclosed }
+    const to = Math.min(at, csv.length)
+    if (row.fields.length > 1 || row.fields[0] !== "" || row.tooLong !== undefined) yield { ...row, to, unclosed }
     if (end < csv.length) line++
-    row = { line, fields: [], tooLong: undefined }
+    row = { line, from: to, fields: [], tooLong: undefined }
   }
 }
+
+/** A row as it is written, without a line end. */
+export const written = (fields: ReadonlyArray<string>): string =>
+  fields.map((field) => /^ |[",\r\n]/.test(field) ? `"${field.replaceAll("\"", "\"\"")}"` : field).join(",")

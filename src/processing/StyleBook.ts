@@ -8,9 +8,12 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import { fileText } from "../core/fileText.ts"
+import { replaceFile } from "../core/replaceFile.ts"
 import { inTurns } from "../core/Work.ts"
+import { reasonOf } from "../core/WriteFailure.ts"
 import * as Styles from "../prompt/Styles.ts"
 import { CommandOptions } from "./CommandOptions.ts"
+import { NotSaved } from "./NotSaved.ts"
 
 /** Largest file that is read, in bytes. */
 const largest = 16 * 1024 * 1024
@@ -35,6 +38,13 @@ const knownStyles = (
 export class StyleBook extends Context.Service<StyleBook, {
   /** The styles that there are now. A missing file holds none. */
   readonly read: Effect.Effect<KnownStyles>
+  /**
+   * Adds or changes a style in the file, or removes it where its texts are left out. What others wrote there stays.
+   */
+  readonly change: (
+    name: string,
+    style?: Omit<Styles.PromptStyle, "name">
+  ) => Effect.Effect<void, NotSaved>
 }>()("serena/processing/StyleBook") {
   /** Reads the file again when its date or size changed, so that a change applies to the next run. */
   static readonly layer: Layer.Layer<StyleBook, never, CommandOptions | FileSystem.FileSystem> = Layer.effect(
@@ -58,28 +68,66 @@ export class StyleBook extends Context.Service<StyleBook, {
       let last: { readonly version: string; readonly known: KnownStyles } | undefined
       // One at a time: those that wait find what the first has read.
       const oneByOne = yield* Semaphore.make(1)
-      return StyleBook.of({
-        read: Effect.gen(function*() {
-          const { ino, mtime, size } = yield* fs.stat(stylesFile)
-          if (size > largest) return unreadable("are not read: the file is larger than 16 MB")
-          const version = [size, ...Option.toArray(mtime).map(Number), ...Option.toArray(ino)].join()
-          if (last?.version === version) return last.known
-          const known = yield* readFile
-          last = { version, known }
-          return known
-        }).pipe(
-          oneByOne.withPermits(1),
-          Effect.catch((error) =>
-            Effect.succeed(
-              error.reason._tag === "NotFound" ? knownStyles(new Map()) : unreadable("cannot be read")
-            )
+      const read: StyleBook["Service"]["read"] = Effect.gen(function*() {
+        const { ino, mtime, size } = yield* fs.stat(stylesFile)
+        if (size > largest) return unreadable("are not read: the file is larger than 16 MB")
+        const version = [size, ...Option.toArray(mtime).map(Number), ...Option.toArray(ino)].join()
+        if (last?.version === version) return last.known
+        const known = yield* readFile
+        last = { version, known }
+        return known
+      }).pipe(
+        Effect.catch((error) =>
+          Effect.succeed(
+            error.reason._tag === "NotFound" ? knownStyles(new Map()) : unreadable("cannot be read")
           )
         )
+      )
+
+      const change: StyleBook["Service"]["change"] = Effect.fn("StyleBook.change")(function*(name, style) {
+        // A link stays one.
+        const file = yield* Effect.orElseSucceed(fs.realPath(stylesFile), () => stylesFile)
+        const notSaved = (reason: string) =>
+          new NotSaved({ what: "styles", file: file.split(/[\\/]/).at(-1) ?? "", reason })
+        const before = yield* fs.readFile(file).pipe(
+          Effect.catchIf(({ reason }) => reason._tag === "NotFound", () => Effect.succeed(new Uint8Array())),
+          Effect.mapError((error) => notSaved(reasonOf(error)))
+        )
+        const text = fileText(before)
+        if (text === undefined) return yield* notSaved("the file is not valid UTF-8")
+        const edited = yield* Effect.mapError(
+          Effect.flatMap(inTurns(() => Styles.editing(text, name, style)), Effect.fromResult),
+          notSaved
+        )
+        const bytes = new TextEncoder().encode(hasMark(before) ? `\ufeff${edited}` : edited)
+        if (bytes.length > largest) return yield* notSaved("the file would be larger than 16 MB")
+        yield* replaceFile(fs, file, `${file}.partial`, bytes).pipe(
+          Effect.tapError(({ message }) => Effect.logError(`Styles were not saved in ${file}: ${message}`)),
+          Effect.mapError((error) => notSaved(reasonOf(error)))
+        )
+      })
+
+      return StyleBook.of({
+        read: oneByOne.withPermits(1)(read),
+        change: (name, style) => oneByOne.withPermits(1)(change(name, style))
       })
     })
   )
 
-  /** A fixed list of styles. */
+  /** Styles in memory. */
   static readonly layerOf = (styles: ReadonlyArray<Styles.PromptStyle>): Layer.Layer<StyleBook> =>
-    Layer.succeed(StyleBook, { read: Effect.succeed(knownStyles(new Map(styles.map((style) => [style.name, style])))) })
+    Layer.sync(StyleBook, () => {
+      const all = new Map(styles.map((style) => [style.name, style]))
+      return {
+        read: Effect.sync(() => knownStyles(new Map(all))),
+        change: (name, style) =>
+          Effect.sync(() => {
+            if (style === undefined) all.delete(name)
+            else all.set(name, { ...style, name })
+          })
+      }
+    })
 }
+
+// The byte order mark of UTF-8, which spreadsheets write. Files in UTF-16 become UTF-8.
+const hasMark = ([first, second, third]: Uint8Array): boolean => first === 0xEF && second === 0xBB && third === 0xBF

@@ -96,14 +96,8 @@ export function* parsing(
   const rows = Csv.rows(csv, longestPrompt)
   const header = yield* Csv.next(rows)
   if (header === undefined) return { styles, problems }
-  const names = header.fields.map(trim)
-  const nameAt = names.indexOf("name")
-  const promptAt = names.includes("prompt") ? names.indexOf("prompt") : names.indexOf("text")
-  const negativeAt = names.indexOf("negative_prompt")
-  if (nameAt === -1 || promptAt === -1) {
-    const message = `the columns are ${names.join(", ")}; name and prompt are required`
-    return { styles, problems: [{ line: header.line, message }] }
-  }
+  const { nameAt, names, negativeAt, problem, promptAt } = columnsOf(header)
+  if (problem !== undefined) return { styles, problems: [{ line: header.line, message: problem }] }
 
   for (let row = yield* Csv.next(rows); row !== undefined; row = yield* Csv.next(rows)) {
     const { fields, line, tooLong, unclosed } = row
@@ -127,4 +121,63 @@ export function* parsing(
     }
   }
   return { styles, problems }
+}
+
+// What the columns of a file hold; a problem where they are no styles.
+const columnsOf = ({ fields }: Csv.Row) => {
+  const names = fields.map(trim)
+  const nameAt = names.indexOf("name")
+  const promptAt = names.includes("prompt") ? names.indexOf("prompt") : names.indexOf("text")
+  const problem = nameAt === -1 || promptAt === -1
+    ? `the columns are ${names.join(", ")}; name and prompt are required`
+    : undefined
+  return { names, nameAt, promptAt, negativeAt: names.indexOf("negative_prompt"), problem }
+}
+
+const columns = ["name", "prompt", "negative_prompt"]
+
+/**
+ * A `styles.csv` with one style more, changed, or removed (`style` is left out). All other rows stay as they are written,
+ * and so do further columns. Fails with a clause that says why the file cannot be changed.
+ *
+ * The work pauses after some fields.
+ */
+export function* editing(
+  csv: string,
+  name: string,
+  style?: Omit<PromptStyle, "name">
+): Parts<Result.Result<string, string>> {
+  const lineEnd = /\r?\n|\r/.exec(csv)?.[0] ?? "\n"
+  const rows = Csv.rows(csv, longestPrompt)
+  const header = yield* Csv.next(rows)
+  const known = header ?? { fields: columns, line: 1, from: 0, to: 0, unclosed: false, tooLong: undefined }
+  const { nameAt, names, negativeAt, problem, promptAt } = columnsOf(known)
+  if (problem !== undefined) return Result.fail(problem)
+  if (style !== undefined && style.negativePrompt !== "" && negativeAt === -1) {
+    return Result.fail("it has no column negative_prompt")
+  }
+  const own: Array<Csv.Row> = []
+  for (let row = yield* Csv.next(rows); row !== undefined; row = yield* Csv.next(rows)) {
+    if (row.unclosed) return Result.fail(`a quoted field that begins on line ${row.line} is not closed`)
+    if (row.fields[nameAt] === name) own.push(row)
+  }
+  const last = own.at(-1)
+  if (style === undefined) {
+    return Result.succeed(
+      own.reduceRight((text, { from, to }) => text.slice(0, from) + text.slice(to), csv)
+    )
+  }
+  const fields = names.map((_, at) =>
+    at === nameAt
+      ? name
+      : at === promptAt
+      ? style.prompt
+      : at === negativeAt
+      ? style.negativePrompt
+      : last?.fields[at] ?? ""
+  )
+  const row = Csv.written(fields) + lineEnd
+  if (last !== undefined) return Result.succeed(csv.slice(0, last.from) + row + csv.slice(last.to))
+  const before = header === undefined ? Csv.written(columns) + lineEnd : csv
+  return Result.succeed(`${before}${/[\r\n]$/.test(before) ? "" : lineEnd}${row}`)
 }

@@ -20,6 +20,7 @@ import { Lifetime } from "./host/Lifetime.ts"
 import { ModelShelf } from "./host/ModelShelf.ts"
 import { ModelTitles } from "./host/ModelTitles.ts"
 import { offeredModels } from "./host/offeredModels.ts"
+import { Presets } from "./host/Presets.ts"
 import { RunQueue } from "./host/RunQueue.ts"
 import { ServerOptions } from "./host/ServerOptions.ts"
 import { Settings } from "./host/Settings.ts"
@@ -98,7 +99,7 @@ const layerSettings = Layer.unwrap(
 export const layerServices = Layer.mergeAll(Authentication.layer, Downloads.layer, Generation.layer, Lifetime.layer)
   .pipe(
     Layer.provideMerge(Layer.mergeAll(layerSettings, RequestImages.layer)),
-    Layer.provideMerge(Layer.mergeAll(layerQueue, ModelShelf.layer, TagBook.layer)),
+    Layer.provideMerge(Layer.mergeAll(layerQueue, ModelShelf.layer, Presets.layer, TagBook.layer)),
     Layer.provideMerge(ModelTitles.layer)
   )
 

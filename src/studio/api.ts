@@ -19,7 +19,7 @@ import type {
   Upscaler
 } from "../contract/Catalogue.ts"
 import type { Download, DownloadList, DownloadRequest } from "../contract/Download.ts"
-import type { Suggestion, TokenCounts, TokenRequest } from "../contract/Prompts.ts"
+import type { Preset, Suggestion, TokenCounts, TokenRequest } from "../contract/Prompts.ts"
 import {
   type AskedRequest,
   type QueueStatus,
@@ -158,6 +158,11 @@ export const styles = () => ask((client) => client.styles)
 export const countTokens = (request: TokenRequest) => ask((client) => client.countTokens(request))
 export const suggestions = (query: { readonly query: string; readonly kind?: Suggestion["kind"] }) =>
   ask((client) => client.suggestions(query))
+export const saveStyle = (style: Style) => ask((client) => client.saveStyle(style))
+export const removeStyle = (name: string) => ask((client) => client.removeStyle(name))
+export const presets = () => ask((client) => client.presets)
+export const savePreset = (preset: Preset) => ask((client) => client.savePreset(preset))
+export const removePreset = (name: string) => ask((client) => client.removePreset(name))
 export const limits = () => ask((client) => client.limits)
 export const options = () => ask((client) => client.options)
 export const setOptions = (patch: Readonly<Record<string, unknown>>) =>

@@ -3,7 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import { CommandOptions } from "../../src/processing/CommandOptions.ts"
+import type { NotSaved } from "../../src/processing/NotSaved.ts"
 import { StyleBook } from "../../src/processing/StyleBook.ts"
 import { savedWithLines } from "../textFiles.ts"
 
@@ -77,4 +79,93 @@ describe("a styles file", () => {
         assert.deepStrictEqual(yield* names, [])
       }).pipe(Effect.provide(layer))
     }).pipe(Effect.provide(NodeFileSystem.layer)))
+})
+
+describe("a changed styles file", () => {
+  const changing = Effect.fnUntraced(function*(
+    before: string | undefined,
+    change: (book: StyleBook["Service"]) => Effect.Effect<unknown, NotSaved>
+  ) {
+    const fs = yield* FileSystem.FileSystem
+    const folder = yield* fs.makeTempDirectoryScoped()
+    const stylesFile = `${folder}/styles.csv`
+    if (before !== undefined) {
+      yield* fs.writeFileString(`${folder}/own.csv`, before, { mode: 0o640 })
+      yield* fs.symlink(`${folder}/own.csv`, stylesFile)
+    }
+    const layer = StyleBook.layer.pipe(Layer.provide(CommandOptions.layer({ stylesFile })))
+    const error = yield* Effect.flatMap(StyleBook, change).pipe(
+      Effect.provide(layer),
+      Effect.match({ onFailure: ({ message }) => message, onSuccess: () => undefined })
+    )
+    const link = yield* Effect.option(fs.readLink(stylesFile))
+    assert.strictEqual(Option.isSome(link), before !== undefined)
+    const { mode } = yield* fs.stat(stylesFile)
+    if (before !== undefined) assert.strictEqual(mode & 0o777, 0o640)
+    assert.lengthOf(yield* fs.readDirectory(folder), before === undefined ? 1 : 2)
+    return { error, text: new TextDecoder("utf-8", { ignoreBOM: true }).decode(yield* fs.readFile(stylesFile)) }
+  }, Effect.provide(NodeFileSystem.layer))
+
+  const ink = { prompt: "ink, \"black\"", negativePrompt: "" }
+
+  it.effect("begins with its columns, where there was none", () =>
+    Effect.gen(function*() {
+      const { text } = yield* changing(undefined, ({ change }) => change("Ink", ink))
+      assert.strictEqual(text, "name,prompt,negative_prompt\nInk,\"ink, \"\"black\"\"\",\n")
+    }))
+
+  it.effect("keeps what others wrote: rows, their order, further columns, comments, line ends, a mark", () =>
+    Effect.gen(function*() {
+      const before =
+        "\ufeffprompt,name,rating,negative_prompt\r\n,# a comment,,\r\n\"a,\r\nb\",Noir,5,  c\r\nx,,,\r\nold,Ink,3,n\r\n,---- Light ----,,\r\nlast,Last,,"
+      const { text } = yield* changing(
+        before,
+        ({ change }) => Effect.andThen(change("Ink", ink), change("New", { prompt: "new", negativePrompt: "n" }))
+      )
+      assert.strictEqual(
+        text,
+        before.replace("old,Ink,3,n", "\"ink, \"\"black\"\"\",Ink,3,") + "\r\nnew,New,,n\r\n"
+      )
+      const removed = yield* changing(text, ({ change }) => Effect.andThen(change("New"), change("Ink")))
+      assert.strictEqual(removed.text, before.replace("old,Ink,3,n\r\n", "") + "\r\n")
+    }))
+
+  it.effect("loses every row of a name that is removed, and none for another name", () =>
+    Effect.gen(function*() {
+      const before = "name,prompt\nA,1\nB,2\nA,3\n"
+      assert.strictEqual((yield* changing(before, ({ change }) => change("A"))).text, "name,prompt\nB,2\n")
+      assert.strictEqual((yield* changing(before, ({ change }) => change("C"))).text, before)
+    }))
+
+  it.effect("is left alone where it cannot be changed", () =>
+    Effect.gen(function*() {
+      for (
+        const [before, reason] of [
+          ["name,text,negative_prompt\nA,\"1\n", /line 2 is not closed/],
+          ["a,b\n1,2\n", /the columns are a, b/],
+          ["name,text\nA,1\n", /no column negative_prompt/]
+        ] as const
+      ) {
+        const { error, text } = yield* changing(
+          before,
+          ({ change }) => change("X", { prompt: "x", negativePrompt: "y" })
+        )
+        assert.match(error ?? "", reason)
+        assert.strictEqual(text, before)
+      }
+    }))
+
+  it.effect("has all of many changes at once", () =>
+    Effect.gen(function*() {
+      const names = Array.from({ length: 40 }, (_, i) => `s${i}`)
+      const { text } = yield* changing("name,prompt\n", ({ change }) =>
+        Effect.forEach(names, (name) =>
+          change(name, { prompt: name, negativePrompt: "" }), { concurrency: "unbounded" }))
+      assert.strictEqual(
+        text,
+        `name,prompt\n${
+          names.map((name) => `${name},${name}\n`).join("")
+        }`
+      )
+    }))
 })

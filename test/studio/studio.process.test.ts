@@ -195,6 +195,88 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       await shown("long hair")
     }))
 
+  it.effect("keeps styles and presets on the server by keys alone, and brings earlier prompts back", () =>
+    visiting(async (page) => {
+      const { keyboard } = page
+      const field = (name: string) => page.getByRole("textbox", { name, exact: true })
+      const holds = (id: string, text: string) =>
+        page.waitForFunction(
+          ([id, text]) => {
+            const node = document.getElementById(`field-${id}`)
+            return node instanceof HTMLTextAreaElement && node.value === text
+          },
+          [id, text] as const
+        )
+      const kept = (path: string) => page.evaluate(async (path) => (await fetch(`v1/${path}`)).json(), path)
+      const said = (words: string) => page.getByRole("status").getByText(words)
+      await generateImage(page, "a fox")
+      const fold = page.locator("summary", { hasText: "Presets and styles" })
+      await fold.press("Enter")
+      await field("Style name").focus()
+      await keyboard.type("Noir")
+      await field("Style prompt, {prompt} for the prompt").focus()
+      await keyboard.type("{prompt}, film noir")
+      await button(page, "Save style").press("Enter")
+      const chip = button(page, "Noir")
+      await chip.press("Enter")
+      assert.deepStrictEqual(await kept("styles"), [
+        { name: "Noir", prompt: "{prompt}, film noir", negative_prompt: "" }
+      ])
+      // Another name, in the form too, and all of it back.
+      await field("Style name").press("End")
+      await keyboard.type(" 2")
+      await button(page, "Save style").press("Enter")
+      await page.locator(".chip[aria-pressed=true]", { hasText: "Noir 2" }).waitFor()
+      assert.deepStrictEqual((await kept("styles")).map(({ name }: { name: string }) => name), ["Noir 2"])
+      await button(page, "Undo").press("Enter")
+      await page.locator(".chip[aria-pressed=true]", { hasText: /^Noir$/ }).waitFor()
+      await page.getByRole("combobox", { name: "Style", exact: true }).selectOption("Noir")
+      await button(page, "Remove style").press("Enter")
+      await said("The style Noir is removed.").waitFor()
+      await chip.waitFor({ state: "detached" })
+      await button(page, "Undo").press("Enter")
+      await page.locator(".chip[aria-pressed=true]", { hasText: /^Noir$/ }).waitFor()
+      await chip.press("Enter")
+
+      await number(page, "Sampling steps").fill("7")
+      await field("Preset name").focus()
+      await keyboard.type("Quick")
+      await button(page, "Save preset").press("Enter")
+      await said("The preset Quick is saved.").waitFor()
+      const [preset] = await kept("presets")
+      assert.deepInclude(preset.settings, { steps: 7, sampler_name: "Euler" })
+      assert.doesNotHaveAnyKeys(preset.settings, ["prompt", "seed"])
+      assert.deepStrictEqual(await serious(page), [])
+
+      // A browser that knows nothing of it has it, too.
+      await page.evaluate(() => localStorage.clear())
+      await page.reload()
+      await fold.press("Enter")
+      const steps = number(page, "Sampling steps")
+      assert.strictEqual(await steps.inputValue(), "20")
+      await page.getByRole("combobox", { name: "Preset", exact: true }).selectOption("Quick")
+      await button(page, "Apply").press("Enter")
+      await said("The form has the settings of the preset Quick.").waitFor()
+      assert.strictEqual(await steps.inputValue(), "7")
+      await button(page, "Undo").press("Enter")
+      await page.waitForFunction(() => document.querySelector<HTMLInputElement>("#field-steps")?.value === "20")
+      await button(page, "Remove preset").press("Enter")
+      await said("The preset Quick is removed.").waitFor()
+      assert.deepStrictEqual(await kept("presets"), [])
+
+      await prompt(page).focus()
+      await keyboard.type("a cat")
+      await button(page, "Last prompts").press("Enter")
+      const menu = page.getByRole("menu", { name: "Last prompts" })
+      await menu.getByRole("menuitem", { name: "a fox" }).waitFor()
+      await page.waitForFunction(() => document.activeElement?.getAttribute("role") === "menuitem")
+      assert.deepStrictEqual(await serious(page), [])
+      await keyboard.press("Enter")
+      await holds("prompt", "a fox")
+      await keyboard.press("Control+z")
+      await holds("prompt", "a cat")
+    }))
+
   it.effect("finds models, LoRAs and embeddings by keys alone, and writes them into the prompts", () =>
     Effect.gen(function*() {
       const { visit } = yield* Studio

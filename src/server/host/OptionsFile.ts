@@ -14,6 +14,7 @@ import { SettingsNotSaved } from "../../contract/errors.ts"
 import * as FileLock from "../../core/FileLock.ts"
 import { fileText } from "../../core/fileText.ts"
 import { makeFolder } from "../../core/makeFolder.ts"
+import { replaceFile } from "../../core/replaceFile.ts"
 import { reasonOf } from "../../core/WriteFailure.ts"
 import { InvalidOptions } from "../../processing/Options.ts"
 
@@ -63,20 +64,9 @@ export const open = Effect.fn("OptionsFile.open")(function*(
   const values = yield* read(file)
   yield* Effect.ignore(fs.remove(temporary, { force: true }))
 
-  const replace = (values: Readonly<Record<string, unknown>>) =>
-    Effect.gen(function*() {
-      yield* fs.remove(temporary, { force: true })
-      yield* Effect.scoped(Effect.gen(function*() {
-        const opened = yield* fs.open(temporary, { flag: "wx" })
-        yield* opened.writeAll(new TextEncoder().encode(`${JSON.stringify(values, null, 4)}\n`))
-        yield* opened.sync
-      }))
-      yield* fs.rename(temporary, file)
-    }).pipe(Effect.ensuring(Effect.ignore(fs.remove(temporary, { force: true }))))
-
   const write: OptionsFile["write"] = Effect.fn("OptionsFile.write")(function*(values) {
     if (!(yield* locked.success.isHeld)) return yield* notSaved("another server has taken over the file")
-    yield* replace(values).pipe(
+    yield* replaceFile(fs, file, temporary, new TextEncoder().encode(`${JSON.stringify(values, null, 4)}\n`)).pipe(
       Effect.tapError(({ message }) => Effect.logError(`Settings were not saved in ${file}: ${message}`)),
       Effect.mapError((error) => notSaved(reasonOf(error)))
     )

@@ -4,12 +4,15 @@
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import { Api } from "../../contract/Api.ts"
+import { NameNotFound } from "../../contract/errors.ts"
 import type { TokenCounts, TokenRequest } from "../../contract/Prompts.ts"
 import * as planned from "../../planning/countTokens.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import { InvalidProcessing } from "../../processing/InvalidProcessing.ts"
 import * as Processing from "../../processing/Processing.ts"
+import { StyleBook } from "../../processing/StyleBook.ts"
 import { isPath, notPath } from "../../runner/RuntimeContext.ts"
+import { Presets } from "../host/Presets.ts"
 import { suggest } from "./suggest.ts"
 
 const modelPath = "override_settings.sd_model_checkpoint"
@@ -38,8 +41,30 @@ export const layerPrompts = HttpApiBuilder.group(
   Api,
   "prompts",
   Effect.fnUntraced(function*(handlers) {
+    const presets = yield* Presets
+    const styles = yield* StyleBook
     return handlers
       .handle("countTokens", ({ payload }) => countTokens(payload))
       .handle("suggestions", ({ query }) => suggest(query))
+      .handle("saveStyle", ({ payload }) =>
+        Effect.as(
+          styles.change(payload.name, { prompt: payload.prompt, negativePrompt: payload.negative_prompt }),
+          payload
+        ))
+      .handle("removeStyle", ({ payload: { name } }) =>
+        Effect.gen(function*() {
+          const found = (yield* styles.read).byName.get(name)
+          if (found === undefined) return yield* new NameNotFound({ what: "style", name })
+          yield* styles.change(name)
+          return { name, prompt: found.prompt, negative_prompt: found.negativePrompt }
+        }))
+      .handle("presets", () => presets.list)
+      .handle("savePreset", ({ payload }) => presets.save(payload))
+      .handle("removePreset", ({ payload: { name } }) =>
+        Effect.flatMap(
+          presets.remove(name),
+          (found) =>
+            found === undefined ? Effect.fail(new NameNotFound({ what: "preset", name })) : Effect.succeed(found)
+        ))
   })
 )

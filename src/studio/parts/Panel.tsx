@@ -12,6 +12,7 @@ import { Hires, MoreChoices, Variation } from "./Folds.tsx"
 import { Networks } from "./Networks.tsx"
 import { PlotAxes } from "./Plot.tsx"
 import { PromptField } from "./PromptField.tsx"
+import { SavedSettings } from "./SavedSettings.tsx"
 import { Seed } from "./Seed.tsx"
 import { Size } from "./Size.tsx"
 import { Inpainting, SourceSection, Strength } from "./SourceSection.tsx"
@@ -60,6 +61,7 @@ export const Panel = ({ kind }: { readonly kind: Kind }) => (
       <PromptField name="prompt" rows={3} />
       <PromptField name="negative_prompt" isShort rows={2} />
       <Styles />
+      <SavedSettings />
       <Networks />
       {kind === "txt2img" ? null : <Strength />}
       <div class="row">

@@ -9,6 +9,7 @@ import { labelOf } from "../state/fields.ts"
 import { change, form } from "../state/form.ts"
 import { shownCount } from "../state/tokens.ts"
 import { typeOver } from "../state/typing.ts"
+import { LastPrompts } from "./LastPrompts.tsx"
 import { completing, Suggestions } from "./Suggestions.tsx"
 
 type PromptName = "prompt" | "negative_prompt"
@@ -32,7 +33,16 @@ export const PromptField = ({ isShort = false, name, rows }: {
 }) => {
   const { hint, label } = labelOf(name)
   return (
-    <Field name={name} label={label} aside={<Tokens name={name} />}>
+    <Field
+      name={name}
+      label={label}
+      aside={
+        <span class="field-aside">
+          {name === "prompt" ? <LastPrompts /> : null}
+          <Tokens name={name} />
+        </span>
+      }
+    >
       <textarea
         id={`field-${name}`}
         class={isShort ? "input short" : "input"}

@@ -135,3 +135,59 @@ describe("/v1/suggestions", () => {
       assert.deepStrictEqual(yield* texts("hand", "&kind=tag"), ["hands"])
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 })
+
+describe("styles and presets", () => {
+  it.live("are added, changed and removed, and a preset stays as it was sent", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const dataDir = yield* fs.makeTempDirectoryScoped()
+      const ask = yield* started({ cmdOpts: { dataDir } })
+      const post = (path: string, body: object) => ask(`/v1/${path}`, posted(body))
+      const list = (path: string) => Effect.map(ask(`/v1/${path}`), ({ body }) => body)
+      const style = { name: "Noir/\u732B", prompt: "{prompt}, film noir", negative_prompt: "colour" }
+      assert.deepStrictEqual(yield* post("styles", style), { status: 200, body: style })
+      yield* post("styles", { ...style, prompt: "film noir" })
+      assert.deepStrictEqual(yield* list("styles"), [{ ...style, prompt: "film noir" }])
+      const gone = yield* post("styles/remove", { name: style.name })
+      assert.deepStrictEqual(gone, { status: 200, body: { ...style, prompt: "film noir" } })
+      assert.deepStrictEqual(yield* list("styles"), [])
+      assert.deepInclude(yield* post("styles/remove", { name: style.name }), { status: 404 })
+
+      const preset = { name: "Quick", settings: { steps: 4, cfg_scale: null, styles: ["a"], tiling: true, seed: "12" } }
+      assert.deepStrictEqual(yield* post("presets", preset), { status: 200, body: preset })
+      yield* post("presets", { name: "A", settings: {} })
+      yield* post("presets", { ...preset, settings: { steps: 8 } })
+      assert.deepStrictEqual(yield* list("presets"), [
+        { name: "A", settings: {} },
+        { name: "Quick", settings: { steps: 8 } }
+      ])
+      // Every server of the folder has them.
+      const other = yield* started({ cmdOpts: { dataDir } })
+      assert.deepStrictEqual((yield* other("/v1/presets")).body, yield* list("presets"))
+      assert.deepInclude(yield* post("presets/remove", { name: "A" }), { status: 200 })
+      assert.deepInclude(yield* post("presets/remove", { name: "A" }), { status: 404 })
+
+      for (
+        const [path, body] of [
+          ["styles", { ...style, name: "" }],
+          ["styles", { ...style, name: "a\nb" }],
+          ["styles", { ...style, name: "# a" }],
+          ["styles", { ...style, prompt: "a".repeat(100_001) }],
+          ["presets", { name: " a", settings: {} }],
+          ["presets", { name: "a", settings: { steps: { of: 1 } } }],
+          ["presets", { name: "a", settings: Object.fromEntries(Array.from({ length: 201 }, (_, i) => [i, i])) }]
+        ] as const
+      ) {
+        const { status } = yield* post(path, body)
+        assert.strictEqual(status, 400, JSON.stringify(body).slice(0, 80))
+      }
+
+      // What is no file of presets is not written over.
+      yield* fs.writeFileString(`${dataDir}/presets.json`, "[{}]")
+      assert.deepStrictEqual(yield* list("presets"), [])
+      const refused = yield* post("presets", preset)
+      assert.strictEqual(refused.status, 500)
+      assert.match(JSON.stringify(refused.body), /"_tag":"NotSaved".*not a file of presets/)
+      assert.strictEqual(yield* fs.readFileString(`${dataDir}/presets.json`), "[{}]")
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+})
