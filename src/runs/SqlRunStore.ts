@@ -60,6 +60,12 @@ const postgresPoll = 1000
 /** Milliseconds for which a command waits for PostgreSQL, so that a cut network is no endless wait. */
 const answerWithin = 10_000
 
+/**
+ * Milliseconds for which PostgreSQL waits within a transaction for the next statement. The transaction of a process that
+ * is frozen or cut off would lock its run for others until the connection breaks, which takes hours.
+ */
+const silentWithin = 5000
+
 /** Milliseconds after the end of a run for which the log keeps its progress. */
 const progressKept = 5 * 60_000
 
@@ -120,7 +126,8 @@ export const layerPostgres = (
           maxConnections: Math.max(2, maxConnections),
           applicationName: "serena",
           connectTimeout: answerWithin / 2,
-          keepAlive: answerWithin
+          keepAlive: answerWithin,
+          startupParameters: { idle_in_transaction_session_timeout: String(silentWithin) }
         }),
         (error) => Failure.explained(failures, error)
       )

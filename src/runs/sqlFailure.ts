@@ -105,6 +105,10 @@ const postgresReasons: Readonly<Record<string, Explained>> = {
     reason: "it has no connection left",
     advice: "Raise max_connections of the server, or put a pooler before it, then try again"
   },
+  "25P03": {
+    reason: "this process was silent within a transaction for longer than it waits",
+    advice: "Give this process more processors or less work, then try again"
+  },
   "57P01": { reason: "it is shutting down", advice: waitAdvice },
   "57P02": { reason: "it has crashed and is recovering", advice: waitAdvice },
   "57P03": { reason: "it is starting or shutting down", advice: waitAdvice },
@@ -117,6 +121,7 @@ const postgresReasons: Readonly<Record<string, Explained>> = {
 }
 
 const passing = new Set<string | number>([
+  "25P03",
   "53300",
   "57P01",
   "57P02",

@@ -6,14 +6,27 @@ import { connect, createServer, type Socket } from "node:net"
 export const cuttable = Effect.fnUntraced(function*(to: number) {
   const sockets = new Set<Socket>()
   let isCut = false
+  const left = new Set<Socket>()
+  let last: string | undefined
+  const cut = () => {
+    isCut = true
+    for (const socket of sockets) socket.pause()
+  }
   const server = createServer({ pauseOnConnect: true })
   const pass = (from: Socket, other: Socket) => {
     sockets.add(from)
-    from.on("data", (bytes) => other.write(bytes))
+    from.on("data", (bytes) => {
+      other.write(bytes)
+      if (last === undefined || !bytes.includes(last)) return
+      last = undefined
+      cut()
+    })
     from.on("error", () => {})
     from.on("close", () => {
       sockets.delete(from)
-      other.destroy()
+      // Of that, too, the other side hears nothing.
+      if (isCut) left.add(other)
+      else other.destroy()
     })
     if (isCut) from.pause()
     else from.resume()
@@ -34,12 +47,16 @@ export const cuttable = Effect.fnUntraced(function*(to: number) {
   const address = server.address()
   return {
     port: typeof address === "object" && address !== null ? address.port : 0,
-    cut: Effect.sync(() => {
-      isCut = true
-      for (const socket of sockets) socket.pause()
-    }),
+    cut: Effect.sync(cut),
+    /** Cuts it once these words have passed. */
+    cutAfter: (words: string) =>
+      Effect.sync(() => {
+        last = words
+      }),
     join: Effect.sync(() => {
       isCut = false
+      for (const socket of left) socket.destroy()
+      left.clear()
       for (const socket of sockets) socket.resume()
     })
   }

@@ -238,6 +238,14 @@ export const faults = {
       lost: "nothing; what the first worker reports late changes nothing",
       file: several
     },
+    cutInTransaction: {
+      fault: "The network is cut in the middle of a transaction",
+      tried: "a proxy that stops forwarding once the statement has passed that locks a run",
+      times: 1,
+      lost: "nothing; the database ends the silent transaction after 5 seconds, and another worker takes the run",
+      file: "test/runs/postgresFaults.process.test.ts",
+      title: "go to another worker when the network is cut in the middle of a transaction on them"
+    },
     clocks: {
       fault: "The clocks of a worker and of the front end jump",
       tried: "three days forward, and three back, while two workers make 16 runs (`libfaketime`)",

@@ -12,14 +12,15 @@ import { BlobStore } from "../../src/runs/BlobStore.ts"
 import * as FolderBlobStore from "../../src/runs/FolderBlobStore.ts"
 import { RunStore } from "../../src/runs/RunStore.ts"
 import * as SqlRunStore from "../../src/runs/SqlRunStore.ts"
+import { cuttable } from "../reliability/cuttable.ts"
 import { freePort } from "../server/sockets.ts"
 import { done, image, newRun, newWorker } from "./newRun.ts"
 import { bytesOf } from "./numberedBytes.ts"
 import { postgres } from "./postgres.ts"
 
-const open = (url: string) =>
+const open = (url: string, lease?: number) =>
   Effect.map(
-    Layer.build(Layer.fresh(SqlRunStore.layerPostgres({ url: Redacted.make(url) }))),
+    Layer.build(Layer.fresh(SqlRunStore.layerPostgres({ url: Redacted.make(url), lease }))),
     Context.get(RunStore)
   )
 
@@ -56,6 +57,29 @@ describe("runs in PostgreSQL, whose server fails", () => {
       assert.strictEqual(error.where, address.replace(":password@", "@"))
       assert.include(error.message, "Check that PostgreSQL runs at this address")
       yield* server.start
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.live("go to another worker when the network is cut in the middle of a transaction on them", () =>
+    Effect.gen(function*() {
+      const server = yield* postgres
+      const address = yield* server.database
+      const { port } = new URL(address)
+      const wire = yield* cuttable(Number(port))
+      const cutOff = yield* open(address.replace(`:${port}/`, `:${wire.port}/`))
+      const lease = 1000
+      const other = yield* open(address, lease)
+      yield* cutOff.submit(newRun("a"), bounds)
+      yield* cutOff.take(newWorker("w"))
+      // Its row is locked for the rest of the transaction, which does not come.
+      yield* wire.cutAfter("FOR UPDATE")
+      yield* Effect.forkScoped(cutOff.append("a", [done], { attempt: 1 }), { startImmediately: true })
+      yield* Effect.repeat(
+        Effect.ignore(Effect.andThen(other.reclaim({ maxStrikes: 3 }), Effect.sleep(100))),
+        { until: () => Effect.map(other.get("a"), (run) => Option.getOrThrow(run).state === "queued") }
+      )
+      const taken = Option.getOrThrow(yield* other.take(newWorker("v")))
+      assert.deepStrictEqual([taken.id, taken.attempt], ["a", 2])
+      yield* wire.join
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
   it.live("are restored from a copy of the database that was made while it worked, and then of the files", () =>
