@@ -359,8 +359,9 @@ export class Downloads extends HttpApiGroup.make("downloads").add(
     error: [Errors.DownloadsRefused, Errors.TooManyDownloads]
   }).annotateMerge(described(
     "Download a model",
-    "Returns the download at once. What had arrived of an earlier one is continued, and what is there already with " +
-      "the same checksum is not fetched again. Two downloads run at once, and 16 wait."
+    "Returns the download at once. It takes the place of an ended one of the same request: what had arrived is " +
+      "continued, and what is there already with the same checksum is not fetched again. Two downloads run at once, " +
+      "and 16 wait."
   )),
   HttpApiEndpoint.get("download", "/downloads/:id", {
     params: download,

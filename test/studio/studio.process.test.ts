@@ -353,9 +353,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       await button(page, "Cancel the download of fetched.safetensors").press("Enter")
       await bar.waitFor({ state: "hidden" })
       await page.getByText(/^cancelled, /).waitFor()
-      await source.focus()
-      await keyboard.type("owner/name/fetched.safetensors")
-      await keyboard.press("Enter")
+      await button(page, "Continue: fetched.safetensors").press("Enter")
       await page.getByText("fetched.safetensors is there.").waitFor()
       await named("fetched").waitFor()
       for (const width of [360, 2560]) {

@@ -190,12 +190,15 @@ const make = Effect.gen(function*() {
     ]
     if (Result.isFailure(reference) || problems.length > 0) return yield* new InvalidRequest({ problems })
     const active = [...entries.values()].filter(isActive)
-    const same = active.find((entry) =>
+    const same = [...entries].filter(([, entry]) =>
       (["source", "name", "folder", "variant"] as const).every((name) => entry.request[name] === request[name])
     )
-    if (same !== undefined) return same.shown
+    const underWay = same.find(([, entry]) => isActive(entry))
+    if (underWay !== undefined) return underWay[1].shown
     const waiting = active.filter(({ shown: { state } }) => state === "waiting").length
     if (waiting >= bounds.waiting) return yield* new TooManyDownloads({ waiting })
+    // It takes the place of those that it continues.
+    for (const [id] of same) entries.delete(id)
     const id = randomUUID()
     const entry: Entry = {
       request,

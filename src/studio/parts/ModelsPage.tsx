@@ -6,6 +6,7 @@ import { fileSize } from "../../core/Text.ts"
 import type * as api from "../api.ts"
 import { Icon } from "../controls/Icon.tsx"
 import {
+  again,
   cancelDownload,
   counts,
   download,
@@ -74,17 +75,29 @@ const Download = ({ of }: { readonly of: api.Download }) => {
             </button>
           )
           : (
-            <button
-              type="button"
-              class="button quiet low square"
-              aria-label={state === "done"
-                ? `Take ${name ?? source} out of this list`
-                : `Remove what has arrived of ${name ?? source}`}
-              title={state === "done" ? "Take it out of this list" : "Remove what has arrived"}
-              onClick={() => void removeDownload(of)}
-            >
-              <Icon name="close" />
-            </button>
+            <div class="actions">
+              {state === "done" ? null : (
+                <button
+                  type="button"
+                  class="button low"
+                  aria-label={`${received > 0 ? "Continue" : "Try again"}: ${name ?? source}`}
+                  onClick={() => again(of)}
+                >
+                  {received > 0 ? "Continue" : "Try again"}
+                </button>
+              )}
+              <button
+                type="button"
+                class="button quiet low square"
+                aria-label={state === "done"
+                  ? `Take ${name ?? source} out of this list`
+                  : `Remove what has arrived of ${name ?? source}`}
+                title={state === "done" ? "Take it out of this list" : "Remove what has arrived"}
+                onClick={() => void removeDownload(of)}
+              >
+                <Icon name="close" />
+              </button>
+            </div>
           )}
       </div>
       {isActive(of)

@@ -134,11 +134,21 @@ export const openModels = () => {
   void pollDownloads()
 }
 
-const start = async (request: { readonly source: string; readonly name?: string; readonly folder?: string }) => {
+interface Asked {
+  readonly source: string
+  readonly name?: string
+  readonly folder?: string
+}
+
+// What this page asked for: the server shows addresses without their queries.
+const asked = new Map<string, Asked>()
+
+const start = async (request: Asked) => {
   isStarting.value = true
   refusal.value = ""
   try {
-    await api.startDownload(request)
+    const { id } = await api.startDownload(request)
+    asked.set(id, request)
     await pollDownloads()
     return true
   } catch (error) {
@@ -154,18 +164,21 @@ const start = async (request: { readonly source: string; readonly name?: string;
   }
 }
 
+/** Asks again for what did not arrive. */
+export const again = ({ id, source }: api.Download) => void start(asked.get(id) ?? { source })
+
 /** Starts the download of the form. */
 export const download = async () => {
-  const asked = { source: source.value.trim(), name: name.value.trim(), folder: folder.value.trim() }
-  if (asked.source === "") {
+  const typed = { source: source.value.trim(), name: name.value.trim(), folder: folder.value.trim() }
+  if (typed.source === "") {
     refusal.value = "Enter an address, or a repository of the hub."
     return
   }
   if (isStarting.value) return
   const isStarted = await start({
-    source: asked.source,
-    ...(asked.name !== "" && { name: asked.name }),
-    ...(asked.folder !== "" && { folder: asked.folder })
+    source: typed.source,
+    ...(typed.name !== "" && { name: typed.name }),
+    ...(typed.folder !== "" && { folder: typed.folder })
   })
   if (!isStarted) return
   source.value = ""
