@@ -880,6 +880,8 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
         [await prompt(page).inputValue(), await seed(page).inputValue()],
         ["ein grüner Kreis", "11"]
       )
+      // The message would lie over the image for a while.
+      await page.getByRole("status").getByRole("button", { name: "Close this message" }).click()
       await tab(page, "Text to image").click()
 
       // A result is dragged from the gallery to an input.
