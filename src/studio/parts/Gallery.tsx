@@ -311,6 +311,10 @@ const Grid = () => {
   const wanted = useRef<string | undefined>(undefined)
   const isChoosing = useComputed(() => selected.value.size > 0)
   const rows = useComputed(() => gridOf(tiles.value, width.value, dayOf()))
+  // Not searched for at each step of scrolling.
+  const reachedRow = useComputed(() =>
+    rows.value.rows.findIndex(({ cells }) => cells.some(({ item }) => item.key === reached.value))
+  )
 
   useLayoutEffect(() => {
     const measure = () => {
@@ -341,7 +345,7 @@ const Grid = () => {
   const visible = all.filter((row, i) =>
     i < 3 ||
     (row.top + row.height > top - margin && row.top < top + windowHeight + margin + 200) ||
-    row.cells.some(({ item }) => item.key === reached.value)
+    i === reachedRow.value
   )
   const isAtEnd = top + windowHeight + 2 * margin > height
   useEffect(() => {
