@@ -199,13 +199,13 @@ export interface Client {
   }) => Reply<Suggestions>
   /** Adds or changes a style in the styles file. */
   readonly saveStyle: (style: SavedStyle) => Reply<Style, (typeof Errors.NotSaved)["Type"]>
-  /** Removes a style, and returns it. */
-  readonly removeStyle: (name: string) => Reply<Style, Errors.NameNotFound | (typeof Errors.NotSaved)["Type"]>
+  /** Removes the style of a name, if there is one, and returns it. */
+  readonly removeStyle: (name: string) => Reply<ReadonlyArray<Style>, (typeof Errors.NotSaved)["Type"]>
   /** Named settings of forms. */
   readonly presets: Reply<ReadonlyArray<Preset>>
   readonly savePreset: (preset: Preset) => Reply<Preset, (typeof Errors.NotSaved)["Type"]>
-  /** Removes a preset, and returns it. */
-  readonly removePreset: (name: string) => Reply<Preset, Errors.NameNotFound | (typeof Errors.NotSaved)["Type"]>
+  /** Removes the preset of a name, if there is one, and returns it. */
+  readonly removePreset: (name: string) => Reply<ReadonlyArray<Preset>, (typeof Errors.NotSaved)["Type"]>
   readonly limits: Reply<Limits>
   readonly options: Reply<OptionsSnapshot>
   /** Changes settings and returns all of them. */

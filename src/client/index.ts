@@ -17,7 +17,6 @@ export {
   ImageNotFound,
   InternalError,
   InvalidRequest,
-  NameNotFound,
   NotSaved,
   QueueFull,
   RunCancelled,

@@ -294,8 +294,7 @@ export class Prompts extends HttpApiGroup.make("prompts").add(
     error: [Errors.InvalidProcessing, Errors.ModelNotFound]
   }).annotateMerge(described(
     "Count the tokens of prompts",
-    "As the model's tokenizer will read them: in chunks of 75, with `BREAK` and embeddings, without the signs of " +
-      "attention and the tags of LoRAs. Dynamic prompts are drawn by the seed first. No network runs."
+    "As the model reads them, in chunks of 75. Dynamic prompts are drawn by the seed first."
   )),
   HttpApiEndpoint.get("suggestions", "/suggestions", {
     query: {
@@ -308,42 +307,26 @@ export class Prompts extends HttpApiGroup.make("prompts").add(
     success: Suggestions
   }).annotateMerge(described(
     "Suggest what a prompt may go on with",
-    "20 by default: names that begin with the query before those that have it elsewhere, and tags by how frequent they " +
-      "are. Where nothing fits the words of a query together, its last words count."
+    "20 by default, what begins with the query first. Its last words count where nothing fits all."
   )),
-  HttpApiEndpoint.post("saveStyle", "/styles", {
-    payload: SavedStyle,
-    success: Style,
-    error: Errors.NotSaved
-  }).annotateMerge(described(
-    "Add or change a style",
-    "In the styles file, where all else stays as it is written."
-  )),
+  HttpApiEndpoint.post("saveStyle", "/styles", { payload: SavedStyle, success: Style, error: Errors.NotSaved })
+    .annotateMerge(described("Add or change a style")),
   HttpApiEndpoint.post("removeStyle", "/styles/remove", {
     payload: Removal,
-    success: Style,
-    error: [Errors.NameNotFound, Errors.NotSaved]
-  }).annotateMerge(described("Remove a style", "Returns the style that was removed.")),
-  HttpApiEndpoint.get("presets", "/presets", { success: Schema.Array(Preset) }).annotateMerge(
-    described("List presets", "Named settings of forms, in the order of their names.")
-  ),
-  HttpApiEndpoint.post("savePreset", "/presets", {
-    payload: Preset,
-    success: Preset,
+    success: Schema.Array(Style),
     error: Errors.NotSaved
-  }).annotateMerge(described(
-    "Add or change a preset",
-    "At most 1,000 presets are kept, in the file `presets.json` of the data folder, or in memory without such a folder."
-  )),
+  }).annotateMerge(described("Remove a style", "Returns what was removed.")),
+  HttpApiEndpoint.get("presets", "/presets", { success: Schema.Array(Preset) })
+    .annotateMerge(described("List presets")),
+  HttpApiEndpoint.post("savePreset", "/presets", { payload: Preset, success: Preset, error: Errors.NotSaved })
+    .annotateMerge(described("Add or change a preset")),
   HttpApiEndpoint.post("removePreset", "/presets/remove", {
     payload: Removal,
-    success: Preset,
-    error: [Errors.NameNotFound, Errors.NotSaved]
-  }).annotateMerge(described("Remove a preset", "Returns the preset that was removed."))
+    success: Schema.Array(Preset),
+    error: Errors.NotSaved
+  }).annotateMerge(described("Remove a preset", "Returns what was removed."))
 )
-  .annotateMerge(
-    OpenApi.annotations({ title: "Prompts", description: "What helps to write a prompt: tokens, styles, presets." })
-  )
+  .annotateMerge(OpenApi.annotations({ title: "Prompts", description: "What helps to write one." }))
 {}
 
 const download = { id: Schema.String }

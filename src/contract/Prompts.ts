@@ -65,14 +65,13 @@ export const Suggestions = Schema.Struct({
 }).annotate({ identifier: "Suggestions" })
 export type Suggestions = typeof Suggestions.Type
 
-/** The name of a style or preset: one line, without spaces at its ends. Rows of a styles file that begin with # are none. */
+/** The name of a style or preset: one line, without spaces at its ends or `#` before it, which begins a comment. */
 export const ShortName = Schema.String.check(
-  Schema.isMinLength(1),
   Schema.isMaxLength(200),
-  Schema.isPattern(/^[^\s#](?:.*\S)?$/, { expected: "one line without spaces at its ends or # before it" })
+  Schema.isPattern(/^[^\s#](?:.*\S)?$/)
 )
 
-/** Longest text of a style, in characters. */
+/** A text of a style or a setting. */
 const StyleText = Schema.String.check(Schema.isMaxLength(100_000))
 
 export const SavedStyle = Schema.Struct({
@@ -84,24 +83,21 @@ export const SavedStyle = Schema.Struct({
 export type SavedStyle = typeof SavedStyle.Type
 
 /** What is removed. Names that were written by others may have any form. */
-export const Removal = Schema.Struct({ name: Schema.String }).annotate({ identifier: "Removal" })
+export const Removal = Schema.Struct({ name: Schema.String })
 
-/** Most settings of a preset. */
-const mostSettings = 200
+/** Most entries of a list. */
+const mostEntries = 200
 
-const SettingValue = Schema.Union([
-  Schema.Null,
+const SettingValue = Schema.NullOr(Schema.Union([
   Schema.Boolean,
   Schema.Finite,
-  Schema.String.check(Schema.isMaxLength(100_000)),
-  Schema.Array(Schema.String.check(Schema.isMaxLength(1000))).check(Schema.isMaxLength(1000))
-])
+  StyleText,
+  Schema.Array(StyleText).check(Schema.isMaxLength(mostEntries))
+]))
 
 /** Named settings of a form. The server keeps them as they are. */
 export const Preset = Schema.Struct({
   name: ShortName,
-  settings: Schema.Record(Schema.String.check(Schema.isMaxLength(100)), SettingValue).check(
-    Schema.isMaxProperties(mostSettings)
-  )
+  settings: Schema.Record(ShortName, SettingValue)
 }).annotate({ identifier: "Preset" })
 export type Preset = typeof Preset.Type

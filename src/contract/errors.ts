@@ -174,20 +174,6 @@ export class DownloadNotFound extends Schema.TaggedError<DownloadNotFound>()("Do
   }
 }
 
-/** No style or preset has this name. */
-export class NameNotFound extends Schema.TaggedError<NameNotFound>()("NameNotFound", {
-  what: Schema.Literals(["style", "preset"]),
-  name: Schema.String
-}, { httpApiStatus: 404 }) {
-  static {
-    readableError(this)
-  }
-
-  override get message(): string {
-    return `No ${this.what} is named "${this.name}". Check the name in the list of GET /v1/${this.what}s.`
-  }
-}
-
 /** The queue is full. */
 export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
   waiting: Schema.Int,

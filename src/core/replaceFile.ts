@@ -6,8 +6,8 @@ import type * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 
 /**
- * Writes a file under a temporary name in its folder, syncs it, and renames it. It keeps its mode. Nothing else may write
- * under the temporary name at that time.
+ * Writes a file under a temporary name in its folder, syncs it, and renames it. It keeps its mode. Nothing else may
+ * write under the temporary name at that time.
  */
 export const replaceFile = Effect.fnUntraced(
   function*(fs: FileSystem.FileSystem, file: string, temporary: string, bytes: Uint8Array) {

@@ -13,6 +13,6 @@ export class NotSaved extends Schema.TaggedError<NotSaved>()("NotSaved", {
   }
 
   override get message(): string {
-    return `The ${this.what} were not saved in ${this.file}: ${this.reason}. Nothing has changed. Correct that and try again.`
+    return `The ${this.what} were not saved in ${this.file}: ${this.reason}. Correct that and try again.`
   }
 }

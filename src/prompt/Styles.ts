@@ -137,8 +137,8 @@ const columnsOf = ({ fields }: Csv.Row) => {
 const columns = ["name", "prompt", "negative_prompt"]
 
 /**
- * A `styles.csv` with one style more, changed, or removed (`style` is left out). All other rows stay as they are written,
- * and so do further columns. Fails with a clause that says why the file cannot be changed.
+ * A `styles.csv` with one style more, changed, or removed (`style` is left out). All other rows stay as they are
+ * written, and so do further columns. Fails with a clause that says why the file cannot be changed.
  *
  * The work pauses after some fields.
  */

@@ -19,6 +19,8 @@ import { NotSaved } from "../../processing/NotSaved.ts"
 const name = "presets.json"
 /** Most presets that are kept. */
 const most = 1000
+/** Most settings of a preset. */
+const mostSettings = 200
 /** Largest file, in bytes. */
 const largest = 16 * 1024 * 1024
 
@@ -30,8 +32,8 @@ export class Presets extends Context.Service<Presets, {
   readonly list: Effect.Effect<ReadonlyArray<Preset>>
   /** Adds or changes a preset. */
   readonly save: (preset: Preset) => Effect.Effect<Preset, NotSaved>
-  /** Removes a preset; undefined where there is none of this name. */
-  readonly remove: (name: string) => Effect.Effect<Preset | undefined, NotSaved>
+  /** Removes the preset of a name, if there is one, and returns it. */
+  readonly remove: (name: string) => Effect.Effect<ReadonlyArray<Preset>, NotSaved>
 }>()("serena/server/host/Presets") {
   /** In the data folder, or in memory without one. A file that cannot be read is never written over. */
   static readonly layer: Layer.Layer<Presets, never, CommandOptions | FileSystem.FileSystem | Path.Path> = Layer.effect(
@@ -83,14 +85,17 @@ export class Presets extends Context.Service<Presets, {
           Effect.catch(({ reason }) => Effect.as(Effect.logWarning(`There are no presets in ${file}: ${reason}.`), []))
         ),
         save: Effect.fn("Presets.save")(function*(preset) {
+          if (Object.keys(preset.settings).length > mostSettings) {
+            return yield* notSaved(`a preset has at most ${mostSettings} settings`)
+          }
           const others = (yield* read).filter(({ name }) => name !== preset.name)
           yield* write(sorted([...others, preset]))
           return preset
         }, oneByOne.withPermits(1)),
         remove: Effect.fn("Presets.remove")(function*(name) {
           const all = yield* read
-          const found = all.find((preset) => preset.name === name)
-          if (found !== undefined) yield* write(all.filter((preset) => preset !== found))
+          const found = all.filter((preset) => preset.name === name)
+          if (found.length > 0) yield* write(all.filter((preset) => !found.includes(preset)))
           return found
         }, oneByOne.withPermits(1))
       })

@@ -4,7 +4,6 @@
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import { Api } from "../../contract/Api.ts"
-import { NameNotFound } from "../../contract/errors.ts"
 import type { TokenCounts, TokenRequest } from "../../contract/Prompts.ts"
 import * as planned from "../../planning/countTokens.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
@@ -54,17 +53,12 @@ export const layerPrompts = HttpApiBuilder.group(
       .handle("removeStyle", ({ payload: { name } }) =>
         Effect.gen(function*() {
           const found = (yield* styles.read).byName.get(name)
-          if (found === undefined) return yield* new NameNotFound({ what: "style", name })
+          if (found === undefined) return []
           yield* styles.change(name)
-          return { name, prompt: found.prompt, negative_prompt: found.negativePrompt }
+          return [{ name, prompt: found.prompt, negative_prompt: found.negativePrompt }]
         }))
       .handle("presets", () => presets.list)
       .handle("savePreset", ({ payload }) => presets.save(payload))
-      .handle("removePreset", ({ payload: { name } }) =>
-        Effect.flatMap(
-          presets.remove(name),
-          (found) =>
-            found === undefined ? Effect.fail(new NameNotFound({ what: "preset", name })) : Effect.succeed(found)
-        ))
+      .handle("removePreset", ({ payload: { name } }) => presets.remove(name))
   })
 )
