@@ -61,8 +61,8 @@ const postgresPoll = 1000
 const answerWithin = 10_000
 
 /**
- * Milliseconds for which PostgreSQL waits within a transaction for the next statement. The transaction of a process that
- * is frozen or cut off would lock its run for others until the connection breaks, which takes hours.
+ * Milliseconds for which PostgreSQL waits within a transaction for the next statement. The transaction of a process
+ * that is frozen or cut off would lock its run for others until the connection breaks, which takes hours.
  */
 const silentWithin = 5000
 
