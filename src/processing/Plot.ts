@@ -230,7 +230,7 @@ const readAxis = (asked: Processing, text: string): Result.Result<ReadAxis, stri
   }
   const values = axis.valuesOf?.(written) ?? valuesOf(axis.kind, written)
   if (values.length === 0) {
-    return Result.fail(`the axis ${axis.label} has no values. Write them as "${axis.label}: 1, 2"`)
+    return Result.fail(`the axis ${axis.label} has no values. Give it some, such as 1, 2`)
   }
   if (values.length > mostCells) return Result.fail(`${values.length} values are over the limit of ${mostCells}`)
   const isShort = ["Prompt matrix", "Prompt S/R", "Sampler"].includes(axis.label)

@@ -324,7 +324,7 @@ export const ServerSettings = Schema.Struct({
       otherwise: "on for a server that only this machine reaches, without sign-in"
     })
   ),
-  max_download_bytes: withDefault(whole(1, 2 ** 50), 50 * 2 ** 30).pipe(
+  max_download_bytes: withDefault(whole(1, 2 ** 50), 50e9).pipe(
     field({
       title: "Largest download",
       description: "Most bytes of a model that a client downloads.",

@@ -77,7 +77,7 @@ describe("Downloads of models", () => {
       assert.include(yield* filesIn, "mine/new/mine.safetensors")
       assert.strictEqual((yield* get("owner/name")).state, "done")
       const { downloads, max_bytes, refusal } = yield* client.downloads
-      assert.deepStrictEqual([downloads.length, refusal, max_bytes], [3, null, 50 * 2 ** 30])
+      assert.deepStrictEqual([downloads.length, refusal, max_bytes], [3, null, 50e9])
     }).pipe(Effect.scoped, Effect.provide(NodeFileSystem.layer)))
 
   it.live("are cancelled, continued where they stopped, and removed with what arrived", () =>
