@@ -7,7 +7,7 @@ const rows = Object.values(faults).flatMap((group): ReadonlyArray<readonly [stri
 describe("the page of faults", () => {
   it.for(rows)("has a test for %s", ([key, { file, title }]) => {
     const source = readFileSync(new URL(`../../${file}`, import.meta.url), "utf8")
-    if (title === undefined) assert.match(source, new RegExp(`trying\\((?:\\{ \\.\\.\\.)?${key}\\b`))
+    if (title === undefined) assert.match(source, new RegExp(`trying\\(\\s*(?:\\{ \\.\\.\\.)?${key}\\b`))
     else assert.include(source, title)
   })
 })
