@@ -61,8 +61,10 @@ export const Panel = ({ kind }: { readonly kind: Kind }) => (
       <PromptField name="prompt" rows={3} />
       <PromptField name="negative_prompt" isShort rows={2} />
       <Styles />
-      <SavedSettings />
-      <Networks />
+      <div class="folds">
+        <SavedSettings />
+        <Networks />
+      </div>
       {kind === "txt2img" ? null : <Strength />}
       <div class="row">
         <Select
