@@ -5,6 +5,9 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlit
 import { parentPort, workerData } from "node:worker_threads"
 import type { Reply, Request, ThreadData } from "./sqlite.ts"
 
+/** The result code of SQLite's for a file that another connection has locked (`SQLITE_BUSY`). */
+const locked = 5
+
 /** Prepared statements that are kept; each text is one. */
 const mostStatements = 200
 
@@ -12,13 +15,29 @@ const { busyFor, file }: ThreadData = workerData
 const statements = new Map<string, StatementSync>()
 let opened: DatabaseSync | undefined
 
+const pause = new Int32Array(new SharedArrayBuffer(4))
+
+// Statements wait for other processes by themselves. The one that changes a new file to a log ahead of writes does not:
+// it finds it locked while another process does the same.
+const patiently = (statement: () => void): void => {
+  const end = performance.now() + busyFor
+  for (;;) {
+    try {
+      return statement()
+    } catch (error) {
+      if ((codeOf(error) & 0xff) !== locked || performance.now() > end) throw error
+      Atomics.wait(pause, 0, 0, 10)
+    }
+  }
+}
+
 // A file that cannot be opened may be there for the next statement.
 const database = (): DatabaseSync => {
   if (opened !== undefined) return opened
   const database = new DatabaseSync(file, { timeout: busyFor })
   try {
     // Whatever is wrong with the file shows here, before a statement is accepted.
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")
+    patiently(() => database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON"))
   } catch (error) {
     database.close()
     throw error

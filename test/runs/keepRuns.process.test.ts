@@ -55,7 +55,11 @@ describe("runs in SQLite, among processes", () => {
         keeping([file, "submit", "a", "60"]),
         keeping([file, "submit", "b", "60"])
       ])
-      for (const { end } of both) assert.deepInclude(yield* end, { code: 0, stderr: "" })
+      for (const { end } of both) {
+        const { code, stderr, stdout } = yield* end
+        assert.deepStrictEqual([code, stderr], [0, ""])
+        assert.lengthOf(lines(stdout), 60, stdout)
+      }
       const takers = yield* Effect.all([keeping([file, "take", "u"]), keeping([file, "take", "v"])])
       const taken: Array<string> = []
       for (const { end } of takers) {

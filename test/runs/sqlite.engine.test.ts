@@ -1,11 +1,14 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Reactivity from "effect/reactivity/Reactivity"
 import type * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
+import { DatabaseSync } from "node:sqlite"
 import { beginFleeting, make } from "../../src/runs/sqlite.ts"
 
 const file = Effect.map(
@@ -41,6 +44,23 @@ describe("a SQLite database in a thread", () => {
       const [row] = yield* sql<{ readonly y: string; readonly z: Uint8Array }>`SELECT y, z FROM a WHERE x = 1`
       assert.deepStrictEqual([row?.y, row?.z], ["ü", new Uint8Array([1, 2])])
       assert.deepStrictEqual(yield* sql`SELECT x, y FROM a`.values, [[1, "ü"], [3, null]])
+    })
+  )
+
+  test(
+    "waits with a new file, too, until another process has ended its first transaction",
+    Effect.gen(function*() {
+      const path = yield* file
+      const first = yield* Effect.acquireRelease(
+        Effect.sync(() => new DatabaseSync(path)),
+        (database) => Effect.sync(() => database.close())
+      )
+      first.exec("CREATE TABLE a (x integer); BEGIN IMMEDIATE; INSERT INTO a (x) VALUES (1)")
+      const reading = yield* Effect.forkScoped(Effect.flatMap(make(path), values), { startImmediately: true })
+      const early = yield* Effect.timeoutOption(Effect.exit(Fiber.join(reading)), "300 millis")
+      assert.isTrue(Option.isNone(early))
+      first.exec("COMMIT")
+      assert.deepStrictEqual(yield* Fiber.join(reading), [1])
     })
   )
 
