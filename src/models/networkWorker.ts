@@ -10,7 +10,7 @@ import { Worker } from "node:worker_threads"
  * Only the main thread's `process.env` is the environment of the process: a program that builds Serena's layer in a
  * worker thread must set the variable itself, before it starts that thread.
  */
-export const withoutTelemetry = (): void => {
+const withoutTelemetry = (): void => {
   process.env["ORT_DISABLE_TELEMETRY"] ??= "1"
 }
 

@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import { fileText } from "../core/fileText.ts"
-import { replaceFile } from "../core/replaceFile.ts"
+import { changing, replaceFile } from "../core/replaceFile.ts"
 import { inTurns } from "../core/Work.ts"
 import { reasonOf } from "../core/WriteFailure.ts"
 import * as Styles from "../prompt/Styles.ts"
@@ -89,22 +89,30 @@ export class StyleBook extends Context.Service<StyleBook, {
         const file = yield* Effect.orElseSucceed(fs.realPath(stylesFile), () => stylesFile)
         const notSaved = (reason: string) =>
           new NotSaved({ what: "styles", file: file.split(/[\\/]/).at(-1) ?? "", reason })
-        const before = yield* fs.readFile(file).pipe(
-          Effect.catchIf(({ reason }) => reason._tag === "NotFound", () => Effect.succeed(new Uint8Array())),
-          Effect.mapError((error) => notSaved(reasonOf(error)))
-        )
-        const text = fileText(before)
-        if (text === undefined) return yield* notSaved("the file is not valid UTF-8")
-        const edited = yield* Effect.mapError(
-          Effect.flatMap(inTurns(() => Styles.editing(text, name, style)), Effect.fromResult),
-          notSaved
-        )
-        const bytes = new TextEncoder().encode(hasMark(before) ? `\ufeff${edited}` : edited)
-        if (bytes.length > largest) return yield* notSaved("the file would be larger than 16 MB")
-        yield* replaceFile(fs, file, `${file}.partial`, bytes).pipe(
-          Effect.tapError(({ message }) => Effect.logError(`Styles were not saved in ${file}: ${message}`)),
-          Effect.mapError((error) => notSaved(reasonOf(error)))
-        )
+        const edit = Effect.gen(function*() {
+          const before = yield* Effect.catchIf(
+            fs.readFile(file),
+            ({ reason }) => reason._tag === "NotFound",
+            () => Effect.succeed(new Uint8Array())
+          )
+          const text = fileText(before)
+          if (text === undefined) return yield* notSaved("the file is not valid UTF-8")
+          const edited = yield* Effect.mapError(
+            Effect.flatMap(inTurns(() => Styles.editing(text, name, style)), Effect.fromResult),
+            notSaved
+          )
+          const bytes = new TextEncoder().encode(hasMark(before) ? `\ufeff${edited}` : edited)
+          if (bytes.length > largest) return yield* notSaved("the file would be larger than 16 MB")
+          yield* Effect.tapError(
+            replaceFile(fs, file, `${file}.partial`, bytes),
+            ({ message }) => Effect.logError(`Styles were not saved in ${file}: ${message}`)
+          )
+        })
+        // Servers may share the file.
+        yield* Effect.catchTags(changing(fs, file)(edit), {
+          FileInUse: () => Effect.fail(notSaved("another process is changing the file")),
+          PlatformError: (error) => Effect.fail(notSaved(reasonOf(error)))
+        })
       })
 
       return StyleBook.of({

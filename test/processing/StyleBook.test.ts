@@ -1,5 +1,6 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
@@ -168,4 +169,24 @@ describe("a changed styles file", () => {
         }`
       )
     }))
+
+  it.live("keeps what two servers change at once", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const stylesFile = `${yield* fs.makeTempDirectoryScoped()}/styles.csv`
+      yield* fs.writeFileString(stylesFile, csv)
+      const book = Effect.map(
+        Layer.build(Layer.fresh(StyleBook.layer).pipe(Layer.provide(CommandOptions.layer({ stylesFile })))),
+        Context.get(StyleBook)
+      )
+      const books = [yield* book, yield* book]
+      const names = Array.from({ length: 20 }, (_, index) => `style ${index}`)
+      yield* Effect.forEach(names, (name, index) =>
+        (books[index % 2] ?? assert.fail()).change(name, { prompt: name, negativePrompt: "" }), {
+        concurrency: "unbounded"
+      })
+      const { byName } = yield* (yield* book).read
+      assert.sameMembers([...byName.keys()], ["Noir", "\u732B", ...names])
+      assert.deepStrictEqual(yield* fs.readDirectory(stylesFile.slice(0, -"/styles.csv".length)), ["styles.csv"])
+    }).pipe(Effect.scoped, Effect.provide(NodeFileSystem.layer)))
 })

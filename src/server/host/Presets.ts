@@ -11,7 +11,7 @@ import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import { Preset } from "../../contract/Prompts.ts"
 import { fileText } from "../../core/fileText.ts"
-import { replaceFile } from "../../core/replaceFile.ts"
+import { changing, replaceFile } from "../../core/replaceFile.ts"
 import { reasonOf } from "../../core/WriteFailure.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import { NotSaved } from "../../processing/NotSaved.ts"
@@ -78,6 +78,14 @@ export class Presets extends Context.Service<Presets, {
       })
 
       const oneByOne = yield* Semaphore.make(1)
+      // Servers may share a data folder.
+      const changed = <A>(change: Effect.Effect<A, NotSaved>) =>
+        oneByOne.withPermits(1)(file === undefined ? change : changing(fs, file)(change)).pipe(
+          Effect.catchTags({
+            FileInUse: () => Effect.fail(notSaved("another process is changing the file")),
+            PlatformError: (error) => Effect.fail(notSaved(reasonOf(error)))
+          })
+        )
       const sorted = (presets: ReadonlyArray<Preset>) => presets.toSorted((a, b) => a.name.localeCompare(b.name, "en"))
       return Presets.of({
         list: read.pipe(
@@ -91,13 +99,13 @@ export class Presets extends Context.Service<Presets, {
           const others = (yield* read).filter(({ name }) => name !== preset.name)
           yield* write(sorted([...others, preset]))
           return preset
-        }, oneByOne.withPermits(1)),
+        }, changed),
         remove: Effect.fn("Presets.remove")(function*(name) {
           const all = yield* read
           const found = all.filter((preset) => preset.name === name)
           if (found.length > 0) yield* write(all.filter((preset) => !found.includes(preset)))
           return found
-        }, oneByOne.withPermits(1))
+        }, changed)
       })
     })
   )

@@ -1,6 +1,7 @@
 /**
  * The models tab: the files in the server's models folders, and downloads of others.
  */
+import type { Signal } from "@preact/signals"
 import { useEffect } from "preact/hooks"
 import { fileSize } from "../../core/Text.ts"
 import type * as api from "../api.ts"
@@ -124,6 +125,31 @@ const Download = ({ of }: { readonly of: api.Download }) => {
   )
 }
 
+// What a download may have besides its address.
+const Choice = ({ label, placeholder, text }: {
+  readonly label: string
+  readonly placeholder: string
+  readonly text: Signal<string>
+}) => {
+  const id = `download-${label.toLowerCase()}`
+  return (
+    <div class="field">
+      <label class="label" for={id}>{label}</label>
+      <input
+        id={id}
+        class="input"
+        type="text"
+        placeholder={placeholder}
+        autoComplete="off"
+        value={text.value}
+        onInput={({ currentTarget }) => {
+          text.value = currentTarget.value
+        }}
+      />
+    </div>
+  )
+}
+
 const Downloads = () => {
   const list = downloads.value
   if (list === undefined) return null
@@ -175,34 +201,8 @@ const Downloads = () => {
             Name and folder
           </summary>
           <div class="fold-body row">
-            <div class="field">
-              <label class="label" for="download-name">Name</label>
-              <input
-                id="download-name"
-                class="input"
-                type="text"
-                placeholder="as the server calls it"
-                autoComplete="off"
-                value={name.value}
-                onInput={({ currentTarget }) => {
-                  name.value = currentTarget.value
-                }}
-              />
-            </div>
-            <div class="field">
-              <label class="label" for="download-folder">Folder</label>
-              <input
-                id="download-folder"
-                class="input"
-                type="text"
-                placeholder="of its kind, or such as Lora/styles"
-                autoComplete="off"
-                value={folder.value}
-                onInput={({ currentTarget }) => {
-                  folder.value = currentTarget.value
-                }}
-              />
-            </div>
+            <Choice label="Name" text={name} placeholder="as the server calls it" />
+            <Choice label="Folder" text={folder} placeholder="of its kind, or such as Lora/styles" />
           </div>
         </details>
       </form>
