@@ -8,8 +8,9 @@ import type * as Effect from "effect/Effect"
 import type { Region, Size } from "../core/Geometry.ts"
 import type { LatentSize } from "../core/LatentShape.ts"
 import type { Raster } from "../core/Raster.ts"
+import * as Simd from "../core/Simd.ts"
 import { away, type Parts } from "../core/Work.ts"
-import { byLines, samplesOf } from "./Parts.ts"
+import { abreast, byLines, copyStrip, samplesOf, stripsOf } from "./Parts.ts"
 import { resizeInParts } from "./Resample.ts"
 
 /** An image of one channel. */
@@ -66,35 +67,12 @@ export const invert = (mask: Raster): Mask => mapped(mask, (value) => 255 - valu
  * one.
  */
 export const blurring = (mask: Raster, x: number, y: number): Effect.Effect<Mask> =>
-  away({ module: import.meta.url, parts: blurInParts }, [mask, x, y], samplesOf(mask) * 32)
+  away({ module: import.meta.url, parts: blurInParts }, [mask, x, y], samplesOf(mask) * 8)
 
 /** The same in parts. */
 export function* blurInParts(mask: Raster, x: number, y: number): Parts<Mask> {
-  const { data, height, width } = mask
-  const wide = x > 0 ? yield* blurLines(data, width, gaussianWeights(x)) : data
-  if (!(y > 0)) return make(mask, wide)
-  const turned = yield* turn(wide, width, height)
-  return make(mask, yield* turn(yield* blurLines(turned, height, gaussianWeights(y)), height, width))
-}
-
-/** Samples of a block that is turned while it lies in the processor's cache. */
-const block = 32
-
-// Columns as lines: `[height, width]` as `[width, height]`.
-function* turn(data: Uint8Array, width: number, height: number): Parts<Uint8Array> {
-  const out = new Uint8Array(data.length)
-  yield* byLines(Math.ceil(height / block), width * block, (first, last) => {
-    const bottom = Math.min(height, last * block)
-    for (let top = first * block; top < bottom; top += block) {
-      for (let left = 0; left < width; left += block) {
-        const right = Math.min(width, left + block)
-        for (let y = top; y < Math.min(bottom, top + block); y++) {
-          for (let x = left; x < right; x++) out[x * height + y] = data[y * width + x] as number
-        }
-      }
-    }
-  })
-  return out
+  const wide = x > 0 ? yield* blurRows(mask, tapsOf(gaussianWeights(x))) : make(mask, mask.data)
+  return y > 0 ? yield* blurColumns(wide, tapsOf(gaussianWeights(y))) : wide
 }
 
 /** The weights for a standard deviation: `2 * int(2.5 * sigma + 0.5) + 1` whole numbers that sum to 256. */
@@ -123,99 +101,78 @@ const roundToEven = (value: number): number => {
   return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor
 }
 
-// Two lines of `length` samples are summed at once, as the halves of 32 bits: weights that sum to 256 never carry from
-// one into the other. Most weights of a wide blur are 0, and no more than 256 are not, so that the time stays that of
-// the pixels. Samples that are all the same make the same again: only windows with a change in them are summed.
-function* blurLines(data: Uint8Array, length: number, weights: Int32Array): Parts<Uint8Array> {
-  const lines = data.length / length
+/** The weights that are not 0, which are never more than 256, so that the time does not grow with the width. */
+interface Taps {
+  /** How far the outermost weights are from the middle. */
+  readonly half: number
+  readonly middle: number
+  /** Of the others: how far they are to both sides. */
+  readonly distances: Int32Array
+  readonly weights: Int16Array
+}
+
+const tapsOf = (weights: Int32Array): Taps => {
   const half = (weights.length - 1) / 2
-  const out = Uint8Array.from(data)
-  const pair = new Int32Array(length + 2 * half)
-  const sums = new Int32Array(length)
-  const mirrored = Int32Array.from(pair, (_, i) => reflect(i - half, length))
-  const taps = groupsOf(weights)
-  yield* byLines(Math.ceil(lines / 2), pair.length + length * taps.length, (first, last) => {
-    for (let index = first; index < last; index++) {
-      const begin = 2 * index * length
-      // The last line of an odd number is summed twice.
-      const other = 2 * index + 1 < lines ? begin + length : begin
-      let isPaired = false
-      let from = nextChange(data, begin, other, length, 1)
-      while (from < length) {
-        // On to the first change whose windows do not touch those of the one before.
-        let until = Math.min(length, from + some)
-        let next = nextChange(data, begin, other, length, until)
-        while (next < length && next - until <= 2 * half) {
-          until = Math.min(length, next + some)
-          next = nextChange(data, begin, other, length, until)
-        }
-        if (!isPaired) {
-          for (let i = 0; i < pair.length; i++) {
-            const at = mirrored[i] as number
-            pair[i] = (data[begin + at] as number) | (data[other + at] as number) << 16
-          }
-          isPaired = true
-        }
-        const start = Math.max(0, from - half)
-        const end = Math.min(length, until + half)
-        sums.fill(rounding, start, end)
-        for (const tap of taps) addTaps(sums, pair, tap, start, end)
-        for (let i = start; i < end; i++) {
-          const sum = sums[i] as number
-          out[begin + i] = sum >> 8
-          out[other + i] = sum >>> 24
-        }
-        from = next
+  const one = weights.subarray(half)
+  const distances = Int32Array.from(one.keys()).filter((distance) => distance > 0 && one[distance] !== 0)
+  return {
+    half,
+    middle: one[0] as number,
+    distances,
+    weights: Int16Array.from(distances, (distance) => one[distance] as number)
+  }
+}
+
+const effortOf = ({ weights }: Taps): number => (2 * weights.length + 1) / abreast
+
+function* blurRows({ data, height, width }: Raster, taps: Taps): Parts<Mask> {
+  const { half, middle } = taps
+  const out = new Uint8Array(data.length)
+  const before = Array.from({ length: half }, (_, i) => reflect(i - half, width))
+  const after = Array.from({ length: half }, (_, i) => reflect(width + i, width))
+  yield* byLines(height, width * effortOf(taps) + half, (first, last) => {
+    const { blur } = Simd.open()
+    const distances = Simd.put(taps.distances)
+    const weights = Simd.put(taps.weights)
+    const begin = Simd.room(width + 2 * half + 16)
+    const result = Simd.room(width + 16)
+    const line = Simd.bytesAt(begin, width + 2 * half)
+    const blurred = Simd.bytesAt(result, width)
+    for (let y = first; y < last; y++) {
+      const given = data.subarray(y * width, (y + 1) * width)
+      line.set(given, half)
+      for (let i = 0; i < half; i++) {
+        line[i] = given[before[i] as number] as number
+        line[half + width + i] = given[after[i] as number] as number
       }
+      blur(begin + half, result, width, middle, distances, weights, taps.weights.length)
+      out.set(blurred, y * width)
     }
   })
-  return out
+  return make({ height, width }, out)
 }
 
-/** Samples after a change that are taken for changes too, because there is often another soon. */
-const some = 16
-
-// The first place from `from` on where either line has another sample than before it; `length` where none has.
-const nextChange = (data: Uint8Array, begin: number, other: number, length: number, from: number): number => {
-  for (let i = from; i < length; i++) {
-    if (data[begin + i] !== data[begin + i - 1] || data[other + i] !== data[other + i - 1]) return i
+function* blurColumns({ data, height, width }: Raster, taps: Taps): Parts<Mask> {
+  const { half, middle } = taps
+  const out = new Uint8Array(data.length)
+  for (const { bytes, left } of stripsOf(width, 2 * half + 1)) {
+    yield* byLines(height, bytes * effortOf(taps), (first, last) => {
+      const count = (last - first) * bytes
+      const { blur } = Simd.open()
+      const distances = Simd.put(taps.distances.map((distance) => distance * bytes))
+      const weights = Simd.put(taps.weights)
+      const result = Simd.room(count + 16)
+      const begin = Simd.room(count + 2 * half * bytes + 16)
+      const lines = Simd.bytesAt(begin, count + 2 * half * bytes)
+      for (let y = first - half; y < last + half; y++) {
+        const from = reflect(y, height) * width + left
+        lines.set(data.subarray(from, from + bytes), (y - first + half) * bytes)
+      }
+      blur(begin + half * bytes, result, count, middle, distances, weights, taps.weights.length)
+      copyStrip(out.subarray(first * width + left), width, Simd.bytesAt(result, count), bytes)
+    })
   }
-  return length
-}
-
-/** Places in a window, and their weights. */
-interface Taps {
-  readonly places: Int32Array
-  readonly weights: Int32Array
-}
-
-const together = 8
-
-// The weights that are not 0, eight together; 0 fills up the last ones.
-const groupsOf = (weights: Int32Array): ReadonlyArray<Taps> => {
-  const places = [...weights.keys()].filter((place) => weights[place] !== 0)
-  return Array.from({ length: Math.ceil(places.length / together) }, (_, i) => {
-    const some = Int32Array.from(places.slice(i * together, (i + 1) * together))
-    const taps = { places: new Int32Array(together), weights: new Int32Array(together) }
-    taps.places.set(some)
-    taps.weights.set(some.map((place) => weights[place] ?? 0))
-    return taps
-  })
-}
-
-/** A half for each of the two lines. */
-const rounding = 0x800080
-
-const addTaps = (sums: Int32Array, pair: Int32Array, { places, weights }: Taps, from: number, to: number): void => {
-  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = places
-  const [wa = 0, wb = 0, wc = 0, wd = 0, we = 0, wf = 0, wg = 0, wh = 0] = weights
-  for (let i = from; i < to; i++) {
-    sums[i] = (sums[i] as number) +
-      Math.imul(pair[i + a] as number, wa) + Math.imul(pair[i + b] as number, wb) +
-      Math.imul(pair[i + c] as number, wc) + Math.imul(pair[i + d] as number, wd) +
-      Math.imul(pair[i + e] as number, we) + Math.imul(pair[i + f] as number, wf) +
-      Math.imul(pair[i + g] as number, wg) + Math.imul(pair[i + h] as number, wh)
-  }
+  return make({ height, width }, out)
 }
 
 // The outermost sample is the mirror and is not repeated (BORDER_REFLECT_101).

@@ -13,6 +13,33 @@ export function* byLines(lines: number, effort: number, work: (from: number, to:
   }
 }
 
+/** Multiplications by vectors that take as long as one without, about. */
+export const abreast = 16
+
+/** Bytes of lines that are held at once, when many are needed together. */
+const held = 2 ** 20
+
+/** Strips of lines of `row` bytes, from left to right, so narrow that `lines` of them are not too much at once. */
+export const stripsOf = (
+  row: number,
+  lines: number
+): ReadonlyArray<{ readonly left: number; readonly bytes: number }> => {
+  const strip = Math.max(64, Math.floor(held / lines))
+  return Array.from({ length: Math.ceil(row / strip) }, (_, i) => ({
+    left: i * strip,
+    bytes: Math.min(strip, row - i * strip)
+  }))
+}
+
+/** Lines of the shorter row copied to, or from, the beginning of each longer one, until either has no more. */
+export const copyStrip = (to: Uint8Array, toRow: number, from: Uint8Array, fromRow: number): void => {
+  if (toRow === fromRow) return to.set(from.subarray(0, to.length))
+  const bytes = Math.min(toRow, fromRow)
+  for (let at = 0, of = 0; at < to.length && of < from.length; at += toRow, of += fromRow) {
+    to.set(from.subarray(of, of + bytes), at)
+  }
+}
+
 /** The number of samples of an image. */
 export const samplesOf = ({ channels, height, width }: Raster): number => width * height * channels
 

@@ -6,8 +6,9 @@
 import type * as Effect from "effect/Effect"
 import { type Region, regionOf, type Size } from "../core/Geometry.ts"
 import { crop, filled, premultiply, type Raster, unpremultiply } from "../core/Raster.ts"
+import * as Simd from "../core/Simd.ts"
 import { away, type Parts } from "../core/Work.ts"
-import { byLines, eachPixel, linesOf, samplesOf } from "./Parts.ts"
+import { abreast, byLines, copyStrip, eachPixel, linesOf, samplesOf, stripsOf } from "./Parts.ts"
 
 export type Filter = "nearest" | "box" | "bilinear" | "bicubic" | "lanczos"
 
@@ -86,12 +87,30 @@ const windowsOf = ({ begin, end, first, last, size, to }: Side, kernel: Kernel):
   return windows
 }
 
-// Bits behind the point of a weight: 8 are for the sample, 2 for sums above 1 and below 0.
+/** Bits behind the point of a weight: 8 are for the sample, 2 for sums above 1 and below 0. */
 const precision = 32 - 8 - 2
-const one = 2 ** precision
 
-const fixedPoint = (weights: Float64Array): Int32Array =>
-  Int32Array.from(weights, (weight) => Math.trunc(weight * one + (weight < 0 ? -0.5 : 0.5)))
+/** Weights in fixed point, in two halves as `Simd` has them. */
+interface Halves {
+  readonly stride: number
+  readonly low: Int16Array
+  readonly high: Int16Array
+}
+
+const halvesOf = (windows: Windows): Halves => {
+  const stride = Math.ceil(windows.stride / 8) * 8
+  const size = windows.starts.length * stride
+  const halves = { stride, low: new Int16Array(size), high: new Int16Array(size) }
+  for (let i = 0; i < windows.starts.length; i++) {
+    for (let tap = 0; tap < (windows.lengths[i] as number); tap++) {
+      const weight = windows.weights[i * windows.stride + tap] as number
+      const fixed = Math.trunc(weight * 2 ** precision + (weight < 0 ? -0.5 : 0.5))
+      halves.low[i * stride + tap] = fixed & 0x7fff
+      halves.high[i * stride + tap] = fixed >> 15
+    }
+  }
+  return halves
+}
 
 /** Parts of the image and of the result. */
 export interface Parted {
@@ -120,8 +139,8 @@ export const resizing = (
     (samplesOf(raster) + width * height * raster.channels) * effortOfSample
   )
 
-/** Multiplications for a sample of the image or of the result, about. */
-const effortOfSample = 6
+/** For a sample of the image or of the result, about. */
+const effortOfSample = 1
 
 /** The same in parts. */
 export function* resizeInParts(
@@ -237,132 +256,59 @@ const copied = (raster: Raster, window: Region): Raster =>
 const cropWidth = (raster: Raster, left: number, right: number): Raster =>
   left === 0 && right === raster.width ? raster : crop(raster, { left, right, top: 0, bottom: raster.height })
 
-const clip8 = (sum: number): number => {
-  const value = sum >> precision
-  return value < 0 ? 0 : value > 255 ? 255 : value
-}
-
 function* resampleRows(raster: Raster, windows: Windows): Parts<Raster> {
-  const { channels, height } = raster
-  const { starts, stride } = windows
-  const width = starts.length
-  const fixed = fixedPoint(windows.weights)
+  const { channels, data, height } = raster
+  const width = windows.starts.length
+  const { high, low, stride } = halvesOf(windows)
   const out = filled({ width, height }, channels)
-  yield* byLines(height, width * stride * channels, (first, last) => {
-    for (let y = first; y < last; y++) {
-      // Red, green and blue are summed together; grey and alpha alone.
-      if (channels >= 3) sumColours(out.data, y * width * channels, raster, y, windows, fixed)
-      if (channels !== 3) sumChannel(out.data, y * width * channels, raster, y, windows, fixed, channels - 1)
-    }
+  const row = raster.width * channels
+  const fours = Math.ceil(height / 4)
+  yield* byLines(fours, width * stride * channels * 4 / abreast, (from, to) => {
+    const [first, lines] = [from * 4, (to - from) * 4]
+    const last = Math.min(height, first + lines)
+    const { resampleGrey, resampleRgb, resampleRgba } = Simd.open()
+    const resampled = channels === 1 ? resampleGrey : channels === 3 ? resampleRgb : resampleRgba
+    const starts = Simd.put(windows.starts)
+    const lengths = Simd.put(windows.lengths)
+    const lows = Simd.put(low)
+    const highs = Simd.put(high)
+    const result = Simd.room(lines * width * channels)
+    // Up to three lines are missing, and are computed of what is there.
+    const lacking = (first + lines - last) * row
+    const given = Simd.put(data.subarray(first * row, last * row), lacking + 8 * channels + 16)
+    resampled(given, row, lines, result, width, starts, lengths, lows, highs, stride)
+    const made = (last - first) * width * channels
+    out.data.set(Simd.bytesAt(result, made), first * width * channels)
   })
   return out
 }
 
-const sumColours = (
-  out: Uint8Array,
-  line: number,
-  { channels, data, width }: Raster,
-  y: number,
-  { lengths, starts, stride }: Windows,
-  fixed: Int32Array
-): void => {
-  for (let x = 0, to = line; x < starts.length; x++, to += channels) {
-    let at = (y * width + (starts[x] as number)) * channels
-    const end = x * stride + (lengths[x] as number)
-    let red = one / 2
-    let green = one / 2
-    let blue = one / 2
-    let tap = x * stride
-    for (; tap + 3 < end; tap += 4, at += 4 * channels) {
-      const [w0, w1, w2, w3] = [
-        fixed[tap] as number,
-        fixed[tap + 1] as number,
-        fixed[tap + 2] as number,
-        fixed[tap + 3] as number
-      ]
-      const second = at + channels
-      const third = second + channels
-      const fourth = third + channels
-      red = (red + Math.imul(data[at] as number, w0) + Math.imul(data[second] as number, w1) +
-        Math.imul(data[third] as number, w2) + Math.imul(data[fourth] as number, w3)) | 0
-      green = (green + Math.imul(data[at + 1] as number, w0) + Math.imul(data[second + 1] as number, w1) +
-        Math.imul(data[third + 1] as number, w2) + Math.imul(data[fourth + 1] as number, w3)) | 0
-      blue = (blue + Math.imul(data[at + 2] as number, w0) + Math.imul(data[second + 2] as number, w1) +
-        Math.imul(data[third + 2] as number, w2) + Math.imul(data[fourth + 2] as number, w3)) | 0
-    }
-    for (; tap < end; tap++, at += channels) {
-      const weight = fixed[tap] as number
-      red = (red + Math.imul(data[at] as number, weight)) | 0
-      green = (green + Math.imul(data[at + 1] as number, weight)) | 0
-      blue = (blue + Math.imul(data[at + 2] as number, weight)) | 0
-    }
-    out[to] = clip8(red)
-    out[to + 1] = clip8(green)
-    out[to + 2] = clip8(blue)
-  }
-}
-
-const sumChannel = (
-  out: Uint8Array,
-  line: number,
-  { channels, data, width }: Raster,
-  y: number,
-  { lengths, starts, stride }: Windows,
-  fixed: Int32Array,
-  channel: number
-): void => {
-  for (let x = 0, to = line + channel; x < starts.length; x++, to += channels) {
-    let at = (y * width + (starts[x] as number)) * channels + channel
-    const end = x * stride + (lengths[x] as number)
-    let sum = one / 2
-    for (let tap = x * stride; tap < end; tap++, at += channels) {
-      sum = (sum + Math.imul(data[at] as number, fixed[tap] as number)) | 0
-    }
-    out[to] = clip8(sum)
-  }
-}
-
-/** Lines that are added at once, so that sums are read and written less often. */
-const together = 4
-
 // `top` is the first line that the raster has of the image.
-function* resampleColumns(
-  raster: Raster,
-  { lengths, starts, stride, weights }: Windows,
-  top: number
-): Parts<Raster> {
+function* resampleColumns(raster: Raster, windows: Windows, top: number): Parts<Raster> {
   const { channels, data, width } = raster
+  const { lengths, starts } = windows
   const height = starts.length
-  const fixed = fixedPoint(weights)
+  const { high, low, stride } = halvesOf(windows)
   const out = filled({ width, height }, channels)
   const row = width * channels
-  const sums = new Int32Array(row)
-  for (let y = 0; y < height; y++) {
-    const length = lengths[y] as number
-    sums.fill(one / 2)
-    yield* byLines(Math.ceil(length / together), row * together, (first, last) => {
-      for (let tap = first * together; tap < Math.min(length, last * together); tap += together) {
-        const begin = ((starts[y] as number) - top + tap) * row
-        addLines(sums, data, begin, fixed.subarray(y * stride + tap, y * stride + Math.min(length, tap + together)))
-      }
+  for (const { bytes, left } of stripsOf(row, stride)) {
+    yield* byLines(height, bytes * stride / abreast, (from, to) => {
+      const begin = starts[from] as number
+      const given = starts.subarray(from, to)
+      const end = given.reduce((end, start, i) => Math.max(end, start + (lengths[from + i] as number)), begin)
+      const { resampleColumns } = Simd.open()
+      const moved = Simd.put(given.map((start) => start - begin))
+      const counts = Simd.put(lengths.subarray(from, to))
+      const lows = Simd.put(low.subarray(from * stride, to * stride))
+      const highs = Simd.put(high.subarray(from * stride, to * stride))
+      const result = Simd.room((to - from) * bytes + 16)
+      const lines = Simd.room((end - begin + 2) * bytes + 16)
+      copyStrip(Simd.bytesAt(lines, (end - begin) * bytes), bytes, data.subarray((begin - top) * row + left), row)
+      resampleColumns(lines, bytes, to - from, result, moved, counts, lows, highs, stride)
+      copyStrip(out.data.subarray(from * row + left), row, Simd.bytesAt(result, (to - from) * bytes), bytes)
     })
-    for (let x = 0; x < row; x++) out.data[y * row + x] = clip8(sums[x] as number)
   }
   return out
-}
-
-// Up to four lines, one after the other. Those that are missing are the first one again, without weight.
-const addLines = (sums: Int32Array, data: Uint8Array, begin: number, weights: Int32Array): void => {
-  const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = weights
-  const row = sums.length
-  const second = weights.length > 1 ? begin + row : begin
-  const third = weights.length > 2 ? begin + 2 * row : begin
-  const fourth = weights.length > 3 ? begin + 3 * row : begin
-  for (let x = 0; x < row; x++) {
-    sums[x] = (sums[x] as number) +
-      Math.imul(data[begin + x] as number, w0) + Math.imul(data[second + x] as number, w1) +
-      Math.imul(data[third + x] as number, w2) + Math.imul(data[fourth + x] as number, w3)
-  }
 }
 
 export type InterpolationMode =

@@ -23,7 +23,7 @@ export const rooms: ReadonlyArray<Room> = [
   {
     path: "core",
     holds:
-      "rasters, sizes, regions, latent shapes, problems, text helpers, long work and its threads, folders, process identity",
+      "rasters, sizes, regions, latent shapes, problems, text helpers, long work and its threads, vector arithmetic, folders, process identity",
     imports: []
   },
   { path: "rng", holds: "torch's and Philox's generators, the noise of a batch", imports: ["core"] },

@@ -20,6 +20,7 @@ import { reliabilityPage } from "../reliability/page.ts"
 import { fieldTypes } from "./fieldTypes.ts"
 import { code, entries, kind, nodesOf } from "./fieldValues.ts"
 import { page, table } from "./markdown.ts"
+import { simdModule } from "./simd.ts"
 
 const project = new URL("../../", import.meta.url)
 
@@ -37,7 +38,8 @@ export const generatedFiles = async (): Promise<ReadonlyArray<GeneratedFile>> =>
   { path: "docs/reference/samplers.md", text: samplersPage() },
   { path: "docs/reliability.md", text: reliabilityPage() },
   { path: "docs/architecture.md", text: await architecturePage() },
-  { path: "src/processing/FieldTypes.ts", text: fieldTypes() }
+  { path: "src/processing/FieldTypes.ts", text: fieldTypes() },
+  { path: "src/core/simdModule.ts", text: await simdModule() }
 ]
 
 const made = "<!-- Made by `npm run docs` from the code. Do not edit. -->"

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { filled, paste, type Raster } from "../../src/core/Raster.ts"
+import { crop, filled, paste, type Raster } from "../../src/core/Raster.ts"
 import * as Masks from "../../src/images/Masks.ts"
 import { blur, latentMask } from "./whole.ts"
 
@@ -77,6 +77,12 @@ describe("blur", () => {
       assert.deepStrictEqual([...blur({ width, height, channels: 1, data }, x, y).data], high.flat())
     }
   )
+
+  it("blurs strips of lines that are long and many", () => {
+    const mask = { ...filled({ width: 4000, height: 50 }, 1), data: new Uint8Array(200_000).map((_, i) => i * i >> 4) }
+    const part = { left: 3200, right: 3400, top: 0, bottom: 50 }
+    assert.deepStrictEqual(crop(blur(mask, 0, 64), part), blur(crop(mask, part), 0, 64))
+  })
 
   it.prop("has no more than 256 weights to add, however wide it is", [int(1, 512)], ([sigma]) => {
     const weights = Masks.gaussianWeights(sigma)

@@ -4,7 +4,7 @@ import * as Schema from "effect/Schema"
 import type { Region } from "../../src/core/Geometry.ts"
 import { crop, type Raster } from "../../src/core/Raster.ts"
 import * as Resample from "../../src/images/Resample.ts"
-import { lanczosResize } from "./plain.ts"
+import * as plain from "./plain.ts"
 import { resize } from "./whole.ts"
 
 const grey = (width: number, height: number, values: ReadonlyArray<number>): Raster => ({
@@ -68,11 +68,34 @@ describe("resizing", () => {
     assert.deepStrictEqual([...small.data], [255, 0, 0, 128])
   })
 
-  it.prop("has the bytes of plain sums", [Schema.Literals([1, 3]), side, side, side, side], ([channels, ...sides]) => {
-    const [width, height, toWidth, toHeight] = sides
-    const image = noise(width, height, channels)
-    const wanted = width === toWidth && height === toHeight ? image.data : lanczosResize(image, toWidth, toHeight)
-    assert.deepStrictEqual(resize(image, toWidth, toHeight, "lanczos").data, wanted)
+  const Blended = Schema.Literals(["box", "bilinear", "bicubic", "lanczos"])
+  it.prop(
+    "has the bytes of plain sums",
+    [Blended, Channels, side, side, side, side],
+    ([filter, channels, width, height, toWidth, toHeight]) => {
+      const image = noise(width, height, channels)
+      const wanted = width === toWidth && height === toHeight
+        ? image.data
+        : plain.resize(image, toWidth, toHeight, filter)
+      assert.deepStrictEqual(resize(image, toWidth, toHeight, filter).data, wanted)
+    }
+  )
+
+  it("has them in images of many parts", () => {
+    for (const channels of [1, 3, 4] as const) {
+      const image = noise(301, 203, channels)
+      for (const [width, height] of [[97, 411], [640, 31]] as const) {
+        const resized = resize(image, width, height, "lanczos")
+        assert.deepStrictEqual(resized.data, plain.resize(image, width, height, "lanczos"))
+      }
+    }
+  })
+
+  it("has them in strips of lines that are long and many", () => {
+    const image = noise(9000, 400, 1)
+    const part = { left: 8100, right: 8300, top: 0, bottom: 20 }
+    const strip = resize(crop(image, { ...part, bottom: 400 }), 200, 20, "lanczos")
+    assert.deepStrictEqual(crop(resize(image, 9000, 20, "lanczos"), part), strip)
   })
 
   it.prop("keeps one colour", [Filter, Channels, side, side, side, side], ([filter, channels, w, h, toW, toH]) => {

@@ -108,16 +108,30 @@ export const correct = (original: Raster, result: Raster): Uint8Array => {
 }
 
 const sinc = (x: number): number => x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI)
-const lanczos = (x: number): number => x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0
+
+// Pillow's filters: half the width of each, and its weights.
+const filters = {
+  box: [0.5, (x: number) => x > -0.5 && x <= 0.5 ? 1 : 0],
+  bilinear: [1, (x: number) => Math.max(0, 1 - Math.abs(x))],
+  bicubic: [2, (x: number) => {
+    const [at, a] = [Math.abs(x), -0.5]
+    if (at < 1) return ((a + 2) * at - (a + 3)) * at * at + 1
+    return at < 2 ? (((at - 5) * at + 8) * at - 4) * a : 0
+  }],
+  lanczos: [3, (x: number) => x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0]
+} as const
+
+type Filter = keyof typeof filters
 
 // For each sample of the result: the first sample of its window, and weights of 22 bits behind the point.
-const windowsOf = (size: number, to: number) =>
+const windowsOf = (size: number, to: number, filter: Filter) =>
   Array.from({ length: to }, (_, i) => {
+    const [half, weight] = filters[filter]
     const growth = Math.max(1, size / to)
     const centre = (i + 0.5) * (size / to)
-    const start = Math.max(0, Math.trunc(centre - 3 * growth + 0.5))
-    const length = Math.min(size, Math.trunc(centre + 3 * growth + 0.5)) - start
-    const weights = Array.from({ length }, (_, tap) => lanczos((tap + start - centre + 0.5) * (1 / growth)))
+    const start = Math.max(0, Math.trunc(centre - half * growth + 0.5))
+    const length = Math.min(size, Math.trunc(centre + half * growth + 0.5)) - start
+    const weights = Array.from({ length }, (_, tap) => weight((tap + start - centre + 0.5) * (1 / growth)))
     const sum = weights.reduce((total, weight) => total + weight, 0)
     return {
       start,
@@ -125,10 +139,21 @@ const windowsOf = (size: number, to: number) =>
     }
   })
 
-/** `[height, width, channels]` in another size by Lanczos, of images without alpha: along the width first. */
-export const lanczosResize = ({ channels, data, height, width }: Raster, to: number, toHeight: number): Uint8Array => {
+// Colours times their alpha, and divided by it again.
+const multiplied = (data: Uint8Array): Uint8Array =>
+  data.map((value, i) => i % 4 === 3 ? value : Math.round(value * (data[i - i % 4 + 3] ?? 0) / 255))
+const divided = (data: Uint8Array): Uint8Array =>
+  data.map((value, i) => {
+    const alpha = data[i - i % 4 + 3] ?? 0
+    return i % 4 === 3 || alpha === 0 ? value : Math.min(255, Math.floor(255 * value / alpha))
+  })
+
+/** An image in another size, of which no side stays the same, as Pillow makes it: along the width first. */
+export const resize = (raster: Raster, to: number, toHeight: number, filter: Filter): Uint8Array => {
+  const { channels, height, width } = raster
+  const data = channels === 4 ? multiplied(raster.data) : raster.data
   const clip = (sum: number) => Math.min(255, Math.max(0, Math.floor(sum / 2 ** 22)))
-  const columns = windowsOf(width, to)
+  const columns = windowsOf(width, to, filter)
   const wide = new Uint8Array(to * height * channels)
   for (let y = 0; y < height; y++) {
     for (const [x, { start, weights }] of columns.entries()) {
@@ -143,11 +168,11 @@ export const lanczosResize = ({ channels, data, height, width }: Raster, to: num
   }
   const out = new Uint8Array(to * toHeight * channels)
   const row = to * channels
-  for (const [y, { start, weights }] of windowsOf(height, toHeight).entries()) {
+  for (const [y, { start, weights }] of windowsOf(height, toHeight, filter).entries()) {
     for (let x = 0; x < row; x++) {
       const sum = weights.reduce((sum, weight, tap) => sum + weight * (wide[(start + tap) * row + x] ?? 0), 2 ** 21)
       out[y * row + x] = clip(sum)
     }
   }
-  return out
+  return channels === 4 ? divided(out) : out
 }

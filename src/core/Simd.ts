@@ -1,0 +1,95 @@
+/**
+ * Arithmetic on many numbers at once, by WebAssembly's vectors of 128 bits, which JavaScript has none of.
+ *
+ * The functions are written in `simd.as`. They see nothing but a memory of their own, in which their arguments are
+ * addresses. A thread has one such memory: work that opens it has it until it next yields.
+ */
+import { simdModule } from "./simdModule.ts"
+
+/** Windows of weights: which samples become one of the result. */
+type Windows = readonly [
+  /** Of 32 bits each: the first sample or line of each window, and how many there are. */
+  starts: number,
+  lengths: number,
+  /**
+   * Of 16 bits each, `stride` for each window, a multiple of 8, and 0 behind its end: `low` and `high` of the weight
+   * high * 2^15 + low, which has 22 bits behind its point.
+   */
+  low: number,
+  high: number,
+  stride: number
+]
+
+/**
+ * Some lines, of `row` bytes each, in another width. Lines are made in fours, and windows reach up to 7 samples beyond
+ * their ends, and so does what is read.
+ */
+type Rows = (from: number, row: number, lines: number, to: number, width: number, ...windows: Windows) => void
+
+interface Functions {
+  readonly memory: { readonly buffer: ArrayBuffer; readonly grow: (pages: number) => number }
+  readonly resampleGrey: Rows
+  readonly resampleRgb: Rows
+  readonly resampleRgba: Rows
+  /** So many lines of the result, of `row` bytes. Lines end with 16 bytes, and windows with 2 lines. */
+  readonly resampleColumns: (from: number, row: number, lines: number, to: number, ...windows: Windows) => void
+  /**
+   * Samples with their neighbours at `distances` before and behind them, weighted by numbers that sum to 256 and
+   * rounded. `distances` have 32 bits, `weights` 16. The samples end with 16 bytes.
+   */
+  readonly blur: (
+    from: number,
+    to: number,
+    count: number,
+    middle: number,
+    distances: number,
+    weights: number,
+    taps: number
+  ) => void
+}
+
+// WebAssembly is known to every engine, but not to the types of Node.
+declare const WebAssembly: {
+  readonly Module: new(bytes: Uint8Array) => object
+  readonly Instance: new(module: object) => { readonly exports: Functions }
+}
+
+/** Bytes of a page of WebAssembly's memory. */
+const page = 2 ** 16
+
+/** The first bytes are left alone, as 0 is no address. */
+const first = 1024
+
+let functions: Functions | undefined
+let used = first
+
+type Values = Int16Array | Int32Array | Uint8Array
+
+/** The functions, with all of their memory free. */
+export const open = (): Functions => {
+  used = first
+  functions ??= new WebAssembly.Instance(new WebAssembly.Module(Buffer.from(simdModule, "base64"))).exports
+  return functions
+}
+
+/** The address of so many bytes. What they hold is left from before. */
+export const room = (bytes: number): number => {
+  const { memory } = functions ?? open()
+  const at = used
+  used = Math.ceil((at + bytes) / 16) * 16
+  const missing = used - memory.buffer.byteLength
+  if (missing > 0) memory.grow(Math.ceil(missing / page))
+  return at
+}
+
+/** The address of a copy of these values, with room for so many bytes more. */
+export const put = (values: Values, more = 0): number => {
+  const at = room(values.byteLength + more)
+  bytesAt(at, values.byteLength).set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+  return at
+}
+
+/** Bytes of the memory; they are no longer that once it grows. */
+export const bytesAt = (at: number, length: number): Uint8Array => new Uint8Array(buffer(), at, length)
+
+const buffer = (): ArrayBuffer => (functions ?? open()).memory.buffer

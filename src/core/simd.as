@@ -1,0 +1,327 @@
+/**
+ * Arithmetic on vectors of 128 bits, in AssemblyScript. `npm run docs` compiles it into `simdModule.ts`.
+ *
+ * Places in memory are bytes. Loops end with whole vectors: what is read and written beyond the last sample is left to
+ * the caller, who has room for it. `Simd.ts` says what each function is for.
+ */
+
+// --- Resizing. Sums are of 32 bits and go round, as those of Pillow do. A weight is high * 2^15 + low.
+
+@inline const half: i32 = 1 << 21
+
+@inline
+function sumOf(low: v128, high: v128): v128 {
+  return i32x4.shr_s(i32x4.add(i32x4.shl(high, 15), low), 22)
+}
+
+// Sums cut to bytes: those of the first four are the lowest.
+@inline
+function bytesOf(a: v128, b: v128, c: v128, d: v128): v128 {
+  return i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d))
+}
+
+@inline
+function dotted(sum: v128, first: v128, firstWeights: v128, second: v128, secondWeights: v128): v128 {
+  return i32x4.add(
+    i32x4.add(sum, i32x4.dot_i16x8_s(first, firstWeights)),
+    i32x4.dot_i16x8_s(second, secondWeights)
+  )
+}
+
+@inline
+function storePixel(to: usize, pixel: v128, channels: usize): void {
+  if (channels == 4) {
+    v128.store32_lane(to, pixel, 0)
+  } else {
+    v128.store16_lane(to, pixel, 0)
+    v128.store8_lane(to + 2, pixel, 2)
+  }
+}
+
+// Four lines at a time, so that weights are read once for all of them; four samples of the window at a time. `first`
+// and `second` place two pixels of sixteen bytes side by side, channel by channel.
+@inline
+function resampleColours(
+  channels: usize,
+  first: v128,
+  second: v128,
+  from: usize,
+  row: usize,
+  lines: i32,
+  to: usize,
+  width: usize,
+  starts: usize,
+  lengths: usize,
+  low: usize,
+  high: usize,
+  stride: usize
+): void {
+  for (let line = 0; line < lines; line += 4) {
+    let out = to
+    for (let x: usize = 0; x < width; x++) {
+      let at = from + <usize> load<i32>(starts + 4 * x) * channels
+      let w = low + x * stride * 2
+      let v = high + x * stride * 2
+      const end = w + <usize> load<i32>(lengths + 4 * x) * 2
+      let low0 = i32x4.splat(half)
+      let low1 = low0
+      let low2 = low0
+      let low3 = low0
+      let high0 = i32x4.splat(0)
+      let high1 = high0
+      let high2 = high0
+      let high3 = high0
+      while (w < end) {
+        const lowA = v128.load32_splat(w)
+        const lowB = v128.load32_splat(w, 4)
+        const highA = v128.load32_splat(v)
+        const highB = v128.load32_splat(v, 4)
+        let pixels = v128.load(at)
+        let a = i8x16.swizzle(pixels, first)
+        let b = i8x16.swizzle(pixels, second)
+        low0 = dotted(low0, a, lowA, b, lowB)
+        high0 = dotted(high0, a, highA, b, highB)
+        pixels = v128.load(at + row)
+        a = i8x16.swizzle(pixels, first)
+        b = i8x16.swizzle(pixels, second)
+        low1 = dotted(low1, a, lowA, b, lowB)
+        high1 = dotted(high1, a, highA, b, highB)
+        pixels = v128.load(at + 2 * row)
+        a = i8x16.swizzle(pixels, first)
+        b = i8x16.swizzle(pixels, second)
+        low2 = dotted(low2, a, lowA, b, lowB)
+        high2 = dotted(high2, a, highA, b, highB)
+        pixels = v128.load(at + 3 * row)
+        a = i8x16.swizzle(pixels, first)
+        b = i8x16.swizzle(pixels, second)
+        low3 = dotted(low3, a, lowA, b, lowB)
+        high3 = dotted(high3, a, highA, b, highB)
+        at += 4 * channels
+        w += 8
+        v += 8
+      }
+      const results = bytesOf(sumOf(low0, high0), sumOf(low1, high1), sumOf(low2, high2), sumOf(low3, high3))
+      const line = width * channels
+      storePixel(out, results, channels)
+      storePixel(out + line, v128.shuffle<i32>(results, results, 1, 1, 1, 1), channels)
+      storePixel(out + 2 * line, v128.shuffle<i32>(results, results, 2, 2, 2, 2), channels)
+      storePixel(out + 3 * line, v128.shuffle<i32>(results, results, 3, 3, 3, 3), channels)
+      out += channels
+    }
+    from += 4 * row
+    to += 4 * width * channels
+  }
+}
+
+export function resampleRgb(
+  from: usize,
+  row: usize,
+  lines: i32,
+  to: usize,
+  width: usize,
+  starts: usize,
+  lengths: usize,
+  low: usize,
+  high: usize,
+  stride: usize
+): void {
+  resampleColours(
+    3,
+    i8x16(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1),
+    i8x16(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1),
+    from, row, lines, to, width, starts, lengths, low, high, stride
+  )
+}
+
+export function resampleRgba(
+  from: usize,
+  row: usize,
+  lines: i32,
+  to: usize,
+  width: usize,
+  starts: usize,
+  lengths: usize,
+  low: usize,
+  high: usize,
+  stride: usize
+): void {
+  resampleColours(
+    4,
+    i8x16(0, -1, 4, -1, 1, -1, 5, -1, 2, -1, 6, -1, 3, -1, 7, -1),
+    i8x16(8, -1, 12, -1, 9, -1, 13, -1, 10, -1, 14, -1, 11, -1, 15, -1),
+    from, row, lines, to, width, starts, lengths, low, high, stride
+  )
+}
+
+// The sum of each vector's numbers.
+@inline
+function totals(a: v128, b: v128, c: v128, d: v128): v128 {
+  const ab = i32x4.add(v128.shuffle<i32>(a, b, 0, 4, 1, 5), v128.shuffle<i32>(a, b, 2, 6, 3, 7))
+  const cd = i32x4.add(v128.shuffle<i32>(c, d, 0, 4, 1, 5), v128.shuffle<i32>(c, d, 2, 6, 3, 7))
+  return i32x4.add(v128.shuffle<i32>(ab, cd, 0, 1, 4, 5), v128.shuffle<i32>(ab, cd, 2, 3, 6, 7))
+}
+
+@inline
+function whole(low: v128, high: v128): v128 {
+  return i32x4.add(i32x4.shl(high, 15), low)
+}
+
+// Four lines at a time, and eight samples of the window.
+export function resampleGrey(
+  from: usize,
+  row: usize,
+  lines: i32,
+  to: usize,
+  width: usize,
+  starts: usize,
+  lengths: usize,
+  low: usize,
+  high: usize,
+  stride: usize
+): void {
+  for (let line = 0; line < lines; line += 4) {
+    for (let x: usize = 0; x < width; x++) {
+      let at = from + <usize> load<i32>(starts + 4 * x)
+      let w = low + x * stride * 2
+      let v = high + x * stride * 2
+      const end = w + <usize> load<i32>(lengths + 4 * x) * 2
+      let low0 = i32x4.splat(0)
+      let low1 = low0
+      let low2 = low0
+      let low3 = low0
+      let high0 = low0
+      let high1 = low0
+      let high2 = low0
+      let high3 = low0
+      while (w < end) {
+        const lows = v128.load(w)
+        const highs = v128.load(v)
+        const a = v128.load8x8_u(at)
+        low0 = i32x4.add(low0, i32x4.dot_i16x8_s(a, lows))
+        high0 = i32x4.add(high0, i32x4.dot_i16x8_s(a, highs))
+        const b = v128.load8x8_u(at + row)
+        low1 = i32x4.add(low1, i32x4.dot_i16x8_s(b, lows))
+        high1 = i32x4.add(high1, i32x4.dot_i16x8_s(b, highs))
+        const c = v128.load8x8_u(at + 2 * row)
+        low2 = i32x4.add(low2, i32x4.dot_i16x8_s(c, lows))
+        high2 = i32x4.add(high2, i32x4.dot_i16x8_s(c, highs))
+        const d = v128.load8x8_u(at + 3 * row)
+        low3 = i32x4.add(low3, i32x4.dot_i16x8_s(d, lows))
+        high3 = i32x4.add(high3, i32x4.dot_i16x8_s(d, highs))
+        at += 8
+        w += 16
+        v += 16
+      }
+      const sums = i32x4.shr_s(
+        i32x4.add(
+          i32x4.splat(half),
+          totals(whole(low0, high0), whole(low1, high1), whole(low2, high2), whole(low3, high3))
+        ),
+        22
+      )
+      const results = bytesOf(sums, sums, sums, sums)
+      v128.store8_lane(to + x, results, 0)
+      v128.store8_lane(to + width + x, results, 1)
+      v128.store8_lane(to + 2 * width + x, results, 2)
+      v128.store8_lane(to + 3 * width + x, results, 3)
+    }
+    from += 4 * row
+    to += 4 * width
+  }
+}
+
+// Sixteen bytes of a line at a time, and two lines of the window.
+export function resampleColumns(
+  from: usize,
+  row: usize,
+  lines: usize,
+  to: usize,
+  starts: usize,
+  lengths: usize,
+  low: usize,
+  high: usize,
+  stride: usize
+): void {
+  for (let y: usize = 0; y < lines; y++) {
+    const begin = from + <usize> load<i32>(starts + 4 * y) * row
+    const length = <usize> load<i32>(lengths + 4 * y)
+    for (let x: usize = 0; x < row; x += 16) {
+      let at = begin + x
+      let w = low + y * stride * 2
+      let v = high + y * stride * 2
+      const end = w + length * 2
+      let low0 = i32x4.splat(half)
+      let low1 = low0
+      let low2 = low0
+      let low3 = low0
+      let high0 = i32x4.splat(0)
+      let high1 = high0
+      let high2 = high0
+      let high3 = high0
+      while (w < end) {
+        const lows = v128.load32_splat(w)
+        const highs = v128.load32_splat(v)
+        const first = v128.load(at)
+        const second = v128.load(at + row)
+        const a = i8x16.shuffle(first, second, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+        let pairs = i16x8.extend_low_i8x16_u(a)
+        low0 = i32x4.add(low0, i32x4.dot_i16x8_s(pairs, lows))
+        high0 = i32x4.add(high0, i32x4.dot_i16x8_s(pairs, highs))
+        pairs = i16x8.extend_high_i8x16_u(a)
+        low1 = i32x4.add(low1, i32x4.dot_i16x8_s(pairs, lows))
+        high1 = i32x4.add(high1, i32x4.dot_i16x8_s(pairs, highs))
+        const b = i8x16.shuffle(first, second, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+        pairs = i16x8.extend_low_i8x16_u(b)
+        low2 = i32x4.add(low2, i32x4.dot_i16x8_s(pairs, lows))
+        high2 = i32x4.add(high2, i32x4.dot_i16x8_s(pairs, highs))
+        pairs = i16x8.extend_high_i8x16_u(b)
+        low3 = i32x4.add(low3, i32x4.dot_i16x8_s(pairs, lows))
+        high3 = i32x4.add(high3, i32x4.dot_i16x8_s(pairs, highs))
+        at += 2 * row
+        w += 4
+        v += 4
+      }
+      v128.store(
+        to + x,
+        bytesOf(sumOf(low0, high0), sumOf(low1, high1), sumOf(low2, high2), sumOf(low3, high3))
+      )
+    }
+    to += row
+  }
+}
+
+// --- Blurring. Sums of 16 bits never overflow, as all weights sum to 256.
+
+export function blur(
+  from: usize,
+  to: usize,
+  count: usize,
+  middle: i32,
+  distances: usize,
+  weights: usize,
+  taps: usize
+): void {
+  const centre = i16x8.splat(<i16> middle)
+  for (let x: usize = 0; x < count; x += 16) {
+    const at = from + x
+    let value = v128.load(at)
+    const rounding = i16x8.splat(128)
+    let lower = i16x8.add(rounding, i16x8.mul(i16x8.extend_low_i8x16_u(value), centre))
+    let upper = i16x8.add(rounding, i16x8.mul(i16x8.extend_high_i8x16_u(value), centre))
+    for (let tap: usize = 0; tap < taps; tap++) {
+      const distance = <usize> load<i32>(distances + 4 * tap)
+      const weight = v128.load16_splat(weights + 2 * tap)
+      const before = v128.load(at - distance)
+      const after = v128.load(at + distance)
+      lower = i16x8.add(
+        lower,
+        i16x8.mul(i16x8.add(i16x8.extend_low_i8x16_u(before), i16x8.extend_low_i8x16_u(after)), weight)
+      )
+      upper = i16x8.add(
+        upper,
+        i16x8.mul(i16x8.add(i16x8.extend_high_i8x16_u(before), i16x8.extend_high_i8x16_u(after)), weight)
+      )
+    }
+    v128.store(to + x, i8x16.narrow_i16x8_u(i16x8.shr_u(lower, 8), i16x8.shr_u(upper, 8)))
+  }
+}
