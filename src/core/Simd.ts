@@ -46,6 +46,13 @@ interface Functions {
     weights: number,
     taps: number
   ) => void
+  /** The next 624 numbers of MT19937, and its next state: 624 numbers, with room for 4 more. */
+  readonly twist: (state: number, words: number) => void
+  /**
+   * Normal values of blocks of 16 random words, as torch draws them. Returns how many blocks have a value that may
+   * differ in its last bit from what doubles give, or in the sign of a zero; `doubtful` has their numbers.
+   */
+  readonly normals: (words: number, to: number, blocks: number, doubtful: number) => number
 }
 
 // WebAssembly is known to every engine, but not to the types of Node.
@@ -63,7 +70,7 @@ const first = 1024
 let functions: Functions | undefined
 let used = first
 
-type Values = Int16Array | Int32Array | Uint8Array
+type Values = Float32Array | Int16Array | Int32Array | Uint8Array
 
 /** The functions, with all of their memory free. */
 export const open = (): Functions => {
@@ -89,7 +96,9 @@ export const put = (values: Values, more = 0): number => {
   return at
 }
 
-/** Bytes of the memory; they are no longer that once it grows. */
+/** Numbers in the memory; they are no longer that once it grows. */
 export const bytesAt = (at: number, length: number): Uint8Array => new Uint8Array(buffer(), at, length)
+export const intsAt = (at: number, length: number): Int32Array => new Int32Array(buffer(), at, length)
+export const floatsAt = (at: number, length: number): Float32Array => new Float32Array(buffer(), at, length)
 
 const buffer = (): ArrayBuffer => (functions ?? open()).memory.buffer

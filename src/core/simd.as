@@ -325,3 +325,153 @@ export function blur(
     v128.store(to + x, i8x16.narrow_i16x8_u(i16x8.shr_u(lower, 8), i16x8.shr_u(upper, 8)))
   }
 }
+
+// --- MT19937
+
+@inline
+function twisted(state: usize, far: usize, words: usize): v128 {
+  const mixed = v128.bitselect(v128.load(state), v128.load(state, 4), i32x4.splat(0x80000000))
+  const odd = i32x4.neg(v128.and(mixed, i32x4.splat(1)))
+  const next = v128.xor(
+    v128.xor(v128.load(far), i32x4.shr_u(mixed, 1)),
+    v128.and(odd, i32x4.splat(0x9908b0df))
+  )
+  v128.store(state, next)
+  let word = v128.xor(next, i32x4.shr_u(next, 11))
+  word = v128.xor(word, v128.and(i32x4.shl(word, 7), i32x4.splat(0x9d2c5680)))
+  word = v128.xor(word, v128.and(i32x4.shl(word, 15), i32x4.splat(0xefc60000)))
+  v128.store(words, v128.xor(word, i32x4.shr_u(word, 18)))
+  return next
+}
+
+// The state goes on after its end with the four words that it begins with.
+export function twist(state: usize, words: usize): void {
+  v128.store(state + 624 * 4, twisted(state, state + 397 * 4, words))
+  for (let i: usize = 4 * 4; i < 228 * 4; i += 4 * 4) twisted(state + i, state + i + 397 * 4, words + i)
+  for (let i: usize = 228 * 4; i < 624 * 4; i += 4 * 4) twisted(state + i, state + i - 227 * 4, words + i)
+}
+
+// --- Normal values: logarithm, sine and cosine as fdlibm has them, two at a time
+
+@inline
+function times(a: v128, b: v128): v128 {
+  return f64x2.mul(a, b)
+}
+
+@inline
+function plus(a: v128, b: f64): v128 {
+  return f64x2.add(a, f64x2.splat(b))
+}
+
+// One step of Horner's scheme.
+@inline
+function step(x: v128, sum: v128, next: f64): v128 {
+  return plus(times(x, sum), next)
+}
+
+// Of numbers above 0 and up to 1.
+@inline
+function logOf(x: v128): v128 {
+  const moved = i64x2.add(x, i64x2.splat((0x3ff00000 - 0x3fe6a09e) << 32))
+  const exponent = f64x2.sub(
+    v128.or(i64x2.shr_u(moved, 52), f64x2.splat(4503599627370496.0)),
+    f64x2.splat(4503599627370496.0 + 1023.0)
+  )
+  const f = plus(i64x2.add(v128.and(moved, i64x2.splat(0x000fffffffffffff)), i64x2.splat(0x3fe6a09e << 32)), -1)
+  const s = f64x2.div(f, plus(f, 2))
+  const z = times(s, s)
+  const w = times(z, z)
+  let even = f64x2.splat(1.531383769920937332e-01)
+  even = step(w, even, 2.222219843214978396e-01)
+  even = step(w, even, 3.999999999940941908e-01)
+  let odd = f64x2.splat(1.479819860510658591e-01)
+  odd = step(w, odd, 1.818357216161805012e-01)
+  odd = step(w, odd, 2.857142874366239149e-01)
+  odd = step(w, odd, 6.666666666666735130e-01)
+  const sum = f64x2.add(times(w, even), times(z, odd))
+  const square = times(f64x2.splat(0.5), times(f, f))
+  const rest = f64x2.add(
+    times(s, f64x2.add(square, sum)),
+    times(exponent, f64x2.splat(1.90821492927058770002e-10))
+  )
+  return f64x2.sub(
+    times(exponent, f64x2.splat(6.93147180369123816490e-01)),
+    f64x2.sub(f64x2.sub(square, rest), f)
+  )
+}
+
+// Near enough to the middle of two single numbers that the last bits of a double could make it the other one.
+@inline
+function isDoubtful(value: v128): v128 {
+  return i64x2.eq(
+    v128.and(i64x2.add(value, i64x2.splat((1 << 10) - (1 << 28))), i64x2.splat((1 << 29) - (1 << 11))),
+    i64x2.splat(0)
+  )
+}
+
+// Two pairs.
+@inline
+function normalPairs(words: usize, out: usize): v128 {
+  const bits = i32x4.splat(0xffffff)
+  const first = v128.and(v128.load64_zero(words), bits)
+  const x = times(
+    f64x2.convert_low_i32x4_u(i32x4.sub(i32x4.splat(0x1000000), first)),
+    f64x2.splat(1.0 / 16777216.0)
+  )
+  const radius = f64x2.sqrt(times(f64x2.splat(-2), logOf(x)))
+  const turn = f32x4.mul(
+    f32x4.convert_i32x4_s(v128.and(v128.load64_zero(words, 32), bits)),
+    f32x4.splat(1.0 / 16777216.0)
+  )
+  const angle = f64x2.promote_low_f32x4(f32x4.mul(f32x4.splat(6.2831854820251465), turn))
+  const quarters = f64x2.nearest(times(angle, f64x2.splat(6.36619772367581382433e-01)))
+  const y = f64x2.sub(
+    f64x2.sub(angle, times(quarters, f64x2.splat(1.57079632673412561417e+00))),
+    times(quarters, f64x2.splat(6.07710050650619224932e-11))
+  )
+  const z = times(y, y)
+  let sineTail = f64x2.splat(1.58969099521155010221e-10)
+  sineTail = step(z, sineTail, -2.50507602534068634195e-08)
+  sineTail = step(z, sineTail, 2.75573137070700676789e-06)
+  sineTail = step(z, sineTail, -1.98412698298579493134e-04)
+  sineTail = step(z, sineTail, 8.33333333332248946124e-03)
+  sineTail = step(z, sineTail, -1.66666666666666324348e-01)
+  const sine = f64x2.add(y, times(times(y, z), sineTail))
+  let cosineTail = f64x2.splat(-1.13596475577881948265e-11)
+  cosineTail = step(z, cosineTail, 2.08757232129817482790e-09)
+  cosineTail = step(z, cosineTail, -2.75573143513906633035e-07)
+  cosineTail = step(z, cosineTail, 2.48015872894767294178e-05)
+  cosineTail = step(z, cosineTail, -1.38888888888741095749e-03)
+  cosineTail = step(z, cosineTail, 4.16666666666666019037e-02)
+  const cosine = f64x2.add(
+    f64x2.sub(f64x2.splat(1), times(f64x2.splat(0.5), z)),
+    times(times(z, z), cosineTail)
+  )
+  const quarter = plus(quarters, 4503599627370496.0)
+  const isOdd = i64x2.neg(v128.and(quarter, i64x2.splat(1)))
+  const two = i64x2.splat(2)
+  const sineSign = i64x2.shl(v128.and(quarter, two), 62)
+  const cosineSign = i64x2.shl(v128.and(i64x2.add(quarter, i64x2.splat(1)), two), 62)
+  const a = times(radius, v128.xor(v128.bitselect(sine, cosine, isOdd), cosineSign))
+  const b = times(radius, v128.xor(v128.bitselect(cosine, sine, isOdd), sineSign))
+  v128.store64_lane(out, f32x4.demote_f64x2_zero(a), 0)
+  v128.store64_lane(out + 32, f32x4.demote_f64x2_zero(b), 0)
+  return v128.or(v128.or(isDoubtful(a), isDoubtful(b)), f64x2.eq(radius, f64x2.splat(0)))
+}
+
+export function normals(words: usize, out: usize, blocks: i32, doubtful: usize): i32 {
+  let count = 0
+  for (let block = 0; block < blocks; block++) {
+    const doubts = v128.or(
+      v128.or(normalPairs(words, out), normalPairs(words + 8, out + 8)),
+      v128.or(normalPairs(words + 16, out + 16), normalPairs(words + 24, out + 24))
+    )
+    if (v128.any_true(doubts)) {
+      store<i32>(doubtful + 4 * count, block)
+      count++
+    }
+    words += 64
+    out += 64
+  }
+  return count
+}

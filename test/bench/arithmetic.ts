@@ -11,6 +11,7 @@ import * as RandomGenerator from "../../src/rng/RandomGenerator.ts"
 import * as Brownian from "../../src/sampling/Brownian.ts"
 import * as plain from "../images/plain.ts"
 import { blur, correct, resize } from "../images/whole.ts"
+import * as plainNoise from "../rng/plain.ts"
 import { median } from "./median.ts"
 
 type Side = () => unknown
@@ -94,6 +95,10 @@ await row("2^20 numbers to float16", () => writeFloat16(halves, numbers), "one b
 await row("2^20 numbers from float16", () => readFloat16(numbers, halves), "one by one", () => {
   for (let i = 0; i < halves.length; i++) numbers[i] = fromFloat16(halves[i] ?? NaN)
 })
+
+const drawn = new Float32Array(2 ** 20)
+const [draw, drawPlainly] = [RandomGenerator.torchCpu(2).randn, plainNoise.torch(2)]
+await row("2^20 numbers as torch draws them", () => draw(drawn), "one by one", () => drawPlainly(drawn))
 
 const noise = new Float32Array(4 * 64 * 64)
 const path = Brownian.make({ seeds: [1], size: noise.length })

@@ -5,6 +5,7 @@ import * as RandomGenerator from "../../src/rng/RandomGenerator.ts"
 import * as TorchCpuGenerator from "../../src/rng/TorchCpuGenerator.ts"
 import { assertClose } from "../sampling/fixtures.ts"
 import * as references from "../sampling/references.ts"
+import * as plain from "./plain.ts"
 
 const torch = references.torchCpu()
 
@@ -17,6 +18,8 @@ const drawing = ({ randn }: RandomGenerator.RandomGenerator) => (size: number) =
   randn(out)
   return out
 }
+
+const Seed = Schema.Int.check(Schema.isBetween({ minimum: -(2 ** 40), maximum: 2 ** 40 }))
 
 describe("TorchCpuGenerator agrees with torch.randn", () => {
   for (const expected of torch.cases) {
@@ -67,6 +70,19 @@ describe("TorchCpuGenerator agrees with torch.randn", () => {
     assert.notDeepEqual(next(24, 24), next(48))
   })
 
+  const Size = Schema.Int.check(Schema.isBetween({ minimum: 16, maximum: 3000 }))
+  it.prop("has every bit of the plain form", { seed: Seed, sizes: Schema.Tuple([Size, Size]) }, ({ seed, sizes }) => {
+    const [draw, wanted] = [drawing(TorchCpuGenerator.make(seed)), drawing({ randn: plain.torch(seed) })]
+    for (const size of sizes) assert.deepStrictEqual(draw(size), wanted(size))
+  })
+
+  it("has every bit of the plain form in a long draw", () => {
+    const values = drawing(TorchCpuGenerator.make(42))(2 ** 22)
+    const wanted = drawing({ randn: plain.torch(42) })(2 ** 22)
+    // Compared as bits, as 0 and -0 are equal.
+    assert.isTrue(Buffer.from(values.buffer).equals(Buffer.from(wanted.buffer)))
+  })
+
   it("repeats every 2^32 seeds, negative ones included", () => {
     const first = (seed: number | bigint) => Array.from(drawing(TorchCpuGenerator.make(seed))(16))
     assert.deepStrictEqual(first(-1), first(2 ** 32 - 1))
@@ -110,7 +126,6 @@ describe("PhiloxGenerator agrees with NVIDIA's noise", () => {
   })
 })
 
-const Seed = Schema.Int.check(Schema.isBetween({ minimum: -(2 ** 40), maximum: 2 ** 40 }))
 const Kind = Schema.Literals(["CPU", "NV"])
 
 describe("every generator", () => {
