@@ -2,9 +2,12 @@
  * The Node server that listens for HTTP or HTTPS requests.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as ByteSize from "effect/ByteSize"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as http from "node:http"
 import * as https from "node:https"
@@ -79,7 +82,9 @@ export const listen = Effect.fnUntraced(function*<E, R>(app: Effect.Effect<HttpS
     port: options.port,
     gracefulShutdownTimeout: Duration.seconds(lastReplies)
   })
-  yield* server.serve(app)
+  // Merged into a flat context, to which every request adds its own without copying it.
+  const limit = Context.make(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(options.max_body_bytes))
+  yield* Effect.provideContext(server.serve(app), limit)
   return server
 })
 

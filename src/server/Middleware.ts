@@ -1,17 +1,17 @@
 /**
  * The middleware around every request: request id, origin, size limit, log, and the reply to defects.
  */
-import * as ByteSize from "effect/ByteSize"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import { randomUUID } from "node:crypto"
 import {
@@ -23,7 +23,6 @@ import {
   UnknownHost
 } from "../contract/errors.ts"
 import * as AllowedHosts from "./host/AllowedHosts.ts"
-import { Caller, callerOf } from "./host/Caller.ts"
 import * as Cors from "./host/Cors.ts"
 import { RunQueue } from "./host/RunQueue.ts"
 import { ServerOptions, type ServerSettings } from "./host/ServerOptions.ts"
@@ -51,6 +50,7 @@ const isOfAnotherOrigin = (headers: Readonly<Record<string, string | undefined>>
 
 // Whether a path can be decoded. The router has a defect otherwise.
 const isDecodable = (path: string): boolean => {
+  if (!path.includes("%")) return true
   try {
     return decodeURIComponent(path) !== undefined
   } catch {
@@ -68,13 +68,13 @@ const requestIdOf = (given: string | undefined): string =>
  */
 const earlyReply = (
   request: HttpServerRequest.HttpServerRequest,
+  path: string,
   { allowsHost, cors, options: { max_body_bytes } }: {
     readonly allowsHost: AllowedHosts.AllowsHost
     readonly cors: Cors.Cors
     readonly options: ServerSettings
   }
 ): HttpServerResponse.HttpServerResponse | undefined => {
-  const path = pathOf(request.url)
   const { host, origin } = request.headers
   if (!allowsHost(host)) return refusalResponse(path, new UnknownHost({ host: host ?? "" }))
   if (
@@ -128,61 +128,87 @@ const allowedMethods = (path: string, methods: ReadonlyArray<string>): ReadonlyA
 const isRoutine = (path: string): boolean =>
   path.startsWith("/health/") || path === "/internal/ping" || path === "/metrics"
 
+const levelOf = (path: string) => isRoutine(path) ? "Debug" : "Info"
+
 const logReply = (
-  request: HttpServerRequest.HttpServerRequest,
+  { method, remoteAddress }: HttpServerRequest.HttpServerRequest,
+  path: string,
   exit: Exit.Exit<HttpServerResponse.HttpServerResponse, unknown>,
   seconds: number
-) => {
-  const path = pathOf(request.url).slice(0, 200)
-  return Effect.annotateLogs(isRoutine(path) ? Effect.logDebug("request") : Effect.logInfo("request"), {
-    "http.method": request.method,
-    "http.path": path,
+) =>
+  Effect.annotateLogs(Effect.logWithLevel(levelOf(path))("request"), {
+    "http.method": method,
+    "http.path": path.slice(0, 200),
     "http.status": Exit.isSuccess(exit) ? exit.value.status : 499,
     "http.seconds": Number(seconds.toFixed(4)),
-    "client": Option.getOrElse(request.remoteAddress, () => "")
+    "client": Option.getOrElse(remoteAddress, () => "")
   })
-}
 
-/** The middleware. */
+/** Bytes from which on a reply is compressed for clients that can read that. */
+const minSize = 1000
+
+/**
+ * Whether all that compression would do with a reply is to say that it varies with `Accept-Encoding`. That holds for
+ * small JSON, which most replies are: they are spared the negotiation.
+ */
+const onlyVaries = ({ body, headers, status }: HttpServerResponse.HttpServerResponse): boolean =>
+  body._tag === "Uint8Array" && body.contentLength < minSize && headers["content-type"] === "application/json" &&
+  (status === 200 || status >= 400) && headers["vary"] === undefined && headers["cache-control"] === undefined &&
+  headers["content-encoding"] === undefined
+
+/** The middleware. What it does for every request is done at once, in plain code: most requests ask for little. */
 export const layer = HttpRouter.use((router) =>
   Effect.gen(function*() {
     const options = yield* ServerOptions
     const allowsHost = AllowedHosts.make(options)
     const cors = Cors.make(options)
-    const queue = yield* RunQueue
+    const { accepting } = yield* RunQueue
     const methods = yield* RouteMethods
-    const limit = ByteSize.bytes(options.max_body_bytes)
+    const compress = HttpMiddleware.compression({ algorithms: ["gzip"], minSize, levels: { gzip: 1 } })
 
     yield* router.addGlobalMiddleware((handler) =>
-      Effect.gen(function*() {
-        const request = yield* HttpServerRequest.HttpServerRequest
-        const begun = yield* Clock.currentTimeNanos
-        const seconds = Effect.map(Clock.currentTimeNanos, (now) => Number(now - begun) / 1e9)
-        const id = requestIdOf(request.headers["x-request-id"])
-        const early = earlyReply(request, { allowsHost, cors, options })
-        return yield* (early === undefined ? handler : Effect.succeed(early)).pipe(
-          Effect.provideService(HttpIncomingMessage.MaxBodySize, limit),
-          Effect.provideService(Caller, callerOf(request)),
-          Effect.catchCauseIf(isMissingRoute, () => Effect.sync(() => fallback(request, methods))),
-          withDefectReply(pathOf(request.url)),
-          Effect.flatMap((response) =>
-            Effect.zipWith(seconds, queue.accepting, (time, accepting) =>
-              HttpServerResponse.setHeaders(response, {
-                ...securityHeaders,
-                ...cors.headers(request.headers["origin"]),
-                "x-request-id": id,
-                "x-process-time": time.toFixed(4),
-                // A connection that is kept alive would keep the server from shutting down.
-                ...(!accepting && { connection: "close" })
-              }))
-          ),
-          Effect.onExit((exit) => Effect.flatMap(seconds, (time) => logReply(request, exit, time))),
-          Effect.annotateLogs({ "request.id": id })
+      Effect.withFiber((fiber) => {
+        const clock = fiber.getRef(Clock.Clock)
+        const begun = clock.currentTimeNanosUnsafe()
+        const seconds = () => Number(clock.currentTimeNanosUnsafe() - begun) / 1e9
+        const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
+        const path = pathOf(request.url)
+        const { origin, "x-request-id": givenId } = request.headers
+        const id = requestIdOf(givenId)
+        const early = earlyReply(request, path, { allowsHost, cors, options })
+
+        const sent = (response: HttpServerResponse.HttpServerResponse) =>
+          Effect.flatMap(accepting, (isAccepting) => {
+            const varies = early === undefined && origin === undefined && onlyVaries(response)
+            const whole = HttpServerResponse.setHeaders(response, {
+              ...securityHeaders,
+              ...(origin !== undefined && cors.headers(origin)),
+              "x-request-id": id,
+              "x-process-time": seconds().toFixed(4),
+              // A connection that is kept alive would keep the server from shutting down.
+              ...(!isAccepting && { connection: "close" }),
+              ...(varies && { vary: "Accept-Encoding" })
+            })
+            // Asked for once the route has replied: what changes a reply last is applied last, and others still read
+            // its text.
+            return early === undefined && !varies ? compress(Effect.succeed(whole)) : Effect.succeed(whole)
+          })
+        const replied = Effect.matchCauseEffect(early === undefined ? handler : Effect.succeed(early), {
+          onSuccess: sent,
+          onFailure: (cause) =>
+            Effect.failCause(cause).pipe(
+              Effect.catchCauseIf(isMissingRoute, () => Effect.sync(() => fallback(request, methods))),
+              withDefectReply(path),
+              Effect.flatMap(sent)
+            )
+        })
+        const isLogged = LogLevel.isGreaterThanOrEqualTo(levelOf(path), fiber.cache.minimumLogLevel)
+        return Effect.annotateLogs(
+          isLogged ? Effect.onExit(replied, (exit) => logReply(request, path, exit, seconds())) : replied,
+          "request.id",
+          id
         )
       })
     )
-    const compress = HttpMiddleware.compression({ algorithms: ["gzip"], minSize: 1000, levels: { gzip: 1 } })
-    // Asked for once the route has replied: what changes a reply last is applied last, and others still read its text.
-    yield* router.addGlobalMiddleware((handler) => Effect.flatMap(Effect.exit(handler), compress))
   })
 )

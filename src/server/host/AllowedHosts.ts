@@ -19,10 +19,15 @@ export const make = (
   const { allowed_hosts, host: address } = options
   const named = new Set([address, ...allowed_hosts].map(nameOf))
   const isWildcard = /^(?:0\.0\.0\.0|\[?::\]?)$/.test(address)
+  // Clients write the same name again and again. Addresses of this machine come and go.
+  let latest: string | undefined
   return (host) => {
-    if (host === undefined) return true
+    if (host === undefined || host === latest) return true
     const name = nameOf(host)
-    return name !== undefined && (isLoopback(name) || named.has(name) || (isWildcard && isOfThisMachine(name)))
+    if (name === undefined) return false
+    if (!isLoopback(name) && !named.has(name)) return isWildcard && isOfThisMachine(name)
+    latest = host
+    return true
   }
 }
 

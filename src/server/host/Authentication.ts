@@ -49,9 +49,9 @@ const digest = (text: string): Buffer => createHash("sha256").update(text, "utf8
 const make = (credentials: ReadonlyArray<string>, keys: ReadonlyArray<string>) => {
   const users = credentials.map(digest)
   const bearers = keys.map(digest)
+  if (users.length + bearers.length === 0) return () => Effect.void
   return (header: string | undefined): Effect.Effect<void, NotAuthenticated> =>
     Effect.suspend(() => {
-      if (users.length + bearers.length === 0) return Effect.void
       const [, scheme = "", given = ""] = /^(\S+)\s+(.*)$/s.exec(header ?? "") ?? []
       switch (scheme.toLowerCase()) {
         case "basic":

@@ -1,16 +1,21 @@
 /**
  * Whose request it is: the runs of different callers take turns.
  */
-import * as Context from "effect/Context"
-import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as Effect from "effect/Effect"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Option from "effect/Option"
 import { createHash } from "node:crypto"
 
-/** `user:ada`, `key:1f40fc92` (the beginning of its hash), or `address:127.0.0.1`. */
-export const Caller = Context.Reference<string>("serena/server/host/Caller", { defaultValue: () => "" })
+/**
+ * Who asks: `user:ada`, `key:1f40fc92` (the beginning of its hash), or `address:127.0.0.1`; empty outside of a request.
+ * What a request claims is checked elsewhere.
+ */
+export const caller: Effect.Effect<string> = Effect.map(
+  Effect.serviceOption(HttpServerRequest.HttpServerRequest),
+  Option.match({ onNone: () => "", onSome: (request) => callerOf(request) })
+)
 
-/** The caller of a request. What it claims is checked elsewhere. */
-export const callerOf = ({ headers, remoteAddress }: HttpServerRequest.HttpServerRequest): string => {
+const callerOf = ({ headers, remoteAddress }: HttpServerRequest.HttpServerRequest): string => {
   const [, scheme = "", given = ""] = /^(basic|bearer)\s+(.*)$/is.exec(headers["authorization"] ?? "") ?? []
   if (scheme.toLowerCase() === "basic") {
     return `user:${Buffer.from(given, "base64").toString("utf8").split(":")[0]?.slice(0, 100) ?? ""}`

@@ -22,7 +22,7 @@ import { knownNames } from "../../runner/knownNames.ts"
 import { withPresentNetworks } from "../../runner/presentNetworks.ts"
 import * as Samplers from "../../sampling/Samplers.ts"
 import * as Schedules from "../../sampling/Schedules.ts"
-import { Caller } from "../host/Caller.ts"
+import { caller } from "../host/Caller.ts"
 import { ModelTitles } from "../host/ModelTitles.ts"
 import { RunQueue } from "../host/RunQueue.ts"
 import { ServerOptions } from "../host/ServerOptions.ts"
@@ -272,7 +272,7 @@ export class Generation extends Context.Service<Generation, {
           Processing.decode(given(asking), limits),
           (error) => fromRun(withScriptPaths(error))
         )
-        const client = yield* Caller
+        const client = yield* caller
         const isDurable = request.durable ?? durable_sdapi
         const isKept = isDurable || request.save_images
         const withMaps = script === undefined && (yield* wantsMaps(request, processing))

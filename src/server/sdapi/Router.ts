@@ -27,22 +27,29 @@ export const errorResponse = (error: ApiError): HttpServerResponse.HttpServerRes
     )
 
 /** The path of a URL, without query and fragment. */
-export const pathOf = (url: string): string => url.split(/[?#]/, 1)[0] ?? url
+export const pathOf = (url: string): string => {
+  const query = url.indexOf("?")
+  const path = query === -1 ? url : url.slice(0, query)
+  const fragment = path.indexOf("#")
+  return fragment === -1 ? path : path.slice(0, fragment)
+}
 
 /** The routes of all endpoints. As in the webui, a path that answers GET does not answer HEAD. */
 export const layer = HttpRouter.use((router) =>
   Effect.gen(function*() {
     const { check } = yield* Authentication
     for (const { answer, guarded, method, path } of endpoints) {
-      yield* router.add(method, path, (request) =>
-        (request.method !== method
+      yield* router.add(method, path, (request) => {
+        const allowed = request.method !== method
           ? Effect.fail(refuse(405, "Method Not Allowed", { headers: { allow: method } }))
           : guarded
-          ? Effect.mapError(check(request.headers["authorization"]), fromAuthentication)
-          : Effect.void).pipe(
-            Effect.andThen(answer(request)),
-            Effect.catch((error) => Effect.succeed(errorResponse(error)))
-          ))
+          ? Effect.mapErrorEager(check(request.headers["authorization"]), fromAuthentication)
+          : Effect.void
+        return allowed.pipe(
+          Effect.flatMapEager(() => answer(request)),
+          Effect.catchEager((error) => Effect.succeed(errorResponse(error)))
+        )
+      })
     }
   })
 )

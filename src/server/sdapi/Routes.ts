@@ -87,7 +87,7 @@ const endpoint = (
   method,
   path,
   guarded,
-  answer: (request) => Effect.mapBoth(answer(request), { onSuccess: json, onFailure: answerable })
+  answer: (request) => Effect.mapBothEager(answer(request), { onSuccess: json, onFailure: answerable })
 })
 
 const answerable = (error: ApiError | RunsUnavailable) => error._tag === "RunsUnavailable" ? fromRun(error) : error

@@ -29,7 +29,7 @@ import type { Limits } from "../../processing/Limits.ts"
 import { Options } from "../../processing/Options.ts"
 import * as Processing from "../../processing/Processing.ts"
 import { withoutImages } from "../../runs/stored.ts"
-import { Caller, scopedKey } from "../host/Caller.ts"
+import { caller, scopedKey } from "../host/Caller.ts"
 import * as JsonText from "../host/JsonText.ts"
 import { ModelTitles } from "../host/ModelTitles.ts"
 import { isForm } from "../host/MultipartForm.ts"
@@ -127,7 +127,7 @@ export class Submission extends Context.Service<Submission, {
       const submitDecoded = Effect.fnUntraced(
         function*(body: unknown, wrongFiles: ReadonlyArray<Problem>, header?: string) {
           const { options, processing } = yield* decode(body, wrongFiles)
-          const client = yield* Caller
+          const client = yield* caller
           const { key = header, ...others } = options
           // Wherever it executes, the run has the model that is selected here.
           const { sd_model_checkpoint } = yield* inForce.snapshot

@@ -1,6 +1,6 @@
 /**
- * What answering costs where there is nothing to do: endpoints of the server beside node:http and Fastify, which say
- * the same bytes.
+ * What answering costs where there is nothing to do: endpoints of the server beside node:http, Fastify and Effect's
+ * bare router, which say the same bytes.
  */
 import { execFile } from "node:child_process"
 import { writeFile } from "node:fs/promises"
@@ -12,7 +12,8 @@ import { median } from "../median.ts"
 import { processorTime, type ServerProcess, withProgram, withServer } from "./serverProcess.ts"
 
 const paths = ["/internal/ping", "/sdapi/v1/progress", "/sdapi/v1/samplers"] as const
-const sides = ["serena", "fastify", "node:http"] as const
+const others = ["effect", "fastify", "node:http"] as const
+const sides = ["serena", ...others] as const
 type Side = typeof sides[number]
 
 const plain = fileURLToPath(new URL("plain.ts", import.meta.url))
@@ -39,35 +40,51 @@ const measure = async ({ pid, port }: ServerProcess, path: string, seconds: numb
 
 const rounds = 5
 
-/** Medians of five rounds; the three servers are asked in turn. */
+type Others = Readonly<Record<typeof others[number], ServerProcess>>
+
+/** Starts the servers that say nothing but the bodies in a file. */
+const withOthers = <A>(file: string, use: (servers: Others) => Promise<A>): Promise<A> =>
+  withProgram(
+    plain,
+    ["effect", file],
+    (effect) =>
+      withProgram(plain, ["fastify", file], (fastify) =>
+        withProgram(plain, ["node:http", file], (bare) =>
+          use({ effect, fastify, "node:http": bare })))
+  )
+
+/** Medians of five rounds; the servers are asked in turn. */
 export const trivial = (): Promise<ReadonlyArray<Trivial>> =>
   inTemporaryFolder((folder) =>
     withServer([], async (serena) => {
       const bodies = await Promise.all(paths.map(async (path) => (await fetch(serena.url + path)).text()))
       const file = join(folder, "answers.json")
       await writeFile(file, JSON.stringify(Object.fromEntries(paths.map((path, i) => [path, bodies[i]]))))
-      return withProgram(plain, ["fastify", file], (fastify) =>
-        withProgram(plain, ["node:http", file], async (bare) => {
-          const servers = { serena, fastify, "node:http": bare }
-          const results: Array<Trivial> = []
-          for (const [i, path] of paths.entries()) {
-            const all = { serena: [], fastify: [], "node:http": [] } satisfies Record<Side, Array<Rate>>
-            const measured: Record<Side, Array<Rate>> = all
-            for (const side of sides) await measure(servers[side], path, 1)
-            for (let round = 0; round < rounds; round++) {
-              for (const side of sides) measured[side].push(await measure(servers[side], path, 1.5))
-            }
-            const middle = (side: Side): Rate => ({
-              perSecond: median(measured[side].map(({ perSecond }) => perSecond)),
-              cost: median(measured[side].map(({ cost }) => cost))
-            })
-            results.push({
-              path,
-              bytes: Buffer.byteLength(bodies[i] ?? ""),
-              rates: { serena: middle("serena"), fastify: middle("fastify"), "node:http": middle("node:http") }
-            })
+      return withOthers(file, async (bare) => {
+        const servers = { serena, ...bare }
+        const results: Array<Trivial> = []
+        for (const [i, path] of paths.entries()) {
+          const measured: Record<Side, Array<Rate>> = { serena: [], effect: [], fastify: [], "node:http": [] }
+          for (const side of sides) await measure(servers[side], path, 1)
+          for (let round = 0; round < rounds; round++) {
+            for (const side of sides) measured[side].push(await measure(servers[side], path, 1.5))
           }
-          return results
-        }))
+          const middle = (side: Side): Rate => ({
+            perSecond: median(measured[side].map(({ perSecond }) => perSecond)),
+            cost: median(measured[side].map(({ cost }) => cost))
+          })
+          results.push({
+            path,
+            bytes: Buffer.byteLength(bodies[i] ?? ""),
+            rates: {
+              serena: middle("serena"),
+              effect: middle("effect"),
+              fastify: middle("fastify"),
+              "node:http": middle("node:http")
+            }
+          })
+        }
+        return results
+      })
     })
   )
