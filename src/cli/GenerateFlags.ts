@@ -34,6 +34,7 @@ export const tables = {
 } satisfies Record<string, FlagTable>
 
 const format = flagFieldOf(OptionsSnapshot, "samples_format", Options.defaults)
+const precision = flagFieldOf(OptionsSnapshot, "unet_precision", Options.defaults)
 const initImages = flagFieldOf(Img2Img, "init_images")
 const mask = flagFieldOf(Img2Img, "mask")
 const { flag: controlFlag } = flagFieldOf(Txt2Img, "control_units", Txt2Img.make({}))
@@ -43,7 +44,7 @@ const described: ReadonlyArray<readonly [struct: Described, table: FlagTable]> =
   [Txt2Img, tables.txt2img],
   [Img2Img, tables.img2img],
   [ProcessOptions, ProcessFlags.table],
-  [OptionsSnapshot, { samples_format: format }]
+  [OptionsSnapshot, { samples_format: format, unet_precision: precision }]
 ]
 
 /** The values of the flags that take one of a few, by flag. */
@@ -143,6 +144,11 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
   const setup = yield* Effect.result(ProcessFlags.decode(input))
   const limits = Result.match(setup, { onFailure: () => Limits.make({}), onSuccess: ({ cmdOpts }) => cmdOpts.limits })
   const set = settingsOf(input.set)
+  // A flag counts more than what an infotext says.
+  const precision = Result.match(setup, {
+    onFailure: () => undefined,
+    onSuccess: ({ options }) => options.unet_precision
+  })
   const { control_units: controls, ...flags } = written(input.request, table)
   const given = Array.isArray(controls) ? yield* readUnits(controls, limits.max_image_bytes) : undefined
   const asked = {
@@ -151,6 +157,7 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
     ...flags,
     ...(given !== undefined && { control_units: given.units }),
     override_settings: {
+      ...(precision !== undefined && { unet_precision: precision }),
       ...set.settings,
       ...(Option.isSome(input.format) && { samples_format: String(input.format.value).toLowerCase() })
     }

@@ -15,7 +15,7 @@ import { type Problem, problemsOf } from "../core/Problem.ts"
 import * as devices from "../models/devices.ts"
 import { type CommandOptions, ProcessOptions } from "../processing/CommandOptions.ts"
 import { Limits } from "../processing/Limits.ts"
-import { type OptionsPatch, OptionsSnapshot } from "../processing/Options.ts"
+import { Options, type OptionsPatch, OptionsSnapshot } from "../processing/Options.ts"
 import {
   type FlagField,
   flagFieldOf,
@@ -58,7 +58,8 @@ const CommandLine = Schema.Struct({
       otherwise: "OTEL_EXPORTER_OTLP_ENDPOINT"
     })
   ),
-  sd_model_checkpoint: Schema.optionalKey(OptionsSnapshot.fields.sd_model_checkpoint)
+  sd_model_checkpoint: Schema.optionalKey(OptionsSnapshot.fields.sd_model_checkpoint),
+  unet_precision: Schema.optionalKey(OptionsSnapshot.fields.unet_precision)
 })
 
 const modelsDirField: FlagField = {
@@ -72,11 +73,14 @@ const dataDirField: FlagField = {
 }
 
 const processTable: FlagTable = {
-  ...tableOf(OptionsSnapshot.mapFields(({ sd_model_checkpoint }) => ({ sd_model_checkpoint })), {}),
+  ...tableOf(
+    OptionsSnapshot.mapFields(({ sd_model_checkpoint, unet_precision }) => ({ sd_model_checkpoint, unet_precision })),
+    { unet_precision: Options.defaults.unet_precision }
+  ),
   ...tableOf(ProcessOptions, ProcessOptions.make({})),
   modelsDir: modelsDirField,
   dataDir: dataDirField,
-  ...tableOf(CommandLine, {}, ["sd_model_checkpoint"])
+  ...tableOf(CommandLine, {}, ["sd_model_checkpoint", "unet_precision"])
 }
 const limitsTable = tableOf(Limits, Limits.make({}))
 
@@ -120,7 +124,7 @@ export const config = {
 /** Without those that only set settings: a worker makes its runs with the settings that they came with. */
 export const workerConfig = {
   process: toFlags(Object.fromEntries(
-    Object.entries(processTable).filter(([name]) => name !== "sd_model_checkpoint" && name !== "outdir")
+    Object.entries(processTable).filter(([name]) => !["outdir", "sd_model_checkpoint", "unet_precision"].includes(name))
   )),
   limits: toFlags(limitsTable)
 } satisfies Command.Command.Config
@@ -194,11 +198,12 @@ export const decode = Effect.fnUntraced(
       const valueOf = (path: string): unknown => Reflect.get(given, path)
       return yield* Effect.fail(asChoices(asRanges(problems, valueOf), valueOf))
     }
-    const { otlp_endpoint, outdir, sd_model_checkpoint } = commandLine.success
+    const { otlp_endpoint, outdir, sd_model_checkpoint, unet_precision } = commandLine.success
     return {
       cmdOpts: { ...processOptions.success, ...found.success, limits: taken.success },
       options: {
         ...(sd_model_checkpoint !== undefined && { sd_model_checkpoint }),
+        ...(unet_precision !== undefined && { unet_precision }),
         ...(outdir !== undefined && foldersIn(outdir))
       },
       otlpEndpoint: otlp_endpoint

@@ -124,9 +124,10 @@ const planCells = Effect.fnUntraced(function*(
   return yield* new InvalidProcessing({ problems: [{ path: "x_axis", message: "there are no cells" }] })
 })
 
-// Whether two settings mean the same files of a model.
+// Whether two settings mean the same model of the same files.
 const isOfFiles = (one: OptionsSnapshot, other: OptionsSnapshot): boolean =>
-  one.sd_model_checkpoint === other.sd_model_checkpoint && one.sd_vae === other.sd_vae
+  one.sd_model_checkpoint === other.sd_model_checkpoint && one.sd_vae === other.sd_vae &&
+  one.unet_precision === other.unet_precision
 
 // The plans of the parts of one request.
 const planRequest = Effect.fnUntraced(function*(

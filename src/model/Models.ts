@@ -18,10 +18,14 @@ export interface ListedVae {
   readonly file: string
 }
 
-/** The settings that say which files a model is made of, and how they are read. */
+/** The settings that say which files a model is made of, how they are read, and how its networks compute. */
 export type ModelSettings = Pick<
   OptionsSnapshot,
-  "sd_prediction_type" | "sd_text_encoders" | "sd_vae" | "sd_vae_overrides_per_model_preferences"
+  | "sd_prediction_type"
+  | "sd_text_encoders"
+  | "sd_vae"
+  | "sd_vae_overrides_per_model_preferences"
+  | "unet_precision"
 >
 
 /** A ControlNet that runs can name. */

@@ -33,7 +33,7 @@ import type { Graph, GraphOptions } from "./graph/Graph.ts"
 import { Weights } from "./graph/Weights.ts"
 import * as nativeSize from "./nativeSize.ts"
 import * as networkModel from "./networkModel.ts"
-import { Networks } from "./Networks.ts"
+import { Networks, type OpenOptions } from "./Networks.ts"
 import { autoencoderKlDecoder, autoencoderKlEncoder, autoencoderShape } from "./networks/autoencoderKl.ts"
 import * as configs from "./networks/configs.ts"
 import { unet } from "./networks/unet.ts"
@@ -53,9 +53,10 @@ const familyOf = (plain: Family, { variant }: Contents, guidance: number): Famil
 /** What computes in float32 on every device: in float16, SDXL's VAE leaves the range of numbers. */
 const float32 = { arithmetic: "float32" } as const
 
-/** A model whose networks and memory are freed with the scope. */
+/** A model whose networks and memory are freed with the scope. With `int8` its denoising network computes in that. */
 export const make = Effect.fnUntraced(function*(
-  checkpoint: Checkpoint
+  checkpoint: Checkpoint,
+  { int8 = false }: { readonly int8?: boolean } = {}
 ): Effect.fn.Return<
   LoadedModel,
   InvalidModelFile,
@@ -85,7 +86,7 @@ export const make = Effect.fnUntraced(function*(
   const { graphs } = yield* Networks
   const textEncoders = yield* textEncodersOf(checkpoint, contents, family, open)
   const variants = (network: string, graph: (options: GraphOptions) => Graph, background = false) =>
-    plainAndSeamless(open, graphs, checkpoint, network, graph, background)
+    plainAndSeamless(open, graphs, checkpoint, network, graph, { background })
   // The attention of Stable Diffusion 2 leaves the range of float16.
   const precision = contents.family === "sd2" ? float32 : {}
   const denoiserOf = Effect.fnUntraced(function*(open: BuiltOpener, weights: Weights) {
@@ -96,7 +97,7 @@ export const make = Effect.fnUntraced(function*(
         checkpoint,
         "unet",
         (options) => unet(weights, { ...unetSettings, ...options, ...precision, residuals }),
-        false
+        { int8 }
       )
     const [alone, controlled] = [yield* variant(false), yield* variant(true)]
     const variants: networkModel.Variants = (isSeamless, readsResiduals) =>
@@ -224,14 +225,14 @@ const plainAndSeamless = Effect.fnUntraced(function*(
   { file, name }: Checkpoint,
   network: string,
   graph: (options: GraphOptions) => Graph,
-  background: boolean
+  opening: OpenOptions
 ): Effect.fn.Return<networkModel.Variants> {
   const variant = (seamless: boolean) =>
     open(
       { model: name, network },
       Effect.flatMap(graphs, (options) =>
         Effect.map(fitting(file, () => graph({ ...options, seamless }).file()), (graph) => ({ file, graph }))),
-      { background }
+      opening
     )
   const [plain, seamless] = [yield* variant(false), yield* variant(true)]
   return (isSeamless) => isSeamless === true ? seamless : plain

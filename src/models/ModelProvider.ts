@@ -146,12 +146,12 @@ export class ModelProvider extends Context.Service<ModelProvider, {
         }
       })
 
-      const read = Effect.fnUntraced(function*({ place, ...parts }: ModelParts) {
+      const read = Effect.fnUntraced(function*({ int8, place, ...parts }: ModelParts) {
         const checkpoint = yield* Checkpoint.read(place)
         return yield* withPreviews(
           checkpoint === undefined
-            ? yield* OnnxModel.make(yield* ModelFolder.read(place))
-            : yield* CheckpointModel.make(yield* assemble(checkpoint, parts, library.list))
+            ? yield* OnnxModel.make(yield* ModelFolder.read(place), { int8 })
+            : yield* CheckpointModel.make(yield* assemble(checkpoint, parts, library.list), { int8 })
         )
       })
       const models = yield* shared.make<LoadedModel, InvalidModelFile | InvalidModelFolder>(maxModels)

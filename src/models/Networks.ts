@@ -24,6 +24,7 @@ import type { MemoryEstimate } from "../model/LoadedModel.ts"
 import { InferenceError, NetworkLoadError, NetworkThreadDied } from "../model/ModelError.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import type { GraphFile, GraphOptions } from "./graph/Graph.ts"
+import { int8In } from "./int8Files.ts"
 import * as metrics from "./metrics.ts"
 import type { Command, NetworkInfo, Reply, Request, Sessions, SharedTensor } from "./networkProtocol.ts"
 import { spawn as spawnWorker } from "./networkWorker.ts"
@@ -67,6 +68,11 @@ export interface OpenOptions {
    * stable-diffusion-webui's `tiling` does. It is opened separately from the plain network of the same file.
    */
   readonly seamless?: boolean | undefined
+  /**
+   * Opens the network with its wide layers computed in int8, where there is a processor to compute them. It is opened
+   * separately from the plain network of the same file.
+   */
+  readonly int8?: boolean | undefined
 }
 
 /** A network whose graph was built here. Its weights stay in their files, which are mapped in place. */
@@ -125,6 +131,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
 > {
   const { dataDir, device, lowvram, maxMemory, threads } = yield* CommandOptions
   const cache = dataDir === undefined || device !== "cpu" ? undefined : cacheIn(dataDir)
+  const int8Cache = dataDir === undefined ? undefined : int8In(dataDir)
   const countSessions = yield* metrics.sessions
   const foreground: Lane = { turn: yield* Semaphore.make(1), threads, thread: undefined }
   const background: Lane = { turn: yield* Semaphore.make(1), threads: 1, thread: undefined }
@@ -158,6 +165,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
 
   const optionsOf = (lane: Lane) => ({
     cache,
+    int8Cache,
     provider: device,
     threads: lane.threads,
     alone: lowvram,
@@ -167,7 +175,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
   const optimise: Networks["Service"]["optimise"] = ({ file, graph }, to) =>
     Effect.asVoid(ask(
       threadOf(foreground),
-      { op: "optimise", to, options: { ...optionsOf(foreground), file, graph, seamless: false } },
+      { op: "optimise", to, options: { ...optionsOf(foreground), file, graph, seamless: false, int8: false } },
       ({ reason }) => new NetworkLoadError({ file, reason })
     ))
 
@@ -182,6 +190,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
     const key = [
       lane === background,
       options.seamless === true,
+      options.int8 === true,
       threadOf(lane).id,
       createHash("sha1").update(opened.graph.bytes).digest("hex"),
       ...opened.graph.files.map(({ modified, path, size }) => `${path} ${size} ${modified}`)
@@ -201,7 +210,13 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
         const on = threadOf(lane)
         const reply = yield* ask(on, {
           op: "open",
-          options: { ...optionsOf(lane), file, graph, seamless: options.seamless === true }
+          options: {
+            ...optionsOf(lane),
+            file,
+            graph,
+            seamless: options.seamless === true,
+            int8: options.int8 === true
+          }
         }, unloaded)
         return { on, network: reply.value, info: reply.info ?? { inputs: [], outputs: [] } }
       }),

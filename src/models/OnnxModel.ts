@@ -22,16 +22,17 @@ import type { NetworkInfo, Networks } from "./Networks.ts"
 import * as OnnxTextEncoder from "./OnnxTextEncoder.ts"
 import { type Opener, opener, type Part, remembered } from "./opening.ts"
 
-/** A model whose networks and memory are freed with the scope. */
+/** A model whose networks and memory are freed with the scope. With `int8` its denoising network computes in that. */
 export const make = Effect.fnUntraced(function*(
-  folder: ModelFolder
+  folder: ModelFolder,
+  { int8 = false }: { readonly int8?: boolean } = {}
 ): Effect.fn.Return<LoadedModel, never, FileHashes | Networks | FileSystem.FileSystem | Path.Path | Scope.Scope> {
   const fs = yield* FileSystem.FileSystem
   const open = yield* opener(folder)
   const [first, ...others] = folder.textEncoders
   const firstEncoder = yield* OnnxTextEncoder.make(folder, first, open)
   const otherEncoders = yield* Effect.forEach(others, (encoder) => OnnxTextEncoder.make(folder, encoder, open))
-  const unet = yield* plainAndSeamless(open, unetPart(folder))
+  const unet = yield* plainAndSeamless(open, { ...unetPart(folder), int8 })
   const vaeDecoder = yield* plainAndSeamless(open, decoderPart(folder))
   const previewDecoder = yield* plainAndSeamless(open, { ...decoderPart(folder), background: true })
   const encoder = encoderPart(folder)

@@ -34,6 +34,8 @@ export interface ModelParts {
   readonly textEncoders: ReadonlyArray<string>
   /** What its network predicts; undefined for what its files say. */
   readonly prediction: "epsilon" | "v_prediction" | undefined
+  /** Whether its denoising network computes in int8. */
+  readonly int8: boolean
 }
 
 type Services = FileSystem.FileSystem | Path.Path
@@ -43,7 +45,7 @@ type Services = FileSystem.FileSystem | Path.Path
  * checkpoint that was replaced by another file is another model.
  */
 export const keyOf = Effect.fnUntraced(function*(
-  { place, prediction, textEncoders, vae }: ModelParts
+  { int8, place, prediction, textEncoders, vae }: ModelParts
 ): Effect.fn.Return<string, never, Services> {
   const fs = yield* FileSystem.FileSystem
   const files = [place, ...(yield* filesOfFolder(place)).values(), vae, ...textEncoders]
@@ -57,7 +59,7 @@ export const keyOf = Effect.fnUntraced(function*(
           type === "File" ? `${file} ${size} ${Option.getOrUndefined(mtime)?.getTime()}` : file
       })
   )
-  return [place, prediction, ...stamps].join("\n")
+  return [place, prediction, int8 ? "int8" : "", ...stamps].join("\n")
 })
 
 /** What a part is called, and the kinds of the files that have it; those that have nothing else come first. */
@@ -74,7 +76,8 @@ export const choose = Effect.fnUntraced(function*(
   settings: ModelSettings,
   library: Pick<ModelLibrary["Service"], "find" | "folders" | "list">
 ): Effect.fn.Return<ModelParts, InvalidModelFile | ModelNotFound, Services> {
-  const { sd_prediction_type, sd_text_encoders, sd_vae, sd_vae_overrides_per_model_preferences } = settings
+  const { sd_prediction_type, sd_text_encoders, sd_vae, sd_vae_overrides_per_model_preferences, unet_precision } =
+    settings
   const named = Effect.fnUntraced(function*(part: PartKind, name: string) {
     const files = (yield* library.list).filter(({ format }) => format === "file")
     const [own, donor] = part.kinds
@@ -108,7 +111,8 @@ export const choose = Effect.fnUntraced(function*(
       sd_text_encoders.split(",").map((name) => name.trim()).filter((name) => name !== ""),
       (name) => named(texts, name)
     ),
-    prediction: sd_prediction_type === "Automatic" ? undefined : sd_prediction_type
+    prediction: sd_prediction_type === "Automatic" ? undefined : sd_prediction_type,
+    int8: unet_precision === "int8"
   }
 })
 
@@ -155,7 +159,7 @@ const vaeNamedLike = Effect.fnUntraced(function*(
  */
 export const assemble = Effect.fnUntraced(function*(
   own: Checkpoint,
-  { prediction, textEncoders, vae }: Omit<ModelParts, "place">,
+  { prediction, textEncoders, vae }: Omit<ModelParts, "int8" | "place">,
   library: Effect.Effect<ReadonlyArray<ModelFile>>
 ): Effect.fn.Return<Checkpoint, InvalidModelFile, Services> {
   const path = yield* Path.Path

@@ -35,6 +35,10 @@ export interface OpenOptions {
   readonly threads: number
   /** Whether its convolutions read across the edges. */
   readonly seamless: boolean
+  /** Whether its wide layers are computed in int8. */
+  readonly int8: boolean
+  /** The folder of integer weights; undefined where none are kept. */
+  readonly int8Cache?: string | undefined
   /**
    * Whether it shares the memory: it is unloaded when another one is opened or run, and loaded again when it is run.
    */

@@ -17,6 +17,7 @@ import type { MemoryEstimate } from "../model/LoadedModel.ts"
 import { available, held } from "./availableMemory.ts"
 import { Graph } from "./graph/Graph.ts"
 import { add, real, single } from "./graph/operators.ts"
+import { int8Graph, int8Outline } from "./int8.ts"
 import { loadProblem } from "./loadProblem.ts"
 import type { Command, NetworkInfo, OpenOptions, Reply, Request, Sessions, SharedTensor } from "./networkProtocol.ts"
 import * as Onnx from "./onnx/Onnx.ts"
@@ -109,8 +110,9 @@ const sessionOptions = ({ provider, threads }: OpenOptions) => ({
 })
 
 const create = async ({ isSliced, options: opening }: Opening): Promise<InferenceSession> => {
-  const { cache, file, graph, provider, seamless: isSeamless } = opening
+  const { cache, file, graph, int8: isInt8, provider } = opening
   const options = sessionOptions(opening)
+  if (isInt8) return await createInt8(opening, isSliced)
   if (graph !== undefined) {
     checkUnchanged(opening)
     const saved = cache === undefined ? undefined : findOptimised(cache, file, graph)
@@ -128,13 +130,37 @@ const create = async ({ isSliced, options: opening }: Opening): Promise<Inferenc
       extra: { session: { model_external_initializers_file_folder_path: parse(resolve(file)).root } }
     })
   }
-  if (!isSeamless && !isSliced) return await InferenceSession.create(file, options)
-  const bytes = await readFile(file)
-  const joined = isSeamless ? seamless(bytes) : bytes
-  return await InferenceSession.create(isSliced ? slicedAttention(joined) : joined, {
+  if (!opening.seamless && !isSliced) return await InferenceSession.create(file, options)
+  const bytes = await fileOf(opening)
+  return await InferenceSession.create(isSliced ? slicedAttention(bytes) : bytes, {
     ...options,
     // The folder of weights in external files.
     extra: { session: { model_external_initializers_file_folder_path: dirname(resolve(file)) } }
+  })
+}
+
+const fileOf = async ({ file, seamless: isSeamless }: OpenOptions): Promise<Uint8Array> => {
+  const bytes = await readFile(file)
+  return isSeamless ? seamless(bytes) : bytes
+}
+
+const createInt8 = async (opening: OpenOptions, isSliced: boolean): Promise<InferenceSession> => {
+  const { file, graph, int8Cache, provider, threads } = opening
+  if (provider !== "cpu") {
+    throw new Unloaded(`int8 is for the processor, not for ${provider}; set unet_precision to Automatic`, undefined)
+  }
+  checkUnchanged(opening)
+  const bytes = await int8Graph({
+    file,
+    bytes: graph?.bytes ?? await fileOf(opening),
+    isBuilt: graph !== undefined,
+    cache: int8Cache,
+    threads
+  })
+  return await InferenceSession.create(isSliced ? slicedAttention(bytes) : bytes, {
+    ...sessionOptions(opening),
+    graphOptimizationLevel: graph === undefined ? "all" : "disabled",
+    extra: { session: { model_external_initializers_file_folder_path: parse(resolve(file)).root } }
   })
 }
 
@@ -274,12 +300,14 @@ const ownMemory = ({ sliced, whole }: Network, form: Form): number => {
   return freed - Math.max(whole.weights, sliced.weights)
 }
 
-const graphOf = ({ isSliced, options: { file, graph, seamless: isSeamless } }: Opening): Onnx.Model | null => {
+const graphOf = ({ isSliced, options }: Opening): Onnx.Model | null => {
+  const { file, graph, int8: isInt8, seamless: isSeamless } = options
+  const read = isInt8 ? int8Outline : Onnx.read
   try {
     // What was built here attends by one operator, and is not sliced.
-    if (graph !== undefined) return isSliced ? null : Onnx.read(graph.bytes)
+    if (graph !== undefined) return isSliced ? null : read(graph.bytes)
     const bytes = skeleton(file)
-    const model = Onnx.read(isSeamless ? seamless(bytes) : bytes)
+    const model = read(isSeamless ? seamless(bytes) : bytes)
     const sliced = sketched(model)
     return isSliced ? sliced === model ? null : sliced : model
   } catch {

@@ -25,6 +25,7 @@ export interface Part {
   /** Whether the network runs apart from the others. */
   readonly background?: boolean | undefined
   readonly seamless?: boolean | undefined
+  readonly int8?: boolean | undefined
   /**
    * Each input with its dimensions: a number for one that is always the same, a name for one that has to vary,
    * undefined for one that may do either. The dimension "batch" may be fixed: rows go through the network so many at a
@@ -103,7 +104,11 @@ const typesOf = ({ inputs, outputs }: NetworkInfo): Opened["type"] => {
 // Opens a network and checks that it can be used as it will be.
 const openChecked = Effect.fnUntraced(function*(folder: ModelFolder, part: Part) {
   const { open } = yield* Networks
-  const network = yield* open(part.file, { background: part.background, seamless: part.seamless })
+  const network = yield* open(part.file, {
+    background: part.background,
+    seamless: part.seamless,
+    int8: part.int8
+  })
   const messages = [
     ...missing("inputs", network.inputs, Object.keys(part.inputs), part.hint),
     ...missing("outputs", network.outputs, part.outputs, part.hint),

@@ -939,6 +939,13 @@ export interface OptionsSnapshot {
    */
   readonly sd_prediction_type: "Automatic" | "epsilon" | "v_prediction"
   /**
+   * How the denoising network computes: Automatic as exactly as the device does, int8 faster on processors, and less
+   * exactly.
+   *
+   * Default: `"Automatic"`.
+   */
+  readonly unet_precision: "Automatic" | "int8"
+  /**
    * What a LoRA's tag is written with: the name that the file states of itself, where no other file states the same,
    * or the file's name. Both are read.
    *
@@ -1545,6 +1552,13 @@ export interface OptionsPatch {
    * Default: `"Automatic"`.
    */
   readonly sd_prediction_type?: "Automatic" | "epsilon" | "v_prediction"
+  /**
+   * How the denoising network computes: Automatic as exactly as the device does, int8 faster on processors, and less
+   * exactly.
+   *
+   * Default: `"Automatic"`.
+   */
+  readonly unet_precision?: "Automatic" | "int8"
   /**
    * What a LoRA's tag is written with: the name that the file states of itself, where no other file states the same,
    * or the file's name. Both are read.

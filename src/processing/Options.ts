@@ -71,6 +71,18 @@ const fields = {
       written: "unless default"
     })
   ),
+  unet_precision: Schema.Literals(["Automatic", "int8"]).pipe(
+    field({
+      title: "Precision",
+      description: "How the denoising network computes: Automatic as exactly as the device does, int8 faster on " +
+        "processors, and less exactly.",
+      group: "Model",
+      flag: "precision",
+      value: "name",
+      infotext: "Precision",
+      written: "unless default"
+    })
+  ),
   lora_preferred_name: Schema.Literals(["Alias from file", "Filename"]).pipe(
     field({
       title: "Name of LoRAs in tags",
@@ -753,6 +765,7 @@ const defaults: OptionsSnapshot = Object.freeze({
   sd_vae_overrides_per_model_preferences: true,
   sd_text_encoders: "",
   sd_prediction_type: "Automatic",
+  unet_precision: "Automatic",
   lora_preferred_name: "Alias from file",
   emphasis: "Original",
   comma_padding_backtrack: 20,

@@ -109,16 +109,26 @@ describe("serena txt2img", () => {
       const jpeg = `${outdir}/picture.jpg`
       const pixels = yield* Effect.promise(async () => new Uint8Array(await sharp(first.bytes).jpeg().toBuffer()))
       yield* fs.writeFile(jpeg, yield* withInfotext(pixels, first.infotext))
-      const [again, fromJpeg, other] = yield* Effect.all([
+      const [again, fromJpeg, other, rough] = yield* Effect.all([
         make("txt2img", "--from", first.path),
         make("demo", "--from", jpeg),
-        make("txt2img", "--from", first.path, "--seed", "5")
+        make("txt2img", "--from", first.path, "--seed", "5"),
+        make("txt2img", "--from", first.path, "--precision", "int8")
       ], { concurrency: 2 })
       assert.notStrictEqual(again.path, first.path)
       assert.deepStrictEqual(again.bytes, first.bytes)
       assert.deepStrictEqual(fromJpeg.bytes, first.bytes)
       assert.strictEqual(other.infotext, first.infotext.replace("Seed: 9", "Seed: 5"))
       assert.notDeepEqual(other.bytes, first.bytes)
+
+      assert.match(rough.infotext, /, Precision: int8, /)
+      assert.strictEqual(rough.infotext.replace(", Precision: int8", ""), first.infotext)
+      const [roughAgain, exact] = yield* Effect.all([
+        make("txt2img", "--from", rough.path),
+        make("txt2img", "--from", rough.path, "--precision", "Automatic")
+      ], { concurrency: 2 })
+      assert.deepStrictEqual(roughAgain.bytes, rough.bytes)
+      assert.deepStrictEqual(exact.bytes, first.bytes)
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
   it.live("takes seeds of 64 bits with all of their digits, from a flag and from an image", () =>

@@ -68,6 +68,7 @@ const groups: ReadonlyArray<{ readonly title: string; readonly settings: Readonl
         kind: "number",
         name: "CLIP_stop_at_last_layers"
       },
+      { kind: "choice", name: "unet_precision", choices: ["Automatic", "int8"] },
       { kind: "choice", name: "randn_source", choices: ["CPU", "GPU", "NV"] },
       { kind: "number", name: "eta_noise_seed_delta" },
       {

@@ -117,6 +117,7 @@ const size = `${given.size} x ${given.size}, 2 rows`
 const compared: ReadonlyArray<Compared> = [
   { name: `step, ${size}, beside a bare session`, other: "bare", isOver: false, aim: 1.01 },
   { name: "step with three LoRAs, beside one without", other: "loras", isOver: true, aim: 1.15 },
+  { name: "step in int8, beside one in float32", other: "int8", isOver: true, aim: 0.62 },
   ...(given.optimised
     ? [
       { name: "step, beside the saved optimised model", other: "optimised", isOver: false, aim: 1.2 },

@@ -2,12 +2,12 @@
  * One side of `npm run bench:checkpoint`, in a process of its own: it opens the UNet of a checkpoint, says what that
  * took, and then runs one step with two rows for each message.
  *
- *     side.ts serena|loras|kept|bare|optimised FILE SIDE
+ *     side.ts serena|loras|kept|int8|bare|optimised FILE SIDE
  *
  * `serena` opens and runs it as runs do, `loras` with three LoRAs of rank 16 over all projections of its attention,
- * `kept` from what `serena models optimize` keeps of it; `bare` gives the same graph to onnxruntime and does nothing
- * else; `optimised` runs the model that onnxruntime saves of it with all optimisations, which is the fastest form known
- * and as large as the weights in float32. SIDE is that of the latents.
+ * `kept` from what `serena models optimize` keeps of it, `int8` with its wide layers in that; `bare` gives the same
+ * graph to onnxruntime and does nothing else; `optimised` runs the model that onnxruntime saves of it with all
+ * optimisations, which is the fastest form known and as large as the weights in float32. SIDE is that of the latents.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
@@ -159,7 +159,7 @@ const serena = Effect.gen(function*() {
   const { dims, graph } = yield* graphOf
   const built = { file, graph: graph.file() }
   if (kind === "kept") yield* saveOptimised(cacheIn(folder), built)
-  const network = yield* (yield* Networks).open(built)
+  const network = yield* (yield* Networks).open(built, { int8: kind === "int8" })
   const inputs = Object.fromEntries(
     Object.entries(dims).map(([name, dims]) => [name, TensorBuffer.make("float32", dims)])
   )
