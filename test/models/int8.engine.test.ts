@@ -187,7 +187,7 @@ layer(Setting.layer.pipe(Layer.provideMerge(layerModels())))("a network in int8"
       assert.isTrue(anew.every((name) => !files.includes(name)))
     }))
 
-  it.effect("is refused where no layer is wide enough, and where its operators are too old", () =>
+  it.effect("is refused where no layer is wide enough, where its operators are too old, and on graphics cards", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const { folder } = yield* Setting
@@ -202,6 +202,10 @@ layer(Setting.layer.pipe(Layer.provideMerge(layerModels())))("a network in int8"
       }, Effect.scoped)
       assert.match(yield* refusal(17), /none of its layers can be computed in int8; set unet_precision to Automatic/)
       assert.match(yield* refusal(12), /its operators are of version 12; int8 needs version 13 or later/)
+      assert.match(
+        yield* Effect.provide(refusal(17), Layer.fresh(layerModels({ device: "webgpu" }))),
+        /int8 is for the processor, not for webgpu; set unet_precision to Automatic/
+      )
     }))
 })
 
