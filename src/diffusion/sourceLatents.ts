@@ -4,8 +4,8 @@
  */
 import * as Effect from "effect/Effect"
 import type { LatentShape } from "../core/LatentShape.ts"
-import * as Raster from "../core/Raster.ts"
 import * as Masks from "../images/Masks.ts"
+import * as RasterWork from "../images/RasterWork.ts"
 import { interpolate, resizing } from "../images/Resample.ts"
 import type { SourceChannels, SourceImage } from "../model/SourceChannels.ts"
 import { type ImagePlan, type PassPlan, placeOf, type SourcePixels } from "../planning/RunPlan.ts"
@@ -132,7 +132,7 @@ const channelsOf = Effect.fnUntraced(function*(
       const whole = image.width === pass.width && image.height === pass.height
         ? image
         : yield* resizing(image, pass.width, pass.height, "lanczos")
-      return yield* channelsFor(source, env, pass, { pixels: Raster.toPlanar(whole), hidden })
+      return yield* channelsFor(source, env, pass, { pixels: yield* RasterWork.planarOf(whole), hidden })
     })
   )
 })

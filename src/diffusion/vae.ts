@@ -3,7 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import type { LatentShape } from "../core/LatentShape.ts"
-import * as Raster from "../core/Raster.ts"
+import type { Raster } from "../core/Raster.ts"
+import * as RasterWork from "../images/RasterWork.ts"
 import type { NetworkError } from "../model/ModelError.ts"
 import { toPixels } from "./latents.ts"
 import { vaeFits } from "./memory.ts"
@@ -77,7 +78,7 @@ export const encode: (
 /**
  * An image as a latent, and the latent's shape: what does not fill a latent value at the right and the bottom is cut.
  */
-export const encodeRaster = Effect.fnUntraced(function*(env: VaeEnv, raster: Raster.Raster) {
+export const encodeRaster = Effect.fnUntraced(function*(env: VaeEnv, raster: Raster) {
   const { channels, scale: { space } } = env.model.latents
   const shape: LatentShape = {
     channels,
@@ -88,6 +89,6 @@ export const encodeRaster = Effect.fnUntraced(function*(env: VaeEnv, raster: Ras
   const [right, bottom] = [shape.width * space, shape.height * space]
   const whole = right === raster.width && bottom === raster.height
     ? raster
-    : Raster.crop(raster, { left: 0, top: 0, right, bottom })
-  return { shape, latent: yield* encode(env, Raster.toPlanar(whole), shape) }
+    : yield* RasterWork.cropping(raster, { left: 0, top: 0, right, bottom })
+  return { shape, latent: yield* encode(env, yield* RasterWork.planarOf(whole), shape) }
 })

@@ -5,7 +5,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type { Region } from "../core/Geometry.ts"
-import { crop, type Raster, toRgb } from "../core/Raster.ts"
+import { crop, type Raster, toPlanar, toRgb } from "../core/Raster.ts"
 import { away, type Parts } from "../core/Work.ts"
 import { grid, type GridOptions } from "./Grid.ts"
 import * as Masks from "./Masks.ts"
@@ -26,6 +26,14 @@ export const rgbOf = (raster: Raster, background: Colour): Effect.Effect<Raster>
 
 export function* rgbWork(raster: Raster, background: Colour): Parts<Raster> {
   return toRgb(raster, background)
+}
+
+/** See `toPlanar`. */
+export const planarOf = (raster: Raster): Effect.Effect<Float32Array> =>
+  away({ module, parts: planarWork }, [raster], samplesOf(raster) * effort)
+
+export function* planarWork(raster: Raster): Parts<Float32Array> {
+  return toPlanar(raster)
 }
 
 /** See `crop`. */
