@@ -53,6 +53,24 @@ interface Functions {
    * differ in its last bit from what doubles give, or in the sign of a zero; `doubtful` has their numbers.
    */
   readonly normals: (words: number, to: number, blocks: number, doubtful: number) => number
+  /**
+   * L*a*b* of RGB, three bytes for each pixel, by a table of the linear number of each sample. Pixels are converted in
+   * fours, and 4 bytes behind them are written. Returns how many have a byte that may be the next one; `doubtful` has
+   * their numbers, which may lie beyond the last pixel.
+   */
+  readonly toLab: (from: number, to: number, pixels: number, linear: number, doubtful: number) => number
+  /**
+   * RGB of L*a*b* at the luminosity of `result`, in the same way. The four tables of 256 single numbers have the cones'
+   * part of L, the luminance of L, and the steps of a and b. Doubtful are pixels that leave the range, too.
+   */
+  readonly recolour: (
+    from: number,
+    result: number,
+    to: number,
+    pixels: number,
+    tables: number,
+    doubtful: number
+  ) => number
 }
 
 // WebAssembly is known to every engine, but not to the types of Node.

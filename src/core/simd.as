@@ -475,3 +475,227 @@ export function normals(words: usize, out: usize, blocks: i32, doubtful: usize):
   }
   return count
 }
+
+// --- Colours, four pixels at a time, in single precision: good enough for all but a few
+
+// Of numbers from 0.003 to 2: a guess by the exponent, and twice a step of Halley's.
+@inline
+function cubeRoot(x: v128): v128 {
+  const third = i32x4.trunc_sat_f32x4_s(f32x4.mul(f32x4.convert_i32x4_s(x), f32x4.splat(1.0 / 3.0)))
+  return nearer(nearer(i32x4.add(third, i32x4.splat(709921077)), x), x)
+}
+
+@inline
+function nearer(root: v128, x: v128): v128 {
+  const cube = f32x4.mul(f32x4.mul(root, root), root)
+  const off = f32x4.div(f32x4.sub(cube, x), f32x4.add(f32x4.add(cube, cube), x))
+  return f32x4.sub(root, f32x4.mul(root, off))
+}
+
+@inline
+function scaled(a: v128, factor: f32): v128 {
+  return f32x4.mul(a, f32x4.splat(factor))
+}
+
+// Numbers of a table for the bytes at `at` and every third one after it.
+@inline
+function looked(table: usize, at: usize): v128 {
+  let found = v128.load32_zero(table + 4 * <usize> load<u8>(at))
+  found = v128.load32_lane(table + 4 * <usize> load<u8>(at, 3), found, 1)
+  found = v128.load32_lane(table + 4 * <usize> load<u8>(at, 6), found, 2)
+  return v128.load32_lane(table + 4 * <usize> load<u8>(at, 9), found, 3)
+}
+
+@inline
+function cone(value: v128): v128 {
+  const bright = f32x4.gt(value, f32x4.splat(0.008856))
+  return v128.bitselect(
+    cubeRoot(f32x4.max(value, f32x4.splat(0.008))),
+    f32x4.add(scaled(value, 7.787), f32x4.splat(16.0 / 116.0)),
+    bright
+  )
+}
+
+// Whether a number is nearer than `margin` to one that would be rounded otherwise; numbers have 0.5 added already.
+@inline
+function isUnsure(raised: v128, margin: v128): v128 {
+  const rest = f32x4.sub(raised, f32x4.floor(raised))
+  return f32x4.gt(
+    f32x4.abs(f32x4.sub(rest, f32x4.splat(0.5))),
+    f32x4.sub(f32x4.splat(0.5), margin)
+  )
+}
+
+@inline
+function byte(raised: v128): v128 {
+  return i32x4.min_s(i32x4.trunc_sat_f32x4_u(raised), i32x4.splat(255))
+}
+
+// Three bytes of each number, of which there are room for sixteen.
+@inline
+function storeTriples(to: usize, first: v128, second: v128, third: v128): void {
+  const packed = v128.or(first, v128.or(i32x4.shl(second, 8), i32x4.shl(third, 16)))
+  v128.store(to, i8x16.swizzle(packed, i8x16(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1)))
+}
+
+// Notes which of four pixels are marked.
+@inline
+function noted(marks: v128, pixel: i32, list: usize, count: i32): i32 {
+  for (let bits = i32x4.bitmask(marks); bits !== 0; bits &= bits - 1) {
+    store<i32>(list + 4 * count, pixel + ctz(bits))
+    count++
+  }
+  return count
+}
+
+export function toLab(from: usize, to: usize, pixels: i32, linear: usize, doubtful: usize): i32 {
+  let count = 0
+  for (let pixel = 0; pixel < pixels; pixel += 4) {
+    const red = looked(linear, from)
+    const green = looked(linear, from + 1)
+    const blue = looked(linear, from + 2)
+    const luminance = f32x4.add(f32x4.add(scaled(red, 0.212671), scaled(green, 0.71516)), scaled(blue, 0.072169))
+    const x = cone(f32x4.add(
+      f32x4.add(scaled(red, 0.412453 / 0.950456), scaled(green, 0.35758 / 0.950456)),
+      scaled(blue, 0.180423 / 0.950456)
+    ))
+    const y = cone(luminance)
+    const z = cone(f32x4.add(
+      f32x4.add(scaled(red, 0.019334 / 1.088754), scaled(green, 0.119193 / 1.088754)),
+      scaled(blue, 0.950227 / 1.088754)
+    ))
+    const bright = f32x4.gt(luminance, f32x4.splat(0.008856))
+    const l = f32x4.add(
+      v128.bitselect(
+        f32x4.sub(scaled(y, 116.0 * 2.55), f32x4.splat(16.0 * 2.55)),
+        scaled(luminance, 903.3 * 2.55),
+        bright
+      ),
+      f32x4.splat(0.5)
+    )
+    const a = f32x4.add(scaled(f32x4.sub(x, y), 500), f32x4.splat(128.5))
+    const b = f32x4.add(scaled(f32x4.sub(y, z), 200), f32x4.splat(128.5))
+    const margin = f32x4.splat(0.001)
+    const unsure = v128.or(isUnsure(l, margin), v128.or(isUnsure(a, margin), isUnsure(b, margin)))
+    storeTriples(to, byte(l), byte(a), byte(b))
+    count = noted(unsure, pixel, doubtful, count)
+    from += 12
+    to += 12
+  }
+  return count
+}
+
+@inline
+function fromCone(value: v128): v128 {
+  return v128.bitselect(
+    f32x4.mul(f32x4.mul(value, value), value),
+    scaled(f32x4.sub(value, f32x4.splat(16.0 / 116.0)), 1.0 / 7.787),
+    f32x4.gt(value, f32x4.splat(0.206893))
+  )
+}
+
+// A sample from 0 to 255, with 0.5 added.
+@inline
+function encoded(linear: v128): v128 {
+  const root = f32x4.sqrt(f32x4.sqrt(linear))
+  const power = f32x4.mul(root, f32x4.sqrt(cubeRoot(f32x4.max(linear, f32x4.splat(0.003)))))
+  return f32x4.add(
+    v128.bitselect(
+      scaled(linear, 12.92 * 255.0),
+      f32x4.sub(scaled(power, 1.055 * 255.0), f32x4.splat(0.055 * 255.0)),
+      f32x4.le(linear, f32x4.splat(0.0031308))
+    ),
+    f32x4.splat(0.5)
+  )
+}
+
+@inline
+function between(value: v128): v128 {
+  return f32x4.min(f32x4.max(value, f32x4.splat(0)), f32x4.splat(1))
+}
+
+// The dark end of the curve is steep.
+@inline
+function isUnsureSample(linear: v128, raised: v128): v128 {
+  return isUnsure(
+    raised,
+    v128.bitselect(f32x4.splat(0.002), f32x4.splat(0.012), f32x4.gt(linear, f32x4.splat(0.1)))
+  )
+}
+
+@inline
+function luminosity(red: v128, green: v128, blue: v128): v128 {
+  return i32x4.add(
+    i32x4.add(i32x4.mul(red, i32x4.splat(299)), i32x4.mul(green, i32x4.splat(587))),
+    i32x4.mul(blue, i32x4.splat(114))
+  )
+}
+
+export function recolour(
+  from: usize,
+  result: usize,
+  to: usize,
+  pixels: i32,
+  tables: usize,
+  doubtful: usize
+): i32 {
+  let count = 0
+  for (let pixel = 0; pixel < pixels; pixel += 4) {
+    const y = looked(tables, from)
+    const luminance = looked(tables + 1024, from)
+    const x = scaled(fromCone(f32x4.add(y, looked(tables + 2048, from + 1))), 0.950456)
+    const z = scaled(fromCone(f32x4.sub(y, looked(tables + 3072, from + 2))), 1.088754)
+    const linearRed = between(
+      f32x4.sub(f32x4.sub(scaled(x, 3.240479), scaled(luminance, 1.53715)), scaled(z, 0.498535))
+    )
+    const linearGreen = between(
+      f32x4.add(f32x4.sub(scaled(luminance, 1.875991), scaled(x, 0.969256)), scaled(z, 0.041556))
+    )
+    const linearBlue = between(
+      f32x4.add(f32x4.sub(scaled(x, 0.055648), scaled(luminance, 0.204043)), scaled(z, 1.057311))
+    )
+    const raisedRed = encoded(linearRed)
+    const raisedGreen = encoded(linearGreen)
+    const raisedBlue = encoded(linearBlue)
+    let unsure = v128.or(
+      isUnsureSample(linearRed, raisedRed),
+      v128.or(isUnsureSample(linearGreen, raisedGreen), isUnsureSample(linearBlue, raisedBlue))
+    )
+    const red = byte(raisedRed)
+    const green = byte(raisedGreen)
+    const blue = byte(raisedBlue)
+    const wanted = v128.load(result)
+    const moved = i32x4.sub(
+      luminosity(
+        i8x16.swizzle(wanted, i8x16(0, -1, -1, -1, 3, -1, -1, -1, 6, -1, -1, -1, 9, -1, -1, -1)),
+        i8x16.swizzle(wanted, i8x16(1, -1, -1, -1, 4, -1, -1, -1, 7, -1, -1, -1, 10, -1, -1, -1)),
+        i8x16.swizzle(wanted, i8x16(2, -1, -1, -1, 5, -1, -1, -1, 8, -1, -1, -1, 11, -1, -1, -1))
+      ),
+      luminosity(red, green, blue)
+    )
+    // Whole steps of a thousand, rounded: never negative, as 256 of them are added.
+    const raised = i32x4.add(moved, i32x4.splat(256500))
+    let steps = i32x4.trunc_sat_f32x4_s(scaled(f32x4.convert_i32x4_s(raised), 0.001))
+    const rest = i32x4.sub(raised, i32x4.mul(steps, i32x4.splat(1000)))
+    steps = i32x4.add(steps, i32x4.shr_s(rest, 31))
+    steps = i32x4.sub(steps, i32x4.ge_s(rest, i32x4.splat(1000)))
+    const tie = i32x4.eq(raised, i32x4.mul(steps, i32x4.splat(1000)))
+    const lowest = i32x4.mul(i32x4.min_s(red, i32x4.min_s(green, blue)), i32x4.splat(1000))
+    const highest = i32x4.mul(i32x4.max_s(red, i32x4.max_s(green, blue)), i32x4.splat(1000))
+    unsure = v128.or(unsure, v128.or(tie, i32x4.lt_s(i32x4.add(lowest, moved), i32x4.splat(0))))
+    unsure = v128.or(unsure, i32x4.gt_s(i32x4.add(highest, moved), i32x4.splat(255000)))
+    const by = i32x4.sub(steps, i32x4.splat(256))
+    const mask = i32x4.splat(255)
+    storeTriples(
+      to,
+      v128.and(i32x4.add(red, by), mask),
+      v128.and(i32x4.add(green, by), mask),
+      v128.and(i32x4.add(blue, by), mask)
+    )
+    count = noted(unsure, pixel, doubtful, count)
+    from += 12
+    result += 12
+    to += 12
+  }
+  return count
+}

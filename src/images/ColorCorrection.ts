@@ -10,8 +10,9 @@
  */
 import type * as Effect from "effect/Effect"
 import { type Raster, withoutAlpha } from "../core/Raster.ts"
+import * as Simd from "../core/Simd.ts"
 import { away, type Parts } from "../core/Work.ts"
-import { fromLab, toLab } from "./Lab.ts"
+import { fromLab, tablesOf, toLab } from "./Lab.ts"
 import { byLines, eachPixel, linesOf, samplesOf } from "./Parts.ts"
 
 /** How often each value occurs: 256 counts for each of L, a and b. */
@@ -39,21 +40,53 @@ function* applyInParts(histograms: Histograms, result: Raster): Parts<Raster> {
   const lab = yield* eachPixel(result, 3, labOf, effort)
   const own = yield* histogramsOf(lab.data)
   const [l, a, b] = [matching(own.l, histograms.l), matching(own.a, histograms.a), matching(own.b, histograms.b)]
+  const tables = tablesOf(l, a, b)
   return yield* eachPixel(result, 3, (lines, from) => {
     const { data } = linesOf(lab, from, from + lines.height)
-    for (let i = 0; i < data.length; i += 3) {
-      data[i] = l[data[i] as number] as number
-      data[i + 1] = a[data[i + 1] as number] as number
-      data[i + 2] = b[data[i + 2] as number] as number
-    }
-    const corrected = fromLab(data)
-    takeLuminosity(corrected, withoutAlpha(lines).data)
-    return { ...lines, channels: 3, data: corrected }
+    return { ...lines, channels: 3, data: recoloured(data, withoutAlpha(lines).data, { l, a, b }, tables) }
   }, effort)
 }
 
+/** For each value the one that takes its place. */
+interface Matched {
+  readonly l: Uint8Array
+  readonly a: Uint8Array
+  readonly b: Uint8Array
+}
+
+const recoloured = (lab: Uint8Array, of: Uint8Array, { a, b, l }: Matched, tables: Float32Array): Uint8Array => {
+  const pixels = lab.length / 3
+  const { recolour } = Simd.open()
+  const numbers = Simd.put(tables)
+  const from = Simd.put(lab, 16)
+  const result = Simd.put(of, 16)
+  const to = Simd.room(lab.length + 16)
+  const list = Simd.room(4 * pixels + 16)
+  const doubts = recolour(from, result, to, pixels, numbers, list)
+  const rgb = Simd.bytesAt(to, lab.length).slice()
+  const doubtful = Simd.intsAt(list, doubts).filter((pixel) => pixel < pixels)
+  // The doubtful pixels as an image of their own.
+  const matched = new Uint8Array(3 * doubtful.length)
+  const wanted = new Uint8Array(3 * doubtful.length)
+  for (let i = 0; i < doubtful.length; i++) {
+    const at = 3 * (doubtful[i] as number)
+    matched[3 * i] = l[lab[at] as number] as number
+    matched[3 * i + 1] = a[lab[at + 1] as number] as number
+    matched[3 * i + 2] = b[lab[at + 2] as number] as number
+    for (let channel = 0; channel < 3; channel++) wanted[3 * i + channel] = of[at + channel] as number
+  }
+  const exact = fromLab(matched)
+  takeLuminosity(exact, wanted)
+  for (let i = 0; i < doubtful.length; i++) {
+    for (let channel = 0; channel < 3; channel++) {
+      rgb[3 * (doubtful[i] as number) + channel] = exact[3 * i + channel] as number
+    }
+  }
+  return rgb
+}
+
 /** Of a conversion, per pixel. */
-const effort = 16
+const effort = 4
 
 const labOf = (lines: Raster): Raster => ({ ...lines, channels: 3, data: toLab(withoutAlpha(lines).data) })
 

@@ -1,9 +1,10 @@
 /**
  * CIE L*a*b* of 8 bits, with OpenCV's scaling: L as 0 to 255, a and b with 128 for none.
  *
- * The bytes are those of the formulas in doubles, rounded; tables only find most of them sooner. They are made when
- * the first colour is converted.
+ * The bytes are those of the formulas in doubles, rounded. Vectors of single numbers find most of them sooner; what is
+ * too near to another byte is computed again.
  */
+import * as Simd from "../core/Simd.ts"
 
 // The white of D65, and the curve of sRGB.
 const whiteX = 0.950456
@@ -26,18 +27,9 @@ const toLightness = (luminance: number): number =>
 const encoded = (value: number): number =>
   toByte((value <= 0.0031308 ? value * 12.92 : 1.055 * value ** (1 / 2.4) - 0.055) * 255)
 
-/** 1 in the fixed point of curves. */
-const point = 2 ** 21
-
-/** A half more than 128, the value of no colour, so that whole parts are rounded numbers. */
-const middle = 128.5 * point
-
 // Tables are constants, which loops read faster, and filled when they are needed.
 const linear = new Float64Array(256)
-/** The parts that a red sample has in X, Y and Z, of which the white is 2^24; after them those of green and of blue. */
-const parts = new Int32Array(9 * 256)
-const cones = new Int32Array(2 ** 14 + 2)
-const lightnesses = new Int32Array(2 ** 14 + 2)
+const linearSingle = new Float32Array(256)
 /** Of each L, a and b: its part in the cones' numbers, and the luminance of L. */
 const conesOfL = new Float64Array(256)
 const luminances = new Float64Array(256)
@@ -59,15 +51,7 @@ const fill = (): void => {
     stepsB[value] = (value - 128) / 200
     firsts[value] = firstOf(value)
   }
-  const red = [0.412453 / whiteX, 0.212671, 0.019334 / whiteZ]
-  const green = [0.35758 / whiteX, 0.71516, 0.119193 / whiteZ]
-  const blue = [0.180423 / whiteX, 0.072169, 0.950227 / whiteZ]
-  const shares = [...red, ...green, ...blue]
-  parts.set(shares.flatMap((share) => Array.from(linear, (value) => Math.round(value * share * 2 ** 24))))
-  for (let place = 0; place < cones.length; place++) {
-    cones[place] = Math.round(toCone(place / 2 ** 14) * point)
-    lightnesses[place] = Math.round((toLightness(place / 2 ** 14) + 0.5) * point)
-  }
+  linearSingle.set(linear)
   for (let place = 0; place < encodings.length; place++) encodings[place] = encoded(place / 4096)
 }
 
@@ -88,49 +72,28 @@ const firstOf = (byte: number): number => {
   return above
 }
 
-// A curve is taken for a line between its 2^14 places.
-const along = (curve: Int32Array, sum: number): number => {
-  const place = sum >> 10
-  const value = curve[place] as number
-  return (value + (((sum & 1023) * ((curve[place + 1] as number) - value)) >> 10)) | 0
-}
-
-/**
- * More than what sums and curves are off by, in their fixed point. The second derivative of `toCone` is largest at
- * 0.008856, where a line is off by 0.6; with all that is rounded a cone is off by less than 4, and so `a` by 4,000, `b`
- * by 1,600 and a lightness by 3,000.
- */
-const doubt = 2 ** 12
-
-// The whole part: 256 where it may be another.
-const sureByte = (value: number): number => {
-  const rest = value & (point - 1)
-  return rest > doubt && rest < point - doubt ? value >> 21 : 256
-}
-
 /** `[..., 3]`, from sRGB. */
 export const toLab = (rgb: Uint8Array): Uint8Array => {
   fillOnce()
-  const lab = new Uint8Array(rgb.length)
-  for (let i = 0; i < rgb.length; i += 3) {
-    const red = rgb[i] as number
-    const green = rgb[i + 1] as number
-    const blue = rgb[i + 2] as number
-    const x = along(cones, (parts[red] as number) + (parts[green + 768] as number) + (parts[blue + 1536] as number) | 0)
-    const sum = (parts[red + 256] as number) + (parts[green + 1024] as number) + (parts[blue + 1792] as number) | 0
-    const y = along(cones, sum)
-    const z = along(
-      cones,
-      (parts[red + 512] as number) + (parts[green + 1280] as number) + (parts[blue + 2048] as number) | 0
-    )
-    const lightness = sureByte(along(lightnesses, sum))
-    const a = sureByte((Math.imul(500, x - y) + middle) | 0)
-    const b = sureByte((Math.imul(200, y - z) + middle) | 0)
-    if ((lightness | a | b) < 256) {
-      lab[i] = lightness
-      lab[i + 1] = a
-      lab[i + 2] = b
-    } else exactLab(lab, i, linear[red] as number, linear[green] as number, linear[blue] as number)
+  const pixels = rgb.length / 3
+  const { toLab } = Simd.open()
+  const table = Simd.put(linearSingle)
+  const from = Simd.put(rgb, 16)
+  const to = Simd.room(rgb.length + 16)
+  const list = Simd.room(4 * pixels + 16)
+  const doubts = toLab(from, to, pixels, table, list)
+  const lab = Simd.bytesAt(to, rgb.length).slice()
+  for (const pixel of Simd.intsAt(list, doubts)) {
+    const at = 3 * pixel
+    if (pixel < pixels) {
+      exactLab(
+        lab,
+        at,
+        linear[rgb[at] as number] as number,
+        linear[rgb[at + 1] as number] as number,
+        linear[rgb[at + 2] as number] as number
+      )
+    }
   }
   return lab
 }
@@ -166,4 +129,11 @@ export const fromLab = (lab: Uint8Array): Uint8Array => {
     rgb[i + 2] = encodedFast(0.055648 * x - 0.204043 * luminance + 1.057311 * z)
   }
   return rgb
+}
+
+/** What `recolour` of `Simd` reads for values of L, a and b that stand for others. */
+export const tablesOf = (l: Uint8Array, a: Uint8Array, b: Uint8Array): Float32Array => {
+  fillOnce()
+  const read = (values: Uint8Array, table: Float64Array) => Array.from(values, (value) => table[value] as number)
+  return Float32Array.from([...read(l, conesOfL), ...read(l, luminances), ...read(a, stepsA), ...read(b, stepsB)])
 }

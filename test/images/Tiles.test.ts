@@ -100,6 +100,25 @@ describe("grid", () => {
     assertClose(throughTiles(planes, channels, grid), planes)
   })
 
+  it.prop("adds numbers as doubles do", [grids, int(1, 4)], ([grid, channels]) => {
+    const { columns, rows } = grid
+    const values = numbers(channels * rows.tile * columns.tile)
+    const sum = numbers(channels * rows.length * columns.length)
+    const wanted = Float32Array.from(sum)
+    for (const tile of grid.tiles) {
+      Tiles.add(sum, values, channels, grid, tile)
+      for (let i = 0; i < values.length; i++) {
+        const [y, x] = [Math.floor(i / columns.tile) % rows.tile, i % columns.tile]
+        const line = Math.floor(i / columns.tile / rows.tile) * rows.length +
+          ((rows.starts[tile.row] ?? NaN) + y) % rows.length
+        const at = line * columns.length + ((columns.starts[tile.column] ?? NaN) + x) % columns.length
+        const weight = (rows.weights[tile.row]?.[y] ?? NaN) * (columns.weights[tile.column]?.[x] ?? NaN)
+        wanted[at] = (wanted[at] ?? NaN) + weight * (values[i] ?? NaN)
+      }
+    }
+    assert.deepStrictEqual(sum, wanted)
+  })
+
   it.prop("has the same tiles at another scale", [grids, int(1, 4)], ([grid, factor]) => {
     const large = Tiles.scaled(grid, factor)
     assert.deepStrictEqual(large.tiles, grid.tiles)
