@@ -84,28 +84,32 @@ const startThread = (): Thread => {
 /** Bytes that are copied at a time, in about a millisecond. */
 const copiedAtOnce = 4 * 2 ** 20
 
-// Large arrays of bytes move to memory that both threads see, in turns; a message would copy them without a pause.
+// Large arrays of bytes and of single numbers move to memory that both threads see, in turns; a message would copy them
+// without a pause.
 const shareable = (value: unknown): Effect.Effect<unknown> =>
-  value instanceof Uint8Array
-    ? value.length <= copiedAtOnce || value.buffer instanceof SharedArrayBuffer
+  value instanceof Uint8Array || value instanceof Float32Array
+    ? value.byteLength <= copiedAtOnce || value.buffer instanceof SharedArrayBuffer
       ? Effect.succeed(value)
       : inTurns(() => sharing(value))
     : Array.isArray(value)
     ? Effect.forEach(value, shareable)
     : typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
     ? Effect.map(
-      Effect.forEach(Object.entries(value), ([key, field]) =>
-        Effect.map(shareable(field), (sent) => [key, sent] as const)),
-      (fields) =>
-        Object.fromEntries(fields)
+      Effect.forEach(
+        Object.entries(value),
+        ([key, field]) => Effect.map(shareable(field), (sent) => [key, sent] as const)
+      ),
+      (fields) => Object.fromEntries(fields)
     )
     : Effect.succeed(value)
 
-function* sharing(bytes: Uint8Array): Parts<Uint8Array> {
-  const shared = new Uint8Array(new SharedArrayBuffer(bytes.length))
+function* sharing(values: Float32Array | Uint8Array): Parts<Float32Array | Uint8Array> {
+  const shared = new SharedArrayBuffer(values.byteLength)
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+  const copy = new Uint8Array(shared)
   for (let from = 0; from < bytes.length; from += copiedAtOnce) {
-    shared.set(bytes.subarray(from, from + copiedAtOnce), from)
+    copy.set(bytes.subarray(from, from + copiedAtOnce), from)
     yield
   }
-  return shared
+  return values instanceof Float32Array ? new Float32Array(shared) : copy
 }

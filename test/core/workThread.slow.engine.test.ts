@@ -6,6 +6,7 @@ import * as Fiber from "effect/Fiber"
 import type { Raster } from "../../src/core/Raster.ts"
 import * as Work from "../../src/core/Work.ts"
 import * as WorkThreads from "../../src/core/WorkThreads.ts"
+import { pixelsInParts, toPixels } from "../../src/diffusion/latents.ts"
 import { resizeInParts, resizing } from "../../src/images/Resample.ts"
 import { resize } from "../images/whole.ts"
 import { mainThreadShare } from "../mainThread.ts"
@@ -35,6 +36,15 @@ layer(WorkThreads.layer)("a thread for long work", (it) => {
         assert.isTrue(Buffer.from(made.data.buffer).equals(expected.data))
         assert.isTrue(Buffer.from(before.buffer).equals(image.data))
         assert.instanceOf(made.data.buffer, ArrayBuffer)
+      }
+    }))
+
+  it.effect("gives the same pixels for many numbers and for few", () =>
+    Effect.gen(function*() {
+      for (const { data } of [noise(300, 200), noise(1500, 950)]) {
+        const planar = Float32Array.from(data, (value) => value / 100 - 1.2)
+        const pixels = yield* toPixels(planar)
+        assert.isTrue(Buffer.from(pixels.buffer).equals(Work.atOnce(pixelsInParts(planar))))
       }
     }))
 
