@@ -52,14 +52,16 @@ const picture = (side: number): Raster => ({
   })
 })
 
-const tiny = picture(256)
-const darker = { ...tiny, data: tiny.data.map((value) => value * 0.8 + 20) }
-await row(
-  "colour correction, 256",
-  () => correct(tiny, darker),
-  "the formulas, pixel by pixel",
-  () => plain.correct(tiny, darker)
-)
+for (const side of [256, 1024]) {
+  const original = picture(side)
+  const darker = { ...original, data: original.data.map((value) => value * 0.8 + 20) }
+  await row(
+    `colour correction, ${side}`,
+    () => correct(original, darker),
+    "the formulas, pixel by pixel",
+    () => plain.correct(original, darker)
+  )
+}
 
 const mask: Raster = {
   width: 2048,
