@@ -73,9 +73,8 @@ const controlUnit = Schema.Struct({
   control_mode: withDefault(Schema.Literals(["balanced", "prompt", "control"]), "balanced").pipe(
     field({
       title: "Control mode",
-      description:
-        "What counts more where they disagree: prompt gives the deeper layers more weight than the others, " +
-        "control does so for the prompt and leaves the negative prompt alone.",
+      description: "What counts more where they disagree: prompt gives the deeper layers more weight, control " +
+        "does so for the prompt and leaves the negative prompt alone.",
       group: "ControlNet"
     })
   ),

@@ -58,8 +58,8 @@ export interface ControlUnit {
    */
   readonly guidance_end: number
   /**
-   * What counts more where they disagree: prompt gives the deeper layers more weight than the others, control does
-   * so for the prompt and leaves the negative prompt alone.
+   * What counts more where they disagree: prompt gives the deeper layers more weight, control does so for the prompt
+   * and leaves the negative prompt alone.
    *
    * Default: `"balanced"`.
    */
@@ -154,8 +154,8 @@ export interface ControlUnitInput {
    */
   readonly guidance_end?: number
   /**
-   * What counts more where they disagree: prompt gives the deeper layers more weight than the others, control does
-   * so for the prompt and leaves the negative prompt alone.
+   * What counts more where they disagree: prompt gives the deeper layers more weight, control does so for the prompt
+   * and leaves the negative prompt alone.
    *
    * Default: `"balanced"`.
    */
@@ -914,14 +914,14 @@ export interface OptionsSnapshot {
    */
   readonly sd_model_checkpoint: string
   /**
-   * VAE of checkpoints: a file by its name; None for the checkpoint's own; Automatic for the one that is named like
-   * the checkpoint, or else its own.
+   * VAE of checkpoints: a file by its name; None for the checkpoint's own; Automatic for the one named like the
+   * checkpoint, or else its own.
    *
    * Text, at most 1000 characters. Default: `"Automatic"`.
    */
   readonly sd_vae: string
   /**
-   * Whether sd_vae, unless Automatic, counts more than a VAE that is named like the checkpoint.
+   * Whether sd_vae, unless Automatic, counts more than a VAE named like the checkpoint.
    *
    * Default: `true`.
    */
@@ -939,15 +939,14 @@ export interface OptionsSnapshot {
    */
   readonly sd_prediction_type: "Automatic" | "epsilon" | "v_prediction"
   /**
-   * How the denoising network computes: Automatic as exactly as the device does, int8 faster on processors, and less
-   * exactly.
+   * How the denoising network computes; int8 is faster, and less exact.
    *
    * Default: `"Automatic"`.
    */
   readonly unet_precision: "Automatic" | "int8"
   /**
-   * What a LoRA's tag is written with: the name that the file states of itself, where no other file states the same,
-   * or the file's name. Both are read.
+   * What a LoRA's tag is written with: the name that the file states of itself, where no other states the same, or
+   * the file's name. Both are read.
    *
    * Default: `"Alias from file"`.
    */
@@ -1528,14 +1527,14 @@ export interface OptionsPatch {
    */
   readonly sd_model_checkpoint?: string
   /**
-   * VAE of checkpoints: a file by its name; None for the checkpoint's own; Automatic for the one that is named like
-   * the checkpoint, or else its own.
+   * VAE of checkpoints: a file by its name; None for the checkpoint's own; Automatic for the one named like the
+   * checkpoint, or else its own.
    *
    * Text, at most 1000 characters. Default: `"Automatic"`.
    */
   readonly sd_vae?: string
   /**
-   * Whether sd_vae, unless Automatic, counts more than a VAE that is named like the checkpoint.
+   * Whether sd_vae, unless Automatic, counts more than a VAE named like the checkpoint.
    *
    * Default: `true`.
    */
@@ -1553,15 +1552,14 @@ export interface OptionsPatch {
    */
   readonly sd_prediction_type?: "Automatic" | "epsilon" | "v_prediction"
   /**
-   * How the denoising network computes: Automatic as exactly as the device does, int8 faster on processors, and less
-   * exactly.
+   * How the denoising network computes; int8 is faster, and less exact.
    *
    * Default: `"Automatic"`.
    */
   readonly unet_precision?: "Automatic" | "int8"
   /**
-   * What a LoRA's tag is written with: the name that the file states of itself, where no other file states the same,
-   * or the file's name. Both are read.
+   * What a LoRA's tag is written with: the name that the file states of itself, where no other states the same, or
+   * the file's name. Both are read.
    *
    * Default: `"Alias from file"`.
    */
@@ -2204,7 +2202,7 @@ export interface Limits {
   readonly max_prompt_bytes: number
   /**
    * Most chunks of 77 tokens that all texts of a prompt take together: prompt editing and AND make several texts of
-   * one, each as long as the longest. 100 kB of plain words take about 300.
+   * one, each as long as the longest.
    *
    * Whole number, at least 1. Default: `2048`.
    */
@@ -2282,7 +2280,7 @@ export interface LimitsInput {
   readonly max_prompt_bytes?: number
   /**
    * Most chunks of 77 tokens that all texts of a prompt take together: prompt editing and AND make several texts of
-   * one, each as long as the longest. 100 kB of plain words take about 300.
+   * one, each as long as the longest.
    *
    * Whole number, at least 1. Default: `2048`.
    */

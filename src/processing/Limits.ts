@@ -130,7 +130,7 @@ const limits = Schema.Struct({
     field({
       title: "Most chunks of a prompt",
       description: "Most chunks of 77 tokens that all texts of a prompt take together: prompt editing and AND make " +
-        "several texts of one, each as long as the longest. 100 kB of plain words take about 300.",
+        "several texts of one, each as long as the longest.",
       group: "Limits",
       flag: "max-prompt-chunks",
       value: "integer"

@@ -40,8 +40,8 @@ const fields = {
     field({
       title: "SD VAE",
       description:
-        "VAE of checkpoints: a file by its name; None for the checkpoint's own; Automatic for the one that " +
-        "is named like the checkpoint, or else its own.",
+        "VAE of checkpoints: a file by its name; None for the checkpoint's own; Automatic for the one named like the " +
+        "checkpoint, or else its own.",
       group: "Model",
       infotext: "VAE"
     })
@@ -49,7 +49,7 @@ const fields = {
   sd_vae_overrides_per_model_preferences: Schema.Boolean.pipe(
     field({
       title: "Selected VAE overrides per-model preferences",
-      description: "Whether sd_vae, unless Automatic, counts more than a VAE that is named like the checkpoint.",
+      description: "Whether sd_vae, unless Automatic, counts more than a VAE named like the checkpoint.",
       group: "Model"
     })
   ),
@@ -74,8 +74,7 @@ const fields = {
   unet_precision: Schema.Literals(["Automatic", "int8"]).pipe(
     field({
       title: "Precision",
-      description: "How the denoising network computes: Automatic as exactly as the device does, int8 faster on " +
-        "processors, and less exactly.",
+      description: "How the denoising network computes; int8 is faster, and less exact.",
       group: "Model",
       flag: "precision",
       value: "name",
@@ -86,8 +85,9 @@ const fields = {
   lora_preferred_name: Schema.Literals(["Alias from file", "Filename"]).pipe(
     field({
       title: "Name of LoRAs in tags",
-      description: "What a LoRA's tag is written with: the name that the file states of itself, where no other file " +
-        "states the same, or the file's name. Both are read.",
+      description:
+        "What a LoRA's tag is written with: the name that the file states of itself, where no other states " +
+        "the same, or the file's name. Both are read.",
       group: "Extra networks"
     })
   ),
