@@ -125,7 +125,7 @@ const channelsOf = Effect.fnUntraced(function*(
   { images, mask }: SourcePixels,
   pass: PassPlan
 ) {
-  const hidden = mask && Float32Array.from(mask.pass.data, (value) => Math.round(value / 255))
+  const hidden = mask && (yield* Masks.latentMasking(mask.pass, mask.pass, { round: true }))
   return yield* Effect.forEach(
     images,
     Effect.fnUntraced(function*(image) {
