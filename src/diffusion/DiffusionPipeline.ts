@@ -38,6 +38,7 @@ import type { OptionsSnapshot } from "../processing/Options.ts"
 import type { StyleBook } from "../processing/StyleBook.ts"
 import type { WildcardBook } from "../processing/WildcardBook.ts"
 import { stages } from "../runner/Lifecycle.ts"
+import { NetworkTurn } from "../runner/NetworkTurn.ts"
 import { Pipeline } from "../runner/Pipeline.ts"
 import type { ExtraKind, Generated, GeneratedImage } from "../runner/Processed.ts"
 import type { ProcessingError } from "../runner/ProcessingError.ts"
@@ -58,6 +59,8 @@ import { vaeWarnings } from "./vaeWarnings.ts"
 /** From words to pixels, batch after batch. */
 const execute = Effect.fn("execute")(function*(plan: RunPlan) {
   const warnings = new Set<string>()
+  const turn = yield* NetworkTurn
+  yield* turn.begin
   // What the part that is being made needs in memory, until the next one is made.
   let current: { readonly part: RunPlan; readonly make: MakeBatch; readonly scope: Scope.Closeable } | undefined
   const close = Effect.suspend(() => current === undefined ? Effect.void : Scope.close(current.scope, Exit.void))
@@ -79,11 +82,18 @@ const execute = Effect.fn("execute")(function*(plan: RunPlan) {
   if (plan.parts === undefined) yield* makerOf(plan)
   const made = yield* batches.make(
     plan,
-    (batch, index) => Effect.flatMap(makerOf(partOf(plan, batch[0]?.index ?? 0)), (make) => make(batch, index))
+    (batch, index) =>
+      Effect.tap(
+        Effect.flatMap(makerOf(partOf(plan, batch[0]?.index ?? 0)), (make) => make(batch, index)),
+        // The images of the last batch are written while another run has the networks.
+        () => isLast(plan, index) ? Effect.andThen(close, turn.end) : Effect.void
+      )
   )
   const generated: Generated = { ...made, warnings: [...new Set([...made.warnings, ...warnings])] }
   return generated
 }, Effect.scoped)
+
+const isLast = ({ batches }: RunPlan, index: number): boolean => index === batches.length - 1
 
 type MakeBatch = (
   batch: ReadonlyArray<ImagePlan>,
@@ -94,6 +104,7 @@ type MakeBatch = (
 const preparePart = Effect.fnUntraced(function*(run: RunPlan, plan: RunPlan) {
   const { cmdOpts, model: own, opts: settings, state } = yield* RuntimeContext
   const { opts = settings } = plan
+  const turn = yield* NetworkTurn
   // A cell of a plot may be made with another model than the run's.
   const loaded = plan.opts === undefined
     ? yield* requireLoaded(own)
@@ -125,6 +136,7 @@ const preparePart = Effect.fnUntraced(function*(run: RunPlan, plan: RunPlan) {
     const length = made.latents.length / batch.length
     for (const [i, image] of batch.entries()) {
       const latent = made.latents.subarray(i * length, (i + 1) * length)
+      if (isLast(run, index) && i === batch.length - 1) yield* turn.ending
       const data = yield* Effect.withSpan(
         vae.decode(passEnv, latent, shape),
         "decode",

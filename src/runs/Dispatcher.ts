@@ -1,5 +1,6 @@
 /**
- * Executes queued runs in this process, as many at once as it has slots.
+ * Executes queued runs in this process. As many as it has slots have its networks at once; meanwhile the next one is
+ * prepared, and the images of those before are written (`NetworkOrder`).
  *
  * It takes a run from the `RunStore`, makes its images with `processImages`, and reports to the store what comes of it:
  * progress, images as their batches are finished, and the end. What others wish of the run comes from the store too. A
@@ -24,6 +25,7 @@ import { InternalError, RequestLost, RunCancelled, type RunError, ShuttingDown }
 import type { ImageDecoder } from "../images/ImageDecoder.ts"
 import type { ImageEncoder } from "../images/ImageEncoder.ts"
 import { Options, type OptionsSnapshot } from "../processing/Options.ts"
+import { NetworkTurn } from "../runner/NetworkTurn.ts"
 import type { Pipeline } from "../runner/Pipeline.ts"
 import { processImages } from "../runner/processImages.ts"
 import type { ProcessingError } from "../runner/ProcessingError.ts"
@@ -35,6 +37,7 @@ import { version } from "../version.ts"
 import { type BlobError, BlobStore } from "./BlobStore.ts"
 import { finishedOf } from "./finished.ts"
 import * as Metrics from "./metrics.ts"
+import * as NetworkOrder from "./NetworkOrder.ts"
 import { removeUnnamed } from "./removeUnnamed.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import { type BlobHash, blobsOf, isEnded, isFleeting, type Moment, type RunRecord } from "./RunRecord.ts"
@@ -47,7 +50,7 @@ import { keepExtras, keepImages, keepMaps, keptPreview, momentOf, processingOf }
 export type RunFailure = RunError | RunCancelled | ShuttingDown
 
 export interface DispatcherOptions {
-  /** Runs that execute at once. */
+  /** Runs that have the networks at once. */
   readonly slots: number
   /** Whether it takes the runs of others too: a front end executes only those whose client waits there. */
   readonly takesAny: boolean
@@ -85,10 +88,14 @@ export const thisWorker = (): DispatcherOptions["worker"] => ({
 /** A run that executes here. */
 interface Execution {
   readonly run: RunRecord
+  /** Its place among those that share the networks. */
+  readonly place: NetworkOrder.Place
   /** Why it will have ended, once someone has asked for that. */
   end: "cancelled" | "given back" | "lost" | undefined
   fiber: Fiber.Fiber<unknown, unknown> | undefined
   live: RunState | undefined
+  /** The latest progress, without its images. */
+  last: RunProgress | undefined
   /** The progress that the record has. */
   moment: Moment | undefined
   /** The preview that the store has. */
@@ -112,9 +119,9 @@ interface Shell extends DispatcherOptions {
   readonly unread: Set<string>
   /** Other work that waits for a slot. */
   readonly turns: Array<Deferred.Deferred<void, ShuttingDown>>
-  /** Slots that other work has. */
-  occupied: number
-  /** Held while a run is taken, so that no more begin than there are slots. */
+  /** Who has the networks. */
+  readonly order: NetworkOrder.NetworkOrder
+  /** Held while a run is taken, so that no more begin than there is room for. */
   readonly taking: Semaphore.Semaphore
   /** Held while files are removed. */
   readonly files: Semaphore.Semaphore
@@ -143,6 +150,8 @@ export class Dispatcher extends Context.Service<Dispatcher, {
   readonly forget: (id: string) => Effect.Effect<void>
   /** The live progress of a run that executes here. */
   readonly progress: (id: string) => Effect.Effect<RunProgress | undefined>
+  /** Whether a run that executes here has left the networks to the next one, and only writes its images. */
+  readonly isFinishing: (id: string) => boolean
   /** The progress of the run that executes or executed here last, without its images. */
   readonly last: Effect.Effect<RunProgress | undefined>
   /** Removes ended runs with their files. Returns the ids of those that were removed. */
@@ -186,7 +195,7 @@ const make = Effect.fnUntraced(function*(options: DispatcherOptions) {
     waiting: new Map(),
     unread: new Set(),
     turns: [],
-    occupied: 0,
+    order: NetworkOrder.make(options.slots),
     taking: yield* Semaphore.make(1),
     files: yield* Semaphore.make(1),
     busy: yield* SubscriptionRef.make(0),
@@ -208,7 +217,7 @@ const make = Effect.fnUntraced(function*(options: DispatcherOptions) {
   return Dispatcher.of({
     workerId: options.worker.id,
     name: options.worker.name,
-    room: Effect.sync(() => free(shell) - shell.turns.length),
+    room: Effect.sync(() => Math.max(0, shell.order.free()) - shell.turns.length),
     pump: pump(shell),
     expect: Effect.fnUntraced(function*(id) {
       const deferred = yield* Deferred.make<RunResult, RunFailure>()
@@ -222,7 +231,8 @@ const make = Effect.fnUntraced(function*(options: DispatcherOptions) {
       Effect.flatMap(shell.runs.get(id), (live) =>
         Option.isSome(live)
           ? live.value.progress
-          : Effect.succeed(shell.executing.has(id) && shell.last?.runId === id ? shell.last : undefined)),
+          : Effect.succeed(shell.executing.get(id)?.last)),
+    isFinishing: (id) => shell.executing.get(id)?.place.isFinishing() === true,
     last: Effect.sync(() => shell.last),
     remove: Effect.fnUntraced(function*(ids) {
       const removed = yield* shell.store.prune({ ids })
@@ -238,8 +248,6 @@ const make = Effect.fnUntraced(function*(options: DispatcherOptions) {
 })
 
 const keepOf = ({ keep, keepInMemory, store }: Shell): Keep | undefined => store.outlives ? keep : keepInMemory
-
-const free = ({ executing, occupied, slots }: Shell): number => slots - executing.size - occupied
 
 const workerOf = Effect.fnUntraced(function*({ draining, loaded, models, slots, takesAny, worker }: Shell) {
   const now: Worker = {
@@ -368,13 +376,15 @@ const release = Effect.fnUntraced(function*(shell: Shell, run: RunRecord) {
 const pump = (shell: Shell): Effect.Effect<void> =>
   shell.taking.withPermits(1)(
     Effect.gen(function*() {
-      while (!shell.draining && free(shell) > 0) {
-        const turn = shell.turns.shift()
+      const { order, turns } = shell
+      while (!shell.draining) {
+        const turn = order.free() > 0 ? turns.shift() : undefined
         if (turn !== undefined) {
-          shell.occupied++
+          order.occupy()
           yield* Deferred.succeed(turn, undefined)
           continue
         }
+        if (turns.length > 0 || !order.hasRoom()) break
         const run = yield* Effect.catch(
           Effect.flatMap(workerOf(shell), shell.store.take),
           (error) => Effect.as(Effect.logWarning("No run could be taken", error.message), Option.none<RunRecord>())
@@ -387,15 +397,17 @@ const pump = (shell: Shell): Effect.Effect<void> =>
   ).pipe(Effect.uninterruptible)
 
 // What this process executes or waits for.
-const busyWith = ({ executing, occupied, waiting }: Shell): number =>
-  occupied + new Set([...executing.keys(), ...waiting.keys()]).size
+const busyWith = ({ executing, order, waiting }: Shell): number =>
+  order.occupied() + new Set([...executing.keys(), ...waiting.keys()]).size
 
 const execute = Effect.fnUntraced(function*(shell: Shell, run: RunRecord) {
   const execution: Execution = {
     run,
+    place: shell.order.add(Effect.asVoid(Effect.forkIn(pump(shell), shell.scope))),
     end: undefined,
     fiber: undefined,
     live: undefined,
+    last: undefined,
     moment: undefined,
     preview: undefined,
     reported: new Set(run.images.map(({ index }) => index)),
@@ -404,21 +416,22 @@ const execute = Effect.fnUntraced(function*(shell: Shell, run: RunRecord) {
   shell.executing.set(run.id, execution)
   const work = Effect.gen(function*() {
     yield* Effect.forkChild(follow(shell, execution), { startImmediately: true })
-    if (shell.maxRunSeconds > 0) {
-      const late = Effect.suspend(() => interrupt(shell, execution))
-      yield* Effect.forkChild(Effect.andThen(Effect.sleep(shell.maxRunSeconds * 1000), late))
-    }
     const asked = yield* Effect.mapError(processingOf(run), ({ message }) => new RequestLost({ reason: message }))
     const settings = Options.patched(Options.defaults, yield* Options.decode(run.settings))
     const processing = shell.saves || run.bound !== null
       ? asked
       : { ...asked, override_settings: { ...asked.override_settings, ...savesNothing } }
+    const opts: OptionsSnapshot = Options.patched(settings, processing.override_settings)
+    yield* execution.place.start(NetworkOrder.filesOf(processing, opts))
+    if (shell.maxRunSeconds > 0) {
+      const late = Effect.suspend(() => interrupt(shell, execution))
+      yield* Effect.forkChild(Effect.andThen(Effect.sleep(shell.maxRunSeconds * 1000), late))
+    }
     const processed = yield* processImages(processing, {
       runId: run.id,
       settings,
       finished: yield* finishedOf(run)
-    })
-    const opts: OptionsSnapshot = Options.patched(settings, processing.override_settings)
+    }).pipe(Effect.provideService(NetworkTurn, execution.place))
     return yield* resultOf(processed, { opts, withMaps: run.withMaps })
   }).pipe(
     Effect.provideContext(shell.services),
@@ -440,7 +453,7 @@ const follow = (shell: Shell, execution: Execution) => {
       "The progress of a run could not be written",
       shell,
       Effect.gen(function*() {
-        shell.last = { ...progress, images: [], preview: undefined }
+        shell.last = execution.last = { ...progress, images: [], preview: undefined }
         if (execution.live === undefined) {
           execution.live = Option.getOrUndefined(yield* runs.get(id))
           const run = Option.getOrUndefined(yield* store.get(id))
@@ -515,6 +528,7 @@ const report = Effect.fnUntraced(
       )
     }
     shell.executing.delete(run.id)
+    execution.place.remove()
     // What is in memory stays within its bounds at once.
     if (!shell.store.outlives) yield* prune(shell, shell.keepInMemory)
     if (Exit.isSuccess(exit)) yield* Effect.forkIn(shell.made(exit.value), shell.scope)
@@ -617,7 +631,7 @@ const occupy = <A, E, R>(shell: Shell, work: Effect.Effect<A, E, R>) =>
       yield* pump(shell)
       const leave = Effect.suspend(() => {
         const place = shell.turns.indexOf(turn)
-        if (place === -1) shell.occupied--
+        if (place === -1) shell.order.leave()
         else shell.turns.splice(place, 1)
         return pump(shell)
       })
@@ -628,7 +642,7 @@ const occupy = <A, E, R>(shell: Shell, work: Effect.Effect<A, E, R>) =>
 const drain = Effect.fnUntraced(function*(shell: Shell, grace: number) {
   shell.draining = true
   for (const turn of shell.turns.splice(0)) {
-    shell.occupied++
+    shell.order.occupy()
     yield* Deferred.fail(turn, new ShuttingDown())
   }
   yield* beat(shell)

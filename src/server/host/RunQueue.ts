@@ -194,7 +194,7 @@ export class RunQueue extends Context.Service<RunQueue, {
   readonly pause: (paused: boolean) => Effect.Effect<void, RunsUnavailable>
   /** What waits, and which processes execute runs. */
   readonly status: Effect.Effect<QueueStatus, RunsUnavailable>
-  /** The executing run that started first. */
+  /** The executing run that started first, of those that have not left the networks to the next one. */
   readonly current: Effect.Effect<Option.Option<QueuedRun>, RunsUnavailable>
   /** The progress of the run that executes or executed last, without its images. */
   readonly last: Effect.Effect<RunProgress | undefined>
@@ -316,7 +316,10 @@ const make = Effect.fnUntraced(function*({ queue = 32, spreads = false }: RunQue
       Effect.andThen(Effect.catchTag(store.pause(paused), "RunStoreError", unavailable), dispatcher.pump),
     status: Effect.catchTag(status(shell), "RunStoreError", unavailable),
     current: store.list({ states: ["running"], limit: mostListed }).pipe(
-      Effect.flatMap(({ runs }) => viewed(Option.fromUndefinedOr(runs.toSorted(byStart)[0]))),
+      Effect.flatMap(({ runs }) => {
+        const inOrder = runs.toReversed().toSorted(byStart)
+        return viewed(Option.fromUndefinedOr(inOrder.find(({ id }) => !dispatcher.isFinishing(id)) ?? inOrder[0]))
+      }),
       Effect.catchTag("RunStoreError", unavailable)
     ),
     last: dispatcher.last,

@@ -131,7 +131,7 @@ export const ServerSettings = Schema.Struct({
   concurrency: withDefault(whole(1, 64), 1).pipe(
     field({
       title: "Concurrent runs",
-      description: "Runs that execute at the same time.",
+      description: "Runs that use the networks at the same time.",
       group: "Server",
       flag: "concurrency",
       value: "integer"

@@ -2,8 +2,8 @@
  * Many clients at once, each of which asks for pictures one after the other and waits when it is told to. A process of
  * its own, so that it takes no time from the server.
  *
- * Usage: `node crowdClients.ts PORT CLIENTS SECONDS SETTLED`. Prints a line after SETTLED images, and a `CrowdReport`
- * as JSON at the end.
+ * Usage: `node crowdClients.ts PORT CLIENTS SECONDS SETTLED [REQUEST]`. Prints a line after SETTLED images, and a
+ * `CrowdReport` as JSON at the end. A request, as JSON, is for another image than a tiny one.
  */
 import { Agent, type IncomingHttpHeaders, request } from "node:http"
 import { performance } from "node:perf_hooks"
@@ -23,12 +23,15 @@ export interface CrowdReport {
   readonly overtaken: number
   /** Longest time that a client was told to wait, in seconds. */
   readonly longestRetry: number
+  /** From the first request to the last answer. */
+  readonly seconds: number
   /** Milliseconds from a request to its answer. */
   readonly p50: number
   readonly p99: number
 }
 
-const [port = "", clients = "", seconds = "", settled = ""] = process.argv.slice(2)
+const [port = "", clients = "", seconds = "", settled = "", asked = "{}"] = process.argv.slice(2)
+const picture: object = { prompt: "a red circle", steps: 1, width: 32, height: 32, ...JSON.parse(asked) }
 const agent = new Agent({ keepAlive: true, maxSockets: Number(clients) })
 
 interface Answer {
@@ -81,7 +84,7 @@ const once = async (): Promise<boolean> => {
   waiting.add(place)
   const begun = performance.now()
   const { body, headers, status } = await ask(
-    JSON.stringify({ prompt: "a red circle", steps: 1, width: 32, height: 32, seed: place })
+    JSON.stringify({ ...picture, seed: place })
   )
   waiting.delete(place)
   if (status === 429) {
@@ -105,7 +108,8 @@ const once = async (): Promise<boolean> => {
   return true
 }
 
-const end = performance.now() + Number(seconds) * 1000
+const start = performance.now()
+const end = start + Number(seconds) * 1000
 
 /** Asks until the time is over, and has a picture in any case. */
 const client = async (): Promise<number> => {
@@ -126,6 +130,7 @@ const report: CrowdReport = {
   fewest: Math.min(...counts),
   overtaken,
   longestRetry,
+  seconds: (performance.now() - start) / 1000,
   p50: quantile(0.5),
   p99: quantile(0.99)
 }

@@ -1,15 +1,33 @@
 /**
  * `npm run bench:server`: what the server costs beside the library and beside other servers, and how it fares in a
  * crowd. Both sides of a ratio are measured in this run, in turn.
+ *
+ * Usage: `node --expose-gc main.ts [CHECKOUT]`. With the folder of another checkout, only the images per second of its
+ * server and of this one are compared.
  */
 import { cpus } from "node:os"
+import { median } from "../median.ts"
 import { crowd, type CrowdOptions } from "./crowd.ts"
 import { roundTrip } from "./roundTrip.ts"
+import { throughput } from "./throughput.ts"
 import { trivial } from "./trivial.ts"
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
 
 print(`Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? "unknown processor"}\n`)
+
+const clients = 16
+const printThroughput = async (baseline: string, against?: string) => {
+  print(`Images of 128 x 128 in 4 steps per second, for ${clients} clients`)
+  const { baseline: other, perSecond, ratios } = await throughput(clients, against)
+  print(`  ${perSecond.toFixed(1)}   ${baseline} ${other.toFixed(1)}   ratio ${median(ratios).toFixed(3)}`)
+  print(`  of neighbours ${ratios[0]?.toFixed(3)} to ${ratios.at(-1)?.toFixed(3)}\n`)
+}
+const [, , checkout] = process.argv
+if (checkout !== undefined) {
+  await printThroughput(checkout, checkout)
+  process.exit(0)
+}
 
 print("A picture of 128 x 128 in 4 steps, 100 times over HTTP and 100 times by the library")
 const { direct, http, ratio } = await roundTrip()
@@ -21,6 +39,8 @@ for (const share of ["p50", "p99"] as const) {
   )
 }
 print(`  median of neighbours' ratios ${ratio.toFixed(3)}\n`)
+
+await printThroughput("one client")
 
 print("Requests per second of 32 connections, and processor time of the server for each")
 for (const { bytes, path, rates } of await trivial()) {

@@ -11,7 +11,7 @@ import { createInterface } from "node:readline"
 import type { Readable } from "node:stream"
 import { fileURLToPath } from "node:url"
 
-const main = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.url))
+const own = fileURLToPath(new URL("../../../", import.meta.url))
 
 export interface ServerProcess {
   readonly url: string
@@ -58,16 +58,21 @@ export const withProgram = async <A>(
   }
 }
 
-/** Starts a server with a data folder of its own, uses it, and ends it. Its log says only what went wrong. */
+/**
+ * Starts a server with a data folder of its own, uses it, and ends it. Its log says only what went wrong.
+ *
+ * @param checkout The checkout that it is of; by default this one.
+ */
 export const withServer = async <A>(
   args: ReadonlyArray<string>,
   use: (server: ServerProcess) => Promise<A>,
-  cwd?: string
+  cwd?: string,
+  checkout: string = own
 ): Promise<A> => {
   const data = await mkdtemp(join(tmpdir(), "serena-data-"))
   try {
-    const own = ["serve", "--port", "0", "--log-level", "error", "--data-dir", data]
-    return await withProgram(main, [...own, ...args], use, cwd)
+    const always = ["serve", "--port", "0", "--log-level", "error", "--data-dir", data]
+    return await withProgram(join(checkout, "src/cli/main.ts"), [...always, ...args], use, cwd)
   } finally {
     await rm(data, { recursive: true, force: true })
   }

@@ -2,13 +2,16 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
+import * as DiffusionPipeline from "../../../src/diffusion/DiffusionPipeline.ts"
 import { ImageDecoder } from "../../../src/images/ImageDecoder.ts"
+import { ImageEncoder } from "../../../src/images/ImageEncoder.ts"
 import { Img2Img, Txt2Img } from "../../../src/processing/Processing.ts"
 import { processImages } from "../../../src/runner/processImages.ts"
 import { RunnerHooks } from "../../../src/runner/RunnerHooks.ts"
@@ -33,6 +36,42 @@ const layer = (options: RunQueueOptions = {}, runtime: TestRuntime.LayerOptions 
     ),
     Layer.provide(TestRuntime.layer(runtime))
   )
+
+/** A pipeline that writes no image before it is released. */
+const hangingFiles = Effect.gen(function*() {
+  const released = yield* Latch.make()
+  let writing = 0
+  const encoder = Layer.succeed(ImageEncoder, {
+    encode: (...image) =>
+      Effect.andThen(
+        Effect.andThen(Effect.sync(() => writing++), released.await),
+        PlainEncoder.encode(...image)
+      ),
+    warm: () => Effect.void
+  })
+  return {
+    pipeline: DiffusionPipeline.layer.pipe(Layer.provide(encoder)),
+    /** Waits until so many runs write their images. */
+    writing: (count: number) => until(Effect.sync(() => writing), (runs) => runs === count),
+    release: released.open
+  }
+})
+
+/** Counts the denoising calls of a model. */
+const counting = (model: ReturnType<typeof TestModel.make>) => {
+  const counted = { calls: 0 }
+  return {
+    counted,
+    model: {
+      ...model,
+      denoising: (shape: Parameters<typeof model.denoising>[0]) =>
+        Effect.map(model.denoising(shape), (call) => ({
+          ...call,
+          run: (t: number) => Effect.suspend(() => (counted.calls++, call.run(t)))
+        }))
+    }
+  }
+}
 
 const seeds = ({ images }: { readonly images: ReadonlyArray<{ readonly seed: number | bigint }> }) =>
   images.map(({ seed }) => seed)
@@ -68,6 +107,65 @@ describe("RunQueue", () => {
         assert.deepStrictEqual((yield* queue.list).map(({ status }) => status._tag), ["Running", "Running", "Queued"])
         yield* release
       }).pipe(Effect.provide(layer({ concurrency: 2 }, { faults: [fault] })))
+    }))
+
+  it.live("prepares the next run while one decodes, and writes the images of one while the next has the networks", () =>
+    Effect.gen(function*() {
+      const { hanging, fault, release } = yield* ModelFaults.hang("decode", { times: 1 })
+      const files = yield* hangingFiles
+      const { counted, model } = counting(fault(TestModel.make()))
+      yield* Effect.gen(function*() {
+        const queue = yield* RunQueue
+        const tags = Effect.map(queue.list, (all) => all.map(({ status }) => status._tag))
+        const current = Effect.map(queue.current, (run) => Option.getOrUndefined(run)?.id)
+        const [first, second, third] = [
+          yield* queue.submitWaiting(request(1)),
+          yield* queue.submitWaiting(request(2)),
+          yield* queue.submitWaiting(request(3))
+        ]
+        yield* hanging
+        const prepared = yield* until(
+          queue.get(second.run.id),
+          (run) => Option.exists(run, ({ status }) => status._tag === "Running" && status.progress?.passCount === 1)
+        )
+        assert.isTrue(Option.isSome(prepared))
+        assert.deepStrictEqual(yield* tags, ["Running", "Running", "Queued"])
+        assert.strictEqual(counted.calls, 2)
+        assert.strictEqual(yield* current, first.run.id)
+        yield* release
+        // The first one is found until its images are written. No third one begins before that.
+        yield* files.writing(2)
+        assert.strictEqual(counted.calls, 4)
+        assert.deepStrictEqual(yield* tags, ["Running", "Running", "Queued"])
+        assert.isTrue(yield* queue.cancel(first.run.id))
+        yield* files.release
+        assert.strictEqual((yield* Effect.flip(first.result))._tag, "RunCancelled")
+        assert.deepStrictEqual(seeds(yield* second.result), [2])
+        assert.deepStrictEqual(seeds(yield* third.result), [3])
+      }).pipe(Effect.provide(layer({}, { model, pipeline: files.pipeline })))
+    }))
+
+  it.live("shows the run that has the networks, and waits at the end for those that write their images", () =>
+    Effect.gen(function*() {
+      const { fault, hanging, release } = yield* ModelFaults.hang({ step: 2 })
+      const files = yield* hangingFiles
+      yield* Effect.gen(function*() {
+        const queue = yield* RunQueue
+        const first = yield* queue.submitWaiting(request(1, { steps: 1 }))
+        const second = yield* queue.submitWaiting(request(2, { steps: 5 }))
+        yield* files.writing(1)
+        yield* hanging
+        assert.deepStrictEqual(Option.map(yield* queue.current, ({ id }) => id), Option.some(second.run.id))
+        assert.isTrue(yield* queue.interrupt(second.run.id))
+        const draining = yield* Effect.forkChild(queue.drain(0), { startImmediately: true })
+        yield* release
+        yield* files.writing(2)
+        assert.isUndefined(draining.pollUnsafe())
+        yield* files.release
+        const [one, other] = [yield* first.result, yield* second.result]
+        assert.deepStrictEqual([one.interrupted, other.interrupted], [false, true])
+        yield* Fiber.join(draining)
+      }).pipe(Effect.provide(layer({}, { model: fault(TestModel.make()), pipeline: files.pipeline })))
     }))
 
   it.live("refuses what the queue has no place for, and takes it when there is one again", () =>

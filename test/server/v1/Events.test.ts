@@ -88,7 +88,8 @@ describe("GET /v1/runs/{id}/events", () => {
     Effect.gen(function*() {
       const { hold, model } = heldAtImage(1)
       const { send, submit } = yield* started({ model })
-      yield* submit(small)
+      // Not at its last image, when the next one is prepared.
+      yield* submit({ ...small, batch_size: 2 })
       const { id } = yield* submit({ ...small, steps: 4, batch_size: 2 })
       // The first one ends once the events of the next are asked for.
       const response = yield* send(`/v1/runs/${id}/events`)

@@ -1,0 +1,168 @@
+/**
+ * Which runs of this process have its networks.
+ *
+ * As many as there are slots have them at once, in the order in which they were taken. The next run is taken when one
+ * decodes its last image, and is prepared meanwhile; while it has the networks, the images of the one before are
+ * encoded and written. So a slot holds two runs at most, of which one has the networks.
+ */
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import type { OptionsSnapshot } from "../processing/Options.ts"
+import { firstAxis } from "../processing/Plot.ts"
+import type { Processing } from "../processing/Processing.ts"
+import type { NetworkTurn } from "../runner/NetworkTurn.ts"
+
+/** How far a run is. One whose pipeline says nothing of its networks is prepared until it has ended. */
+type Phase = "waiting" | "preparing" | "ready" | "calling" | "ending" | "finishing"
+
+/** A run among those that share the networks. */
+export interface Place extends NetworkTurn {
+  /**
+   * Waits until the run may load its model: until no more runs than there are slots are in memory, or at once where an
+   * earlier one has the same files open (see `filesOf`).
+   */
+  readonly start: (files: string | undefined) => Effect.Effect<void>
+  /** Whether it has left the networks, and only writes its images. */
+  readonly isFinishing: () => boolean
+  /** Takes it out; it has ended. */
+  readonly remove: () => void
+}
+
+export interface NetworkOrder {
+  /** Slots that no run needs for its networks, less those of other work. */
+  readonly free: () => number
+  /** Whether a further run may be taken. */
+  readonly hasRoom: () => boolean
+  /** Adds a run that was taken. `changed` is done whenever a further one may be taken because of it. */
+  readonly add: (changed: Effect.Effect<void>) => Place
+  /** Slots that other work has. */
+  readonly occupied: () => number
+  /** Gives other work a slot. */
+  readonly occupy: () => void
+  readonly leave: () => void
+}
+
+interface Turn {
+  phase: Phase
+  files: string | undefined
+  /** Open once it may load its model. */
+  readonly started: Latch.Latch
+  /** Open once it has the networks. */
+  readonly called: Latch.Latch
+}
+
+/** The order of runs on so many slots. */
+export const make = (slots: number): NetworkOrder => {
+  // In the order in which they were taken.
+  const turns = new Set<Turn>()
+  let occupied = 0
+
+  const count = (...phases: ReadonlyArray<Phase>): number => {
+    let found = 0
+    for (const { phase } of turns) if (phases.includes(phase)) found++
+    return found
+  }
+  const free = () => slots - occupied - (turns.size - count("finishing"))
+
+  const mayStart = (turn: Turn): boolean => {
+    let before = occupied
+    for (const other of turns) {
+      if (other === turn) break
+      if (turn.files !== undefined && other.files === turn.files) return true
+      before++
+    }
+    return before < slots
+  }
+
+  // Lets in who may go on, in their order.
+  const settle = () => {
+    for (const turn of turns) {
+      if (turn.phase === "waiting" && mayStart(turn)) {
+        turn.phase = "preparing"
+        turn.started.openUnsafe()
+      }
+      if (turn.phase === "ready" && occupied + count("calling", "ending") < slots) {
+        turn.phase = "calling"
+        turn.called.openUnsafe()
+      }
+    }
+  }
+
+  return {
+    free,
+    hasRoom: () => turns.size < 2 * slots && free() + count("ending") > 0,
+    add: (changed) => {
+      const turn: Turn = {
+        phase: "waiting",
+        files: undefined,
+        started: Latch.makeUnsafe(),
+        called: Latch.makeUnsafe()
+      }
+      turns.add(turn)
+      return {
+        start: (files) =>
+          Effect.suspend(() => {
+            turn.files = files
+            settle()
+            return turn.started.await
+          }),
+        begin: Effect.suspend(() => {
+          if (turn.phase === "preparing") turn.phase = "ready"
+          settle()
+          return turn.phase === "ready" ? turn.called.await : Effect.void
+        }),
+        ending: Effect.suspend(() => {
+          if (turn.phase !== "calling") return Effect.void
+          turn.phase = "ending"
+          return changed
+        }),
+        end: Effect.suspend(() => {
+          if (turn.phase !== "calling" && turn.phase !== "ending") return Effect.void
+          turn.phase = "finishing"
+          settle()
+          // The next one calls its first network before this one goes on.
+          return Effect.andThen(changed, Effect.yieldNow)
+        }),
+        isFinishing: () => turn.phase === "finishing",
+        remove: () => {
+          turns.delete(turn)
+          settle()
+        }
+      }
+    },
+    occupied: () => occupied,
+    occupy: () => {
+      occupied++
+    },
+    leave: () => {
+      occupied--
+      settle()
+    }
+  }
+}
+
+const modelSettings = [
+  "sd_model_checkpoint",
+  "sd_prediction_type",
+  "sd_text_encoders",
+  "sd_vae",
+  "sd_vae_overrides_per_model_preferences"
+] as const satisfies ReadonlyArray<keyof OptionsSnapshot>
+
+/**
+ * The files of the model that a run opens, as one text: the same for the same files. Undefined for a run that may open
+ * more than one model: adapters, ControlNets, a refiner, another model for the second pass, the cells of a plot.
+ *
+ * @param opts The settings with those of the request over them.
+ */
+export const filesOf = (processing: Processing, opts: OptionsSnapshot): string | undefined => {
+  const { control_units, negative_prompt, prompt, refiner_checkpoint, styles } = processing
+  const hires = processing._tag === "Txt2Img" && processing.enable_hr
+    ? [processing.hr_prompt, processing.hr_negative_prompt, processing.hr_checkpoint_name]
+    : []
+  // Tags of adapters stand in angle brackets, and may come from styles and wildcards.
+  const opensMore = control_units.length > 0 || styles.length > 0 || refiner_checkpoint !== undefined ||
+    firstAxis(processing) !== undefined || (hires[2] ?? "") !== "" ||
+    [prompt, negative_prompt, ...hires].some((text) => text !== undefined && /<|__/.test(text))
+  return opensMore ? undefined : JSON.stringify(modelSettings.map((name) => opts[name]))
+}
