@@ -103,6 +103,8 @@ const sessionOptions = ({ provider, threads }: OpenOptions) => ({
   executionProviders: provider === "cpu" ? ["cpu"] : [provider, "cpu"],
   ...(threads > 0 && { intraOpNumThreads: threads }),
   interOpNumThreads: 1,
+  // Else its threads go on spinning after a call, on the cores that everything between two calls needs.
+  extra: { session: { force_spinning_stop: "1" } },
   // A pattern is a second copy of the largest call's working memory, that is never freed. It makes no call faster.
   enableMemPattern: false,
   // Errors come back as exceptions; printing them as well would only disturb the terminal.
