@@ -1,8 +1,8 @@
 /**
  * The turn of a run at the networks, where several runs share them.
  *
- * Whoever executes runs side by side provides one for each run, and a pipeline whose networks run in this process says
- * with it how far the run is: then one run is prepared, and another one's images are written, while a third one has the
+ * What executes several runs provides one for each, and a pipeline whose networks run in this process says with it how
+ * far the run is: then one run is prepared, and another one's images are written, while a third one has the
  * networks. A run without one has them to itself, and so does a run whose pipeline says nothing.
  */
 import * as Context from "effect/Context"
