@@ -6,6 +6,7 @@
  * from it.
  */
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 
 /**
  * What a flag takes on the command line. `names` are separated by commas; `folders` and `words` are given by as many
@@ -63,12 +64,14 @@ declare module "effect/Schema" {
  * Title and description are also annotations of the encoded side, where JSON Schema and OpenAPI read them: a field with
  * a default is a transformation, which hides the annotations of its key.
  */
-export const field = (described: Field) => <S extends Schema.Top>(schema: S): S["Rebuild"] =>
-  schema.rebuild(
-    Schema.annotateKey({ "serena/Field": described })(
-      Schema.annotateEncoded({ title: described.title, description: described.description })(schema)
-    ).ast
-  )
+export const field = (described: Field) => <S extends Schema.Top>(schema: S): S["Rebuild"] => {
+  const labels = { title: described.title, description: described.description }
+  // Where both sides are one, it is annotated itself: turning a schema round twice takes long, and there are hundreds.
+  const labelled = SchemaAST.toEncoded(schema.ast) === schema.ast
+    ? schema.annotate(labels)
+    : Schema.annotateEncoded(labels)(schema)
+  return schema.rebuild(Schema.annotateKey({ "serena/Field": described })(labelled).ast)
+}
 
 /** A struct whose fields are described. */
 export interface Described {

@@ -19,8 +19,9 @@ import * as networkRows from "./networkRows.ts"
 
 /** When the unconditional prediction is skipped to save time. */
 export interface Skipping {
-  /** For this share of the first calls. */
+  /** For this share of the first calls, and this share of the last ones. */
   readonly early: number
+  readonly late: number
   /** Below this noise level, in every second call, or in every call. */
   readonly below: number
   readonly everyCall: boolean
@@ -58,6 +59,8 @@ export interface GuidedDenoiserOptions<E> {
   readonly controls?: networkRows.NetworkRowsOptions["controls"]
   /** Tiles in which large latents are predicted, see `networkRows.NetworkRowsOptions`. */
   readonly tiles?: networkRows.NetworkRowsOptions["tiles"]
+  /** How often deep layers are computed, see `networkRows.NetworkRowsOptions`. */
+  readonly deepEvery?: networkRows.NetworkRowsOptions["deepEvery"]
 }
 
 /** A denoiser, and the latest of what it gave: nothing before its first call. */
@@ -99,7 +102,8 @@ export const make: <E>(
         source: options.source,
         prompted: members.filter((member) => parts.includes(member)).length,
         controls: options.controls,
-        tiles: options.tiles
+        tiles: options.tiles,
+        deepEvery: options.deepEvery
       })
     const together = negative !== undefined && areAlike(parts[0], negative)
 
@@ -107,7 +111,7 @@ export const make: <E>(
     // times.
     const withoutSource = isImageGuided ? 1 : 0
     const both = together ? yield* rows([...parts, ...unprompted], withoutSource) : undefined
-    const skips = skipping !== undefined && (skipping.early > 0 || skipping.below > 0)
+    const skips = skipping !== undefined && (skipping.early > 0 || skipping.late > 0 || skipping.below > 0)
     const alone = both === undefined || skips ? yield* rows(parts) : undefined
     const apart = negative === undefined || together ? undefined : yield* rows(unprompted, withoutSource)
 
@@ -129,6 +133,7 @@ export const make: <E>(
     const isSkipped = (sigma: number): boolean => {
       if (!skips || skipping === undefined) return false
       if (skipping.early > 0 && calls / options.calls <= skipping.early) return true
+      if (skipping.late > 0 && calls / options.calls >= 1 - skipping.late) return true
       return (calls % 2 === 1 || skipping.everyCall) && sigma < skipping.below
     }
 

@@ -50,6 +50,11 @@ export interface NetworkRowsOptions {
   readonly controls?: ReadonlyArray<RowControl> | undefined
   /** Tiles, in latent values, in which larger latents are predicted; the whole at once when left out. */
   readonly tiles?: { readonly size: number; readonly overlap: number } | undefined
+  /**
+   * DeepCache: of as many calls in a row one computes the deep layers, and the others reuse them. Each does when left
+   * out, and where latents are predicted in tiles.
+   */
+  readonly deepEvery?: number | undefined
 }
 
 /** How a ControlNet acts on the rows of a call. */
@@ -96,17 +101,18 @@ const tilePlan = ({ seamless, shape, tiles }: CallOptions): latentTiles.TilePlan
 }
 
 // The call of the network, and its buffers.
-const open = Effect.fnUntraced(function*(options: NetworkRowsOptions) {
+const open = Effect.fnUntraced(function*(options: NetworkRowsOptions, keepsDeep = false) {
   const { batch, members, model } = options
   const shape = { ...callShape(options), batch: batch * members.length }
-  return yield* model.denoising({ ...shape, rowsAtOnce: yield* rowsThatFit(model, shape) })
+  return yield* model.denoising({ ...shape, keepsDeep, rowsAtOnce: yield* rowsThatFit(model, shape) })
 })
 
 const makeWhole = Effect.fnUntraced(function*(options: NetworkRowsOptions) {
-  const { batch, members, shape, source, withoutSource = 0 } = options
-  const call = yield* open(options)
+  const { batch, deepEvery = 1, members, shape, source, withoutSource = 0 } = options
+  const call = yield* open(options, deepEvery > 1)
   const size = batch * latentLength(shape)
   const texts = textWriter(call, options)
+  const reusesDeep = deepReuse(deepEvery, members)
   if (source !== undefined) writeForAll(call.inputs[sourceInput], source, members.length - withoutSource)
   yield* writeHints(call, options)
   const rows: NetworkRows = {
@@ -115,11 +121,24 @@ const makeWhole = Effect.fnUntraced(function*(options: NetworkRowsOptions) {
     run: (t, number) => {
       for (let member = 1; member < members.length; member++) call.sample.copyWithin(member * size, 0, size)
       writeScales(call, options)
-      return Effect.andThen(texts(number), call.run(t))
+      return Effect.andThen(texts(number), call.run(t, reusesDeep(number)))
     }
   }
   return rows
 })
+
+// Whether a call may reuse the deep layers of an earlier one: it is not too long ago, and the texts are the same.
+const deepReuse = (every: number, members: NetworkRowsOptions["members"]): (number: number) => boolean => {
+  const textsAt = (number: number) => members.map(({ schedule }) => entryAt(schedule, number).index).join()
+  let latest: { readonly number: number; readonly texts: string } | undefined
+  return (number) => {
+    if (every === 1) return false
+    const texts = textsAt(number)
+    if (latest !== undefined && number < latest.number + every && texts === latest.texts) return true
+    latest = { number, texts }
+    return false
+  }
+}
 
 // Tile after tile; each is predicted as if it were all, and all are blended. Tiles of seamless latents go round the
 // edges.

@@ -296,11 +296,13 @@ const denoiserOf = Effect.fnUntraced(function*(
     seamless,
     skipping: {
       early: opts.skip_early_cond,
+      late: opts.skip_late_cond,
       below: processing.s_min_uncond ?? opts.s_min_uncond,
       everyCall: opts.s_min_uncond_all
     },
     mask: options.mask,
     tiles: tilesOf(model, opts),
+    deepEvery: opts.deepcache_interval,
     source: options.source,
     controls: options.controls.map(({ image, scales, unit }) => ({
       image,

@@ -65,8 +65,11 @@ export interface DenoisingCall {
   readonly prediction: Float32Array
   /** One for each ControlNet of the model, in their order; absent without any. */
   readonly controls?: ReadonlyArray<ControlBuffers> | undefined
-  /** Runs the network at a timestep, which may be fractional; the network's own number type decides. */
-  readonly run: (t: number) => Effect.Effect<void, NetworkError>
+  /**
+   * Runs the network at a timestep, which may be fractional; the network's own number type decides. With `reusesDeep`,
+   * of a call that keeps them, the deep layers stay as the latest run without it left them.
+   */
+  readonly run: (t: number, reusesDeep?: boolean) => Effect.Effect<void, NetworkError>
 }
 
 /** A VAE in a file of its own. */
@@ -111,10 +114,10 @@ export interface LoadedModel extends ModelInfo, Autoencoder {
   readonly warm: Effect.Effect<void, NetworkError>
   /**
    * Buffers and call for `batch` latents; freed with the scope. They go through the network `rowsAtOnce` at a time
-   * where it is given, all at once without it.
+   * where it is given, all at once without it. With `keepsDeep` its runs may reuse the network's deep layers.
    */
   readonly denoising: (
-    shape: DenoisingShape & { readonly rowsAtOnce?: number | undefined }
+    shape: DenoisingShape & { readonly rowsAtOnce?: number | undefined; readonly keepsDeep?: boolean | undefined }
   ) => Effect.Effect<DenoisingCall, NetworkError, Scope.Scope>
   /** Absent where nothing is known. */
   readonly estimates?: MemoryEstimates | undefined

@@ -42,6 +42,8 @@ export interface Network extends NetworkInfo {
   readonly bind: (tensors: {
     readonly inputs: Readonly<Record<string, SharedTensor>>
     readonly outputs: Readonly<Record<string, SharedTensor>>
+    /** Whether runs may reuse deep layers, see `onnx/deepCache`: it must have a skip connection around them. */
+    readonly keepsDeep?: boolean | undefined
   }) => Effect.Effect<NetworkCall, InferenceError | NetworkThreadDied, Scope.Scope>
   /**
    * What a call with inputs of these sizes, by name, takes in addition to the weights, and what there is for it.
@@ -55,6 +57,8 @@ export interface Network extends NetworkInfo {
 export interface NetworkCall {
   /** Reads the inputs, runs the network, fills the outputs. It loads the file again where memory is short. */
   readonly run: Effect.Effect<void, InferenceError | NetworkLoadError | NetworkThreadDied>
+  /** The same, with deep layers as the latest `run` left them. Only for a call that keeps them. */
+  readonly runShallow: Effect.Effect<void, InferenceError | NetworkLoadError | NetworkThreadDied>
 }
 
 export interface OpenOptions {
@@ -229,7 +233,9 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
         ({ value }) => on.isAlive() ? Effect.ignore(ask(on, { op: "unbind", call: value }, failed)) : Effect.void
       )
       const refused = (refusal: Refused) => refusal.failed === "load" ? unloaded(refusal) : failed(refusal)
-      return { run: Effect.asVoid(metrics.inTurn(lane.turn, ask(on, { op: "run", call }, refused))) }
+      const run = (reusesDeep: boolean) =>
+        Effect.asVoid(metrics.inTurn(lane.turn, ask(on, { op: "run", call, reusesDeep }, refused)))
+      return { run: run(false), runShallow: run(true) }
     })
 
     const estimate: Network["estimate"] = (inputs) =>

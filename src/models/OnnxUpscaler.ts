@@ -188,7 +188,7 @@ const bound = Effect.fnUntraced(function*(
 ) {
   const input = TensorBuffer.make(shape.input.type, [1, 3, height, width])
   const output = TensorBuffer.make(shape.output.type, [1, 3, height * scale, width * scale])
-  const run = yield* TensorBuffer.bind(network, {
+  const { run } = yield* TensorBuffer.bind(network, {
     inputs: { [shape.input.name]: input },
     outputs: { [shape.output.name]: output }
   })

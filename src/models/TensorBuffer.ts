@@ -6,8 +6,8 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { readFloat16, writeFloat16 } from "../core/float16.ts"
-import type { InferenceError, NetworkLoadError, NetworkThreadDied } from "../model/ModelError.ts"
-import type { Network, SharedTensor, TensorType } from "./Networks.ts"
+import type { InferenceError, NetworkThreadDied } from "../model/ModelError.ts"
+import type { Network, NetworkCall, SharedTensor, TensorType } from "./Networks.ts"
 
 const isTensorType = (type: string): type is TensorType =>
   type === "float32" || type === "float16" || type === "int32" || type === "int64"
@@ -85,28 +85,33 @@ const over = (tensor: SharedTensor, own?: Float32Array): TensorBuffer => {
 /** Buffers by the names of a network's inputs or outputs. */
 export type TensorBuffers = Readonly<Record<string, TensorBuffer>>
 
+/** What a call reads and writes. */
+export interface Bound {
+  readonly inputs: TensorBuffers
+  readonly outputs: TensorBuffers
+  /** Whether runs may reuse deep layers, see `Network.bind`. */
+  readonly keepsDeep?: boolean | undefined
+}
+
 /**
- * Binds buffers to a network until the scope closes. Each execution of the inner effect pushes the inputs, runs the
- * network and pulls the outputs.
+ * Binds buffers to a network until the scope closes. Each of the call's effects pushes the inputs, runs the network and
+ * pulls the outputs.
  */
 export const bind = Effect.fnUntraced(function*(
   network: Network,
-  { inputs, outputs }: { readonly inputs: TensorBuffers; readonly outputs: TensorBuffers }
-): Effect.fn.Return<
-  Effect.Effect<void, InferenceError | NetworkLoadError | NetworkThreadDied>,
-  InferenceError | NetworkThreadDied,
-  Scope.Scope
-> {
+  { inputs, keepsDeep, outputs }: Bound
+): Effect.fn.Return<NetworkCall, InferenceError | NetworkThreadDied, Scope.Scope> {
   const [pushed, pulled] = [Object.values(inputs), Object.values(outputs)]
-  const call = yield* network.bind({ inputs: tensorsOf(inputs), outputs: tensorsOf(outputs) })
+  const call = yield* network.bind({ inputs: tensorsOf(inputs), outputs: tensorsOf(outputs), keepsDeep })
   const push = Effect.sync(() => pushed.forEach(({ push }) => push()))
   const pull = Effect.sync(() => pulled.forEach(({ pull }) => pull()))
-  return push.pipe(Effect.andThen(call.run), Effect.andThen(pull))
+  const around = (run: NetworkCall["run"]) => push.pipe(Effect.andThen(run), Effect.andThen(pull))
+  return { run: around(call.run), runShallow: around(call.runShallow) }
 })
 
 /** Runs a network once. */
-export const run = (network: Network, buffers: Parameters<typeof bind>[1]) =>
-  Effect.scoped(Effect.flatten(bind(network, buffers)))
+export const run = (network: Network, buffers: Bound) =>
+  Effect.scoped(Effect.flatMap(bind(network, buffers), ({ run }) => run))
 
 const tensorsOf = (buffers: TensorBuffers) =>
   Object.fromEntries(Object.entries(buffers).map(([name, { tensor }]) => [name, tensor]))

@@ -99,7 +99,7 @@ export const make = Effect.fnUntraced(function*(
         Effect.fnUntraced(function*({ hint, inputs: read, network, scales }) {
           const own = TensorBuffer.rows(scales, from, to)
           const keep = TensorBuffer.make("float32", [1])
-          const run = yield* TensorBuffer.bind(network, {
+          const { run } = yield* TensorBuffer.bind(network, {
             inputs: {
               ...Record.filter(inputs, (_, name) => read.includes(name)),
               controlnet_cond: hint,

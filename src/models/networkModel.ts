@@ -12,7 +12,7 @@ import type { NetworkError } from "../model/ModelError.ts"
 import { sourceInput } from "../model/SourceChannels.ts"
 import type { Strengths } from "./Adaptation.ts"
 import * as controlCalls from "./controlCalls.ts"
-import type { NetworkInfo } from "./Networks.ts"
+import type { NetworkCall, NetworkInfo } from "./Networks.ts"
 import type { Opened } from "./opening.ts"
 import * as TensorBuffer from "./TensorBuffer.ts"
 
@@ -84,7 +84,7 @@ const dimsOf = (
 })
 
 const denoising = (denoiser: Denoiser): LoadedModel["denoising"] =>
-  Effect.fnUntraced(function*({ rowsAtOnce, ...shape }) {
+  Effect.fnUntraced(function*({ keepsDeep, rowsAtOnce, ...shape }) {
     const { batch: fixed, network, type } = yield* denoiser.variants(shape.seamless, denoiser.controls !== undefined)
     const { channels, height, width } = shape
     const each = fixed ?? Math.min(rowsAtOnce ?? shape.batch, shape.batch)
@@ -109,11 +109,13 @@ const denoising = (denoiser: Denoiser): LoadedModel["denoising"] =>
         const inputs = { ...Record.map(buffers, (buffer) => TensorBuffer.rows(buffer, from, to)), timestep }
         const control = controls && latents &&
           (yield* controls.bind({ from, to }, { ...inputs, sample: TensorBuffer.rows(latents, from, to) }))
-        const run = yield* TensorBuffer.bind(network, {
+        const { run, runShallow } = yield* TensorBuffer.bind(network, {
           inputs: { ...inputs, ...strengths, ...control?.residuals },
-          outputs: { out_sample: TensorBuffer.rows(prediction, from, to) }
+          outputs: { out_sample: TensorBuffer.rows(prediction, from, to) },
+          keepsDeep
         })
-        return { run: control === undefined ? run : Effect.andThen(control.run, run), timestep }
+        const controlled = (run: NetworkCall["run"]) => control === undefined ? run : Effect.andThen(control.run, run)
+        return { run: controlled(run), runShallow: controlled(runShallow), timestep }
       })
     )
     const { sample: seen, ...read } = Record.map(buffers, ({ values }) => rowsOf(values, shape.batch, batch))
@@ -131,15 +133,15 @@ const denoising = (denoiser: Denoiser): LoadedModel["denoising"] =>
       inputs,
       prediction: rowsOf(prediction.values, shape.batch, batch),
       ...(controls && { controls: controls.buffers }),
-      run: (t) =>
+      run: (t, reusesDeep) =>
         Effect.suspend(() => {
           if (source !== undefined && seen !== undefined) join(seen, [sample, source], shape.batch)
           if (source !== undefined && controls !== undefined) latents?.values.set(sample)
           denoiser.derive?.(inputs, shape.batch)
-          return Effect.forEach(calls, ({ run, timestep }) =>
+          return Effect.forEach(calls, ({ run, runShallow, timestep }) =>
             Effect.suspend(() => {
               timestep.values.fill(t)
-              return run
+              return reusesDeep === true ? runShallow : run
             }), { discard: true })
         })
     }

@@ -57,9 +57,12 @@ export type Command =
     readonly network: number
     readonly inputs: Readonly<Record<string, SharedTensor>>
     readonly outputs: Readonly<Record<string, SharedTensor>>
+    /** Whether runs may reuse deep layers: the network must be one that `deepCache.split` splits. */
+    readonly keepsDeep?: boolean | undefined
   }
   | { readonly op: "unbind"; readonly call: number }
-  | { readonly op: "run"; readonly call: number }
+  /** `reusesDeep` computes the outer layers only, from what the latest run without it left of the deep ones. */
+  | { readonly op: "run"; readonly call: number; readonly reusesDeep?: boolean | undefined }
   /** What a call with inputs of these sizes would take, in the form that would run it. */
   | {
     readonly op: "estimate"

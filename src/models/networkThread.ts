@@ -20,6 +20,7 @@ import { add, real, single } from "./graph/operators.ts"
 import { int8Graph, int8Outline } from "./int8.ts"
 import { loadProblem } from "./loadProblem.ts"
 import type { Command, NetworkInfo, OpenOptions, Reply, Request, Sessions, SharedTensor } from "./networkProtocol.ts"
+import * as deepCache from "./onnx/deepCache.ts"
 import * as Onnx from "./onnx/Onnx.ts"
 import { count } from "./onnx/shapes.ts"
 import { skeleton } from "./onnx/skeleton.ts"
@@ -39,9 +40,13 @@ interface Network {
   readonly sliced: Form
 }
 
+/** A form of a network, all of it, or one of the two parts that `deepCache.split` makes of it. */
 interface Form {
   readonly options: OpenOptions
   readonly isSliced: boolean
+  readonly part: "all" | "deep" | "shallow"
+  /** Its parts, from when they are first asked for. */
+  parts: Parts | undefined
   session: InferenceSession | undefined
   /** Bytes by which opening the session made the process grow, and by which its calls did: that stays allocated. */
   weights: number
@@ -53,6 +58,11 @@ interface Form {
   readonly estimates: Map<string, number | undefined>
   /** Image or latent values of the largest call that made the process grow, and what it holds since. */
   measured: Measured | undefined
+}
+
+interface Parts {
+  readonly deep: Form
+  readonly shallow: Form
 }
 
 interface Measured {
@@ -67,15 +77,17 @@ interface Call {
   readonly values: number
   readonly feeds: Record<string, Tensor>
   readonly fetches: Record<string, Tensor>
+  /** Where deep layers are reused: the form for it, and what the deep part gave. */
+  readonly shallow: Form | undefined
+  kept: Record<string, Tensor>
+  /** The forms that have run it: onnxruntime holds what its later runs take. */
+  readonly ran: Set<Form>
 }
 
 const networks = new Map<number, Network>()
 const calls = new Map<number, Call>()
 let opened = 0
 let sessions = 0
-
-// The form that has the session among those that share the memory.
-let latest: Form | undefined
 
 class Unloaded extends Error {
   readonly device: string | undefined
@@ -85,9 +97,11 @@ class Unloaded extends Error {
   }
 }
 
-const formOf = (options: OpenOptions, isSliced: boolean): Form => ({
+const formOf = (options: OpenOptions, isSliced: boolean, part: Form["part"] = "all"): Form => ({
   options,
   isSliced,
+  part,
+  parts: undefined,
   session: undefined,
   weights: 0,
   held: 0,
@@ -97,7 +111,16 @@ const formOf = (options: OpenOptions, isSliced: boolean): Form => ({
   measured: undefined
 })
 
-type Opening = Pick<Form, "isSliced" | "options">
+const partsOf = (form: Form): Parts =>
+  form.parts ??= {
+    deep: formOf(form.options, form.isSliced, "deep"),
+    shallow: formOf(form.options, form.isSliced, "shallow")
+  }
+
+const formsOf = ({ sliced, whole }: Network): ReadonlyArray<Form> =>
+  [whole, sliced].flatMap((form) => [form].concat(Object.values(form.parts ?? {})))
+
+type Opening = Pick<Form, "isSliced" | "options" | "part">
 
 const sessionOptions = ({ provider, threads }: OpenOptions) => ({
   executionProviders: provider === "cpu" ? ["cpu"] : [provider, "cpu"],
@@ -111,13 +134,13 @@ const sessionOptions = ({ provider, threads }: OpenOptions) => ({
   logSeverityLevel: 4 as const
 })
 
-const create = async ({ isSliced, options: opening }: Opening): Promise<InferenceSession> => {
+const create = async ({ isSliced, options: opening, part }: Opening): Promise<InferenceSession> => {
   const { cache, file, graph, int8: isInt8, provider } = opening
   const options = sessionOptions(opening)
-  if (isInt8) return await createInt8(opening, isSliced)
+  if (isInt8) return await createInt8({ isSliced, options: opening, part })
   if (graph !== undefined) {
     checkUnchanged(opening)
-    const saved = cache === undefined ? undefined : findOptimised(cache, file, graph)
+    const saved = cache === undefined || part !== "all" ? undefined : findOptimised(cache, file, graph)
     if (saved !== undefined) {
       try {
         return await InferenceSession.create(saved, { ...options, graphOptimizationLevel: "disabled" })
@@ -125,16 +148,16 @@ const create = async ({ isSliced, options: opening }: Opening): Promise<Inferenc
         // One that does not load stands for nothing: the graph itself is opened.
       }
     }
-    return await InferenceSession.create(graph.bytes, {
+    return await InferenceSession.create(partOf(graph.bytes, part), {
       ...options,
       // Any optimisation copies the weights, see `Graph`. Graphics cards compile the graph, and hold a copy anyway.
       graphOptimizationLevel: provider === "cpu" ? "disabled" : "all",
       extra: { session: { model_external_initializers_file_folder_path: parse(resolve(file)).root } }
     })
   }
-  if (!opening.seamless && !isSliced) return await InferenceSession.create(file, options)
+  if (!opening.seamless && !isSliced && part === "all") return await InferenceSession.create(file, options)
   const bytes = await fileOf(opening)
-  return await InferenceSession.create(isSliced ? slicedAttention(bytes) : bytes, {
+  return await InferenceSession.create(partOf(isSliced ? slicedAttention(bytes) : bytes, part), {
     ...options,
     // The folder of weights in external files.
     extra: { session: { model_external_initializers_file_folder_path: dirname(resolve(file)) } }
@@ -146,7 +169,7 @@ const fileOf = async ({ file, seamless: isSeamless }: OpenOptions): Promise<Uint
   return isSeamless ? seamless(bytes) : bytes
 }
 
-const createInt8 = async (opening: OpenOptions, isSliced: boolean): Promise<InferenceSession> => {
+const createInt8 = async ({ isSliced, options: opening, part }: Opening): Promise<InferenceSession> => {
   const { file, graph, int8Cache, provider, threads } = opening
   if (provider !== "cpu") {
     throw new Unloaded(`int8 is for the processor, not for ${provider}; set unet_precision to Automatic`, undefined)
@@ -159,11 +182,23 @@ const createInt8 = async (opening: OpenOptions, isSliced: boolean): Promise<Infe
     cache: int8Cache,
     threads
   })
-  return await InferenceSession.create(isSliced ? slicedAttention(bytes) : bytes, {
+  return await InferenceSession.create(partOf(isSliced ? slicedAttention(bytes) : bytes, part), {
     ...sessionOptions(opening),
     graphOptimizationLevel: graph === undefined ? "all" : "disabled",
     extra: { session: { model_external_initializers_file_folder_path: parse(resolve(file)).root } }
   })
+}
+
+// The bytes of a network's part.
+const partOf = (bytes: Uint8Array, part: Form["part"]): Uint8Array =>
+  part === "all" ? bytes : Onnx.write(parted(bytes)[part])
+
+const parted = (bytes: Uint8Array): deepCache.DeepCache => {
+  const parts = deepCache.split(Onnx.read(bytes))
+  if (parts === undefined) {
+    throw new Error("it has no skip connection around its deep layers; set deepcache_interval to 1")
+  }
+  return parts
 }
 
 // Writes what onnxruntime makes of a graph for this processor. It could write weights as its kernels pack them as well,
@@ -286,7 +321,7 @@ const estimate = async (network: Network, inputs: InputDims): Promise<MemoryEsti
     }
   }
   // Others give back what they hold for a next call before this one is said not to fit.
-  for (const other of [...networks.values()].flatMap(({ sliced, whole }) => [whole, sliced])) {
+  for (const other of [...networks.values()].flatMap(formsOf)) {
     if (other === form || other.bound > 0 || other.held === 0) continue
     if (bytes <= found().available) break
     await release(other)
@@ -295,11 +330,12 @@ const estimate = async (network: Network, inputs: InputDims): Promise<MemoryEsti
 }
 
 // What a form has of the memory already, or will take before its call: what it holds is there for that call.
-const ownMemory = ({ sliced, whole }: Network, form: Form): number => {
+const ownMemory = (network: Network, form: Form): number => {
   if (form.session !== undefined) return form.held
-  const other = form === whole ? sliced : whole
-  const freed = other.session === undefined || other.bound > 0 ? 0 : other.weights + other.held
-  return freed - Math.max(whole.weights, sliced.weights)
+  const forms = formsOf(network)
+  const freed = forms.filter(({ bound, session }) => session !== undefined && bound === 0)
+  return freed.reduce((bytes, { held, weights }) => bytes + weights + held, 0) -
+    Math.max(...forms.map(({ weights }) => weights))
 }
 
 const graphOf = ({ isSliced, options }: Opening): Onnx.Model | null => {
@@ -326,20 +362,23 @@ const release = async (form: Form | undefined) => {
   if (form === undefined || session === undefined) return
   form.session = undefined
   form.held = 0
-  if (latest === form) latest = undefined
   await session.release()
   counted(-1)
 }
 
-// The form's session. One that shares the memory takes the place of the one before it, and any that of the network's
-// other form where nothing is bound to that.
-const sessionOf = async ({ sliced, whole }: Network, form: Form): Promise<InferenceSession> => {
+// The form's session. One that shares the memory takes the place of other networks', and any that of the network's
+// other forms where nothing is bound to them.
+const sessionOf = async (network: Network, form: Form): Promise<InferenceSession> => {
   if (form.session !== undefined) return form.session
-  const other = form === whole ? sliced : whole
-  if (other.bound === 0) await release(other)
-  if (form.options.alone) {
-    await release(latest)
-    latest = form
+  const isAlone = form.options.alone
+  for (const other of formsOf(network)) {
+    const isPart = form.part !== "all" && other.part !== "all" && form.isSliced === other.isSliced
+    if (other !== form && (other.bound === 0 || isAlone && !isPart)) await release(other)
+  }
+  if (isAlone) {
+    for (const other of networks.values()) {
+      if (other !== network) { for (const each of formsOf(other)) await release(each) }
+    }
   }
   try {
     const [session, weights] = await growth(() => create(form))
@@ -357,10 +396,10 @@ const sessionOf = async ({ sliced, whole }: Network, form: Form): Promise<Infere
 }
 
 // Whether the file loads on the processor: then the device fails, and the file is not damaged.
-const loadsOnProcessor = async ({ isSliced, options }: Opening): Promise<boolean> => {
+const loadsOnProcessor = async ({ options, ...opening }: Opening): Promise<boolean> => {
   if (options.provider === "cpu") return false
   try {
-    await (await create({ isSliced, options: { ...options, provider: "cpu" } })).release()
+    await (await create({ ...opening, options: { ...options, provider: "cpu" } })).release()
     return true
   } catch {
     return false
@@ -402,6 +441,22 @@ const known = <A>(table: Map<number, A>, key: number): A => {
   return value
 }
 
+// Runs a call in the session of its form. The deep part gives one output more; the shallow one reads it, and not all of
+// the inputs.
+const compute = async (call: Call, session: InferenceSession): Promise<void> => {
+  const { feeds, fetches, form, shallow } = call
+  if (shallow === undefined) {
+    await session.run(feeds, fetches)
+  } else if (session === form.session) {
+    const kept = session.outputNames.find((name) => fetches[name] === undefined) ?? ""
+    const { [kept]: value } = await session.run(feeds, { ...fetches, [kept]: null })
+    call.kept = value === undefined ? {} : { [kept]: value }
+  } else {
+    const read = Object.entries({ ...feeds, ...call.kept }).filter(([name]) => session.inputNames.includes(name))
+    await session.run(Object.fromEntries(read), fetches)
+  }
+}
+
 const tensors = (shared: Readonly<Record<string, SharedTensor>>): Record<string, Tensor> =>
   Object.fromEntries(
     Object.entries(shared).map(([name, { data, dims, type }]) => [name, new Tensor(type, data, dims)])
@@ -430,38 +485,55 @@ const perform = async (
     case "close": {
       const network = known(networks, command.network)
       networks.delete(command.network)
-      await release(network.whole)
-      await release(network.sliced)
+      for (const form of formsOf(network)) await release(form)
       return { value: 0 }
     }
     case "bind": {
       const network = known(networks, command.network)
       const sizes = Object.fromEntries(Object.entries(command.inputs).map(([name, { dims }]) => [name, dims]))
-      const form = formFor(network, sizes)
+      const all = formFor(network, sizes)
+      const parts = command.keepsDeep === true ? partsOf(all) : undefined
+      const form = parts?.deep ?? all
       calls.set(++opened, {
         network,
         form,
         values: valuesOf(sizes),
         feeds: tensors(command.inputs),
-        fetches: tensors(command.outputs)
+        fetches: tensors(command.outputs),
+        shallow: parts?.shallow,
+        kept: {},
+        ran: new Set()
       })
       form.bound++
+      if (parts !== undefined) parts.shallow.bound++
       return { value: opened }
     }
     case "unbind": {
-      const { form } = known(calls, command.call)
+      const { form, shallow } = known(calls, command.call)
       calls.delete(command.call)
-      form.bound--
-      await giveBack(form)
+      for (const each of [form, shallow]) {
+        if (each === undefined) continue
+        each.bound--
+        await giveBack(each)
+      }
       return { value: 0 }
     }
     case "run": {
-      const { feeds, fetches, form, network, values } = known(calls, command.call)
-      const session = await sessionOf(network, form)
+      const call = known(calls, command.call)
+      const form = command.reusesDeep === true && call.shallow !== undefined ? call.shallow : call.form
+      const session = await sessionOf(call.network, form)
       checkUnchanged(form.options)
-      const [, grown] = await growth(() => session.run(feeds, fetches))
+      // Reading what the process holds takes longer than a message.
+      if (call.ran.has(form)) {
+        await compute(call, session)
+        return { value: 0 }
+      }
+      const [, grown] = await growth(() => compute(call, session))
+      call.ran.add(form)
       form.held += grown
-      if (grown > 0 && values > (form.measured?.values ?? 0)) form.measured = { values, bytes: form.held }
+      if (grown > 0 && call.values > (form.measured?.values ?? 0)) {
+        form.measured = { values: call.values, bytes: form.held }
+      }
       return { value: 0 }
     }
     case "float16": {

@@ -1144,6 +1144,19 @@ export interface OptionsSnapshot {
    */
   readonly skip_early_cond: number
   /**
+   * Fraction of the last steps that skip the negative prompt: the other end of a guidance interval.
+   *
+   * Number, 0 to 1. Default: `0`.
+   */
+  readonly skip_late_cond: number
+  /**
+   * Of as many steps in a row, one computes the deep layers of the UNet and the others reuse them; 1 is off. It
+   * saves time and changes the image. Latents in tiles do not use it.
+   *
+   * Whole number, 1 to 20. Default: `1`.
+   */
+  readonly deepcache_interval: number
+  /**
    * Whether the refiner takes over by sampling steps instead of by noise levels.
    *
    * Default: `false`.
@@ -1756,6 +1769,19 @@ export interface OptionsPatch {
    * Number, 0 to 1. Default: `0`.
    */
   readonly skip_early_cond?: number
+  /**
+   * Fraction of the last steps that skip the negative prompt: the other end of a guidance interval.
+   *
+   * Number, 0 to 1. Default: `0`.
+   */
+  readonly skip_late_cond?: number
+  /**
+   * Of as many steps in a row, one computes the deep layers of the UNet and the others reuse them; 1 is off. It
+   * saves time and changes the image. Latents in tiles do not use it.
+   *
+   * Whole number, 1 to 20. Default: `1`.
+   */
+  readonly deepcache_interval?: number
   /**
    * Whether the refiner takes over by sampling steps instead of by noise levels.
    *

@@ -292,6 +292,8 @@ const orderedRows: ReadonlyArray<Row> = [
   setting("uni_pc_lower_order_final"),
   setting("sd_noise_schedule"),
   setting("skip_early_cond"),
+  setting("skip_late_cond"),
+  setting("deepcache_interval"),
   setting("sdxl_crop_top"),
   setting("sdxl_crop_left"),
   setting("sdxl_refiner_high_aesthetic_score"),

@@ -347,6 +347,25 @@ const fields = {
       infotext: "Skip Early CFG"
     })
   ),
+  skip_late_cond: share.pipe(
+    field({
+      title: "Skip late negative prompt",
+      description: "Fraction of the last steps that skip the negative prompt: the other end of a guidance interval.",
+      group: "Sampling",
+      infotext: "Skip Late CFG",
+      written: "unless default"
+    })
+  ),
+  deepcache_interval: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 20 })).pipe(
+    field({
+      title: "DeepCache interval",
+      description: "Of as many steps in a row, one computes the deep layers of the UNet and the others reuse them; " +
+        "1 is off. It saves time and changes the image. Latents in tiles do not use it.",
+      group: "Sampling",
+      infotext: "DeepCache interval",
+      written: "unless default"
+    })
+  ),
   refiner_switch_by_sample_steps: Schema.Boolean.pipe(
     field({
       title: "Refiner by steps",
@@ -799,6 +818,8 @@ const defaults: OptionsSnapshot = Object.freeze({
   s_min_uncond: 0,
   s_min_uncond_all: false,
   skip_early_cond: 0,
+  skip_late_cond: 0,
+  deepcache_interval: 1,
   refiner_switch_by_sample_steps: false,
   hires_fix_refiner_pass: "second pass",
   sdxl_crop_top: 0,

@@ -49,10 +49,13 @@ export const at = (
     denoising: (shape) =>
       Effect.map(model.denoising(shape), (call) => {
         let step = 0
-        const run = (t: number) => Effect.suspend(() => call.run(t))
         return {
           ...call,
-          run: (t) => Effect.suspend(() => typeof place === "object" && ++step === place.step ? strike(run(t)) : run(t))
+          run: (...args) =>
+            Effect.suspend(() => {
+              const run = Effect.suspend(() => call.run(...args))
+              return typeof place === "object" && ++step === place.step ? strike(run) : run
+            })
         }
       })
   })

@@ -181,7 +181,7 @@ describe("a negative prompt", () => {
       assert.deepStrictEqual(yield* rows(1), [1, 1])
     }))
 
-  it.effect("is left out of every second call below a noise level, and of the first calls", () =>
+  it.effect("is left out of every second call below a noise level, and of the first or last calls", () =>
     Effect.gen(function*() {
       const rows = (override_settings: NonNullable<Input>["override_settings"] & object) =>
         Effect.map(askedIn({ prompt: "cat", override_settings }), (asked) => asked.map(({ batch }) => batch))
@@ -189,6 +189,36 @@ describe("a negative prompt", () => {
       assert.deepStrictEqual(yield* rows({ s_min_uncond: 100, s_min_uncond_all: true }), [1, 1, 1, 1, 1, 1])
       assert.deepStrictEqual(yield* rows({ s_min_uncond: 0.01 }), [2, 2, 2, 2, 2, 2])
       assert.deepStrictEqual(yield* rows({ skip_early_cond: 0.34 }), [1, 1, 1, 2, 2, 2])
+      assert.deepStrictEqual(yield* rows({ skip_late_cond: 0.34 }), [2, 2, 2, 2, 1, 1])
+    }))
+})
+
+describe("deep layers", () => {
+  const reused = (input: Input) =>
+    Effect.map(askedIn(input), (asked) => asked.map(({ reusesDeep }) => reusesDeep ? "-" : "X").join(""))
+  const every = (deepcache_interval: number) => ({ override_settings: { deepcache_interval } })
+
+  it.effect("are computed in one of as many calls as the interval says, and in all of them by default", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* reused({ prompt: "cat" }), "XXXXXX")
+      assert.strictEqual(yield* reused({ prompt: "cat", ...every(2) }), "X-X-X-")
+      assert.strictEqual(yield* reused({ prompt: "cat", ...every(3) }), "X--X--")
+      assert.strictEqual(yield* reused({ prompt: "cat", steps: 3, sampler_name: "Heun", ...every(3) }), "X--X-")
+    }))
+
+  it.effect("are computed anew for each batch, and where the prompt changes", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* reused({ prompt: "cat", steps: 4, n_iter: 2, ...every(3) }), "X--XX--X")
+      assert.strictEqual(yield* reused({ prompt: "[cat:dog:2]", ...every(5) }), "X--X--")
+      const skipping = { override_settings: { ...every(5).override_settings, skip_early_cond: 0.34 } }
+      assert.strictEqual(yield* reused({ prompt: "cat", ...skipping }), "X--X--")
+    }))
+
+  it.effect("are computed in all calls where latents are predicted in tiles", () =>
+    Effect.gen(function*() {
+      const override_settings = { ...every(3).override_settings, latent_tile_size: 64 }
+      const asked = yield* reused({ prompt: "cat", width: 96, height: 64, steps: 2, override_settings })
+      assert.match(asked, /^X+$/)
     }))
 })
 

@@ -110,7 +110,7 @@ describe("guidance by an image", () => {
       for (
         const more of [
           { tiles: { size: 2, overlap: 0 } },
-          { skipping: { early: 1, below: 100, everyCall: true } }
+          { skipping: { early: 1, late: 1, below: 100, everyCall: true } }
         ]
       ) {
         assert.strictEqual(

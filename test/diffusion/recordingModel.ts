@@ -9,6 +9,8 @@ export interface Asked {
   readonly t: number
   /** One text for each row of the call, told apart by what it is encoded as. */
   readonly texts: ReadonlyArray<string>
+  /** Whether deep layers were reused. */
+  readonly reusesDeep: boolean
 }
 
 export const make = (overrides: TestModel.Options = {}) => {
@@ -19,7 +21,7 @@ export const make = (overrides: TestModel.Options = {}) => {
     denoising: (shape) =>
       Effect.map(plain.denoising(shape), (call) => ({
         ...call,
-        run: (t) =>
+        run: (t, reusesDeep = false) =>
           Effect.suspend(() => {
             const states = call.inputs["encoder_hidden_states"] ?? new Float32Array()
             const size = states.length / shape.batch
@@ -27,7 +29,13 @@ export const make = (overrides: TestModel.Options = {}) => {
               { length: shape.batch },
               (_, row) => String(states.subarray(row * size, (row + 1) * size).reduce((a, b) => a + b, 0))
             )
-            asked.push({ batch: shape.batch, tokens: shape.inputs["encoder_hidden_states"]?.[0] ?? 0, t, texts })
+            asked.push({
+              batch: shape.batch,
+              tokens: shape.inputs["encoder_hidden_states"]?.[0] ?? 0,
+              t,
+              texts,
+              reusesDeep
+            })
             return call.run(t)
           })
       }))

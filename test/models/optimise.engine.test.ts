@@ -56,7 +56,7 @@ layer(layerModels())("an optimised network", (it) => {
     const x = TensorBuffer.make("float32", [1, side])
     x.values.set(matrix.subarray(7, 7 + side))
     const y = TensorBuffer.make("float32", [1, side])
-    yield* yield* TensorBuffer.bind(network, { inputs: { x }, outputs: { y } })
+    yield* TensorBuffer.run(network, { inputs: { x }, outputs: { y } })
     return Float32Array.from(y.values)
   }, Effect.scoped)
 

@@ -229,6 +229,10 @@ describe("InfotextWriter.format", () => {
       )
     ],
     [
+      "Skip Late CFG: 0.25, DeepCache interval: 3",
+      about(cat({ override_settings: { skip_late_cond: 0.25, deepcache_interval: 3 } }))
+    ],
+    [
       "Refiner switch by sampling steps: True, Refiner: xl, Refiner switch at: 0.8",
       about(cat({ override_settings: { refiner_switch_by_sample_steps: true } }), {
         refiner: { name: "xl", switchAt: 0.8 }

@@ -135,6 +135,12 @@ export const tensor = (
   return { type, dims, data: new Uint8Array(array.buffer) }
 }
 
+/** The names of all values that a node reads, those that its branches and loops read included. */
+export const readBy = ({ attributes = {}, inputs }: Node): ReadonlyArray<string> => [
+  ...inputs,
+  ...Object.values(attributes).flatMap((value) => "graph" in value ? value.graph.nodes.flatMap(readBy) : [])
+]
+
 /** Reads an ONNX file. Its weights are views of `file`. Throws for bytes that are not an ONNX file. */
 export const read = (file: Uint8Array): Model =>
   kept(file, (model) => ({

@@ -124,7 +124,7 @@ const readersOf = (graph: Onnx.Graph): Readers => {
   // Branches and loops read values of the graph around them without naming them as inputs.
   const hidden = new Set(
     graph.nodes.flatMap(({ attributes = {} }) =>
-      Object.values(attributes).flatMap((value) => "graph" in value ? namesIn(value.graph) : [])
+      Object.values(attributes).flatMap((value) => "graph" in value ? value.graph.nodes.flatMap(Onnx.readBy) : [])
     )
   )
   const given = new Set(graph.outputs.map(({ name }) => name))
@@ -136,12 +136,6 @@ const readersOf = (graph: Onnx.Graph): Readers => {
     isNumber: (value) => numbers.has(value)
   }
 }
-
-const namesIn = ({ nodes }: Onnx.Graph): ReadonlyArray<string> =>
-  nodes.flatMap(({ attributes = {}, inputs }) => [
-    ...inputs,
-    ...Object.values(attributes).flatMap((value) => "graph" in value ? namesIn(value.graph) : [])
-  ])
 
 const isStandard = ({ domain = "", op }: Onnx.Node, name: string) => op === name && ["", "ai.onnx"].includes(domain)
 

@@ -110,12 +110,14 @@ interface Compared {
   readonly name: string
   readonly other: string
   readonly isOver: boolean
-  readonly aim: number
+  readonly aim: number | null
 }
 
 const size = `${given.size} x ${given.size}, 2 rows`
 const compared: ReadonlyArray<Compared> = [
   { name: `step, ${size}, beside a bare session`, other: "bare", isOver: false, aim: 1.01 },
+  { name: "step of one row after the other, beside both at once", other: "apart", isOver: true, aim: null },
+  { name: "step that reuses deep layers, beside a whole one", other: "shallow", isOver: true, aim: null },
   { name: "step with three LoRAs, beside one without", other: "loras", isOver: true, aim: 1.15 },
   { name: "step in int8, beside one in float32", other: "int8", isOver: true, aim: 0.62 },
   ...(given.optimised

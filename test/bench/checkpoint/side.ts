@@ -2,18 +2,20 @@
  * One side of `npm run bench:checkpoint`, in a process of its own: it opens the UNet of a checkpoint, says what that
  * took, and then runs one step with two rows for each message.
  *
- *     side.ts serena|loras|kept|int8|bare|optimised FILE SIDE
+ *     side.ts serena|apart|shallow|loras|kept|int8|bare|optimised FILE SIDE
  *
- * `serena` opens and runs it as runs do, `loras` with three LoRAs of rank 16 over all projections of its attention,
- * `kept` from what `serena models optimize` keeps of it, `int8` with its wide layers in that; `bare` gives the same
- * graph to onnxruntime and does nothing else; `optimised` runs the model that onnxruntime saves of it with all
- * optimisations, which is the fastest form known and as large as the weights in float32. SIDE is that of the latents.
+ * `serena` opens and runs it as runs do, `apart` one row after the other, `shallow` with the deep layers of an earlier
+ * step, `loras` with three LoRAs of rank 16 over all projections of its attention, `kept` from what `serena models
+ * optimize` keeps of it, `int8` with its wide layers in that; `bare` gives the same graph to onnxruntime and does
+ * nothing else; `optimised` runs the model that onnxruntime saves of it with all optimisations, which is the fastest
+ * form known and as large as the weights in float32. SIDE is that of the latents.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Record from "effect/Record"
 import * as Scope from "effect/Scope"
 import { mkdtempSync, realpathSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -165,8 +167,18 @@ const serena = Effect.gen(function*() {
   )
   for (const [name, { values }] of Object.entries(inputs)) fill(values, name)
   const outputs = { out_sample: TensorBuffer.make("float32", [2, 4, side, side]) }
-  const run: Effect.Effect<unknown, unknown> = yield* TensorBuffer.bind(network, { inputs, outputs })
-  return { dims, graph, run }
+  if (kind === "apart") {
+    const rows = yield* Effect.forEach([0, 1], (row) => {
+      const ofRow = (buffer: TensorBuffer.TensorBuffer) =>
+        buffer.tensor.dims[0] === 2 ? TensorBuffer.rows(buffer, row, row + 1) : buffer
+      return TensorBuffer.bind(network, { inputs: Record.map(inputs, ofRow), outputs: Record.map(outputs, ofRow) })
+    })
+    return { dims, graph, run: Effect.forEach(rows, ({ run }) => run, { discard: true }) }
+  }
+  const keepsDeep = kind === "shallow"
+  const { run, runShallow } = yield* TensorBuffer.bind(network, { inputs, outputs, keepsDeep })
+  if (keepsDeep) yield* run
+  return { dims, graph, run: keepsDeep ? runShallow : run }
 })
 
 const runtime = ManagedRuntime.make(Layer.merge(

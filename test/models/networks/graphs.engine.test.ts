@@ -128,7 +128,7 @@ layer(layerModels())("graphs", (it) => {
       const open = (yield* Networks).open({ file, graph })
       yield* Effect.scoped(Effect.gen(function*() {
         const [x, y] = [TensorBuffer.make("float32", [1, 1, 2]), TensorBuffer.make("float32", [1, 1, 2])]
-        const run = yield* TensorBuffer.bind(yield* open, { inputs: { x }, outputs: { y } })
+        const { run } = yield* TensorBuffer.bind(yield* open, { inputs: { x }, outputs: { y } })
         yield* run
         yield* fs.truncate(file, 0)
         const error = yield* Effect.flip(run)
