@@ -122,7 +122,7 @@ const formsOf = ({ sliced, whole }: Network): ReadonlyArray<Form> =>
 
 type Opening = Pick<Form, "isSliced" | "options" | "part">
 
-const sessionOptions = ({ provider, threads }: OpenOptions) => ({
+const sessionOptions = ({ provider, threads }: OpenOptions, more: Readonly<Record<string, string>> = {}) => ({
   executionProviders: provider === "cpu" ? ["cpu"] : [provider, "cpu"],
   ...(threads > 0 && { intraOpNumThreads: threads }),
   interOpNumThreads: 1,
@@ -131,7 +131,10 @@ const sessionOptions = ({ provider, threads }: OpenOptions) => ({
   // A pattern is a second copy of the largest call's working memory, that is never freed. It makes no call faster.
   enableMemPattern: false,
   // Errors come back as exceptions; printing them as well would only disturb the terminal.
-  logSeverityLevel: 4 as const
+  logSeverityLevel: 4 as const,
+  // Threads of a session spin after a run, in wait of the next one. Where sessions take turns, they take processors from
+  // each other that way: parts of a UNet of the embedded model ran in 12 ms instead of 27 without it.
+  extra: { session: { force_spinning_stop: "1", ...more } }
 })
 
 const create = async ({ isSliced, options: opening, part }: Opening): Promise<InferenceSession> => {
@@ -149,18 +152,16 @@ const create = async ({ isSliced, options: opening, part }: Opening): Promise<In
       }
     }
     return await InferenceSession.create(partOf(graph.bytes, part), {
-      ...options,
+      ...sessionOptions(opening, { model_external_initializers_file_folder_path: parse(resolve(file)).root }),
       // Any optimisation copies the weights, see `Graph`. Graphics cards compile the graph, and hold a copy anyway.
-      graphOptimizationLevel: provider === "cpu" ? "disabled" : "all",
-      extra: { session: { model_external_initializers_file_folder_path: parse(resolve(file)).root } }
+      graphOptimizationLevel: provider === "cpu" ? "disabled" : "all"
     })
   }
   if (!opening.seamless && !isSliced && part === "all") return await InferenceSession.create(file, options)
   const bytes = await fileOf(opening)
   return await InferenceSession.create(partOf(isSliced ? slicedAttention(bytes) : bytes, part), {
-    ...options,
     // The folder of weights in external files.
-    extra: { session: { model_external_initializers_file_folder_path: dirname(resolve(file)) } }
+    ...sessionOptions(opening, { model_external_initializers_file_folder_path: dirname(resolve(file)) })
   })
 }
 
@@ -183,9 +184,8 @@ const createInt8 = async ({ isSliced, options: opening, part }: Opening): Promis
     threads
   })
   return await InferenceSession.create(partOf(isSliced ? slicedAttention(bytes) : bytes, part), {
-    ...sessionOptions(opening),
-    graphOptimizationLevel: graph === undefined ? "all" : "disabled",
-    extra: { session: { model_external_initializers_file_folder_path: parse(resolve(file)).root } }
+    ...sessionOptions(opening, { model_external_initializers_file_folder_path: parse(resolve(file)).root }),
+    graphOptimizationLevel: graph === undefined ? "all" : "disabled"
   })
 }
 
@@ -208,16 +208,13 @@ const optimise = async (opening: OpenOptions, to: string) => {
   if (graph === undefined) throw new Error("only graphs that are built here are optimised")
   checkUnchanged(opening)
   const session = await InferenceSession.create(graph.bytes, {
-    ...sessionOptions(opening),
+    ...sessionOptions(opening, {
+      model_external_initializers_file_folder_path: parse(resolve(file)).root,
+      optimized_model_external_initializers_file_name: fileNames.weights,
+      optimized_model_external_initializers_min_size_in_bytes: "1024"
+    }),
     graphOptimizationLevel: "all",
-    optimizedModelFilePath: to,
-    extra: {
-      session: {
-        model_external_initializers_file_folder_path: parse(resolve(file)).root,
-        optimized_model_external_initializers_file_name: fileNames.weights,
-        optimized_model_external_initializers_min_size_in_bytes: "1024"
-      }
-    }
+    optimizedModelFilePath: to
   })
   await session.release()
   // On the disk before its folder gets its name: a machine that loses power keeps no name of what is not there.
@@ -367,13 +364,15 @@ const release = async (form: Form | undefined) => {
 }
 
 // The form's session. One that shares the memory takes the place of other networks', and any that of the network's
-// other forms where nothing is bound to them.
+// other forms where nothing is bound to them, unless these are parts or wholes that take little memory: runs with and
+// without DeepCache take turns.
 const sessionOf = async (network: Network, form: Form): Promise<InferenceSession> => {
   if (form.session !== undefined) return form.session
   const isAlone = form.options.alone
   for (const other of formsOf(network)) {
     const isPart = form.part !== "all" && other.part !== "all" && form.isSliced === other.isSliced
-    if (other !== form && (other.bound === 0 || isAlone && !isPart)) await release(other)
+    const isSmall = form.part !== other.part && other.weights === 0 && !isAlone
+    if (other !== form && (other.bound === 0 && !isSmall || isAlone && !isPart)) await release(other)
   }
   if (isAlone) {
     for (const other of networks.values()) {
