@@ -101,7 +101,7 @@ const computed = Effect.fnUntraced(function*(
   const made = Object.fromEntries(
     Object.entries(sizes(batch)).map(([name, dims]) => [name, TensorBuffer.make("float32", dims)])
   )
-  yield* yield* TensorBuffer.bind(network, { inputs: { sample, y }, outputs: made })
+  yield* TensorBuffer.run(network, { inputs: { sample, y }, outputs: made })
   return (name: Output) => made[name]?.values.slice() ?? assert.fail(name)
 }, Effect.scoped)
 
