@@ -59,8 +59,8 @@ export interface GuidedDenoiserOptions<E> {
   readonly controls?: networkRows.NetworkRowsOptions["controls"]
   /** Tiles in which large latents are predicted, see `networkRows.NetworkRowsOptions`. */
   readonly tiles?: networkRows.NetworkRowsOptions["tiles"]
-  /** How often deep layers are computed, see `networkRows.NetworkRowsOptions`. */
-  readonly deepEvery?: networkRows.NetworkRowsOptions["deepEvery"]
+  /** When deep layers are reused, see `networkRows.NetworkRowsOptions`. */
+  readonly deepReuse?: networkRows.NetworkRowsOptions["deepReuse"]
 }
 
 /** A denoiser, and the latest of what it gave: nothing before its first call. */
@@ -103,7 +103,7 @@ export const make: <E>(
         prompted: members.filter((member) => parts.includes(member)).length,
         controls: options.controls,
         tiles: options.tiles,
-        deepEvery: options.deepEvery
+        deepReuse: options.deepReuse
       })
     const together = negative !== undefined && areAlike(parts[0], negative)
 

@@ -50,11 +50,14 @@ export interface NetworkRowsOptions {
   readonly controls?: ReadonlyArray<RowControl> | undefined
   /** Tiles, in latent values, in which larger latents are predicted; the whole at once when left out. */
   readonly tiles?: { readonly size: number; readonly overlap: number } | undefined
-  /**
-   * DeepCache: of as many calls in a row one computes the deep layers, and the others reuse them. Each does when left
-   * out, and where latents are predicted in tiles.
-   */
-  readonly deepEvery?: number | undefined
+  /** When deep layers are reused; never when left out, and where latents are predicted in tiles. */
+  readonly deepReuse?: DeepReuse | undefined
+}
+
+/** DeepCache: of `every` calls in a row one computes the deep layers, from the call `from` on. */
+export interface DeepReuse {
+  readonly every: number
+  readonly from: number
 }
 
 /** How a ControlNet acts on the rows of a call. */
@@ -108,11 +111,11 @@ const open = Effect.fnUntraced(function*(options: NetworkRowsOptions, keepsDeep 
 })
 
 const makeWhole = Effect.fnUntraced(function*(options: NetworkRowsOptions) {
-  const { batch, deepEvery = 1, members, shape, source, withoutSource = 0 } = options
-  const call = yield* open(options, deepEvery > 1)
+  const { batch, deepReuse, members, shape, source, withoutSource = 0 } = options
+  const call = yield* open(options, deepReuse !== undefined)
   const size = batch * latentLength(shape)
   const texts = textWriter(call, options)
-  const reusesDeep = deepReuse(deepEvery, members)
+  const reusesDeep = reuseOf(members, deepReuse)
   if (source !== undefined) writeForAll(call.inputs[sourceInput], source, members.length - withoutSource)
   yield* writeHints(call, options)
   const rows: NetworkRows = {
@@ -128,13 +131,14 @@ const makeWhole = Effect.fnUntraced(function*(options: NetworkRowsOptions) {
 })
 
 // Whether a call may reuse the deep layers of an earlier one: it is not too long ago, and the texts are the same.
-const deepReuse = (every: number, members: NetworkRowsOptions["members"]): (number: number) => boolean => {
+const reuseOf = (members: NetworkRowsOptions["members"], reuse?: DeepReuse): (number: number) => boolean => {
   const textsAt = (number: number) => members.map(({ schedule }) => entryAt(schedule, number).index).join()
   let latest: { readonly number: number; readonly texts: string } | undefined
   return (number) => {
-    if (every === 1) return false
+    if (reuse === undefined) return false
     const texts = textsAt(number)
-    if (latest !== undefined && number < latest.number + every && texts === latest.texts) return true
+    const isRecent = latest !== undefined && number < latest.number + reuse.every && texts === latest.texts
+    if (isRecent && number >= reuse.from) return true
     latest = { number, texts }
     return false
   }

@@ -302,7 +302,10 @@ const denoiserOf = Effect.fnUntraced(function*(
     },
     mask: options.mask,
     tiles: tilesOf(model, opts),
-    deepEvery: opts.deepcache_interval,
+    deepReuse: opts.deepcache_interval === 1 ? undefined : {
+      every: opts.deepcache_interval,
+      from: opts.deepcache_start * calls
+    },
     source: options.source,
     controls: options.controls.map(({ image, scales, unit }) => ({
       image,

@@ -132,8 +132,8 @@ const sessionOptions = ({ provider, threads }: OpenOptions, more: Readonly<Recor
   enableMemPattern: false,
   // Errors come back as exceptions; printing them as well would only disturb the terminal.
   logSeverityLevel: 4 as const,
-  // Threads of a session spin after a run, in wait of the next one. Where sessions take turns, they take processors from
-  // each other that way: parts of a UNet of the embedded model ran in 12 ms instead of 27 without it.
+  // Threads of a session spin after a run, in wait of the next one. Where sessions take turns, they take processors
+  // from each other that way: parts of a UNet of the embedded model ran in 12 ms instead of 27 without it.
   extra: { session: { force_spinning_stop: "1", ...more } }
 })
 

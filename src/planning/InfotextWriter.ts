@@ -352,6 +352,7 @@ const ownPairs = (about: InfotextFacts): ReadonlyArray<Pair> => {
       ] satisfies ReadonlyArray<Pair>
       : []),
     ...plainPairs(about),
+    [setting.deepcache_start, opts.deepcache_interval > 1 ? floatUnless(0.4, opts.deepcache_start) : undefined],
     [setting.latent_tile_size, unless(0, opts.latent_tile_size)],
     [setting.latent_tile_overlap, opts.latent_tile_size > 0 ? unless(64, opts.latent_tile_overlap) : undefined]
   ]

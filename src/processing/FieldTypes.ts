@@ -1157,6 +1157,12 @@ export interface OptionsSnapshot {
    */
   readonly deepcache_interval: number
   /**
+   * Fraction of the steps after which deep layers are reused.
+   *
+   * Number, 0 to 1. Default: `0.4`.
+   */
+  readonly deepcache_start: number
+  /**
    * Whether the refiner takes over by sampling steps instead of by noise levels.
    *
    * Default: `false`.
@@ -1782,6 +1788,12 @@ export interface OptionsPatch {
    * Whole number, 1 to 20. Default: `1`.
    */
   readonly deepcache_interval?: number
+  /**
+   * Fraction of the steps after which deep layers are reused.
+   *
+   * Number, 0 to 1. Default: `0.4`.
+   */
+  readonly deepcache_start?: number
   /**
    * Whether the refiner takes over by sampling steps instead of by noise levels.
    *

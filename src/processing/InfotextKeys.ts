@@ -294,6 +294,7 @@ const orderedRows: ReadonlyArray<Row> = [
   setting("skip_early_cond"),
   setting("skip_late_cond"),
   setting("deepcache_interval"),
+  setting("deepcache_start"),
   setting("sdxl_crop_top"),
   setting("sdxl_crop_left"),
   setting("sdxl_refiner_high_aesthetic_score"),

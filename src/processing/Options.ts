@@ -366,6 +366,14 @@ const fields = {
       written: "unless default"
     })
   ),
+  deepcache_start: share.pipe(
+    field({
+      title: "DeepCache start",
+      description: "Fraction of the steps after which deep layers are reused.",
+      group: "Sampling",
+      infotext: "DeepCache start"
+    })
+  ),
   refiner_switch_by_sample_steps: Schema.Boolean.pipe(
     field({
       title: "Refiner by steps",
@@ -820,6 +828,7 @@ const defaults: OptionsSnapshot = Object.freeze({
   skip_early_cond: 0,
   skip_late_cond: 0,
   deepcache_interval: 1,
+  deepcache_start: 0.4,
   refiner_switch_by_sample_steps: false,
   hires_fix_refiner_pass: "second pass",
   sdxl_crop_top: 0,

@@ -196,13 +196,17 @@ describe("a negative prompt", () => {
 describe("deep layers", () => {
   const reused = (input: Input) =>
     Effect.map(askedIn(input), (asked) => asked.map(({ reusesDeep }) => reusesDeep ? "-" : "X").join(""))
-  const every = (deepcache_interval: number) => ({ override_settings: { deepcache_interval } })
+  const every = (deepcache_interval: number, deepcache_start = 0) => ({
+    override_settings: { deepcache_interval, deepcache_start }
+  })
 
   it.effect("are computed in one of as many calls as the interval says, and in all of them by default", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* reused({ prompt: "cat" }), "XXXXXX")
       assert.strictEqual(yield* reused({ prompt: "cat", ...every(2) }), "X-X-X-")
       assert.strictEqual(yield* reused({ prompt: "cat", ...every(3) }), "X--X--")
+      assert.strictEqual(yield* reused({ prompt: "cat", ...every(2, 0.5) }), "XXX-X-")
+      assert.strictEqual(yield* reused({ prompt: "cat", ...every(3, 1) }), "XXXXXX")
       assert.strictEqual(yield* reused({ prompt: "cat", steps: 3, sampler_name: "Heun", ...every(3) }), "X--X-")
     }))
 

@@ -229,8 +229,16 @@ describe("InfotextWriter.format", () => {
       )
     ],
     [
-      "Skip Late CFG: 0.25, DeepCache interval: 3",
-      about(cat({ override_settings: { skip_late_cond: 0.25, deepcache_interval: 3 } }))
+      "Skip Late CFG: 0.25, DeepCache interval: 3, DeepCache start: 0.2",
+      about(cat({ override_settings: { skip_late_cond: 0.25, deepcache_interval: 3, deepcache_start: 0.2 } }))
+    ],
+    [
+      "DeepCache interval: 3",
+      about(cat({ override_settings: { deepcache_interval: 3 } }))
+    ],
+    [
+      "",
+      about(cat({ override_settings: { deepcache_start: 0.2 } }))
     ],
     [
       "Refiner switch by sampling steps: True, Refiner: xl, Refiner switch at: 0.8",
