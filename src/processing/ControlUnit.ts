@@ -45,7 +45,7 @@ const controlUnit = Schema.Struct({
     field({
       title: "Preprocessor",
       description:
-        "What is made of the image before the ControlNet sees it: canny finds edges, none leaves it as it is.",
+        "What is made of the image for the ControlNet: canny finds edges, none leaves it as it is.",
       group: "ControlNet"
     })
   ),
@@ -124,7 +124,7 @@ const controlUnit = Schema.Struct({
   low_vram: withDefault(Schema.Boolean, false).pipe(
     field({
       title: "Low VRAM",
-      description: "Accepted and ignored: the process option lowvram decides for all networks.",
+      description: "Accepted and ignored: lowvram is an option of the process.",
       group: "ControlNet"
     })
   )

@@ -1144,20 +1144,19 @@ export interface OptionsSnapshot {
    */
   readonly skip_early_cond: number
   /**
-   * Fraction of the last steps that skip the negative prompt: the other end of a guidance interval.
+   * Fraction of the last steps that skip the negative prompt.
    *
    * Number, 0 to 1. Default: `0`.
    */
   readonly skip_late_cond: number
   /**
-   * Of as many steps in a row, one computes the deep layers of the UNet and the others reuse them; 1 is off. It
-   * saves time and changes the image. Latents in tiles do not use it.
+   * Of as many steps in a row, one computes the UNet's deep layers, and the others reuse them; 1 is off.
    *
    * Whole number, 1 to 20. Default: `1`.
    */
   readonly deepcache_interval: number
   /**
-   * Fraction of the steps after which deep layers are reused.
+   * Fraction of the first steps that reuse none.
    *
    * Number, 0 to 1. Default: `0.4`.
    */
@@ -1776,20 +1775,19 @@ export interface OptionsPatch {
    */
   readonly skip_early_cond?: number
   /**
-   * Fraction of the last steps that skip the negative prompt: the other end of a guidance interval.
+   * Fraction of the last steps that skip the negative prompt.
    *
    * Number, 0 to 1. Default: `0`.
    */
   readonly skip_late_cond?: number
   /**
-   * Of as many steps in a row, one computes the deep layers of the UNet and the others reuse them; 1 is off. It
-   * saves time and changes the image. Latents in tiles do not use it.
+   * Of as many steps in a row, one computes the UNet's deep layers, and the others reuse them; 1 is off.
    *
    * Whole number, 1 to 20. Default: `1`.
    */
   readonly deepcache_interval?: number
   /**
-   * Fraction of the steps after which deep layers are reused.
+   * Fraction of the first steps that reuse none.
    *
    * Number, 0 to 1. Default: `0.4`.
    */

@@ -70,8 +70,7 @@ const limits = Schema.Struct({
     field({
       title: "Most rows",
       description:
-        "Most rows of one call of the denoiser: each image of a batch has one for each part of the prompt (AND), and " +
-        "one for the negative prompt.",
+        "Most rows of one call of the denoiser: for each image, its parts of the prompt (AND) and the negative prompt.",
       group: "Limits",
       flag: "max-rows",
       value: "integer"

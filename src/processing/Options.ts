@@ -86,8 +86,7 @@ const fields = {
     field({
       title: "Name of LoRAs in tags",
       description:
-        "What a LoRA's tag is written with: the name that the file states of itself, where no other states " +
-        "the same, or the file's name. Both are read.",
+        "What a LoRA's tag is written with: the name that its file states, where no other does, or the file's. Both are read.",
       group: "Extra networks"
     })
   ),
@@ -155,7 +154,7 @@ const fields = {
     field({
       title: "Noise source",
       description:
-        "Source of noise: torch's CPU generator, or that of NVIDIA GPUs. GPU means this machine's own, the CPU's.",
+        "Source of noise: torch's CPU generator, or that of NVIDIA GPUs. GPU means the CPU's here.",
       group: "Sampling",
       infotext: "RNG"
     })
@@ -350,7 +349,7 @@ const fields = {
   skip_late_cond: share.pipe(
     field({
       title: "Skip late negative prompt",
-      description: "Fraction of the last steps that skip the negative prompt: the other end of a guidance interval.",
+      description: "Fraction of the last steps that skip the negative prompt.",
       group: "Sampling",
       infotext: "Skip Late CFG",
       written: "unless default"
@@ -359,8 +358,7 @@ const fields = {
   deepcache_interval: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 20 })).pipe(
     field({
       title: "DeepCache interval",
-      description: "Of as many steps in a row, one computes the deep layers of the UNet and the others reuse them; " +
-        "1 is off. It saves time and changes the image. Latents in tiles do not use it.",
+      description: "Of as many steps in a row, one computes the UNet's deep layers, and the others reuse them; 1 is off.",
       group: "Sampling",
       infotext: "DeepCache interval",
       written: "unless default"
@@ -369,7 +367,7 @@ const fields = {
   deepcache_start: share.pipe(
     field({
       title: "DeepCache start",
-      description: "Fraction of the steps after which deep layers are reused.",
+      description: "Fraction of the first steps that reuse none.",
       group: "Sampling",
       infotext: "DeepCache start"
     })
@@ -679,7 +677,7 @@ const fields = {
   control_net_no_detectmap: Schema.Boolean.pipe(
     field({
       title: "Leave out detected maps",
-      description: "Whether replies of /sdapi/v1 end without the maps that ControlNets followed.",
+      description: "Whether replies of /sdapi/v1 leave out the maps of ControlNets.",
       group: "Saving images"
     })
   ),
