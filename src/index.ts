@@ -17,7 +17,8 @@ export * as InfotextRequest from "./processing/InfotextRequest.ts"
 /** The limits of one request: size, steps, batches. */
 export { Limits } from "./processing/Limits.ts"
 /** The webui's settings: the service, a change, and the snapshot that a run uses. */
-export { Options, OptionsPatch, OptionsSnapshot } from "./processing/Options.ts"
+export { Options } from "./processing/Options.ts"
+export { OptionsPatch, OptionsSnapshot } from "./processing/OptionsSnapshot.ts"
 /** The result of a run: images, grids and masks with their infotexts. */
 export type {
   EncodedImage,

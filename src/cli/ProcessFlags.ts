@@ -15,7 +15,8 @@ import { type Problem, problemsOf } from "../core/Problem.ts"
 import * as devices from "../models/devices.ts"
 import { type CommandOptions, ProcessOptions } from "../processing/CommandOptions.ts"
 import { Limits } from "../processing/Limits.ts"
-import { Options, type OptionsPatch, OptionsSnapshot } from "../processing/Options.ts"
+import { Options } from "../processing/Options.ts"
+import { type OptionsPatch, OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import {
   type FlagField,
   flagFieldOf,

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Problem } from "../core/Problem.ts"
-import { InvalidOptions } from "../processing/Options.ts"
+import { InvalidOptions } from "../processing/InvalidOptions.ts"
 import type { BlobError } from "../runs/BlobStore.ts"
 import type { RunStoreError } from "../runs/RunStore.ts"
 import { byFlag, type FlagTable } from "./Flags.ts"

@@ -15,7 +15,7 @@ import { capabilities, drawBar, eraseToEnd, formatDuration, percent } from "../i
 import { pull, type Pulled, type PullProgress } from "../models/hub/pull.ts"
 import { hubOf, parse } from "../models/hub/reference.ts"
 import { embeddedDir } from "../models/ModelLibrary.ts"
-import { InvalidOptions } from "../processing/Options.ts"
+import { InvalidOptions } from "../processing/InvalidOptions.ts"
 import { byFlag } from "./Flags.ts"
 import * as ProcessFlags from "./ProcessFlags.ts"
 

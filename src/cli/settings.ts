@@ -5,7 +5,7 @@ import * as Schema from "effect/Schema"
 import { choicesOf } from "../core/Field.ts"
 import type { Problem } from "../core/Problem.ts"
 import { proposer } from "../core/Text.ts"
-import { OptionsPatch } from "../processing/Options.ts"
+import { OptionsPatch } from "../processing/OptionsSnapshot.ts"
 
 const names = Object.keys(OptionsPatch.fields)
 

@@ -49,7 +49,7 @@ import {
 import { problemsOf } from "../core/Problem.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { Limits } from "../processing/Limits.ts"
-import type { OptionsPatch, OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsPatch, OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { ConnectionError, UnexpectedReply } from "./errors.ts"
 

@@ -14,7 +14,7 @@ import * as HttpApiSecurity from "effect/http-api/HttpApiSecurity"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
 import { Limits } from "../processing/Limits.ts"
-import { OptionsPatch, OptionsSnapshot } from "../processing/Options.ts"
+import { OptionsPatch, OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import {
   Model,
   ModelFile,

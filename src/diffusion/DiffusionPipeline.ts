@@ -34,7 +34,7 @@ import {
   type SourcePixels
 } from "../planning/RunPlan.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import type { StyleBook } from "../processing/StyleBook.ts"
 import type { WildcardBook } from "../processing/WildcardBook.ts"
 import { stages } from "../runner/Lifecycle.ts"

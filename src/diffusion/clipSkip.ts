@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { LoadedModel } from "../model/LoadedModel.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 
 /**
  * The clip skip that infotexts may name: the setting's, or what the text encoder's file has layers for where that is

@@ -9,7 +9,7 @@ import type { LoadedModel } from "../model/LoadedModel.ts"
 import type { NetworkError } from "../model/ModelError.ts"
 import type { FoundNetworks, HashedFile } from "../planning/findNetworks.ts"
 import type { NamedHash, NetworkHashes, PlannedModel } from "../planning/RunPlan.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 
 /** The model as a plan names it, without hashes. */
 export const unhashed = ({ name, vae }: LoadedModel) => ({

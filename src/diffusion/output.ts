@@ -11,7 +11,7 @@ import { ImageStore } from "../images/ImageStore.ts"
 import type { PlotLabels } from "../images/Plot.ts"
 import * as RasterWork from "../images/RasterWork.ts"
 import { hashedPlan, type ImagePlan, partOf, type RunPlan } from "../planning/RunPlan.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import type { Processing } from "../processing/Processing.ts"
 import {
   type EncodedImage,

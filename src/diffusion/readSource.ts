@@ -21,7 +21,7 @@ import type { MaskPlan, SourcePixels } from "../planning/RunPlan.ts"
 import type { SourceFacts } from "../planning/source.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { Limits } from "../processing/Limits.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import type { Img2Img } from "../processing/Processing.ts"
 
 /** The images of a request, as they came. */

@@ -18,7 +18,7 @@ import { type ReadingPass, readNegative, readPrompt } from "../planning/readProm
 import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
 import { floorTo } from "../planning/sizes.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { trim } from "../prompt/Characters.ts"
 import * as ImageNoise from "../rng/ImageNoise.ts"

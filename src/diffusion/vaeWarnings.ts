@@ -1,5 +1,5 @@
 import type { LoadedModel } from "../model/LoadedModel.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 
 /** A VAE that cannot be exchanged is reported, and does not end the run. */
 export const vaeWarnings = (

@@ -19,7 +19,7 @@ import {
 } from "../model/Conditioner.ts"
 import type { Embedding } from "../model/Embedding.ts"
 import type { NetworkError } from "../model/ModelError.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import type { PromptChunk } from "../prompt/Chunks.ts"
 import * as Emphasis from "../prompt/Emphasis.ts"
 import * as Encoding from "../prompt/Encoding.ts"

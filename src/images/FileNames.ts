@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import { createHash } from "node:crypto"
 import type { Seed } from "../core/Seed.ts"
 import { pythonFloat } from "../core/Text.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 
 /** What a file name can contain about an image. */
 export interface FileNameFacts {

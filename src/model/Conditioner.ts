@@ -3,7 +3,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type { Size } from "../core/Geometry.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import type { Vocabulary } from "../prompt/Chunks.ts"
 import type { EncodingOptions, TooManyChunks } from "../prompt/Encoding.ts"
 import type { NegativePrompt, Prompt } from "../prompt/Prompt.ts"

@@ -5,7 +5,7 @@
  * known; what is absent is unknown.
  */
 import type { Size } from "../core/Geometry.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import type { NoiseProcess } from "../sampling/NoiseProcess.ts"
 import type { LatentFormat } from "./LatentFormat.ts"
 import type { SourceChannels } from "./SourceChannels.ts"

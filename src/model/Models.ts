@@ -5,7 +5,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import type { AdapterFile } from "./Adapter.ts"
 import type { EmbeddingFile } from "./Embedding.ts"
 import type { LoadedModel } from "./LoadedModel.ts"

@@ -3,7 +3,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type { LatentShape } from "../core/LatentShape.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import type { LatentFormat } from "./LatentFormat.ts"
 import type { NetworkError } from "./ModelError.ts"
 

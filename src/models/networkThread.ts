@@ -126,14 +126,12 @@ const sessionOptions = ({ provider, threads }: OpenOptions, more: Readonly<Recor
   executionProviders: provider === "cpu" ? ["cpu"] : [provider, "cpu"],
   ...(threads > 0 && { intraOpNumThreads: threads }),
   interOpNumThreads: 1,
-  // Else its threads go on spinning after a call, on the cores that everything between two calls needs.
-  extra: { session: { force_spinning_stop: "1" } },
   // A pattern is a second copy of the largest call's working memory, that is never freed. It makes no call faster.
   enableMemPattern: false,
   // Errors come back as exceptions; printing them as well would only disturb the terminal.
   logSeverityLevel: 4 as const,
-  // Threads of a session spin after a run, in wait of the next one. Where sessions take turns, they take processors
-  // from each other that way: parts of a UNet of the embedded model ran in 12 ms instead of 27 without it.
+  // Else a session's threads go on spinning after a call, on the cores that everything between two calls needs: other
+  // sessions as well. Parts of a UNet that took turns ran in 12 ms instead of 27 without it.
   extra: { session: { force_spinning_stop: "1", ...more } }
 })
 

@@ -16,7 +16,7 @@ import {
   resizeModes,
   settingKeys as setting
 } from "../processing/InfotextKeys.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import type { Img2Img, Processing } from "../processing/Processing.ts"
 import * as ExtraNetworks from "../prompt/ExtraNetworks.ts"
 import type { PromptPair } from "../prompt/Styles.ts"

@@ -2,7 +2,7 @@
  * The noise levels that a pass visits, as request and settings have them.
  */
 import type { ModelInfo } from "../model/ModelInfo.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import { totalSteps } from "../prompt/PromptSchedule.ts"
 import type { NoiseProcess } from "../sampling/NoiseProcess.ts"
 import * as Samplers from "../sampling/Samplers.ts"

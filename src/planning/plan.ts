@@ -8,7 +8,7 @@
 import * as Result from "effect/Result"
 import { isEditing, isInpainting, type ModelInfo } from "../model/ModelInfo.ts"
 import type { Limits } from "../processing/Limits.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import { exceeded, type Processing } from "../processing/Processing.ts"
 import type { PromptPair } from "../prompt/Styles.ts"
 import { planControls, unitProblems, unitWarnings } from "./controls.ts"

@@ -2,7 +2,7 @@
  * What a request's prompts take from files: the styles that it names, and the wildcards of its dynamic prompts.
  */
 import * as Effect from "effect/Effect"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { StyleBook } from "../processing/StyleBook.ts"
 import { WildcardBook } from "../processing/WildcardBook.ts"

@@ -3,7 +3,7 @@
  */
 import type * as Effect from "effect/Effect"
 import { inTurns } from "../core/Work.ts"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import * as Prompt from "../prompt/Prompt.ts"
 import { totalSteps } from "../prompt/PromptSchedule.ts"
 import type { PassLevels } from "./levels.ts"

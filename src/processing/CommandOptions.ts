@@ -12,8 +12,8 @@ import { field } from "../core/Field.ts"
 import { type Problem, problemsOf, unknownNames } from "../core/Problem.ts"
 import { withDefault } from "../core/Schemas.ts"
 import type * as FieldTypes from "./FieldTypes.ts"
+import { InvalidOptions } from "./InvalidOptions.ts"
 import { Limits } from "./Limits.ts"
-import { InvalidOptions } from "./Options.ts"
 
 const atLeastZero = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 

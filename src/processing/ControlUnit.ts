@@ -44,8 +44,7 @@ const controlUnit = Schema.Struct({
   module: withDefault(name, "none").pipe(
     field({
       title: "Preprocessor",
-      description:
-        "What is made of the image for the ControlNet: canny finds edges, none leaves it as it is.",
+      description: "What is made of the image for the ControlNet: canny finds edges, none leaves it as it is.",
       group: "ControlNet"
     })
   ),

@@ -7,7 +7,8 @@ import * as Struct from "effect/Struct"
 import { fieldOf } from "../core/Field.ts"
 import type { Size } from "../core/Geometry.ts"
 import type { Field, Fields, Parsed } from "./Infotext.ts"
-import { Options, OptionsSnapshot } from "./Options.ts"
+import { Options } from "./Options.ts"
+import { OptionsSnapshot } from "./OptionsSnapshot.ts"
 
 /** The values of absent keys. */
 const absent: ReadonlyArray<readonly [key: string, value: Field]> = [

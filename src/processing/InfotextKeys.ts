@@ -10,7 +10,8 @@ import * as Seed from "../core/Seed.ts"
 import { unitWords } from "./ControlUnit.ts"
 import type * as Infotext from "./Infotext.ts"
 import { isOwn } from "./InfotextDefaults.ts"
-import { Options, OptionsPatch, OptionsSnapshot } from "./Options.ts"
+import { Options } from "./Options.ts"
+import { OptionsPatch, OptionsSnapshot } from "./OptionsSnapshot.ts"
 import { Img2Img, Txt2Img } from "./Processing.ts"
 
 /** A type of value. */

@@ -14,7 +14,7 @@ import { fieldRows, type Row, settingRows } from "./InfotextKeys.ts"
 import * as InfotextWarnings from "./InfotextWarnings.ts"
 import { InvalidProcessing } from "./InvalidProcessing.ts"
 import type { Limits } from "./Limits.ts"
-import { OptionsPatch, type OptionsSnapshot } from "./Options.ts"
+import { OptionsPatch, type OptionsSnapshot } from "./OptionsSnapshot.ts"
 import { decode, Img2Img, type Processing, Txt2Img } from "./Processing.ts"
 
 export interface FromInfotextOptions extends Infotext.ParseOptions {

@@ -10,7 +10,7 @@ import { isOwn } from "./InfotextDefaults.ts"
 import { fieldRows, settingRows, unitKey } from "./InfotextKeys.ts"
 import { listed } from "./JsonInfotext.ts"
 import { listedNetworks } from "./listedNetworks.ts"
-import { OptionsPatch } from "./Options.ts"
+import { OptionsPatch } from "./OptionsSnapshot.ts"
 import { Img2Img, Txt2Img } from "./Processing.ts"
 
 /** Which names of samplers, schedulers and upscalers are known. */

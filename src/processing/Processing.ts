@@ -23,7 +23,7 @@ import { hiresSize } from "./HiresSize.ts"
 import { GivenImages, GivenMask, ImageBytes, ImageLimits, tooLarge } from "./ImageBytes.ts"
 import { InvalidProcessing } from "./InvalidProcessing.ts"
 import { Limits } from "./Limits.ts"
-import { OptionsPatch } from "./Options.ts"
+import { OptionsPatch } from "./OptionsSnapshot.ts"
 import type { SamplerName, SchedulerName } from "./SamplerName.ts"
 
 const positive = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))

@@ -5,7 +5,8 @@ import * as Base64 from "effect/encoding/Base64"
 import { toJson } from "../core/Seed.ts"
 import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
 import { type ControlUnit, unitWords } from "../processing/ControlUnit.ts"
-import { Options, type OptionsSnapshot } from "../processing/Options.ts"
+import { Options } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 
 type Fields = Readonly<Record<string, unknown>>
 

@@ -15,8 +15,8 @@ import {
   NetworkThreadDied,
   NotEnoughMemory
 } from "../model/ModelError.ts"
+import { InvalidOptions } from "../processing/InvalidOptions.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
-import { InvalidOptions } from "../processing/Options.ts"
 import { UnknownSampler, UnknownScheduler } from "../sampling/SamplingError.ts"
 import { ClusterError } from "./ClusterError.ts"
 import { RemoteServerError } from "./RemoteServerError.ts"

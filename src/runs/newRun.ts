@@ -3,7 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { Options, OptionsPatch, type OptionsSnapshot } from "../processing/Options.ts"
+import { Options } from "../processing/Options.ts"
+import { OptionsPatch, type OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { costOf } from "./QueueOrder.ts"
 import { isFleeting } from "./RunRecord.ts"

@@ -12,7 +12,7 @@ import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as http from "node:http"
 import * as https from "node:https"
 import type { Duplex } from "node:stream"
-import { InvalidOptions } from "../processing/Options.ts"
+import { InvalidOptions } from "../processing/InvalidOptions.ts"
 import { ServerOptions, type ServerSettings } from "./host/ServerOptions.ts"
 
 // Requests that Node refuses before it parses them get a JSON reply like all others.

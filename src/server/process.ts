@@ -14,7 +14,7 @@ import { ImageDecoder } from "../images/ImageDecoder.ts"
 import { ImageEncoder } from "../images/ImageEncoder.ts"
 import { emptyFolders, unusableModels } from "../models/ModelFiles.ts"
 import type { CommandOptions } from "../processing/CommandOptions.ts"
-import type { OptionsPatch } from "../processing/Options.ts"
+import type { OptionsPatch } from "../processing/OptionsSnapshot.ts"
 import { type HookSet, RunnerHooks } from "../runner/RunnerHooks.ts"
 import * as Serena from "../Serena.ts"
 

@@ -30,8 +30,9 @@ import {
   SentEvent
 } from "../contract/Run.ts"
 import { problemsOf } from "../core/Problem.ts"
+import { InvalidOptions } from "../processing/InvalidOptions.ts"
 import type { Limits } from "../processing/Limits.ts"
-import { InvalidOptions, OptionsPatch, type OptionsSnapshot } from "../processing/Options.ts"
+import { OptionsPatch, type OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import * as Processing from "../processing/Processing.ts"
 
 export type {

@@ -7,7 +7,7 @@
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
 import { fieldOf } from "../../src/core/Field.ts"
-import { OptionsSnapshot } from "../../src/processing/Options.ts"
+import { OptionsSnapshot } from "../../src/processing/OptionsSnapshot.ts"
 import { Img2Img, Txt2Img } from "../../src/processing/Processing.ts"
 import * as Samplers from "../../src/sampling/Samplers.ts"
 import * as Schedules from "../../src/sampling/Schedules.ts"

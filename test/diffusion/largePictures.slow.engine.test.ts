@@ -1,6 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type { OptionsPatch } from "../../src/processing/Options.ts"
+import type { OptionsPatch } from "../../src/processing/OptionsSnapshot.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import * as Serena from "../../src/Serena.ts"

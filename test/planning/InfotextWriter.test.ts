@@ -4,7 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { format, type InfotextFacts } from "../../src/planning/InfotextWriter.ts"
 import { fromInfotext } from "../../src/processing/InfotextRequest.ts"
-import { Options, OptionsPatch } from "../../src/processing/Options.ts"
+import { Options } from "../../src/processing/Options.ts"
+import { OptionsPatch } from "../../src/processing/OptionsSnapshot.ts"
 import { Img2Img, type Processing, Txt2Img } from "../../src/processing/Processing.ts"
 
 const eulerA = { name: "Euler a", usesEnsd: true, space: "sigma", noise: "ancestral" } as const

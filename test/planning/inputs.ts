@@ -1,7 +1,8 @@
 /** A request to plan, with every surrounding replaceable. */
 import type { OutlineInputs } from "../../src/planning/plan.ts"
 import { CommandOptions } from "../../src/processing/CommandOptions.ts"
-import { Options, type OptionsPatch } from "../../src/processing/Options.ts"
+import { Options } from "../../src/processing/Options.ts"
+import type { OptionsPatch } from "../../src/processing/OptionsSnapshot.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
 import { TestModel } from "../../src/testing/index.ts"
 

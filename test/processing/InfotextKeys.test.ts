@@ -3,7 +3,8 @@ import { fieldOf } from "../../src/core/Field.ts"
 import { absentInOwn } from "../../src/processing/InfotextDefaults.ts"
 import { fieldRows, settingRows } from "../../src/processing/InfotextKeys.ts"
 import { settingsOf } from "../../src/processing/InfotextRequest.ts"
-import { Options, OptionsSnapshot } from "../../src/processing/Options.ts"
+import { Options } from "../../src/processing/Options.ts"
+import { OptionsSnapshot } from "../../src/processing/OptionsSnapshot.ts"
 import { Img2Img, Txt2Img } from "../../src/processing/Processing.ts"
 
 const ofFiles = new Set(["Saving images", "Directories", "Infotext", "Live previews", "Extra networks"])

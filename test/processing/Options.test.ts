@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { InvalidOptions, Options, OptionsPatch } from "../../src/processing/Options.ts"
+import { InvalidOptions } from "../../src/processing/InvalidOptions.ts"
+import { Options } from "../../src/processing/Options.ts"
+import { OptionsPatch } from "../../src/processing/OptionsSnapshot.ts"
 
 describe("Options", () => {
   it.effect("begin with the defaults, and what the process was started with over them", () =>

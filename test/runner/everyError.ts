@@ -9,8 +9,8 @@ import {
   NetworkThreadDied,
   NotEnoughMemory
 } from "../../src/model/ModelError.ts"
+import { InvalidOptions } from "../../src/processing/InvalidOptions.ts"
 import { InvalidProcessing } from "../../src/processing/InvalidProcessing.ts"
-import { InvalidOptions } from "../../src/processing/Options.ts"
 import { ClusterError } from "../../src/runner/ClusterError.ts"
 import type { ProcessingError } from "../../src/runner/ProcessingError.ts"
 import { RemoteServerError } from "../../src/runner/RemoteServerError.ts"

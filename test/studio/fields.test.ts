@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Struct from "effect/Struct"
 import { fieldOf, fieldsOf } from "../../src/core/Field.ts"
-import { OptionsSnapshot } from "../../src/processing/Options.ts"
+import { OptionsSnapshot } from "../../src/processing/OptionsSnapshot.ts"
 import { Img2Img, Txt2Img } from "../../src/processing/Processing.ts"
 import { labelOf, settingLabelOf } from "../../src/studio/state/fields.ts"
 import type { Form } from "../../src/studio/state/form.ts"

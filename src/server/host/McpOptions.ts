@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { problemsOf } from "../../core/Problem.ts"
-import { InvalidOptions } from "../../processing/Options.ts"
+import { InvalidOptions } from "../../processing/InvalidOptions.ts"
 import { ServerSettings } from "./ServerOptions.ts"
 
 const { blobs, concurrency, database, grace, keep_bytes, keep_days, max_attempts, max_run_seconds, options_file } =

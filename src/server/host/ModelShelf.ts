@@ -11,7 +11,7 @@ import { aliases, type ModelFile as FoundFile, trainedWords } from "../../models
 import { reasonOf } from "../../models/ModelFiles.ts"
 import { ModelLibrary, shortHash } from "../../models/ModelLibrary.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
-import type { OptionsSnapshot } from "../../processing/Options.ts"
+import type { OptionsSnapshot } from "../../processing/OptionsSnapshot.ts"
 
 export class ModelShelf extends Context.Service<ModelShelf, {
   /**

@@ -16,7 +16,7 @@ import { fileText } from "../../core/fileText.ts"
 import { makeFolder } from "../../core/makeFolder.ts"
 import { replaceFile } from "../../core/replaceFile.ts"
 import { reasonOf } from "../../core/WriteFailure.ts"
-import { InvalidOptions } from "../../processing/Options.ts"
+import { InvalidOptions } from "../../processing/InvalidOptions.ts"
 
 export interface OptionsFile {
   /** The settings in the file, which are not validated; none if there is no file. */

@@ -11,7 +11,7 @@ import * as Schema from "effect/Schema"
 import { field } from "../../core/Field.ts"
 import { problemsOf } from "../../core/Problem.ts"
 import { withDefault } from "../../core/Schemas.ts"
-import { InvalidOptions } from "../../processing/Options.ts"
+import { InvalidOptions } from "../../processing/InvalidOptions.ts"
 
 const whole = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 

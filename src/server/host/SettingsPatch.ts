@@ -4,7 +4,8 @@
  */
 import type { Problem } from "../../core/Problem.ts"
 import { proposer } from "../../core/Text.ts"
-import { Options, OptionsSnapshot } from "../../processing/Options.ts"
+import { Options } from "../../processing/Options.ts"
+import { OptionsSnapshot } from "../../processing/OptionsSnapshot.ts"
 
 export type Values = Readonly<Record<string, unknown>>
 

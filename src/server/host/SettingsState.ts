@@ -6,7 +6,7 @@
  */
 import * as Option from "effect/Option"
 import { isDeepStrictEqual } from "node:util"
-import type { OptionsPatch, OptionsSnapshot } from "../../processing/Options.ts"
+import type { OptionsPatch, OptionsSnapshot } from "../../processing/OptionsSnapshot.ts"
 import { divide, isActive, isExplanation, type SettingsPatch, type Values } from "./SettingsPatch.ts"
 
 /** The setting that selects the model. */

@@ -9,7 +9,7 @@ import { Label } from "../../contract/Run.ts"
 import { field } from "../../core/Field.ts"
 import { problemsOf } from "../../core/Problem.ts"
 import { withDefault } from "../../core/Schemas.ts"
-import { InvalidOptions } from "../../processing/Options.ts"
+import { InvalidOptions } from "../../processing/InvalidOptions.ts"
 import { ServerSettings } from "./ServerOptions.ts"
 
 const { blobs, concurrency, database, max_attempts, max_run_seconds } = ServerSettings.fields

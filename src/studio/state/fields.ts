@@ -3,7 +3,7 @@
  */
 import { fieldOf } from "../../core/Field.ts"
 import { ControlUnit } from "../../processing/ControlUnit.ts"
-import { OptionsSnapshot } from "../../processing/Options.ts"
+import { OptionsSnapshot } from "../../processing/OptionsSnapshot.ts"
 import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
 import type { Form } from "./form.ts"
 
