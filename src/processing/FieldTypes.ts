@@ -34,7 +34,7 @@ export interface ControlUnit {
    */
   readonly mask?: ImageBytes | undefined
   /**
-   * What is made of the image before the ControlNet sees it: canny finds edges, none leaves it as it is.
+   * What is made of the image for the ControlNet: canny finds edges, none leaves it as it is.
    *
    * Text, at most 1000 characters. Default: `"none"`.
    */
@@ -96,7 +96,7 @@ export interface ControlUnit {
    */
   readonly threshold_b?: number | undefined
   /**
-   * Accepted and ignored: the process option lowvram decides for all networks.
+   * Accepted and ignored: lowvram is an option of the process.
    *
    * Default: `false`.
    */
@@ -130,7 +130,7 @@ export interface ControlUnitInput {
    */
   readonly mask?: ImageBytes | undefined
   /**
-   * What is made of the image before the ControlNet sees it: canny finds edges, none leaves it as it is.
+   * What is made of the image for the ControlNet: canny finds edges, none leaves it as it is.
    *
    * Text, at most 1000 characters. Default: `"none"`.
    */
@@ -192,7 +192,7 @@ export interface ControlUnitInput {
    */
   readonly threshold_b?: number | undefined
   /**
-   * Accepted and ignored: the process option lowvram decides for all networks.
+   * Accepted and ignored: lowvram is an option of the process.
    *
    * Default: `false`.
    */
@@ -945,8 +945,8 @@ export interface OptionsSnapshot {
    */
   readonly unet_precision: "Automatic" | "int8"
   /**
-   * What a LoRA's tag is written with: the name that the file states of itself, where no other states the same, or
-   * the file's name. Both are read.
+   * What a LoRA's tag is written with: the name that its file states, where no other does, or the file's. Both are
+   * read.
    *
    * Default: `"Alias from file"`.
    */
@@ -994,7 +994,7 @@ export interface OptionsSnapshot {
    */
   readonly sdxl_clip_l_skip: boolean
   /**
-   * Source of noise: torch's CPU generator, or that of NVIDIA GPUs. GPU means this machine's own, the CPU's.
+   * Source of noise: torch's CPU generator, or that of NVIDIA GPUs. GPU means the CPU's here.
    *
    * Default: `"CPU"`.
    */
@@ -1420,7 +1420,7 @@ export interface OptionsSnapshot {
    */
   readonly return_mask_composite: boolean
   /**
-   * Whether replies of /sdapi/v1 end without the maps that ControlNets followed.
+   * Whether replies of /sdapi/v1 leave out the maps of ControlNets.
    *
    * Default: `false`.
    */
@@ -1576,8 +1576,8 @@ export interface OptionsPatch {
    */
   readonly unet_precision?: "Automatic" | "int8"
   /**
-   * What a LoRA's tag is written with: the name that the file states of itself, where no other states the same, or
-   * the file's name. Both are read.
+   * What a LoRA's tag is written with: the name that its file states, where no other does, or the file's. Both are
+   * read.
    *
    * Default: `"Alias from file"`.
    */
@@ -1625,7 +1625,7 @@ export interface OptionsPatch {
    */
   readonly sdxl_clip_l_skip?: boolean
   /**
-   * Source of noise: torch's CPU generator, or that of NVIDIA GPUs. GPU means this machine's own, the CPU's.
+   * Source of noise: torch's CPU generator, or that of NVIDIA GPUs. GPU means the CPU's here.
    *
    * Default: `"CPU"`.
    */
@@ -2051,7 +2051,7 @@ export interface OptionsPatch {
    */
   readonly return_mask_composite?: boolean
   /**
-   * Whether replies of /sdapi/v1 end without the maps that ControlNets followed.
+   * Whether replies of /sdapi/v1 leave out the maps of ControlNets.
    *
    * Default: `false`.
    */
@@ -2200,8 +2200,7 @@ export interface Limits {
    */
   readonly max_total_pixels: number
   /**
-   * Most rows of one call of the denoiser: each image of a batch has one for each part of the prompt (AND), and one
-   * for the negative prompt.
+   * Most rows of one call of the denoiser: for each image, its parts of the prompt (AND) and the negative prompt.
    *
    * Whole number, at least 1. Default: `128`.
    */
@@ -2278,8 +2277,7 @@ export interface LimitsInput {
    */
   readonly max_total_pixels?: number
   /**
-   * Most rows of one call of the denoiser: each image of a batch has one for each part of the prompt (AND), and one
-   * for the negative prompt.
+   * Most rows of one call of the denoiser: for each image, its parts of the prompt (AND) and the negative prompt.
    *
    * Whole number, at least 1. Default: `128`.
    */

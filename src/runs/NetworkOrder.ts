@@ -7,7 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
-import type { OptionsSnapshot } from "../processing/Options.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import { firstAxis } from "../processing/Plot.ts"
 import type { Processing } from "../processing/Processing.ts"
 import type { NetworkTurn } from "../runner/NetworkTurn.ts"
