@@ -5,7 +5,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
+import type { ModelSettings } from "../processing/OptionsSnapshot.ts"
 import type { AdapterFile } from "./Adapter.ts"
 import type { EmbeddingFile } from "./Embedding.ts"
 import type { LoadedModel } from "./LoadedModel.ts"
@@ -17,16 +17,6 @@ export interface ListedVae {
   readonly name: string
   readonly file: string
 }
-
-/** The settings that say which files a model is made of, how they are read, and how its networks compute. */
-export type ModelSettings = Pick<
-  OptionsSnapshot,
-  | "sd_prediction_type"
-  | "sd_text_encoders"
-  | "sd_vae"
-  | "sd_vae_overrides_per_model_preferences"
-  | "unet_precision"
->
 
 /** A ControlNet that runs can name. */
 export interface ControlNetFile {

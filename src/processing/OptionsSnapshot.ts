@@ -785,3 +785,13 @@ const patch = OptionsSnapshot.mapFields(Struct.map(Schema.optionalKey)).annotate
 /** Some settings: the content of `override_settings` and of a change of the settings. */
 export const OptionsPatch: NamedStruct<typeof patch.fields, OptionsPatch, OptionsPatch> = patch
 export interface OptionsPatch extends FieldTypes.OptionsPatch {}
+
+/** The settings that say which files a model is made of, how they are read, and how its networks compute. */
+export type ModelSettings = Pick<
+  OptionsSnapshot,
+  | "sd_prediction_type"
+  | "sd_text_encoders"
+  | "sd_vae"
+  | "sd_vae_overrides_per_model_preferences"
+  | "unet_precision"
+>

@@ -7,7 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
-import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
+import type { ModelSettings, OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import { firstAxis } from "../processing/Plot.ts"
 import type { Processing } from "../processing/Processing.ts"
 import type { NetworkTurn } from "../runner/NetworkTurn.ts"
@@ -141,13 +141,23 @@ export const make = (slots: number): NetworkOrder => {
   }
 }
 
-const modelSettings = [
-  "sd_model_checkpoint",
-  "sd_prediction_type",
-  "sd_text_encoders",
-  "sd_vae",
-  "sd_vae_overrides_per_model_preferences"
-] as const satisfies ReadonlyArray<keyof OptionsSnapshot>
+const modelOf = (
+  {
+    sd_model_checkpoint,
+    sd_prediction_type,
+    sd_text_encoders,
+    sd_vae,
+    sd_vae_overrides_per_model_preferences,
+    unet_precision
+  }: OptionsSnapshot
+): ModelSettings & Pick<OptionsSnapshot, "sd_model_checkpoint"> => ({
+  sd_model_checkpoint,
+  sd_prediction_type,
+  sd_text_encoders,
+  sd_vae,
+  sd_vae_overrides_per_model_preferences,
+  unet_precision
+})
 
 /**
  * The files of the model that a run opens, as one text: the same for the same files. Undefined for a run that may open
@@ -164,5 +174,5 @@ export const filesOf = (processing: Processing, opts: OptionsSnapshot): string |
   const opensMore = control_units.length > 0 || styles.length > 0 || refiner_checkpoint !== undefined ||
     firstAxis(processing) !== undefined || (hires[2] ?? "") !== "" ||
     [prompt, negative_prompt, ...hires].some((text) => text !== undefined && /<|__/.test(text))
-  return opensMore ? undefined : JSON.stringify(modelSettings.map((name) => opts[name]))
+  return opensMore ? undefined : JSON.stringify(modelOf(opts))
 }

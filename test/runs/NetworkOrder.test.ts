@@ -122,7 +122,12 @@ describe("NetworkOrder", () => {
     assert.strictEqual(files(Img2Img.make({ prompt: "a dog", init_images: [new Uint8Array(4)] })), plain)
     assert.strictEqual(files(Txt2Img.make({ enable_hr: true, hr_prompt: "a fox", hr_scale: 2 })), plain)
     for (
-      const override_settings of [{ sd_model_checkpoint: "other" }, { sd_vae: "other" }, { sd_text_encoders: "other" }]
+      const override_settings of [
+        { sd_model_checkpoint: "other" },
+        { sd_vae: "other" },
+        { sd_text_encoders: "other" },
+        { unet_precision: "int8" as const }
+      ]
     ) {
       const other = files(Txt2Img.make({ override_settings }))
       assert.isString(other)
