@@ -136,10 +136,13 @@ export const tensor = (
 }
 
 /** The names of all values that a node reads, those that its branches and loops read included. */
-export const readBy = ({ attributes = {}, inputs }: Node): ReadonlyArray<string> => [
-  ...inputs,
-  ...Object.values(attributes).flatMap((value) => "graph" in value ? value.graph.nodes.flatMap(readBy) : [])
-]
+export const readBy = (node: Node): ReadonlyArray<string> => node.inputs.concat(readInside(node))
+
+/** The names of values that a node's branches and loops read or give. They are not among the node's inputs. */
+export const readInside = ({ attributes = {} }: Node): ReadonlyArray<string> =>
+  Object.values(attributes).flatMap((value) =>
+    "graph" in value ? value.graph.nodes.flatMap(readBy).concat(value.graph.outputs.map(({ name }) => name)) : []
+  )
 
 /** Reads an ONNX file. Its weights are views of `file`. Throws for bytes that are not an ONNX file. */
 export const read = (file: Uint8Array): Model =>

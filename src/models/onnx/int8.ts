@@ -302,7 +302,7 @@ const used = ({ initializers, nodes, outputs, ...graph }: Onnx.Graph): Onnx.Grap
   const read = new Set(outputs.map(({ name }) => name))
   const kept = nodes.toReversed().filter((node) => {
     if (!node.outputs.some((name) => read.has(name))) return false
-    readBy(node, read)
+    for (const name of Onnx.readBy(node)) read.add(name)
     return true
   })
   return {
@@ -310,16 +310,6 @@ const used = ({ initializers, nodes, outputs, ...graph }: Onnx.Graph): Onnx.Grap
     nodes: kept.toReversed(),
     initializers: initializers.filter(({ name = "" }) => read.has(name)),
     outputs
-  }
-}
-
-// Branches and loops read values of the graph around them.
-const readBy = ({ attributes = {}, inputs }: Onnx.Node, into: Set<string>): void => {
-  for (const name of inputs) into.add(name)
-  for (const value of Object.values(attributes)) {
-    if (!("graph" in value)) continue
-    for (const { name } of value.graph.outputs) into.add(name)
-    for (const node of value.graph.nodes) readBy(node, into)
   }
 }
 

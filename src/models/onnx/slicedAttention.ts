@@ -122,11 +122,7 @@ const readersOf = (graph: Onnx.Graph): Readers => {
     if (value !== undefined && "tensor" in value && isOne(value.tensor)) numbers.add(node.outputs[0] ?? "")
   }
   // Branches and loops read values of the graph around them without naming them as inputs.
-  const hidden = new Set(
-    graph.nodes.flatMap(({ attributes = {} }) =>
-      Object.values(attributes).flatMap((value) => "graph" in value ? value.graph.nodes.flatMap(Onnx.readBy) : [])
-    )
-  )
+  const hidden = new Set(graph.nodes.flatMap(Onnx.readInside))
   const given = new Set(graph.outputs.map(({ name }) => name))
   return {
     only: (value) => {
