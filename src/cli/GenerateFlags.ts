@@ -20,6 +20,7 @@ import { Limits } from "../processing/Limits.ts"
 import { Options } from "../processing/Options.ts"
 import { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import { decode as decodeProcessing, Img2Img, limitOf, type Processing, Txt2Img } from "../processing/Processing.ts"
+import type { RemoteOptions } from "../remote/RemoteServer.ts"
 import type { Present } from "../runner/presentNetworks.ts"
 import { readUnits } from "./controlUnits.ts"
 import { readFile } from "./files.ts"
@@ -80,6 +81,13 @@ const common = {
     Flag.atLeast(0)
   ),
   from: file("from", "Image whose infotext provides everything that the flags above omit").pipe(Flag.optional),
+  via: Flag.String("via").pipe(
+    Flag.withMetavar("<url>"),
+    Flag.withDescription(
+      "Server that makes the images, such as http://127.0.0.1:7860; settings and files stay here (default: none)"
+    ),
+    Flag.optional
+  ),
   ...ProcessFlags.config,
   json: ProcessFlags.json("Print one line of JSON for each image instead of its path"),
   quiet: ProcessFlags.quiet
@@ -128,6 +136,8 @@ export interface Original {
 export interface Asked {
   readonly processing: Processing
   readonly setup: ProcessFlags.Setup
+  /** The server that makes the images, in place of this process. */
+  readonly via: RemoteOptions | undefined
   /** Warnings about what could not be taken from the infotext of `--from`. */
   readonly warnings: ReadonlyArray<string>
   /** A problem of this request, named by the flag to correct. */
@@ -187,14 +197,20 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
       : []),
     ...(Result.isFailure(setup) ? setup.failure : [])
   ]
-  const all = [...set.problems, ...problems.map(named)]
-  if (Result.isFailure(processing) || Result.isFailure(setup) || all.length > 0) {
+  const via = Option.isNone(input.via) ? undefined : serverAt(input.via.value)
+  const all = [
+    ...set.problems,
+    ...problems.map(named),
+    ...(via === null ? [{ path: "--via", message: "it must be an address such as http://127.0.0.1:7860" }] : [])
+  ]
+  if (Result.isFailure(processing) || Result.isFailure(setup) || via === null || all.length > 0) {
     return yield* new InvalidProcessing({ problems: all })
   }
   const decoded: Asked = {
     processing: processing.success.request,
     warnings: [...original?.warnings ?? [], ...processing.success.warnings],
     setup: setup.success,
+    via,
     named: ({ message, path }) => {
       const written = processing.success.taken.get(path)
       return named({
@@ -205,6 +221,19 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
   }
   return decoded
 })
+
+// A server by its address, which may hold a user and a password; null for what is no address of one.
+const serverAt = (text: string): RemoteOptions | null => {
+  const url = URL.parse(text)
+  if (url === null || !["http:", "https:"].includes(url.protocol)) return null
+  const { password, username: user } = url
+  url.username = ""
+  url.password = ""
+  return {
+    url: url.href.replace(/\/+$/, ""),
+    ...(user !== "" && { auth: { user: decodeURIComponent(user), password: decodeURIComponent(password) } })
+  }
+}
 
 const readImages = Effect.fnUntraced(
   function*({ init = [], mask = Option.none() }: Input, image: string, { max_image_bytes }: Limits) {

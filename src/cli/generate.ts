@@ -14,6 +14,8 @@ import { unusableModels } from "../models/ModelFiles.ts"
 import { ModelLibrary } from "../models/ModelLibrary.ts"
 import { ModelProvider } from "../models/ModelProvider.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
+import type { Processing } from "../processing/Processing.ts"
+import type { RemoteOptions } from "../remote/RemoteServer.ts"
 import type { Processed, ProcessedImage } from "../runner/Processed.ts"
 import { processImages } from "../runner/processImages.ts"
 import { RunnerHooks } from "../runner/RunnerHooks.ts"
@@ -29,7 +31,7 @@ export interface Options extends Asked {
 }
 
 /** Generates the images, and prints and returns them. Fails with `Stopped` if a signal ended the run early. */
-export const generate = Effect.fnUntraced(function*({ json, named, processing, quiet, setup }: Options) {
+export const generate = Effect.fnUntraced(function*({ json, named, processing, quiet, setup, via }: Options) {
   const signals = yield* Signals.make({ announce: (message) => quiet ? Effect.void : say(message) })
   const progress = quiet ? [] : [yield* Progress.make({ columns })]
   const telemetry = yield* observe(setup.otlpEndpoint)
@@ -38,15 +40,27 @@ export const generate = Effect.fnUntraced(function*({ json, named, processing, q
     Effect.updateService(References.MinimumLogLevel, (level) => quiet ? "Error" : level)
   )
 
-  const isNamed = (processing.override_settings.sd_model_checkpoint ?? setup.options.sd_model_checkpoint ?? "") !== ""
-  const choose = quiet || isNamed ? Effect.void : sayModel
-  const processed = yield* Effect.andThen(choose, processImages(processing)).pipe(
-    telemetry.continued,
-    Effect.provide(Serena.layer({
-      hooks: RunnerHooks.layer(signals.hooks, ...progress, ...telemetry.hooks),
-      options: setup.options,
-      cmdOpts: setup.cmdOpts
-    })),
+  const model = processing.override_settings.sd_model_checkpoint ?? setup.options.sd_model_checkpoint ?? ""
+  const layerOptions = {
+    hooks: RunnerHooks.layer(signals.hooks, ...progress, ...telemetry.hooks),
+    options: setup.options,
+    cmdOpts: setup.cmdOpts
+  }
+  const choose = quiet || model !== "" ? Effect.void : sayModel
+  const made = via === undefined
+    ? Effect.andThen(choose, processImages(processing)).pipe(
+      telemetry.continued,
+      Effect.provide(Serena.layer(layerOptions))
+    )
+    : Effect.flatMap(
+      remoteOptions(via, processing, model),
+      ({ RemoteRuntime, ...server }) =>
+        processImages(processing).pipe(
+          telemetry.continued,
+          Effect.provide(RemoteRuntime.layer({ ...layerOptions, ...server }))
+        )
+    )
+  const processed = yield* made.pipe(
     Effect.provideContext(exporter),
     // Problems that only the model reveals name their flags, too.
     Effect.catchTag(
@@ -84,6 +98,17 @@ export const generate = Effect.fnUntraced(function*({ json, named, processing, q
   }
   return saved
 }, Effect.scoped)
+
+// How runs are made on a server. Images without a size have that of its model.
+const remoteOptions = Effect.fnUntraced(function*(
+  via: RemoteOptions,
+  { height, width }: Processing,
+  model: string
+) {
+  const remote = yield* Effect.promise(() => import("./remote.ts"))
+  const defaultSize = height === undefined || width === undefined ? yield* remote.sizeAt(via, model) : undefined
+  return { ...via, defaultSize, RemoteRuntime: remote.RemoteRuntime }
+})
 
 // Says which model is used when none is named, and what else is in the models folder and does not load.
 const sayModel = Effect.gen(function*() {

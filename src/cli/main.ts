@@ -22,7 +22,8 @@ if (major < 22 || (major === 22 && minor < 19)) {
   process.env["NODE_COMPILE_CACHE"] ??= packageFile("node_modules", ".cache", "compiled")
   enableCompileCache()
   const generates = ["contact-sheet", "demo", "img2img", "txt2img"].includes(args[0] ?? "")
-  if (generates && !args.includes("--help") && !args.includes("-h")) {
+  const isElsewhere = args.some((arg) => arg === "--via" || arg.startsWith("--via="))
+  if (generates && !isElsewhere && !args.includes("--help") && !args.includes("-h")) {
     ;(await import("../models/networkWorker.ts")).startAhead()
   }
   const [Effect, { serena }] = await Promise.all([import("effect/Effect"), import("./serena.ts")])

@@ -14,6 +14,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as ExactJson from "../core/ExactJson.ts"
+import type { Size } from "../core/Geometry.ts"
 import { Seed } from "../core/Seed.ts"
 import { RemoteServerError } from "../runner/RemoteServerError.ts"
 
@@ -73,6 +74,14 @@ const Named = Schema.Array(Schema.Struct({
   aliases: Schema.optional(Schema.NullOr(Schema.Array(Schema.String)))
 }))
 
+const Sizes = Schema.Array(Schema.Struct({
+  name: Schema.String,
+  title: Schema.String,
+  width: Schema.NullOr(Schema.Int),
+  height: Schema.NullOr(Schema.Int),
+  selected: Schema.Boolean
+}))
+
 export interface RemoteServer {
   readonly generate: (
     kind: "txt2img" | "img2img",
@@ -81,6 +90,11 @@ export interface RemoteServer {
   readonly progress: (taskId: string, withImage: boolean) => Effect.Effect<Progress, RemoteServerError>
   readonly interrupt: (taskId: string) => Effect.Effect<void, RemoteServerError>
   readonly skip: (taskId: string) => Effect.Effect<void, RemoteServerError>
+  /**
+   * Size of a model's images, in pixels, or of the model in use for an empty name; undefined where it is not known.
+   * Only a Serena states it.
+   */
+  readonly sizeOf: (model: string) => Effect.Effect<Size | undefined, RemoteServerError>
   /** The model in use, as the server shows it: `name [hash]`. */
   readonly checkpoint: Effect.Effect<string | undefined, RemoteServerError>
   readonly samplers: Effect.Effect<typeof Named.Type, RemoteServerError>
@@ -142,6 +156,14 @@ export const make = Effect.fnUntraced(
         get("/progress", Progress, { task_id, skip_current_image: withImage ? "false" : "true" }),
       interrupt: (task_id) => post("/interrupt", { task_id }),
       skip: (task_id) => post("/skip", { task_id }),
+      sizeOf: (model) =>
+        Effect.map(send(HttpClientRequest.get(`${base}/v1/models`), Sizes), (models) => {
+          const { height = null, width = null } = models.find(({ name, selected, title }) =>
+            model === "" ? selected : name === model || title === model
+          ) ??
+            {}
+          return height === null || width === null ? undefined : { width, height }
+        }),
       checkpoint: Effect.map(get("/options", Settings), ({ sd_model_checkpoint }) => sd_model_checkpoint ?? undefined),
       samplers: get("/samplers", Named),
       schedulers: get("/schedulers", Named)

@@ -253,6 +253,7 @@ export const rooms: ReadonlyArray<Room> = [
       "models/checkpoint",
       "models/hub",
       "processing",
+      "remote",
       "runner",
       "runs",
       "sampling",
