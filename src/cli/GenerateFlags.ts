@@ -201,7 +201,9 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
   const all = [
     ...set.problems,
     ...problems.map(named),
-    ...(via === null ? [{ path: "--via", message: "it must be an address such as http://127.0.0.1:7860" }] : [])
+    ...(via === null
+      ? [{ path: "--via", message: "it must be an address such as http://127.0.0.1:7860, with %25 for a percent sign" }]
+      : [])
   ]
   if (Result.isFailure(processing) || Result.isFailure(setup) || via === null || all.length > 0) {
     return yield* new InvalidProcessing({ problems: all })
@@ -226,12 +228,13 @@ export const decode = Effect.fn("GenerateFlags.decode")(function*(input: Input, 
 const serverAt = (text: string): RemoteOptions | null => {
   const url = URL.parse(text)
   if (url === null || !["http:", "https:"].includes(url.protocol)) return null
-  const { password, username: user } = url
-  url.username = ""
-  url.password = ""
-  return {
-    url: url.href.replace(/\/+$/, ""),
-    ...(user !== "" && { auth: { user: decodeURIComponent(user), password: decodeURIComponent(password) } })
+  const { origin, password, pathname, username } = url
+  try {
+    const auth = { user: decodeURIComponent(username), password: decodeURIComponent(password) }
+    return { url: `${origin}${pathname}`.replace(/\/+$/, ""), ...(username !== "" && { auth }) }
+  } catch {
+    // A percent sign that stands for nothing.
+    return null
   }
 }
 

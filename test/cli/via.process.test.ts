@@ -34,9 +34,11 @@ describe("--via", () => {
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
       const asked = (url: string) => serena(["txt2img", "a star", "--outdir", folder, "--via", url])
-      const wrong = yield* asked("localhost")
-      assert.strictEqual(wrong.code, 2)
-      assert.include(wrong.stderr, "--via: it must be an address such as http://127.0.0.1:7860")
+      for (const address of ["localhost", "ftp://127.0.0.1", "http://ada:100%@127.0.0.1:9"]) {
+        const wrong = yield* asked(address)
+        assert.strictEqual(wrong.code, 2, address)
+        assert.include(wrong.stderr, "--via: it must be an address such as http://127.0.0.1:7860")
+      }
       const silent = yield* asked("http://127.0.0.1:9")
       assert.strictEqual(silent.code, 1)
       assert.match(silent.stderr, /The server at http:\/\/127\.0\.0\.1:9 does not answer/)
