@@ -80,8 +80,8 @@ interface Call {
   /** Where deep layers are reused: the form for it, and what the deep part gave. */
   readonly shallow: Form | undefined
   kept: Record<string, Tensor>
-  /** The forms that have run it: onnxruntime holds what its later runs take. */
-  readonly ran: Set<Form>
+  /** The sessions that have run it: onnxruntime holds what their later runs take. */
+  readonly ran: WeakSet<InferenceSession>
 }
 
 const networks = new Map<number, Network>()
@@ -499,7 +499,7 @@ const perform = async (
         fetches: tensors(command.outputs),
         shallow: parts?.shallow,
         kept: {},
-        ran: new Set()
+        ran: new WeakSet()
       })
       form.bound++
       if (parts !== undefined) parts.shallow.bound++
@@ -521,12 +521,12 @@ const perform = async (
       const session = await sessionOf(call.network, form)
       checkUnchanged(form.options)
       // Reading what the process holds takes longer than a message.
-      if (call.ran.has(form)) {
+      if (call.ran.has(session)) {
         await compute(call, session)
         return { value: 0 }
       }
       const [, grown] = await growth(() => compute(call, session))
-      call.ran.add(form)
+      call.ran.add(session)
       form.held += grown
       if (grown > 0 && call.values > (form.measured?.values ?? 0)) {
         form.measured = { values: call.values, bytes: form.held }
