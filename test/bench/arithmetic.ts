@@ -1,8 +1,11 @@
 /**
  * `npm run bench:arithmetic`: work on pixels and numbers outside the networks, each with what does the same. Both take
  * turns; the times are those of the processor, in all threads, so that other work on the machine counts less.
+ *
+ *     npm run bench:arithmetic -- [--rounds 5] [--json] [--keep]
  */
 import * as Effect from "effect/Effect"
+import { parseArgs } from "node:util"
 import sharp from "sharp"
 import { fromFloat16, readFloat16, toFloat16, writeFloat16 } from "../../src/core/float16.ts"
 import type { Raster } from "../../src/core/Raster.ts"
@@ -12,15 +15,18 @@ import * as Brownian from "../../src/sampling/Brownian.ts"
 import * as plain from "../images/plain.ts"
 import { blur, correct, resize } from "../images/whole.ts"
 import * as plainNoise from "../rng/plain.ts"
-import { median } from "./median.ts"
+import { begin, compared, figure, reportFlags } from "./report.ts"
 
 type Side = () => unknown
-const rounds = 5
+const { values: given } = parseArgs({ options: { ...reportFlags, rounds: { type: "string", default: "5" } } })
+const rounds = Number(given.rounds)
 
 sharp.concurrency(1)
 sharp.cache(false)
 
-const row = async (name: string, ours: Side, against: string, theirs: Side) => {
+const report = begin("arithmetic", "npm run bench:arithmetic", given)
+
+const row = async (name: string, ours: Side, against: string, theirs: Side, { isPeer = against === "sharp" } = {}) => {
   const times = { ours: Array<number>(), theirs: Array<number>() }
   for (let round = 0; round <= rounds; round++) {
     for (const [side, work] of [["ours", ours], ["theirs", theirs]] as const) {
@@ -31,14 +37,7 @@ const row = async (name: string, ours: Side, against: string, theirs: Side) => {
       if (round > 0) times[side].push((system + user) / 1000)
     }
   }
-  const ratios = times.ours.map((time, i) => time / (times.theirs[i] ?? NaN)).toSorted((a, b) => a - b)
-  const [own, other] = [median(times.ours), median(times.theirs)]
-  process.stdout.write(
-    `${name.padEnd(36)} ${own.toFixed(1).padStart(7)} ms   ${against.padEnd(34)} ${
-      other.toFixed(1).padStart(7)
-    } ms   ` +
-      `ratio ${median(ratios).toFixed(2)} (${ratios[0]?.toFixed(2)} to ${ratios.at(-1)?.toFixed(2)})\n`
-  )
+  report.add(compared(name, "ms", times.ours, against, times.theirs, isPeer ? { target: 2 } : {}))
 }
 
 // Waves with grain.
@@ -56,7 +55,7 @@ for (const side of [256, 1024]) {
   const original = picture(side)
   const darker = { ...original, data: original.data.map((value) => value * 0.8 + 20) }
   await row(
-    `colour correction, ${side}`,
+    `colour correction, ${side} x ${side}`,
     () => correct(original, darker),
     "the formulas, pixel by pixel",
     () => plain.correct(original, darker)
@@ -71,7 +70,7 @@ const mask: Raster = {
 }
 const bySharp = ({ channels, data, height, width }: Raster) => sharp(data, { raw: { width, height, channels } })
 await row(
-  "blur of a mask, sigma 4, 2048",
+  "blur of a mask, sigma 4, 2048 x 2048",
   () => blur(mask, 4, 4),
   "sharp",
   () => bySharp(mask).blur(4).raw().toBuffer()
@@ -85,16 +84,24 @@ await row(
   () => bySharp(large).resize(1024, 1024, { kernel: "lanczos3" }).raw().toBuffer()
 )
 
-await row("PNG, 1024", () => Effect.runPromise(Png.encoding(small)), "sharp", () => bySharp(small).png().toBuffer())
-const sizes = [await Effect.runPromise(Png.encoding(small)), await bySharp(small).png().toBuffer()]
-process.stdout.write(`  bytes: ${sizes.map(({ length }) => length).join(", and by sharp ")}\n`)
+await row(
+  "PNG of a photograph, 1024 x 1024",
+  () => Effect.runPromise(Png.encoding(small)),
+  "sharp",
+  () => bySharp(small).png().toBuffer()
+)
+const megabytes = ({ length }: Uint8Array) => [length / 1e6]
+report.add(
+  figure("size of that PNG file", "MB", megabytes(await Effect.runPromise(Png.encoding(small)))),
+  figure("size of sharp's", "MB", megabytes(await bySharp(small).png().toBuffer()))
+)
 
 const numbers = Float32Array.from({ length: 2 ** 20 }, (_, i) => Math.sin(i) * 4)
 const halves = Uint16Array.from(numbers, toFloat16)
-await row("2^20 numbers to float16", () => writeFloat16(halves, numbers), "one by one", () => {
+await row("2^20 numbers to half precision", () => writeFloat16(halves, numbers), "one by one", () => {
   for (let i = 0; i < halves.length; i++) halves[i] = toFloat16(numbers[i] ?? NaN)
 })
-await row("2^20 numbers from float16", () => readFloat16(numbers, halves), "one by one", () => {
+await row("2^20 numbers from half precision", () => readFloat16(numbers, halves), "one by one", () => {
   for (let i = 0; i < halves.length; i++) numbers[i] = fromFloat16(halves[i] ?? NaN)
 })
 
@@ -106,6 +113,12 @@ const noise = new Float32Array(4 * 64 * 64)
 const path = Brownian.make({ seeds: [1], size: noise.length })
 const { randn } = RandomGenerator.torchCpu(1)
 let sigma = 14
-await row("Brownian noise of a step, 64 x 64", () => path(noise, sigma, sigma *= 0.99), "17 draws as torch", () => {
-  for (let draw = 0; draw < 17; draw++) randn(noise)
-})
+await row(
+  "Brownian noise of a step, 64 x 64",
+  () => path(noise, sigma, sigma *= 0.99),
+  "17 draws of torch's generator",
+  () => {
+    for (let draw = 0; draw < 17; draw++) randn(noise)
+  }
+)
+report.end()

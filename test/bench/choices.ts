@@ -2,22 +2,22 @@
  * `npm run bench:choices`: what settings that trade an image's likeness for time gain, and what they change, with the
  * embedded model.
  *
- *     npm run bench:choices -- [--rounds 2] [--json]
+ *     npm run bench:choices -- [--rounds 2] [--json] [--keep]
  *
  * Each of the prompts is made with every setting in turn, in 20 steps at CFG 5. The ratio is that of a run's time to
  * the time of the run without the setting before it. Differences are those of the pixels, of 255.
  */
 import * as ManagedRuntime from "effect/ManagedRuntime"
-import { cpus } from "node:os"
 import { parseArgs } from "node:util"
 import type { OptionsPatch } from "../../src/processing/FieldTypes.ts"
 import { Txt2Img } from "../../src/processing/Processing.ts"
 import { processImages } from "../../src/runner/processImages.ts"
 import * as Serena from "../../src/Serena.ts"
 import { median } from "./median.ts"
+import { begin, compared, reportFlags } from "./report.ts"
 
 const { values: given } = parseArgs({
-  options: { rounds: { type: "string", default: "2" }, json: { type: "boolean", default: false } }
+  options: { ...reportFlags, rounds: { type: "string", default: "2" } }
 })
 
 const choices: ReadonlyArray<readonly [name: string, settings: OptionsPatch]> = [
@@ -51,12 +51,14 @@ const meanDifference = (a: Uint8Array, b: Uint8Array) =>
 
 const psnr = (a: Uint8Array, b: Uint8Array) => {
   const square = a.reduce((sum, value, i) => sum + (value - (b[i] ?? NaN)) ** 2, 0) / a.length
-  return square === 0 ? Infinity : 10 * Math.log10(255 ** 2 / square)
+  // Of images that are equal, more than any that differ by a level somewhere have.
+  return square === 0 ? 99 : 10 * Math.log10(255 ** 2 / square)
 }
 
 const found = choices.map(([name]) => ({
   name,
-  ratios: Array<number>(),
+  times: Array<number>(),
+  plain: Array<number>(),
   differences: Array<number>(),
   psnrs: Array<number>()
 }))
@@ -69,7 +71,8 @@ for (let round = 0; round < Number(given.rounds); round++) {
       const plain = await made(prompt, seed, {})
       const chosen = await made(prompt, seed, settings)
       const figures = found[place]
-      figures?.ratios.push(chosen.time / plain.time)
+      figures?.times.push(chosen.time)
+      figures?.plain.push(plain.time)
       figures?.differences.push(meanDifference(plain.pixels, chosen.pixels))
       figures?.psnrs.push(psnr(plain.pixels, chosen.pixels))
     }
@@ -77,23 +80,16 @@ for (let round = 0; round < Number(given.rounds); round++) {
 }
 await runtime.dispose()
 
-const rows = found.map(({ differences, name, psnrs, ratios }) => ({
-  name,
-  ratio: median(ratios),
-  difference: differences.reduce((a, b) => a + b, 0) / differences.length,
-  psnr: median(psnrs),
-  worst: Math.min(...psnrs)
-}))
-const print = (line: string) => process.stdout.write(`${line}\n`)
-if (given.json) print(JSON.stringify(rows))
-else {
-  print(`Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? "unknown processor"}`)
-  print(`${"".padEnd(42)} time   difference   PSNR median, worst`)
-  for (const { difference, name, psnr, ratio, worst } of rows) {
-    print(
-      `${name.padEnd(42)} ${ratio.toFixed(2)} ${difference.toFixed(2).padStart(12)} ${psnr.toFixed(1).padStart(13)}, ${
-        worst.toFixed(1)
-      }`
-    )
-  }
+const report = begin("choices", "npm run bench:choices", given)
+for (const { differences, name, plain, psnrs, times } of found) {
+  report.add(
+    compared(name, "ms", times, "without", plain, {
+      change: {
+        difference: differences.reduce((a, b) => a + b, 0) / differences.length,
+        psnr: median(psnrs),
+        worst: Math.min(...psnrs)
+      }
+    })
+  )
 }
+report.end()

@@ -26,7 +26,7 @@ import { type HookSet, RunnerHooks } from "../../src/runner/RunnerHooks.ts"
 import type { CaptureContext } from "../../src/runner/RuntimeContext.ts"
 import * as Serena from "../../src/Serena.ts"
 import * as TestRuntime from "../../src/testing/TestRuntime.ts"
-import { median } from "./median.ts"
+import { compared, figure, type Row } from "./report.ts"
 
 const steps = 20
 
@@ -50,11 +50,18 @@ const collector = `
 
 type Services = CaptureContext | Pipeline | RunnerHooks
 
-/**
- * Medians, of all in turn, in this process: `run` in milliseconds for a 20-step run of the embedded model, `small` in
- * microseconds for one of the arithmetic model.
- */
-export const instrumentationCost = async () => {
+const names = {
+  tracing: "tracing, exported by OTLP",
+  metrics: "metrics",
+  progress: "progress",
+  cancellation: "cancellation: a time limit, a signal",
+  all: "tracing, metrics, progress and a limit"
+}
+type Name = keyof typeof names | "nothing"
+type Times = Readonly<Record<Name, Array<number>>>
+
+/** Of all in turn, in this process: runs of the embedded model, and what is added to one of the arithmetic model. */
+export const instrumentationCost = async (): Promise<ReadonlyArray<Row>> => {
   const thread = new Worker(collector, { eval: true })
   const [endpoint] = await once(thread, "message")
   const scope = Scope.makeUnsafe()
@@ -62,7 +69,7 @@ export const instrumentationCost = async () => {
   try {
     const progress = await Effect.runPromise(Effect.provide(Progress.make(), Stdio.layerTest({})))
     const exporter = await build(Tracing.layerOtlp({ endpoint: String(endpoint) }))
-    const variants: ReadonlyArray<readonly [keyof Cost, ReadonlyArray<HookSet>, Context.Context<never>]> = [
+    const variants: ReadonlyArray<readonly [Name, ReadonlyArray<HookSet>, Context.Context<never>]> = [
       ["nothing", [], Context.empty()],
       ["tracing", [Tracing.make()], exporter],
       ["metrics", [Metrics.make()], Context.empty()],
@@ -74,13 +81,13 @@ export const instrumentationCost = async () => {
       ],
       ["all", [Tracing.make(), Metrics.make(), progress, Cancellation.timeout("1 hour")], exporter]
     ]
-    const measure = async (services: Context.Context<Services>, size: number, rounds: number): Promise<Cost> => {
+    const measure = async (services: Context.Context<Services>, size: number, rounds: number): Promise<Times> => {
       const request = processing(size)
       const run = (hooks: ReadonlyArray<HookSet>, exporter: Context.Context<never>) =>
         Effect.runPromiseWith(
           services.pipe(Context.add(RunnerHooks, RunnerHooks.of(combine(hooks))), Context.merge(exporter))
         )(processImages(request))
-      const times: Record<keyof Cost, Array<number>> = {
+      const times: Times = {
         nothing: [],
         tracing: [],
         metrics: [],
@@ -100,39 +107,20 @@ export const instrumentationCost = async () => {
           times[name].push(performance.now() - begun)
         }
       }
-      return {
-        nothing: median(times.nothing),
-        tracing: median(times.tracing),
-        metrics: median(times.metrics),
-        progress: median(times.progress),
-        cancellation: median(times.cancellation),
-        all: median(times.all)
-      }
+      return times
     }
     const run = await measure(await build(Serena.layer()), 128, 15)
     const small = await measure(await build(TestRuntime.layer()), 8, 200)
-    return {
-      run,
-      small: {
-        nothing: small.nothing * 1000,
-        tracing: small.tracing * 1000,
-        metrics: small.metrics * 1000,
-        progress: small.progress * 1000,
-        cancellation: small.cancellation * 1000,
-        all: small.all * 1000
-      }
-    }
+    return (["tracing", "metrics", "progress", "cancellation", "all"] as const).flatMap((name) => [
+      compared(`a run with ${names[name]}`, "ms", run[name], "without", run.nothing),
+      figure(
+        `added to any run by ${names[name]}`,
+        "us",
+        small[name].map((time, i) => (time - (small.nothing[i] ?? NaN)) * 1000)
+      )
+    ])
   } finally {
     await Effect.runPromise(Scope.close(scope, Exit.void))
     await thread.terminate()
   }
-}
-
-export interface Cost {
-  readonly nothing: number
-  readonly tracing: number
-  readonly metrics: number
-  readonly progress: number
-  readonly cancellation: number
-  readonly all: number
 }

@@ -1,7 +1,7 @@
 /**
  * `npm run bench:runs`: what a durable run costs, and whether the queue stays flat when it is long.
  *
- *     npm run bench:runs -- [--queued 10000] [--json]
+ *     npm run bench:runs -- [--queued 10000] [--json] [--keep]
  *
  * Runs of twenty clients for eight models are submitted, one after the other, to SQLite and to PostgreSQL, whose server
  * is started for this. Times are milliseconds of single calls: with a short queue, and with the long one.
@@ -18,6 +18,7 @@ import * as SqlRunStore from "../../src/runs/SqlRunStore.ts"
 import { done, image, newRun, newWorker, progressed } from "../runs/newRun.ts"
 import { postgres } from "../runs/postgres.ts"
 import { quantile } from "./median.ts"
+import { begin, figure, reportFlags } from "./report.ts"
 
 /** Milliseconds of one kind of call. */
 export interface Figures {
@@ -109,24 +110,18 @@ export const measureAll = Effect.fnUntraced(function*(longest: number, calls?: n
 
 if (import.meta.main) {
   const { values } = parseArgs({
-    options: { queued: { type: "string", default: "10000" }, json: { type: "boolean", default: false } }
+    options: { ...reportFlags, queued: { type: "string", default: "10000" } }
   })
   const figures = await Effect.runPromise(
     measureAll(Number(values.queued)).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
-  const text = values.json
-    ? JSON.stringify(figures)
-    : [
-      "store       call      queued     p50 ms     p99 ms",
-      ...figures.map(({ call, p50, p99, queued, store }) =>
-        [
-          store.padEnd(11),
-          call.padEnd(9),
-          String(queued).padStart(6),
-          p50.toFixed(2).padStart(10),
-          p99.toFixed(2).padStart(10)
-        ].join(" ")
-      )
-    ].join("\n")
-  process.stdout.write(`${text}\n`)
+  const report = begin("runs", "npm run bench:runs", values)
+  for (const { call, p50, p99, queued, store } of figures) {
+    const name = `${call}, ${store}, ${queued} queued`
+    report.add(
+      figure(`${name}: p50`, "ms", [p50], queued > 1000 && call === "submit" ? { target: 10 } : {}),
+      figure(`${name}: p99`, "ms", [p99], queued > 1000 && call === "take" ? { target: 20 } : {})
+    )
+  }
+  report.end()
 }

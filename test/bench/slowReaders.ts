@@ -13,7 +13,7 @@ import { processImages } from "../../src/runner/processImages.ts"
 import type { Runs } from "../../src/runner/Runs.ts"
 import * as Serena from "../../src/Serena.ts"
 import * as TestRuntime from "../../src/testing/TestRuntime.ts"
-import { median } from "./median.ts"
+import { compared, figure, type Row } from "./report.ts"
 
 const request = (size: number) =>
   Txt2Img.make({
@@ -49,14 +49,20 @@ const inTurn = async (
       times.none.push(await runtime.runPromise(run(`alone ${round}`, 0, size)))
       times.hundred.push(await runtime.runPromise(run(`read ${round}`, 100, size)))
     }
-    return { none: median(times.none), hundred: median(times.hundred) }
+    return times
   } finally {
     await runtime.dispose()
   }
 }
 
-/** Medians in milliseconds: `run` of the embedded model, `small` of the arithmetic one. */
-export const slowReaders = async () => ({
-  run: await inTurn(ManagedRuntime.make(Serena.layer()), 20, 128),
-  small: await inTurn(ManagedRuntime.make(TestRuntime.layer()), 200, 8)
-})
+const name = "100 slow subscribers to the progress"
+
+/** A run of the embedded model, and what they add to one of the arithmetic model. */
+export const slowReaders = async (): Promise<ReadonlyArray<Row>> => {
+  const run = await inTurn(ManagedRuntime.make(Serena.layer()), 20, 128)
+  const small = await inTurn(ManagedRuntime.make(TestRuntime.layer()), 200, 8)
+  return [
+    compared(`a run with ${name}`, "ms", run.hundred, "without", run.none),
+    figure(`added to any run by ${name}`, "us", small.hundred.map((time, i) => (time - (small.none[i] ?? NaN)) * 1000))
+  ]
+}

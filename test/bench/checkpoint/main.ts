@@ -1,70 +1,46 @@
 /**
  * `npm run bench:checkpoint`: full-size checkpoints beside bare sessions, as ratios of two sides taken in one run.
  *
- *     npm run bench:checkpoint -- [--size 512] [--rounds 5] [--sdxl] [--optimised] [--sd15 FILE] [--json]
+ *     npm run bench:checkpoint -- [--size 512]... [--rounds 5] [--sdxl] [--optimised] [--json] [--keep]
+ *                             [--sd15 FILE] [--sdxl-file FILE]
  *
- * Random checkpoints are written to the temporary folder first and removed at the end: 2.1 GB of Stable Diffusion 1.5,
- * with `--sdxl` 6.9 GB of SDXL as well; `--optimised` takes 9 GB of disk and 5 GB of memory more. The sides of a step
- * have a process each and are asked in turn: a machine that slows down slows all of them. Linux only.
+ * Random checkpoints are written to the temporary folder first and removed at the end, unless files are given: 2.1 GB
+ * of Stable Diffusion 1.5, with `--sdxl` 6.9 GB of SDXL as well; `--optimised` takes 9 GB of disk and 5 GB of memory
+ * more. The sides of a step have a process each and are asked in turn: a machine that slows down slows all of them.
+ * Linux only.
  */
 import { execFileSync, fork } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, realpathSync, rmSync } from "node:fs"
-import { cpus, tmpdir } from "node:os"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { median } from "../median.ts"
+import { begin, compared, figure, reportFlags } from "../report.ts"
 import { write } from "./fullSize.ts"
 import type { Whole } from "./models.ts"
 import type { Opened, Stepped } from "./side.ts"
 
 const { values: given } = parseArgs({
   options: {
-    size: { type: "string", default: "512" },
+    ...reportFlags,
+    size: { type: "string", multiple: true, default: ["512"] },
     rounds: { type: "string", default: "5" },
     sdxl: { type: "boolean", default: false },
     optimised: { type: "boolean", default: false },
     sd15: { type: "string" },
-    "sdxl-file": { type: "string" },
-    json: { type: "boolean", default: false }
+    "sdxl-file": { type: "string" }
   }
 })
 
-/** A figure with what it should be at most, and how far single measurements of it lie apart. */
-interface Figure {
-  readonly name: string
-  readonly unit: string
-  readonly value: number
-  readonly least: number
-  readonly most: number
-  readonly aim: number | null
-}
-
-const figures: Array<Figure> = []
-
-const figure = (name: string, unit: string, values: ReadonlyArray<number>, aim: number | null) => {
-  const found: Figure = {
-    name,
-    unit,
-    value: median(values),
-    least: Math.min(...values),
-    most: Math.max(...values),
-    aim
-  }
-  figures.push(found)
-  if (given.json) return
-  const spread = `${found.least.toFixed(2)} to ${found.most.toFixed(2)}`
-  const aimed = aim === null ? "" : `aim ${aim}${found.value <= aim ? "" : ", missed"}`
-  process.stdout.write(
-    `${name.padEnd(58)} ${found.value.toFixed(3).padStart(9)} ${unit.padEnd(3)}  ${spread.padEnd(20)} ${aimed}\n`
-  )
-}
+const report = begin("checkpoint", "npm run bench:checkpoint", given)
 
 const script = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "serena-bench-")))
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1))
 const checkpoint = (layout: string, file: string | undefined): string => {
   if (file !== undefined) return file
   const written = join(folder, `${layout}.safetensors`)
@@ -81,14 +57,15 @@ const wholes = (rounds: number, ...files: ReadonlyArray<string>): ReadonlyArray<
     return found
   })
 
-const opening = (name: string, found: ReadonlyArray<Whole>) => {
-  figure(`${name}: open all networks`, "s", found.map(({ time }) => time / 1000), 0.5)
-  figure(`${name}: private memory once open`, "MiB", found.map(({ held }) => held), 150)
-  figure(`${name}: private memory left when it is given back`, "MiB", found.map(({ released }) => released), null)
-}
+const opening = (name: string, found: ReadonlyArray<Whole>) =>
+  report.add(
+    figure(`open ${name}`, "s", found.map(({ time }) => time / 1000), { target: 0.5 }),
+    figure(`private memory of ${name} once open`, "MiB", found.map(({ held }) => held), { target: 150 }),
+    figure(`private memory of ${name} left when it is given back`, "MiB", found.map(({ released }) => released))
+  )
 
-const start = async (kind: string, file: string) => {
-  const child = fork(script("./side.ts"), [kind, file, String(Number(given.size) / 8)])
+const start = async (kind: string, file: string, size: number) => {
+  const child = fork(script("./side.ts"), [kind, file, String(size / 8)])
   const [opened]: ReadonlyArray<Opened> = await once(child, "message")
   if (opened === undefined) throw new Error(`the side "${kind}" did not open`)
   return {
@@ -105,86 +82,98 @@ const start = async (kind: string, file: string) => {
   }
 }
 
-/** What Serena's step is compared with: the ratio is that of `over` to `under`. */
-interface Compared {
-  readonly name: string
-  readonly other: string
-  readonly isOver: boolean
-  readonly aim: number | null
+/** A side, the name of its steps, and what the ratio of their times should be at most. */
+interface Side {
+  readonly kind: string
+  readonly steps: string
+  readonly target?: number
 }
 
-const size = `${given.size} x ${given.size}, 2 rows`
-const compared: ReadonlyArray<Compared> = [
-  { name: `step, ${size}, beside a bare session`, other: "bare", isOver: false, aim: 1.01 },
-  { name: "step of one row after the other, beside both at once", other: "apart", isOver: true, aim: null },
-  { name: "step that reuses deep layers, beside a whole one", other: "shallow", isOver: true, aim: null },
-  { name: "step with three LoRAs, beside one without", other: "loras", isOver: true, aim: 1.15 },
-  { name: "step in int8, beside one in float32", other: "int8", isOver: true, aim: 0.62 },
-  ...(given.optimised
-    ? [
-      { name: "step, beside the saved optimised model", other: "optimised", isOver: false, aim: 1.2 },
-      { name: "step after `serena models optimize`, beside one before", other: "kept", isOver: true, aim: 1 }
-    ]
-    : [])
+// Each is compared with steps of Serena.
+const sides: ReadonlyArray<Side> = [
+  { kind: "int8", steps: "a step in int8", target: 0.62 },
+  { kind: "shallow", steps: "a step that reuses deep layers" },
+  { kind: "apart", steps: "a step of one row after the other" },
+  { kind: "loras", steps: "a step with three LoRAs of rank 16", target: 1.15 },
+  ...(given.optimised ? [{ kind: "kept", steps: "a step from optimised networks", target: 1 }] : [])
+]
+// Serena's steps are compared with each.
+const baselines: ReadonlyArray<Side> = [
+  { kind: "bare", steps: "a bare session of the same graph", target: 1.01 },
+  ...(given.optimised ? [{ kind: "optimised", steps: "the model that onnxruntime optimised", target: 1.2 }] : [])
 ]
 
-/** Steps of Serena and of each other side in turn; ratios are those of neighbours. */
-const steps = async (file: string) => {
-  const serena = await start("serena", file)
+/** Steps of Serena and of each other side in turn; a step of the other is held against those before and after it. */
+const steps = async (file: string, size: number) => {
+  const at = `${size} x ${size}`
+  const serena = await start("serena", file, size)
   const peaks: Array<number> = []
+  const inTurn = async ({ kind }: Side) => {
+    const side = await start(kind, file, size)
+    const found = { own: Array<Stepped>(), its: Array<Stepped>() }
+    try {
+      await side.step()
+      let before = await serena.step()
+      for (let round = 0; round < Number(given.rounds); round++) {
+        const [its, after] = [await side.step(), await serena.step()]
+        found.its.push(its)
+        found.own.push({
+          time: (before.time + after.time) / 2,
+          processors: (before.processors + after.processors) / 2,
+          peak: after.peak
+        })
+        peaks.push(after.peak)
+        before = after
+      }
+    } finally {
+      side.child.disconnect()
+    }
+    return found
+  }
+  const seconds = (steps: ReadonlyArray<Stepped>, of: "time" | "processors" = "time") =>
+    steps.map((step) => step[of] / 1000)
   try {
     await serena.step()
-    for (const { aim, isOver, name, other } of compared) {
-      const side = await start(other, file)
-      const ratios = { time: new Array<number>(), processors: new Array<number>() }
-      try {
-        await side.step()
-        let before = await serena.step()
-        for (let round = 0; round < Number(given.rounds); round++) {
-          const [its, after] = [await side.step(), await serena.step()]
-          for (const figure of ["time", "processors"] as const) {
-            const ratio = (before[figure] + after[figure]) / 2 / its[figure]
-            ratios[figure].push(isOver ? 1 / ratio : ratio)
-          }
-          peaks.push(after.peak)
-          before = after
-        }
-      } finally {
-        side.child.kill()
-      }
-      figure(name, "", ratios.time, aim)
-      figure("  by processor time", "", ratios.processors, aim)
+    for (const side of baselines) {
+      const { its, own } = await inTurn(side)
+      const target = side.target === undefined ? {} : { target: side.target }
+      report.add(compared(`a step, ${at}`, "s", seconds(own), side.steps, seconds(its), target))
+    }
+    for (const side of sides) {
+      const { its, own } = await inTurn(side)
+      const [name, target] = [`${side.steps}, ${at}`, side.target === undefined ? {} : { target: side.target }]
+      report.add(
+        compared(name, "s", seconds(its), "a whole step in float32", seconds(own), target),
+        compared(`${name}: processor time`, "s", seconds(its, "processors"), "the same", seconds(own, "processors"))
+      )
     }
     const { activations } = serena.opened
-    figure("peak of private memory in a step, beside its values", "", peaks.map((peak) => peak / activations), 1.3)
+    report.add(
+      compared(`peak of private memory in a step, ${at}`, "MiB", peaks, "its values", peaks.map(() => activations), {
+        target: 1.3
+      })
+    )
   } finally {
-    serena.child.kill()
+    serena.child.disconnect()
   }
 }
 
-if (!given.json) {
-  process.stdout.write(`Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? "unknown processor"}\n`)
-  process.stdout.write(`${"".padEnd(58)}    median      spread\n`)
+const rounds = Number(given.rounds)
+const sd15 = checkpoint("sd15", given.sd15)
+const found = wholes(rounds, sd15)
+opening("Stable Diffusion 1.5 (2.1 GB)", found.flatMap(([first]) => first ?? []))
+report.add(
+  figure("open it again in the same process", "s", found.map((all) => (all.at(-1)?.time ?? NaN) / 1000), {
+    target: 0.5
+  })
+)
+if (given.sdxl) {
+  const sdxl = checkpoint("sdxl-base", given["sdxl-file"])
+  const both = wholes(rounds, sd15, sdxl)
+  opening("SDXL (6.9 GB)", both.flatMap(([, second]) => second ?? []))
+  report.add(
+    figure("switch back to Stable Diffusion 1.5", "s", both.map((all) => (all.at(-1)?.time ?? NaN) / 1000))
+  )
 }
-try {
-  const rounds = Number(given.rounds)
-  const sd15 = checkpoint("sd15", given.sd15)
-  const found = wholes(rounds, sd15)
-  opening("Stable Diffusion 1.5, 2.1 GB", found.flatMap(([first]) => first ?? []))
-  figure("  opened again in the same process", "s", found.flatMap((all) => (all.at(-1)?.time ?? NaN) / 1000), null)
-  if (given.sdxl) {
-    const sdxl = checkpoint("sdxl-base", given["sdxl-file"])
-    const both = wholes(rounds, sd15, sdxl)
-    opening("SDXL, 6.9 GB, after Stable Diffusion 1.5", both.flatMap(([, second]) => second ?? []))
-    figure(
-      "  switched back to Stable Diffusion 1.5",
-      "s",
-      both.flatMap((all) => (all.at(-1)?.time ?? NaN) / 1000),
-      null
-    )
-  }
-  await steps(sd15)
-  if (given.json) process.stdout.write(`${JSON.stringify(figures)}\n`)
-} finally {
-  rmSync(folder, { recursive: true, force: true })
-}
+for (const size of given.size) await steps(sd15, Number(size))
+report.end()

@@ -58,6 +58,8 @@ const side = Number(sideText)
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "serena-bench-")))
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
+// However the bench ends, the side ends with it.
+process.on("disconnect", () => process.exit())
 
 const loras = 3
 

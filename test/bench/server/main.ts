@@ -2,70 +2,75 @@
  * `npm run bench:server`: what the server costs beside the library and beside other servers, and how it fares in a
  * crowd. Both sides of a ratio are measured in this run, in turn.
  *
- * Usage: `node --expose-gc main.ts [CHECKOUT]`. With the folder of another checkout, only the images per second of its
- * server and of this one are compared.
+ *     npm run bench:server -- [--against CHECKOUT] [--json] [--keep]
+ *
+ * With the folder of another checkout, the images per second of its server and of this one are compared as well.
  */
-import { cpus } from "node:os"
-import { median } from "../median.ts"
+import { parseArgs } from "node:util"
+import { begin, compared, figure, reportFlags } from "../report.ts"
 import { crowd, type CrowdOptions } from "./crowd.ts"
 import { roundTrip } from "./roundTrip.ts"
 import { throughput } from "./throughput.ts"
 import { trivial } from "./trivial.ts"
 
-const print = (line: string) => process.stdout.write(`${line}\n`)
+const { values: given } = parseArgs({ options: { ...reportFlags, against: { type: "string" } } })
+const report = begin("server", "npm run bench:server", given)
 
-print(`Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? "unknown processor"}\n`)
+const { direct, http } = await roundTrip()
+report.add(
+  compared(
+    "an image of 128 x 128 in 4 steps over HTTP",
+    "ms",
+    http,
+    "by the library in another process",
+    direct
+  )
+)
 
 const clients = 16
-const printThroughput = async (baseline: string, against?: string) => {
-  print(`Images of 128 x 128 in 4 steps per second, for ${clients} clients`)
-  const { baseline: other, perSecond, ratios } = await throughput(clients, against)
-  print(`  ${perSecond.toFixed(1)}   ${baseline} ${other.toFixed(1)}   ratio ${median(ratios).toFixed(3)}`)
-  print(`  of neighbours ${ratios[0]?.toFixed(3)} to ${ratios.at(-1)?.toFixed(3)}\n`)
-}
-const [, , checkout] = process.argv
-if (checkout !== undefined) {
-  await printThroughput(checkout, checkout)
-  process.exit(0)
-}
-
-print("A picture of 128 x 128 in 4 steps, 100 times over HTTP and 100 times by the library")
-const { direct, http, ratio } = await roundTrip()
-for (const share of ["p50", "p99"] as const) {
-  print(
-    `  ${share}  HTTP ${http[share].toFixed(1)} ms   library ${direct[share].toFixed(1)} ms   ratio ${
-      (http[share] / direct[share]).toFixed(3)
-    }`
+const images = `images of 128 x 128 in 4 steps, ${clients} clients`
+const alone = await throughput(clients)
+report.add(compared(images, "/s", alone.own, "one client", alone.baseline, { isRate: true }))
+if (given.against !== undefined) {
+  const { baseline, own } = await throughput(clients, given.against)
+  report.add(
+    compared(images, "/s", own, "one run after the other (an older version)", baseline, { isRate: true, target: 1.35 })
   )
 }
-print(`  median of neighbours' ratios ${ratio.toFixed(3)}\n`)
 
-await printThroughput("one client")
-
-print("Requests per second of 32 connections, and processor time of the server for each")
-for (const { bytes, path, rates } of await trivial()) {
-  print(`  GET ${path}, ${bytes} bytes`)
-  for (const [side, { cost, perSecond }] of Object.entries(rates)) {
-    print(
-      `    ${side.padEnd(10)} ${perSecond.toFixed(0).padStart(6)} /s   ${cost.toFixed(1).padStart(5)} us` +
-        (side === "serena" ? "" : `   Serena's rate ${(rates.serena.perSecond / perSecond).toFixed(2)}`) +
-        (side === "serena" ? "" : `, cost ${(rates.serena.cost / cost).toFixed(2)}`)
+for (const { path, rates } of await trivial()) {
+  const of = (side: keyof typeof rates, figure: "perSecond" | "cost") => rates[side].map((rate) => rate[figure])
+  const cost = `\`GET ${path}\`: processor time of a request`
+  for (const side of ["fastify", "node:http"] as const) {
+    const name = side === "fastify" ? "Fastify" : side
+    report.add(
+      compared(`\`GET ${path}\`, 32 connections`, "/s", of("serena", "perSecond"), name, of(side, "perSecond"), {
+        isRate: true
+      })
     )
   }
-}
-
-const inCrowd = async (name: string, options: CrowdOptions) => {
-  print(`\n${options.clients} clients at once for ${options.seconds} s, ${name}`)
-  const { after, answered, before, fewest, longestRetry, overtaken, p50, p99, refused, wrong } = await crowd(options)
-  print(`  ${answered} answered, ${refused} told to come back (after ${longestRetry} s at most), ${wrong.length} wrong`)
-  for (const what of wrong) print(`    ${what}`)
-  print(`  each client has had ${fewest} pictures at least; nobody was overtaken by more than ${overtaken}`)
-  print(`  p50 ${p50.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms: ratio ${(p99 / p50).toFixed(2)}`)
-  print(
-    `  memory ${before.toFixed(0)} MB after ${options.settled} answers, ${after.toFixed(0)} MB at the end: ratio ${
-      (after / before).toFixed(3)
-    }`
+  report.add(
+    compared(cost, "us", of("serena", "cost"), "Effect's bare router", of("effect", "cost"), { target: 1 })
   )
 }
-await inCrowd("with room for all in the queue", { clients: 200, seconds: 60, queue: 256, settled: 1000 })
-await inCrowd("with the default queue", { clients: 200, seconds: 30, settled: 1000 })
+
+const inCrowd = async (queue: string, options: CrowdOptions) => {
+  const { after, answered, before, overtaken, refused, wrong } = await crowd(options)
+  const name = `${options.clients} clients for ${options.seconds} s, ${queue}`
+  report.add(
+    figure(`${name}: images`, "", [answered]),
+    figure(`${name}: refused (429)`, "", [refused]),
+    figure(`${name}: lost or wrong`, "", [wrong.length], { target: 0 }),
+    figure(`${name}: earlier requests that still waited at an answer, at most`, "", [overtaken], { target: 0 }),
+    compared(
+      `${name}: memory at the end`,
+      "MB",
+      [after],
+      `after ${options.settled} images`,
+      [before]
+    )
+  )
+}
+await inCrowd("room for all", { clients: 200, seconds: 60, queue: 256, settled: 1000 })
+await inCrowd("the default queue", { clients: 200, seconds: 30, settled: 1000 })
+report.end()

@@ -8,15 +8,11 @@ import { once } from "node:events"
 import { performance } from "node:perf_hooks"
 import { setTimeout } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
-import { median } from "../median.ts"
 import { withServer } from "./serverProcess.ts"
 
 const script = fileURLToPath(new URL("directCalls.ts", import.meta.url))
 const requests = 100
 const body = { prompt: "a red circle on a blue background", seed: 1, steps: 4, width: 128, height: 128 }
-
-const quantile = (values: ReadonlyArray<number>, share: number): number =>
-  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN
 
 const picture = async (url: string): Promise<Buffer> => {
   const response = await fetch(`${url}/sdapi/v1/txt2img`, {
@@ -30,10 +26,7 @@ const picture = async (url: string): Promise<Buffer> => {
   return Buffer.from(first, "base64")
 }
 
-/**
- * Milliseconds from the request to the bytes of its PNG file, for a client of either; and the median of neighbours'
- * ratios.
- */
+/** Milliseconds from each request to the bytes of its PNG file, for a client of either. */
 export const roundTrip = () =>
   withServer([], async ({ url }) => {
     const library = fork(script, [JSON.stringify(body)])
@@ -59,11 +52,7 @@ export const roundTrip = () =>
         times.direct.push(await rested(direct))
         times.http.push(await rested(overHttp))
       }
-      return {
-        direct: { p50: quantile(times.direct, 0.5), p99: quantile(times.direct, 0.99) },
-        http: { p50: quantile(times.http, 0.5), p99: quantile(times.http, 0.99) },
-        ratio: median(times.http.map((time, i) => time / (times.direct[i] ?? Number.NaN)))
-      }
+      return times
     } finally {
       library.kill()
     }

@@ -6,7 +6,6 @@ import { execFile } from "node:child_process"
 import { setTimeout } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
-import { median } from "../median.ts"
 import type { CrowdReport } from "./crowdClients.ts"
 import { type ServerProcess, withServer } from "./serverProcess.ts"
 
@@ -14,12 +13,10 @@ const script = fileURLToPath(new URL("crowdClients.ts", import.meta.url))
 const picture = { steps: 4, width: 128, height: 128 }
 const rounds = 7
 
+/** Images per second, in turn. */
 export interface Throughput {
-  /** Medians of images per second. */
-  readonly perSecond: number
-  readonly baseline: number
-  /** Of neighbours. */
-  readonly ratios: ReadonlyArray<number>
+  readonly own: ReadonlyArray<number>
+  readonly baseline: ReadonlyArray<number>
 }
 
 const rate = async ({ port }: ServerProcess, clients: number, seconds: number): Promise<number> => {
@@ -40,11 +37,7 @@ export const throughput = (clients: number, against?: string): Promise<Throughpu
       // The first pair opens the model.
       for (let round = 0; round <= rounds; round++) pairs.push([await rate(server, clients, 3), await baseline()])
       const settled = pairs.slice(1)
-      return {
-        perSecond: median(settled.map(([own]) => own)),
-        baseline: median(settled.map(([, other]) => other)),
-        ratios: settled.map(([own, other]) => own / other).toSorted((a, b) => a - b)
-      }
+      return { own: settled.map(([own]) => own), baseline: settled.map(([, other]) => other) }
     }
     return against === undefined
       ? measured(() => rate(server, 1, 3))

@@ -8,7 +8,6 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { inTemporaryFolder } from "../../docs/session.ts"
-import { median } from "../median.ts"
 import { processorTime, type ServerProcess, withProgram, withServer } from "./serverProcess.ts"
 
 const paths = ["/internal/ping", "/sdapi/v1/progress", "/sdapi/v1/samplers"] as const
@@ -27,8 +26,8 @@ export interface Rate {
 
 export interface Trivial {
   readonly path: string
-  readonly bytes: number
-  readonly rates: Readonly<Record<Side, Rate>>
+  /** Of each round. */
+  readonly rates: Readonly<Record<Side, ReadonlyArray<Rate>>>
 }
 
 const measure = async ({ pid, port }: ServerProcess, path: string, seconds: number): Promise<Rate> => {
@@ -53,7 +52,7 @@ const withOthers = <A>(file: string, use: (servers: Others) => Promise<A>): Prom
           use({ effect, fastify, "node:http": bare })))
   )
 
-/** Medians of five rounds; the servers are asked in turn. */
+/** The servers are asked in turn. */
 export const trivial = (): Promise<ReadonlyArray<Trivial>> =>
   inTemporaryFolder((folder) =>
     withServer([], async (serena) => {
@@ -63,26 +62,13 @@ export const trivial = (): Promise<ReadonlyArray<Trivial>> =>
       return withOthers(file, async (bare) => {
         const servers = { serena, ...bare }
         const results: Array<Trivial> = []
-        for (const [i, path] of paths.entries()) {
+        for (const path of paths) {
           const measured: Record<Side, Array<Rate>> = { serena: [], effect: [], fastify: [], "node:http": [] }
           for (const side of sides) await measure(servers[side], path, 1)
           for (let round = 0; round < rounds; round++) {
             for (const side of sides) measured[side].push(await measure(servers[side], path, 1.5))
           }
-          const middle = (side: Side): Rate => ({
-            perSecond: median(measured[side].map(({ perSecond }) => perSecond)),
-            cost: median(measured[side].map(({ cost }) => cost))
-          })
-          results.push({
-            path,
-            bytes: Buffer.byteLength(bodies[i] ?? ""),
-            rates: {
-              serena: middle("serena"),
-              effect: middle("effect"),
-              fastify: middle("fastify"),
-              "node:http": middle("node:http")
-            }
-          })
+          results.push({ path, rates: measured })
         }
         return results
       })
