@@ -61,6 +61,8 @@ export interface GuidedDenoiserOptions<E> {
   readonly tiles?: networkRows.NetworkRowsOptions["tiles"]
   /** When deep layers are reused, see `networkRows.NetworkRowsOptions`. */
   readonly deepReuse?: networkRows.NetworkRowsOptions["deepReuse"]
+  /** Fraction of the tokens that are merged; none when left out. */
+  readonly tokenMerging?: number | undefined
 }
 
 /** A denoiser, and the latest of what it gave: nothing before its first call. */
@@ -103,7 +105,8 @@ export const make: <E>(
         prompted: members.filter((member) => parts.includes(member)).length,
         controls: options.controls,
         tiles: options.tiles,
-        deepReuse: options.deepReuse
+        deepReuse: options.deepReuse,
+        tokenMerging: options.tokenMerging
       })
     const together = negative !== undefined && areAlike(parts[0], negative)
 

@@ -52,6 +52,8 @@ export interface NetworkRowsOptions {
   readonly tiles?: { readonly size: number; readonly overlap: number } | undefined
   /** When deep layers are reused; never when left out, and where latents are predicted in tiles. */
   readonly deepReuse?: DeepReuse | undefined
+  /** Fraction of the tokens that are merged; none when left out. */
+  readonly tokenMerging?: number | undefined
 }
 
 /** DeepCache: of `every` calls in a row one computes the deep layers, from the call `from` on. */
@@ -105,9 +107,9 @@ const tilePlan = ({ seamless, shape, tiles }: CallOptions): latentTiles.TilePlan
 
 // The call of the network, and its buffers.
 const open = Effect.fnUntraced(function*(options: NetworkRowsOptions, keepsDeep = false) {
-  const { batch, members, model } = options
+  const { batch, members, model, tokenMerging } = options
   const shape = { ...callShape(options), batch: batch * members.length }
-  return yield* model.denoising({ ...shape, keepsDeep, rowsAtOnce: yield* rowsThatFit(model, shape) })
+  return yield* model.denoising({ ...shape, keepsDeep, tokenMerging, rowsAtOnce: yield* rowsThatFit(model, shape) })
 })
 
 const makeWhole = Effect.fnUntraced(function*(options: NetworkRowsOptions) {

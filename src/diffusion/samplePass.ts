@@ -17,6 +17,7 @@ import { heldByImages } from "../planning/memory.ts"
 import { type ReadingPass, readNegative, readPrompt } from "../planning/readPrompts.ts"
 import type { ImagePlan, RunPlan } from "../planning/RunPlan.ts"
 import { floorTo } from "../planning/sizes.ts"
+import { tokenMergingOf } from "../planning/tokenMerging.ts"
 import { InvalidProcessing } from "../processing/InvalidProcessing.ts"
 import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import type { Processing } from "../processing/Processing.ts"
@@ -306,6 +307,7 @@ const denoiserOf = Effect.fnUntraced(function*(
       every: opts.deepcache_interval,
       from: opts.deepcache_start * calls
     },
+    tokenMerging: tokenMergingOf(processing, opts)[options.stepsBefore === undefined ? "first" : "second"],
     source: options.source,
     controls: options.controls.map(({ image, scales, unit }) => ({
       image,

@@ -44,6 +44,11 @@ export interface Network extends NetworkInfo {
     readonly outputs: Readonly<Record<string, SharedTensor>>
     /** Whether runs may reuse deep layers, see `onnx/deepCache`: it must have a skip connection around them. */
     readonly keepsDeep?: boolean | undefined
+    /**
+     * Fraction of the tokens that are merged, see `onnx/tokenMerging`; 0, or left out, for none. The network must have
+     * attention among pixels.
+     */
+    readonly tokenMerging?: number | undefined
   }) => Effect.Effect<NetworkCall, InferenceError | NetworkThreadDied, Scope.Scope>
   /**
    * What a call with inputs of these sizes, by name, takes in addition to the weights, and what there is for it.

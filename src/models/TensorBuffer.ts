@@ -91,6 +91,8 @@ export interface Bound {
   readonly outputs: TensorBuffers
   /** Whether runs may reuse deep layers, see `Network.bind`. */
   readonly keepsDeep?: boolean | undefined
+  /** Fraction of the tokens that are merged, see `Network.bind`. */
+  readonly tokenMerging?: number | undefined
 }
 
 /**
@@ -99,10 +101,10 @@ export interface Bound {
  */
 export const bind = Effect.fnUntraced(function*(
   network: Network,
-  { inputs, keepsDeep, outputs }: Bound
+  { inputs, outputs, ...how }: Bound
 ): Effect.fn.Return<NetworkCall, InferenceError | NetworkThreadDied, Scope.Scope> {
   const [pushed, pulled] = [Object.values(inputs), Object.values(outputs)]
-  const call = yield* network.bind({ inputs: tensorsOf(inputs), outputs: tensorsOf(outputs), keepsDeep })
+  const call = yield* network.bind({ inputs: tensorsOf(inputs), outputs: tensorsOf(outputs), ...how })
   const push = Effect.sync(() => pushed.forEach(({ push }) => push()))
   const pull = Effect.sync(() => pulled.forEach(({ pull }) => pull()))
   const around = (run: NetworkCall["run"]) => push.pipe(Effect.andThen(run), Effect.andThen(pull))

@@ -84,7 +84,7 @@ const dimsOf = (
 })
 
 const denoising = (denoiser: Denoiser): LoadedModel["denoising"] =>
-  Effect.fnUntraced(function*({ keepsDeep, rowsAtOnce, ...shape }) {
+  Effect.fnUntraced(function*({ keepsDeep, rowsAtOnce, tokenMerging, ...shape }) {
     const { batch: fixed, network, type } = yield* denoiser.variants(shape.seamless, denoiser.controls !== undefined)
     const { channels, height, width } = shape
     const each = fixed ?? Math.min(rowsAtOnce ?? shape.batch, shape.batch)
@@ -112,7 +112,8 @@ const denoising = (denoiser: Denoiser): LoadedModel["denoising"] =>
         const { run, runShallow } = yield* TensorBuffer.bind(network, {
           inputs: { ...inputs, ...strengths, ...control?.residuals },
           outputs: { out_sample: TensorBuffer.rows(prediction, from, to) },
-          keepsDeep
+          keepsDeep,
+          tokenMerging
         })
         const controlled = (run: NetworkCall["run"]) => control === undefined ? run : Effect.andThen(control.run, run)
         return { run: controlled(run), runShallow: controlled(runShallow), timestep }

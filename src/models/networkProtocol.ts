@@ -59,6 +59,8 @@ export type Command =
     readonly outputs: Readonly<Record<string, SharedTensor>>
     /** Whether runs may reuse deep layers: the network must be one that `deepCache.split` splits. */
     readonly keepsDeep?: boolean | undefined
+    /** Fraction of the tokens that are merged: the network must have attention that `tokenMerging.find` finds. */
+    readonly tokenMerging?: number | undefined
   }
   | { readonly op: "unbind"; readonly call: number }
   /** `reusesDeep` computes the outer layers only, from what the latest run without it left of the deep ones. */

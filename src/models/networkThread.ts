@@ -25,6 +25,7 @@ import * as Onnx from "./onnx/Onnx.ts"
 import { count } from "./onnx/shapes.ts"
 import { skeleton } from "./onnx/skeleton.ts"
 import { sketched, slicedAttention } from "./onnx/slicedAttention.ts"
+import * as tokenMerging from "./onnx/tokenMerging.ts"
 import { type InputDims, withOverhead, workingMemory } from "./onnx/workingMemory.ts"
 import { fileNames, findOptimised } from "./optimisedFiles.ts"
 import { seamless } from "./seamless.ts"
@@ -38,15 +39,21 @@ Reflect.deleteProperty(globalThis, "Float16Array")
 interface Network {
   readonly whole: Form
   readonly sliced: Form
+  /** The attention whose tokens may be merged, from when it is first asked for. */
+  attention: tokenMerging.MergedAttention | undefined
 }
 
 /** A form of a network, all of it, or one of the two parts that `deepCache.split` makes of it. */
 interface Form {
   readonly options: OpenOptions
   readonly isSliced: boolean
+  /** Whether it merges tokens, as many as its inputs say. */
+  readonly isMerging: boolean
   readonly part: "all" | "deep" | "shallow"
   /** Its parts, from when they are first asked for. */
   parts: Parts | undefined
+  /** The same with tokens merged, likewise. */
+  merging: Form | undefined
   session: InferenceSession | undefined
   /** Bytes by which opening the session made the process grow, and by which its calls did: that stays allocated. */
   weights: number
@@ -97,11 +104,17 @@ class Unloaded extends Error {
   }
 }
 
-const formOf = (options: OpenOptions, isSliced: boolean, part: Form["part"] = "all"): Form => ({
+const formOf = (
+  options: OpenOptions,
+  isSliced: boolean,
+  { isMerging = false, part = "all" }: Partial<Pick<Form, "isMerging" | "part">> = {}
+): Form => ({
   options,
   isSliced,
+  isMerging,
   part,
   parts: undefined,
+  merging: undefined,
   session: undefined,
   weights: 0,
   held: 0,
@@ -113,14 +126,18 @@ const formOf = (options: OpenOptions, isSliced: boolean, part: Form["part"] = "a
 
 const partsOf = (form: Form): Parts =>
   form.parts ??= {
-    deep: formOf(form.options, form.isSliced, "deep"),
-    shallow: formOf(form.options, form.isSliced, "shallow")
+    deep: formOf(form.options, form.isSliced, { isMerging: form.isMerging, part: "deep" }),
+    shallow: formOf(form.options, form.isSliced, { isMerging: form.isMerging, part: "shallow" })
   }
 
-const formsOf = ({ sliced, whole }: Network): ReadonlyArray<Form> =>
-  [whole, sliced].flatMap((form) => [form].concat(Object.values(form.parts ?? {})))
+const mergingOf = (form: Form): Form => form.merging ??= formOf(form.options, form.isSliced, { isMerging: true })
 
-type Opening = Pick<Form, "isSliced" | "options" | "part">
+const formsOf = ({ sliced, whole }: Network): ReadonlyArray<Form> =>
+  [whole, sliced]
+    .flatMap((form) => form.merging === undefined ? [form] : [form, form.merging])
+    .flatMap((form) => [form].concat(Object.values(form.parts ?? {})))
+
+type Opening = Pick<Form, "isMerging" | "isSliced" | "options" | "part">
 
 const sessionOptions = ({ provider, threads }: OpenOptions, more: Readonly<Record<string, string>> = {}) => ({
   executionProviders: provider === "cpu" ? ["cpu"] : [provider, "cpu"],
@@ -135,13 +152,14 @@ const sessionOptions = ({ provider, threads }: OpenOptions, more: Readonly<Recor
   extra: { session: { force_spinning_stop: "1", ...more } }
 })
 
-const create = async ({ isSliced, options: opening, part }: Opening): Promise<InferenceSession> => {
+const create = async ({ options: opening, ...form }: Opening): Promise<InferenceSession> => {
   const { cache, file, graph, int8: isInt8, provider } = opening
+  const isPlain = !form.isMerging && form.part === "all"
   const options = sessionOptions(opening)
-  if (isInt8) return await createInt8({ isSliced, options: opening, part })
+  if (isInt8) return await createInt8({ options: opening, ...form })
   if (graph !== undefined) {
     checkUnchanged(opening)
-    const saved = cache === undefined || part !== "all" ? undefined : findOptimised(cache, file, graph)
+    const saved = cache === undefined || !isPlain ? undefined : findOptimised(cache, file, graph)
     if (saved !== undefined) {
       try {
         return await InferenceSession.create(saved, { ...options, graphOptimizationLevel: "disabled" })
@@ -149,15 +167,15 @@ const create = async ({ isSliced, options: opening, part }: Opening): Promise<In
         // One that does not load stands for nothing: the graph itself is opened.
       }
     }
-    return await InferenceSession.create(partOf(graph.bytes, part), {
+    return await InferenceSession.create(isPlain ? graph.bytes : formed(graph.bytes, graph.bytes, form), {
       ...sessionOptions(opening, { model_external_initializers_file_folder_path: parse(resolve(file)).root }),
       // Any optimisation copies the weights, see `Graph`. Graphics cards compile the graph, and hold a copy anyway.
       graphOptimizationLevel: provider === "cpu" ? "disabled" : "all"
     })
   }
-  if (!opening.seamless && !isSliced && part === "all") return await InferenceSession.create(file, options)
+  if (!opening.seamless && !form.isSliced && isPlain) return await InferenceSession.create(file, options)
   const bytes = await fileOf(opening)
-  return await InferenceSession.create(partOf(isSliced ? slicedAttention(bytes) : bytes, part), {
+  return await InferenceSession.create(formed(bytes, bytes, form), {
     // The folder of weights in external files.
     ...sessionOptions(opening, { model_external_initializers_file_folder_path: dirname(resolve(file)) })
   })
@@ -168,28 +186,60 @@ const fileOf = async ({ file, seamless: isSeamless }: OpenOptions): Promise<Uint
   return isSeamless ? seamless(bytes) : bytes
 }
 
-const createInt8 = async ({ isSliced, options: opening, part }: Opening): Promise<InferenceSession> => {
+const createInt8 = async ({ options: opening, ...form }: Opening): Promise<InferenceSession> => {
   const { file, graph, int8Cache, provider, threads } = opening
   if (provider !== "cpu") {
     throw new Unloaded(`int8 is for the processor, not for ${provider}; set unet_precision to Automatic`, undefined)
   }
   checkUnchanged(opening)
+  const plain = graph?.bytes ?? await fileOf(opening)
   const bytes = await int8Graph({
     file,
-    bytes: graph?.bytes ?? await fileOf(opening),
+    bytes: plain,
     isBuilt: graph !== undefined,
     cache: int8Cache,
     threads
   })
-  return await InferenceSession.create(partOf(isSliced ? slicedAttention(bytes) : bytes, part), {
+  return await InferenceSession.create(formed(bytes, plain, form), {
     ...sessionOptions(opening, { model_external_initializers_file_folder_path: parse(resolve(file)).root }),
     graphOptimizationLevel: graph === undefined ? "all" : "disabled"
   })
 }
 
-// The bytes of a network's part.
-const partOf = (bytes: Uint8Array, part: Form["part"]): Uint8Array =>
-  part === "all" ? bytes : Onnx.write(parted(bytes)[part])
+// The bytes of a network's form. Attention whose tokens are merged is found in the network as it was at first.
+const formed = (
+  bytes: Uint8Array,
+  plain: Uint8Array,
+  { isMerging, isSliced, part }: Omit<Opening, "options">
+): Uint8Array => {
+  const whole = isMerging
+    ? Onnx.write(tokenMerging.merged(Onnx.read(bytes), mergedAttention(Onnx.read(plain)), bytes))
+    : bytes
+  const all = isSliced ? slicedAttention(whole) : whole
+  return part === "all" ? all : Onnx.write(parted(all)[part])
+}
+
+const mergedAttention = (model: Onnx.Model): tokenMerging.MergedAttention => {
+  const found = tokenMerging.find(model)
+  if (found === undefined) {
+    throw new Error("it has no attention among pixels whose tokens can be merged; set token_merging_ratio to 0")
+  }
+  return found
+}
+
+// Where tokens lie in a call that merges some; undefined where a call is too small to.
+const placesFor = (network: Network, sizes: InputDims, ratio: number): Record<string, Tensor> | undefined => {
+  const { file, graph, provider } = network.whole.options
+  if (provider !== "cpu") {
+    throw new Error(`tokens are merged on the processor, not on ${provider}; set token_merging_ratio to 0`)
+  }
+  network.attention ??= mergedAttention(Onnx.read(graph?.bytes ?? skeleton(file)))
+  const [, , height = 1, width = 1] = sizes["sample"] ?? []
+  const places = tokenMerging.placesOf(network.attention, { height, width }, ratio)
+  return places && Object.fromEntries(
+    Object.entries(places).map(([name, list]) => [name, new Tensor("int64", list, [list.length])])
+  )
+}
 
 const parted = (bytes: Uint8Array): deepCache.DeepCache => {
   const parts = deepCache.split(Onnx.read(bytes))
@@ -363,13 +413,15 @@ const release = async (form: Form | undefined) => {
 
 // The form's session. One that shares the memory takes the place of other networks', and any that of the network's
 // other forms where nothing is bound to them, unless these are parts or wholes that take little memory: runs with and
-// without DeepCache take turns.
+// without DeepCache or merged tokens take turns.
 const sessionOf = async (network: Network, form: Form): Promise<InferenceSession> => {
   if (form.session !== undefined) return form.session
   const isAlone = form.options.alone
   for (const other of formsOf(network)) {
-    const isPart = form.part !== "all" && other.part !== "all" && form.isSliced === other.isSliced
-    const isSmall = form.part !== other.part && other.weights === 0 && !isAlone
+    const isAlike = form.isSliced === other.isSliced && form.isMerging === other.isMerging
+    const isPart = form.part !== "all" && other.part !== "all" && isAlike
+    const isVariant = form.part !== other.part || form.isMerging !== other.isMerging
+    const isSmall = isVariant && other.weights === 0 && !isAlone
     if (other !== form && (other.bound === 0 && !isSmall || isAlone && !isPart)) await release(other)
   }
   if (isAlone) {
@@ -470,7 +522,11 @@ const perform = async (
 ): Promise<{ value: number; info?: NetworkInfo; estimate?: MemoryEstimate | undefined }> => {
   switch (command.op) {
     case "open": {
-      const network: Network = { whole: formOf(command.options, false), sliced: formOf(command.options, true) }
+      const network: Network = {
+        whole: formOf(command.options, false),
+        sliced: formOf(command.options, true),
+        attention: undefined
+      }
       const session = await sessionOf(network, network.whole)
       networks.set(++opened, network)
       return { value: opened, info: info(session) }
@@ -488,14 +544,17 @@ const perform = async (
     case "bind": {
       const network = known(networks, command.network)
       const sizes = Object.fromEntries(Object.entries(command.inputs).map(([name, { dims }]) => [name, dims]))
-      const all = formFor(network, sizes)
+      const ratio = command.tokenMerging ?? 0
+      const places = ratio > 0 ? placesFor(network, sizes, ratio) : undefined
+      const found = formFor(network, sizes)
+      const all = places === undefined ? found : mergingOf(found)
       const parts = command.keepsDeep === true ? partsOf(all) : undefined
       const form = parts?.deep ?? all
       calls.set(++opened, {
         network,
         form,
         values: valuesOf(sizes),
-        feeds: tensors(command.inputs),
+        feeds: { ...tensors(command.inputs), ...places },
         fetches: tensors(command.outputs),
         shallow: parts?.shallow,
         kept: {},

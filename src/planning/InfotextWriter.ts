@@ -22,6 +22,7 @@ import * as ExtraNetworks from "../prompt/ExtraNetworks.ts"
 import type { PromptPair } from "../prompt/Styles.ts"
 import { latentMode } from "./hires.ts"
 import type { NamedHash, NetworkHashes } from "./RunPlan.ts"
+import { tokenMergingOf } from "./tokenMerging.ts"
 
 /** What is to be known of a sampler. */
 export interface SamplerFacts {
@@ -104,6 +105,7 @@ export const parametersOf = (about: InfotextFacts): ReadonlyArray<Pair> => {
   const { opts, processing, sampler } = about
   const { seed_resize_from_h: fromHeight, seed_resize_from_w: fromWidth, subseed_strength } = processing
   const ensd = opts.eta_noise_seed_delta
+  const merging = tokenMergingOf(processing, opts)
   return [
     [field.steps, about.steps],
     [field.sampler_name, sampler.name],
@@ -130,6 +132,11 @@ export const parametersOf = (about: InfotextFacts): ReadonlyArray<Pair> => {
     [
       setting.eta_noise_seed_delta,
       ensd !== 0 && samplersOf(about).some((each) => drawsByEnsd(each, about)) ? ensd : undefined
+    ],
+    [setting.token_merging_ratio, floatUnless(0, merging.first)],
+    [
+      setting.token_merging_ratio_hr,
+      about.hires === undefined ? undefined : floatUnless(0, merging.second)
     ],
     [setting.randn_source, opts.randn_source === "GPU" ? undefined : opts.randn_source],
     [setting.tiling, flag(about.tiling)],

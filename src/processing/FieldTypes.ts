@@ -1162,6 +1162,24 @@ export interface OptionsSnapshot {
    */
   readonly deepcache_start: number
   /**
+   * Fraction of the tokens that go through the UNet's widest attention as one with others; 0 is off.
+   *
+   * Number, 0 to 0.9. Default: `0`.
+   */
+  readonly token_merging_ratio: number
+  /**
+   * The same for img2img; 0 for the token merging ratio.
+   *
+   * Number, 0 to 0.9. Default: `0`.
+   */
+  readonly token_merging_ratio_img2img: number
+  /**
+   * The same for the second pass of hires fix; 0 for the token merging ratio.
+   *
+   * Number, 0 to 0.9. Default: `0`.
+   */
+  readonly token_merging_ratio_hr: number
+  /**
    * Whether the refiner takes over by sampling steps instead of by noise levels.
    *
    * Default: `false`.
@@ -1792,6 +1810,24 @@ export interface OptionsPatch {
    * Number, 0 to 1. Default: `0.4`.
    */
   readonly deepcache_start?: number
+  /**
+   * Fraction of the tokens that go through the UNet's widest attention as one with others; 0 is off.
+   *
+   * Number, 0 to 0.9. Default: `0`.
+   */
+  readonly token_merging_ratio?: number
+  /**
+   * The same for img2img; 0 for the token merging ratio.
+   *
+   * Number, 0 to 0.9. Default: `0`.
+   */
+  readonly token_merging_ratio_img2img?: number
+  /**
+   * The same for the second pass of hires fix; 0 for the token merging ratio.
+   *
+   * Number, 0 to 0.9. Default: `0`.
+   */
+  readonly token_merging_ratio_hr?: number
   /**
    * Whether the refiner takes over by sampling steps instead of by noise levels.
    *

@@ -268,8 +268,10 @@ const orderedRows: ReadonlyArray<Row> = [
   setting("latent_tile_overlap"),
   setting("s_min_uncond"),
   setting("s_min_uncond_all"),
-  row("token_merging_ratio", "Token merging ratio", number),
-  row("token_merging_ratio_hr", "Token merging ratio hr", number),
+  setting("token_merging_ratio"),
+  // Images made of images have the same key.
+  row("token_merging_ratio_img2img", (said) => isOwn(said) ? 0 : undefined, number),
+  setting("token_merging_ratio_hr"),
   row("pad_cond_uncond", "Pad conds", flag),
   row("pad_cond_uncond_v0", "Pad conds v0", flag),
   setting("use_old_scheduling"),

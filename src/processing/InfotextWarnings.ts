@@ -190,10 +190,6 @@ const groups: ReadonlyArray<Group> = [
   {
     isOf: starts("Face restoration"),
     sentence: (keys) => `Faces were restored (${keys}). Serena does not restore faces: the image will differ.`
-  },
-  {
-    isOf: starts("Token merging ratio"),
-    sentence: (keys) => `Tokens were merged (${keys}). Serena does not merge tokens: the image will differ.`
   }
 ]
 

@@ -11,6 +11,7 @@ import type * as FieldTypes from "./FieldTypes.ts"
 const atLeast = (minimum: number) => Schema.Finite.check(Schema.isGreaterThanOrEqualTo(minimum))
 const wholeAtLeast = (minimum: number) => Schema.Int.check(Schema.isGreaterThanOrEqualTo(minimum))
 const share = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
+const mergedShare = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 0.9 }))
 const imageFormat = Schema.Literals(["png", "jpg", "jpeg", "webp"])
 const upscaler = Schema.NullOr(Schema.String.check(Schema.isMaxLength(200)))
 
@@ -361,6 +362,29 @@ const fields = {
       description: "Fraction of the first steps that reuse none.",
       group: "Sampling",
       infotext: "DeepCache start"
+    })
+  ),
+  token_merging_ratio: mergedShare.pipe(
+    field({
+      title: "Token merging ratio",
+      description: "Fraction of the tokens that go through the UNet's widest attention as one with others; 0 is off.",
+      group: "Sampling",
+      infotext: "Token merging ratio"
+    })
+  ),
+  token_merging_ratio_img2img: mergedShare.pipe(
+    field({
+      title: "Token merging ratio for img2img",
+      description: "The same for img2img; 0 for the token merging ratio.",
+      group: "Sampling"
+    })
+  ),
+  token_merging_ratio_hr: mergedShare.pipe(
+    field({
+      title: "Token merging ratio for the second pass",
+      description: "The same for the second pass of hires fix; 0 for the token merging ratio.",
+      group: "Sampling",
+      infotext: "Token merging ratio hr"
     })
   ),
   refiner_switch_by_sample_steps: Schema.Boolean.pipe(

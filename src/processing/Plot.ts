@@ -153,6 +153,8 @@ export const axes: ReadonlyArray<Axis> = [
   setting("VAE", "sd_vae", "text"),
   { label: "Styles", name: "styles", kind: "text", change: styled },
   setting("UniPC Order", "uni_pc_order", "int"),
+  setting("Token merging ratio", "token_merging_ratio", "float"),
+  setting("Token merging ratio high-res", "token_merging_ratio_hr", "float"),
   setting("Always discard next-to-last sigma", "always_discard_next_to_last_sigma", "flag"),
   setting("SGM noise multiplier", "sgm_noise_multiplier", "flag"),
   field("Refiner checkpoint", "refiner_checkpoint", "text"),

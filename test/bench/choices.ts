@@ -28,6 +28,8 @@ const choices: ReadonlyArray<readonly [name: string, settings: OptionsPatch]> = 
   ["skip_late_cond=0.5", { skip_late_cond: 0.5 }],
   ["skip_early_cond=0.1", { skip_early_cond: 0.1 }],
   ["s_min_uncond=1", { s_min_uncond: 1 }],
+  ["token_merging_ratio=0.25", { token_merging_ratio: 0.25 }],
+  ["token_merging_ratio=0.5", { token_merging_ratio: 0.5 }],
   ["deepcache_interval=3, skip_late_cond=0.5", { deepcache_interval: 3, skip_late_cond: 0.5 }]
 ]
 

@@ -234,6 +234,10 @@ describe("InfotextWriter.format", () => {
       about(cat({ override_settings: { skip_late_cond: 0.25, deepcache_interval: 3, deepcache_start: 0.2 } }))
     ],
     [
+      "Token merging ratio: 0.5",
+      about(cat({ override_settings: { token_merging_ratio: 0.5, token_merging_ratio_hr: 0.25 } }))
+    ],
+    [
       "DeepCache interval: 3",
       about(cat({ override_settings: { deepcache_interval: 3 } }))
     ],

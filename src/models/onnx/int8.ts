@@ -8,7 +8,7 @@
  * so do 1 x 1 convolutions, what is computed once for an image (time and sizes), norms, and products of attention.
  */
 import * as Onnx from "./Onnx.ts"
-import { count, inferred, tensorValue, type Value } from "./shapes.ts"
+import { count, type Value, valuesOf } from "./shapes.ts"
 
 /** The integers that weights are: int8, or uint8 with 128 for zero. */
 export type WeightType = "int8" | "uint8"
@@ -127,33 +127,17 @@ interface Chain {
 
 // A graph, with the sizes of its values and what is constant in it.
 class Known {
-  readonly values = new Map<string, Value>()
+  readonly values: ReadonlyMap<string, Value>
   readonly #makers = new Map<string, Onnx.Node>()
   readonly #constants: ReadonlyMap<string, Onnx.Tensor>
-  readonly #fixed: Set<string>
+  readonly #fixed: ReadonlySet<string>
 
-  constructor({ initializers, inputs, nodes }: Onnx.Graph) {
-    this.#constants = new Map(initializers.map((tensor) => [tensor.name ?? "", tensor]))
-    this.#fixed = new Set(this.#constants.keys())
-    for (const { dims, name, type } of inputs) {
-      if (dims === undefined || this.#constants.has(name)) continue
-      const sizes = dims.map((dim, axis) =>
-        typeof dim === "number" && dim > 0 ? dim : axis === 0 ? assumed.batch : assumed.side
-      )
-      this.values.set(name, { type, dims: sizes, numbers: undefined })
-    }
-    for (const [name, tensor] of this.#constants) this.values.set(name, tensorValue(tensor))
-    for (const node of nodes) {
-      for (const name of node.outputs) this.#makers.set(name, node)
-      if (!hasGraph(node) && node.inputs.every((name) => name === "" || this.#fixed.has(name))) {
-        for (const name of node.outputs) this.#fixed.add(name)
-      }
-      const made = inferred(node, node.inputs.map((name) => name === "" ? undefined : this.values.get(name))) ?? []
-      for (const [i, name] of node.outputs.entries()) {
-        const value = made[i]
-        if (value !== undefined) this.values.set(name, value)
-      }
-    }
+  constructor(graph: Onnx.Graph) {
+    this.#constants = new Map(graph.initializers.map((tensor) => [tensor.name ?? "", tensor]))
+    for (const node of graph.nodes) for (const name of node.outputs) this.#makers.set(name, node)
+    const { fixed, values } = valuesOf(graph, assumed)
+    this.values = values
+    this.#fixed = fixed
   }
 
   /** How the weight of a node lies that is computed in int8; undefined for any other node. */
@@ -222,10 +206,6 @@ class Known {
     return { nodes, sources, value: named(name) }
   }
 }
-
-// Graphs inside of nodes read values that are not among the node's inputs.
-const hasGraph = ({ attributes = {} }: Onnx.Node): boolean =>
-  Object.values(attributes).some((value) => "graph" in value)
 
 const isWideConv = (node: Onnx.Node, [outputs = 0, inputs = 0, ...kernel]: ReadonlyArray<number>): boolean =>
   `${kernel}` === "3,3" && Math.min(outputs, inputs) >= narrowest &&

@@ -71,6 +71,49 @@ export const inferred = (node: Onnx.Node, inputs: Inputs): ReadonlyArray<Value |
   return rule?.(new Read(node, inputs))
 }
 
+/** What is known of a graph's values before a call. */
+export interface GraphValues {
+  /** Those whose sizes are known. */
+  readonly values: ReadonlyMap<string, Value>
+  /** Those that depend on constants alone. */
+  readonly fixed: ReadonlySet<string>
+}
+
+/** The values of a graph whose inputs have so many rows, and as many numbers on each other side that is not stated. */
+export const valuesOf = (
+  { initializers, inputs, nodes }: Onnx.Graph,
+  { batch, side }: { readonly batch: number; readonly side: number }
+): GraphValues => {
+  const values = new Map<string, Value>()
+  const fixed = new Set(initializers.map(({ name = "" }) => name))
+  for (const { dims, name, type } of inputs) {
+    if (dims === undefined || fixed.has(name)) continue
+    const sizes = dims.map((dim, axis) =>
+      typeof dim === "number" && dim > 0 ? dim : axis === 0 ? batch : side / partOf(dim)
+    )
+    values.set(name, { type, dims: sizes, numbers: undefined })
+  }
+  for (const tensor of initializers) values.set(tensor.name ?? "", tensorValue(tensor))
+  for (const node of nodes) {
+    if (!hasGraph(node) && node.inputs.every((name) => name === "" || fixed.has(name))) {
+      for (const name of node.outputs) fixed.add(name)
+    }
+    const made = inferred(node, node.inputs.map((name) => name === "" ? undefined : values.get(name))) ?? []
+    for (const [i, name] of node.outputs.entries()) {
+      const value = made[i]
+      if (value !== undefined) values.set(name, value)
+    }
+  }
+  return { values, fixed }
+}
+
+// Graphs that are built here have sides such as `height/2`.
+const partOf = (dim: number | string): number => Number(/\/(\d+)$/.exec(`${dim}`)?.[1] ?? 1)
+
+// Graphs inside of nodes read values that are not among the node's inputs.
+const hasGraph = ({ attributes = {} }: Onnx.Node): boolean =>
+  Object.values(attributes).some((value) => "graph" in value)
+
 // A node with its inputs, read by rules.
 class Read {
   readonly node: Onnx.Node

@@ -12,6 +12,7 @@ import { unet } from "../../../src/models/networks/unet.ts"
 import { unetLevels, unetTable } from "../../../src/models/networks/unetNames.ts"
 import { unetShape } from "../../../src/models/networks/unetShape.ts"
 import type * as Onnx from "../../../src/models/onnx/Onnx.ts"
+import * as tokenMerging from "../../../src/models/onnx/tokenMerging.ts"
 import { workingMemory } from "../../../src/models/onnx/workingMemory.ts"
 import { contents, realLayout } from "../checkpoint/data.ts"
 
@@ -107,6 +108,19 @@ describe("full-size checkpoints", () => {
     const used = heads.filter((_, level) => (transformer_depth[level] ?? 0) > 0 || level === heads.length - 1)
     assert.deepStrictEqual(new Set(found), new Set(used))
   })
+
+  it.each(layouts)(
+    "$name has attention whose tokens can be merged, with and without ControlNets",
+    ({ expected, name }) => {
+      const [first = 0, second = 0] = expected.unet.transformer_depth
+      // Two transformers on the way down, three on the way up.
+      const wanted = first > 0 ? { downsample: 1, count: 5 * first } : { downsample: 2, count: 5 * second }
+      for (const residuals of [false, true]) {
+        const found = tokenMerging.find(unet(layoutOf(name), { residuals }).model())
+        assert.deepStrictEqual({ downsample: found?.downsample, count: found?.inputs.length }, wanted)
+      }
+    }
+  )
 
   it.each(layouts)("$name has the text encoders that it is known for", ({ expected, name }) => {
     for (const { activation, layers, prefix, width } of [expected.text, ...(expected.text2 ? [expected.text2] : [])]) {
