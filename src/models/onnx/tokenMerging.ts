@@ -40,9 +40,8 @@ export const find = (model: Onnx.Model): MergedAttention | undefined => {
   return { inputs, downsample }
 }
 
-/** Where tokens of a call lie, as inputs of a graph with merged tokens, by name. */
-export type Places = Readonly<Record<keyof typeof placeNames, BigInt64Array>>
-
+// Inputs of a graph with merged tokens: the tokens that are destinations, those that are sources, the place of each
+// token in the list of all sources and then all destinations, and a running number for each token that is left.
 const placeNames = {
   destinations: "merging destinations",
   sources: "merging sources",
