@@ -55,7 +55,11 @@ layer(References.layer.pipe(Layer.provideMerge(layerModels())))("a checkpoint wi
   // What a model predicts for the ids of a text.
   const predicted = Effect.fnUntraced(function*(
     model: LoadedModel,
-    { rowsAtOnce, seamless = false }: { readonly rowsAtOnce?: number; readonly seamless?: boolean } = {}
+    { rowsAtOnce, seamless = false, tokenMerging }: {
+      readonly rowsAtOnce?: number
+      readonly seamless?: boolean
+      readonly tokenMerging?: number
+    } = {}
   ) {
     const ids = Float32Array.from({ length: 154 }, (_, i) => i % 77 === 0 ? 94 : i % 77 < 9 ? i % 77 : 95)
     const texts = yield* textsOf(model, [ids])
@@ -67,6 +71,7 @@ layer(References.layer.pipe(Layer.provideMerge(layerModels())))("a checkpoint wi
       width: 8,
       seamless,
       rowsAtOnce,
+      tokenMerging,
       inputs: Record.map(texts[0], ({ dims }) => dims)
     })
     for (const [row, text] of texts.entries()) {
@@ -103,6 +108,15 @@ layer(References.layer.pipe(Layer.provideMerge(layerModels())))("a checkpoint wi
       for (const name of ["one", "none", "weaker", "another", "none", "one"]) {
         assert.deepStrictEqual(yield* withSet(model, name), fresh.get(name), name)
       }
+    }).pipe(Effect.scoped))
+
+  it.effect("merges tokens as one without them", () =>
+    Effect.gen(function*() {
+      const model = yield* load("checkpoints/sd15.safetensors")
+      const changed = yield* adapted(model, [yield* use("sd1-kohya", 0.7)])
+      const made = yield* Effect.forEach([model, changed], (each) => predicted(each, { tokenMerging: 0.5 }))
+      const plain = yield* Effect.forEach([model, changed], (each) => predicted(each))
+      assert.strictEqual(new Set([...made, ...plain].map((values) => values.join())).size, 4)
     }).pipe(Effect.scoped))
 
   it.effect("opens networks once for the same files, and gives back those that were not used of late", () =>

@@ -157,7 +157,7 @@ class Reader {
     const { fixed, values } = valuesOf(graph, { batch: 2, side })
     this.#values = values
     this.#larger = valuesOf(graph, { batch: 2, side: larger }).values
-    this.#fixed = fixed
+    this.#fixed = withStrengths(graph, fixed)
     this.#given = new Set(graph.outputs.map(({ name }) => name))
   }
 
@@ -191,7 +191,7 @@ class Reader {
       open.sort(inOrder)
       const node = open.shift()
       if (node === undefined || nodes.has(node) || joins.has(node)) continue
-      // All that comes from elsewhere is the tokens at the end, which tells it from other parts of the network.
+      // All that comes from elsewhere is the tokens at the end: no other part of a network is like that.
       if (Onnx.readBy(node).some((name) => !this.#isKnown(name, reached))) {
         joins.add(node)
         if (joins.size > 1) return undefined
@@ -221,6 +221,18 @@ class Reader {
     const [value, larger] = [this.#values.get(name), this.#larger.get(name)]
     return value?.type === "int64" && value.numbers !== undefined && `${value.numbers}` === `${larger?.numbers}`
   }
+}
+
+// What depends on constants and on the strengths of adapters alone, which are single numbers.
+const withStrengths = ({ inputs, nodes }: Onnx.Graph, fixed: ReadonlySet<string>): ReadonlySet<string> => {
+  const all = new Set(fixed)
+  for (const { dims, name } of inputs) if (dims?.length === 0) all.add(name)
+  for (const node of nodes) {
+    if (Onnx.readBy(node).every((name) => name === "" || all.has(name)) && node.inputs.length > 0) {
+      for (const name of node.outputs) all.add(name)
+    }
+  }
+  return all
 }
 
 const isAttention = (node: Onnx.Node): boolean =>
