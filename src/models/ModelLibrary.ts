@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import { packageFile } from "../core/packageFile.ts"
 import type { InvalidModelFile } from "../model/ModelError.ts"
+import { ModelsView } from "../model/ModelsView.ts"
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import type { Kind } from "./checkpoint/contents.ts"
 import { FileHashes, type Hashes } from "./checkpoint/hashes.ts"
@@ -30,7 +31,7 @@ export class ModelLibrary extends Context.Service<ModelLibrary, {
   readonly folders: Effect.Effect<ReadonlyArray<string>>
   /** Where a new model goes: into the first of them, or into the first that would be one; undefined without any. */
   readonly folderForNew: Effect.Effect<string | undefined>
-  /** Everything that is there now, of all kinds, what cannot be used included. */
+  /** Everything that is there now, or was when a run began (`ModelsView`), what cannot be used included. */
   readonly list: Effect.Effect<ReadonlyArray<ModelFile>>
   /**
    * The file of one of these kinds that a name means: a file's or folder's name with or without its ending, in any
@@ -87,9 +88,15 @@ const make = Effect.gen(function*() {
   const folders = named.length > 0 ? Effect.succeed(named) : Effect.filter(usual, exists)
   const folderForNew = Effect.map(folders, ([first]) => first ?? usual[0])
   const search = makeFinder()
+  const views = new WeakMap<object, ReadonlyArray<ModelFile>>()
   const list = Effect.gen(function*() {
+    const view = yield* ModelsView
+    const seen = view && views.get(view)
+    if (seen !== undefined) return seen
     const own = (yield* folders).map((folder) => ({ folder, embedded: false }))
-    return yield* search([...own, { folder: path.resolve(embeddedDir), embedded: true }])
+    const files = yield* search([...own, { folder: path.resolve(embeddedDir), embedded: true }])
+    if (view !== undefined) views.set(view, files)
+    return files
   }).pipe(Effect.provideContext(services))
 
   // The files whose hash is the hash of a model.

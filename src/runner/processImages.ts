@@ -2,6 +2,7 @@
  * The function that every entrypoint calls to run a request.
  */
 import * as Effect from "effect/Effect"
+import { withView } from "../model/ModelsView.ts"
 import type { Processing } from "../processing/Processing.ts"
 import { errorType } from "./errorType.ts"
 import type { Pipeline } from "./Pipeline.ts"
@@ -29,6 +30,7 @@ export const processImages: (
     return yield* Effect.provideService(ProcessingRunner.run(request), RuntimeContext, context)
   },
   Effect.scoped,
+  withView,
   Effect.tapCause((cause) => {
     const type = errorType(cause)
     return type === undefined ? Effect.void : Effect.annotateCurrentSpan("error.type", type)

@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { inTurns, WorkPlace } from "../../src/core/Work.ts"
+import { withView } from "../../src/model/ModelsView.ts"
 import { FileHashes, shortHash } from "../../src/models/checkpoint/hashes.ts"
 import { isNamed } from "../../src/models/ModelFile.ts"
 import { ModelLibrary } from "../../src/models/ModelLibrary.ts"
@@ -140,6 +141,26 @@ describe("a models folder", () => {
       yield* fs.truncate(`${folder}/a.safetensors`, 100_000)
       const [again] = yield* found(folder)
       assert.match(again?.problems[0]?.message ?? "", /truncated/)
+    }).pipe(Effect.provide(platform)))
+})
+
+describe("a view of the models folders", () => {
+  it.effect("has what was there at its first look, and each view looks anew", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* folderWith({ "a.safetensors": vae })
+      yield* Effect.gen(function*() {
+        const { find, list } = yield* ModelLibrary
+        const names = Effect.map(list, (files) => files.filter(({ embedded }) => !embedded).map(({ name }) => name))
+        yield* withView(Effect.gen(function*() {
+          assert.deepStrictEqual(yield* names, ["a"])
+          yield* fs.copyFile(`${folder}/a.safetensors`, `${folder}/b.safetensors`)
+          assert.deepStrictEqual(yield* names, ["a"])
+          assert.isUndefined(yield* find(["vae"], "b"))
+          assert.deepStrictEqual(yield* withView(names), ["a", "b"])
+        }))
+        assert.deepStrictEqual(yield* names, ["a", "b"])
+      }).pipe(Effect.provide(layerIn([folder])))
     }).pipe(Effect.provide(platform)))
 })
 
