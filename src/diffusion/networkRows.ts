@@ -230,9 +230,9 @@ const textWriter = (
   { batch, members }: NetworkRowsOptions
 ): (number: number) => Effect.Effect<void> => {
   const written = members.map((): NamedTensors | undefined => undefined)
-  function* writing(number: number): Parts<void> {
-    for (const [member, { schedule, texts }] of members.entries()) {
-      const text = texts[entryAt(schedule, number).index]
+  const textsAt = (number: number) => members.map(({ schedule, texts }) => texts[entryAt(schedule, number).index])
+  function* writing(wanted: ReadonlyArray<NamedTensors | undefined>): Parts<void> {
+    for (const [member, text] of wanted.entries()) {
       if (text === undefined || written[member] === text) continue
       for (const [name, { values }] of Object.entries(text)) {
         for (let item = 0; item < batch; item++) {
@@ -246,5 +246,9 @@ const textWriter = (
       written[member] = text
     }
   }
-  return (number) => inTurns(() => writing(number))
+  return (number) => {
+    const wanted = textsAt(number)
+    const isWritten = wanted.every((text, member) => text === undefined || text === written[member])
+    return isWritten ? Effect.void : inTurns(() => writing(wanted))
+  }
 }

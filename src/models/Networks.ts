@@ -1,10 +1,10 @@
 /**
  * Neural networks in ONNX files, run in a thread of their own.
  *
- * `open` loads a file, `bind` ties buffers to it, `run` runs it. The buffers lie in shared memory: the caller writes
- * the inputs and reads the outputs in place, and a run takes no memory and copies nothing on this side. The thread
- * starts with the first network. If it dies, every call on it fails with `NetworkThreadDied`, and the next `open`
- * starts another.
+ * `open` loads a file, `bind` ties buffers to it, `run` runs it, and `runOnce` does both. The buffers lie in shared
+ * memory: the caller writes the inputs and reads the outputs in place, and a run takes no memory and copies nothing on
+ * this side. The thread starts with the first network. If it dies, every call on it fails with `NetworkThreadDied`, and
+ * the next `open` starts another.
  *
  * Calls wait for each other in fair order. A call that has begun cannot be stopped half-way: interruption waits for it,
  * so that no buffer is given back while the network still writes into it.
@@ -39,17 +39,19 @@ export interface Network extends NetworkInfo {
   /** False once its thread has died: open the file again. */
   readonly isOpen: () => boolean
   /** Ties buffers to the network's inputs and outputs, by name, until the scope closes. */
-  readonly bind: (tensors: {
-    readonly inputs: Readonly<Record<string, SharedTensor>>
-    readonly outputs: Readonly<Record<string, SharedTensor>>
-    /** Whether runs may reuse deep layers, see `onnx/deepCache`: it must have a skip connection around them. */
-    readonly keepsDeep?: boolean | undefined
-    /**
-     * Fraction of the tokens that are merged, see `onnx/tokenMerging`; 0, or left out, for none. The network must have
-     * attention among pixels.
-     */
-    readonly tokenMerging?: number | undefined
-  }) => Effect.Effect<NetworkCall, InferenceError | NetworkThreadDied, Scope.Scope>
+  readonly bind: (
+    tensors: Tensors & {
+      /** Whether runs may reuse deep layers, see `onnx/deepCache`: it must have a skip connection around them. */
+      readonly keepsDeep?: boolean | undefined
+      /**
+       * Fraction of the tokens that are merged, see `onnx/tokenMerging`; 0, or left out, for none. The network must
+       * have attention among pixels.
+       */
+      readonly tokenMerging?: number | undefined
+    }
+  ) => Effect.Effect<NetworkCall, InferenceError | NetworkThreadDied, Scope.Scope>
+  /** Runs the network once on buffers: `bind` and its `run`, with one message to the thread. */
+  readonly runOnce: (tensors: Tensors) => NetworkCall["run"]
   /**
    * What a call with inputs of these sizes, by name, takes in addition to the weights, and what there is for it.
    * Undefined where the graph does not say, and on devices with memory of their own.
@@ -57,6 +59,12 @@ export interface Network extends NetworkInfo {
   readonly estimate: (
     inputs: Readonly<Record<string, ReadonlyArray<number>>>
   ) => Effect.Effect<MemoryEstimate | undefined, InferenceError | NetworkThreadDied>
+}
+
+/** Buffers by the names of a network's inputs and outputs. */
+interface Tensors {
+  readonly inputs: Readonly<Record<string, SharedTensor>>
+  readonly outputs: Readonly<Record<string, SharedTensor>>
 }
 
 export interface NetworkCall {
@@ -232,23 +240,28 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
       ({ network, on }) => on.isAlive() ? Effect.ignore(ask(on, { op: "close", network }, unloaded)) : Effect.void
     )
 
+    const refused = (refusal: Refused) => refusal.failed === "load" ? unloaded(refusal) : failed(refusal)
+    const inTurn = (command: Command) => Effect.asVoid(metrics.inTurn(lane.turn, ask(on, command, refused)))
+
     const bind: Network["bind"] = Effect.fnUntraced(function*(tensors) {
       const { value: call } = yield* Effect.acquireRelease(
         ask(on, { op: "bind", network, ...tensors }, failed),
         ({ value }) => on.isAlive() ? Effect.ignore(ask(on, { op: "unbind", call: value }, failed)) : Effect.void
       )
-      const refused = (refusal: Refused) => refusal.failed === "load" ? unloaded(refusal) : failed(refusal)
-      const run = (reusesDeep: boolean) =>
-        Effect.asVoid(metrics.inTurn(lane.turn, ask(on, { op: "run", call, reusesDeep }, refused)))
-      return { run: run(false), runShallow: run(true) }
+      return {
+        run: inTurn({ op: "run", call, reusesDeep: false }),
+        runShallow: inTurn({ op: "run", call, reusesDeep: true })
+      }
     })
+
+    const runOnce: Network["runOnce"] = (tensors) => inTurn({ op: "runOnce", network, ...tensors })
 
     const estimate: Network["estimate"] = (inputs) =>
       device === "cpu"
         ? Effect.map(ask(on, { op: "estimate", network, inputs }, failed), ({ estimate }) => estimate)
         : Effect.undefined
 
-    return { ...info, file, isOpen: on.isAlive, bind, estimate }
+    return { ...info, file, isOpen: on.isAlive, bind, runOnce, estimate }
   })
 
   return Networks.of({ open, graphs, optimise })

@@ -73,13 +73,23 @@ const over = (tensor: SharedTensor, own?: Float32Array): TensorBuffer => {
     }
   }
   return data instanceof Int32Array
-    ? { tensor, values, push: () => data.set(values.map(Math.round)), pull: () => values.set(data) }
+    ? { tensor, values, push: () => rounded(data, values, Number), pull: () => values.set(data) }
     : {
       tensor,
       values,
-      push: () => data.set(Array.from(values, (value) => BigInt(Math.round(value)))),
-      pull: () => values.set(Array.from(data, Number))
+      push: () => rounded(data, values, BigInt),
+      pull: () => {
+        for (let i = 0; i < values.length; i++) values[i] = Number(data[i])
+      }
     }
+}
+
+const rounded = <A extends bigint | number>(
+  out: { [index: number]: A },
+  values: Float32Array,
+  toInteger: (value: number) => A
+): void => {
+  for (let i = 0; i < values.length; i++) out[i] = toInteger(Math.round(values[i] as number))
 }
 
 /** Buffers by the names of a network's inputs or outputs. */
@@ -101,19 +111,26 @@ export interface Bound {
  */
 export const bind = Effect.fnUntraced(function*(
   network: Network,
-  { inputs, outputs, ...how }: Bound
+  bound: Bound
 ): Effect.fn.Return<NetworkCall, InferenceError | NetworkThreadDied, Scope.Scope> {
-  const [pushed, pulled] = [Object.values(inputs), Object.values(outputs)]
-  const call = yield* network.bind({ inputs: tensorsOf(inputs), outputs: tensorsOf(outputs), ...how })
-  const push = Effect.sync(() => pushed.forEach(({ push }) => push()))
-  const pull = Effect.sync(() => pulled.forEach(({ pull }) => pull()))
-  const around = (run: NetworkCall["run"]) => push.pipe(Effect.andThen(run), Effect.andThen(pull))
-  return { run: around(call.run), runShallow: around(call.runShallow) }
+  const { run, runShallow } = yield* network.bind({ ...bound, ...tensorsOf(bound) })
+  return { run: filled(bound, run), runShallow: filled(bound, runShallow) }
 })
 
 /** Runs a network once. */
-export const run = (network: Network, buffers: Bound) =>
-  Effect.scoped(Effect.flatMap(bind(network, buffers), ({ run }) => run))
+export const run = (network: Network, bound: Omit<Bound, "keepsDeep" | "tokenMerging">): NetworkCall["run"] =>
+  filled(bound, network.runOnce(tensorsOf(bound)))
 
-const tensorsOf = (buffers: TensorBuffers) =>
+// A run between pushing and pulling.
+const filled = ({ inputs, outputs }: Bound, run: NetworkCall["run"]): NetworkCall["run"] => {
+  const [pushed, pulled] = [Object.values(inputs), Object.values(outputs)]
+  return Effect.flatMap(
+    Effect.sync(() => pushed.forEach(({ push }) => push())),
+    () => Effect.map(run, () => pulled.forEach(({ pull }) => pull()))
+  )
+}
+
+const tensorsOf = ({ inputs, outputs }: Bound) => ({ inputs: ofBuffers(inputs), outputs: ofBuffers(outputs) })
+
+const ofBuffers = (buffers: TensorBuffers) =>
   Object.fromEntries(Object.entries(buffers).map(([name, { tensor }]) => [name, tensor]))

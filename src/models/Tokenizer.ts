@@ -88,11 +88,14 @@ const make = (
   { comma, end, padding: named, start }: tokens.NamedIds,
   filling: Place["padding"]
 ): Vocabulary => ({
+  // Most negative prompts are empty: that takes no message to the thread.
   encode: (texts) =>
-    Effect.map(
-      tokens.encode(source, texts),
-      ({ ends, ids }) => ends.map((last, i) => ids.subarray(ends[i - 1] ?? 0, last))
-    ),
+    texts.every((text) => text === "")
+      ? Effect.succeed(texts.map(() => []))
+      : Effect.map(
+        tokens.encode(source, texts),
+        ({ ends, ids }) => ends.map((last, i) => ids.subarray(ends[i - 1] ?? 0, last))
+      ),
   comma,
   start,
   end,

@@ -67,13 +67,16 @@ const search = Effect.fnUntraced(function*(
   const path = yield* Path.Path
   const found: Array<Candidate> = []
 
-  // `above` are the folders on the way here: a link to one of them leads in circles.
+  const realOf = (folder: string) => Effect.orElseSucceed(fs.realPath(folder), () => folder)
+  const isLink = (folder: string) => Effect.isSuccess(fs.readLink(folder))
+
+  // `above` are the real paths of the folders on the way here: a link to one of them leads in circles.
   const visit = Effect.fnUntraced(function*(
     folder: string,
+    real: string,
     above: ReadonlyArray<string>,
     name: string
   ): Effect.fn.Return<void, never, Services> {
-    const real = yield* Effect.orElseSucceed(fs.realPath(folder), () => folder)
     if (above.includes(real) || above.length > deepest) return
     const here = [...above, real]
     const inside = yield* namesIn(folder)
@@ -92,17 +95,18 @@ const search = Effect.fnUntraced(function*(
       } else if (each.startsWith("models--")) {
         const snapshot = yield* currentSnapshot(file)
         if (snapshot !== undefined) {
-          yield* visit(snapshot, here, each.slice("models--".length).replaceAll("--", "/"))
+          yield* visit(snapshot, yield* realOf(snapshot), here, each.slice("models--".length).replaceAll("--", "/"))
         }
       } else if (!each.startsWith(".") && !/^(blobs|refs|node_modules)$/.test(each) && (yield* isFolder(file))) {
-        yield* visit(file, here, each)
+        // A path without links is found without asking: of each folder above it that would be a question.
+        yield* visit(file, (yield* isLink(file)) ? yield* realOf(file) : path.join(real, each), here, each)
       }
     }
   })
-  yield* visit(root, [], path.basename(root))
+  yield* visit(root, yield* realOf(root), [], path.basename(root))
   if (yield* isFolder(path.join(root, "Stable-diffusion"))) {
     const embeddings = path.resolve(root, "..", "embeddings")
-    if (yield* isFolder(embeddings)) yield* visit(embeddings, [], "embeddings")
+    if (yield* isFolder(embeddings)) yield* visit(embeddings, yield* realOf(embeddings), [], "embeddings")
   }
   return found
 })
@@ -221,7 +225,7 @@ export const makeFinder = () => {
     about: Effect.Effect<About, E, R>,
     isKept: (about: About) => boolean = () => true
   ): Effect.fn.Return<About, E, R | Services> {
-    const key = (yield* Effect.forEach(files, stampOf)).join("\n")
+    const key = (yield* Effect.forEach(files, stampOf, { concurrency: 4 })).join("\n")
     const known = read.get(key)
     if (known !== undefined) return known
     const found = yield* about

@@ -2,6 +2,7 @@
  * Metrics of models: loads, networks in memory, calls that wait for their turn, cache hits and misses.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
@@ -46,19 +47,21 @@ const wait = Metric.histogram("serena_network_wait_seconds", {
 
 /** Makes a call in its turn, and measures how long it waited. */
 export const inTurn = <A, E, R>(turn: Semaphore.Semaphore, call: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.flatMap(Clock.Clock, (clock) => {
+  Effect.flatMap(Effect.context<never>(), (context) => {
+    const clock = Context.get(context, Clock.Clock)
     const since = clock.currentTimeNanosUnsafe()
     let waits = true
-    const leave = Effect.suspend(() => {
-      if (!waits) return Effect.void
+    const leave = () => {
+      if (waits) queueLength.modifyUnsafe(-1, context)
       waits = false
-      return Metric.modify(queueLength, -1)
+    }
+    const begin = Effect.suspend(() => {
+      leave()
+      wait.updateUnsafe(Number(clock.currentTimeNanosUnsafe() - since) / 1e9, context)
+      return call
     })
-    const begin = Effect.suspend(() => Metric.update(wait, Number(clock.currentTimeNanosUnsafe() - since) / 1e9))
-    return Metric.modify(queueLength, 1).pipe(
-      Effect.andThen(turn.withPermit(leave.pipe(Effect.andThen(begin), Effect.andThen(call)))),
-      Effect.ensuring(leave)
-    )
+    queueLength.modifyUnsafe(1, context)
+    return Effect.ensuring(turn.withPermit(begin), Effect.sync(leave))
   })
 
 /** A cache: of a model's tokenizer, or of its latest embeddings. */

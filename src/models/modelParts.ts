@@ -146,7 +146,9 @@ const vaeNamedLike = Effect.fnUntraced(function*(
   const { base, dir, name } = path.parse(place)
   const own = /\.(safetensors|ckpt|pt|bin)$/i.test(base) ? name : base
   const exists = (file: string) => Effect.orElseSucceed(fs.exists(file), () => false)
-  const [next] = yield* Effect.filter(vaeEndings.map((ending) => path.join(dir, own + ending)), exists)
+  const [next] = yield* Effect.filter(vaeEndings.map((ending) => path.join(dir, own + ending)), exists, {
+    concurrency: "unbounded"
+  })
   const isLike = (file: ModelFile) =>
     file.kind === "vae" && file.problems.length === 0 &&
     [`${own}.vae`, own].some((wanted) => wanted.toLowerCase() === file.name.toLowerCase())

@@ -47,24 +47,28 @@ export interface OpenOptions {
   readonly maxMemory?: number | undefined
 }
 
+/** What a call reads and writes. */
+export interface Bound {
+  readonly network: number
+  readonly inputs: Readonly<Record<string, SharedTensor>>
+  readonly outputs: Readonly<Record<string, SharedTensor>>
+  /** Whether runs may reuse deep layers: the network must be one that `deepCache.split` splits. */
+  readonly keepsDeep?: boolean | undefined
+  /** Fraction of the tokens that are merged: the network must have attention that `tokenMerging.find` finds. */
+  readonly tokenMerging?: number | undefined
+}
+
 export type Command =
   | { readonly op: "open"; readonly options: OpenOptions }
   /** Writes the optimised network of a graph that was built here: the ONNX file `to`, and its weights next to it. */
   | { readonly op: "optimise"; readonly options: OpenOptions; readonly to: string }
   | { readonly op: "close"; readonly network: number }
-  | {
-    readonly op: "bind"
-    readonly network: number
-    readonly inputs: Readonly<Record<string, SharedTensor>>
-    readonly outputs: Readonly<Record<string, SharedTensor>>
-    /** Whether runs may reuse deep layers: the network must be one that `deepCache.split` splits. */
-    readonly keepsDeep?: boolean | undefined
-    /** Fraction of the tokens that are merged: the network must have attention that `tokenMerging.find` finds. */
-    readonly tokenMerging?: number | undefined
-  }
+  | { readonly op: "bind" } & Bound
   | { readonly op: "unbind"; readonly call: number }
   /** `reusesDeep` computes the outer layers only, from what the latest run without it left of the deep ones. */
   | { readonly op: "run"; readonly call: number; readonly reusesDeep?: boolean | undefined }
+  /** `bind`, `run` and `unbind` in one. */
+  | { readonly op: "runOnce" } & Bound
   /** What a call with inputs of these sizes would take, in the form that would run it. */
   | {
     readonly op: "estimate"

@@ -19,7 +19,16 @@ import { Graph } from "./graph/Graph.ts"
 import { add, real, single } from "./graph/operators.ts"
 import { int8Graph, int8Outline } from "./int8.ts"
 import { loadProblem } from "./loadProblem.ts"
-import type { Command, NetworkInfo, OpenOptions, Reply, Request, Sessions, SharedTensor } from "./networkProtocol.ts"
+import type {
+  Bound,
+  Command,
+  NetworkInfo,
+  OpenOptions,
+  Reply,
+  Request,
+  Sessions,
+  SharedTensor
+} from "./networkProtocol.ts"
 import * as deepCache from "./onnx/deepCache.ts"
 import * as Onnx from "./onnx/Onnx.ts"
 import { count } from "./onnx/shapes.ts"
@@ -506,6 +515,50 @@ const compute = async (call: Call, session: InferenceSession): Promise<void> => 
   }
 }
 
+const bind = ({ inputs, keepsDeep, network: number, outputs, tokenMerging: ratio = 0 }: Bound): Call => {
+  const network = known(networks, number)
+  const sizes = Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims]))
+  const places = ratio > 0 ? placesFor(network, sizes, ratio) : undefined
+  const found = formFor(network, sizes)
+  const all = places === undefined ? found : mergingOf(found)
+  const parts = keepsDeep === true ? partsOf(all) : undefined
+  const call: Call = {
+    network,
+    form: parts?.deep ?? all,
+    values: valuesOf(sizes),
+    feeds: { ...tensors(inputs), ...places },
+    fetches: tensors(outputs),
+    shallow: parts?.shallow,
+    kept: {},
+    ran: new WeakSet()
+  }
+  call.form.bound++
+  if (call.shallow !== undefined) call.shallow.bound++
+  return call
+}
+
+const unbind = async ({ form, shallow }: Call): Promise<void> => {
+  for (const each of [form, shallow]) {
+    if (each === undefined) continue
+    each.bound--
+    await giveBack(each)
+  }
+}
+
+const run = async (call: Call, reusesDeep?: boolean): Promise<void> => {
+  const form = reusesDeep === true && call.shallow !== undefined ? call.shallow : call.form
+  const session = await sessionOf(call.network, form)
+  checkUnchanged(form.options)
+  // Reading what the process holds takes longer than a message.
+  if (call.ran.has(session)) return await compute(call, session)
+  const [, grown] = await growth(() => compute(call, session))
+  call.ran.add(session)
+  form.held += grown
+  if (grown > 0 && call.values > (form.measured?.values ?? 0)) {
+    form.measured = { values: call.values, bytes: form.held }
+  }
+}
+
 const tensors = (shared: Readonly<Record<string, SharedTensor>>): Record<string, Tensor> =>
   Object.fromEntries(
     Object.entries(shared).map(([name, { data, dims, type }]) => [name, new Tensor(type, data, dims)])
@@ -542,53 +595,25 @@ const perform = async (
       return { value: 0 }
     }
     case "bind": {
-      const network = known(networks, command.network)
-      const sizes = Object.fromEntries(Object.entries(command.inputs).map(([name, { dims }]) => [name, dims]))
-      const ratio = command.tokenMerging ?? 0
-      const places = ratio > 0 ? placesFor(network, sizes, ratio) : undefined
-      const found = formFor(network, sizes)
-      const all = places === undefined ? found : mergingOf(found)
-      const parts = command.keepsDeep === true ? partsOf(all) : undefined
-      const form = parts?.deep ?? all
-      calls.set(++opened, {
-        network,
-        form,
-        values: valuesOf(sizes),
-        feeds: { ...tensors(command.inputs), ...places },
-        fetches: tensors(command.outputs),
-        shallow: parts?.shallow,
-        kept: {},
-        ran: new WeakSet()
-      })
-      form.bound++
-      if (parts !== undefined) parts.shallow.bound++
+      calls.set(++opened, bind(command))
       return { value: opened }
     }
     case "unbind": {
-      const { form, shallow } = known(calls, command.call)
+      const call = known(calls, command.call)
       calls.delete(command.call)
-      for (const each of [form, shallow]) {
-        if (each === undefined) continue
-        each.bound--
-        await giveBack(each)
-      }
+      await unbind(call)
       return { value: 0 }
     }
     case "run": {
-      const call = known(calls, command.call)
-      const form = command.reusesDeep === true && call.shallow !== undefined ? call.shallow : call.form
-      const session = await sessionOf(call.network, form)
-      checkUnchanged(form.options)
-      // Reading what the process holds takes longer than a message.
-      if (call.ran.has(session)) {
-        await compute(call, session)
-        return { value: 0 }
-      }
-      const [, grown] = await growth(() => compute(call, session))
-      call.ran.add(session)
-      form.held += grown
-      if (grown > 0 && call.values > (form.measured?.values ?? 0)) {
-        form.measured = { values: call.values, bytes: form.held }
+      await run(known(calls, command.call), command.reusesDeep)
+      return { value: 0 }
+    }
+    case "runOnce": {
+      const call = bind(command)
+      try {
+        await run(call)
+      } finally {
+        await unbind(call)
       }
       return { value: 0 }
     }

@@ -33,7 +33,8 @@ const slowNetworks = Effect.gen(function*() {
         outputs: float32("last_hidden_state", "out_sample", "sample"),
         estimate: () => Effect.undefined,
         isOpen: () => true,
-        bind: () => Effect.die("not bound here")
+        bind: () => Effect.die("not bound here"),
+        runOnce: () => Effect.die("not run here")
       }
       return Effect.acquireRelease(
         Effect.andThen(Effect.andThen(begun.open, allowed.await), Effect.as(count(file, 1), network)),

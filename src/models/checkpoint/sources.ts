@@ -168,13 +168,16 @@ export const filesOfFolder = Effect.fnUntraced(function*(
 ): Effect.fn.Return<ReadonlyMap<Component, string>, never, Services> {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const files = new Map<Component, string>()
-  for (const component of components) {
-    const names = yield* Effect.orElseSucceed(fs.readDirectory(path.join(folder, component)), () => [])
-    const file = weightsIn(names)
-    if (file !== undefined) files.set(component, path.join(folder, component, file))
-  }
-  return files
+  const found = yield* Effect.forEach(
+    components,
+    Effect.fnUntraced(function*(component) {
+      const names = yield* Effect.orElseSucceed(fs.readDirectory(path.join(folder, component)), () => [])
+      const file = weightsIn(names)
+      return file === undefined ? [] : [[component, path.join(folder, component, file)] as const]
+    }),
+    { concurrency: "unbounded" }
+  )
+  return new Map(found.flat())
 })
 
 /** Opens the networks of a diffusers folder as one source, each under the prefix of its name. */
