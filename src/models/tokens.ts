@@ -1,6 +1,6 @@
 /**
- * CLIP's byte-level BPE in the thread for long work: opening a vocabulary of 49,408 tokens takes a tenth of a second,
- * and so does a prompt of 100 kB.
+ * CLIP's byte-level BPE, in the thread for long work: opening a vocabulary of 49,408 tokens takes a tenth of a second,
+ * and so does a prompt of 100 kB. A short text with a small vocabulary takes less time than the start of a thread.
  */
 import { Tokenizer as Bpe } from "@huggingface/tokenizers"
 import * as Result from "effect/Result"
@@ -38,14 +38,20 @@ export interface Ids {
 }
 
 const module = import.meta.url
-const always = Number.POSITIVE_INFINITY
 
 /** Opens a tokenizer, or says what is wrong with its files. */
-export const open = (source: Source) => away({ module, parts: openWork, lane: "prompts" }, [source], always)
+export const open = (source: Source) =>
+  away({ module, parts: openWork, lane: "prompts" }, [source], effortToOpen(source))
 
 /** Encodes texts by a tokenizer that opens. */
 export const encode = (source: Source, texts: ReadonlyArray<string>) =>
-  away({ module, parts: encodeWork, lane: "prompts" }, [source, texts], always)
+  away({ module, parts: encodeWork, lane: "prompts" }, [source, texts], effortToOpen(source) + effortToEncode(texts))
+
+// Counted each time, as a tokenizer is open only in the thread that opened it, and the same text may go to either.
+const effortToOpen = ({ files }: Source) => 16 * Object.values(files).reduce((sum, { length }) => sum + length, 0)
+
+// A text without spaces takes ten times as long as others.
+const effortToEncode = (texts: ReadonlyArray<string>) => 2048 * texts.reduce((sum, { length }) => sum + length, 0)
 
 export function* openWork(source: Source): Parts<NamedIds | ReadonlyArray<FileProblem>> {
   const { config: { bos_token, eos_token, pad_token } } = source
