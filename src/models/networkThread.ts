@@ -158,7 +158,9 @@ const sessionOptions = ({ provider, threads }: OpenOptions, more: Readonly<Recor
   logSeverityLevel: 4 as const,
   // Else a session's threads go on spinning after a call, on the cores that everything between two calls needs: other
   // sessions as well. Parts of a UNet that took turns ran in 12 ms instead of 27 without it.
-  extra: { session: { force_spinning_stop: "1", ...more } }
+  // They begin to spin when the session is created, 2^20 times or 50 ms, while it is still being opened. 2 ms span the
+  // work of one thread between two parts of a call.
+  extra: { session: { force_spinning_stop: "1", intra_op: { spin_duration_us: "2000" }, ...more } }
 })
 
 const create = async ({ options: opening, ...form }: Opening): Promise<InferenceSession> => {
