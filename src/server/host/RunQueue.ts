@@ -5,6 +5,7 @@
  * client disconnected cancels the run or leaves it alone. `RunStore` keeps the runs and orders them, `Dispatcher`
  * executes them, in this process or in others.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -275,6 +276,7 @@ const make = Effect.fnUntraced(function*({ queue = 32, spreads = false }: RunQue
   // A store that fails is reported by those who need it.
   const observed = Effect.ignore(Metrics.observe(store))
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(observed, Effect.sleep(observeEvery))))
+  const executing = yield* executingRuns(store, dispatcher)
   const viewed = Option.match({
     onNone: () => Effect.succeedNone,
     onSome: (run: RunRecord) => Effect.asSome(view(shell, run))
@@ -315,11 +317,10 @@ const make = Effect.fnUntraced(function*({ queue = 32, spreads = false }: RunQue
     pause: (paused) =>
       Effect.andThen(Effect.catchTag(store.pause(paused), "RunStoreError", unavailable), dispatcher.pump),
     status: Effect.catchTag(status(shell), "RunStoreError", unavailable),
-    current: store.list({ states: ["running"], limit: mostListed }).pipe(
-      Effect.flatMap(({ runs }) => {
-        const inOrder = runs.toReversed().toSorted(byStart)
-        return viewed(Option.fromUndefinedOr(inOrder.find(({ id }) => !dispatcher.isFinishing(id)) ?? inOrder[0]))
-      }),
+    current: executing.pipe(
+      Effect.flatMap((runs) =>
+        viewed(Option.fromUndefinedOr(runs.find(({ id }) => !dispatcher.isFinishing(id)) ?? runs[0]))
+      ),
       Effect.catchTag("RunStoreError", unavailable)
     ),
     last: dispatcher.last,
@@ -351,6 +352,33 @@ const unavailable = (error: BlobError | RunStoreError) =>
   )
 
 const mostListed = 1000
+
+/** Milliseconds after which executing runs are read again, whatever the store has said of changes. */
+const readAgain = 1000
+
+// The executing runs by their start. Clients ask every few milliseconds: they are read again once the store says that a
+// run has changed, or other runs execute here.
+const executingRuns = Effect.fnUntraced(function*(store: RunStore["Service"], dispatcher: Dispatcher["Service"]) {
+  let known: { readonly runs: ReadonlyArray<RunRecord>; readonly here: string; readonly until: number } | undefined
+  let changes = 0
+  yield* Effect.forkScoped(
+    Stream.runForEach(store.changes, () =>
+      Effect.sync(() => {
+        changes++
+        known = undefined
+      })),
+    { startImmediately: true }
+  )
+  return Effect.gen(function*() {
+    const now = yield* Clock.currentTimeMillis
+    const here = (yield* dispatcher.executing).join(" ")
+    if (known !== undefined && known.here === here && now < known.until) return known.runs
+    const before = changes
+    const runs = (yield* store.list({ states: ["running"], limit: mostListed })).runs.toReversed().toSorted(byStart)
+    if (changes === before) known = { runs, here, until: now + readAgain }
+    return runs
+  })
+})
 
 const byStart = (a: RunRecord, b: RunRecord): number => (a.startedAt ?? 0) - (b.startedAt ?? 0)
 
