@@ -8,25 +8,7 @@ import { homedir } from "node:os"
 import { makeFolder } from "../core/makeFolder.ts"
 import type { Problem } from "../core/Problem.ts"
 import { reasonOf } from "../core/WriteFailure.ts"
-
-/** The parts of a process that decide where the platform keeps a user's data. */
-export interface Platform {
-  readonly os: NodeJS.Platform
-  readonly env: Readonly<Record<string, string | undefined>>
-  readonly home: string
-}
-
-/**
- * The platform's folder: `$XDG_DATA_HOME/serena` or `~/.local/share/serena`, on macOS
- * `~/Library/Application Support/Serena`, on Windows `%LOCALAPPDATA%\Serena`.
- */
-export const usualDataDir = ({ env, home, os }: Platform, { isAbsolute, join }: Path.Path): string => {
-  if (os === "darwin") return join(home, "Library", "Application Support", "Serena")
-  const given = env[os === "win32" ? "LOCALAPPDATA" : "XDG_DATA_HOME"] ?? ""
-  // A relative path in XDG_DATA_HOME is to be ignored.
-  if (os === "win32") return join(given === "" ? join(home, "AppData", "Local") : given, "Serena")
-  return join(isAbsolute(given) ? given : join(home, ".local", "share"), "serena")
-}
+import { usualDataDir } from "./usualDataDir.ts"
 
 const noHome = "this user has no home folder"
 

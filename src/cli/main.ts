@@ -24,7 +24,11 @@ if (major < 22 || (major === 22 && minor < 19)) {
   const generates = ["contact-sheet", "demo", "img2img", "txt2img"].includes(args[0] ?? "")
   const isElsewhere = args.some((arg) => arg === "--via" || arg.startsWith("--via="))
   if (generates && !isElsewhere && !args.includes("--help") && !args.includes("-h")) {
-    ;(await import("../models/networkWorker.ts")).startAhead()
+    const [{ startAhead }, { networksAhead }] = await Promise.all([
+      import("../models/networkWorker.ts"),
+      import("./networksAhead.ts")
+    ])
+    startAhead(networksAhead(args))
   }
   const [Effect, { serena }] = await Promise.all([import("effect/Effect"), import("./serena.ts")])
 

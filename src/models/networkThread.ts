@@ -11,7 +11,7 @@
 import { statSync } from "node:fs"
 import { open, readFile } from "node:fs/promises"
 import { dirname, join, parse, resolve } from "node:path"
-import { parentPort } from "node:worker_threads"
+import { parentPort, workerData } from "node:worker_threads"
 import { InferenceSession, Tensor } from "onnxruntime-node"
 import type { MemoryEstimate } from "../model/LoadedModel.ts"
 import { available, held } from "./availableMemory.ts"
@@ -146,9 +146,41 @@ const formsOf = ({ sliced, whole }: Network): ReadonlyArray<Form> =>
     .flatMap((form) => form.merging === undefined ? [form] : [form, form.merging])
     .flatMap((form) => [form].concat(Object.values(form.parts ?? {})))
 
+/** Sessions of files that a command is going to open, see `networkWorker.startAhead`. */
+const ahead = new Map<string, InferenceSession>()
+
+const usual: Pick<OpenOptions, "provider" | "threads"> = { provider: "cpu", threads: 0 }
+
+const openAhead = async () => {
+  const files: ReadonlyArray<string> = workerData ?? []
+  for (const file of files) {
+    try {
+      ahead.set(file, await InferenceSession.create(file, sessionOptions(usual)))
+    } catch {
+      // Opened again when it is asked for, to say what is wrong.
+    }
+  }
+}
+
+// The session of a file that is open already. Where another model's network is opened, none of them will be used.
+const takeAhead = async ({ file, alone, provider, threads }: OpenOptions): Promise<InferenceSession | undefined> => {
+  const session = ahead.get(file)
+  if (session !== undefined && !alone && provider === usual.provider && threads === usual.threads) {
+    ahead.delete(file)
+    return session
+  }
+  const modelOf = (network: string) => dirname(dirname(network))
+  for (const [other, unused] of ahead) {
+    if (other !== file && modelOf(other) === modelOf(file)) continue
+    ahead.delete(other)
+    await unused.release()
+  }
+  return undefined
+}
+
 type Opening = Pick<Form, "isMerging" | "isSliced" | "options" | "part">
 
-const sessionOptions = ({ provider, threads }: OpenOptions, more: Readonly<Record<string, string>> = {}) => ({
+const sessionOptions = ({ provider, threads }: typeof usual, more: Readonly<Record<string, string>> = {}) => ({
   executionProviders: provider === "cpu" ? ["cpu"] : [provider, "cpu"],
   ...(threads > 0 && { intraOpNumThreads: threads }),
   interOpNumThreads: 1,
@@ -184,7 +216,9 @@ const create = async ({ options: opening, ...form }: Opening): Promise<Inference
       graphOptimizationLevel: provider === "cpu" ? "disabled" : "all"
     })
   }
-  if (!opening.seamless && !form.isSliced && isPlain) return await InferenceSession.create(file, options)
+  if (!opening.seamless && !form.isSliced && isPlain) {
+    return await takeAhead(opening) ?? await InferenceSession.create(file, options)
+  }
   const bytes = await fileOf(opening)
   return await InferenceSession.create(formed(bytes, bytes, form), {
     // The folder of weights in external files.
@@ -652,7 +686,7 @@ const answer = async ({ command, id }: Request): Promise<Reply> => {
   }
 }
 
-let last = Promise.resolve()
+let last = openAhead()
 parentPort?.on("message", (request: Request) => {
   last = last.then(async () => parentPort?.postMessage(await answer(request)))
 })

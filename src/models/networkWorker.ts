@@ -16,9 +16,9 @@ const withoutTelemetry = (): void => {
 
 const url = new URL(import.meta.url.endsWith(".ts") ? "./networkThread.ts" : "./networkThread.js", import.meta.url)
 
-const start = (): Worker => {
+const start = (files: ReadonlyArray<string> = []): Worker => {
   withoutTelemetry()
-  return new Worker(url, { execArgv: [] })
+  return new Worker(url, { execArgv: [], workerData: files })
 }
 
 let ahead: Worker | undefined
@@ -28,11 +28,11 @@ const forget = () => {
 }
 
 /**
- * Starts a thread for the next `spawn`. It loads onnxruntime while this thread loads modules. One that fails is
- * forgotten: the next is started when it is needed, and says what is wrong.
+ * Starts a thread for the next `spawn`. It loads onnxruntime and opens the networks of `files` while this thread loads
+ * modules. One that fails is forgotten: the next is started when it is needed, and says what is wrong.
  */
-export const startAhead = (): void => {
-  ahead = start().once("error", forget).once("exit", forget)
+export const startAhead = (files: ReadonlyArray<string>): void => {
+  ahead = start(files).once("error", forget).once("exit", forget)
   ahead.unref()
 }
 

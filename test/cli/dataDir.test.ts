@@ -2,7 +2,7 @@ import * as NodePath from "@effect/platform-node/NodePath"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
-import { type Platform, usualDataDir } from "../../src/cli/dataDir.ts"
+import { type Platform, usualDataDir } from "../../src/cli/usualDataDir.ts"
 
 describe("The data folder of a user", () => {
   it.effect("is where the platform keeps the data of programs", () =>

@@ -8,6 +8,7 @@ import { Worker } from "node:worker_threads"
 import { fromFloat16, toFloat16 } from "../../src/core/float16.ts"
 import * as NetworksModule from "../../src/models/Networks.ts"
 import { Networks } from "../../src/models/Networks.ts"
+import { startAhead } from "../../src/models/networkWorker.ts"
 import * as Onnx from "../../src/models/onnx/Onnx.ts"
 import * as TensorBuffer from "../../src/models/TensorBuffer.ts"
 import { CommandOptions } from "../../src/processing/CommandOptions.ts"
@@ -74,6 +75,25 @@ describe("Networks", () => {
       assert.strictEqual(threads.length, 1)
     }).pipe(Effect.provide(layerWatched(threads)))
   })
+
+  it.effect("takes networks that were opened ahead, and closes those of a model that is not used", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* fs.makeTempDirectoryScoped()
+      const copied = Effect.fnUntraced(function*(part: string) {
+        yield* fs.makeDirectory(`${folder}/${part}`)
+        yield* fs.copyFile(`${embedded}/vae_decoder/model.onnx`, `${folder}/${part}/model.onnx`)
+        return `${folder}/${part}/model.onnx`
+      })
+      const [first, second, third] = [yield* copied("first"), yield* copied("second"), yield* copied("third")]
+      startAhead([first, second])
+      const { open } = yield* Networks
+      yield* open(third)
+      yield* Effect.forEach([first, second], (file) => fs.remove(file))
+      assert.deepStrictEqual((yield* open(first)).outputs.map(({ name }) => name), ["sample"])
+      yield* open(`${embedded}/vae_decoder/model.onnx`)
+      assert.strictEqual((yield* Effect.flip(open(second)))._tag, "NetworkLoadError")
+    }).pipe(Effect.scoped, Effect.provide([platform, Layer.provide(Networks.layer, CommandOptions.layer())])))
 
   it.effect("runs what is in the background in a thread apart, without a turn among the others", () => {
     const threads: Array<Worker> = []
