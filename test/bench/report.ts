@@ -2,10 +2,10 @@
  * What a bench found: a row for each figure, on one machine and one day.
  *
  * Every bench prints its rows as they come. With `--json` it prints the report alone, and with `--keep` it also writes
- * it to `test/bench/kept`.
+ * it to `test/bench/kept`, from where `npm run docs` takes the tables and plots of `docs/performance.md`.
  */
 import * as Schema from "effect/Schema"
-import { mkdirSync, writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { cpus, totalmem } from "node:os"
 import { median, quantile } from "./median.ts"
 
@@ -145,9 +145,11 @@ export const begin = (bench: string, command: string, { json, keep }: Given) => 
       const report: Report = { bench, command, machine, date: new Date().toISOString().slice(0, 10), rows }
       const text = JSON.stringify(Schema.encodeSync(Report)(report), null, 2)
       if (json) print(text)
-      if (!keep) return
-      mkdirSync(new URL(".", kept(bench)), { recursive: true })
-      writeFileSync(kept(bench), `${text}\n`)
+      if (keep) writeFileSync(kept(bench), `${text}\n`)
     }
   }
 }
+
+/** The report that was kept last. */
+export const keptReport = (bench: string): Report =>
+  Schema.decodeUnknownSync(Schema.fromJsonString(Report))(readFileSync(kept(bench), "utf8"))

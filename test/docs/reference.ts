@@ -21,6 +21,7 @@ import { reliabilityPage } from "../reliability/page.ts"
 import { fieldTypes } from "./fieldTypes.ts"
 import { code, entries, kind, nodesOf } from "./fieldValues.ts"
 import { page, table } from "./markdown.ts"
+import { choicesTable, performanceFiles } from "./performance.ts"
 import { simdModule } from "./simd.ts"
 
 const project = new URL("../../", import.meta.url)
@@ -38,19 +39,25 @@ export const generatedFiles = async (): Promise<ReadonlyArray<GeneratedFile>> =>
   { path: "docs/reference/options.md", text: optionsPage() },
   { path: "docs/reference/samplers.md", text: samplersPage() },
   { path: "docs/reliability.md", text: reliabilityPage() },
-  { path: "docs/architecture.md", text: await architecturePage() },
+  ...performanceFiles(),
+  await withPart("docs/architecture.md", "rooms", roomsPart()),
+  await withPart("docs/how-to/faster.md", "choices", choicesTable()),
   { path: "src/processing/FieldTypes.ts", text: fieldTypes() },
   { path: "src/core/simdModule.ts", text: await simdModule() }
 ]
 
 const made = "<!-- Made by `npm run docs` from the code. Do not edit. -->"
 
-// --- The rooms of the source, in a page that is written by hand otherwise
+// --- Parts of pages that are written by hand otherwise
 
-const architecturePage = async (): Promise<string> => {
-  const text = await readFile(new URL("docs/architecture.md", project), "utf8")
-  const [before, rest = ""] = text.split(/(?<=<!-- rooms:.*-->\n)/)
-  const after = rest.slice(rest.indexOf("<!-- /rooms -->"))
+/** The page with what stands between the marks of a part replaced. */
+const withPart = async (path: string, name: string, part: string): Promise<GeneratedFile> => {
+  const text = await readFile(new URL(path, project), "utf8")
+  const [before, rest = ""] = text.split(new RegExp(`(?<=<!-- ${name}:.*-->\\n)`))
+  return { path, text: `${before}\n${part}\n\n${rest.slice(rest.indexOf(`<!-- /${name} -->`))}` }
+}
+
+const roomsPart = (): string => {
   const list = table(
     ["room", "holds", "may import"],
     rooms.toReversed().map(({ holds, imports, path }) => [
@@ -64,7 +71,7 @@ const architecturePage = async (): Promise<string> => {
   )
   const picture =
     `From the import graph: a room stands on the floor above the highest room that it imports.\n\n\`\`\`text\n${house}\n\`\`\``
-  return `${before}\n${list}\n\n${picture}\n\n${after}`
+  return `${list}\n\n${picture}`
 }
 
 // --- The command line

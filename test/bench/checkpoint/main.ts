@@ -93,6 +93,7 @@ interface Side {
 const sides: ReadonlyArray<Side> = [
   { kind: "int8", steps: "a step in int8", target: 0.62 },
   { kind: "shallow", steps: "a step that reuses deep layers" },
+  { kind: "merged", steps: "a step with half of its tokens merged" },
   { kind: "apart", steps: "a step of one row after the other" },
   { kind: "loras", steps: "a step with three LoRAs of rank 16", target: 1.15 },
   ...(given.optimised ? [{ kind: "kept", steps: "a step from optimised networks", target: 1 }] : [])

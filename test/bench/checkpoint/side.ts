@@ -2,13 +2,13 @@
  * One side of `npm run bench:checkpoint`, in a process of its own: it opens the UNet of a checkpoint, says what that
  * took, and then runs one step with two rows for each message.
  *
- *     side.ts serena|apart|shallow|loras|kept|int8|bare|optimised FILE SIDE
+ *     side.ts serena|apart|shallow|merged|loras|kept|int8|bare|optimised FILE SIDE
  *
  * `serena` opens and runs it as runs do, `apart` one row after the other, `shallow` with the deep layers of an earlier
- * step, `loras` with three LoRAs of rank 16 over all projections of its attention, `kept` from what `serena models
- * optimize` keeps of it, `int8` with its wide layers in that; `bare` gives the same graph to onnxruntime and does
- * nothing else; `optimised` runs the model that onnxruntime saves of it with all optimisations, which is the fastest
- * form known and as large as the weights in float32. SIDE is that of the latents.
+ * step, `merged` with half of the tokens merged, `loras` with three LoRAs of rank 16 over all projections of its
+ * attention, `kept` from what `serena models optimize` keeps of it, `int8` with its wide layers in that; `bare` gives
+ * the same graph to onnxruntime and does nothing else; `optimised` runs the model that onnxruntime saves of it with all
+ * optimisations, which is the fastest form known and as large as the weights in float32. SIDE is that of the latents.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
@@ -178,7 +178,8 @@ const serena = Effect.gen(function*() {
     return { dims, graph, run: Effect.forEach(rows, ({ run }) => run, { discard: true }) }
   }
   const keepsDeep = kind === "shallow"
-  const { run, runShallow } = yield* TensorBuffer.bind(network, { inputs, outputs, keepsDeep })
+  const tokenMerging = kind === "merged" ? 0.5 : undefined
+  const { run, runShallow } = yield* TensorBuffer.bind(network, { inputs, outputs, keepsDeep, tokenMerging })
   if (keepsDeep) yield* run
   return { dims, graph, run: keepsDeep ? runShallow : run }
 })
