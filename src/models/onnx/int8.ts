@@ -7,6 +7,7 @@
  * image does not depend on those next to it. Narrow layers stay as they are (the first and the last convolution), and
  * so do 1 x 1 convolutions, what is computed once for an image (time and sizes), norms, and products of attention.
  */
+import { GraphWriter } from "./GraphWriter.ts"
 import * as Onnx from "./Onnx.ts"
 import { count, type Value, valuesOf } from "./shapes.ts"
 
@@ -239,7 +240,7 @@ const quantiser = (
   })
   writer.node("Reshape", [ordered, writer.constant("int64", [2], [rows, columns])], undefined, "weight")
   return {
-    nodes: [...nodes, ...writer.nodes],
+    nodes: [...nodes, ...writer.taken()],
     initializers: [...sources.map(({ name, tensor }) => ({ ...tensor, name })), ...writer.constants],
     inputs: [],
     outputs: [
@@ -293,52 +294,12 @@ const used = ({ initializers, nodes, outputs, ...graph }: Onnx.Graph): Onnx.Grap
   }
 }
 
-// Nodes and constants under names of their own.
-class Writer {
+class Writer extends GraphWriter {
   readonly version: number
-  readonly #prefix: string
-  readonly #constants = new Map<string, Onnx.Tensor>()
-  #nodes: Array<Onnx.Node> = []
-  #count = 0
 
   constructor(prefix: string, version: number) {
-    this.#prefix = prefix
+    super(prefix)
     this.version = version
-  }
-
-  get nodes(): ReadonlyArray<Onnx.Node> {
-    return this.#nodes
-  }
-
-  get constants(): ReadonlyArray<Onnx.Tensor> {
-    return [...this.#constants.values()]
-  }
-
-  /** The nodes since the last time. */
-  taken(): ReadonlyArray<Onnx.Node> {
-    const nodes = this.#nodes
-    this.#nodes = []
-    return nodes
-  }
-
-  constant(type: "float32" | "int64" | "uint8", dims: ReadonlyArray<number>, numbers: ReadonlyArray<number>): string {
-    return this.add(Onnx.tensor(type, dims, numbers), `${this.#prefix} ${type} ${dims.join()}: ${numbers.join()}`)
-  }
-
-  add(tensor: Onnx.Tensor, name = this.#fresh()): string {
-    this.#constants.set(name, { ...tensor, name })
-    return name
-  }
-
-  node(
-    op: string,
-    inputs: ReadonlyArray<string>,
-    attributes?: Onnx.Node["attributes"],
-    output = this.#fresh()
-  ): string {
-    const domain = op === "MatMulIntegerToFloat" ? "com.microsoft" : ""
-    this.#nodes.push({ name: output, op, domain, inputs, outputs: [output], attributes })
-    return output
   }
 
   /** A reduction, whose axes are an attribute up to version 17. */
@@ -346,10 +307,6 @@ class Writer {
     return this.version < 18
       ? this.node(op, [x], { axes: { ints: axes }, keepdims: { int: keepdims } })
       : this.node(op, [x, this.constant("int64", [axes.length], axes)], { keepdims: { int: keepdims } })
-  }
-
-  #fresh(): string {
-    return `${this.#prefix} ${++this.#count}`
   }
 }
 

@@ -6,6 +6,7 @@
  * can take them in turn and forget each slice's scores before the next one. Each number is computed by the same
  * operators from the same numbers in the same order.
  */
+import { GraphWriter } from "./GraphWriter.ts"
 import * as Onnx from "./Onnx.ts"
 
 /** Scores of a slice at least: 32 MiB of float32. At most they are twice as many. */
@@ -55,7 +56,7 @@ export const sketched = (model: Onnx.Model): Onnx.Model =>
 export const slicedAttention = (file: Uint8Array): Uint8Array => {
   const model = Onnx.read(file)
   const loops = new Loops(Onnx.unusedPrefix(file, "sliced"))
-  const changed = replaced(model, (attention) => loops.nodes(attention))
+  const changed = replaced(model, (attention) => loops.loop(attention))
   if (changed === model) return file
   const { graph } = changed
   return Onnx.write({
@@ -173,51 +174,29 @@ const isAlongKeys = ({ attributes }: Onnx.Node): boolean => {
 const end = Number.MAX_SAFE_INTEGER
 
 // Makes the loops, and the constants that they share.
-class Loops {
-  readonly #prefix: string
-  readonly #constants = new Map<string, Onnx.Tensor>()
-  #count = 0
-
-  constructor(prefix: string) {
-    this.#prefix = prefix
-  }
-
-  get constants(): Iterable<Onnx.Tensor> {
-    return this.#constants.values()
-  }
-
+class Loops extends GraphWriter {
   /** The nodes that compute some attention in slices. */
-  nodes({ keys, output, queries, values, weighting }: Attention): ReadonlyArray<Onnx.Node> {
-    const nodes: Array<Onnx.Node> = []
-    const add = (op: string, inputs: ReadonlyArray<string>) => {
-      const name = this.#name()
-      nodes.push({ name, op, inputs, outputs: [name] })
-      return name
-    }
-    const number = (value: number) => this.#whole([value])
-    const part = (shape: string, from: number, to: number) => add("Slice", [shape, number(from), number(to), number(0)])
+  loop({ keys, output, queries, values, weighting }: Attention): ReadonlyArray<Onnx.Node> {
+    const number = (value: number) => this.whole([value])
+    const part = (shape: string, from: number, to: number) =>
+      this.node("Slice", [shape, number(from), number(to), number(0)])
 
     // As `queriesAtOnce` does it.
-    const shape = add("Shape", [queries])
+    const shape = this.node("Shape", [queries])
     const all = part(shape, -2, -1)
-    const pairs = add("Mul", [
-      add("ReduceProd", [part(shape, 0, -2)]),
-      part(add("Shape", [keys]), -1, end)
+    const pairs = this.node("Mul", [
+      this.node("ReduceProd", [part(shape, 0, -2)]),
+      part(this.node("Shape", [keys]), -1, end)
     ])
-    const width = part(add("Shape", [values]), -1, end)
-    const fitting = add("Max", [add("Div", [number(scoresAtOnce), pairs]), number(leastQueries), width])
-    const slices = add("Max", [add("Div", [all, fitting]), number(1)])
+    const width = part(this.node("Shape", [values]), -1, end)
+    const fitting = this.node("Max", [this.node("Div", [number(scoresAtOnce), pairs]), number(leastQueries), width])
+    const slices = this.node("Max", [this.node("Div", [all, fitting]), number(1)])
 
-    const none = add("Slice", [values, number(0), number(0), number(-2)])
-    const trips = add("Reshape", [slices, this.#whole([])])
+    const none = this.node("Slice", [values, number(0), number(0), number(-2)])
+    const trips = this.node("Reshape", [slices, this.whole([])])
     const body = this.#body({ all, keys, queries, slices, values, weighting })
-    return [...nodes, {
-      name: this.#name(),
-      op: "Loop",
-      inputs: [trips, this.#constant("go", { ...Onnx.tensor("bool", [], [1]) }), none],
-      outputs: [output],
-      attributes: { body: { graph: body } }
-    }]
+    this.node("Loop", [trips, this.constant("bool", [], [1]), none], { body: { graph: body } }, output)
+    return this.taken()
   }
 
   // Takes the next queries, and appends what they make to what was made.
@@ -227,25 +206,24 @@ class Loops {
       readonly slices: string
     }
   ): Onnx.Graph {
-    const nodes: Array<Onnx.Node> = []
-    const add = (op: string, inputs: ReadonlyArray<string>, attributes?: Onnx.Node["attributes"]) => {
-      const name = this.#name()
-      nodes.push({ name, op, inputs, outputs: [name], attributes })
-      return name
-    }
-    const [turn, goesOn, made] = [this.#name(), this.#name(), this.#name()]
+    const [turn, goesOn, made] = [this.name(), this.name(), this.name()]
     // Sizes of slices differ by one at most.
-    const start = (turn: string) => add("Div", [add("Mul", [turn, all]), slices])
-    const [from, to] = [start(turn), start(add("Add", [turn, this.#whole([1])]))]
-    const scores = add("MatMul", [add("Slice", [queries, from, to, this.#whole([-2])]), keys])
-    const weights = weighting.reduce(
-      (value, { attributes, inputs: [, ...others], op }) => add(op, [value, ...others], attributes),
-      scores
-    )
-    const joined = add("Concat", [made, add("MatMul", [weights, values])], { axis: { int: -2 } })
+    const start = (turn: string) => this.node("Div", [this.node("Mul", [turn, all]), slices])
+    const [nodes, { joined, more }] = this.apart(() => {
+      const [from, to] = [start(turn), start(this.node("Add", [turn, this.whole([1])]))]
+      const scores = this.node("MatMul", [this.node("Slice", [queries, from, to, this.whole([-2])]), keys])
+      const weights = weighting.reduce(
+        (value, { attributes, inputs: [, ...others], op }) => this.node(op, [value, ...others], attributes),
+        scores
+      )
+      return {
+        joined: this.node("Concat", [made, this.node("MatMul", [weights, values])], { axis: { int: -2 } }),
+        more: this.node("Identity", [goesOn])
+      }
+    })
     const untyped = (name: string): Onnx.ValueInfo => ({ name, type: "undefined", dims: undefined })
     return {
-      name: this.#name(),
+      name: this.name(),
       nodes,
       initializers: [],
       inputs: [
@@ -253,21 +231,7 @@ class Loops {
         { name: goesOn, type: "bool", dims: [] },
         untyped(made)
       ],
-      outputs: [{ name: add("Identity", [goesOn]), type: "bool", dims: [] }, untyped(joined)]
+      outputs: [{ name: more, type: "bool", dims: [] }, untyped(joined)]
     }
-  }
-
-  #whole(values: ReadonlyArray<number>): string {
-    return this.#constant(values.join("_"), Onnx.tensor("int64", [values.length], values))
-  }
-
-  #constant(key: string, tensor: Onnx.Tensor): string {
-    const name = `${this.#prefix}_constant_${key}`
-    this.#constants.set(name, { ...tensor, name })
-    return name
-  }
-
-  #name(): string {
-    return `${this.#prefix}_${++this.#count}`
   }
 }

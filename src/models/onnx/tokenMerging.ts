@@ -7,6 +7,7 @@
  * stable-diffusion-webui, nothing is drawn at random, only attention among pixels is concerned, and only on the finest
  * level that has any. Tokens are matched image by image, so that an image does not depend on those next to it.
  */
+import { GraphWriter } from "./GraphWriter.ts"
 import * as Onnx from "./Onnx.ts"
 import { type Value, valuesOf } from "./shapes.ts"
 
@@ -258,96 +259,76 @@ const end = Number.MAX_SAFE_INTEGER
 
 const { destinations, kept, places, sources } = placeNames
 
-// Nodes under names of their own.
-class Writer {
-  readonly #prefix: string
-  readonly #constants = new Map<string, Onnx.Tensor>()
-  #nodes: Array<Onnx.Node> = []
-  #count = 0
+class Writer extends GraphWriter {
   // Values that all attention shares.
   #remaining = ""
   #atOnce = ""
   #turns = ""
   #last = ""
 
-  constructor(prefix: string) {
-    this.#prefix = prefix
-  }
-
-  get constants(): ReadonlyArray<Onnx.Tensor> {
-    return [...this.#constants.values()]
-  }
-
-  /** The nodes since the last time. */
-  taken(): ReadonlyArray<Onnx.Node> {
-    const nodes = this.#nodes
-    this.#nodes = []
-    return nodes
-  }
-
   /** What all attention shares: numbers that follow from the places. */
   shared(): ReadonlyArray<Onnx.Node> {
-    const [from, to, tokens] = [sources, destinations, kept].map((name) => this.#node("Shape", [name]))
+    const [from, to, tokens] = [sources, destinations, kept].map((name) => this.node("Shape", [name]))
     if (from === undefined || to === undefined || tokens === undefined) return []
-    this.#remaining = this.#node("Sub", [tokens, to])
-    this.#last = this.#node("Slice", [kept, this.#remaining, this.#whole([end]), this.#whole([0])])
-    this.#atOnce = this.#node("Max", [
-      this.#node("Div", [this.#whole([scoresAtOnce]), from]),
-      this.#whole([leastAtOnce])
+    this.#remaining = this.node("Sub", [tokens, to])
+    this.#last = this.node("Slice", [kept, this.#remaining, this.whole([end]), this.whole([0])])
+    this.#atOnce = this.node("Max", [
+      this.node("Div", [this.whole([scoresAtOnce]), from]),
+      this.whole([leastAtOnce])
     ])
-    const turns = this.#node("Div", [
-      this.#node("Sub", [this.#node("Add", [to, this.#atOnce]), this.#whole([1])]),
+    const turns = this.node("Div", [
+      this.node("Sub", [this.node("Add", [to, this.#atOnce]), this.whole([1])]),
       this.#atOnce
     ])
-    this.#turns = this.#node("Reshape", [turns, this.#whole([])])
+    this.#turns = this.node("Reshape", [turns, this.whole([])])
     return this.taken()
   }
 
   /** Matches the tokens `[b, n, c]`. */
   match(tokens: string): Match {
-    const normed = this.#node("LpNormalization", [tokens], { axis: { int: -1 }, p: { int: 2 } })
-    const gather = (indices: string) => this.#node("Gather", [normed, indices], { axis: { int: 1 } })
+    const normed = this.node("LpNormalization", [tokens], { axis: { int: -1 }, p: { int: 2 } })
+    const gather = (indices: string) => this.node("Gather", [normed, indices], { axis: { int: 1 } })
     const from = gather(sources)
-    const to = this.#node("Transpose", [gather(destinations)], { perm: { ints: [0, 2, 1] } })
+    const to = this.node("Transpose", [gather(destinations)], { perm: { ints: [0, 2, 1] } })
     const [likeness, nearest] = this.#nearest(from, to)
-    const all = this.#node("Shape", [sources])
+    const all = this.node("Shape", [sources])
     const [, order] = this.#largest(likeness, all, 1)
-    const token = this.#node("Gather", [sources, order])
+    const token = this.node("Gather", [sources, order])
     const split = (value: string) =>
       [
-        this.#node("Slice", [value, this.#whole([0]), this.#first(), this.#whole([1])]),
-        this.#node("Slice", [value, this.#first(), this.#whole([end]), this.#whole([1])])
+        this.node("Slice", [value, this.whole([0]), this.#first(), this.whole([1])]),
+        this.node("Slice", [value, this.#first(), this.whole([end]), this.whole([1])])
       ] as const
     const [mergedToken, keptToken] = split(token)
     const [mergedOrder] = split(order)
-    const into = this.#node("GatherElements", [nearest, mergedOrder], { axis: { int: 1 } })
-    const first = this.#node("Slice", [kept, this.#whole([0]), this.#remaining, this.#whole([0])])
-    const ranked = this.#node("Concat", [
-      this.#node("Add", [into, this.#remaining]),
-      this.#node("Expand", [first, this.#node("Shape", [keptToken])])
+    const into = this.node("GatherElements", [nearest, mergedOrder], { axis: { int: 1 } })
+    const first = this.node("Slice", [kept, this.whole([0]), this.#remaining, this.whole([0])])
+    const ranked = this.node("Concat", [
+      this.node("Add", [into, this.#remaining]),
+      this.node("Expand", [first, this.node("Shape", [keptToken])])
     ], { axis: { int: 1 } })
-    const bySource = this.#node("ScatterElements", [order, order, ranked], { axis: { int: 1 } })
-    const rows = this.#node("Slice", [this.#node("Shape", [order]), this.#whole([0]), this.#whole([1])])
-    const shape = this.#node("Concat", [rows, this.#node("Shape", [this.#last])], { axis: { int: 0 } })
-    const list = this.#node("Concat", [bySource, this.#node("Expand", [this.#last, shape])], { axis: { int: 1 } })
-    const column = (value: string) => this.#node("Unsqueeze", [value, this.#whole([-1])])
+    const bySource = this.node("ScatterElements", [order, order, ranked], { axis: { int: 1 } })
+    const rows = this.node("Slice", [this.node("Shape", [order]), this.whole([0]), this.whole([1])])
+    const shape = this.node("Concat", [rows, this.node("Shape", [this.#last])], { axis: { int: 0 } })
+    const list = this.node("Concat", [bySource, this.node("Expand", [this.#last, shape])], { axis: { int: 1 } })
+    const column = (value: string) => this.node("Unsqueeze", [value, this.whole([-1])])
     return {
       kept: column(keptToken),
       merged: column(mergedToken),
       into: column(into),
-      places: column(this.#node("Gather", [list, places], { axis: { int: 1 } }))
+      places: column(this.node("Gather", [list, places], { axis: { int: 1 } }))
     }
   }
 
   /** Tokens `[b, n, c]` with those that match as their mean: the kept sources, then all destinations. */
   merge(tokens: string, match: Match): string {
     const from = this.#rows(tokens, match.merged)
-    const to = this.#node("Gather", [tokens, destinations], { axis: { int: 1 } })
-    const wide = this.#node("Expand", [match.into, this.#node("Shape", [from])])
-    const sum = this.#node("ScatterElements", [to, wide, from], addition)
-    const one = this.#node("Slice", [to, this.#whole([0]), this.#whole([1]), this.#whole([2])])
-    const count = this.#node("ScatterElements", [this.#ones(one), match.into, this.#ones(match.into)], addition)
-    return this.#node("Concat", [this.#rows(tokens, match.kept), this.#node("Div", [sum, count])], { axis: { int: 1 } })
+    const to = this.node("Gather", [tokens, destinations], { axis: { int: 1 } })
+    const wide = this.node("Expand", [match.into, this.node("Shape", [from])])
+    const sum = this.node("ScatterElements", [to, wide, from], addition)
+    const one = this.node("Slice", [to, this.whole([0]), this.whole([1]), this.whole([2])])
+    const count = this.node("ScatterElements", [this.#ones(one), match.into, this.#ones(match.into)], addition)
+    return this.node("Concat", [this.#rows(tokens, match.kept), this.node("Div", [sum, count])], { axis: { int: 1 } })
   }
 
   /** The reverse: each token gets the value of where it was merged. */
@@ -358,26 +339,28 @@ class Writer {
   // For each source the destination that it is most like, and how much: both `[b, n]`. Destinations are taken some at a
   // time. Products have no fewer rows than columns, so that they are the same numbers however many threads there are.
   #nearest(from: string, to: string): readonly [likeness: string, nearest: string] {
-    const shape = this.#node("Slice", [this.#node("Shape", [from]), this.#whole([0]), this.#whole([2])])
-    const least = this.#node("ConstantOfShape", [shape], { value: { tensor: Onnx.tensor("float32", [1], [-2]) } })
-    const none = this.#node("ConstantOfShape", [shape], { value: { tensor: Onnx.tensor("int64", [1], [0]) } })
-    const outer = this.#nodes
-    this.#nodes = []
-    const [turn, goesOn, likeness, nearest] = [this.#name(), this.#name(), this.#name(), this.#name()]
-    const begin = this.#node("Mul", [turn, this.#atOnce])
-    const stop = this.#node("Add", [begin, this.#atOnce])
-    const scores = this.#node("MatMul", [from, this.#node("Slice", [to, begin, stop, this.#whole([2])])])
-    const [score, index] = this.#largest(scores, this.#whole([1]), 2)
-    const flat = (value: string) => this.#node("Squeeze", [value, this.#whole([-1])])
-    const found = flat(score)
-    const isMore = this.#node("Greater", [found, likeness])
-    const at = this.#node("Add", [flat(index), begin])
-    const best = this.#node("Where", [isMore, found, likeness])
-    const where = this.#node("Where", [isMore, at, nearest])
-    const more = this.#node("Identity", [goesOn])
+    const shape = this.node("Slice", [this.node("Shape", [from]), this.whole([0]), this.whole([2])])
+    const least = this.node("ConstantOfShape", [shape], { value: { tensor: Onnx.tensor("float32", [1], [-2]) } })
+    const none = this.node("ConstantOfShape", [shape], { value: { tensor: Onnx.tensor("int64", [1], [0]) } })
+    const [turn, goesOn, likeness, nearest] = [this.name(), this.name(), this.name(), this.name()]
+    const [nodes, { best, more, where }] = this.apart(() => {
+      const begin = this.node("Mul", [turn, this.#atOnce])
+      const stop = this.node("Add", [begin, this.#atOnce])
+      const scores = this.node("MatMul", [from, this.node("Slice", [to, begin, stop, this.whole([2])])])
+      const [score, index] = this.#largest(scores, this.whole([1]), 2)
+      const flat = (value: string) => this.node("Squeeze", [value, this.whole([-1])])
+      const found = flat(score)
+      const isMore = this.node("Greater", [found, likeness])
+      const at = this.node("Add", [flat(index), begin])
+      return {
+        best: this.node("Where", [isMore, found, likeness]),
+        where: this.node("Where", [isMore, at, nearest]),
+        more: this.node("Identity", [goesOn])
+      }
+    })
     const body: Onnx.Graph = {
-      name: this.#name(),
-      nodes: this.#nodes,
+      name: this.name(),
+      nodes,
       initializers: [],
       inputs: [
         { name: turn, type: "int64", dims: [] },
@@ -391,62 +374,30 @@ class Writer {
         { name: where, type: "int64", dims: undefined }
       ]
     }
-    this.#nodes = outer
-    const outputs = [this.#name(), this.#name()] as const
-    this.#nodes.push({
-      name: outputs[0],
-      op: "Loop",
-      inputs: [this.#turns, this.#constant("go", Onnx.tensor("bool", [], [1])), least, none],
-      outputs,
-      attributes: { body: { graph: body } }
-    })
+    const outputs = [this.name(), this.name()] as const
+    const inputs = [this.#turns, this.constant("bool", [], [1]), least, none]
+    this.nodeTo(outputs, "Loop", inputs, { body: { graph: body } })
     return outputs
   }
 
   // How many sources are merged.
   #first(): string {
-    return this.#node("Sub", [this.#node("Shape", [sources]), this.#remaining])
+    return this.node("Sub", [this.node("Shape", [sources]), this.#remaining])
   }
 
   #largest(value: string, count: string, axis: number): readonly [values: string, indices: string] {
-    const outputs = [this.#name(), this.#name()] as const
-    this.#nodes.push({
-      name: outputs[0],
-      op: "TopK",
-      inputs: [value, count],
-      outputs,
-      attributes: { axis: { int: axis } }
-    })
+    const outputs = [this.name(), this.name()] as const
+    this.nodeTo(outputs, "TopK", [value, count], { axis: { int: axis } })
     return outputs
   }
 
   #rows(tokens: string, at: string): string {
-    return this.#node("GatherND", [tokens, at], { batch_dims: { int: 1 } })
+    return this.node("GatherND", [tokens, at], { batch_dims: { int: 1 } })
   }
 
   #ones(like: string): string {
     const value = { tensor: Onnx.tensor("float32", [1], [1]) }
-    return this.#node("ConstantOfShape", [this.#node("Shape", [like])], { value })
-  }
-
-  #node(op: string, inputs: ReadonlyArray<string>, attributes?: Onnx.Node["attributes"]): string {
-    const name = this.#name()
-    this.#nodes.push({ name, op, inputs, outputs: [name], attributes })
-    return name
-  }
-
-  #whole(values: ReadonlyArray<number>): string {
-    return this.#constant(values.join("_"), Onnx.tensor("int64", values.length === 0 ? [0] : [values.length], values))
-  }
-
-  #constant(key: string, tensor: Onnx.Tensor): string {
-    const name = `${this.#prefix}_constant_${key}`
-    this.#constants.set(name, { ...tensor, name })
-    return name
-  }
-
-  #name(): string {
-    return `${this.#prefix}_${++this.#count}`
+    return this.node("ConstantOfShape", [this.node("Shape", [like])], { value })
   }
 }
 
