@@ -18,13 +18,12 @@ export const generate = (page: Page): Locator => button(page, /^Generate/)
 
 /** Generates one small image and waits for it. */
 export const generateImage = async (page: Page, words = "a red circle on a blue background") => {
-  const before = await gallery(page).count()
   await prompt(page).fill(words)
   await number(page, "Sampling steps").fill("2")
   await number(page, "Width").fill("64")
   await number(page, "Height").fill("64")
-  await generate(page).click()
-  await gallery(page).nth(before).waitFor()
+  const run = await accepted(page, () => generate(page).click())
+  await gallery(page).locator(`[data-key^="${run}/"]`).first().waitFor()
 }
 
 /** What the next submitted request says. */
