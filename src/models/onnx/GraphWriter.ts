@@ -1,6 +1,12 @@
 /** Nodes and constants for a graph, under names of their own. */
 import * as Onnx from "./Onnx.ts"
 
+/** What a loop changes: its value before the first turn, and its type, which may be left to onnxruntime. */
+interface Changing {
+  readonly first: string
+  readonly type: Onnx.ValueInfo["type"]
+}
+
 export class GraphWriter {
   readonly #prefix: string
   readonly #constants = new Map<string, Onnx.Tensor>()
@@ -21,16 +27,6 @@ export class GraphWriter {
     const nodes = this.#nodes
     this.#nodes = []
     return nodes
-  }
-
-  /** The nodes that something writes, apart from the others: those of a graph within a node. */
-  apart<A>(write: () => A): readonly [nodes: ReadonlyArray<Onnx.Node>, result: A] {
-    const others = this.#nodes
-    this.#nodes = []
-    const result = write()
-    const nodes = this.#nodes
-    this.#nodes = others
-    return [nodes, result]
   }
 
   name(): string {
@@ -75,5 +71,35 @@ export class GraphWriter {
   ): void {
     const domain = op === "MatMulIntegerToFloat" ? "com.microsoft" : ""
     this.#nodes.push({ name: outputs[0] ?? this.name(), op, domain, inputs, outputs, attributes })
+  }
+
+  /**
+   * Values after a number of turns. `turn` writes one: it is given the turn's number and the values before it, and
+   * gives those after it.
+   */
+  loop(
+    turns: string,
+    changing: ReadonlyArray<Changing>,
+    turn: (number: string, before: ReadonlyArray<string>) => ReadonlyArray<string>,
+    outputs: ReadonlyArray<string> = changing.map(() => this.name())
+  ): ReadonlyArray<string> {
+    const [number, goesOn, ...before] = [this.name(), this.name(), ...changing.map(() => this.name())]
+    const around = this.taken()
+    const after = [this.node("Identity", [goesOn]), ...turn(number, before)]
+    const nodes = this.taken()
+    this.#nodes.push(...around)
+    const typed = (names: ReadonlyArray<string>) =>
+      changing.map(({ type }, i) => ({ name: names[i] ?? "", type, dims: undefined }))
+    const [more = "", ...next] = after
+    const graph: Onnx.Graph = {
+      name: this.name(),
+      nodes,
+      initializers: [],
+      inputs: [{ name: number, type: "int64", dims: [] }, { name: goesOn, type: "bool", dims: [] }, ...typed(before)],
+      outputs: [{ name: more, type: "bool", dims: [] }, ...typed(next)]
+    }
+    const inputs = [turns, this.constant("bool", [], [1]), ...changing.map(({ first }) => first)]
+    this.nodeTo(outputs, "Loop", inputs, { body: { graph } })
+    return outputs
   }
 }

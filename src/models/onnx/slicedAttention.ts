@@ -56,7 +56,7 @@ export const sketched = (model: Onnx.Model): Onnx.Model =>
 export const slicedAttention = (file: Uint8Array): Uint8Array => {
   const model = Onnx.read(file)
   const loops = new Loops(Onnx.unusedPrefix(file, "sliced"))
-  const changed = replaced(model, (attention) => loops.loop(attention))
+  const changed = replaced(model, (attention) => loops.sliced(attention))
   if (changed === model) return file
   const { graph } = changed
   return Onnx.write({
@@ -146,7 +146,8 @@ const attentionFrom = (
   let hasSoftmax = false
   for (;;) {
     const node = readers.only(value)
-    if (node === undefined || node.inputs[0] !== value) return undefined
+    // A damaged file may lead in circles.
+    if (node === undefined || node.inputs[0] !== value || weighting.includes(node)) return undefined
     const [output] = node.outputs
     const [queries, keys] = scores.inputs
     const [, other = ""] = node.inputs
@@ -176,7 +177,7 @@ const end = Number.MAX_SAFE_INTEGER
 // Makes the loops, and the constants that they share.
 class Loops extends GraphWriter {
   /** The nodes that compute some attention in slices. */
-  loop({ keys, output, queries, values, weighting }: Attention): ReadonlyArray<Onnx.Node> {
+  sliced({ keys, output, queries, values, weighting }: Attention): ReadonlyArray<Onnx.Node> {
     const number = (value: number) => this.whole([value])
     const part = (shape: string, from: number, to: number) =>
       this.node("Slice", [shape, number(from), number(to), number(0)])
@@ -194,44 +195,18 @@ class Loops extends GraphWriter {
 
     const none = this.node("Slice", [values, number(0), number(0), number(-2)])
     const trips = this.node("Reshape", [slices, this.whole([])])
-    const body = this.#body({ all, keys, queries, slices, values, weighting })
-    this.node("Loop", [trips, this.constant("bool", [], [1]), none], { body: { graph: body } }, output)
-    return this.taken()
-  }
-
-  // Takes the next queries, and appends what they make to what was made.
-  #body(
-    { all, keys, queries, slices, values, weighting }: Omit<Attention, "output"> & {
-      readonly all: string
-      readonly slices: string
-    }
-  ): Onnx.Graph {
-    const [turn, goesOn, made] = [this.name(), this.name(), this.name()]
     // Sizes of slices differ by one at most.
     const start = (turn: string) => this.node("Div", [this.node("Mul", [turn, all]), slices])
-    const [nodes, { joined, more }] = this.apart(() => {
+    // Takes the next queries, and appends what they make to what was made.
+    this.loop(trips, [{ first: none, type: "undefined" }], (turn, [made = ""]) => {
       const [from, to] = [start(turn), start(this.node("Add", [turn, this.whole([1])]))]
       const scores = this.node("MatMul", [this.node("Slice", [queries, from, to, this.whole([-2])]), keys])
       const weights = weighting.reduce(
         (value, { attributes, inputs: [, ...others], op }) => this.node(op, [value, ...others], attributes),
         scores
       )
-      return {
-        joined: this.node("Concat", [made, this.node("MatMul", [weights, values])], { axis: { int: -2 } }),
-        more: this.node("Identity", [goesOn])
-      }
-    })
-    const untyped = (name: string): Onnx.ValueInfo => ({ name, type: "undefined", dims: undefined })
-    return {
-      name: this.name(),
-      nodes,
-      initializers: [],
-      inputs: [
-        { name: turn, type: "int64", dims: [] },
-        { name: goesOn, type: "bool", dims: [] },
-        untyped(made)
-      ],
-      outputs: [{ name: more, type: "bool", dims: [] }, untyped(joined)]
-    }
+      return [this.node("Concat", [made, this.node("MatMul", [weights, values])], { axis: { int: -2 } })]
+    }, [output])
+    return this.taken()
   }
 }

@@ -342,42 +342,22 @@ class Writer extends GraphWriter {
     const shape = this.node("Slice", [this.node("Shape", [from]), this.whole([0]), this.whole([2])])
     const least = this.node("ConstantOfShape", [shape], { value: { tensor: Onnx.tensor("float32", [1], [-2]) } })
     const none = this.node("ConstantOfShape", [shape], { value: { tensor: Onnx.tensor("int64", [1], [0]) } })
-    const [turn, goesOn, likeness, nearest] = [this.name(), this.name(), this.name(), this.name()]
-    const [nodes, { best, more, where }] = this.apart(() => {
-      const begin = this.node("Mul", [turn, this.#atOnce])
-      const stop = this.node("Add", [begin, this.#atOnce])
-      const scores = this.node("MatMul", [from, this.node("Slice", [to, begin, stop, this.whole([2])])])
-      const [score, index] = this.#largest(scores, this.whole([1]), 2)
-      const flat = (value: string) => this.node("Squeeze", [value, this.whole([-1])])
-      const found = flat(score)
-      const isMore = this.node("Greater", [found, likeness])
-      const at = this.node("Add", [flat(index), begin])
-      return {
-        best: this.node("Where", [isMore, found, likeness]),
-        where: this.node("Where", [isMore, at, nearest]),
-        more: this.node("Identity", [goesOn])
+    const [likeness = "", nearest = ""] = this.loop(
+      this.#turns,
+      [{ first: least, type: "float32" }, { first: none, type: "int64" }],
+      (turn, [likeness = "", nearest = ""]) => {
+        const begin = this.node("Mul", [turn, this.#atOnce])
+        const stop = this.node("Add", [begin, this.#atOnce])
+        const scores = this.node("MatMul", [from, this.node("Slice", [to, begin, stop, this.whole([2])])])
+        const [score, index] = this.#largest(scores, this.whole([1]), 2)
+        const flat = (value: string) => this.node("Squeeze", [value, this.whole([-1])])
+        const found = flat(score)
+        const isMore = this.node("Greater", [found, likeness])
+        const at = this.node("Add", [flat(index), begin])
+        return [this.node("Where", [isMore, found, likeness]), this.node("Where", [isMore, at, nearest])]
       }
-    })
-    const body: Onnx.Graph = {
-      name: this.name(),
-      nodes,
-      initializers: [],
-      inputs: [
-        { name: turn, type: "int64", dims: [] },
-        { name: goesOn, type: "bool", dims: [] },
-        { name: likeness, type: "float32", dims: undefined },
-        { name: nearest, type: "int64", dims: undefined }
-      ],
-      outputs: [
-        { name: more, type: "bool", dims: [] },
-        { name: best, type: "float32", dims: undefined },
-        { name: where, type: "int64", dims: undefined }
-      ]
-    }
-    const outputs = [this.name(), this.name()] as const
-    const inputs = [this.#turns, this.constant("bool", [], [1]), least, none]
-    this.nodeTo(outputs, "Loop", inputs, { body: { graph: body } })
-    return outputs
+    )
+    return [likeness, nearest]
   }
 
   // How many sources are merged.

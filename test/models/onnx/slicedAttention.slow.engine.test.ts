@@ -123,6 +123,24 @@ describe("attention in slices", () => {
     ) assert.strictEqual(slicedAttention(file), file)
   })
 
+  it("leaves a damaged network alone whose scores lead in circles", () => {
+    const x: Onnx.ValueInfo = { name: "x", type: "float32", dims: [2, 2] }
+    const file = Onnx.write({
+      opsets: { "": 17 },
+      graph: {
+        initializers: [],
+        inputs: [x],
+        nodes: [
+          { op: "MatMul", inputs: ["x", "x"], outputs: ["scores"] },
+          { op: "Cast", inputs: ["scores"], outputs: ["again"], attributes: float32 },
+          { op: "Cast", inputs: ["again"], outputs: ["scores"], attributes: float32 }
+        ],
+        outputs: [{ ...x, name: "y" }]
+      }
+    })
+    assert.strictEqual(slicedAttention(file), file)
+  })
+
   it("takes queries with 32 to 64 MiB of scores at once, 128 at least, and as many as the values are wide", () => {
     const positions = (batch: number, queries: number, keys = queries, width = 40) =>
       queriesAtOnce({ batch, queries, keys, width })
