@@ -322,9 +322,9 @@ const optimise = async (opening: OpenOptions, to: string) => {
 // A file that is shorter than it was when it was mapped would end the process at the next access (SIGBUS).
 const checkUnchanged = ({ graph }: OpenOptions) => {
   for (const { modified, path, size } of graph?.files ?? []) {
-    const found = statSync(path, { throwIfNoEntry: false })
-    // Whole milliseconds: which way they are rounded depends on who asks.
-    const isSame = found?.size === size && Math.abs(found.mtimeMs - modified) < 1
+    // As Effect's `FileSystem` asks: as a double, the end of a millisecond is rounded to the next one.
+    const found = statSync(path, { bigint: true, throwIfNoEntry: false })
+    const isSame = found?.size === BigInt(size) && Number(found.mtimeMs) === modified
     if (!isSame) {
       throw new Unloaded(
         `${path} was ${found ? "changed" : "removed"} after it was read; load the model again`,

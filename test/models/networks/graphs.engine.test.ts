@@ -120,6 +120,17 @@ layer(layerModels())("graphs", (it) => {
       }
     }).pipe(Effect.scoped))
 
+  it.effect("open where a file of theirs was written at the very end of a millisecond", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const file = yield* written({ weight: float32([2, 2], inRows) })
+      // 73 ns before its end, which a double of milliseconds cannot say.
+      yield* fs.utimes(file, 1_790_000_000.001, 1_790_000_000.001)
+      const graph = linearGraph(yield* weightsOf(file)).file()
+      const { inputs } = yield* (yield* Networks).open({ file, graph })
+      assert.deepStrictEqual(inputs.map(({ name }) => name), ["x"])
+    }).pipe(Effect.scoped))
+
   it.effect("are refused when a file of theirs is no longer what it was, rather than ending the process", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
