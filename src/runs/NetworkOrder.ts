@@ -7,8 +7,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
-import * as Struct from "effect/Struct"
-import type { ModelSettings, OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
+import { modelSettings } from "../processing/modelSettings.ts"
+import type { OptionsSnapshot } from "../processing/OptionsSnapshot.ts"
 import { firstAxis } from "../processing/Plot.ts"
 import type { Processing } from "../processing/Processing.ts"
 import type { NetworkTurn } from "../runner/NetworkTurn.ts"
@@ -142,15 +142,6 @@ export const make = (slots: number): NetworkOrder => {
   }
 }
 
-const modelSettings: Readonly<Record<keyof ModelSettings | "sd_model_checkpoint", true>> = {
-  sd_model_checkpoint: true,
-  sd_prediction_type: true,
-  sd_text_encoders: true,
-  sd_vae: true,
-  sd_vae_overrides_per_model_preferences: true,
-  unet_precision: true
-}
-
 /**
  * The files of the model that a run opens, as one text: the same for the same files. Undefined for a run that may open
  * more than one model: adapters, ControlNets, a refiner, another model for the second pass, the cells of a plot.
@@ -166,5 +157,5 @@ export const filesOf = (processing: Processing, opts: OptionsSnapshot): string |
   const opensMore = control_units.length > 0 || styles.length > 0 || refiner_checkpoint !== undefined ||
     firstAxis(processing) !== undefined || (hires[2] ?? "") !== "" ||
     [prompt, negative_prompt, ...hires].some((text) => text !== undefined && /<|__/.test(text))
-  return opensMore ? undefined : JSON.stringify(Struct.keys(modelSettings).map((name) => opts[name]))
+  return opensMore ? undefined : modelSettings(opts)
 }

@@ -18,8 +18,8 @@ describe("200 clients at once", () => {
     assert.strictEqual(refused, 0)
     assert.isAtLeast(fewest, 1)
     assert.isAtLeast(answered, 200)
-    // Requests that leave together may arrive in another order, but no more than that.
-    assert.isAtMost(overtaken, 40)
+    // Connections that are made together may be read in another order, but hardly are.
+    assert.isAtMost(overtaken, 3)
   })
 
   it("are told when to come back, where it has not, and all have their image in the end", async () => {

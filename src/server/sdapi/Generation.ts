@@ -6,14 +6,17 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { Described } from "../../core/Field.ts"
+import * as rounds from "../../core/rounds.ts"
 import { ImageDecoder } from "../../images/ImageDecoder.ts"
 import { Upscalers } from "../../images/Upscalers.ts"
 import { Models } from "../../model/Models.ts"
+import { withView } from "../../model/ModelsView.ts"
 import { CommandOptions } from "../../processing/CommandOptions.ts"
 import * as Infotext from "../../processing/Infotext.ts"
 import * as InfotextRequest from "../../processing/InfotextRequest.ts"
 import * as InfotextWarnings from "../../processing/InfotextWarnings.ts"
 import { InvalidProcessing } from "../../processing/InvalidProcessing.ts"
+import { modelSettings } from "../../processing/modelSettings.ts"
 import { Options } from "../../processing/Options.ts"
 import { Img2Img, Txt2Img } from "../../processing/Processing.ts"
 import * as Processing from "../../processing/Processing.ts"
@@ -72,6 +75,7 @@ export class Generation extends Context.Service<Generation, {
       const styles = yield* StyleBook
       const titles = yield* ModelTitles
       const upscalers = yield* Upscalers
+      const together = yield* rounds.make<number, never>()
 
       // Fills the fields that the request leaves out from its infotext.
       const withInfotext = Effect.fnUntraced(function*(
@@ -162,17 +166,20 @@ export class Generation extends Context.Service<Generation, {
       const sizeMultipleOf = Effect.fnUntraced(function*(overrides: { readonly [setting: string]: unknown }) {
         const asked = overrides["sd_model_checkpoint"]
         const current = yield* options.snapshot
-        const name = typeof asked === "string" ? asked : current.sd_model_checkpoint
         const chosen = yield* Effect.orElseSucceed(
           Effect.map(Options.decode(overrides), (patch) => Options.patched(current, patch)),
-          () => current
+          () => Options.patched(current, typeof asked === "string" ? { sd_model_checkpoint: asked } : {})
         )
-        return yield* load(name, chosen).pipe(
+        const multiple = load(chosen.sd_model_checkpoint, chosen).pipe(
           Effect.map(({ sizeMultiple }) => sizeMultiple),
           Effect.scoped,
           // The run reports what is wrong with the model when it loads it.
-          Effect.orElseSucceed(() => usualMultiple)
+          Effect.orElseSucceed(() => usualMultiple),
+          withView
         )
+        // One look at the models folders for all who ask now: each would take as long, and a later request could be
+        // ready before an earlier one.
+        return yield* together(modelSettings(chosen), multiple)
       })
 
       const ofTxt2Img = Effect.fnUntraced(function*(request: Txt2ImgRequest) {
