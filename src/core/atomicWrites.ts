@@ -1,7 +1,8 @@
 /**
  * Writes files whole or not at all, and cleans up after processes that were killed while they wrote.
  *
- * A file is written under a temporary name, which says whose it is, and synced. Then it is given its own name.
+ * A file is written under a temporary name, which says whose it is, and synced, unless it need not outlast a power cut.
+ * Then it is given its own name.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -50,18 +51,20 @@ export const atomicWrites = (fs: FileSystem.FileSystem, path: Path.Path, own: Pr
     // Not of `Random`: processes that are given the same seed would take the same name.
     path.join(dir, `.${own.pid}-${own.place}-${own.started}-${randomBytes(9).toString("base64url")}.partial`)
 
-  // Writes a file under a temporary name, and removes it after use if it is still there.
+  // Writes a file under a temporary name, and removes it after use if it is still there. One that is not synced may be
+  // empty or cut short after a power cut.
   const withTemporary = Effect.fnUntraced(function*<A>(
     dir: string,
     bytes: Uint8Array,
-    use: (temporary: string) => Effect.Effect<A, PlatformError.PlatformError>
+    use: (temporary: string) => Effect.Effect<A, PlatformError.PlatformError>,
+    isSynced = true
   ) {
     const temporary = yield* Effect.sync(() => temporaryIn(dir))
     return yield* Effect.gen(function*() {
       yield* Effect.scoped(Effect.gen(function*() {
         const file = yield* fs.open(temporary, { flag: "wx" })
         yield* file.writeAll(bytes)
-        yield* file.sync
+        if (isSynced) yield* file.sync
       }))
       return yield* use(temporary)
     }).pipe(Effect.ensuring(Effect.ignore(fs.remove(temporary, { force: true }))))

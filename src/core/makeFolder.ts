@@ -7,7 +7,7 @@ import type * as Path from "effect/Path"
 import type * as PlatformError from "effect/PlatformError"
 
 /**
- * Makes a folder and those above it. Fails for a file that has its name.
+ * Makes a folder and those above it, and returns those that were missing. Fails for a file that has its name.
  *
  * One at a time: asked for all of them at once, Node tries without end where none can be made, as in /proc.
  */
@@ -15,7 +15,7 @@ export const makeFolder = Effect.fnUntraced(function*(
   fs: FileSystem.FileSystem,
   path: Path.Path,
   dir: string
-): Effect.fn.Return<void, PlatformError.PlatformError> {
+): Effect.fn.Return<ReadonlyArray<string>, PlatformError.PlatformError> {
   const isThere = (dir: string) =>
     fs.stat(dir).pipe(
       Effect.flatMap(({ type }) => type === "Directory" ? Effect.void : fs.makeDirectory(dir)),
@@ -31,4 +31,5 @@ export const makeFolder = Effect.fnUntraced(function*(
     // Another process may have been faster.
     yield* Effect.catchIf(fs.makeDirectory(folder), ({ reason }) => reason._tag === "AlreadyExists", () => Effect.void)
   }
+  return missing
 })

@@ -76,6 +76,9 @@ export const make = Effect.fnUntraced(function*<E, R>(
       )
       const { complete, images } = yield* Effect.raceFirst(made, Effect.andThen(joined, Effect.never))
       yield* joined
+      if (complete || !(yield* state.progress).interrupted) {
+        yield* state.update({ passesDone: (index + 1) * passesOf(plan), samplingStep: 0 })
+      }
       writing = yield* Effect.flatMap(
         hashed,
         (plan) => write(images.map((image) => before.get(image.index) ?? image), plan)
@@ -84,9 +87,6 @@ export const make = Effect.fnUntraced(function*<E, R>(
         Effect.uninterruptible,
         Effect.forkChild({ startImmediately: true })
       )
-      if (complete || !(yield* state.progress).interrupted) {
-        yield* state.update({ passesDone: (index + 1) * passesOf(plan), samplingStep: 0 })
-      }
     }
     yield* joined
   })

@@ -106,7 +106,7 @@ const withSaved = (saved: ReadonlyArray<string>) => (error: WriteError): WriteEr
 
 /**
  * Makes the writer of a run. Init images are saved first, and `params.txt` with the first image, unless an earlier
- * attempt at the run has done so. `onWritten` is given each image as soon as its files are written.
+ * attempt at the run has done so. `onWritten` is given each image as soon as those that are written with it are safe.
  */
 export const makeWriter = Effect.fnUntraced(function*(
   prepared: RunPlan,
@@ -183,21 +183,29 @@ export const makeWriter = Effect.fnUntraced(function*(
 
   const writer: Writer = {
     write: Effect.fnUntraced(function*(images, plan) {
-      if (!hasSources) {
-        hasSources = true
-        yield* saveSources(plan, opts).pipe(Effect.provideService(ImageStore, store))
-      }
       const texts = textsOf(plan)
       // A text that is not the plan's came with the image.
       const textOf = ({ index, infotext }: GeneratedImage) =>
         plannedTexts.get(index) === infotext ? texts.get(index) ?? infotext : infotext
-      return yield* Effect.forEach(
-        images,
-        (image) =>
-          image.written === undefined
-            ? Effect.tap(writeOne({ ...image, infotext: textOf(image) }, plan), onWritten)
-            : Effect.succeed(image)
-      )
+      const fresh: Array<GeneratedImage> = []
+      const all = Effect.gen(function*() {
+        if (!hasSources) {
+          hasSources = true
+          yield* saveSources(plan, opts).pipe(Effect.provideService(ImageStore, store))
+        }
+        const whole: Array<GeneratedImage> = []
+        for (const image of images) {
+          const one = image.written === undefined
+            ? yield* writeOne({ ...image, infotext: textOf(image) }, plan)
+            : image
+          if (one !== image) fresh.push(one)
+          whole.push(one)
+        }
+        return whole
+      })
+      // Also those before one that cannot be saved.
+      const announced = Effect.suspend(() => Effect.forEach(fresh, onWritten, { discard: true }))
+      return yield* Effect.ensuring(store.together(all), announced)
     }, Effect.mapError((error) => withSaved(saved)(error)))
   }
   return writer

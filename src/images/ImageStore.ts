@@ -2,8 +2,9 @@
  * Saves images: `<folder>/<directory>/<number>-<name>.png`.
  *
  * A file appears whole or not at all, and no image is ever replaced, even when several processes save into one folder:
- * it is written under a temporary name, synced, and then linked to the first free name. The temporary files of
- * processes that were killed meanwhile are removed when the folder is next checked or written to.
+ * it is written under a temporary name, synced, and then linked to the first free name. Its folder is synced too, so
+ * that what is saved outlasts a power cut. The temporary files of processes that were killed meanwhile are removed when
+ * the folder is next checked or written to.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -42,7 +43,12 @@ export class ImageStore extends Context.Service<ImageStore, {
   readonly check: (folder: string) => Effect.Effect<void, SaveError>
   /** Saves a file and returns its path. */
   readonly save: (file: FileToSave) => Effect.Effect<string, SaveError>
-  /** Writes a text file, replacing an older one, and returns its path. Readers see the old text or the new one. */
+  /** Syncs each folder once for all files that an effect saves, when the effect ends, however it does. */
+  readonly together: <A, E, R>(saves: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /**
+   * Writes a text file, replacing an older one, and returns its path. Readers see the old text or the new one. It waits
+   * for no disk: after a power cut, the text of the last seconds may be an older one, or empty.
+   */
   readonly replace: (
     path: { readonly folder: string; readonly name: string },
     text: string
@@ -68,6 +74,11 @@ const insideOf = (path: Path.Path) => {
       : Effect.void
 }
 
+/** The folders that `together` syncs at its end; undefined to sync each at once. */
+const Unsynced = Context.Reference<Set<string> | undefined>("serena/images/ImageStore/Unsynced", {
+  defaultValue: () => undefined
+})
+
 const make = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
@@ -91,6 +102,7 @@ const make = Effect.gen(function*() {
   const check: ImageStore["Service"]["check"] = Effect.fnUntraced(function*(folder) {
     const dir = path.resolve(folder)
     yield* makeFolder(fs, path, dir).pipe(
+      Effect.tap((made) => syncAll(made.map((folder) => path.dirname(folder)))),
       Effect.andThen(fs.access(dir, { writable: true })),
       Effect.andThen(cleanAll(dir)),
       Effect.mapError((error) => new SaveError({ path: dir, reason: reasonOf(error) }))
@@ -113,12 +125,30 @@ const make = Effect.gen(function*() {
     }
   })
 
+  const syncAll = (folders: Iterable<string>) =>
+    Effect.forEach(folders, (dir) => Effect.ignore(sync(dir)), { discard: true })
+
+  // What is made in a folder is safe once the folder is synced; a folder that was made, once the one above it is.
+  const isSafe = Effect.fnUntraced(function*(dir: string, made: ReadonlyArray<string>) {
+    const folders = [dir, ...made.map((folder) => path.dirname(folder))]
+    const unsynced = yield* Unsynced
+    if (unsynced === undefined) yield* syncAll(folders)
+    else for (const folder of folders) unsynced.add(folder)
+  })
+
   // A file that is being written is finished even when the caller is interrupted.
-  const writing = <A>(dir: string, write: Effect.Effect<A, PlatformError.PlatformError>) =>
-    makeFolder(fs, path, dir).pipe(
-      Effect.andThen(clean(dir)),
-      Effect.andThen(write),
-      Effect.tap(() => Effect.ignore(sync(dir))),
+  const writing = <A>(
+    dir: string,
+    write: Effect.Effect<A, PlatformError.PlatformError>,
+    settle: (made: ReadonlyArray<string>) => Effect.Effect<void> = () => Effect.void
+  ) =>
+    Effect.gen(function*() {
+      const made = yield* makeFolder(fs, path, dir)
+      yield* clean(dir)
+      const written = yield* write
+      yield* settle(made)
+      return written
+    }).pipe(
       Effect.uninterruptible,
       Effect.mapError((error) => new SaveError({ path: dir, reason: reasonOf(error) }))
     )
@@ -127,19 +157,29 @@ const make = Effect.gen(function*() {
     const folder = path.resolve(saved.folder)
     const dir = path.resolve(folder, saved.directory)
     yield* stayInside(folder, saved.directory, path.join(saved.directory, saved.name))
-    return yield* writing(dir, withTemporary(dir, saved.bytes, (temporary) => claimName(temporary, dir, saved)))
+    const write = withTemporary(dir, saved.bytes, (temporary) => claimName(temporary, dir, saved))
+    return yield* writing(dir, write, (made) => isSafe(dir, made))
   })
+
+  const together: ImageStore["Service"]["together"] = (saves) =>
+    Effect.suspend(() => {
+      const folders = new Set<string>()
+      return Effect.ensuring(
+        Effect.provideService(saves, Unsynced, folders),
+        Effect.suspend(() => syncAll(folders))
+      )
+    })
 
   const replace: ImageStore["Service"]["replace"] = Effect.fnUntraced(function*({ folder, name }, text) {
     const dir = path.resolve(folder)
     const file = path.resolve(dir, name)
     yield* stayInside(dir, name)
     const bytes = new TextEncoder().encode(text)
-    yield* writing(dir, withTemporary(dir, bytes, (temporary) => fs.rename(temporary, file)))
+    yield* writing(dir, withTemporary(dir, bytes, (temporary) => fs.rename(temporary, file), false))
     return file
   })
 
-  return ImageStore.of({ check, save, replace })
+  return ImageStore.of({ check, save, together, replace })
 })
 
 /** Names to try one after the other, without extension, for a file in a folder where these names are taken. */

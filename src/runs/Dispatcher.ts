@@ -474,7 +474,10 @@ const follow = (shell: Shell, execution: Execution) => {
         const isNew = JSON.stringify(moment) !== JSON.stringify(execution.moment)
         if (!isNew && progress.images.every(({ index }) => execution.reported.has(index))) return
         execution.moment = moment
-        yield* reportMade(shell, execution, progress, isNew ? [{ _tag: "Progressed", progress: moment }] : [])
+        yield* reportMade(shell, execution, progress, {
+          news: isNew ? [{ _tag: "Progressed", progress: moment }] : [],
+          endsSoon: progress.passCount > 0 && progress.passesDone === progress.passCount
+        })
         if (store.progressEvery > 0) yield* Effect.sleep(store.progressEvery)
       }).pipe(
         Effect.catchTags({
@@ -487,12 +490,13 @@ const follow = (shell: Shell, execution: Execution) => {
 }
 
 // Appends what is finished and not yet in the record, whose files are kept now, and other news. One at a time: two
-// would report the same images. What could not be written is reported the next time.
+// would report the same images. What could not be written is reported the next time. Where the end of the run follows
+// soon, its commit is the one that waits for the disk.
 const reportMade = (
   { store }: Shell,
   { reported, reporting, run }: Execution,
   { extraImages, images }: Pick<RunResult, "extraImages" | "images">,
-  news: ReadonlyArray<RunEvent> = []
+  { endsSoon, news = [] }: { readonly endsSoon: boolean; readonly news?: ReadonlyArray<RunEvent> }
 ) =>
   reporting.withPermits(1)(Effect.uninterruptible(Effect.gen(function*() {
     const { attempt, id } = run
@@ -505,7 +509,7 @@ const reportMade = (
       extras: yield* keepExtras(theirs, options)
     }]
     if (made.length + news.length === 0) return
-    yield* store.append(id, [...made, ...news], { attempt })
+    yield* store.append(id, [...made, ...news], { attempt, fleeting: endsSoon || options.fleeting })
     for (const { index } of fresh) reported.add(index)
   })))
 
@@ -560,10 +564,11 @@ const reported = Effect.fnUntraced(
     const { store } = shell
     const { live, run: { attempt, id } } = execution
     const made = Exit.isSuccess(exit) ? exit.value : live === undefined ? undefined : yield* live.progress
-    if (made !== undefined) yield* reportMade(shell, execution, made)
+    if (made !== undefined) yield* reportMade(shell, execution, made, { endsSoon: true })
     const end = yield* endOf(execution, exit)
     const before = Option.getOrUndefined(yield* store.get(id))
-    const after = Option.getOrUndefined(yield* store.append(id, [end], { attempt }))
+    const options = { attempt, fleeting: isFleeting(execution.run) }
+    const after = Option.getOrUndefined(yield* store.append(id, [end], options))
     if (before !== undefined && after !== undefined) {
       const kept = blobsOf(after)
       yield* dropFiles(shell, [...blobsOf(before)].filter((hash) => !kept.has(hash)))

@@ -53,13 +53,20 @@ const make = Effect.fnUntraced(function*({ fleeting = "memory", folder }: Folder
   const read = (hash: BlobHash) =>
     fs.readFile(fileOf(hash)).pipe(Effect.map(Option.some), Effect.catchIf(isMissing, () => Effect.succeedNone))
 
-  const ready = new Set<string>()
+  const cleaned = new Set<string>()
+  const named = new Set<string>()
   const makeReady = Effect.fnUntraced(function*(dir: string) {
     yield* makeFolder(fs, path, dir)
-    if (ready.has(dir)) return
-    yield* sync(root)
+    if (cleaned.has(dir)) return
     yield* clean(dir)
-    ready.add(dir)
+    cleaned.add(dir)
+  })
+  // Also what another process has just made or renamed. The folder's own name last: it is safe by then as a rule.
+  const syncName = Effect.fnUntraced(function*(dir: string) {
+    yield* sync(dir)
+    if (named.has(dir)) return
+    yield* sync(root)
+    named.add(dir)
   })
 
   // What is there already is not swept for a while. False if it is not there, or damaged.
@@ -81,8 +88,7 @@ const make = Effect.fnUntraced(function*({ fleeting = "memory", folder }: Folder
       if (!(yield* renew(hash))) {
         yield* withTemporary(dir, bytes, (temporary) => fs.rename(temporary, fileOf(hash)))
       }
-      // Also what another process has just renamed.
-      yield* sync(dir)
+      yield* syncName(dir)
       return hash
     },
     Effect.uninterruptible,

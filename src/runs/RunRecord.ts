@@ -189,7 +189,10 @@ export type RunRecord = typeof RunRecord.Type
 /** Whether a run has come to its end. */
 export const isEnded = ({ state }: Pick<RunRecord, "state">): boolean => state !== "queued" && state !== "running"
 
-/** Whether the files of a run may be lost with the process that it is bound to: others never look for them. */
+/**
+ * Whether the files of a run may be lost with the process that it is bound to, and its record with the machine's power:
+ * its client waits at that process, and others never look for them.
+ */
 export const isFleeting = ({ bound, keep }: Pick<RunRecord, "bound" | "keep">): boolean => !keep && bound !== null
 
 /** Every blob that a record names: while it is kept, so are they. */

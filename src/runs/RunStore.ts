@@ -1,9 +1,10 @@
 /**
  * The log of every run, and the queue that follows from it.
  *
- * What a submission returned is kept: written to the disk before `submit` succeeds. Every change is an event that
- * `RunEvent.apply` accepts, written together with the record it leads to. A worker holds the runs that it has taken as
- * long as it calls `beat`; those of a worker that is silent for longer than the lease go back to the queue.
+ * What a submission returned is kept: written to the disk before `submit` succeeds, unless its client waits at this
+ * process (`isFleeting`). Every change is an event that `RunEvent.apply` accepts, written together with the record it
+ * leads to. A worker holds the runs that it has taken as long as it calls `beat`; those of a worker that is silent for
+ * longer than the lease go back to the queue.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -143,12 +144,13 @@ export interface RunStoreService {
   readonly take: (worker: Worker) => Effect.Effect<Option.Option<RunRecord>, RunStoreError>
   /**
    * Appends events in one step: all that fit. Returns the record afterwards; none for a run that is not known, or when
-   * none of the events fits. With `attempt`, only while that attempt executes.
+   * none of the events fits. With `attempt`, only while that attempt executes. With `fleeting`, a machine that loses
+   * its power may lose the events with what it did after them, where all that use the store are on that machine.
    */
   readonly append: (
     id: string,
     events: ReadonlyArray<RunEvent>,
-    options?: { readonly attempt?: number | undefined }
+    options?: { readonly attempt?: number | undefined; readonly fleeting?: boolean | undefined }
   ) => Effect.Effect<Option.Option<RunRecord>, RunStoreError>
   /** The events of a run after the one with a number, oldest first. */
   readonly read: (id: string, after: number) => Effect.Effect<ReadonlyArray<Logged>, RunStoreError>

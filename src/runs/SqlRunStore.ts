@@ -29,7 +29,7 @@ import { accepted } from "./accepted.ts"
 import { wordsOf } from "./listQuery.ts"
 import * as QueueOrder from "./QueueOrder.ts"
 import { apply, type Logged, RunEvent } from "./RunEvent.ts"
-import { blobsOf, format, isEnded, RunRecord, sizeOf } from "./RunRecord.ts"
+import { blobsOf, format, isEnded, isFleeting, RunRecord, sizeOf } from "./RunRecord.ts"
 import {
   type Counts,
   type Keep,
@@ -318,6 +318,8 @@ const make = Effect.fnUntraced(function*(database: Database) {
         Effect.provideService(SqlClient.BeginTransaction, database.begin.fleeting)
       )
     )
+  // The same for SQLite, all of whose users lose their power with the machine: none goes on with what is lost.
+  const writingLocal = isPostgres ? writing : writingFleeting
   const withoutWaiting = sql`SELECT set_config('synchronous_commit', 'off', true)`
 
   const forUpdate = sql.literal(isPostgres ? "FOR UPDATE" : "")
@@ -433,7 +435,7 @@ const make = Effect.fnUntraced(function*(database: Database) {
   })
 
   const submit: RunStoreService["submit"] = (asked, bounds) =>
-    writing((again) =>
+    (isFleeting(asked) ? writingLocal : writing)((again) =>
       Effect.gen(function*() {
         yield* inTurn
         if (asked.key !== null) {
@@ -535,7 +537,7 @@ const make = Effect.fnUntraced(function*(database: Database) {
 
   // Takes a run if it still waits and no other worker is about to take it.
   const takeOne = (worker: Worker, id: string, token: string) =>
-    writing((again) =>
+    writingLocal((again) =>
       Effect.gen(function*() {
         const loaded = yield* loadWhere(sql`id = ${id} AND state = 'queued' AND format = ${format}`, skipLocked)
         if (loaded === undefined) {
@@ -575,10 +577,10 @@ const make = Effect.fnUntraced(function*(database: Database) {
     return Option.none()
   })
 
-  const append: RunStoreService["append"] = (id, events, { attempt } = {}) => {
+  const append: RunStoreService["append"] = (id, events, { attempt, fleeting = false } = {}) => {
     const token = randomUUID()
-    const isFleeting = events.every(({ _tag }) => _tag === "Progressed")
-    return (isFleeting ? writingFleeting : writing)((again) =>
+    const isProgress = events.every(({ _tag }) => _tag === "Progressed")
+    return (isProgress ? writingFleeting : fleeting ? writingLocal : writing)((again) =>
       Effect.gen(function*() {
         const stored = yield* load(id)
         if (stored === undefined) return Option.none()

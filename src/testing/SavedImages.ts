@@ -52,6 +52,7 @@ export class SavedImages extends Context.Service<SavedImages, {
           }
           return path
         }),
+      together: (saves) => saves,
       replace: ({ folder, name }, text) =>
         Effect.sync(() => {
           const path = `${folder}/${name}`

@@ -281,7 +281,40 @@ describe("ImageStore.save, where the file system has no links", () => {
           assert.strictEqual(yield* fs.readFileString(path.replace(/png$/, "txt")), "a cat\n")
         }
         assert.lengthOf(yield* list(folder), 20)
-      }).pipe(Effect.provide(ImageStore.layer.pipe(Layer.provide(noLinks))))
+      }).pipe(Effect.provide(Layer.fresh(ImageStore.layer).pipe(Layer.provide(noLinks))))
+    ))
+})
+
+describe("ImageStore.together", () => {
+  const syncs: Array<string> = []
+  const counting = Layer.effect(
+    FileSystem.FileSystem,
+    Effect.map(FileSystem.FileSystem, (fs) => ({
+      ...fs,
+      open: (...[path, options]: Parameters<typeof fs.open>) =>
+        Effect.map(fs.open(path, options), (file) => {
+          const told = Effect.sync(() => syncs.push(path.replace(/^.*\.partial$/, "file")))
+          return Object.create(file, { sync: { value: Effect.andThen(file.sync, told) } })
+        })
+    }))
+  ).pipe(Layer.provideMerge(platform))
+
+  it.effect("syncs each file, and each folder once, also when a save fails; one save by itself at once", () =>
+    inTemporaryFolder((folder) =>
+      Effect.gen(function*() {
+        const { replace, save, together } = yield* ImageStore
+        const synced = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+          Effect.andThen(Effect.andThen(Effect.sync(() => syncs.splice(0)), effect), Effect.sync(() => syncs.splice(0)))
+        const dir = `${folder}/2026-02-03`
+        const dated = file(folder, { directory: "2026-02-03" })
+        assert.deepStrictEqual(yield* synced(save(dated)), ["file", dir, folder])
+        assert.deepStrictEqual(yield* synced(save(dated)), ["file", dir])
+        const three = Effect.andThen(Effect.andThen(save(dated), save(dated)), save(file(folder)))
+        assert.deepStrictEqual(yield* synced(together(three)), ["file", "file", "file", dir, folder])
+        const failing = Effect.ignore(together(Effect.andThen(save(dated), save(file(folder, { name: "../7" })))))
+        assert.deepStrictEqual(yield* synced(failing), ["file", dir])
+        assert.deepStrictEqual(yield* synced(replace({ folder, name: "params.txt" }, "a cat")), [])
+      }).pipe(Effect.provide(Layer.fresh(ImageStore.layer).pipe(Layer.provide(counting))))
     ))
 })
 
