@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Worker } from "node:worker_threads"
-import { inTurns, type Lane, type Parts, type Work, WorkPlace } from "./Work.ts"
+import { inTurns, joining, type Lane, type Work, WorkPlace } from "./Work.ts"
 import * as WorkerCalls from "./WorkerCalls.ts"
 
 /** To the thread: call a function of a module. */
@@ -46,9 +46,10 @@ export const layer: Layer.Layer<never> = Layer.effect(
         args: Args
       ): Effect.Effect<A> =>
         Effect.gen(function*() {
+          const copies: Array<ArrayBuffer> = []
           const sent: Array<unknown> = []
-          for (const arg of args) sent.push(yield* shareable(arg))
-          return yield* threadOf(lane).ask<A>({ module, name: parts.name, args: sent })
+          for (const arg of args) sent.push(yield* copied(arg, copies))
+          return yield* threadOf(lane).ask<A>({ module, name: parts.name, args: sent }, copies)
         })
     }
   })
@@ -56,7 +57,10 @@ export const layer: Layer.Layer<never> = Layer.effect(
 
 interface Thread {
   readonly isAlive: () => boolean
-  readonly ask: <A>(request: Pick<Request, "args" | "module" | "name">) => Effect.Effect<A>
+  readonly ask: <A>(
+    request: Pick<Request, "args" | "module" | "name">,
+    handedOver: ReadonlyArray<ArrayBuffer>
+  ) => Effect.Effect<A>
   readonly end: Effect.Effect<void>
 }
 
@@ -70,46 +74,45 @@ const startThread = (): Thread => {
   return {
     isAlive: calls.isAlive,
     end: calls.end,
-    ask: <A>(request: Pick<Request, "args" | "module" | "name">) =>
+    ask: <A>(request: Pick<Request, "args" | "module" | "name">, handedOver: ReadonlyArray<ArrayBuffer>) =>
       Effect.suspend(() => {
         const cancelled = new Int32Array(new SharedArrayBuffer(4))
         return Effect.flatMap(
-          calls.ask<Answer<A>>((id) => ({ id, cancelled, ...request }), () => void Atomics.store(cancelled, 0, 1)),
+          calls.ask<Answer<A>>(
+            (id) => ({ id, cancelled, ...request }),
+            () => void Atomics.store(cancelled, 0, 1),
+            handedOver
+          ),
           (answer) => "failure" in answer ? Effect.die(new Error(answer.failure)) : Effect.succeed(answer.value)
         )
       })
   }
 }
 
-/** Bytes that are copied at a time, in about a millisecond. */
-const copiedAtOnce = 4 * 2 ** 20
+/** Bytes from which on an array is copied in turns: a message would copy it without a pause. */
+const large = 2 ** 20
 
-// Large arrays of bytes and of single numbers move to memory that both threads see, in turns; a message would copy them
-// without a pause.
-const shareable = (value: unknown): Effect.Effect<unknown> =>
+// Large arrays of bytes and of single numbers are copied in turns, and the copies handed over. Others, and what both
+// threads see, are left to the message.
+const copied = (value: unknown, copies: Array<ArrayBuffer>): Effect.Effect<unknown> =>
   value instanceof Uint8Array || value instanceof Float32Array
-    ? value.byteLength <= copiedAtOnce || value.buffer instanceof SharedArrayBuffer
+    ? value.byteLength < large || value.buffer instanceof SharedArrayBuffer
       ? Effect.succeed(value)
-      : inTurns(() => sharing(value))
+      : Effect.map(inTurns(() => joining([bytesOf(value)])), ({ buffer }) => {
+        copies.push(buffer)
+        return value instanceof Float32Array ? new Float32Array(buffer) : new Uint8Array(buffer)
+      })
     : Array.isArray(value)
-    ? Effect.forEach(value, shareable)
+    ? Effect.forEach(value, (item) => copied(item, copies))
     : typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
     ? Effect.map(
       Effect.forEach(
         Object.entries(value),
-        ([key, field]) => Effect.map(shareable(field), (sent) => [key, sent] as const)
+        ([key, field]) => Effect.map(copied(field, copies), (sent) => [key, sent] as const)
       ),
       (fields) => Object.fromEntries(fields)
     )
     : Effect.succeed(value)
 
-function* sharing(values: Float32Array | Uint8Array): Parts<Float32Array | Uint8Array> {
-  const shared = new SharedArrayBuffer(values.byteLength)
-  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
-  const copy = new Uint8Array(shared)
-  for (let from = 0; from < bytes.length; from += copiedAtOnce) {
-    copy.set(bytes.subarray(from, from + copiedAtOnce), from)
-    yield
-  }
-  return values instanceof Float32Array ? new Float32Array(shared) : copy
-}
+const bytesOf = ({ buffer, byteLength, byteOffset }: Float32Array | Uint8Array): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength)

@@ -13,10 +13,14 @@ interface Numbered {
 
 export interface WorkerCalls<in Request extends Numbered, out E> {
   readonly isAlive: () => boolean
-  /** Sends the request that `write` makes for a number, and awaits its reply. Interruption calls `interrupted`. */
+  /**
+   * Sends the request that `write` makes for a number, and awaits its reply. Interruption calls `interrupted`. Memory
+   * in `handedOver` becomes the thread's.
+   */
   readonly ask: <Reply extends Numbered>(
     write: (id: number) => Request,
-    interrupted?: () => void
+    interrupted?: () => void,
+    handedOver?: ReadonlyArray<ArrayBuffer>
   ) => Effect.Effect<Reply, E>
   /** Ends the thread. */
   readonly end: Effect.Effect<void>
@@ -46,7 +50,11 @@ export const make = <Request extends Numbered, E>(
   worker.unref()
   return {
     isAlive: () => death === undefined,
-    ask: <Reply extends Numbered>(write: (id: number) => Request, interrupted?: () => void) =>
+    ask: <Reply extends Numbered>(
+      write: (id: number) => Request,
+      interrupted?: () => void,
+      handedOver: ReadonlyArray<ArrayBuffer> = []
+    ) =>
       Effect.callback<Reply, E>((resume) => {
         if (death !== undefined) return resume(died(death))
         const id = ++asked
@@ -59,7 +67,7 @@ export const make = <Request extends Numbered, E>(
         waiting.set(id, resume)
         worker.ref()
         worker.on("message", listen)
-        worker.postMessage(write(id))
+        worker.postMessage(write(id), handedOver)
         return Effect.sync(() => {
           worker.off("message", listen)
           settled(id)

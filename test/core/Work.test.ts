@@ -69,3 +69,14 @@ describe("away", () => {
       assert.deepStrictEqual(asked, ["count"])
     }))
 })
+
+describe("joining", () => {
+  it("copies parts of any size one after the other, a little at a time", () => {
+    const parts = [3, 0, 2 ** 18, 2 ** 19 + 1].map((length, n) => new Uint8Array(length).fill(n + 1))
+    const work = Work.joining(parts)
+    assert.isFalse(work.next().done)
+    const joined = Work.atOnce(work)
+    assert.isTrue(Buffer.concat(parts).equals(joined))
+    assert.strictEqual(joined.buffer.byteLength, joined.length)
+  })
+})

@@ -27,7 +27,7 @@ const works = new URL("./works.ts", import.meta.url).href
 layer(WorkThreads.layer)("a thread for long work", (it) => {
   it.effect("gives what the work gives here, and leaves its arguments as they were", () =>
     Effect.gen(function*() {
-      // Small enough for a message, and large enough for shared memory.
+      // Small enough for a message, and large enough for a copy that is handed over.
       for (const image of [noise(300, 200), noise(1500, 950)]) {
         const before = Uint8Array.from(image.data)
         const made = yield* resizing(image, 351, 250, "lanczos")

@@ -87,7 +87,7 @@ function* joined(parts: Array<Uint8Array>, length: number): Parts<Uint8Array> {
     at += part.length
     // It is not held twice.
     parts[i] = nothing
-    if (i % 16 === 15) yield
+    if (i % 4 === 3) yield
   }
   return whole
 }
