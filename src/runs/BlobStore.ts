@@ -4,14 +4,31 @@
  * Equal bytes are kept once. `RunRecord` names the blobs that a run needs; what no run names any more is swept.
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { createHash } from "node:crypto"
 import { readableError } from "../core/readableError.ts"
+import { inTurns, type Parts } from "../core/Work.ts"
 import type { BlobHash } from "./RunRecord.ts"
 
 /** The name of bytes: their SHA-256 in hexadecimal. */
 export const hashOf = (bytes: Uint8Array): BlobHash => createHash("sha256").update(bytes).digest("hex")
+
+/** Bytes that are hashed at a time, in less than a millisecond. */
+const hashedAtOnce = 2 ** 20
+
+/** The same, in turns with other fibers. */
+export const hashing = (bytes: Uint8Array): Effect.Effect<BlobHash> =>
+  bytes.length <= hashedAtOnce ? Effect.sync(() => hashOf(bytes)) : inTurns(() => hashInParts(bytes))
+
+function* hashInParts(bytes: Uint8Array): Parts<BlobHash> {
+  const hash = createHash("sha256")
+  for (let from = 0; from < bytes.length; from += hashedAtOnce) {
+    hash.update(bytes.subarray(from, from + hashedAtOnce))
+    yield
+  }
+  return hash.digest("hex")
+}
 
 /** Milliseconds after its last `put` for which a blob is not swept. */
 export const sweepAfter = 3_600_000

@@ -15,7 +15,7 @@ import { atomicWrites, cleaning } from "../core/atomicWrites.ts"
 import { makeFolder } from "../core/makeFolder.ts"
 import * as ProcessIdentity from "../core/ProcessIdentity.ts"
 import { reasonOf } from "../core/WriteFailure.ts"
-import { BlobError, BlobMissing, BlobStore, hashOf, sweepAfter } from "./BlobStore.ts"
+import { BlobError, BlobMissing, BlobStore, hashing, sweepAfter } from "./BlobStore.ts"
 import * as MemoryBlobStore from "./MemoryBlobStore.ts"
 import type { BlobHash } from "./RunRecord.ts"
 
@@ -72,7 +72,7 @@ const make = Effect.fnUntraced(function*({ fleeting = "memory", folder }: Folder
   // What is there already is not swept for a while. False if it is not there, or damaged.
   const renew = Effect.fnUntraced(function*(hash: BlobHash) {
     const found = yield* read(hash)
-    if (Option.isNone(found) || hashOf(found.value) !== hash) return false
+    if (Option.isNone(found) || (yield* hashing(found.value)) !== hash) return false
     const now = new Date(yield* Clock.currentTimeMillis)
     return yield* fs.utimes(fileOf(hash), now, now).pipe(
       Effect.as(true),
@@ -82,7 +82,7 @@ const make = Effect.fnUntraced(function*({ fleeting = "memory", folder }: Folder
 
   const write = Effect.fnUntraced(
     function*(bytes: Uint8Array) {
-      const hash = hashOf(bytes)
+      const hash = yield* hashing(bytes)
       const dir = dirOf(hash)
       yield* makeReady(dir)
       if (!(yield* renew(hash))) {
@@ -98,7 +98,7 @@ const make = Effect.fnUntraced(function*({ fleeting = "memory", folder }: Folder
   const readChecked = Effect.fnUntraced(function*(hash: BlobHash) {
     const found = yield* Effect.mapError(read(hash), failing("read"))
     if (Option.isNone(found)) return yield* new BlobMissing({ hash })
-    if (hashOf(found.value) === hash) return found.value
+    if ((yield* hashing(found.value)) === hash) return found.value
     const reason = `${fileOf(hash)} is damaged: restore it from a backup, or remove it`
     return yield* new BlobError({ action: "read", where: root, reason })
   })

@@ -4,20 +4,21 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { BlobMissing, BlobStore, hashOf, sweepAfter } from "./BlobStore.ts"
+import { inTurns, joining } from "../core/Work.ts"
+import { BlobMissing, BlobStore, hashing, sweepAfter } from "./BlobStore.ts"
 import type { BlobHash } from "./RunRecord.ts"
 
 /** An empty store. It never fails but for blobs that it does not hold. */
 export const make = Effect.sync(() => {
   const kept = new Map<BlobHash, { readonly bytes: Uint8Array; readonly putAt: number }>()
   return BlobStore.of({
-    put: (bytes) =>
-      Effect.map(Clock.currentTimeMillis, (putAt) => {
-        const hash = hashOf(bytes)
-        // A copy: what is put may be part of a larger buffer, or be written to later.
-        kept.set(hash, { bytes: kept.get(hash)?.bytes ?? bytes.slice(), putAt })
-        return hash
-      }),
+    put: Effect.fnUntraced(function*(bytes) {
+      const hash = yield* hashing(bytes)
+      // A copy: what is put may be part of a larger buffer, or be written to later.
+      const copy = kept.get(hash)?.bytes ?? (yield* inTurns(() => joining([bytes])))
+      kept.set(hash, { bytes: copy, putAt: yield* Clock.currentTimeMillis })
+      return hash
+    }),
     get: (hash) =>
       Effect.suspend(() => {
         const found = kept.get(hash)

@@ -14,7 +14,7 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { readableError } from "../core/readableError.ts"
-import { BlobError, BlobMissing, BlobStore, hashOf, sweepAfter } from "./BlobStore.ts"
+import { BlobError, BlobMissing, BlobStore, hashing, sweepAfter } from "./BlobStore.ts"
 import * as MemoryBlobStore from "./MemoryBlobStore.ts"
 import type { BlobHash } from "./RunRecord.ts"
 
@@ -100,12 +100,13 @@ const make = Effect.fnUntraced(function*(options: S3Options) {
     body: Uint8Array | undefined
   ) {
     const url = `${where}${address}`
+    const hash = yield* hashing(body ?? new Uint8Array())
     const signed = yield* Effect.tryPromise({
       try: () =>
         new AwsV4Signer({
           method,
           url,
-          headers: { "x-amz-content-sha256": hashOf(body ?? new Uint8Array()) },
+          headers: { "x-amz-content-sha256": hash },
           service: "s3",
           region,
           accessKeyId: options.accessKeyId,
@@ -166,7 +167,7 @@ const make = Effect.fnUntraced(function*(options: S3Options) {
   const read = Effect.fnUntraced(function*(hash: BlobHash) {
     const { bytes, status } = yield* Effect.mapError(send("GET", addressOf(hash), undefined), failing("read"))
     if (status === 404) return yield* new BlobMissing({ hash })
-    if (hashOf(bytes) === hash) return bytes
+    if ((yield* hashing(bytes)) === hash) return bytes
     const reason = `the object ${prefix}${hash.slice(0, 2)}/${hash} is damaged: restore it from a backup, or remove it`
     return yield* new BlobError({ action: "read", where, reason })
   })
@@ -198,7 +199,7 @@ const make = Effect.fnUntraced(function*(options: S3Options) {
   return BlobStore.of({
     put: Effect.fnUntraced(function*(bytes, given) {
       if (given?.fleeting === true && fleeting === "memory") return yield* memory.put(bytes)
-      const hash = hashOf(bytes)
+      const hash = yield* hashing(bytes)
       yield* Effect.mapError(send("PUT", addressOf(hash), bytes), failing("write"))
       return hash
     }),
