@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import { promisify } from "node:util"
 import { constants, crc32, deflate, deflateSync, inflateSync } from "node:zlib"
 import type { Raster } from "../core/Raster.ts"
-import { atOnce, away, type Parts } from "../core/Work.ts"
+import { atOnce, away, inTurns, joining, type Parts } from "../core/Work.ts"
 import * as JsonInfotext from "../processing/JsonInfotext.ts"
 import * as Exif from "./Exif.ts"
 import { byLines, samplesOf } from "./Parts.ts"
@@ -24,6 +24,9 @@ export interface PngChunk {
 
 const signature = Uint8Array.of(0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A)
 const keyword = "parameters"
+
+/** Where the first chunk of every file ends, its header (section 11.2.1). */
+const headerEnd = signature.length + 25
 
 /** Texts that prompts are read from. */
 const sources: ReadonlySet<string> = new Set([keyword, "Description", "Comment", ...JsonInfotext.keywords])
@@ -129,26 +132,15 @@ const holdsInfotext = ({ data, type }: PngChunk): boolean => {
 
 /**
  * A PNG file with these texts in it as well, by their keywords, before the pixels. A keyword that is not one of PNG's
- * (1 to 79 characters of Latin-1) is left out. Throws when the file is damaged.
+ * (1 to 79 characters of Latin-1) is left out. The file is one that was written here, and not checked.
  */
-export const withTexts = (png: Uint8Array, texts: Readonly<Record<string, string>>): Uint8Array => {
-  const [header, ...others] = chunks(png)
-  if (header === undefined) throw new Error("the file ends before the image")
-  const added = Object.entries(texts).flatMap(([keyword, text]) =>
-    /^[ -~\u00A1-\u00FF]{1,79}$/.test(keyword) ? [textChunk(text, keyword)] : []
-  )
-  return new Uint8Array(
-    Buffer.concat([png.subarray(0, header.end), ...added, ...others.map(({ end, start }) => png.subarray(start, end))])
-  )
-}
-
-/** The same, away from the main thread for large files. */
 export const addingTexts = (png: Uint8Array, texts: Readonly<Record<string, string>>): Effect.Effect<Uint8Array> =>
-  away({ module: import.meta.url, parts: textsWork }, [png, texts], png.length / 8)
-
-export function* textsWork(png: Uint8Array, texts: Readonly<Record<string, string>>): Parts<Uint8Array> {
-  return withTexts(png, texts)
-}
+  inTurns(() => {
+    const added = Object.entries(texts).flatMap(([keyword, text]) =>
+      /^[ -~\u00A1-\u00FF]{1,79}$/.test(keyword) ? [textChunk(text, keyword)] : []
+    )
+    return joining([png.subarray(0, headerEnd), ...added, png.subarray(headerEnd)])
+  })
 
 /** A PNG file of these pixels, without texts. Equal pixels give equal bytes. */
 export const encoding = Effect.fnUntraced(function*(raster: Raster) {

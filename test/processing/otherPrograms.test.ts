@@ -74,7 +74,7 @@ describe("images of other programs", () => {
 
 // An image with these texts, as its program writes them.
 const imageWith = (texts: Readonly<Record<string, string>>) =>
-  Effect.map(Png.encoding(filled({ width: 8, height: 8 }, 3)), (png) => Png.withTexts(png, texts))
+  Effect.flatMap(Png.encoding(filled({ width: 8, height: 8 }, 3)), (png) => Png.addingTexts(png, texts))
 
 const xmpOf = (json: string) =>
   `<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description rdf:about=""><xmp:CreatorTool>Draw Things` +
