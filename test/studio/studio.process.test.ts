@@ -627,10 +627,16 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
 
       await forever.press("Enter")
       assert.strictEqual(await forever.getAttribute("aria-pressed"), "false")
+      // A run may have been submitted just before.
+      const count = await page.waitForFunction(async () => {
+        const { runs } = await (await fetch("v1/runs?limit=100")).json()
+        return runs.every(({ status }: { status: { _tag: string } }) => status._tag === "Done") && runs.length
+      })
+      await page.waitForFunction(
+        (count) => document.querySelectorAll(".thumb").length === count,
+        await count.jsonValue()
+      )
       await page.getByRole("region", { name: "Latest images" }).waitFor()
-      const ended = await page.evaluate(async () => (await (await fetch("v1/runs?limit=100")).json()).runs)
-      assert.isTrue(ended.every(({ status }: { status: { _tag: string } }) => status._tag === "Done"))
-      await page.waitForFunction((count) => document.querySelectorAll(".thumb").length === count, ended.length)
     }, { permissions: ["notifications"] }))
 
   it.effect("can be used over a slow network, and shows what is made now", () =>
