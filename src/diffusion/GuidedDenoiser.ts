@@ -63,6 +63,8 @@ export interface GuidedDenoiserOptions<E> {
   readonly deepReuse?: networkRows.NetworkRowsOptions["deepReuse"]
   /** Fraction of the tokens that are merged; none when left out. */
   readonly tokenMerging?: number | undefined
+  /** Most runs whose calls are made as one; 1 when left out. */
+  readonly runsPerCall?: number | undefined
 }
 
 /** A denoiser, and the latest of what it gave: nothing before its first call. */
@@ -106,7 +108,8 @@ export const make: <E>(
         controls: options.controls,
         tiles: options.tiles,
         deepReuse: options.deepReuse,
-        tokenMerging: options.tokenMerging
+        tokenMerging: options.tokenMerging,
+        runsPerCall: options.runsPerCall
       })
     const together = negative !== undefined && areAlike(parts[0], negative)
 

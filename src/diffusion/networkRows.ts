@@ -54,6 +54,8 @@ export interface NetworkRowsOptions {
   readonly deepReuse?: DeepReuse | undefined
   /** Fraction of the tokens that are merged; none when left out. */
   readonly tokenMerging?: number | undefined
+  /** Most runs whose calls are made as one; 1 when left out. */
+  readonly runsPerCall?: number | undefined
 }
 
 /** DeepCache: of `every` calls in a row one computes the deep layers, from the call `from` on. */
@@ -107,9 +109,10 @@ const tilePlan = ({ seamless, shape, tiles }: CallOptions): latentTiles.TilePlan
 
 // The call of the network, and its buffers.
 const open = Effect.fnUntraced(function*(options: NetworkRowsOptions, keepsDeep = false) {
-  const { batch, members, model, tokenMerging } = options
+  const { batch, members, model, runsPerCall, tokenMerging } = options
   const shape = { ...callShape(options), batch: batch * members.length }
-  return yield* model.denoising({ ...shape, keepsDeep, tokenMerging, rowsAtOnce: yield* rowsThatFit(model, shape) })
+  const rowsAtOnce = yield* rowsThatFit(model, shape)
+  return yield* model.denoising({ ...shape, keepsDeep, tokenMerging, runsPerCall, rowsAtOnce })
 })
 
 const makeWhole = Effect.fnUntraced(function*(options: NetworkRowsOptions) {

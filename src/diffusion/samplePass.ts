@@ -308,6 +308,7 @@ const denoiserOf = Effect.fnUntraced(function*(
       from: opts.deepcache_start * calls
     },
     tokenMerging: tokenMergingOf(processing, opts)[options.stepsBefore === undefined ? "first" : "second"],
+    runsPerCall: opts.runs_per_call,
     source: options.source,
     controls: options.controls.map(({ image, scales, unit }) => ({
       image,

@@ -116,12 +116,14 @@ export interface LoadedModel extends ModelInfo, Autoencoder {
    * Buffers and call for `batch` latents; freed with the scope. They go through the network `rowsAtOnce` at a time
    * where it is given, all at once without it. With `keepsDeep` its runs may reuse the network's deep layers.
    * `tokenMerging` is the fraction of tokens that are merged on the finest level with attention among pixels.
+   * `runsPerCall`, 1 when left out, is how many runs' calls may be made as one at most.
    */
   readonly denoising: (
     shape: DenoisingShape & {
       readonly rowsAtOnce?: number | undefined
       readonly keepsDeep?: boolean | undefined
       readonly tokenMerging?: number | undefined
+      readonly runsPerCall?: number | undefined
     }
   ) => Effect.Effect<DenoisingCall, NetworkError, Scope.Scope>
   /** Absent where nothing is known. */

@@ -25,6 +25,8 @@ import { InferenceError, NetworkLoadError, NetworkThreadDied } from "../model/Mo
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import type { GraphFile, GraphOptions } from "./graph/Graph.ts"
 import { int8In } from "./int8Files.ts"
+import { type Joining, joiningsOf } from "./joinings.ts"
+import * as jointCalls from "./jointCalls.ts"
 import * as metrics from "./metrics.ts"
 import type { Command, NetworkInfo, Reply, Request, Sessions, SharedTensor } from "./networkProtocol.ts"
 import { spawn as spawnWorker } from "./networkWorker.ts"
@@ -48,6 +50,8 @@ export interface Network extends NetworkInfo {
        * have attention among pixels.
        */
       readonly tokenMerging?: number | undefined
+      /** Which calls it may be made together with; none when left out. */
+      readonly joint?: JointOptions | undefined
     }
   ) => Effect.Effect<NetworkCall, InferenceError | NetworkThreadDied, Scope.Scope>
   /** Runs the network once on buffers: `bind` and its `run`, with one message to the thread. */
@@ -59,6 +63,14 @@ export interface Network extends NetworkInfo {
   readonly estimate: (
     inputs: Readonly<Record<string, ReadonlyArray<number>>>
   ) => Effect.Effect<MemoryEstimate | undefined, InferenceError | NetworkThreadDied>
+}
+
+/** How a call may be made together with others, see `jointCalls`. One that keeps deep layers is made alone. */
+export interface JointOptions {
+  /** Most calls, with this one, that are made as one. */
+  readonly most: number
+  /** The input that has a row for each of the call's rows. */
+  readonly leader: string
 }
 
 /** Buffers by the names of a network's inputs and outputs. */
@@ -149,6 +161,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
   const { dataDir, device, lowvram, maxMemory, threads } = yield* CommandOptions
   const cache = dataDir === undefined || device !== "cpu" ? undefined : cacheIn(dataDir)
   const int8Cache = dataDir === undefined ? undefined : int8In(dataDir)
+  const scope = yield* Effect.scope
   const countSessions = yield* metrics.sessions
   const foreground: Lane = { turn: yield* Semaphore.make(1), threads, thread: undefined }
   const background: Lane = { turn: yield* Semaphore.make(1), threads: 1, thread: undefined }
@@ -243,15 +256,49 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
     const refused = (refusal: Refused) => refusal.failed === "load" ? unloaded(refusal) : failed(refusal)
     const inTurn = (command: Command) => Effect.asVoid(metrics.inTurn(lane.turn, ask(on, command, refused)))
 
-    const bind: Network["bind"] = Effect.fnUntraced(function*(tensors) {
+    // Where calls of the same form meet.
+    const meetings = new Map<string, jointCalls.Meeting<CallError>>()
+    const meetingOf = (key: string) => {
+      const found = meetings.get(key)
+      if (found !== undefined) return found
+      if (meetings.size >= mostMeetings) {
+        for (const [other, meeting] of meetings) if (meeting.size() === 0) meetings.delete(other)
+      }
+      const timed = (command: Command) => metrics.inTurn(lane.turn, jointCalls.timed(ask(on, command, refused)))
+      const meeting = jointCalls.make<CallError>({
+        scope,
+        alone: (call) => Effect.map(timed({ op: "run", call }), ([, ms]) => ms),
+        together: (calls) =>
+          Effect.flatMap(
+            timed({ op: "runJoint", calls }),
+            ([{ value }, ms]) => value === 0 ? Effect.undefined : Effect.as(metrics.madeJointly(calls.length), ms)
+          )
+      })
+      meetings.set(key, meeting)
+      return meeting
+    }
+
+    const bind: Network["bind"] = Effect.fnUntraced(function*({ joint, ...tensors }) {
+      const { inputs, keepsDeep = false, tokenMerging = 0 } = tensors
+      const joinings = joint === undefined || joint.most < 2 || keepsDeep
+        ? undefined
+        : joiningsOf(info.inputs, inputs, joint.leader)
       const { value: call } = yield* Effect.acquireRelease(
-        ask(on, { op: "bind", network, ...tensors }, failed),
+        ask(on, { op: "bind", network, ...tensors, joinings }, failed),
         ({ value }) => on.isAlive() ? Effect.ignore(ask(on, { op: "unbind", call: value }, failed)) : Effect.void
       )
-      return {
-        run: inTurn({ op: "run", call, reusesDeep: false }),
+      const alone: NetworkCall = {
+        run: inTurn({ op: "run", call }),
         runShallow: inTurn({ op: "run", call, reusesDeep: true })
       }
+      if (joint === undefined || joinings === undefined) return alone
+      const run = yield* meetingOf(formOf(inputs, joinings, tokenMerging)).join({
+        call,
+        most: joint.most,
+        rows: inputs[joint.leader]?.dims[0] ?? 1,
+        same: Object.entries(inputs).flatMap(([name, { data }]) => joinings[name] === "same" ? [data] : [])
+      })
+      return { ...alone, run }
     })
 
     const runOnce: Network["runOnce"] = (tensors) => inTurn({ op: "runOnce", network, ...tensors })
@@ -266,6 +313,25 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
 
   return Networks.of({ open, graphs, optimise })
 })
+
+type CallError = InferenceError | NetworkLoadError | NetworkThreadDied
+
+/** Forms of calls whose times a network remembers. */
+const mostMeetings = 256
+
+// What calls have in common that can be made as one.
+const formOf = (
+  inputs: Tensors["inputs"],
+  joinings: Readonly<Record<string, Joining>>,
+  tokenMerging: number
+): string =>
+  JSON.stringify([
+    tokenMerging,
+    ...Object.entries(inputs).map(([name, { dims, type }]) => {
+      const joining = joinings[name]
+      return [name, type, joining, joining === "rows" ? dims.slice(1) : joining === "each" ? [] : dims]
+    })
+  ])
 
 // Calls that wait for each other.
 interface Lane {

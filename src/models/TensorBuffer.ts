@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { readFloat16, writeFloat16 } from "../core/float16.ts"
 import type { InferenceError, NetworkThreadDied } from "../model/ModelError.ts"
-import type { Network, NetworkCall, SharedTensor, TensorType } from "./Networks.ts"
+import type { JointOptions, Network, NetworkCall, SharedTensor, TensorType } from "./Networks.ts"
 
 const isTensorType = (type: string): type is TensorType =>
   type === "float32" || type === "float16" || type === "int32" || type === "int64"
@@ -103,6 +103,8 @@ export interface Bound {
   readonly keepsDeep?: boolean | undefined
   /** Fraction of the tokens that are merged, see `Network.bind`. */
   readonly tokenMerging?: number | undefined
+  /** Which calls it may be made together with, see `Network.bind`. */
+  readonly joint?: JointOptions | undefined
 }
 
 /**
@@ -118,7 +120,7 @@ export const bind = Effect.fnUntraced(function*(
 })
 
 /** Runs a network once. */
-export const run = (network: Network, bound: Omit<Bound, "keepsDeep" | "tokenMerging">): NetworkCall["run"] =>
+export const run = (network: Network, bound: Pick<Bound, "inputs" | "outputs">): NetworkCall["run"] =>
   filled(bound, network.runOnce(tensorsOf(bound)))
 
 // A run between pushing and pulling.

@@ -45,6 +45,14 @@ const wait = Metric.histogram("serena_network_wait_seconds", {
   boundaries: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300]
 })
 
+const joint = Metric.counter("serena_network_joint_calls_total", {
+  description: "Network calls of several runs that were made as one",
+  incremental: true
+})
+
+/** Counts calls that were made as one. */
+export const madeJointly = (calls: number): Effect.Effect<void> => Metric.update(joint, calls)
+
 /** Makes a call in its turn, and measures how long it waited. */
 export const inTurn = <A, E, R>(turn: Semaphore.Semaphore, call: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.flatMap(Effect.context<never>(), (context) => {

@@ -84,7 +84,7 @@ const dimsOf = (
 })
 
 const denoising = (denoiser: Denoiser): LoadedModel["denoising"] =>
-  Effect.fnUntraced(function*({ keepsDeep, rowsAtOnce, tokenMerging, ...shape }) {
+  Effect.fnUntraced(function*({ keepsDeep, rowsAtOnce, runsPerCall = 1, tokenMerging, ...shape }) {
     const { batch: fixed, network, type } = yield* denoiser.variants(shape.seamless, denoiser.controls !== undefined)
     const { channels, height, width } = shape
     const each = fixed ?? Math.min(rowsAtOnce ?? shape.batch, shape.batch)
@@ -113,7 +113,9 @@ const denoising = (denoiser: Denoiser): LoadedModel["denoising"] =>
           inputs: { ...inputs, ...strengths, ...control?.residuals },
           outputs: { out_sample: TensorBuffer.rows(prediction, from, to) },
           keepsDeep,
-          tokenMerging
+          tokenMerging,
+          // Where memory is short, or the network has a fixed batch, its calls are made alone.
+          joint: fixed !== undefined || each < batch ? undefined : { most: runsPerCall, leader: "sample" }
         })
         const controlled = (run: NetworkCall["run"]) => control === undefined ? run : Effect.andThen(control.run, run)
         return { run: controlled(run), runShallow: controlled(runShallow), timestep }

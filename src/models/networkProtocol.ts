@@ -3,6 +3,7 @@
  */
 import type { MemoryEstimate } from "../model/LoadedModel.ts"
 import type { GraphFile } from "./graph/Graph.ts"
+import type { Joining } from "./joinings.ts"
 
 /** The number types of the networks' inputs and outputs that Serena writes or reads. */
 export type TensorType = "float32" | "float16" | "int32" | "int64"
@@ -56,6 +57,8 @@ export interface Bound {
   readonly keepsDeep?: boolean | undefined
   /** Fraction of the tokens that are merged: the network must have attention that `tokenMerging.find` finds. */
   readonly tokenMerging?: number | undefined
+  /** How its inputs are joined with those of other calls; absent for one that is made alone. */
+  readonly joinings?: Readonly<Record<string, Joining>> | undefined
 }
 
 export type Command =
@@ -67,6 +70,11 @@ export type Command =
   | { readonly op: "unbind"; readonly call: number }
   /** `reusesDeep` computes the outer layers only, from what the latest run without it left of the deep ones. */
   | { readonly op: "run"; readonly call: number; readonly reusesDeep?: boolean | undefined }
+  /**
+   * Makes calls that say how they are joined as one. The value is 0 where there is no memory for that, and nothing was
+   * run.
+   */
+  | { readonly op: "runJoint"; readonly calls: ReadonlyArray<number> }
   /** `bind`, `run` and `unbind` in one. */
   | { readonly op: "runOnce" } & Bound
   /** What a call with inputs of these sizes would take, in the form that would run it. */

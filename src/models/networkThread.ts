@@ -18,6 +18,7 @@ import { available, held } from "./availableMemory.ts"
 import { Graph } from "./graph/Graph.ts"
 import { add, real, single } from "./graph/operators.ts"
 import { int8Graph, int8Outline } from "./int8.ts"
+import * as joinings from "./joinings.ts"
 import { loadProblem } from "./loadProblem.ts"
 import type {
   Bound,
@@ -87,6 +88,7 @@ interface Measured {
 }
 
 interface Call {
+  readonly bound: Bound
   readonly network: Network
   readonly form: Form
   /** Values of its images or latents. */
@@ -100,8 +102,20 @@ interface Call {
   readonly ran: WeakSet<InferenceSession>
 }
 
+/** Several calls as one: what it reads is copied from theirs, and what it gives to theirs. */
+interface Joint {
+  readonly numbers: ReadonlyArray<number>
+  readonly call: Call
+  readonly before: ReadonlyArray<Copy>
+  readonly after: ReadonlyArray<Copy>
+}
+
+type Copy = () => void
+
 const networks = new Map<number, Network>()
 const calls = new Map<number, Call>()
+/** Calls that were made together, by their numbers. */
+const joints = new Map<string, Joint>()
 let opened = 0
 let sessions = 0
 
@@ -553,7 +567,8 @@ const compute = async (call: Call, session: InferenceSession): Promise<void> => 
   }
 }
 
-const bind = ({ inputs, keepsDeep, network: number, outputs, tokenMerging: ratio = 0 }: Bound): Call => {
+const bind = (bound: Bound): Call => {
+  const { inputs, keepsDeep, network: number, outputs, tokenMerging: ratio = 0 } = bound
   const network = known(networks, number)
   const sizes = Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims]))
   const places = ratio > 0 ? placesFor(network, sizes, ratio) : undefined
@@ -561,6 +576,7 @@ const bind = ({ inputs, keepsDeep, network: number, outputs, tokenMerging: ratio
   const all = places === undefined ? found : mergingOf(found)
   const parts = keepsDeep === true ? partsOf(all) : undefined
   const call: Call = {
+    bound,
     network,
     form: parts?.deep ?? all,
     values: valuesOf(sizes),
@@ -595,6 +611,49 @@ const run = async (call: Call, reusesDeep?: boolean): Promise<void> => {
   if (grown > 0 && call.values > (form.measured?.values ?? 0)) {
     form.measured = { values: call.values, bytes: form.held }
   }
+}
+
+// Calls as one: the rows of theirs one after the other. Undefined where there is no memory for it.
+const jointOf = async (numbers: ReadonlyArray<number>): Promise<Joint | undefined> => {
+  const parts = numbers.map((number) => {
+    const { bound } = known(calls, number)
+    const leader = Object.keys(bound.inputs).find((name) => bound.joinings?.[name] === "rows")
+    return { bound, rows: leader === undefined ? 1 : bound.inputs[leader]?.dims[0] ?? 1 }
+  })
+  const [first] = parts
+  if (first === undefined) throw new Error("there are no calls to make together")
+  const before: Array<Copy> = []
+  const after: Array<Copy> = []
+  const joined = (kind: "inputs" | "outputs") =>
+    Object.fromEntries(
+      Object.entries(first.bound[kind]).map(([name, tensor]) => {
+        const others = parts.slice(1).flatMap(({ bound, rows }) => {
+          const tensor = bound[kind][name]
+          return tensor === undefined ? [] : [{ tensor, rows }]
+        })
+        const joining = kind === "outputs" ? "rows" : first.bound.joinings?.[name] ?? "same"
+        const all = joinings.join([{ tensor, rows: first.rows }, ...others], joining)
+        if (kind === "inputs") before.push(all.gather)
+        else after.push(all.scatter)
+        return [name, all.tensor]
+      })
+    )
+  const bound: Bound = { ...first.bound, inputs: joined("inputs"), outputs: joined("outputs") }
+  const sizes = Object.fromEntries(Object.entries(bound.inputs).map(([name, { dims }]) => [name, dims]))
+  const estimated = await estimate(known(networks, bound.network), sizes)
+  if (estimated !== undefined && estimated.needed > estimated.available) return undefined
+  return { numbers, call: bind(bound), before, after }
+}
+
+const runJoint = async (numbers: ReadonlyArray<number>): Promise<boolean> => {
+  const key = numbers.join(" ")
+  const joint = joints.get(key) ?? await jointOf(numbers)
+  if (joint === undefined) return false
+  joints.set(key, joint)
+  for (const copy of joint.before) copy()
+  await run(joint.call)
+  for (const copy of joint.after) copy()
+  return true
 }
 
 const tensors = (shared: Readonly<Record<string, SharedTensor>>): Record<string, Tensor> =>
@@ -639,12 +698,20 @@ const perform = async (
     case "unbind": {
       const call = known(calls, command.call)
       calls.delete(command.call)
+      for (const [key, joint] of joints) {
+        if (!joint.numbers.includes(command.call)) continue
+        joints.delete(key)
+        await unbind(joint.call)
+      }
       await unbind(call)
       return { value: 0 }
     }
     case "run": {
       await run(known(calls, command.call), command.reusesDeep)
       return { value: 0 }
+    }
+    case "runJoint": {
+      return { value: await runJoint(command.calls) ? 1 : 0 }
     }
     case "runOnce": {
       const call = bind(command)

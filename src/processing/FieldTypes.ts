@@ -1180,6 +1180,13 @@ export interface OptionsSnapshot {
    */
   readonly token_merging_ratio_hr: number
   /**
+   * Most runs of one model and size whose network calls are made as one, where that is faster; 1 is off. Pixels may
+   * differ by a level.
+   *
+   * Whole number, 1 to 8. Default: `1`.
+   */
+  readonly runs_per_call: number
+  /**
    * Whether the refiner takes over by sampling steps instead of by noise levels.
    *
    * Default: `false`.
@@ -1828,6 +1835,13 @@ export interface OptionsPatch {
    * Number, 0 to 0.9. Default: `0`.
    */
   readonly token_merging_ratio_hr?: number
+  /**
+   * Most runs of one model and size whose network calls are made as one, where that is faster; 1 is off. Pixels may
+   * differ by a level.
+   *
+   * Whole number, 1 to 8. Default: `1`.
+   */
+  readonly runs_per_call?: number
   /**
    * Whether the refiner takes over by sampling steps instead of by noise levels.
    *

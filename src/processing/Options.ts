@@ -60,6 +60,7 @@ const defaults: OptionsSnapshot = Object.freeze({
   token_merging_ratio: 0,
   token_merging_ratio_img2img: 0,
   token_merging_ratio_hr: 0,
+  runs_per_call: 1,
   refiner_switch_by_sample_steps: false,
   hires_fix_refiner_pass: "second pass",
   sdxl_crop_top: 0,

@@ -387,6 +387,15 @@ const fields = {
       infotext: "Token merging ratio hr"
     })
   ),
+  runs_per_call: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 8 })).pipe(
+    field({
+      title: "Runs per call",
+      description:
+        "Most runs of one model and size whose network calls are made as one, where that is faster; 1 is off. Pixels " +
+        "may differ by a level.",
+      group: "Sampling"
+    })
+  ),
   refiner_switch_by_sample_steps: Schema.Boolean.pipe(
     field({
       title: "Refiner by steps",

@@ -1,6 +1,6 @@
 /**
- * Executes queued runs in this process. As many as it has slots have its networks at once; meanwhile the next one is
- * prepared, and the images of those before are written (`NetworkOrder`).
+ * Executes queued runs in this process. As many as it has slots have its networks at once, or more where their calls
+ * are made as one; meanwhile the next one is prepared, and the images of those before are written (`NetworkOrder`).
  *
  * It takes a run from the `RunStore`, makes its images with `processImages`, and reports to the store what comes of it:
  * progress, images as their batches are finished, and the end. What others wish of the run comes from the store too. A
@@ -426,7 +426,7 @@ const execute = Effect.fnUntraced(function*(shell: Shell, run: RunRecord) {
       ? asked
       : { ...asked, override_settings: { ...asked.override_settings, ...savesNothing } }
     const opts: OptionsSnapshot = Options.patched(settings, processing.override_settings)
-    yield* execution.place.start(NetworkOrder.filesOf(processing, opts))
+    yield* execution.place.start(NetworkOrder.filesOf(processing, opts), NetworkOrder.companyOf(processing, opts))
     if (shell.maxRunSeconds > 0) {
       const late = Effect.suspend(() => interrupt(shell, execution))
       yield* Effect.forkChild(Effect.andThen(Effect.sleep(shell.maxRunSeconds * 1000), late))

@@ -6,6 +6,9 @@
  */
 export type Dim = number | string
 
+/** The name of a size that is 1, or as many as there are rows in a batch. */
+export const oneOrBatch = "steps"
+
 // A product of names, times a fraction.
 interface Monomial {
   readonly numerator: number

@@ -4,7 +4,7 @@
  */
 import type * as Onnx from "../onnx/Onnx.ts"
 import { typeNumber } from "../onnx/Onnx.ts"
-import { type Dim, over, shown, times } from "./Dim.ts"
+import { type Dim, oneOrBatch, over, shown, times } from "./Dim.ts"
 import type { Value } from "./Graph.ts"
 
 type Attributes = Readonly<Record<string, Onnx.Attribute>>
@@ -31,10 +31,10 @@ const broadcast = (op: string, a: Value, b: Value): ReadonlyArray<Dim> => {
   const [left, right] = [padded(a), padded(b)]
   return left.map((dim, i) => {
     const other = right[i] ?? 1
-    if (dim !== other && dim !== 1 && other !== 1) {
-      throw a.graph.unfit(`cannot ${op.toLowerCase()} ${shown(a.dims)} and ${shown(b.dims)}`)
-    }
-    return dim === 1 ? other : dim
+    if (dim === other || other === 1) return dim
+    if (dim === 1 || dim === oneOrBatch && other === "batch") return other
+    if (dim === "batch" && other === oneOrBatch) return dim
+    throw a.graph.unfit(`cannot ${op.toLowerCase()} ${shown(a.dims)} and ${shown(b.dims)}`)
   })
 }
 

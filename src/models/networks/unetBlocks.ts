@@ -1,6 +1,7 @@
 /**
  * Blocks that a UNet and a ControlNet are made of.
  */
+import { oneOrBatch } from "../graph/Dim.ts"
 import type { Graph, Value } from "../graph/Graph.ts"
 import { conv, groupNorm, layerNorm, linear } from "../graph/layers.ts"
 import {
@@ -30,7 +31,7 @@ export interface UNetSettings {
 
 /** What every block of a call takes in addition to its input. */
 export interface Step {
-  /** Time, text and sizes in one vector, `[batch or 1, e]`. */
+  /** Time, text and sizes in one vector, `[1 or batch, e]`. */
   readonly emb: Value
   /** The text, `[batch, tokens, c]`. */
   readonly context: Value
@@ -54,10 +55,10 @@ export const stepOf = (
       (transformer.shape("proj_in.weight")?.length === 2 ? Math.ceil(width / headWidthOf(shape.channels)) : 8)
 })
 
-// `[1]` or `[batch, ..]` to `[1 or batch, e]`: two linear layers over the sinusoidal embedding (Ho et al. 2020).
+// `[1 or batch]` or `[batch, ..]` to `[1 or batch, e]`: two linear layers over the sinusoidal embedding (Ho et al. 2020).
 const timeEmbedding = (graph: Graph, w: Weights, { adm, channels, guidance }: UNetShape): Value => {
   const input = (name: string, width: number) => real(graph.input(name, "float32", ["batch", width]))
-  const time = sinusoid(graph.input("timestep", "float32", [1]), channels)
+  const time = sinusoid(graph.input("timestep", "float32", [oneOrBatch]), channels)
   const guided = guidance > 0
     ? add(time, linear(w.at("time_embed.cond_proj"), input("timestep_cond", guidance)))
     : time
