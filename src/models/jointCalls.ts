@@ -124,7 +124,7 @@ export const make = <E>({ alone, scope, together }: MeetingOptions<E>): Meeting<
     return group
   }
 
-  const inOrder = (first: Guest<E>) => [...new Set([...waiting, first, ...guests])].filter((guest) => !guest.isLate)
+  const around = (first: Guest<E>) => [...new Set([first, ...waiting, ...guests])].filter((guest) => !guest.isLate)
 
   // Those who wait now, as one call or one after the other.
   const fly = Effect.fnUntraced(function*(group: ReadonlyArray<Guest<E>>) {
@@ -158,8 +158,8 @@ export const make = <E>({ alone, scope, together }: MeetingOptions<E>): Meeting<
 
   // Goes on when those who are expected are here, or their time is up.
   const consider: Effect.Effect<void> = Effect.suspend(() => {
-    const [first] = waiting
-    if (first === undefined || calling > 0) return Effect.void
+    if (calling > 0) return Effect.void
+    if (waiting.size === 0) return endTimer
     const group = groupOf(waiting)
     const isFull = group.length >= Math.min(...group.map(({ call }) => call.most))
     const isExpecting = [...guests].some((guest) => !guest.isLate && !waiting.has(guest))
@@ -206,7 +206,7 @@ export const make = <E>({ alone, scope, together }: MeetingOptions<E>): Meeting<
   const run = (guest: Guest<E>): Effect.Effect<void, E> =>
     Effect.suspend(() => {
       guest.isLate = false
-      if (pays(groupOf(inOrder(guest))) !== false) return meet(guest)
+      if (pays(groupOf(around(guest))) !== false) return meet(guest)
       calling++
       return Effect.ensuring(callAlone(guest), settled)
     })

@@ -169,17 +169,21 @@ export const make = (slots: number): NetworkOrder => {
             turn.files = files
             turn.company = company
             settle()
-            // Others may be taken to join it.
-            return Effect.andThen(company !== undefined && hasRoom() ? changed : Effect.void, turn.started.await)
+            return turn.started.await
           }),
         begin: Effect.suspend(() => {
           if (turn.phase === "preparing") turn.phase = "ready"
           settle()
-          return turn.phase === "ready" ? turn.called.await : Effect.void
+          const called = turn.phase === "ready" ? turn.called.await : Effect.void
+          // Others may be taken to join it.
+          return turn.company === undefined
+            ? called
+            : Effect.andThen(called, Effect.suspend(() => hasRoom() ? changed : Effect.void))
         }),
         ending: Effect.suspend(() => {
           if (turn.phase !== "calling") return Effect.void
           turn.phase = "ending"
+          // One of the same form may take its place.
           settle()
           return changed
         }),

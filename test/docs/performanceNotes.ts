@@ -225,12 +225,6 @@ export const tries: ReadonlyArray<readonly [what: string, gained: string, why: s
     "noise, ControlNets, refiners and pauses belong to the main thread; the loop of samplers would be there twice"
   ],
   [
-    "runs of several clients in shared calls",
-    "4 rows in one call take 0.84 of two calls of 2 with the embedded model at 128 x 128, 1.03 at 256 x 256, and 0.88 with " +
-    "Stable Diffusion 1.5 at 256 x 256; a batch of 2 takes 0.72 to 0.79 of two runs at 128 x 128, 0.94 at 256 x 256",
-    "not built: requests with a batch have the gain; two runs would have to meet at each call"
-  ],
-  [
     "embedded networks saved as onnxruntime optimises them",
     "100 ms of processor time at the start; the UNet opens in 55 ms instead of 110",
     "the form depends on the processor, and doubles the files"

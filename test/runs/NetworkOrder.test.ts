@@ -114,6 +114,100 @@ describe("NetworkOrder", () => {
       assert.isFalse(order.hasRoom())
     }))
 
+  describe("of runs whose calls are made as one", () => {
+    const [company, other] = [{ form: "128", most: 2 }, { form: "64", most: 2 }]
+    const started = Effect.fnUntraced(
+      function*(order: NetworkOrder.NetworkOrder, own?: NetworkOrder.Company, changed = Effect.void) {
+        const place = order.add(changed)
+        yield* place.start("model", own)
+        return place
+      }
+    )
+
+    it.effect("gives them the networks together, as many as each allows", () =>
+      Effect.gen(function*() {
+        const order = NetworkOrder.make(1)
+        let changes = 0
+        const first = yield* started(
+          order,
+          { ...company, most: 3 },
+          Effect.sync(() => {
+            changes++
+          })
+        )
+        assert.deepStrictEqual([changes, order.hasRoom(), order.free()], [0, false, 0])
+        yield* first.begin
+        assert.deepStrictEqual([changes, order.hasRoom(), order.free()], [1, true, 0])
+        const second = yield* started(order, company)
+        yield* second.begin
+        // The second one allows no third.
+        assert.deepStrictEqual([order.hasRoom(), order.free()], [false, 0])
+        yield* first.ending
+        assert.deepStrictEqual([changes, order.hasRoom()], [2, true])
+        const third = yield* started(order, company)
+        yield* third.begin
+        yield* first.end
+        assert.isFalse(order.hasRoom())
+        for (const place of [first, second, third]) place.remove()
+        assert.deepStrictEqual([order.free(), order.hasRoom()], [1, true])
+      }))
+
+    it.effect("lets none go before a run that waits", () =>
+      Effect.gen(function*() {
+        const order = NetworkOrder.make(1)
+        const first = yield* started(order, company)
+        yield* first.begin
+        const waiting = yield* started(order, other)
+        // None is taken for company while it waits.
+        assert.isFalse(order.hasRoom())
+        const later = yield* started(order, company)
+        const [calling, joining] = [yield* trying(waiting.begin), yield* trying(later.begin)]
+        assert.deepStrictEqual([calling(), joining()], ["waits", "waits"])
+        yield* first.end
+        yield* Effect.yieldNow
+        assert.deepStrictEqual([calling(), joining()], ["goes on", "waits"])
+        yield* waiting.end
+        yield* Effect.yieldNow
+        assert.strictEqual(joining(), "goes on")
+      }))
+
+    it.effect("keeps a place for one that is prepared, and gives each slot its own", () =>
+      Effect.gen(function*() {
+        const order = NetworkOrder.make(2)
+        const first = yield* started(order, company)
+        yield* first.begin
+        const [second, third] = [yield* started(order, company), yield* started(order, company)]
+        // The third one is ready before the second one, whose place it may not take.
+        yield* third.begin
+        assert.strictEqual(order.free(), 0)
+        yield* second.begin
+        const alone = yield* started(order)
+        const calling = yield* trying(alone.begin)
+        assert.strictEqual(calling(), "waits")
+        for (const place of [first, second]) yield* place.end
+        yield* Effect.yieldNow
+        assert.strictEqual(calling(), "goes on")
+      }))
+
+    it("are of one model and size, and keep no deep layers", () => {
+      const of = (processing: Parameters<typeof NetworkOrder.companyOf>[0]) =>
+        NetworkOrder.companyOf(processing, Options.patched(Options.defaults, processing.override_settings))
+      const sharing = { override_settings: { runs_per_call: 4 } }
+      const plain = of(Txt2Img.make({ prompt: "a cat", ...sharing }))
+      assert.strictEqual(plain?.most, 4)
+      assert.deepStrictEqual(of(Txt2Img.make({ prompt: "a dog", steps: 50, sampler_name: "Heun", ...sharing })), plain)
+      assert.notDeepEqual(of(Txt2Img.make({ width: 256, ...sharing })), plain)
+      assert.notDeepEqual(of(Txt2Img.make({ tiling: true, ...sharing })), plain)
+      for (
+        const none of [
+          Txt2Img.make({}),
+          Txt2Img.make({ override_settings: { ...sharing.override_settings, deepcache_interval: 2 } }),
+          Txt2Img.make({ prompt: "<lora:fluffy:1>", ...sharing })
+        ]
+      ) assert.isUndefined(of(none))
+    })
+  })
+
   it("knows runs that open one model, and which", () => {
     const files = (processing: Parameters<typeof NetworkOrder.filesOf>[0]) =>
       NetworkOrder.filesOf(processing, Options.patched(Options.defaults, processing.override_settings))

@@ -10,7 +10,7 @@ import { parseArgs } from "node:util"
 import { begin, compared, figure, reportFlags } from "../report.ts"
 import { crowd, type CrowdOptions } from "./crowd.ts"
 import { roundTrip } from "./roundTrip.ts"
-import { throughput } from "./throughput.ts"
+import { besideCheckout, besideLoad, type Load } from "./throughput.ts"
 import { trivial } from "./trivial.ts"
 
 const { values: given } = parseArgs({ options: { ...reportFlags, against: { type: "string" } } })
@@ -27,14 +27,24 @@ report.add(
   )
 )
 
-const clients = 16
-const images = `images of 128 x 128 in 4 steps, ${clients} clients`
-const alone = await throughput(clients)
-report.add(compared(images, "/s", alone.own, "one client", alone.baseline, { isRate: true }))
+const load: Load = { clients: 16, size: 128, steps: 4 }
+const nameOf = ({ clients, size, steps }: Load) => `images of ${size} x ${size} in ${steps} steps, ${clients} clients`
+const alone = await besideLoad(load, { ...load, clients: 1 })
+report.add(compared(nameOf(load), "/s", alone.own, "one client", alone.baseline, { isRate: true }))
 if (given.against !== undefined) {
-  const { baseline, own } = await throughput(clients, given.against)
+  const { baseline, own } = await besideCheckout(load, given.against)
   report.add(
-    compared(images, "/s", own, "one run after the other (an older version)", baseline, { isRate: true, target: 1.35 })
+    compared(nameOf(load), "/s", own, "one run after the other (an older version)", baseline, {
+      isRate: true,
+      target: 1.35
+    })
+  )
+}
+for (const [size, steps] of [[64, 20], [128, 20], [256, 8]] as const) {
+  const apart: Load = { clients: 16, size, steps }
+  const { baseline, own } = await besideLoad({ ...apart, runsPerCall: 4 }, apart)
+  report.add(
+    compared(`${nameOf(apart)}, \`runs_per_call=4\``, "/s", own, "the same without", baseline, { isRate: true })
   )
 }
 

@@ -267,6 +267,36 @@ describe("The queue", () => {
     }))
 })
 
+describe("Runs that share calls", () => {
+  it.live("execute at once, in their order, and one that is cancelled leaves the others as they are", () =>
+    Effect.gen(function*() {
+      const { ask, ended, look, queue, send, setPaused, submit } = yield* started()
+      yield* setPaused(true)
+      const shared = { override_settings: { runs_per_call: 3 } }
+      const long = yield* submit({ ...small, steps: 150, ...shared })
+      const own = yield* submit({ ...small, steps: 20, ...shared })
+      const next = yield* submit({ ...small, steps: 20, seed: 6, ...shared })
+      const apart = yield* submit({ ...small, steps: 20 })
+      const last = yield* submit({ ...small, ...shared })
+      yield* setPaused(false)
+      const samples = (id: string) =>
+        Stream.runHead(
+          Stream.filter(queue.watch(id), ({ status }) =>
+            status._tag === "Running" && status.progress?.activity === "sampling" && status.progress.samplingStep > 0)
+        )
+      yield* Effect.forEach([long, own, next], ({ id }) => samples(id), { concurrency: "unbounded", discard: true })
+      const { workers: [worker] } = yield* Effect.flatMap(ask("/v1/queue"), decodeQueue)
+      assert.deepStrictEqual(worker?.runs, [long.id, own.id, next.id])
+      yield* send(`/v1/runs/${long.id}`, { method: "DELETE" })
+      const runs = yield* Effect.forEach([own, next, apart, last], ({ id }) => ended(id))
+      assert.deepStrictEqual(runs.map(({ status }) => status._tag), ["Done", "Done", "Done", "Done"])
+      assert.strictEqual((yield* look(long.id)).status._tag, "Cancelled")
+      // In the order in which they came: the last one did not go before the one that shares nothing.
+      const starts = runs.map(({ started_at }) => started_at ?? assert.fail("it did not start"))
+      assert.deepStrictEqual(starts, starts.toSorted((a, b) => a - b))
+    }))
+})
+
 describe("The metrics of a server", () => {
   it.live("count what becomes of runs, and say what the queue holds", () =>
     Effect.gen(function*() {
