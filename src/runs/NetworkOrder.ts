@@ -66,8 +66,8 @@ interface Turn {
   readonly called: Latch.Latch
 }
 
-/** A slot that a run has, or several of one form. */
-class Slot {}
+/** A slot that a run has, or several of one form: the first one of them stands for it. */
+type Slot = Turn
 
 /** The order of runs on so many slots. */
 export const make = (slots: number): NetworkOrder => {
@@ -146,7 +146,7 @@ export const make = (slots: number): NetworkOrder => {
       const { held, joining } = outlook()
       const slot = joining.get(turn)
       if (slot !== undefined) begin(turn, slot)
-      else if (occupied + held.size < slots) begin(turn, new Slot())
+      else if (occupied + held.size < slots) begin(turn, turn)
     }
   }
 
