@@ -55,7 +55,8 @@ export const stepOf = (
       (transformer.shape("proj_in.weight")?.length === 2 ? Math.ceil(width / headWidthOf(shape.channels)) : 8)
 })
 
-// `[1 or batch]` or `[batch, ..]` to `[1 or batch, e]`: two linear layers over the sinusoidal embedding (Ho et al. 2020).
+// `[1 or batch]` or `[batch, ..]` to `[1 or batch, e]`: two linear layers over the sinusoidal embedding (Ho et al.
+// 2020).
 const timeEmbedding = (graph: Graph, w: Weights, { adm, channels, guidance }: UNetShape): Value => {
   const input = (name: string, width: number) => real(graph.input(name, "float32", ["batch", width]))
   const time = sinusoid(graph.input("timestep", "float32", [oneOrBatch]), channels)
