@@ -41,10 +41,11 @@ const health = HttpRouter.use((router) =>
     yield* router.add(
       "GET",
       "/health/ready",
-      Effect.map(queue.accepting, (accepting) =>
-        accepting
+      Effect.sync(() =>
+        queue.isAccepting()
           ? Sdapi.json(200, { status: "ready" })
-          : Sdapi.json(503, { status: "shutting down" }, { "retry-after": "10" }))
+          : Sdapi.json(503, { status: "shutting down" }, { "retry-after": "10" })
+      )
     )
   })
 )

@@ -509,7 +509,7 @@ describe("queue", () => {
       yield* until(queue.list, (all) => all.length === 2)
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       assert.strictEqual((yield* Fiber.join(waiting)).status, 503)
-      assert.isFalse(yield* queue.accepting)
+      assert.isFalse(queue.isAccepting())
       yield* until(queue.current, (run) =>
         Option.exists(run, ({ status }) => status._tag === "Running" && status.progress?.interrupted === true))
       yield* release

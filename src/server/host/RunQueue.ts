@@ -213,7 +213,7 @@ export class RunQueue extends Context.Service<RunQueue, {
   /** A run now and after every change until it ends. A slow reader gets the latest state only. */
   readonly watch: (id: string) => Stream.Stream<QueuedRun, RunsUnavailable>
   /** Whether runs are accepted. */
-  readonly accepting: Effect.Effect<boolean>
+  readonly isAccepting: () => boolean
   /**
    * Accepts nothing more. A queue that ends with the process cancels waiting runs. Executing runs have `grace`
    * milliseconds; after that they are asked to end with what they have, or go back to a queue that outlives the
@@ -339,7 +339,7 @@ const make = Effect.fnUntraced(function*({ queue = 32, spreads = false }: RunQue
     events: (id, after) => Effect.catchTag(store.read(id, after), "RunStoreError", unavailable),
     watch: (key) =>
       Stream.catchTag(watch(shell, key), "RunStoreError", (error) => Stream.fromEffect(unavailable(error))),
-    accepting: Effect.sync(() => !shell.closed),
+    isAccepting: () => !shell.closed,
     drain: (grace) => drain(shell, grace)
   })
 })

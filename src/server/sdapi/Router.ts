@@ -38,17 +38,18 @@ export const pathOf = (url: string): string => {
 export const layer = HttpRouter.use((router) =>
   Effect.gen(function*() {
     const { check } = yield* Authentication
+    const shown = (error: ApiError) => Effect.succeed(errorResponse(error))
     for (const { answer, guarded, method, path } of endpoints) {
+      const wrongMethod = refuse(405, "Method Not Allowed", { headers: { allow: method } })
       yield* router.add(method, path, (request) => {
-        const allowed = request.method !== method
-          ? Effect.fail(refuse(405, "Method Not Allowed", { headers: { allow: method } }))
-          : guarded
-          ? Effect.mapErrorEager(check(request.headers["authorization"]), fromAuthentication)
-          : Effect.void
-        return allowed.pipe(
-          Effect.flatMapEager(() => answer(request)),
-          Effect.catchEager((error) => Effect.succeed(errorResponse(error)))
-        )
+        if (request.method !== method) return shown(wrongMethod)
+        const answered = guarded
+          ? Effect.flatMapEager(
+            Effect.mapErrorEager(check(request.headers["authorization"]), fromAuthentication),
+            () => answer(request)
+          )
+          : answer(request)
+        return Effect.catchEager(answered, shown)
       })
     }
   })

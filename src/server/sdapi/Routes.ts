@@ -94,10 +94,11 @@ const answerable = (error: ApiError | RunsUnavailable) => error._tag === "RunsUn
 
 const get = (path: `/${string}`, answer: Answer) => endpoint("GET", `/sdapi/v1${path}`, () => answer)
 // Constant replies are serialized once.
-const list = (path: `/${string}`, value: unknown): Endpoint => {
+const constant = (path: `/${string}`, value: unknown, guarded: boolean): Endpoint => {
   const reply = Effect.succeed(json(value))
-  return { method: "GET", path: `/sdapi/v1${path}`, guarded: true, answer: () => reply }
+  return { method: "GET", path, guarded, answer: () => reply }
 }
+const list = (path: `/${string}`, value: unknown) => constant(`/sdapi/v1${path}`, value, true)
 const ask = (path: `/${string}`, answer: (request: HttpServerRequest.HttpServerRequest) => Answer) =>
   endpoint("POST", `/sdapi/v1${path}`, answer)
 const post = (path: `/${string}`, answer: (body: unknown) => Answer) =>
@@ -236,7 +237,7 @@ export const endpoints: ReadonlyArray<Endpoint> = [
   endpoint("GET", "/controlnet/settings", () => Effect.succeed(ControlNet.settings)),
   endpoint("POST", "/controlnet/detect", (request) => Effect.flatMap(readBody(request), ControlNet.detect)),
   endpoint("GET", "/app_id", () => Effect.succeed({ app_id: `serena-${version}` })),
-  endpoint("GET", "/internal/ping", () => Effect.succeed({}), false),
+  constant("/internal/ping", {}, false),
   endpoint(
     "POST",
     "/internal/progress",

@@ -384,7 +384,7 @@ export const layerCatalogue = HttpApiBuilder.group(
           const running = all.filter(({ status }) => status._tag === "Running")
           return {
             version,
-            accepting: yield* queue.accepting,
+            accepting: queue.isAccepting(),
             queued: all.filter(({ status }) => status._tag === "Queued").length,
             running: running.length,
             runs: running.map(({ id }) => id)
