@@ -154,7 +154,7 @@ export class Dispatcher extends Context.Service<Dispatcher, {
   /** Whether a run that executes here has left the networks to the next one, and only writes its images. */
   readonly isFinishing: (id: string) => boolean
   /** Ids of the runs that execute here, in the order of their start. */
-  readonly executing: Effect.Effect<ReadonlyArray<string>>
+  readonly executing: () => ReadonlyArray<string>
   /** The progress of the run that executes or executed here last, without its images. */
   readonly last: Effect.Effect<RunProgress | undefined>
   /** Removes ended runs with their files. Returns the ids of those that were removed. */
@@ -236,7 +236,7 @@ const make = Effect.fnUntraced(function*(options: DispatcherOptions) {
           ? live.value.progress
           : Effect.succeed(shell.executing.get(id)?.last)),
     isFinishing: (id) => shell.executing.get(id)?.place.isFinishing() === true,
-    executing: Effect.sync(() => [...shell.executing.keys()]),
+    executing: () => [...shell.executing.keys()],
     last: Effect.sync(() => shell.last),
     remove: Effect.fnUntraced(function*(ids) {
       const removed = yield* shell.store.prune({ ids })

@@ -15,6 +15,7 @@ import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
 import { QueueFull, RunCancelled, RunsUnavailable, ShuttingDown } from "../../contract/errors.ts"
 import type { AskedRequest, QueueStatus } from "../../contract/Run.ts"
+import * as rounds from "../../core/rounds.ts"
 import { ImageDecoder } from "../../images/ImageDecoder.ts"
 import type { ImageEncoder } from "../../images/ImageEncoder.ts"
 import { calledModel } from "../../models/ModelFile.ts"
@@ -369,15 +370,23 @@ const executingRuns = Effect.fnUntraced(function*(store: RunStore["Service"], di
       })),
     { startImmediately: true }
   )
-  return Effect.gen(function*() {
-    const now = yield* Clock.currentTimeMillis
-    const here = (yield* dispatcher.executing).join(" ")
-    if (known !== undefined && known.here === here && now < known.until) return known.runs
+  const together = yield* rounds.make<ReadonlyArray<RunRecord>, RunStoreError>()
+  const executing = () => dispatcher.executing().join(" ")
+  const read = Effect.gen(function*() {
+    const until = (yield* Clock.currentTimeMillis) + readAgain
+    const here = executing()
     const before = changes
     const runs = (yield* store.list({ states: ["running"], limit: mostListed })).runs.toReversed().toSorted(byStart)
-    if (changes === before) known = { runs, here, until: now + readAgain }
+    if (changes === before) known = { runs, here, until }
     return runs
   })
+  return Effect.flatMap(
+    Clock.currentTimeMillis,
+    (now) =>
+      known !== undefined && now < known.until && known.here === executing()
+        ? Effect.succeed(known.runs)
+        : together("", read)
+  )
 })
 
 const byStart = (a: RunRecord, b: RunRecord): number => (a.startedAt ?? 0) - (b.startedAt ?? 0)

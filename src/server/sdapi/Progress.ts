@@ -34,8 +34,11 @@ const nameOf = ({ request }: QueuedRun, progress: RunProgress | undefined): stri
   return `Batch ${batch} out of ${request.n_iter}`
 }
 
-/** `GET /sdapi/v1/progress`, of the current run, or of a run by its task id. */
-export const progress = Effect.fn("sdapi.progress")(function*(query: {
+/**
+ * `GET /sdapi/v1/progress`, of the current run, or of a run by its task id. Clients ask several times a second: it has
+ * the span of the request only.
+ */
+export const progress = Effect.fnUntraced(function*(query: {
   readonly skipCurrentImage: boolean
   readonly taskId: string | undefined
 }) {

@@ -42,6 +42,9 @@ const text = (value: string, ascii: boolean): string => {
     : json
 }
 
+/** Weight up to which a value is one piece. */
+const smallPiece = 2 ** 12
+
 /** Bytes whose base64 is one piece; they are whole groups of three. */
 const bytesAtOnce = 3 * 2 ** 18
 
@@ -52,19 +55,17 @@ const bytesAtOnce = 3 * 2 ** 18
 export function* pieces(value: unknown, style: Style = compact): Generator<string> {
   if (value instanceof Uint8Array) {
     yield "\""
-    for (let from = 0; from < value.length; from += bytesAtOnce) {
-      const part = value.subarray(from, from + bytesAtOnce)
-      yield Buffer.from(part.buffer, part.byteOffset, part.length).toString("base64")
-    }
+    for (let from = 0; from < value.length; from += bytesAtOnce) yield base64(value.subarray(from, from + bytesAtOnce))
     yield "\""
-  } else if (Array.isArray(value)) {
+  } else if (!isHeavier(value, smallPiece)) yield write(value, style)
+  else if (Array.isArray(value)) {
     yield "["
     for (const [i, item] of value.entries()) {
       if (i > 0) yield style.comma
       yield* pieces(item, style)
     }
     yield "]"
-  } else if (typeof value === "object" && value !== null && !(value instanceof Float)) {
+  } else if (isObject(value)) {
     let before = "{"
     for (const [key, field] of Object.entries(value)) {
       if (field === undefined) continue
@@ -76,18 +77,31 @@ export function* pieces(value: unknown, style: Style = compact): Generator<strin
   } else yield scalar(value, style)
 }
 
+/** The same as one text. */
+export const write = (value: unknown, style: Style = compact): string => {
+  if (typeof value !== "object" || value === null) return scalar(value, style)
+  if (value instanceof Uint8Array) return `"${base64(value)}"`
+  if (Array.isArray(value)) return `[${value.map((item: unknown) => write(item, style)).join(style.comma)}]`
+  if (!isObject(value)) return scalar(value, style)
+  let whole = ""
+  for (const [key, field] of Object.entries(value)) {
+    if (field === undefined) continue
+    whole += `${whole === "" ? "" : style.comma}${text(key, style.ascii)}${style.colon}${write(field, style)}`
+  }
+  return `{${whole}}`
+}
+
+const base64 = ({ buffer, byteOffset, length }: Uint8Array): string =>
+  Buffer.from(buffer, byteOffset, length).toString("base64")
+
+const isObject = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && !(value instanceof Float)
+
 const scalar = (value: unknown, style: Style): string => {
   if (typeof value === "string") return text(value, style.ascii)
   if (typeof value === "number") return Number.isFinite(value) ? String(value) : "null"
   if (typeof value === "boolean" || typeof value === "bigint") return String(value)
   return value instanceof Float && Number.isFinite(value.value) ? value.text : "null"
-}
-
-/** The same as one text. */
-export const write = (value: unknown, style: Style = compact): string => {
-  let whole = ""
-  for (const piece of pieces(value, style)) whole += piece
-  return whole
 }
 
 /** What a value weighs next to the bytes and characters that it holds. */

@@ -104,8 +104,9 @@ const ask = (path: `/${string}`, answer: (request: HttpServerRequest.HttpServerR
 const post = (path: `/${string}`, answer: (body: unknown) => Answer) =>
   ask(path, (request) => Effect.flatMap(readBody(request), answer))
 
-const query = (request: HttpServerRequest.HttpServerRequest): URLSearchParams =>
-  new URLSearchParams(request.url.split("?")[1] ?? "")
+const query = ({ url }: HttpServerRequest.HttpServerRequest): URLSearchParams =>
+  url.includes("?") ? new URLSearchParams(url.split("?")[1]) : noQuery
+const noQuery = new URLSearchParams()
 
 const unavailable = (what: string) => () =>
   Effect.fail(refuse(501, `${what} is not available here`, {
