@@ -19,7 +19,7 @@ export interface TensorBuffer {
   readonly tensor: SharedTensor
   /** The numbers as float32: the shared memory itself when the type is float32. */
   readonly values: Float32Array
-  /** Converts `values` to the network's type; does nothing for float32. Integers are rounded. */
+  /** Converts `values`, where they changed, to the network's type; does nothing for float32. Integers are rounded. */
   readonly push: () => void
   /** Converts the network's numbers to `values`; does nothing for float32. */
   readonly pull: () => void
@@ -65,10 +65,17 @@ const over = (tensor: SharedTensor, own?: Float32Array): TensorBuffer => {
   if (data instanceof Float32Array) return { tensor, values: data, push: nothing, pull: nothing }
   const values = own ?? new Float32Array(data.length)
   if (data instanceof Uint16Array) {
+    // Texts are the same in most calls: comparing them takes a tenth of converting them.
+    let pushed: Float32Array | undefined
     return {
       tensor,
       values,
-      push: () => writeFloat16(data, values),
+      push: () => {
+        if (pushed === undefined) pushed = values.slice()
+        else if (Buffer.compare(bytesOf(pushed), bytesOf(values)) === 0) return
+        else pushed.set(values)
+        writeFloat16(data, values)
+      },
       pull: () => readFloat16(values, data)
     }
   }
@@ -83,6 +90,8 @@ const over = (tensor: SharedTensor, own?: Float32Array): TensorBuffer => {
       }
     }
 }
+
+const bytesOf = ({ buffer, byteLength, byteOffset }: Float32Array) => new Uint8Array(buffer, byteOffset, byteLength)
 
 const rounded = <A extends bigint | number>(
   out: { [index: number]: A },
