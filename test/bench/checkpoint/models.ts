@@ -4,8 +4,9 @@
  *     models.ts FILE...
  *
  * Each file is opened as a model with all of its networks, in turn, one at a time: `time` in milliseconds until they
- * are open, `held` the private memory in MiB that they take, `released` what is left of it once the model is given
- * back. The first file is opened twice, so that its second time is that of a switch.
+ * are open, and `held` the private memory in MiB that they take. The first file is opened twice, so that its second
+ * time is that of a switch. Then it is opened and given back ten times more. `added` is the private memory in MiB that
+ * each of the last five times leaves: the first ones fill heaps, which stay for the next model.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
@@ -19,10 +20,16 @@ import { Networks } from "../../../src/models/Networks.ts"
 import { CommandOptions } from "../../../src/processing/CommandOptions.ts"
 import { mebibytes } from "./status.ts"
 
+/** What one opening took. */
 export interface Whole {
   readonly time: number
   readonly held: number
-  readonly released: number
+}
+
+/** What is printed. */
+export interface Wholes {
+  readonly opened: ReadonlyArray<Whole>
+  readonly added: number
 }
 
 const files = process.argv.slice(2)
@@ -36,16 +43,29 @@ const openWhole = Effect.fnUntraced(function*(file: string) {
 
 const measured = Effect.fnUntraced(function*(file: string) {
   const [begun, before] = [performance.now(), mebibytes("RssAnon")]
-  const opened = yield* Effect.scoped(Effect.map(
+  return yield* Effect.scoped(Effect.map(
     openWhole(file),
-    () => ({ time: performance.now() - begun, held: mebibytes("RssAnon") - before })
+    (): Whole => ({ time: performance.now() - begun, held: mebibytes("RssAnon") - before })
   ))
-  const result: Whole = { ...opened, released: mebibytes("RssAnon") - before }
-  return result
 })
 
-const program = Effect.forEach([...files, ...files.slice(0, 1)], measured).pipe(
-  Effect.flatMap((found) => Effect.sync(() => process.stdout.write(JSON.stringify(found)))),
+const repeatedly = Effect.fnUntraced(function*(file: string) {
+  const left: Array<number> = []
+  for (let time = 0; time < 10; time++) {
+    yield* Effect.scoped(openWhole(file))
+    globalThis.gc?.()
+    left.push(mebibytes("RssAnon"))
+  }
+  return ((left[9] ?? NaN) - (left[4] ?? NaN)) / 5
+})
+
+const [first = ""] = files
+
+const program = Effect.gen(function*() {
+  const opened = yield* Effect.forEach([...files, first], measured)
+  const found: Wholes = { opened, added: yield* repeatedly(first) }
+  process.stdout.write(JSON.stringify(found))
+}).pipe(
   Effect.provide(
     Layer.mergeAll(
       Networks.layer.pipe(Layer.provide(CommandOptions.layer({ threads: 2 }))),
