@@ -19,7 +19,7 @@ export interface CrowdReport {
   readonly wrong: ReadonlyArray<string>
   /** How many requests a client has made at least. */
   readonly fewest: number
-  /** The most requests that a later one has overtaken: 0 if whoever comes first is served first. */
+  /** The most earlier requests that still waited at an answer: 0 if all that come first are served first. */
   readonly overtaken: number
   /** Longest time that a client was told to wait, in seconds. */
   readonly longestRetry: number

@@ -71,7 +71,7 @@ const inCrowd = async (queue: string, options: CrowdOptions) => {
     figure(`${name}: images`, "", [answered]),
     figure(`${name}: refused (429)`, "", [refused]),
     figure(`${name}: lost or wrong`, "", [wrong.length], { target: 0 }),
-    figure(`${name}: earlier requests that still waited at an answer, at most`, "", [overtaken]),
+    figure(`${name}: earlier requests that still waited at an answer, at most`, "", [overtaken], { target: 1 }),
     // A slow machine has not made so many.
     ...(Number.isNaN(before)
       ? []
