@@ -5,7 +5,7 @@ import type { SharedTensor, TensorInfo } from "./networkProtocol.ts"
 
 /**
  * How an input is joined: the rows of all calls; a number for each call, repeated for its rows; or what is the same in
- * all of them.
+ * all of them, once.
  */
 export type Joining = "rows" | "each" | "same"
 
@@ -29,44 +29,43 @@ export const joiningsOf = (
   return Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, joiningOf(name, tensor)]))
 }
 
-/** A tensor of one call, which has so many rows in all. */
+/** The numbers of a tensor of one call, which has so many rows in all. */
 export interface Part {
-  readonly tensor: SharedTensor
+  readonly bytes: Uint8Array
   readonly rows: number
 }
 
-export interface Joined {
-  readonly tensor: SharedTensor
-  /** Copies the numbers of the parts to it, and its own to the parts. */
-  readonly gather: () => void
-  readonly scatter: () => void
+/** A tensor for calls of `rows` rows in all, of which one has `own` rows and this tensor. */
+export const jointTensor = (
+  { data, dims, type }: SharedTensor,
+  { own, rows }: { readonly own: number; readonly rows: number },
+  joining: Joining
+): SharedTensor => {
+  switch (joining) {
+    case "same":
+      return { type, dims, data: sized(data, data.length) }
+    case "each":
+      return { type, dims: [rows], data: sized(data, rows) }
+    case "rows":
+      return { type, dims: dims.with(0, rows), data: sized(data, data.length / own * rows) }
+  }
 }
 
-/** One tensor for those of several calls, one at least. */
-export const join = (parts: readonly [Part, ...ReadonlyArray<Part>], joining: Joining): Joined => {
-  const [{ rows: firstRows, tensor: first }] = parts
-  if (joining === "same") return { tensor: first, gather: () => {}, scatter: () => {} }
-  const rows = parts.reduce((sum, part) => sum + part.rows, 0)
-  const { data, dims, type } = first
-  const all = sized(data, joining === "each" ? rows : data.length / firstRows * rows)
-  const bytes = bytesOf(all)
+/** Writes the numbers of calls to those of a joint tensor. */
+export const gather = (all: Uint8Array, parts: ReadonlyArray<Part>, joining: Joining): void => {
   let at = 0
-  const places = parts.flatMap((part) => {
-    const own = bytesOf(part.tensor.data)
-    return Array.from({ length: joining === "each" ? part.rows : 1 }, () => ({
-      own,
-      joined: bytes.subarray(at, at += own.length)
-    }))
-  })
-  return {
-    tensor: { type, dims: joining === "each" ? [rows] : dims.with(0, rows), data: all },
-    gather: () => {
-      for (const { joined, own } of places) joined.set(own)
-    },
-    scatter: () => {
-      for (const { joined, own } of places) own.set(joined)
+  for (const { bytes, rows } of joining === "same" ? parts.slice(0, 1) : parts) {
+    for (let row = 0; row < (joining === "each" ? rows : 1); row++) {
+      all.set(bytes, at)
+      at += bytes.length
     }
   }
+}
+
+/** Writes the rows of a joint tensor to those of the calls. */
+export const scatter = (all: Uint8Array, parts: ReadonlyArray<Part>): void => {
+  let at = 0
+  for (const { bytes } of parts) bytes.set(all.subarray(at, at += bytes.length))
 }
 
 const sized = (data: SharedTensor["data"], size: number): SharedTensor["data"] => {
@@ -75,5 +74,5 @@ const sized = (data: SharedTensor["data"], size: number): SharedTensor["data"] =
   return data instanceof Int32Array ? new Int32Array(size) : new BigInt64Array(size)
 }
 
-const bytesOf = ({ buffer, byteLength, byteOffset }: SharedTensor["data"]): Uint8Array =>
+export const bytesOf = ({ data: { buffer, byteLength, byteOffset } }: SharedTensor): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength)

@@ -3,8 +3,8 @@
  *
  * A network computes the rows of one large call in less time than those of several small ones, as far as they do not
  * keep all cores busy. So runs whose calls differ in nothing but their rows meet before each: a call waits for those of
- * the others, but no longer than half of what the latest one took, and not for a run that came late to it before. What
- * calls take alone and together is measured here, and they stay apart where that is faster.
+ * the others, but no longer than half of what the latest one took, and not for a run that came late before, for more
+ * calls each time. What calls take alone and together is measured here, and they stay apart where that is faster.
  *
  * The rows of a joint call are computed as those of a larger batch are: numbers may differ in their last digits.
  */
@@ -48,6 +48,9 @@ interface Guest<E> {
   readonly call: JointCall
   /** Whether the others do not wait for it: it came late before, or never came yet. */
   isLate: boolean
+  /** Calls until it is waited for again, and how many that are the next time that it is late. */
+  excused: number
+  excuse: number
   /** What it waits for. */
   done: Deferred.Deferred<void, E> | undefined
 }
@@ -61,6 +64,9 @@ const shortestWait = 2
 /** Latest calls of a size whose times are compared: the shortest counts, as neighbours only make them longer. */
 const remembered = 8
 
+/** Most calls for which one that comes late again and again is not waited for. */
+const longestExcuse = 32
+
 /** Joint calls that were not made because they took longer, until they are tried again. */
 const retriedAfter = 100
 
@@ -70,8 +76,6 @@ export const make = <E>({ alone, scope, together }: MeetingOptions<E>): Meeting<
   const waiting = new Set<Guest<E>>()
   // Milliseconds of the latest calls, by their rows.
   const measured = { alone: new Map<number, Array<number>>(), together: new Map<string, Array<number>>() }
-  // Rows of joint calls that did not work.
-  const failed = new Set<string>()
   let notMade = 0
   let calling = 0
   let latest = 0
@@ -92,7 +96,7 @@ export const make = <E>({ alone, scope, together }: MeetingOptions<E>): Meeting<
   // Whether a joint call is the faster one; undefined where that is to be measured.
   const pays = (group: ReadonlyArray<Guest<E>>): boolean | undefined => {
     const key = keyOf(group)
-    if (group.length < 2 || failed.has(key)) return false
+    if (group.length < 2) return false
     const joint = known(measured.together, key)
     let apart = 0
     for (const { call } of group) {
@@ -124,7 +128,10 @@ export const make = <E>({ alone, scope, together }: MeetingOptions<E>): Meeting<
     return group
   }
 
-  const around = (first: Guest<E>) => [...new Set([first, ...waiting, ...guests])].filter((guest) => !guest.isLate)
+  const around = (first: Guest<E>) =>
+    [...new Set([first, ...waiting, ...guests])].filter((guest) =>
+      guest === first || waiting.has(guest) || !guest.isLate
+    )
 
   // Those who wait now, as one call or one after the other.
   const fly = Effect.fnUntraced(function*(group: ReadonlyArray<Guest<E>>) {
@@ -139,11 +146,14 @@ export const make = <E>({ alone, scope, together }: MeetingOptions<E>): Meeting<
       const ms = yield* Effect.catch(together(group.map(({ call }) => call.call)), () => Effect.undefined)
       if (ms !== undefined) {
         note(measured.together, key, ms)
-        for (const guest of group) ended(guest, Exit.void)
+        for (const guest of group) {
+          guest.excuse = Math.max(0, guest.excuse - 1)
+          ended(guest, Exit.void)
+        }
         return
       }
-      // Each may work alone: what one reads may be what failed.
-      failed.add(key)
+      // Each may work alone: what one reads may be what failed, or memory was short.
+      measured.together.set(key, Array.from({ length: tries }, () => Infinity))
     }
     for (const guest of group) ended(guest, yield* Effect.exit(callAlone(guest)))
   })
@@ -174,7 +184,12 @@ export const make = <E>({ alone, scope, together }: MeetingOptions<E>): Meeting<
     Effect.suspend(() => Effect.sleep(Math.max(shortestWait, latest / 2))),
     Effect.suspend(() => {
       timer = undefined
-      for (const guest of guests) if (!waiting.has(guest)) guest.isLate = true
+      for (const guest of guests) {
+        if (waiting.has(guest) || guest.isLate) continue
+        guest.isLate = true
+        guest.excused = guest.excuse
+        guest.excuse = Math.min(longestExcuse, 2 * guest.excuse + 1)
+      }
       return consider
     })
   )
@@ -190,26 +205,30 @@ export const make = <E>({ alone, scope, together }: MeetingOptions<E>): Meeting<
     return consider
   })
 
-  const meet = (guest: Guest<E>): Effect.Effect<void, E> =>
-    Effect.suspend(() => {
-      const done = Deferred.makeUnsafe<void, E>()
-      guest.done = done
-      waiting.add(guest)
-      return Effect.andThen(
-        consider,
-        // A call that has begun is not left before its end.
-        Effect.onInterrupt(Deferred.await(done), () =>
-          Effect.suspend(() => waiting.delete(guest) ? consider : Effect.asVoid(Effect.exit(Deferred.await(done)))))
+  const meet = (guest: Guest<E>, restore: <A>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>) => {
+    const done = Deferred.makeUnsafe<void, E>()
+    guest.done = done
+    waiting.add(guest)
+    return Effect.andThen(
+      consider,
+      // A call that has begun is not left before its end.
+      Effect.onInterrupt(
+        restore(Deferred.await(done)),
+        () => Effect.suspend(() => waiting.delete(guest) ? consider : Effect.asVoid(Effect.exit(Deferred.await(done))))
       )
-    })
+    )
+  }
 
   const run = (guest: Guest<E>): Effect.Effect<void, E> =>
-    Effect.suspend(() => {
-      guest.isLate = false
-      if (pays(groupOf(around(guest))) !== false) return meet(guest)
-      calling++
-      return Effect.ensuring(callAlone(guest), settled)
-    })
+    Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        guest.isLate = guest.excused > 0
+        if (guest.isLate) guest.excused--
+        if (pays(groupOf(around(guest))) !== false) return meet(guest, restore)
+        calling++
+        return Effect.ensuring(restore(callAlone(guest)), settled)
+      })
+    )
 
   return {
     size: () => guests.size,
@@ -217,7 +236,7 @@ export const make = <E>({ alone, scope, together }: MeetingOptions<E>): Meeting<
       Effect.map(
         Effect.acquireRelease(
           Effect.sync(() => {
-            const guest: Guest<E> = { call, isLate: true, done: undefined }
+            const guest: Guest<E> = { call, isLate: true, excused: 0, excuse: 0, done: undefined }
             guests.add(guest)
             return guest
           }),

@@ -18,7 +18,7 @@ import { available, held } from "./availableMemory.ts"
 import { Graph } from "./graph/Graph.ts"
 import { add, real, single } from "./graph/operators.ts"
 import { int8Graph, int8Outline } from "./int8.ts"
-import * as joinings from "./joinings.ts"
+import { bytesOf, gather, type Joining, jointTensor, scatter } from "./joinings.ts"
 import { loadProblem } from "./loadProblem.ts"
 import type {
   Bound,
@@ -102,20 +102,17 @@ interface Call {
   readonly ran: WeakSet<InferenceSession>
 }
 
-/** Several calls as one: what it reads is copied from theirs, and what it gives to theirs. */
+/** A call for several: what it reads is copied from theirs, and what it gives to theirs. */
 interface Joint {
-  readonly numbers: ReadonlyArray<number>
+  readonly form: string
   readonly call: Call
-  readonly before: ReadonlyArray<Copy>
-  readonly after: ReadonlyArray<Copy>
 }
-
-type Copy = () => void
 
 const networks = new Map<number, Network>()
 const calls = new Map<number, Call>()
-/** Calls that were made together, by their numbers. */
+/** Calls for several of one form, by that and their rows, in the order of their last use. */
 const joints = new Map<string, Joint>()
+const mostJoints = 8
 let opened = 0
 let sessions = 0
 
@@ -567,10 +564,13 @@ const compute = async (call: Call, session: InferenceSession): Promise<void> => 
   }
 }
 
+const sizesOf = ({ inputs }: Bound): InputDims =>
+  Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims]))
+
 const bind = (bound: Bound): Call => {
   const { inputs, keepsDeep, network: number, outputs, tokenMerging: ratio = 0 } = bound
   const network = known(networks, number)
-  const sizes = Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims]))
+  const sizes = sizesOf(bound)
   const places = ratio > 0 ? placesFor(network, sizes, ratio) : undefined
   const found = formFor(network, sizes)
   const all = places === undefined ? found : mergingOf(found)
@@ -613,47 +613,79 @@ const run = async (call: Call, reusesDeep?: boolean): Promise<void> => {
   }
 }
 
-// Calls as one: the rows of theirs one after the other. Undefined where there is no memory for it.
-const jointOf = async (numbers: ReadonlyArray<number>): Promise<Joint | undefined> => {
-  const parts = numbers.map((number) => {
-    const { bound } = known(calls, number)
-    const leader = Object.keys(bound.inputs).find((name) => bound.joinings?.[name] === "rows")
-    return { bound, rows: leader === undefined ? 1 : bound.inputs[leader]?.dims[0] ?? 1 }
-  })
-  const [first] = parts
-  if (first === undefined) throw new Error("there are no calls to make together")
-  const before: Array<Copy> = []
-  const after: Array<Copy> = []
-  const joined = (kind: "inputs" | "outputs") =>
+const rowsOf = ({ bound: { inputs, joinings } }: Call): number => {
+  const leader = Object.keys(inputs).find((name) => joinings?.[name] === "rows")
+  return leader === undefined ? 1 : inputs[leader]?.dims[0] ?? 1
+}
+
+// What calls have in common that one joint call can stand for.
+const jointForm = ({ inputs, joinings = {}, network, tokenMerging }: Bound): string =>
+  JSON.stringify([
+    network,
+    tokenMerging,
+    ...Object.entries(inputs).map(([name, { dims }]) => joinings[name] === "rows" ? dims.slice(1) : dims)
+  ])
+
+// A joint call for calls like `first`. Undefined where there is no memory for it.
+const jointOf = async (first: Call, rows: number): Promise<Call | undefined> => {
+  const { inputs, joinings = {}, network, outputs } = first.bound
+  const joined = (tensors: Bound["inputs"], joiningOf: (name: string) => Joining) =>
     Object.fromEntries(
-      Object.entries(first.bound[kind]).map(([name, tensor]) => {
-        const others = parts.slice(1).flatMap(({ bound, rows }) => {
-          const tensor = bound[kind][name]
-          return tensor === undefined ? [] : [{ tensor, rows }]
-        })
-        const joining = kind === "outputs" ? "rows" : first.bound.joinings?.[name] ?? "same"
-        const all = joinings.join([{ tensor, rows: first.rows }, ...others], joining)
-        if (kind === "inputs") before.push(all.gather)
-        else after.push(all.scatter)
-        return [name, all.tensor]
-      })
+      Object.entries(tensors).map(([name, tensor]) => [
+        name,
+        jointTensor(tensor, { own: rowsOf(first), rows }, joiningOf(name))
+      ])
     )
-  const bound: Bound = { ...first.bound, inputs: joined("inputs"), outputs: joined("outputs") }
-  const sizes = Object.fromEntries(Object.entries(bound.inputs).map(([name, { dims }]) => [name, dims]))
-  const estimated = await estimate(known(networks, bound.network), sizes)
-  if (estimated !== undefined && estimated.needed > estimated.available) return undefined
-  return { numbers, call: bind(bound), before, after }
+  const bound: Bound = {
+    ...first.bound,
+    inputs: joined(inputs, (name) => joinings[name] ?? "same"),
+    outputs: joined(outputs, () => "rows")
+  }
+  const estimated = await estimate(known(networks, network), sizesOf(bound))
+  return estimated !== undefined && estimated.needed > estimated.available ? undefined : bind(bound)
 }
 
 const runJoint = async (numbers: ReadonlyArray<number>): Promise<boolean> => {
-  const key = numbers.join(" ")
-  const joint = joints.get(key) ?? await jointOf(numbers)
-  if (joint === undefined) return false
-  joints.set(key, joint)
-  for (const copy of joint.before) copy()
-  await run(joint.call)
-  for (const copy of joint.after) copy()
+  const members = numbers.map((number) => known(calls, number)).toSorted((a, b) => rowsOf(a) - rowsOf(b))
+  const [first] = members
+  if (first === undefined) throw new Error("there are no calls to make together")
+  const rows = members.map(rowsOf)
+  const form = jointForm(first.bound)
+  const key = `${form} ${rows.join()}`
+  const call = joints.get(key)?.call ?? await jointOf(first, rows.reduce((sum, count) => sum + count, 0))
+  if (call === undefined) return false
+  joints.delete(key)
+  joints.set(key, { form, call })
+  for (const [oldest, { call }] of joints) {
+    if (joints.size <= mostJoints) break
+    joints.delete(oldest)
+    await unbind(call)
+  }
+  const partsOf = (kind: "inputs" | "outputs", name: string) =>
+    members.flatMap(({ bound }, i) => {
+      const tensor = bound[kind][name]
+      return tensor === undefined ? [] : [{ bytes: bytesOf(tensor), rows: rows[i] ?? 1 }]
+    })
+  for (const [name, tensor] of Object.entries(call.bound.inputs)) {
+    gather(bytesOf(tensor), partsOf("inputs", name), call.bound.joinings?.[name] ?? "same")
+  }
+  await run(call)
+  for (const [name, tensor] of Object.entries(call.bound.outputs)) scatter(bytesOf(tensor), partsOf("outputs", name))
   return true
+}
+
+// Joint calls are kept as long as one that they can stand for.
+const leaveJoints = async ({ bound }: Call): Promise<void> => {
+  if (bound.joinings === undefined || joints.size === 0) return
+  const form = jointForm(bound)
+  for (const other of calls.values()) {
+    if (other.bound.joinings !== undefined && jointForm(other.bound) === form) return
+  }
+  for (const [key, joint] of joints) {
+    if (joint.form !== form) continue
+    joints.delete(key)
+    await unbind(joint.call)
+  }
 }
 
 const tensors = (shared: Readonly<Record<string, SharedTensor>>): Record<string, Tensor> =>
@@ -698,11 +730,7 @@ const perform = async (
     case "unbind": {
       const call = known(calls, command.call)
       calls.delete(command.call)
-      for (const [key, joint] of joints) {
-        if (!joint.numbers.includes(command.call)) continue
-        joints.delete(key)
-        await unbind(joint.call)
-      }
+      await leaveJoints(call)
       await unbind(call)
       return { value: 0 }
     }

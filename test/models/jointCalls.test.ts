@@ -4,7 +4,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
-import { join, type Joining, joiningsOf } from "../../src/models/joinings.ts"
+import { bytesOf, gather, joiningsOf, jointTensor, scatter } from "../../src/models/joinings.ts"
 import * as jointCalls from "../../src/models/jointCalls.ts"
 
 /** Calls that were made, in their order: alone as their number, together as their numbers. */
@@ -91,6 +91,27 @@ describe("joint calls", () => {
       assert.deepStrictEqual(made, [1, 1, [2, 1]])
       // A call that has begun is not left.
       yield* pass(20)
+    }))
+
+  it.effect("wait less and less for one that comes late again and again", () =>
+    Effect.gen(function*() {
+      const { join, made } = yield* meetingOf(taking(12))
+      const [quick, slow] = [yield* join(1), yield* join(2)]
+      const slowly = yield* Effect.forkChild(Effect.forever(Effect.andThen(slow, Effect.sleep(35))))
+      const quickly = yield* Effect.forkChild(Effect.repeat(quick, { times: 199 }))
+      let took = 0
+      while (quickly.pollUnsafe() === undefined) {
+        yield* pass(1)
+        took++
+      }
+      yield* Effect.forkChild(Fiber.interrupt(slowly))
+      yield* pass(100)
+      const others = made.slice(0, made.findLastIndex((call) => call === 1 || Array.isArray(call)))
+      const theirs = others.filter((call) => call === 2).length
+      // What is left after all calls is what was waited.
+      const busy = others.reduce<number>((sum, call) => sum + (Array.isArray(call) ? 12 : 10), 10)
+      assert.isAbove(theirs + others.filter((call) => Array.isArray(call)).length, 20)
+      assert.isBelow(took - busy, 200)
     }))
 
   it.effect("do not wait for one that has left", () =>
@@ -198,30 +219,29 @@ describe("inputs of joint calls", () => {
     const joinings = joiningsOf(declared, one, "sample")
     assert.deepStrictEqual(joinings, { sample: "rows", timestep: "each", fixed: "same", strength: "same" })
     const joined = (name: keyof typeof one) => {
-      const all = join([{ tensor: one[name], rows: 2 }, { tensor: two[name], rows: 1 }], joinings?.[name] ?? "same")
-      all.gather()
-      return all
+      const joining = joinings?.[name] ?? assert.fail("it is not joined")
+      const tensor = jointTensor(one[name], { own: 2, rows: 3 }, joining)
+      gather(bytesOf(tensor), [{ bytes: bytesOf(one[name]), rows: 2 }, { bytes: bytesOf(two[name]), rows: 1 }], joining)
+      return tensor
     }
-    const { scatter, tensor } = joined("sample")
-    assert.deepStrictEqual(tensor, { type: "float32", dims: [3, 1, 1, 2], data: Float32Array.of(0, 1, 2, 3, 10, 11) })
-    assert.deepStrictEqual(joined("timestep").tensor, {
+    const sample = joined("sample")
+    assert.deepStrictEqual(sample, { type: "float32", dims: [3, 1, 1, 2], data: Float32Array.of(0, 1, 2, 3, 10, 11) })
+    assert.deepStrictEqual(joined("timestep"), {
       type: "int64",
       dims: [3],
       data: BigInt64Array.of(999n, 999n, 20n)
     })
-    assert.strictEqual(joined("strength").tensor, one.strength)
-    if (tensor.data instanceof Float32Array) tensor.data.fill(5)
-    scatter()
-    assert.deepStrictEqual([...one.sample.data, ...two.sample.data], [5, 5, 5, 5, 5, 5])
+    assert.deepStrictEqual(joined("strength"), one.strength)
+    bytesOf(sample).reverse()
+    const given = sample.data.slice()
+    scatter(bytesOf(sample), [one, two].map((part, i) => ({ bytes: bytesOf(part.sample), rows: 2 - i })))
+    assert.deepStrictEqual(Float32Array.of(...one.sample.data, ...two.sample.data), given)
   })
 
   it("cannot be joined where the network has a fixed number of rows", () => {
     const fixed = declared.with(0, { name: "sample", type: "float32", dims: [2, 4, 8, 8] })
     assert.isUndefined(joiningsOf(fixed, inputs(2, 1n, 0), "sample"))
-    const half: Joining = "rows"
-    const data = Uint16Array.of(1, 2)
-    const { gather, tensor } = join([{ tensor: { type: "float16", dims: [2], data }, rows: 2 }], half)
-    gather()
-    assert.deepStrictEqual(tensor.data, data)
+    const halves = jointTensor({ type: "float16", dims: [2], data: Uint16Array.of(1, 2) }, { own: 2, rows: 6 }, "rows")
+    assert.deepStrictEqual(halves, { type: "float16", dims: [6], data: new Uint16Array(6) })
   })
 })
