@@ -20,7 +20,7 @@ import { parseArgs } from "node:util"
 import { begin, compared, figure, reportFlags } from "../report.ts"
 import { write } from "./fullSize.ts"
 import type { Whole, Wholes } from "./models.ts"
-import type { Opened, Stepped } from "./side.ts"
+import type { Asked, Opened, Stepped } from "./side.ts"
 
 const { values: given } = parseArgs({
   options: {
@@ -70,10 +70,10 @@ const start = async (kind: string, file: string, size: number) => {
   return {
     child,
     opened,
-    step: async (): Promise<Stepped> => {
+    step: async (asked: Asked = "step"): Promise<Stepped> => {
       // Idle threads spin for a while.
       await setTimeout(30)
-      child.send("step")
+      child.send(asked)
       const [stepped]: ReadonlyArray<Stepped> = await once(child, "message")
       if (stepped === undefined) throw new Error(`the side "${kind}" made no step`)
       return stepped
@@ -107,7 +107,6 @@ const baselines: ReadonlyArray<Side> = [
 const steps = async (file: string, size: number) => {
   const at = `${size} x ${size}`
   const serena = await start("serena", file, size)
-  const peaks: Array<number> = []
   const inTurn = async ({ kind }: Side) => {
     const side = await start(kind, file, size)
     const found = { own: Array<Stepped>(), its: Array<Stepped>() }
@@ -122,7 +121,6 @@ const steps = async (file: string, size: number) => {
           processors: (before.processors + after.processors) / 2,
           peak: after.peak
         })
-        peaks.push(after.peak)
         before = after
       }
     } finally {
@@ -148,6 +146,8 @@ const steps = async (file: string, size: number) => {
       )
     }
     const { activations } = serena.opened
+    const peaks: Array<number> = []
+    for (let round = 0; round < Number(given.rounds); round++) peaks.push((await serena.step("watched step")).peak)
     report.add(
       compared(`peak of private memory in a step, ${at}`, "MiB", peaks, "its values", peaks.map(() => activations), {
         target: 1.3

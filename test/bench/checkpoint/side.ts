@@ -45,6 +45,9 @@ export interface Opened {
   readonly activations: number
 }
 
+/** What a side is asked: a step, or one whose memory is watched, which takes some of the cores. */
+export type Asked = "step" | "watched step"
+
 /** What a side says of a step: its time, that of all processors, and the most memory held, where that was watched. */
 export interface Stepped {
   readonly time: number
@@ -208,12 +211,13 @@ const said: Opened = {
   activations: (workingMemory(opened.graph.model(), opened.dims) ?? NaN) / 2 ** 20
 }
 
-process.on("message", () => {
+process.on("message", (asked: Asked) => {
   const [begun, processors] = [performance.now(), process.cpuUsage()]
   let peak = mebibytes("RssAnon")
-  const watch = setInterval(() => {
+  const look = () => {
     peak = Math.max(peak, mebibytes("RssAnon"))
-  }, 10)
+  }
+  const watch = asked === "watched step" ? setInterval(look, 10) : undefined
   void runtime.runPromise(opened.run).then(() => {
     clearInterval(watch)
     const { system, user } = process.cpuUsage(processors)
