@@ -393,7 +393,9 @@ const fields = {
       description:
         "Most runs of one model and size whose network calls are made as one, where that is faster; 1 is off. Pixels " +
         "may differ by a level.",
-      group: "Sampling"
+      group: "Sampling",
+      infotext: "Runs per call",
+      written: "unless default"
     })
   ),
   refiner_switch_by_sample_steps: Schema.Boolean.pipe(
