@@ -31,7 +31,9 @@ export interface Load {
 const rate = async ({ port }: ServerProcess, { clients, runsPerCall = 1, size, steps }: Load): Promise<number> => {
   // Idle threads spin for a while.
   await setTimeout(100)
-  const asked = { steps, width: size, height: size, override_settings: { runs_per_call: runsPerCall } }
+  // An older version does not know the setting.
+  const settings = runsPerCall === 1 ? {} : { override_settings: { runs_per_call: runsPerCall } }
+  const asked = { steps, width: size, height: size, ...settings }
   const args = [script, ...[port, clients, 3, 0].map(String), JSON.stringify(asked)]
   const { stdout } = await promisify(execFile)(process.execPath, args)
   const { answered, seconds: took, wrong }: CrowdReport = JSON.parse(stdout)
