@@ -33,7 +33,7 @@ const together = Effect.fnUntraced(function*(
   model: LoadedModel,
   inputs: Readonly<Record<string, ReadonlyArray<number>>>,
   timesteps: readonly [number, number],
-  size: LatentShape = small
+  { expectsJoint = true, size = small }: { readonly expectsJoint?: boolean; readonly size?: LatentShape } = {}
 ) {
   const one = Effect.fnUntraced(function*(batch: number, t: number) {
     const alone = yield* model.denoising({ ...size, batch, inputs })
@@ -45,10 +45,12 @@ const together = Effect.fnUntraced(function*(
   const [first, second] = timesteps
   const runs = [yield* one(2, first), yield* one(1, second)]
   const before = yield* jointCalls
+  const most = expectsJoint ? 2000 : 24
   const largest = yield* Effect.forEach(runs, ({ call, expected, t }) =>
     Effect.gen(function*() {
       let largest = 0
-      for (let time = 0; time < 24; time++) {
+      // On a busy machine they come late, or measure that it does not pay, until they try again.
+      for (let time = 0; time < 24 || time < most && (yield* jointCalls) === before; time++) {
         call.prediction.fill(0)
         yield* call.run(t)
         largest = Math.max(largest, largestDifference(call.prediction, expected))
@@ -77,7 +79,7 @@ describe("calls of several runs", () => {
         const same = yield* together(model, inputsOf(name), [500, 500])
         assert.isBelow(same.largest, tolerance)
         assert.isAbove(same.joint, 0)
-        const apart = yield* together(model, inputsOf(name), [500, 20])
+        const apart = yield* together(model, inputsOf(name), [500, 20], { expectsJoint: anyTimestep })
         assert.isBelow(apart.largest, tolerance)
         assert.strictEqual(apart.joint > 0, anyTimestep)
       }).pipe(Effect.provide(layerModels({ threads: 2 })))
@@ -93,7 +95,9 @@ describe("calls of several runs", () => {
           Float32Array.from({ length: 154 }, (_, i) => i % 77 === 0 ? 94 : 95)
         ])
         const inputs = { ...Record.map(text, ({ dims }) => dims), ...(name === "sdxl" && { time_ids: [6] }) }
-        const { joint, largest } = yield* together(model, inputs, [700, 30], { ...small, height: 8, width: 16 })
+        const { joint, largest } = yield* together(model, inputs, [700, 30], {
+          size: { ...small, height: 8, width: 16 }
+        })
         assert.isBelow(largest, 1e-5)
         assert.isAbove(joint, 0)
       }).pipe(Effect.provide(layerModels({ threads: 2 })))
@@ -123,16 +127,18 @@ const levels = (a: Uint8Array, b: Uint8Array) =>
   a.reduce((largest, value, i) => Math.max(largest, Math.abs(value - (b[i] ?? NaN))), 0)
 
 /** Makes the images of several runs one after the other, and then of all at once with joint calls. */
-const compared = Effect.fnUntraced(function*(settings: OptionsPatch = {}) {
+const compared = Effect.fnUntraced(function*(settings: OptionsPatch = {}, expectsJoint = true) {
   const alone = yield* Effect.forEach(runs, (fields) => image(fields, settings))
   const before = yield* jointCalls
-  const joint = yield* Effect.forEach(runs, (fields) => image(fields, { ...settings, runs_per_call: 3 }), {
-    concurrency: "unbounded"
-  })
-  return {
-    joint: (yield* jointCalls) - before,
-    largest: Math.max(...joint.map((pixels, i) => levels(pixels, alone[i] ?? new Uint8Array())))
+  let largest = 0
+  // As above.
+  for (let time = 0; time < (expectsJoint ? 20 : 1) && (yield* jointCalls) === before; time++) {
+    const joint = yield* Effect.forEach(runs, (fields) => image(fields, { ...settings, runs_per_call: 3 }), {
+      concurrency: "unbounded"
+    })
+    largest = Math.max(largest, ...joint.map((pixels, i) => levels(pixels, alone[i] ?? new Uint8Array())))
   }
+  return { joint: (yield* jointCalls) - before, largest }
 })
 
 describe("runs that share calls", () => {
@@ -146,7 +152,7 @@ describe("runs that share calls", () => {
       assert.strictEqual(int8.largest, 0)
       assert.isAbove(int8.joint, 0)
       // Deep layers are kept for the run that computed them.
-      const deep = yield* compared({ deepcache_interval: 3, deepcache_start: 0 })
+      const deep = yield* compared({ deepcache_interval: 3, deepcache_start: 0 }, false)
       assert.deepStrictEqual(deep, { joint: 0, largest: 0 })
     }).pipe(Effect.provide(Serena.layer({ cmdOpts: { threads: 2 } }))))
 
@@ -159,7 +165,7 @@ describe("runs that share calls", () => {
         const ended = yield* Effect.forkChild(image({ ...second, steps: 150 }, settings), { startImmediately: true })
         const whole = yield* Effect.forkChild(image(first, settings), { startImmediately: true })
         const before = yield* jointCalls
-        while ((yield* jointCalls) === before) yield* Effect.yieldNow
+        while ((yield* jointCalls) === before && whole.pollUnsafe() === undefined) yield* Effect.yieldNow
         yield* Fiber.interrupt(ended)
         assert.isAtMost(levels(yield* Fiber.join(whole), alone), 1)
       }

@@ -358,7 +358,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       await named("fetched").waitFor()
       for (const width of [360, 2560]) {
         await page.setViewportSize({ width, height: 900 })
-        assert.isAtMost(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0)
+        await page.waitForFunction(() => document.documentElement.scrollWidth <= innerWidth)
       }
 
       // The form follows the size of the model, and leaves what was typed.
@@ -444,7 +444,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       await page.reload()
       await unit.getByRole("img", { name: "Image to follow, circle.png" }).waitFor()
       await page.setViewportSize({ width: 360, height: 780 })
-      assert.isAtMost(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0)
+      await page.waitForFunction(() => document.documentElement.scrollWidth <= innerWidth)
       await button(unit, "Remove ControlNet 1").press("Enter")
       assert.strictEqual(await unit.count(), 0)
       await dropFile(page, await latest(page), "made.png")
@@ -509,7 +509,7 @@ layer(Studio.layer, { excludeTestServices: true, timeout: "5 minutes" })("the st
       await keyboard.press("Escape")
 
       await page.setViewportSize({ width: 360, height: 780 })
-      assert.isAtMost(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0)
+      await page.waitForFunction(() => document.documentElement.scrollWidth <= innerWidth)
       for (const axis of ["X", "Y"]) await page.getByRole("combobox", { name: `${axis} axis` }).selectOption("Nothing")
       await page.getByText("Choose what differs from column to column").waitFor()
       await opener(page, 0).press("Enter")
