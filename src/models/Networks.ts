@@ -25,7 +25,7 @@ import { InferenceError, NetworkLoadError, NetworkThreadDied } from "../model/Mo
 import { CommandOptions } from "../processing/CommandOptions.ts"
 import type { GraphFile, GraphOptions } from "./graph/Graph.ts"
 import { int8In } from "./int8Files.ts"
-import { type Joining, joiningsOf } from "./joinings.ts"
+import { joiningsOf, jointFormOf } from "./joinings.ts"
 import * as jointCalls from "./jointCalls.ts"
 import * as metrics from "./metrics.ts"
 import type { Command, NetworkInfo, Reply, Request, Sessions, SharedTensor } from "./networkProtocol.ts"
@@ -279,7 +279,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
     }
 
     const bind: Network["bind"] = Effect.fnUntraced(function*({ joint, ...tensors }) {
-      const { inputs, keepsDeep = false, tokenMerging = 0 } = tensors
+      const { inputs, keepsDeep = false } = tensors
       const joinings = joint === undefined || joint.most < 2 || keepsDeep
         ? undefined
         : joiningsOf(info.inputs, inputs, joint.leader)
@@ -292,7 +292,7 @@ export const make = Effect.fnUntraced(function*(spawn: () => Worker): Effect.fn.
         runShallow: inTurn({ op: "run", call, reusesDeep: true })
       }
       if (joint === undefined || joinings === undefined) return alone
-      const run = yield* meetingOf(formOf(inputs, joinings, tokenMerging)).join({
+      const run = yield* meetingOf(jointFormOf({ ...tensors, joinings })).join({
         call,
         most: joint.most,
         rows: inputs[joint.leader]?.dims[0] ?? 1,
@@ -318,20 +318,6 @@ type CallError = InferenceError | NetworkLoadError | NetworkThreadDied
 
 /** Forms of calls whose times a network remembers. */
 const mostMeetings = 256
-
-// What calls have in common that can be made as one.
-const formOf = (
-  inputs: Tensors["inputs"],
-  joinings: Readonly<Record<string, Joining>>,
-  tokenMerging: number
-): string =>
-  JSON.stringify([
-    tokenMerging,
-    ...Object.entries(inputs).map(([name, { dims, type }]) => {
-      const joining = joinings[name]
-      return [name, type, joining, joining === "rows" ? dims.slice(1) : joining === "each" ? [] : dims]
-    })
-  ])
 
 // Calls that wait for each other.
 interface Lane {

@@ -1,7 +1,7 @@
 /**
  * How the tensors of several calls of a network become those of one: rows are put one after the other.
  */
-import type { SharedTensor, TensorInfo } from "./networkProtocol.ts"
+import type { Bound, SharedTensor, TensorInfo } from "./networkProtocol.ts"
 
 /**
  * How an input is joined: the rows of all calls; a number for each call, repeated for its rows; or what is the same in
@@ -28,6 +28,18 @@ export const joiningsOf = (
   }
   return Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, joiningOf(name, tensor)]))
 }
+
+/** What calls have in common that can be made as one: all but their rows. */
+export const jointFormOf = (
+  { inputs, joinings = {}, tokenMerging = 0 }: Pick<Bound, "inputs" | "joinings" | "tokenMerging">
+) =>
+  JSON.stringify([
+    tokenMerging,
+    ...Object.entries(inputs).map(([name, { dims, type }]) => {
+      const joining = joinings[name]
+      return [name, type, joining, joining === "rows" ? dims.slice(1) : dims]
+    })
+  ])
 
 /** The numbers of a tensor of one call, which has so many rows in all. */
 export interface Part {

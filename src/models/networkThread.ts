@@ -18,7 +18,7 @@ import { available, held } from "./availableMemory.ts"
 import { Graph } from "./graph/Graph.ts"
 import { add, real, single } from "./graph/operators.ts"
 import { int8Graph, int8Outline } from "./int8.ts"
-import { bytesOf, gather, type Joining, jointTensor, scatter } from "./joinings.ts"
+import { bytesOf, gather, type Joining, jointFormOf, jointTensor, scatter } from "./joinings.ts"
 import { loadProblem } from "./loadProblem.ts"
 import type {
   Bound,
@@ -619,12 +619,7 @@ const rowsOf = ({ bound: { inputs, joinings } }: Call): number => {
 }
 
 // What calls have in common that one joint call can stand for.
-const jointForm = ({ inputs, joinings = {}, network, tokenMerging }: Bound): string =>
-  JSON.stringify([
-    network,
-    tokenMerging,
-    ...Object.entries(inputs).map(([name, { dims }]) => joinings[name] === "rows" ? dims.slice(1) : dims)
-  ])
+const jointForm = (bound: Bound): string => `${bound.network} ${jointFormOf(bound)}`
 
 // A joint call for calls like `first`. Undefined where there is no memory for it.
 const jointOf = async (first: Call, rows: number): Promise<Call | undefined> => {
